@@ -1,0 +1,60 @@
+//! Every bound of the format, in one place, each with what happens at it.
+//!
+//! Writers stay inside them; readers refuse what lies outside before they allocate for it.
+
+/// Version of the segment format that this crate writes.
+pub const FORMAT_VERSION: u8 = 1;
+
+/// Raw bytes of events after which a writer closes the current frame. One event more may follow
+/// than fits: a frame's raw size stays below [`FRAME_RAW_BYTES_MAX`].
+pub const FRAME_CUT_BYTES: usize = 64 * 1024;
+
+/// Events after which a writer closes the current frame.
+pub const FRAME_CUT_EVENTS: usize = 8192;
+
+/// Nanoseconds after its first event at which a writer closes the current frame: 1 s.
+pub const FRAME_CUT_NS: u64 = 1_000_000_000;
+
+/// Nanoseconds after its first event at which a frame closes while somebody follows: 100 ms.
+pub const FRAME_CUT_FOLLOWED_NS: u64 = 100_000_000;
+
+/// Stored bytes after which a writer seals the current segment.
+pub const SEGMENT_SEAL_BYTES: u64 = 256 * 1024;
+
+/// Nanoseconds after its first event at which a writer seals the current segment: 60 s.
+pub const SEGMENT_SEAL_NS: u64 = 60_000_000_000;
+
+/// Raw bytes after which a writer seals the current segment, whatever they compressed to: keeps
+/// the work to reach any moment inside a segment bounded.
+pub const SEGMENT_SEAL_RAW_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Longest encoded body of one event. Data longer than this is split into several events by the
+/// writer; any other body is refused with an error that names the limit.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Readers refuse a frame whose stored payload is declared longer than this.
+pub const FRAME_STORED_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Readers stop decompressing a frame at this size and call it damaged.
+pub const FRAME_RAW_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Readers refuse a frame that declares more events than this.
+pub const FRAME_EVENTS_MAX: usize = 65_536;
+
+/// Readers refuse a segment that holds more frames than this.
+pub const SEGMENT_FRAMES_MAX: u32 = 1 << 20;
+
+/// Readers refuse a segment that decompresses to more than this.
+pub const SEGMENT_RAW_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Readers refuse a segment header or seal declared longer than this.
+pub const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// Readers refuse a zstd window larger than 2 to this power (8 MiB).
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// Deepest nesting of lists inside a field's value.
+pub const VALUE_DEPTH_MAX: usize = 4;
+
+/// Most fields in one event, and most elements in one list.
+pub const FIELDS_MAX: usize = 4096;

@@ -1,0 +1,74 @@
+//! What of a session is kept, and what happens when it cannot be.
+
+/// What a source does while its record cannot be made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLoss {
+    /// End the session at once.
+    End,
+    /// Hold the session back (it waits) for at most [`Policy::hold_ms_max`], then end it.
+    #[default]
+    Hold,
+    /// Let it go on unrecorded; what is missing becomes a `Gap` event.
+    Continue,
+}
+
+impl OnLoss {
+    /// The word in configuration and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::End => "end",
+            Self::Hold => "hold",
+            Self::Continue => "continue",
+        }
+    }
+
+    /// The policy named by this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::End, Self::Hold, Self::Continue].into_iter().find(|p| p.as_str() == word)
+    }
+}
+
+/// The policy in force for a session, kept in its header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// What is piped into a program (no terminal).
+    pub stdin: bool,
+    /// What is typed at a terminal. Off unless somebody decided otherwise.
+    pub keystrokes: bool,
+    /// What a program shows on a terminal or writes to a pipe.
+    pub stdout: bool,
+    /// What a program writes to standard error when that is a pipe of its own.
+    pub stderr: bool,
+    /// Credentials inside protocols (never what a terminal hides: that is not kept at all).
+    pub passwords: bool,
+    /// Bytes inside forwarded connections.
+    pub forwarding: bool,
+    /// Content of transferred files.
+    pub files: bool,
+    /// What happens when the record cannot be made durable.
+    pub on_loss: OnLoss,
+    /// Longest time a session is held back, in milliseconds.
+    pub hold_ms_max: u64,
+    /// Strict mode: nothing is shown before it is durable.
+    pub strict: bool,
+}
+
+impl Default for Policy {
+    /// The shipped default: everything shown is kept, nothing typed is.
+    fn default() -> Self {
+        Self {
+            stdin: true,
+            keystrokes: false,
+            stdout: true,
+            stderr: true,
+            passwords: false,
+            forwarding: false,
+            files: false,
+            on_loss: OnLoss::Hold,
+            hold_ms_max: 30_000,
+            strict: false,
+        }
+    }
+}
