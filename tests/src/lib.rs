@@ -14,7 +14,9 @@ use std::{env, fs, io, process};
 /// The top of the repository.
 #[must_use]
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the repository")
 }
 
 /// Whether this run decides if a change lands. There, a test that cannot run is a failure.
@@ -37,7 +39,9 @@ pub fn skipped(reason: &str) {
 /// Recordings made by other programs, kept outside the repository (`HANSARD_PEER_DATA`), if any.
 #[must_use]
 pub fn peer_data() -> Option<PathBuf> {
-    env::var_os("HANSARD_PEER_DATA").map(PathBuf::from).filter(|p| p.is_dir())
+    env::var_os("HANSARD_PEER_DATA")
+        .map(PathBuf::from)
+        .filter(|p| p.is_dir())
 }
 
 /// The built `hansard`: `HANSARD_BIN` if set (as the Makefile does), else built now, once for each
@@ -52,7 +56,11 @@ pub fn hansard() -> &'static Path {
     BUILT.get_or_init(|| match env::var_os("HANSARD_BIN") {
         Some(path) => {
             let path = repository().join(path);
-            assert!(path.is_file(), "HANSARD_BIN names no file: {}", path.display());
+            assert!(
+                path.is_file(),
+                "HANSARD_BIN names no file: {}",
+                path.display()
+            );
             path
         }
         None => build(),
@@ -62,12 +70,21 @@ pub fn hansard() -> &'static Path {
 fn build() -> PathBuf {
     // A test program runs from <target>/<profile>/deps/NAME-HASH.
     let me = env::current_exe().expect("own path");
-    let profile_dir = me.parent().and_then(Path::parent).expect("a directory of the profile");
-    let release = profile_dir.file_name().is_some_and(|name| name == "release");
+    let profile_dir = me
+        .parent()
+        .and_then(Path::parent)
+        .expect("a directory of the profile");
+    let release = profile_dir
+        .file_name()
+        .is_some_and(|name| name == "release");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(repository()).args(["build", "--quiet", "--locked", "-p", "hansard"]);
-    command.arg("--target-dir").arg(profile_dir.parent().expect("a target directory"));
+    command
+        .current_dir(repository())
+        .args(["build", "--quiet", "--locked", "-p", "hansard"]);
+    command
+        .arg("--target-dir")
+        .arg(profile_dir.parent().expect("a target directory"));
     if release {
         command.arg("--release");
     }

@@ -20,7 +20,12 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("identity", &["core"]),
     ("export", &["core", "view"]),
     ("hansard", &["core", "record", "shell", "view", "identity"]),
-    ("hansardd", &["core", "record", "view", "shell", "capture", "store", "identity", "export"]),
+    (
+        "hansardd",
+        &[
+            "core", "record", "view", "shell", "capture", "store", "identity", "export",
+        ],
+    ),
 ];
 
 /// Third-party crates that come along when only this crate is built, at most. At the limit: argue
@@ -34,7 +39,11 @@ fn manifest(path: &str) -> Option<Tables> {
     let text = files().iter().find(|f| f.path == path)?.text()?;
     let mut tables = Tables::new();
     let mut current = String::new();
-    for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+    for line in text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty() && !l.starts_with('#'))
+    {
         if let Some(header) = line.strip_prefix('[').and_then(|l| l.split(']').next()) {
             current = header.trim_matches(['[', ']']).to_owned();
             tables.entry(current.clone()).or_default();
@@ -57,7 +66,10 @@ fn crates() -> Vec<(String, Tables)> {
         .into_iter()
         .map(|d| {
             let tables = manifest(&format!("crates/{d}/Cargo.toml"));
-            (d.to_owned(), tables.unwrap_or_else(|| panic!("crates/{d} has no Cargo.toml")))
+            (
+                d.to_owned(),
+                tables.unwrap_or_else(|| panic!("crates/{d} has no Cargo.toml")),
+            )
         })
         .collect()
 }
@@ -65,7 +77,10 @@ fn crates() -> Vec<(String, Tables)> {
 /// Names of the dependencies in a table, without `.workspace` and the like.
 fn names<'a>(tables: &'a Tables, table: &str) -> Vec<&'a str> {
     let pairs = tables.get(table).map_or(&[][..], Vec::as_slice);
-    pairs.iter().map(|(key, _)| key.split('.').next().unwrap_or(key)).collect()
+    pairs
+        .iter()
+        .map(|(key, _)| key.split('.').next().unwrap_or(key))
+        .collect()
 }
 
 const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
@@ -75,12 +90,16 @@ fn crates_import_only_what_they_may() {
     let mut breaches = Vec::new();
     for (directory, tables) in crates() {
         let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == directory) else {
-            breaches.push(format!("crates/{directory} is not on the architecture page"));
+            breaches.push(format!(
+                "crates/{directory} is not on the architecture page"
+            ));
             continue;
         };
         for table in DEPENDENCY_TABLES {
             for name in names(&tables, table) {
-                let ours = name.strip_prefix("hansard-").or((name == "hansard").then_some(name));
+                let ours = name
+                    .strip_prefix("hansard-")
+                    .or((name == "hansard").then_some(name));
                 if ours.is_some_and(|ours| !allowed.contains(&ours)) {
                     breaches.push(format!("{directory} must not import {name}"));
                 }
@@ -101,16 +120,23 @@ fn only_shell_asks_for_ptys() {
         })
         .map(|(directory, _)| directory)
         .collect();
-    assert_none("only shell may switch on the feature that opens ptys", &breaches);
+    assert_none(
+        "only shell may switch on the feature that opens ptys",
+        &breaches,
+    );
 }
 
 #[test]
 fn manifests_follow_the_workspace() {
     let mut breaches = Vec::new();
-    let ours = crates().into_iter().map(|(d, t)| (format!("crates/{d}"), t));
+    let ours = crates()
+        .into_iter()
+        .map(|(d, t)| (format!("crates/{d}"), t));
     let tests = manifest("tests/Cargo.toml").map(|t| ("tests".to_owned(), t));
     for (path, tables) in ours.chain(tests) {
-        let lints = tables.get("lints").is_some_and(|l| l.contains(&("workspace".into(), "true".into())));
+        let lints = tables
+            .get("lints")
+            .is_some_and(|l| l.contains(&("workspace".into(), "true".into())));
         if !lints {
             breaches.push(format!("{path}: needs [lints] workspace = true"));
         }
@@ -127,8 +153,13 @@ fn manifests_follow_the_workspace() {
 
 #[test]
 fn every_dependency_is_argued_for() {
-    let Some(root) = manifest("Cargo.toml") else { return };
-    let contributing = files().iter().find(|f| f.path == "CONTRIBUTING.md").unwrap();
+    let Some(root) = manifest("Cargo.toml") else {
+        return;
+    };
+    let contributing = files()
+        .iter()
+        .find(|f| f.path == "CONTRIBUTING.md")
+        .unwrap();
     let rows: BTreeSet<&str> = contributing
         .text()
         .unwrap()
@@ -141,18 +172,37 @@ fn every_dependency_is_argued_for() {
             breaches.push(name.to_owned());
         }
     }
-    assert_none("every dependency has its line in CONTRIBUTING.md", &breaches);
-    let used = crates().iter().flat_map(|(_, t)| DEPENDENCY_TABLES.map(|table| {
-        names(t, table).into_iter().map(str::to_owned).collect::<Vec<_>>()
-    })).flatten().collect::<BTreeSet<String>>();
+    assert_none(
+        "every dependency has its line in CONTRIBUTING.md",
+        &breaches,
+    );
+    let used = crates()
+        .iter()
+        .flat_map(|(_, t)| {
+            DEPENDENCY_TABLES.map(|table| {
+                names(t, table)
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+        })
+        .flatten()
+        .collect::<BTreeSet<String>>();
     let tests = manifest("tests/Cargo.toml").unwrap_or_default();
     let unused: Vec<String> = names(&root, "workspace.dependencies")
         .into_iter()
         .filter(|n| !used.contains(*n))
-        .filter(|n| !DEPENDENCY_TABLES.iter().any(|table| names(&tests, table).contains(n)))
+        .filter(|n| {
+            !DEPENDENCY_TABLES
+                .iter()
+                .any(|table| names(&tests, table).contains(n))
+        })
         .map(str::to_owned)
         .collect();
-    assert_none("every dependency of the root manifest is used by a crate", &unused);
+    assert_none(
+        "every dependency of the root manifest is used by a crate",
+        &unused,
+    );
 }
 
 #[test]
@@ -162,7 +212,15 @@ fn few_crates_come_along() {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let tree = Command::new(cargo)
             .current_dir(repository())
-            .args(["tree", "--locked", "--offline", "-p", package, "-e", "normal,no-proc-macro"])
+            .args([
+                "tree",
+                "--locked",
+                "--offline",
+                "-p",
+                package,
+                "-e",
+                "normal,no-proc-macro",
+            ])
             .args(["--prefix", "none", "--format", "{p}"])
             .output()
             .expect("cargo starts");
@@ -176,7 +234,10 @@ fn few_crates_come_along() {
             .filter(|n| !n.is_empty() && !n.starts_with("hansard"))
             .collect();
         if foreign.len() > most {
-            breaches.push(format!("{package}: {} crates, {most} are the most: {foreign:?}", foreign.len()));
+            breaches.push(format!(
+                "{package}: {} crates, {most} are the most: {foreign:?}",
+                foreign.len()
+            ));
         }
     }
     assert_none("few crates come along", &breaches);

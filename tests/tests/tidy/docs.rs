@@ -27,7 +27,10 @@ fn links(text: &str) -> Vec<(usize, String)> {
         let mut rest = line;
         while let Some(open) = rest.find("](") {
             rest = &rest[open + 2..];
-            let target: String = rest.chars().take_while(|c| !matches!(c, ')' | ' ')).collect();
+            let target: String = rest
+                .chars()
+                .take_while(|c| !matches!(c, ')' | ' '))
+                .collect();
             found.push((n, target));
         }
     }
@@ -40,7 +43,9 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings
         .map(|(_, line)| {
             let title = line.trim_start_matches('#').trim().to_lowercase();
-            let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+            let kept = title
+                .chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
             kept.map(|c| if c == ' ' { '-' } else { c }).collect()
         })
         .collect()
@@ -64,7 +69,8 @@ fn resolved(from: &str, target: &str) -> String {
 
 fn pages() -> BTreeMap<&'static str, &'static str> {
     let all = files().iter().filter(|f| f.has_extension("md"));
-    all.filter_map(|f| Some((f.path.as_str(), f.text()?))).collect()
+    all.filter_map(|f| Some((f.path.as_str(), f.text()?)))
+        .collect()
 }
 
 fn is_outside(target: &str) -> bool {
@@ -81,10 +87,16 @@ fn links_lead_somewhere() {
                 continue;
             }
             let (page, anchor) = target.split_once('#').unwrap_or((&target, ""));
-            let page = if page.is_empty() { (*path).to_owned() } else { resolved(path, page) };
+            let page = if page.is_empty() {
+                (*path).to_owned()
+            } else {
+                resolved(path, page)
+            };
             let there = page.is_empty() || repository().join(Path::new(&page)).exists();
             let anchored = anchor.is_empty()
-                || pages.get(page.as_str()).is_some_and(|text| anchors(text).contains(anchor));
+                || pages
+                    .get(page.as_str())
+                    .is_some_and(|text| anchors(text).contains(anchor));
             if !there || !anchored {
                 breaches.push(format!("{path}:{n}: {target}"));
             }
@@ -99,7 +111,9 @@ fn every_page_is_reachable_from_the_readme() {
     let mut reached = BTreeSet::new();
     let mut next = vec!["README.md".to_owned()];
     while let Some(path) = next.pop() {
-        let Some(text) = pages.get(path.as_str()) else { continue };
+        let Some(text) = pages.get(path.as_str()) else {
+            continue;
+        };
         if !reached.insert(path.clone()) {
             continue;
         }
@@ -117,7 +131,9 @@ fn every_page_is_reachable_from_the_readme() {
 
 #[test]
 fn pages_name_targets_that_the_makefile_has() {
-    let Some(makefile) = files().iter().find(|f| f.path == "Makefile") else { return };
+    let Some(makefile) = files().iter().find(|f| f.path == "Makefile") else {
+        return;
+    };
     let targets: BTreeSet<&str> = makefile
         .text()
         .unwrap()
@@ -130,7 +146,9 @@ fn pages_name_targets_that_the_makefile_has() {
     for (path, text) in pages() {
         for (n, line) in prose(text) {
             let named = line.split('`').skip(1).step_by(2).filter_map(|c| {
-                let at = c.find("make ").filter(|at| *at == 0 || c[..*at].ends_with(' '))?;
+                let at = c
+                    .find("make ")
+                    .filter(|at| *at == 0 || c[..*at].ends_with(' '))?;
                 c[at + 5..].split(' ').next()
             });
             for name in named.filter(|name| !targets.contains(name)) {
@@ -146,7 +164,11 @@ fn pages_end_their_fences() {
     let breaches: Vec<String> = pages()
         .iter()
         .filter(|(_, text)| {
-            text.lines().filter(|l| l.trim_start().starts_with("```")).count() % 2 == 1
+            text.lines()
+                .filter(|l| l.trim_start().starts_with("```"))
+                .count()
+                % 2
+                == 1
         })
         .map(|(path, _)| (*path).to_owned())
         .collect();

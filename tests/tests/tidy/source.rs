@@ -12,7 +12,11 @@ pub(crate) fn blanked(source: &str) -> String {
             out.push(chars[i]);
             i += 1;
         } else {
-            out.extend(chars[i..end].iter().map(|c| if *c == '\n' { '\n' } else { ' ' }));
+            out.extend(
+                chars[i..end]
+                    .iter()
+                    .map(|c| if *c == '\n' { '\n' } else { ' ' }),
+            );
             i = end;
         }
     }
@@ -24,7 +28,10 @@ fn skipped_end(chars: &[char], i: usize) -> usize {
     let at = |k: usize| chars.get(k).copied().unwrap_or('\0');
     let in_word = i > 0 && (at(i - 1).is_alphanumeric() || at(i - 1) == '_');
     match (at(i), at(i + 1)) {
-        ('/', '/') => chars[i..].iter().position(|c| *c == '\n').map_or(chars.len(), |n| i + n),
+        ('/', '/') => chars[i..]
+            .iter()
+            .position(|c| *c == '\n')
+            .map_or(chars.len(), |n| i + n),
         ('/', '*') => block_comment_end(chars, i),
         ('"', _) => quoted_end(chars, i + 1, '"'),
         ('b' | 'c', '"') if !in_word => quoted_end(chars, i + 2, '"'),
@@ -97,8 +104,7 @@ pub(crate) fn without_tests(blanked: &str) -> String {
             (_, Some(semicolon)) => start + semicolon + 1,
             _ => code.len(),
         };
-        let kept: String =
-            code[start..end].chars().filter(|c| *c == '\n').collect();
+        let kept: String = code[start..end].chars().filter(|c| *c == '\n').collect();
         code.replace_range(start..end, &kept);
         from = start;
     }
@@ -133,15 +139,24 @@ pub(crate) fn functions(code: &str) -> Vec<Function> {
     let mut found = Vec::new();
     for (start, _) in words(code).filter(|(_, word)| *word == "fn") {
         let rest = &code[start..];
-        let name: String =
-            rest[2..].trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let name: String = rest[2..]
+            .trim_start()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect();
         // `fn(u8)` is a type; a declaration ends before it has a body.
         if name.is_empty() {
             continue;
         }
-        let Some(open) = body_start(rest) else { continue };
+        let Some(open) = body_start(rest) else {
+            continue;
+        };
         let lines = rest[..block_end(rest, open)].matches('\n').count() + 1;
-        found.push(Function { name, line: code[..start].matches('\n').count() + 1, lines });
+        found.push(Function {
+            name,
+            line: code[..start].matches('\n').count() + 1,
+            lines,
+        });
     }
     found
 }
@@ -182,8 +197,15 @@ pub(crate) fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
 fn literals_and_comments_are_not_code() {
     let source = "a /* x /* y */ } */ b \"{ \\\" }\" c r#\"\"}\"# '{' '\\'' 'x: b'\\n' // {\nd";
     let code = blanked(source);
-    assert_eq!(code.matches('{').count() + code.matches('}').count(), 0, "{code}");
-    assert_eq!(words(&code).map(|(_, w)| w).collect::<Vec<_>>(), ["a", "b", "c", "x", "d"]);
+    assert_eq!(
+        code.matches('{').count() + code.matches('}').count(),
+        0,
+        "{code}"
+    );
+    assert_eq!(
+        words(&code).map(|(_, w)| w).collect::<Vec<_>>(),
+        ["a", "b", "c", "x", "d"]
+    );
     assert_eq!(code.matches('\n').count(), source.matches('\n').count());
 }
 
@@ -192,12 +214,22 @@ fn functions_are_measured_to_their_closing_brace() {
     let source = "fn one() {}\nfn two(a: [u8; 3]) -> fn(u8) {\n  let s = \"}\";\n}\nfn none();\n\
         #[cfg(test)]\nmod tests {\n  fn three() {\n  }\n}\n";
     let lengths = |code: &str| -> Vec<(String, usize, usize)> {
-        functions(code).into_iter().map(|f| (f.name, f.line, f.lines)).collect()
+        functions(code)
+            .into_iter()
+            .map(|f| (f.name, f.line, f.lines))
+            .collect()
     };
     let code = blanked(source);
     assert_eq!(
         lengths(&code),
-        [("one".into(), 1, 1), ("two".into(), 2, 3), ("three".into(), 8, 2)]
+        [
+            ("one".into(), 1, 1),
+            ("two".into(), 2, 3),
+            ("three".into(), 8, 2)
+        ]
     );
-    assert_eq!(lengths(&without_tests(&code)), [("one".into(), 1, 1), ("two".into(), 2, 3)]);
+    assert_eq!(
+        lengths(&without_tests(&code)),
+        [("one".into(), 1, 1), ("two".into(), 2, 3)]
+    );
 }

@@ -19,10 +19,21 @@ struct Source {
 fn sources() -> Vec<Source> {
     let rust = files().iter().filter(|f| f.has_extension("rs"));
     rust.map(|file| {
-        let text = file.text().unwrap_or_else(|| panic!("{} is not UTF-8", file.path));
+        let text = file
+            .text()
+            .unwrap_or_else(|| panic!("{} is not UTF-8", file.path));
         let code = blanked(text);
-        let shipped = if is_test(&file.path) { String::new() } else { without_tests(&code) };
-        Source { file, text, code, shipped }
+        let shipped = if is_test(&file.path) {
+            String::new()
+        } else {
+            without_tests(&code)
+        };
+        Source {
+            file,
+            text,
+            code,
+            shipped,
+        }
     })
     .collect()
 }
@@ -46,9 +57,14 @@ fn files_and_functions_stay_short() {
         let path = &source.file.path;
         let lines = source.text.lines().count() - test_lines(&source);
         if lines > FILE_LINES_MAX {
-            breaches.push(format!("{path}: {lines} lines; {FILE_LINES_MAX} are the most"));
+            breaches.push(format!(
+                "{path}: {lines} lines; {FILE_LINES_MAX} are the most"
+            ));
         }
-        for f in functions(&source.shipped).iter().filter(|f| f.lines > FUNCTION_LINES_MAX) {
+        for f in functions(&source.shipped)
+            .iter()
+            .filter(|f| f.lines > FUNCTION_LINES_MAX)
+        {
             breaches.push(format!(
                 "{path}:{}: fn {} has {} lines; {FUNCTION_LINES_MAX} are the most",
                 f.line, f.name, f.lines
@@ -76,7 +92,12 @@ fn test_lines(source: &Source) -> usize {
 fn every_file_says_what_it_is() {
     let breaches: Vec<String> = sources()
         .iter()
-        .filter(|s| !s.text.lines().find(|l| !l.starts_with("#!")).is_some_and(|l| l.starts_with("//! ")))
+        .filter(|s| {
+            !s.text
+                .lines()
+                .find(|l| !l.starts_with("#!"))
+                .is_some_and(|l| l.starts_with("//! "))
+        })
         .map(|s| s.file.path.clone())
         .collect();
     assert_none("every Rust file begins with a module doc (//!)", &breaches);
@@ -89,7 +110,11 @@ fn unsafe_code_lives_in_sys_files() {
         for (at, word) in words(&source.code) {
             let lint = word == "unsafe_code" && allows(&source.code[..at]);
             if word == "unsafe" || lint {
-                breaches.push(format!("{}:{}", source.file.path, line_of(&source.code, at)));
+                breaches.push(format!(
+                    "{}:{}",
+                    source.file.path,
+                    line_of(&source.code, at)
+                ));
             }
         }
     }
@@ -98,7 +123,10 @@ fn unsafe_code_lives_in_sys_files() {
 
 /// Whether the attribute that is open at the end of `before` loosens a lint.
 fn allows(before: &str) -> bool {
-    let attribute = before.rfind("#[").max(before.rfind("#![")).map_or("", |i| &before[i..]);
+    let attribute = before
+        .rfind("#[")
+        .max(before.rfind("#!["))
+        .map_or("", |i| &before[i..]);
     words(attribute).any(|(_, w)| matches!(w, "allow" | "expect" | "warn"))
 }
 
@@ -111,31 +139,80 @@ fn only_shell_opens_a_pty() {
 
 #[test]
 fn core_takes_time_files_and_chance_from_its_caller() {
-    let rim = ["fs", "net", "process", "env", "thread", "SystemTime", "Instant", "File", "stdin", "stdout"];
+    let rim = [
+        "fs",
+        "net",
+        "process",
+        "env",
+        "thread",
+        "SystemTime",
+        "Instant",
+        "File",
+        "stdin",
+        "stdout",
+    ];
     let mut breaches = Vec::new();
-    for source in sources().iter().filter(|s| s.file.path.starts_with("crates/core/src/")) {
+    for source in sources()
+        .iter()
+        .filter(|s| s.file.path.starts_with("crates/core/src/"))
+    {
         for line in source.shipped.lines().filter(|l| l.contains("std::")) {
             if let Some((_, word)) = words(line).find(|(_, w)| rim.contains(w)) {
-                breaches.push(format!("{}: std's {word}: {}", source.file.path, line.trim()));
+                breaches.push(format!(
+                    "{}: std's {word}: {}",
+                    source.file.path,
+                    line.trim()
+                ));
             }
         }
     }
-    assert_none("core has no clock, file, socket, process or thread", &breaches);
+    assert_none(
+        "core has no clock, file, socket, process or thread",
+        &breaches,
+    );
 }
 
 #[test]
 fn protocols_and_stores_stay_where_they_belong() {
-    let rules: [(&[&str], &[&str]); 4] = [
+    // An asynchronous runtime never reaches the path between a program and its screen.
+    let runtimes: &[&str] = &["tokio", "async_std", "smol", "futures"];
+    let rules: [(&[&str], &[&str]); 5] = [
+        (
+            runtimes,
+            &[
+                "crates/record/src/forward",
+                "crates/capture/",
+                "crates/store/",
+                "crates/identity/",
+                "crates/export/",
+                "crates/hansard/src/",
+                "crates/hansardd/",
+            ],
+        ),
         (&["russh"], &["crates/capture/", "crates/hansard/src/ssh"]),
-        (&["sqlx", "rusqlite", "tokio_postgres", "aws_config", "firestore"], &["crates/store/"]),
+        (
+            &[
+                "sqlx",
+                "rusqlite",
+                "tokio_postgres",
+                "aws_config",
+                "firestore",
+            ],
+            &["crates/store/"],
+        ),
         (&["hansard_store"], &["crates/store/", "crates/hansardd/"]),
         (&["avt"], &["crates/view/"]),
     ];
     let mut breaches = Vec::new();
     for (named, homes) in rules {
-        breaches.extend(mentions(named, |path| homes.iter().any(|home| path.starts_with(home))));
+        breaches.extend(mentions(named, |path| {
+            homes.iter().any(|home| path.starts_with(home))
+        }));
     }
-    assert_none("a library is used only where ARCHITECTURE.md says", &breaches);
+    assert_none(
+        "a library is used only where ARCHITECTURE.md says",
+        &breaches,
+    );
 }
 
 /// Where code outside tests, in a place that `may` does not allow, has one of these words.
@@ -143,7 +220,10 @@ fn mentions(named: &[&str], may: impl Fn(&str) -> bool) -> Vec<String> {
     let mut breaches = Vec::new();
     for source in sources().iter().filter(|s| !may(&s.file.path)) {
         // Benches and fuzz targets are outside programs, not parts of ours.
-        if ["bench/", "fuzz/"].iter().any(|d| source.file.path.starts_with(d)) {
+        if ["bench/", "fuzz/"]
+            .iter()
+            .any(|d| source.file.path.starts_with(d))
+        {
             continue;
         }
         for (at, word) in words(&source.shipped).filter(|(_, w)| named.contains(w)) {
@@ -156,7 +236,11 @@ fn mentions(named: &[&str], may: impl Fn(&str) -> bool) -> Vec<String> {
 
 #[test]
 fn no_test_is_switched_off_and_nothing_is_left_open() {
-    let open_ends = [["FIX", "ME"].concat(), ["TO", "DO"].concat(), ["XX", "X"].concat()];
+    let open_ends = [
+        ["FIX", "ME"].concat(),
+        ["TO", "DO"].concat(),
+        ["XX", "X"].concat(),
+    ];
     let mut breaches = Vec::new();
     for source in sources() {
         for (at, _) in words(&source.code).filter(|(_, w)| *w == "ignore") {
@@ -171,7 +255,10 @@ fn no_test_is_switched_off_and_nothing_is_left_open() {
             }
         }
     }
-    assert_none("no test is ignored, nothing is marked to be done later", &breaches);
+    assert_none(
+        "no test is ignored, nothing is marked to be done later",
+        &breaches,
+    );
 }
 
 #[test]
@@ -181,7 +268,10 @@ fn no_file_is_a_bag() {
         .iter()
         .map(|f| &f.path)
         .filter(|p| !is_test(p))
-        .filter(|p| p.split('/').any(|part| bags.contains(&part.trim_end_matches(".rs"))))
+        .filter(|p| {
+            p.split('/')
+                .any(|part| bags.contains(&part.trim_end_matches(".rs")))
+        })
         .cloned()
         .collect();
     assert_none("no crate or module is named for being shared", &breaches);

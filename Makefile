@@ -1,0 +1,53 @@
+# Hansard: what can be done here.
+#
+#   make demo      build it, record a real session, replay it, prove it; says what to look at
+#                  (DEMO_EXIT=1 make demo: checks itself and ends, needs no terminal)
+#   make test      install what the tests need (Debian packages; says which; root or sudo), run all
+#   make lint      formatting, clippy, licences and crates that come along, rules of the tree
+#
+#   make bench     measure against script, tlog-rec, asciinema and a bare pty (about 15 minutes)
+#   make torture   kill the recorder and cut its power, over and over
+#   make fuzz      every fuzz target for FUZZ_SECONDS (60) seconds
+#   make peers     build asciinema 3 into .peers/, which tests and benches run beside ours
+#   make golden    write the golden recordings anew (a new format version only)
+#   make install   put hansard, its man pages and completions under PREFIX (/usr/local)
+#
+# Variables: CARGO, FUZZ_SECONDS, PREFIX, DESTDIR.
+
+CARGO ?= cargo
+FUZZ_SECONDS ?= 60
+PREFIX ?= /usr/local
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+DEBUG := $(TARGET)/debug/hansard
+RELEASE := $(TARGET)/release/hansard
+
+.PHONY: help demo test lint bench torture fuzz peers golden install release debug needs-%
+.SILENT:
+
+help:
+	sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+release:
+	$(CARGO) build --release --locked --quiet -p hansard
+
+debug:
+	$(CARGO) build --locked --quiet -p hansard
+
+# What a machine must have for these, from Debian; installs what is missing and says so.
+needs-%:
+	scripts/needs.sh $*
+
+demo: needs-demo release
+	HANSARD_BIN=$(RELEASE) scripts/demo.sh
+
+# The peers take minutes to build: they are built where nothing may be skipped, and otherwise used
+# if `make peers` made them.
+test: needs-test debug $(if $(CI),peers)
+	HANSARD_BIN=$(DEBUG) $(CARGO) test --workspace --locked --no-fail-fast
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
+	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-deny
+	$(CARGO) deny --locked --log-level warn check -A unused-wrapper bans licenses sources
+	$(CARGO) test --locked --quiet -p hansard-tests --test tidy

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# The main job, for real: records a person at a terminal, replays it, shows one moment, proves it.
+# One line `ok: …` for each thing shown; ends with a failure at the first that is not so.
+# HANSARD_BIN: the built program. DEMO_DIR: where the files go. DEMO_EXIT=1: no closing words.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+hansard=$(realpath "${HANSARD_BIN:-target/release/hansard}")
+here=$PWD
+dir=${DEMO_DIR:-target/demo}
+rm -rf "$dir"
+mkdir -p "$dir/desk"
+dir=$(realpath "$dir")
+file=$dir/session.hansard
+secret='correct horse 42'
+# No terminal, login or taste of whoever runs this reaches the recorded shell.
+export LANG=C.UTF-8 LC_ALL=C.UTF-8 TERM=xterm-256color HOME="$dir" PS1='\$ ' HISTFILE=
+unset TMUX COLUMNS LINES EXINIT VIMINIT LS_COLORS
+
+ok() { echo "ok: $*"; }
+fail() {
+    echo "not ok: $*" >&2
+    exit 1
+}
+# Runs a step whose own output is shown only if it fails.
+quietly() { "$@" >"$dir/said" 2>&1 || { cat "$dir/said" >&2; fail "$*"; }; }
+
+record() {
+    cd "$dir/desk"
+    mkdir plans
+    printf '#!/bin/sh\n' >deploy.sh
+    chmod +x deploy.sh
+    ln -s deploy.sh latest
+    head -c 32 /dev/urandom >"$dir/key"
+    cat >"$dir/steps" <<STEPS
+wait $
+type ls -l --color=always\r
+wait deploy.sh
+wait $
+# The editor.
+type vim.tiny -u NONE notes.txt\r
+wait notes.txt
+pause 0.3
+type iThe limit was raised to 20 at noon.\e
+pause 0.5
+type :wq\r
+wait written
+wait $
+# A program that redraws its screen by itself.
+type top -d 0.5\r
+wait load average
+pause 2
+type q
+wait $
+# The window grows.
+size 120x40
+pause 0.2
+type stty size\r
+wait 40 120
+# A secret, typed while the terminal hides it.
+type read -rsp 'Password: ' password; echo\r
+wait Password:
+wait Password:
+pause 0.3
+type $secret\r
+type echo \${#password} characters\r
+wait ${#secret} characters
+type exit 7\r
+STEPS
+    local status=0
+    "$here/scripts/person.py" --size 100x30 --saw "$dir/saw" "$dir/steps" \
+        "$hansard" rec --quiet --keystrokes --key "$dir/key" --out "$file" \
+        -- bash --norc --noprofile -i || status=$?
+    cd "$here"
+    [ "$status" = 7 ] || fail "the recorded shell left with 7, the recorder with $status"
+    [ -s "$file" ] || fail "no recording in $file"
+    ok "recorded a shell, an editor, top, a resize and a password prompt:" \
+        "$(stat -c %s "$file") bytes on disk for $(stat -c %s "$dir/saw") shown"
+}
+
+replay() {
+    "$hansard" cat "$file" >"$dir/cat"
+    cmp -s "$dir/saw" "$dir/cat" || fail "hansard cat differs from what the person saw"
+    ok "hansard cat gives back every byte that the terminal was sent"
+
+    printf 'wait characters\npause 0.5\ntype q\n' >"$dir/steps"
+    quietly scripts/person.py --size 120x40 --saw "$dir/played" "$dir/steps" \
+        "$hansard" play --speed 20 --idle-limit 0.2 "$file"
+    grep -q 'The limit was raised' "$dir/played" || fail "play did not show the editor's text"
+    ok "hansard play shows it again at 20 times the speed, and leaves the terminal as it was"
+}
+
+# One moment: found by what stood on the screen, shown as text and as a picture.
+moment() {
+    local at
+    "$hansard" search --json 'raised to 20 at noon' "$file" >"$dir/found"
+    at=$(grep -o '"at_ns": *[0-9]*' "$dir/found" | head -n 1 | tr -dc 0-9)
+    [ -n "$at" ] || fail "hansard search did not find what was typed into the editor"
+    at=$(awk -v ns="$at" 'BEGIN { printf "%.3f", ns / 1e9 + 0.2 }')
+    "$hansard" screen --at "$at" "$file" >"$dir/moment.txt"
+    grep -q 'The limit was raised to 20 at noon' "$dir/moment.txt" ||
+        fail "the screen at $at s does not show the editor's text"
+    "$hansard" screen --at "$at" --svg "$file" >"$dir/moment.svg"
+    grep -q '<svg' "$dir/moment.svg" || fail "no picture of the screen at $at s"
+    ok "hansard search found the editor's text at $at s; that moment as text:"
+    sed -n '1,3s/^/    | /p' "$dir/moment.txt"
+}
+
+prove() {
+    "$hansard" info "$file" >"$dir/info"
+    ok "hansard info: $(head -n 1 "$dir/info")"
+    "$hansard" verify "$file" >"$dir/verified" || fail "hansard verify: $(cat "$dir/verified")"
+    ok "hansard verify: $(head -n 1 "$dir/verified")"
+
+    # One bit in the middle of a copy.
+    local middle
+    middle=$(($(stat -c %s "$file") / 2))
+    python3 - "$file" "$dir/altered.hansard" "$middle" <<'PY'
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+data[int(sys.argv[3])] ^= 1
+open(sys.argv[2], "wb").write(data)
+PY
+    local status=0
+    "$hansard" verify "$dir/altered.hansard" >"$dir/verified" 2>&1 || status=$?
+    [ "$status" = 3 ] || fail "verify of a copy with one bit changed: exit $status, not 3"
+    ok "with one bit changed at byte $middle: $(head -n 1 "$dir/verified")"
+}
+
+# What was typed is kept, as asked, but not what was typed while the terminal hid it.
+hide() {
+    "$hansard" convert --to jsonl "$file" "$dir/events.jsonl"
+    python3 scripts/demo_events.py "$dir/events.jsonl" "$secret" || fail "see above"
+    if grep -qrF -- "$secret" "$dir" --exclude=steps; then
+        fail "the password stands in $(grep -rlF -- "$secret" "$dir" --exclude=steps)"
+    fi
+    ok "the password was typed, and stands in no event and no file"
+}
+
+convert() {
+    "$hansard" convert --to asciicast-v2 "$file" "$dir/session.cast"
+    head -n 1 "$dir/session.cast" | grep -q '"version": *2' || fail "no asciicast header"
+    ok "converted to an asciicast of $(wc -l <"$dir/session.cast") lines"
+}
+
+closing_words() {
+    local shown=${dir#"$here"/}
+    cat <<WORDS
+
+Look at it yourself:
+  ${hansard#"$here"/} play $shown/session.hansard     space pauses, arrows seek, q ends
+  ${hansard#"$here"/} info $shown/session.hansard
+  ${hansard#"$here"/} verify $shown/altered.hansard
+  $shown/moment.svg                     the editor, as a picture
+  $shown/session.cast                   for asciinema play
+WORDS
+}
+
+record
+replay
+moment
+prove
+hide
+convert
+[ "${DEMO_EXIT:-}" = 1 ] || closing_words

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that a task needs and this machine lacks, and says which.
+# Usage: scripts/needs.sh demo|test|bench|fuzz
+set -euo pipefail
+
+case "${1:-}" in
+    # A person's hands (Python's own pty module), an editor, top.
+    demo) wanted=(python3 vim-tiny procps) ;;
+    # The second reader's libraries, a player that must accept our casts, a tracer to kill at
+    # system calls, and what the demo needs: the tests run it.
+    test) wanted=(python3 python3-cryptography python3-zstandard asciinema strace vim-tiny procps) ;;
+    # The recorders we measure ourselves against, and the harness's compiler.
+    bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;
+    # The fuzzer's runtime is C++.
+    fuzz) wanted=(g++) ;;
+    *) echo "usage: $0 demo|test|bench|fuzz" >&2; exit 2 ;;
+esac
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "needs: this is not Debian; going on as if these were there: ${wanted[*]}" >&2
+    exit 0
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+        missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "needs: installing from Debian: ${missing[*]}"
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "needs: run as root: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! {
+    "${as_root[@]}" apt-get update -q &&
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -q -y --no-install-recommends "${missing[@]}"
+} </dev/null >"$log" 2>&1; then
+    cat "$log" >&2
+    echo "needs: could not install: ${missing[*]}" >&2
+    exit 1
+fi
