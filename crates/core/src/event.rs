@@ -31,8 +31,13 @@ pub enum Stream {
 
 impl Stream {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Output, Self::Stdout, Self::Stderr, Self::Stdin, Self::Keystrokes];
+    pub const ALL: [Self; 5] = [
+        Self::Output,
+        Self::Stdout,
+        Self::Stderr,
+        Self::Stdin,
+        Self::Keystrokes,
+    ];
 
     /// The word in JSON.
     #[must_use]

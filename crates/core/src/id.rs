@@ -100,8 +100,13 @@ mod tests {
         let id = SessionId::new_v7(0x0189_0a5d_ac96, [0xff; 10]);
         assert_eq!(id.to_string(), "01890a5d-ac96-7fff-bfff-ffffffffffff");
         assert_eq!(id.to_string().parse::<SessionId>().unwrap(), id);
-        for bad in ["", "01890a5d-ac96-7fff-bfff-fffffffffff", "01890a5d+ac96-7fff-bfff-ffffffffffff",
-            "01890a5d-ac96-7fff-bfff-fffffffffffg", "../../etc/passwd-7fff-bfff-ffffffffff"] {
+        for bad in [
+            "",
+            "01890a5d-ac96-7fff-bfff-fffffffffff",
+            "01890a5d+ac96-7fff-bfff-ffffffffffff",
+            "01890a5d-ac96-7fff-bfff-fffffffffffg",
+            "../../etc/passwd-7fff-bfff-ffffffffff",
+        ] {
             assert_eq!(bad.parse::<SessionId>(), Err(NotAnId), "{bad}");
         }
     }

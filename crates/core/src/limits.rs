@@ -47,8 +47,8 @@ pub const SEGMENT_FRAMES_MAX: u32 = 1 << 20;
 /// Readers refuse a segment that decompresses to more than this.
 pub const SEGMENT_RAW_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Readers refuse a segment header or seal declared longer than this.
-pub const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Readers refuse a seal declared longer than this; a segment header's length has 16 bits.
+pub const HEADER_BYTES_MAX: usize = 64 * 1024 - 1;
 
 /// Readers refuse a zstd window larger than 2 to this power (8 MiB).
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;

@@ -26,7 +26,9 @@ impl OnLoss {
     /// The policy named by this word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::End, Self::Hold, Self::Continue].into_iter().find(|p| p.as_str() == word)
+        [Self::End, Self::Hold, Self::Continue]
+            .into_iter()
+            .find(|p| p.as_str() == word)
     }
 }
 

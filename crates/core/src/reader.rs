@@ -1,0 +1,588 @@
+//! Reads recordings: any bytes, in bounded memory, telling damage from an unfinished tail.
+//!
+//! Nothing is believed before it was checked: a length before it is inside its limit and its
+//! head's check fits, a payload before its checksum fits, an event before its frame decoded whole.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use crate::event::Event;
+use crate::frame::{CHECKSUM_BYTES, Head, HeadKind, MAGIC, ParsedHead, SegmentHeader, parse_head};
+use crate::id::SessionId;
+use crate::seal::{Digest, NO_PREDECESSOR};
+
+mod buffer;
+mod segment;
+
+use buffer::Buffer;
+use segment::OpenSegment;
+
+/// Why reading cannot go on at all.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The source failed.
+    Io(io::Error),
+    /// These bytes are no recording.
+    NotARecording,
+    /// A recording of a format version that this program does not know.
+    OtherVersion(u8),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::NotARecording => f.write_str("not a Hansard recording"),
+            Self::OtherVersion(version) => write!(
+                f,
+                "a Hansard recording of format version {version}; this program reads version 1, a newer one is needed"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A frame that was checked and, unless decoding is off, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameItem {
+    /// The segment's header, in its opening frame.
+    pub opening: Option<SegmentHeader>,
+    /// Segment number.
+    pub segment: u32,
+    /// Frame index in the segment.
+    pub index: u32,
+    /// Where the record begins, bytes from the beginning of the recording.
+    pub offset: u64,
+    /// Bytes of the whole record.
+    pub stored_bytes: u64,
+    /// Bytes after decompression; 0 when decoding is off.
+    pub raw_bytes: u64,
+    /// Its events; empty when decoding is off.
+    pub events: Vec<Event>,
+}
+
+/// A seal that fits its segment and whose signature fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealItem {
+    /// Segment number.
+    pub segment: u32,
+    /// Where the record begins.
+    pub offset: u64,
+    /// Where it ends: everything before was checked.
+    pub end: u64,
+    /// Frames in the segment.
+    pub frames: u32,
+    /// Number of the next event.
+    pub next_seq: u64,
+    /// When it was sealed, nanoseconds since the session's start.
+    pub at_ns: u64,
+    /// The segment's digest.
+    pub digest: Digest,
+    /// Public key that signed. Whether it is the right one is for the caller to say.
+    pub key: [u8; 32],
+    /// Whether the recording ends here.
+    pub is_final: bool,
+}
+
+/// A place where the recording is not what was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Where, bytes from the beginning of the recording.
+    pub offset: u64,
+    /// In which segment, as far as known.
+    pub segment: Option<u32>,
+    /// In which frame of it, as far as known. `None` with a segment: its seal, or the whole.
+    pub frame: Option<u32>,
+    /// What is wrong, in words.
+    pub what: String,
+    /// Where the next sound segment begins, if one was found.
+    pub resumed_at: Option<u64>,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "damaged at byte {}", self.offset)?;
+        match (self.segment, self.frame) {
+            (Some(segment), Some(frame)) => write!(f, " (segment {segment}, frame {frame})")?,
+            (Some(segment), None) => write!(f, " (segment {segment})")?,
+            _ => {}
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// How the bytes end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// With the final seal.
+    Complete,
+    /// With a seal, but not the final one: the recorder had not ended the session.
+    NoEnd,
+    /// With frames that no seal covers yet.
+    Unsealed,
+    /// Inside a record, which begins at this byte: its writer was cut off.
+    Torn {
+        /// Where the incomplete record begins.
+        offset: u64,
+    },
+}
+
+/// What is read, one after another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// A sound frame.
+    Frame(FrameItem),
+    /// A sound seal.
+    Seal(SealItem),
+    /// Damage; reading goes on at the next sound segment.
+    Damage(Damage),
+    /// The end of the bytes; for ever after, or when following, for now.
+    End(Tail),
+}
+
+/// Reads a recording's records from a source of bytes.
+pub struct Reader<R> {
+    buffer: Buffer<R>,
+    decoding: bool,
+    following: bool,
+    session: Option<SessionId>,
+    segment: Option<OpenSegment>,
+    chain: Chain,
+    ended: Option<Tail>,
+}
+
+/// Where the chain of segments stands.
+#[derive(Debug, Clone, Copy)]
+struct Chain {
+    /// Number and predecessor's digest that the next segment must have, unless reading began in
+    /// the middle or after damage.
+    next: Option<(u32, Digest)>,
+    /// The next event's number, where known.
+    next_seq: Option<u64>,
+    /// No segment may have a lower number.
+    lowest: u32,
+    /// The final seal was seen.
+    complete: bool,
+    /// An `End` event was seen.
+    ended: bool,
+    /// Any segment was seen.
+    any: bool,
+}
+
+/// A failed check, before its offset and place are added.
+struct Bad {
+    frame: Option<u32>,
+    what: String,
+    /// The record is sound in itself, only not what must come: reading goes on with it.
+    sound: bool,
+}
+
+impl Bad {
+    fn segment(what: String) -> Self {
+        Self {
+            frame: None,
+            what,
+            sound: false,
+        }
+    }
+
+    fn in_frame(index: u32, what: String) -> Self {
+        Self {
+            frame: Some(index),
+            what,
+            sound: false,
+        }
+    }
+
+    fn out_of_place(what: String) -> Self {
+        Self {
+            frame: None,
+            what,
+            sound: true,
+        }
+    }
+}
+
+impl<R: Read> Reader<R> {
+    /// From the beginning of a recording.
+    pub fn new(source: R) -> Self {
+        Self {
+            buffer: Buffer::new(source, 0),
+            decoding: true,
+            following: false,
+            session: None,
+            segment: None,
+            chain: Chain {
+                next: Some((0, NO_PREDECESSOR)),
+                next_seq: Some(0),
+                lowest: 0,
+                complete: false,
+                ended: false,
+                any: false,
+            },
+            ended: None,
+        }
+    }
+
+    /// From the middle: `source` stands at `offset`, where a segment's opening frame begins.
+    pub fn resume(source: R, offset: u64) -> Self {
+        let mut reader = Self::new(source);
+        reader.buffer = Buffer::new(reader.buffer.into_source(), offset);
+        reader.chain.next = None;
+        reader.chain.next_seq = None;
+        reader
+    }
+
+    /// Checks digests and signatures only; events stay compressed and unchecked.
+    #[must_use]
+    pub fn skip_decoding(mut self) -> Self {
+        self.decoding = false;
+        self
+    }
+
+    /// At the end of the bytes, [`Item::End`] means "for now": the next call looks for more.
+    #[must_use]
+    pub fn following(mut self) -> Self {
+        self.following = true;
+        self
+    }
+
+    /// The session all segments belong to, once one was seen.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Bytes of the recording that were read and judged so far.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.buffer.offset()
+    }
+
+    /// The next item.
+    ///
+    /// # Errors
+    /// When the source fails, or at the beginning when the bytes are no recording or one of
+    /// another version.
+    pub fn next_item(&mut self) -> Result<Item, ReadError> {
+        if let Some(tail) = self.ended {
+            return Ok(Item::End(tail));
+        }
+        loop {
+            if self.buffer.is_empty() && !self.buffer.fill()? {
+                return match self.tail() {
+                    Some(tail) => Ok(self.end(tail)),
+                    None => Err(ReadError::NotARecording),
+                };
+            }
+            let place = self.segment.as_ref().map(OpenSegment::next_place);
+            match parse_head(self.buffer.bytes(), place) {
+                ParsedHead::Head(head) => {
+                    if self.buffer.bytes().len() >= head.record_len() {
+                        return self.record(&head);
+                    }
+                }
+                ParsedHead::Short => {}
+                ParsedHead::OtherVersion(version) if !self.chain.any => {
+                    return Err(ReadError::OtherVersion(version));
+                }
+                ParsedHead::OtherVersion(version) => {
+                    return self.damage(format!("a segment of format version {version}"));
+                }
+                ParsedHead::Bad(why) => return self.bad_head(why),
+            }
+            if !self.buffer.fill()? {
+                let offset = self.buffer.offset();
+                return if self.chain.complete {
+                    self.damage("bytes after the end of the recording".into())
+                } else {
+                    Ok(self.end(Tail::Torn { offset }))
+                };
+            }
+        }
+    }
+
+    /// A whole record is in the buffer.
+    fn record(&mut self, head: &Head) -> Result<Item, ReadError> {
+        let checked = match &head.kind {
+            HeadKind::Opening(header) => self.open(header, head),
+            HeadKind::Frame => self.frame(head, None),
+            HeadKind::Seal => self.seal(head),
+        };
+        match checked {
+            Ok(item) => {
+                self.buffer.consume(head.record_len());
+                Ok(item)
+            }
+            Err(Bad {
+                what, sound: true, ..
+            }) => Ok(self.out_of_place(head, what)),
+            Err(Bad { frame, what, .. }) => self.damage_in(frame, what),
+        }
+    }
+
+    /// A sound segment that is not the one that must come: say so, and read it next.
+    fn out_of_place(&mut self, head: &Head, what: String) -> Item {
+        let number = match &head.kind {
+            HeadKind::Opening(header) => Some(header.number),
+            _ => None,
+        };
+        let offset = self.buffer.offset();
+        let segment = self
+            .segment
+            .take()
+            .map(|segment| segment.number())
+            .or(number);
+        self.chain.next = None;
+        self.chain.next_seq = None;
+        Item::Damage(Damage {
+            offset,
+            segment,
+            frame: None,
+            what,
+            resumed_at: Some(offset),
+        })
+    }
+
+    /// A segment's opening frame: is it the one that must come?
+    fn open(&mut self, header: &SegmentHeader, head: &Head) -> Result<Item, Bad> {
+        let number = header.number;
+        if self.chain.complete {
+            return Err(Bad::segment(
+                "a segment after the end of the recording".into(),
+            ));
+        }
+        if self
+            .session
+            .is_some_and(|session| session != header.session)
+        {
+            return Err(Bad::segment(format!(
+                "a segment of another session, {}",
+                header.session
+            )));
+        }
+        let lowest = self
+            .segment
+            .as_ref()
+            .map_or(self.chain.lowest, |s| s.number().saturating_add(1));
+        if number < lowest {
+            return Err(Bad::segment(format!("segment {number} once more")));
+        }
+        if let Some(open) = &self.segment {
+            return Err(Bad::out_of_place(format!(
+                "segment {} has no seal",
+                open.number()
+            )));
+        }
+        if let Some((expected, predecessor)) = self.chain.next {
+            if number != expected {
+                let what = format!("segment {number} where {expected} must stand");
+                return Err(Bad::out_of_place(what));
+            }
+            if header.predecessor != predecessor {
+                let what = "its predecessor's digest is not that of the segment before";
+                return Err(Bad::out_of_place(what.into()));
+            }
+        }
+        if self
+            .chain
+            .next_seq
+            .is_some_and(|seq| seq != header.first_seq)
+        {
+            let what = format!("its first event is number {}", header.first_seq);
+            return Err(Bad::out_of_place(what));
+        }
+        let segment = OpenSegment::new(header).map_err(Bad::segment)?;
+        self.segment = Some(segment);
+        match self.frame(head, Some(header.clone())) {
+            Ok(item) => {
+                self.session = Some(header.session);
+                self.chain.any = true;
+                self.chain.lowest = header.number;
+                Ok(item)
+            }
+            Err(bad) => {
+                self.segment = None;
+                Err(bad)
+            }
+        }
+    }
+
+    fn frame(&mut self, head: &Head, opening: Option<SegmentHeader>) -> Result<Item, Bad> {
+        let record = self
+            .buffer
+            .bytes()
+            .get(..head.record_len())
+            .unwrap_or_default();
+        let offset = self.buffer.offset();
+        let Some(segment) = self.segment.as_mut() else {
+            return Err(Bad::segment("a frame outside any segment".into()));
+        };
+        let index = segment.next_place().index;
+        let bad = |what: String| Bad::in_frame(index, what);
+        let payload = segment
+            .check(record, head.head_len, CHECKSUM_BYTES)
+            .map_err(bad)?;
+        let (mut events, mut raw_bytes) = (Vec::new(), 0);
+        if self.decoding {
+            if self.chain.ended {
+                return Err(bad("a frame after the session's end".into()));
+            }
+            (events, raw_bytes) = segment.decode(payload).map_err(bad)?;
+            self.chain.ended = segment::check_order(&events, segment.session()).map_err(bad)?;
+        }
+        Ok(Item::Frame(FrameItem {
+            opening,
+            segment: segment.number(),
+            index,
+            offset,
+            stored_bytes: record.len() as u64,
+            raw_bytes,
+            events,
+        }))
+    }
+
+    fn seal(&mut self, head: &Head) -> Result<Item, Bad> {
+        let end = head.head_len + head.payload_len;
+        let payload = self
+            .buffer
+            .bytes()
+            .get(head.head_len..end)
+            .unwrap_or_default();
+        let offset = self.buffer.offset();
+        let Some(segment) = self.segment.as_ref() else {
+            return Err(Bad::segment("a seal outside any segment".into()));
+        };
+        let statement = segment
+            .check_seal(payload, self.decoding)
+            .map_err(Bad::segment)?;
+        if self.decoding && statement.is_final != self.chain.ended {
+            let what = if self.chain.ended {
+                "an end without the final seal"
+            } else {
+                "a final seal without an end"
+            };
+            return Err(Bad::segment(what.into()));
+        }
+        self.chain.next = Some((statement.segment.saturating_add(1), statement.digest));
+        self.chain.next_seq = Some(statement.next_seq);
+        self.chain.lowest = statement.segment.saturating_add(1);
+        self.chain.complete = statement.is_final;
+        self.segment = None;
+        Ok(Item::Seal(SealItem {
+            segment: statement.segment,
+            offset,
+            end: offset + head.record_len() as u64,
+            frames: statement.frames,
+            next_seq: statement.next_seq,
+            at_ns: statement.at_ns,
+            digest: statement.digest,
+            key: statement.key,
+            is_final: statement.is_final,
+        }))
+    }
+
+    fn bad_head(&mut self, why: String) -> Result<Item, ReadError> {
+        if self.chain.complete {
+            return self.damage("bytes after the end of the recording".into());
+        }
+        if self.chain.any || self.begins_like_a_recording() {
+            return self.damage(why);
+        }
+        // Not even a damaged magic: a recording only if a sound segment follows soon.
+        match self.damage(why)? {
+            item @ Item::Damage(Damage {
+                resumed_at: Some(_),
+                ..
+            }) => Ok(item),
+            _ => Err(ReadError::NotARecording),
+        }
+    }
+
+    /// Whether at least half of the magic is there.
+    fn begins_like_a_recording(&self) -> bool {
+        let same = self
+            .buffer
+            .bytes()
+            .iter()
+            .zip(MAGIC)
+            .filter(|(a, b)| **a == *b)
+            .count();
+        self.buffer.offset() == 0 && same >= MAGIC.len() / 2 || self.buffer.offset() > 0
+    }
+
+    fn damage(&mut self, what: String) -> Result<Item, ReadError> {
+        let frame = self
+            .segment
+            .as_ref()
+            .map(|segment| segment.next_place().index);
+        self.damage_in(frame, what)
+    }
+
+    /// Something is wrong with the record at the buffer's beginning: find the next sound segment.
+    /// What is nothing but zeros up to the end of the bytes is a torn tail: file systems leave
+    /// that when power fails before the last write was durable.
+    fn damage_in(&mut self, frame: Option<u32>, what: String) -> Result<Item, ReadError> {
+        let offset = self.buffer.offset();
+        let segment = self.segment.take().map(|segment| segment.number());
+        let (session, lowest) = (self.session, self.chain.lowest);
+        let sound = |bytes: &[u8]| match parse_head(bytes, None) {
+            ParsedHead::Head(Head {
+                kind: HeadKind::Opening(header),
+                ..
+            }) => {
+                session.is_none_or(|session| session == header.session)
+                    && header.number >= lowest
+                    && segment != Some(header.number)
+            }
+            _ => false,
+        };
+        let limit = if self.chain.any {
+            u64::MAX
+        } else {
+            buffer::FIRST_SCAN_BYTES
+        };
+        let scan = self.buffer.scan(limit, sound)?;
+        if scan.found.is_none() && scan.zeros && self.chain.any && !self.chain.complete {
+            return Ok(self.end(Tail::Torn { offset }));
+        }
+        self.chain.next = None;
+        self.chain.next_seq = None;
+        self.chain.lowest = segment.map_or(self.chain.lowest, |n| n.saturating_add(1));
+        if scan.found.is_none() {
+            self.ended = Some(Tail::Torn { offset });
+        }
+        let named = segment.or_else(|| self.chain.any.then_some(self.chain.lowest));
+        Ok(Item::Damage(Damage {
+            offset,
+            segment: named,
+            frame,
+            what,
+            resumed_at: scan.found,
+        }))
+    }
+
+    /// How the bytes end, if they end here; `None` where there were none.
+    fn tail(&self) -> Option<Tail> {
+        match (&self.segment, self.chain.complete) {
+            (Some(_), _) => Some(Tail::Unsealed),
+            (None, true) => Some(Tail::Complete),
+            (None, false) if self.chain.any => Some(Tail::NoEnd),
+            (None, false) => None,
+        }
+    }
+
+    fn end(&mut self, tail: Tail) -> Item {
+        if !self.following || tail == Tail::Complete {
+            self.ended = Some(tail);
+        }
+        Item::End(tail)
+    }
+}
