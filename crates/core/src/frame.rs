@@ -258,16 +258,13 @@ pub(crate) fn parse_head(bytes: &[u8], place: Option<PlaceOf>) -> ParsedHead {
     let Some(&tag) = bytes.first() else {
         return ParsedHead::Short;
     };
-    let start = match tag {
-        TAG_FRAME | TAG_SEAL => {
-            return match place {
-                Some(place) => parse_inner_head(bytes, tag, place),
-                None => ParsedHead::Bad("a frame or seal outside any segment".into()),
-            };
-        }
-        _ => &MAGIC[..bytes.len().min(MAGIC.len())],
-    };
-    if !bytes.starts_with(start) {
+    if matches!(tag, TAG_FRAME | TAG_SEAL) {
+        return match place {
+            Some(place) => parse_inner_head(bytes, tag, place),
+            None => ParsedHead::Bad("a frame or seal outside any segment".into()),
+        };
+    }
+    if bytes.iter().zip(MAGIC).any(|(a, b)| *a != b) {
         return ParsedHead::Bad("not the beginning of a frame, a seal or a segment".into());
     }
     match parse_opening_head(bytes) {
