@@ -1,1 +1,41 @@
-//! Placeholder while the seam is being cut.
+//! Events become frames, frames become segments, and none is lost on the way to a sink.
+//!
+//! The modules, in the order of the data:
+//!
+//! - [`recorder`]: the handle a capture gets, and its thread; inside it a bounded queue
+//!   (`intake`), the steps of the thread (`worker`), and writer, sink and loss policy (`pump`)
+//! - [`lost`]: what a capture is told when evidence is being lost
+//! - [`file_sink`]: a recording as one file
+//! - [`order`]: the order that every sink keeps
+//! - [`environment`]: [`clock`], [`disk`] and [`random`] source, which are passed in
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::print_stdout
+    )
+)]
+
+pub mod clock;
+pub mod disk;
+pub mod environment;
+pub mod file_sink;
+mod intake;
+pub mod lost;
+pub mod order;
+mod pump;
+pub mod random;
+pub mod real_disk;
+pub mod recorder;
+mod sys;
+mod worker;
+
+pub use environment::Environment;
+pub use file_sink::FileSink;
+pub use lost::{Cause, Count, Lost, Summary};
+pub use recorder::{Options, Recorder};
