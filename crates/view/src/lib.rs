@@ -1,1 +1,45 @@
-//! Placeholder while the seam is being cut.
+//! Recordings to and from things people read.
+//!
+//! Everything here is computed from a recording and can be thrown away and computed again.
+//!
+//! - [`format`]: the formats by name, and which one some bytes are; [`codec`]: the two traits
+//!   behind them
+//! - [`screen`]: what a terminal showed at a moment; [`index`]: keyframes and a seek table in a
+//!   sidecar, so that any moment is near; [`search`]: where a text stood on the screen
+//! - [`sanitize`]: what of a recording a viewer's terminal may be sent; [`escape`]: the same for
+//!   names in listings
+//! - [`limits`]: every bound, and what happens at it
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::print_stdout
+    )
+)]
+
+pub mod cast;
+pub mod codec;
+mod conceal;
+pub mod escape;
+pub mod format;
+pub mod import;
+pub mod jsonl;
+pub mod limits;
+mod lines;
+pub mod raw;
+pub mod screen;
+pub mod segments;
+pub mod transcript;
+pub mod utf8;
+
+pub use codec::{CopyError, DecodeError, Decoder, EncodeError, Encoder, copy};
+pub use escape::escape_for_humans;
+pub use format::Format;
+pub use import::Import;
+pub use screen::Screen;

@@ -1,0 +1,210 @@
+//! Reads asciicast.
+
+use std::collections::VecDeque;
+use std::io::Read;
+
+use hansard_core::event::{End, Fact};
+use hansard_core::{Body, Event, Stream};
+
+use super::header::{self, foreign_fields};
+use super::{CastVersion, FOREIGN_EVENT};
+use crate::codec::{DecodeError, Decoder};
+use crate::import::Import;
+use crate::limits::{HEADER_FIELDS_MAX, HEADER_LINE_BYTES_MAX, LINE_BYTES_MAX, SECONDS_MAX};
+use crate::lines::{Lines, check_json_size};
+
+/// Reads a cast as a recording: its header becomes the session and the first size, its events
+/// become events of the same kinds, an unknown code becomes a `channel` event that keeps it.
+pub struct CastDecoder<R> {
+    lines: Lines<R>,
+    version: CastVersion,
+    import: Import,
+    ready: VecDeque<(u64, Body)>,
+    /// An exit status that was read: the recording's end, unless something follows it.
+    exit: Option<u8>,
+    seq: u64,
+    at_ns: u64,
+    done: bool,
+}
+
+impl<R: Read> CastDecoder<R> {
+    /// A decoder that reads a cast of this version.
+    pub fn new(src: R, version: CastVersion, import: Import) -> Self {
+        Self {
+            lines: Lines::new(src),
+            version,
+            import,
+            ready: VecDeque::new(),
+            exit: None,
+            seq: 0,
+            at_ns: 0,
+            done: false,
+        }
+    }
+
+    fn read_header(&mut self) -> Result<(), DecodeError> {
+        if !self.lines.advance(HEADER_LINE_BYTES_MAX)? {
+            return Err(self
+                .lines
+                .malformed("the file is empty, so not an asciicast"));
+        }
+        check_json_size(self.lines.line(), HEADER_FIELDS_MAX * 16)
+            .map_err(|what| self.lines.malformed(what))?;
+        let json = serde_json::from_slice(self.lines.line())
+            .map_err(|e| self.lines.not_json("an asciicast header", &e))?;
+        let header = header::read(&json, self.version, &self.import)
+            .map_err(|what| self.lines.malformed(what))?;
+        self.ready
+            .push_back((0, Body::Start(Box::new(header.session))));
+        self.ready.push_back((
+            0,
+            Body::Resize {
+                cols: header.cols,
+                rows: header.rows,
+            },
+        ));
+        Ok(())
+    }
+
+    /// Reads lines until there is something to hand out.
+    fn read_line(&mut self) -> Result<(), DecodeError> {
+        if !self.lines.advance(LINE_BYTES_MAX)? {
+            self.done = true;
+            let end = self.end();
+            self.ready.push_back((self.at_ns, Body::End(end)));
+            return Ok(());
+        }
+        let line = self.lines.line();
+        let comment = self.version == CastVersion::V3 && line.first() == Some(&b'#');
+        if comment || line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        let (time, code, data): (f64, String, String) =
+            serde_json::from_slice(line).map_err(|e| {
+                self.lines
+                    .not_json("an event [time, \"code\", \"data\"]", &e)
+            })?;
+        if let Some(exit) = self.exit.take() {
+            // The exit was not the end after all: it is kept like an unknown code, at its time.
+            self.ready
+                .push_back((self.at_ns, foreign("x".to_owned(), exit.to_string())));
+        }
+        self.at_ns = self.moment(time)?;
+        if let Some(body) = self.body(code, data)? {
+            self.ready.push_back((self.at_ns, body));
+        }
+        Ok(())
+    }
+
+    /// The moment of an event. A cast whose time runs backwards is read as standing still.
+    fn moment(&self, time: f64) -> Result<u64, DecodeError> {
+        if !(0.0..=SECONDS_MAX).contains(&time) {
+            return Err(self.lines.malformed(format!(
+                "the time {time} is not from 0 to {SECONDS_MAX} seconds"
+            )));
+        }
+        let time = ns(time);
+        let at_ns = match self.version {
+            CastVersion::V2 => time.max(self.at_ns),
+            CastVersion::V3 => self.at_ns.saturating_add(time),
+        };
+        if at_ns > ns(SECONDS_MAX) {
+            return Err(self.lines.malformed(format!(
+                "the times add up to more than {SECONDS_MAX} seconds"
+            )));
+        }
+        Ok(at_ns)
+    }
+
+    fn body(&mut self, code: String, data: String) -> Result<Option<Body>, DecodeError> {
+        Ok(Some(match (code.as_str(), self.version) {
+            ("o", _) => Body::Data {
+                stream: Stream::Output,
+                bytes: data.into_bytes(),
+            },
+            ("i", _) => Body::Data {
+                stream: Stream::Keystrokes,
+                bytes: data.into_bytes(),
+            },
+            ("m", _) => Body::Mark { label: data },
+            ("r", _) => self.resize(&data)?,
+            ("x", CastVersion::V3) => match canonical_status(&data) {
+                Some(status) => {
+                    self.exit = Some(status);
+                    return Ok(None);
+                }
+                None => foreign(code, data),
+            },
+            _ => foreign(code, data),
+        }))
+    }
+
+    fn resize(&self, data: &str) -> Result<Body, DecodeError> {
+        let size = data.split_once('x');
+        let size = size.and_then(|(cols, rows)| Some((cols.parse().ok()?, rows.parse().ok()?)));
+        let (cols, rows) = size.ok_or_else(|| {
+            self.lines
+                .malformed("a resize must say COLSxROWS, each from 0 to 65535")
+        })?;
+        Ok(Body::Resize { cols, rows })
+    }
+
+    fn end(&mut self) -> End {
+        match self.exit.take() {
+            Some(exit) => End {
+                reason: "exited".to_owned(),
+                exit_status: Some(exit),
+                signal: None,
+            },
+            None => self.import.end(),
+        }
+    }
+}
+
+/// The status, if writing it again gives the same text.
+fn canonical_status(data: &str) -> Option<u8> {
+    data.parse::<u8>()
+        .ok()
+        .filter(|status| status.to_string() == data)
+}
+
+fn foreign(code: String, data: String) -> Body {
+    Body::Channel(Fact {
+        event: FOREIGN_EVENT.to_owned(),
+        fields: foreign_fields(code, data),
+    })
+}
+
+/// Seconds to nanoseconds; the caller has checked the range.
+pub(super) fn ns(seconds: f64) -> u64 {
+    // Whole seconds and the rest apart: a double holds microseconds exactly enough that way.
+    let whole = seconds.trunc();
+    let rest = ((seconds - whole) * 1e9).round();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 1.8e10 and 1e9
+    let (whole, rest) = (whole as u64, rest as u64);
+    whole.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
+impl<R: Read> Decoder for CastDecoder<R> {
+    fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
+        loop {
+            if let Some((at_ns, body)) = self.ready.pop_front() {
+                let seq = self.seq;
+                self.seq += 1;
+                return Ok(Some(Event { seq, at_ns, body }));
+            }
+            if self.done {
+                return Ok(None);
+            }
+            let step = if self.seq == 0 {
+                self.read_header()
+            } else {
+                self.read_line()
+            };
+            if step.is_err() {
+                self.done = true;
+            }
+            step?;
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The formats by name, and which one some bytes are.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::str::FromStr;
+
+use hansard_core::frame::MAGIC;
+use hansard_core::seal::SigningKey;
+
+use crate::cast::{CastDecoder, CastEncoder, CastVersion};
+use crate::codec::{Decoder, Encoder};
+use crate::import::Import;
+use crate::jsonl::{JsonlDecoder, JsonlEncoder};
+use crate::raw::{RawDecoder, RawEncoder};
+use crate::segments::{SegmentDecoder, SegmentEncoder};
+use crate::transcript::TranscriptEncoder;
+
+/// How a recording is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Hansard's own: frames and sealed segments.
+    Hansard,
+    /// asciicast version 2.
+    AsciicastV2,
+    /// asciicast version 3.
+    AsciicastV3,
+    /// The bytes that were shown.
+    Raw,
+    /// The text as it settled on the screen. Written only.
+    Transcript,
+    /// One JSON object for each event, without loss.
+    Jsonl,
+}
+
+/// Bytes at the beginning of a file that [`Format::guess`] wants to see.
+pub const GUESS_BYTES: usize = 4096;
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Hansard,
+        Self::AsciicastV2,
+        Self::AsciicastV3,
+        Self::Raw,
+        Self::Transcript,
+        Self::Jsonl,
+    ];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hansard => "hansard",
+            Self::AsciicastV2 => "asciicast-v2",
+            Self::AsciicastV3 => "asciicast-v3",
+            Self::Raw => "raw",
+            Self::Transcript => "transcript",
+            Self::Jsonl => "jsonl",
+        }
+    }
+
+    /// Whether it can be read back.
+    #[must_use]
+    pub fn is_readable(self) -> bool {
+        self != Self::Transcript
+    }
+
+    /// The format of a file that begins with these bytes ([`GUESS_BYTES`] of them, or all there
+    /// are), if they say so. Anything can be raw, so raw is never guessed.
+    #[must_use]
+    pub fn guess(beginning: &[u8]) -> Option<Self> {
+        // Half of the magic will do: a damaged recording is still one.
+        let same = beginning
+            .iter()
+            .zip(MAGIC)
+            .filter(|(a, b)| **a == *b)
+            .count();
+        if same >= MAGIC.len() / 2 {
+            return Some(Self::Hansard);
+        }
+        let line = beginning.split(|b| *b == b'\n').next().unwrap_or_default();
+        let text = String::from_utf8_lossy(line);
+        let squeezed: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        let has = |key: &str| squeezed.contains(key);
+        match squeezed.starts_with('{') {
+            true if has("\"hansard\":1") => Some(Self::Jsonl),
+            true if has("\"version\":2") => Some(Self::AsciicastV2),
+            true if has("\"version\":3") => Some(Self::AsciicastV3),
+            _ => None,
+        }
+    }
+
+    /// A decoder of this format, or `None` if it cannot be read. `import` says what a foreign
+    /// recording does not say itself.
+    pub fn decoder<'a>(self, src: impl Read + 'a, import: Import) -> Option<Box<dyn Decoder + 'a>> {
+        Some(match self {
+            Self::Hansard => Box::new(SegmentDecoder::new(src)),
+            Self::AsciicastV2 => Box::new(CastDecoder::new(src, CastVersion::V2, import)),
+            Self::AsciicastV3 => Box::new(CastDecoder::new(src, CastVersion::V3, import)),
+            Self::Raw => Box::new(RawDecoder::new(src, import)),
+            Self::Jsonl => Box::new(JsonlDecoder::new(src)),
+            Self::Transcript => return None,
+        })
+    }
+
+    /// An encoder of this format. Only Hansard's own uses the key. The output is written in small
+    /// pieces: give it a buffer.
+    pub fn encoder<'a>(self, out: impl Write + 'a, key: SigningKey) -> Box<dyn Encoder + 'a> {
+        match self {
+            Self::Hansard => Box::new(SegmentEncoder::new(out, key)),
+            Self::AsciicastV2 => Box::new(CastEncoder::new(out, CastVersion::V2)),
+            Self::AsciicastV3 => Box::new(CastEncoder::new(out, CastVersion::V3)),
+            Self::Raw => Box::new(RawEncoder::new(out)),
+            Self::Transcript => Box::new(TranscriptEncoder::new(out, false)),
+            Self::Jsonl => Box::new(JsonlEncoder::new(out)),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text names no format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAFormat;
+
+impl fmt::Display for NotAFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = Format::ALL.iter().map(|format| format.as_str()).collect();
+        write!(f, "not a format; there are {}", names.join(", "))
+    }
+}
+
+impl std::error::Error for NotAFormat {}
+
+impl FromStr for Format {
+    type Err = NotAFormat;
+
+    fn from_str(name: &str) -> Result<Self, NotAFormat> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.as_str() == name)
+            .ok_or(NotAFormat)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_guessed_from_their_first_line() {
+        for (bytes, format) in [
+            (&b"\x89HNSD\r\n\x1a\x01"[..], Some(Format::Hansard)),
+            (b"\x89HNSX\r\n\x1b", Some(Format::Hansard)),
+            (b"{\"version\": 2, \"width\": 80", Some(Format::AsciicastV2)),
+            (
+                b"{\"term\":{\"cols\":80},\"version\":3}\n",
+                Some(Format::AsciicastV3),
+            ),
+            (b"{\"hansard\":1,\"seq\":0}\n", Some(Format::Jsonl)),
+            (b"{\"version\": 1}\n", None),
+            (b"hello\n{\"version\": 2}", None),
+            (b"", None),
+        ] {
+            assert_eq!(Format::guess(bytes), format, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn names_lead_back_to_formats() {
+        for format in Format::ALL {
+            assert_eq!(format.as_str().parse(), Ok(format));
+        }
+        assert!(
+            "cast"
+                .parse::<Format>()
+                .unwrap_err()
+                .to_string()
+                .contains("asciicast-v2")
+        );
+    }
+}

@@ -1,0 +1,273 @@
+//! What a terminal showed: an emulator fed with a recording's bytes.
+
+use avt::observer::Observer;
+use avt::{Line, Terminal};
+use hansard_core::{Body, Stream};
+
+use crate::conceal::{CONCEAL_BYTES, Conceal};
+use crate::limits::{SCREEN_COLS_MAX, SCREEN_DEFAULT, SCREEN_ROWS_MAX};
+use crate::utf8::Utf8;
+
+/// Version of [`Screen::to_keyframe`]'s layout.
+const KEYFRAME_VERSION: u8 = 1;
+
+/// A terminal's screen.
+///
+/// Takes bytes, not text: a character cut in two is completed by the next bytes, and what is not
+/// UTF-8 shows as U+FFFD. There is no scrollback: what left the screen is gone. A terminal wider
+/// or higher than [`SCREEN_COLS_MAX`] × [`SCREEN_ROWS_MAX`] is emulated at that size, so that a
+/// hostile resize costs no memory; a size of zero counts as one.
+pub struct Screen {
+    terminal: Terminal,
+    utf8: Utf8,
+    conceal: Conceal,
+}
+
+impl std::fmt::Debug for Screen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Screen")
+            .field("size", &self.size())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self::new(SCREEN_DEFAULT.0, SCREEN_DEFAULT.1)
+    }
+}
+
+/// The stored bytes are no keyframe of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAKeyframe;
+
+impl std::fmt::Display for NotAKeyframe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("not a keyframe of this version")
+    }
+}
+
+impl std::error::Error for NotAKeyframe {}
+
+impl Screen {
+    /// A blank screen of this size, within the bounds of the type.
+    #[must_use]
+    pub fn new(cols: u16, rows: u16) -> Self {
+        let (cols, rows) = clamp(cols, rows);
+        Self {
+            terminal: blank(cols, rows),
+            utf8: Utf8::new(),
+            conceal: Conceal::default(),
+        }
+    }
+
+    /// Feeds bytes that a terminal was sent.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let Self {
+            terminal,
+            utf8,
+            conceal,
+        } = self;
+        utf8.feed(bytes, |text| {
+            conceal.feed(text);
+            terminal.feed(text);
+        });
+    }
+
+    /// Feeds bytes and lets an observer of the emulator look on.
+    pub(crate) fn feed_with<O: Observer>(&mut self, bytes: &[u8], observer: &mut O) {
+        let Self {
+            terminal,
+            utf8,
+            conceal,
+        } = self;
+        utf8.feed(bytes, |text| {
+            conceal.feed(text);
+            terminal.feed_with(text, &mut *observer);
+        });
+    }
+
+    /// Gives the screen another size, within the bounds of the type. Lines are wrapped anew, as
+    /// terminals do it.
+    pub fn resize(&mut self, cols: u16, rows: u16) {
+        let (cols, rows) = clamp(cols, rows);
+        self.terminal.resize(usize::from(cols), usize::from(rows));
+    }
+
+    pub(crate) fn resize_with<O: Observer>(&mut self, cols: u16, rows: u16, observer: &mut O) {
+        let (cols, rows) = clamp(cols, rows);
+        self.terminal
+            .resize_with(usize::from(cols), usize::from(rows), observer);
+    }
+
+    /// Applies an event: bytes shown and changes of size count, everything else does not.
+    ///
+    /// Standard output and error of a program without a terminal are shown as a terminal would
+    /// have shown them: a line feed also returns to the first column.
+    pub fn apply(&mut self, body: &Body) {
+        self.apply_with(body, &mut ());
+    }
+
+    pub(crate) fn apply_with<O: Observer>(&mut self, body: &Body, observer: &mut O) {
+        match body {
+            Body::Data {
+                stream: Stream::Output,
+                bytes,
+            } => self.feed_with(bytes, observer),
+            Body::Data {
+                stream: Stream::Stdout | Stream::Stderr,
+                bytes,
+            } => {
+                for line in bytes.split_inclusive(|b| *b == b'\n') {
+                    match line.split_last() {
+                        Some((b'\n', line)) => {
+                            self.feed_with(line, observer);
+                            self.feed_with(b"\r\n", observer);
+                        }
+                        _ => self.feed_with(line, observer),
+                    }
+                }
+            }
+            Body::Resize { cols, rows } => self.resize_with(*cols, *rows, observer),
+            _ => {}
+        }
+    }
+
+    /// Columns and rows.
+    #[must_use]
+    pub fn size(&self) -> (u16, u16) {
+        let (cols, rows) = self.terminal.size();
+        (
+            u16::try_from(cols).unwrap_or(u16::MAX),
+            u16::try_from(rows).unwrap_or(u16::MAX),
+        )
+    }
+
+    /// Column and row of the cursor from 0, if it is shown. The column can equal the width: the
+    /// next character wraps.
+    #[must_use]
+    pub fn cursor(&self) -> Option<(usize, usize)> {
+        self.terminal.cursor().position()
+    }
+
+    /// The text of every row, trailing blanks cut.
+    #[must_use]
+    pub fn rows(&self) -> Vec<String> {
+        self.lines().map(row_text).collect()
+    }
+
+    /// The text of the screen: its rows, trailing blank ones left out, a line feed after each.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let rows = self.rows();
+        let used = rows
+            .iter()
+            .rposition(|row| !row.is_empty())
+            .map_or(0, |last| last + 1);
+        let mut text = String::new();
+        for row in rows.iter().take(used) {
+            text.push_str(row);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Whether text printed now would be concealed (SGR 8). The screen shows concealed text.
+    #[must_use]
+    pub fn is_concealing(&self) -> bool {
+        self.conceal.is_on()
+    }
+
+    /// Characters printed concealed since the beginning, spaces not counted.
+    #[must_use]
+    pub fn concealed_chars(&self) -> u64 {
+        self.conceal.chars()
+    }
+
+    /// Concealed text since the last call, cut at a bound; empty if there was none.
+    pub fn take_concealed(&mut self) -> String {
+        self.conceal.take_text()
+    }
+
+    /// Control sequences that bring a blank terminal of the same size into this state.
+    #[must_use]
+    pub fn dump(&self) -> String {
+        self.terminal.dump()
+    }
+
+    /// Everything needed to go on from here, in the layout of keyframes in an index.
+    #[must_use]
+    pub fn to_keyframe(&self) -> Vec<u8> {
+        let (cols, rows) = self.size();
+        let dump = self.dump();
+        let mut out = Vec::with_capacity(dump.len() + 32);
+        out.push(KEYFRAME_VERSION);
+        out.extend_from_slice(&cols.to_le_bytes());
+        out.extend_from_slice(&rows.to_le_bytes());
+        let held = self.utf8.held();
+        out.push(u8::try_from(held.len()).unwrap_or(0));
+        out.extend_from_slice(held);
+        out.resize(9, 0);
+        out.extend_from_slice(&self.conceal.to_bytes());
+        out.extend_from_slice(dump.as_bytes());
+        out
+    }
+
+    /// The screen that [`Self::to_keyframe`] stored.
+    ///
+    /// # Errors
+    /// When the bytes are no keyframe. Any bytes may be given.
+    pub fn from_keyframe(bytes: &[u8]) -> Result<Self, NotAKeyframe> {
+        let (head, rest) = bytes.split_first_chunk::<9>().ok_or(NotAKeyframe)?;
+        let (conceal, dump) = rest
+            .split_first_chunk::<CONCEAL_BYTES>()
+            .ok_or(NotAKeyframe)?;
+        let [version, c0, c1, r0, r1, held_len, held @ ..] = head;
+        let (cols, rows) = (
+            u16::from_le_bytes([*c0, *c1]),
+            u16::from_le_bytes([*r0, *r1]),
+        );
+        let held = held.get(..usize::from(*held_len)).ok_or(NotAKeyframe)?;
+        let dump = std::str::from_utf8(dump).map_err(|_| NotAKeyframe)?;
+        if *version != KEYFRAME_VERSION || clamp(cols, rows) != (cols, rows) {
+            return Err(NotAKeyframe);
+        }
+        let mut terminal = blank(cols, rows);
+        terminal.feed(dump);
+        Ok(Self {
+            terminal,
+            utf8: Utf8::holding(held),
+            conceal: Conceal::from_bytes(conceal),
+        })
+    }
+
+    pub(crate) fn terminal(&self) -> &Terminal {
+        &self.terminal
+    }
+
+    pub(crate) fn lines(&self) -> impl ExactSizeIterator<Item = &Line> {
+        self.terminal.screen().visible_lines()
+    }
+}
+
+/// The text of a line of the emulator, trailing blanks cut.
+pub(crate) fn row_text(line: &Line) -> String {
+    let mut text = line.text();
+    text.truncate(text.trim_end_matches(' ').len());
+    text
+}
+
+fn clamp(cols: u16, rows: u16) -> (u16, u16) {
+    (
+        cols.clamp(1, SCREEN_COLS_MAX),
+        rows.clamp(1, SCREEN_ROWS_MAX),
+    )
+}
+
+/// A blank terminal without scrollback.
+fn blank(cols: u16, rows: u16) -> Terminal {
+    match Terminal::new(usize::from(cols.max(1)), usize::from(rows.max(1))) {
+        Ok(terminal) => terminal,
+        Err(_) => unreachable!("the emulator refuses a size of zero only"),
+    }
+}

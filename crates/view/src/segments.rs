@@ -1,0 +1,175 @@
+//! Hansard's own format behind the two traits: frames and sealed segments.
+
+use std::io::{Read, Write};
+
+use hansard_core::reader::{Item, ReadError, Reader, Tail};
+use hansard_core::seal::SigningKey;
+use hansard_core::writer::{Bounds, SegmentWriter, WriteError};
+use hansard_core::{Body, Event, Session};
+
+use crate::codec::{DecodeError, Decoder, EncodeError, Encoder};
+
+/// Writes a recording, signed with a key of the converter: its public half replaces the
+/// recorder's in the header, because who signs answers for the content.
+pub struct SegmentEncoder<W> {
+    out: W,
+    key: Option<SigningKey>,
+    writer: Option<SegmentWriter>,
+}
+
+impl<W: Write> SegmentEncoder<W> {
+    /// An encoder that writes here and signs with this key.
+    pub fn new(out: W, key: SigningKey) -> Self {
+        Self {
+            out,
+            key: Some(key),
+            writer: None,
+        }
+    }
+
+    fn write_parts(&mut self) -> Result<(), EncodeError> {
+        if let Some(writer) = &mut self.writer {
+            for part in writer.parts() {
+                self.out.write_all(part.bytes())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<WriteError> for EncodeError {
+    fn from(e: WriteError) -> Self {
+        Self::Refused(e.to_string())
+    }
+}
+
+impl<W: Write> Encoder for SegmentEncoder<W> {
+    fn begin(&mut self, session: &Session) -> Result<(), EncodeError> {
+        let Some(key) = self.key.take() else {
+            return Err(EncodeError::Refused("a recording starts once".to_owned()));
+        };
+        let session = Session {
+            recorder_key: key.public(),
+            ..session.clone()
+        };
+        self.writer = Some(SegmentWriter::new(session, key, Bounds::default())?);
+        self.write_parts()
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), EncodeError> {
+        let Some(writer) = &mut self.writer else {
+            return Err(EncodeError::Refused(
+                "an event before the session".to_owned(),
+            ));
+        };
+        // The clock of a conversion is the recording's own: what a recorder would have closed
+        // and sealed by now is closed and sealed.
+        writer.tick(event.at_ns)?;
+        writer.push(event.at_ns, &event.body)?;
+        self.write_parts()
+    }
+
+    fn end(&mut self) -> Result<(), EncodeError> {
+        if let Some(writer) = &mut self.writer {
+            writer.cut()?;
+        }
+        self.write_parts()?;
+        Ok(self.out.flush()?)
+    }
+}
+
+/// Reads a recording. Damage is passed over, with a notice, up to the next sound segment.
+pub struct SegmentDecoder<R> {
+    reader: Reader<R>,
+    events: std::vec::IntoIter<Event>,
+    notices: Vec<String>,
+    any: bool,
+    done: bool,
+}
+
+/// Most notices that wait to be taken; what comes then is left out.
+const NOTICES_MAX: usize = 1000;
+
+impl<R: Read> SegmentDecoder<R> {
+    /// A decoder that reads a recording from its beginning.
+    pub fn new(src: R) -> Self {
+        Self {
+            reader: Reader::new(src),
+            events: Vec::new().into_iter(),
+            notices: Vec::new(),
+            any: false,
+            done: false,
+        }
+    }
+
+    fn notice(&mut self, text: String) {
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push(text);
+        }
+    }
+
+    fn tail(&mut self, tail: Tail) {
+        match tail {
+            Tail::Complete => {}
+            Tail::NoEnd => self.notice("the recording has no end: it was not finished".to_owned()),
+            Tail::Unsealed => self.notice(
+                "the recording has no end; its last frames are whole but not sealed".to_owned(),
+            ),
+            Tail::Torn { offset } => self.notice(format!(
+                "the recording has no end: it was cut off inside the record at byte {offset}"
+            )),
+        }
+    }
+}
+
+impl<R: Read> Decoder for SegmentDecoder<R> {
+    fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
+        loop {
+            if let Some(event) = self.events.next() {
+                // Without its beginning a recording can be salvaged, but not converted: there is
+                // no session that the rest belongs to.
+                if !self.any && !matches!(event.body, Body::Start(_)) {
+                    self.done = true;
+                    return Err(DecodeError::Malformed {
+                        line: None,
+                        offset: 0,
+                        what: "the recording's header is damaged".to_owned(),
+                    });
+                }
+                self.any = true;
+                return Ok(Some(event));
+            }
+            if self.done {
+                return Ok(None);
+            }
+            match self.reader.next_item() {
+                Ok(Item::Frame(frame)) => self.events = frame.events.into_iter(),
+                Ok(Item::Seal(_)) => {}
+                Ok(Item::Damage(damage)) => self.notice(damage.to_string()),
+                Ok(Item::End(tail)) => {
+                    self.done = true;
+                    self.tail(tail);
+                }
+                Err(e) => {
+                    self.done = true;
+                    return Err(unreadable(e));
+                }
+            }
+        }
+    }
+
+    fn take_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+}
+
+fn unreadable(e: ReadError) -> DecodeError {
+    match e {
+        ReadError::Io(e) => DecodeError::Io(e),
+        other => DecodeError::Malformed {
+            line: None,
+            offset: 0,
+            what: other.to_string(),
+        },
+    }
+}
