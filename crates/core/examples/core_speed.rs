@@ -1,7 +1,12 @@
 //! Measures the core on a file of raw output: writing, checking, decoding, and what is stored.
 //!
 //! `cargo run --release -p hansard-core --example core_speed -- FILE [ROUNDS]`
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
 use std::time::Instant;
 
@@ -31,9 +36,21 @@ fn main() {
         rates[2].push(mb(raw.len()) / begin.elapsed().as_secs_f64());
     }
     println!("raw {:.1} MB, stored {:.2} MB", mb(raw.len()), mb(stored));
-    for (what, rates) in ["write, raw", "check hashes and signatures, stored", "check and decode, raw"].iter().zip(&mut rates) {
+    for (what, rates) in [
+        "write, raw",
+        "check hashes and signatures, stored",
+        "check and decode, raw",
+    ]
+    .iter()
+    .zip(&mut rates)
+    {
         rates.sort_by(f64::total_cmp);
-        println!("{what}: median {:.0} MB/s ({:.0} to {:.0})", rates[rounds / 2], rates[0], rates[rounds - 1]);
+        println!(
+            "{what}: median {:.0} MB/s ({:.0} to {:.0})",
+            rates[rounds / 2],
+            rates[0],
+            rates[rounds - 1]
+        );
     }
 }
 
