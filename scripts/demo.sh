@@ -14,7 +14,7 @@ dir=$(realpath "$dir")
 file=$dir/session.hansard
 secret='correct horse 42'
 # No terminal, login or taste of whoever runs this reaches the recorded shell.
-export LANG=C.UTF-8 LC_ALL=C.UTF-8 TERM=xterm-256color HOME="$dir" PS1='\$ ' HISTFILE=
+export LANG=C.UTF-8 LC_ALL=C.UTF-8 TERM=xterm-256color HOME="$dir"
 unset TMUX COLUMNS LINES EXINIT VIMINIT LS_COLORS
 
 ok() { echo "ok: $*"; }
@@ -32,11 +32,12 @@ record() {
     chmod +x deploy.sh
     ln -s deploy.sh latest
     head -c 32 /dev/urandom >"$dir/key"
+    echo "PS1='demo> '; unset HISTFILE" >"$dir/rc"
     cat >"$dir/steps" <<STEPS
-wait $
+wait demo>
 type ls -l --color=always\r
 wait deploy.sh
-wait $
+wait demo>
 # The editor.
 type vim.tiny -u NONE notes.txt\r
 wait notes.txt
@@ -45,13 +46,13 @@ type iThe limit was raised to 20 at noon.\e
 pause 0.5
 type :wq\r
 wait written
-wait $
+wait demo>
 # A program that redraws its screen by itself.
 type top -d 0.5\r
 wait load average
 pause 2
 type q
-wait $
+wait demo>
 # The window grows.
 size 120x40
 pause 0.2
@@ -70,7 +71,7 @@ STEPS
     local status=0
     "$here/scripts/person.py" --size 100x30 --saw "$dir/saw" "$dir/steps" \
         "$hansard" rec --quiet --keystrokes --key "$dir/key" --out "$file" \
-        -- bash --norc --noprofile -i || status=$?
+        -- bash --rcfile "$dir/rc" -i || status=$?
     cd "$here"
     [ "$status" = 7 ] || fail "the recorded shell left with 7, the recorder with $status"
     [ -s "$file" ] || fail "no recording in $file"
@@ -115,7 +116,7 @@ prove() {
     # One bit in the middle of a copy.
     local middle
     middle=$(($(stat -c %s "$file") / 2))
-    python3 - "$file" "$dir/altered.hansard" "$middle" <<'PY'
+    /usr/bin/python3 - "$file" "$dir/altered.hansard" "$middle" <<'PY'
 import sys
 data = bytearray(open(sys.argv[1], "rb").read())
 data[int(sys.argv[3])] ^= 1
@@ -130,7 +131,7 @@ PY
 # What was typed is kept, as asked, but not what was typed while the terminal hid it.
 hide() {
     "$hansard" convert --to jsonl "$file" "$dir/events.jsonl"
-    python3 scripts/demo_events.py "$dir/events.jsonl" "$secret" || fail "see above"
+    scripts/demo_events.py "$dir/events.jsonl" "$secret" || fail "see above"
     if grep -qrF -- "$secret" "$dir" --exclude=steps; then
         fail "the password stands in $(grep -rlF -- "$secret" "$dir" --exclude=steps)"
     fi

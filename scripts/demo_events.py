@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Checks the demo's events: the resize is there, typed keys are, the hidden secret is not.
 
 Usage: demo_events.py EVENTS.jsonl SECRET

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Plays a person at a terminal: runs a program on a pty, waits for what it shows, types.
 
 Usage: person.py [--size 100x30] [--saw FILE] STEPS CMD [ARG...]
