@@ -1,1 +1,48 @@
-//! Placeholder while the seam is being cut.
+//! Runs a program on a terminal of its own, or over pipes, and records what passes.
+//!
+//! [`run`] is the whole of it: it looks at what standard input and output are, chooses between a
+//! pty and pipes, and returns how the program ended. It is the only code that opens a pty. No
+//! runtime: one poll loop in the calling thread; compressing and writing happen behind the
+//! [`Tape`], never between the program and the screen (unless strict mode asks for that).
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::print_stdout
+    )
+)]
+
+mod child;
+mod command;
+mod describe;
+mod error;
+mod exit;
+mod hidden;
+mod holders;
+mod lane;
+mod limits;
+mod line;
+mod options;
+mod outlet;
+mod pipes;
+mod prompt;
+mod pty;
+mod pty_run;
+mod run;
+mod signals;
+mod sys;
+mod tape;
+mod terminal;
+
+pub use command::Command;
+pub use describe::{Description, describe};
+pub use error::ShellError;
+pub use exit::{Ending, Exit};
+pub use options::Options;
+pub use prompt::{PROMPTS_DEFAULT, PatternError, Prompts};
+pub use run::{Mode, mode, run};
+pub use tape::{Tape, TapeLost};

@@ -1,0 +1,148 @@
+//! Who runs what from where: the header's fields for a terminal session.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+
+use hansard_core::fields::{Fields, Value};
+use rustix::stdio::{stderr, stdin, stdout};
+
+use crate::limits::ARGV_BYTES_MAX;
+
+/// The three groups of a session's fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Description {
+    /// Who acts: `user`, `login`, `uid`.
+    pub subject: Fields,
+    /// Where from: `addr.remote`, `tty`, `term`, `ssh_connection`.
+    pub origin: Fields,
+    /// On what: `server_hostname`, `argv`, `command`, `cwd`, `shell`.
+    pub target: Fields,
+}
+
+/// Describes this process about to run these arguments. What cannot be found out is left out.
+#[must_use]
+pub fn describe(argv: &[OsString]) -> Description {
+    Description {
+        subject: subject(),
+        origin: origin(),
+        target: target(argv),
+    }
+}
+
+fn subject() -> Fields {
+    let uid = rustix::process::getuid().as_raw();
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = |uid: u32| name_of(&passwd, uid).unwrap_or_else(|| uid.to_string());
+    // Who logged in, which `su` and `sudo` do not change; 2^32-1 is "nobody did".
+    let login = fs::read_to_string("/proc/self/loginuid").ok();
+    let login = login
+        .and_then(|text| text.trim().parse::<u32>().ok())
+        .filter(|n| *n != u32::MAX);
+    Fields::new()
+        .with("user", name(uid))
+        .with("login", name(login.unwrap_or(uid)))
+        .with("uid", u64::from(uid))
+}
+
+fn origin() -> Fields {
+    let mut fields = Fields::new();
+    if let Some(connection) = env::var_os("SSH_CONNECTION") {
+        let bytes = connection.as_bytes();
+        if let Some(address) = bytes.split(|b| *b == b' ').next().filter(|a| !a.is_empty()) {
+            fields.push("addr.remote", Value::from_os_bytes(address));
+        }
+        fields.push("ssh_connection", Value::from_os_bytes(bytes));
+    }
+    let tty = [stdin(), stdout(), stderr()]
+        .into_iter()
+        .find_map(|fd| rustix::termios::ttyname(fd, Vec::new()).ok());
+    if let Some(tty) = tty {
+        fields.push("tty", Value::from_os_bytes(tty.as_bytes()));
+    }
+    if let Some(term) = env::var_os("TERM") {
+        fields.push("term", Value::from_os_bytes(term.as_bytes()));
+    }
+    fields
+}
+
+fn target(argv: &[OsString]) -> Fields {
+    let host = rustix::system::uname();
+    let mut fields = Fields::new().with(
+        "server_hostname",
+        Value::from_os_bytes(host.nodename().to_bytes()),
+    );
+    let mut room = ARGV_BYTES_MAX;
+    let mut kept = Vec::new();
+    for arg in argv {
+        let bytes = arg.as_bytes();
+        kept.push(Value::from_os_bytes(
+            bytes.get(..room.min(bytes.len())).unwrap_or_default(),
+        ));
+        if bytes.len() >= room {
+            break;
+        }
+        room -= bytes.len();
+        room = room.saturating_sub(1);
+        if room == 0 || kept.len() >= hansard_core::limits::FIELDS_MAX {
+            break;
+        }
+    }
+    let whole = kept.len() == argv.len()
+        && argv.iter().map(|a| a.len() + 1).sum::<usize>() <= ARGV_BYTES_MAX;
+    fields.push("argv", Value::List(kept));
+    if !whole {
+        fields.push("argv_truncated", true);
+    }
+    let mut line = argv.join(OsStr::new(" ")).as_bytes().to_vec();
+    line.truncate(ARGV_BYTES_MAX);
+    fields.push("command", Value::from_os_bytes(&line));
+    if let Ok(cwd) = env::current_dir() {
+        fields.push("cwd", Value::from_os_bytes(cwd.as_os_str().as_bytes()));
+    }
+    if let Some(shell) = env::var_os("SHELL") {
+        fields.push("shell", Value::from_os_bytes(shell.as_bytes()));
+    }
+    fields
+}
+
+/// The name of a user in the text of a passwd file.
+fn name_of(passwd: &str, uid: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let number: u32 = fields.nth(1)?.parse().ok()?;
+        (number == uid && !name.is_empty()).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_found_by_number() {
+        let passwd =
+            "root:x:0:0:root:/root:/bin/bash\nbroken\nanna:x:1000:1000:,,,:/home/anna:/bin/zsh\n";
+        assert_eq!(name_of(passwd, 1000).as_deref(), Some("anna"));
+        assert_eq!(name_of(passwd, 7), None);
+    }
+
+    #[test]
+    fn arguments_are_kept_as_they_are_up_to_the_bound() {
+        let told = describe(&["vi".into(), "a b".into()]);
+        let argv = Value::List(vec!["vi".into(), "a b".into()]);
+        assert_eq!(told.target.get("argv"), Some(&argv));
+        assert_eq!(told.target.text("command"), Some("vi a b"));
+        assert!(told.target.get("argv_truncated").is_none());
+        assert!(told.subject.get("uid").is_some());
+
+        let long = describe(&["x".into(), "y".repeat(ARGV_BYTES_MAX).into(), "z".into()]);
+        let Some(Value::List(argv)) = long.target.get("argv") else {
+            panic!("no argv")
+        };
+        assert_eq!(argv.len(), 2);
+        assert_eq!(long.target.get("argv_truncated"), Some(&Value::Bool(true)));
+    }
+}

@@ -1,0 +1,124 @@
+//! How a program ended.
+
+use hansard_core::event::End;
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The program came to its own end.
+    Program,
+    /// The terminal went away, and the program was hung up.
+    Hangup,
+    /// The recorder was told to end by this signal (`TERM`), and passed it on.
+    Told(String),
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// As a shell would put it: the exit status, or 128 and the signal's number.
+    pub status: u8,
+    /// Name of the signal that killed it, without `SIG`.
+    pub signal: Option<String>,
+    /// Why the session ended.
+    pub ending: Ending,
+    /// Whether the program is still there: it ignored the hangup of its terminal.
+    pub left_behind: bool,
+}
+
+impl Exit {
+    /// What the last event of the recording says.
+    #[must_use]
+    pub fn end(&self) -> End {
+        let reason = match (&self.ending, &self.signal) {
+            (Ending::Hangup, _) => "hangup".to_owned(),
+            (Ending::Told(signal), _) => format!("recorder ended by SIG{signal}"),
+            (Ending::Program, Some(_)) => "signalled".to_owned(),
+            (Ending::Program, None) => "exited".to_owned(),
+        };
+        End {
+            reason,
+            exit_status: (self.signal.is_none() && !self.left_behind).then_some(self.status),
+            signal: self.signal.clone(),
+        }
+    }
+
+    pub(crate) fn of(status: rustix::process::WaitStatus, ending: Ending) -> Self {
+        if let Some(number) = status.terminating_signal() {
+            let number = u8::try_from(number).unwrap_or(0);
+            let signal = Some(signal_name(number));
+            return Self {
+                status: 128 | number,
+                signal,
+                ending,
+                left_behind: false,
+            };
+        }
+        let status = status
+            .exit_status()
+            .and_then(|s| u8::try_from(s).ok())
+            .unwrap_or(255);
+        Self {
+            status,
+            signal: None,
+            ending,
+            left_behind: false,
+        }
+    }
+
+    /// The end of a session whose program outlives it.
+    pub(crate) fn left_behind(ending: Ending) -> Self {
+        Self {
+            status: 128 + 1,
+            signal: None,
+            ending,
+            left_behind: true,
+        }
+    }
+}
+
+/// A signal's name without `SIG`; its number where it has none.
+pub(crate) fn signal_name(number: u8) -> String {
+    const NAMES: [&str; 32] = [
+        "0", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV",
+        "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU",
+        "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    ];
+    NAMES
+        .get(usize::from(number))
+        .map_or_else(|| number.to_string(), |name| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_event_says_how_it_ended() {
+        let exited = Exit {
+            status: 3,
+            signal: None,
+            ending: Ending::Program,
+            left_behind: false,
+        }
+        .end();
+        assert_eq!(
+            (exited.reason.as_str(), exited.exit_status),
+            ("exited", Some(3))
+        );
+        let killed = Exit {
+            status: 137,
+            signal: Some(signal_name(9)),
+            ending: Ending::Program,
+            left_behind: false,
+        }
+        .end();
+        assert_eq!(
+            (killed.reason.as_str(), killed.exit_status),
+            ("signalled", None)
+        );
+        assert_eq!(killed.signal.as_deref(), Some("KILL"));
+        let left = Exit::left_behind(Ending::Hangup).end();
+        assert_eq!((left.reason.as_str(), left.exit_status), ("hangup", None));
+    }
+}

@@ -1,0 +1,186 @@
+//! Typed bytes on their way to the record, kept back until it is clear that nothing hid them.
+//!
+//! The terminal's modes can only be looked at, not watched, and a program may change them between
+//! a key and our look. So typed bytes wait for [`TYPED_HOLD`], and whenever meanwhile the terminal
+//! is seen to hide what is typed, or the line before the cursor is a prompt for something secret,
+//! all that wait are forgotten: no bytes, no number, no time. Times of keystrokes in a recording
+//! are therefore those of their release, about a second late.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::limits::{TYPED_HELD_BYTES, TYPED_HOLD, TYPED_LOOK_EVERY};
+use crate::line::Line;
+use crate::prompt::Prompts;
+
+/// Typed bytes, the output line they answer, and what is known about being hidden.
+pub(crate) struct Typed {
+    held: VecDeque<(Instant, Vec<u8>)>,
+    held_bytes: usize,
+    /// Hidden until Enter: it began hidden, however the terminal looks by now.
+    hidden: bool,
+    line: Line,
+    prompts: Prompts,
+}
+
+impl Typed {
+    pub(crate) fn new(prompts: Prompts) -> Self {
+        Self {
+            held: VecDeque::new(),
+            held_bytes: 0,
+            hidden: false,
+            line: Line::new(),
+            prompts,
+        }
+    }
+
+    /// Follows what the program shows.
+    pub(crate) fn shown(&mut self, bytes: &[u8]) {
+        self.line.feed(bytes);
+    }
+
+    /// Takes typed bytes. `hides` is how the terminal is at this moment.
+    pub(crate) fn typed(&mut self, bytes: &[u8], hides: bool, now: Instant) {
+        self.look(hides);
+        if hides || self.hidden || self.prompts.ask(&self.line.text()) {
+            // All of them: behind an Enter in the same bytes may be the next secret.
+            self.hidden = !ends_line(bytes);
+            return;
+        }
+        self.held_bytes += bytes.len();
+        self.held.push_back((now, bytes.to_vec()));
+    }
+
+    /// Looks at the terminal while bytes are kept back.
+    pub(crate) fn look(&mut self, hides: bool) {
+        if self.held.is_empty() || !(hides || self.prompts.ask(&self.line.text())) {
+            return;
+        }
+        self.hidden = !self.held.back().is_some_and(|(_, bytes)| ends_line(bytes));
+        self.held.clear();
+        self.held_bytes = 0;
+    }
+
+    /// The bytes that may be stored now. At [`TYPED_HELD_BYTES`] the oldest may at once: so much in
+    /// so short a time is pasted text.
+    pub(crate) fn released(&mut self, now: Instant) -> Vec<u8> {
+        let mut released = Vec::new();
+        while let Some((at, _)) = self.held.front() {
+            let old = now.saturating_duration_since(*at) >= TYPED_HOLD;
+            if !old && self.held_bytes <= TYPED_HELD_BYTES {
+                break;
+            }
+            if let Some((_, bytes)) = self.held.pop_front() {
+                self.held_bytes -= bytes.len();
+                released.extend_from_slice(&bytes);
+            }
+        }
+        released
+    }
+
+    /// At the end: the rest, unless the terminal hides it.
+    pub(crate) fn rest(&mut self, hides: bool) -> Vec<u8> {
+        self.look(hides);
+        self.held_bytes = 0;
+        self.held.drain(..).flat_map(|(_, bytes)| bytes).collect()
+    }
+
+    /// When to look again.
+    pub(crate) fn look_again(&self, now: Instant) -> Option<Instant> {
+        (!self.held.is_empty()).then(|| now + TYPED_LOOK_EVERY)
+    }
+}
+
+fn ends_line(bytes: &[u8]) -> bool {
+    bytes.last().is_some_and(|b| matches!(b, b'\r' | b'\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const LATER: Duration = Duration::from_secs(2);
+
+    fn typed() -> (Typed, Instant) {
+        (Typed::new(Prompts::default()), Instant::now())
+    }
+
+    #[test]
+    fn shown_bytes_are_released_after_the_hold_in_order() {
+        let (mut typed, now) = typed();
+        typed.typed(b"l", false, now);
+        typed.typed(b"s\r", false, now + Duration::from_millis(500));
+        assert_eq!(typed.released(now + Duration::from_millis(900)), b"");
+        assert_eq!(typed.released(now + Duration::from_millis(1200)), b"l");
+        assert_eq!(typed.released(now + LATER), b"s\r");
+        assert_eq!(typed.look_again(now), None);
+    }
+
+    #[test]
+    fn what_a_terminal_hides_is_forgotten_until_enter() {
+        let (mut typed, now) = typed();
+        typed.typed(b"hunt", true, now);
+        typed.typed(b"er2", false, now); // echo came back before Enter
+        typed.typed(b"\r", false, now);
+        typed.typed(b"ls\r", false, now);
+        assert_eq!(typed.released(now + LATER), b"ls\r");
+    }
+
+    #[test]
+    fn typed_ahead_of_a_prompt_is_forgotten() {
+        let (mut typed, now) = typed();
+        typed.typed(b"su\rhunter2\r", false, now);
+        typed.look(true);
+        assert_eq!(typed.released(now + LATER), b"");
+        typed.typed(b"hunt", false, now);
+        typed.shown(b"\r\n[sudo] password for anna: ");
+        typed.look(false);
+        typed.typed(b"er2", false, now);
+        typed.shown(b"***");
+        typed.typed(b"\r", false, now);
+        typed.shown(b"\r\n$ ");
+        assert_eq!(typed.rest(false), b"");
+    }
+
+    #[test]
+    fn a_second_secret_behind_the_first_is_not_stored() {
+        let (mut typed, now) = typed();
+        typed.typed(b"one\rtwo", true, now);
+        typed.typed(b"\r", false, now);
+        assert_eq!(typed.rest(false), b"");
+    }
+
+    #[test]
+    fn a_prompt_in_raw_mode_hides_to_the_end_of_the_line() {
+        let (mut typed, now) = typed();
+        typed.shown(b"\x1b[1mPassphrase:\x1b[0m ");
+        for key in b"hunter2" {
+            typed.typed(&[*key], false, now);
+            typed.shown(b"*");
+        }
+        typed.typed(b"\r", false, now);
+        typed.shown(b"\r\n$ ");
+        typed.typed(b"id\r", false, now);
+        assert_eq!(typed.rest(false), b"id\r");
+    }
+
+    #[test]
+    fn held_bytes_are_bounded() {
+        let (mut typed, now) = typed();
+        for _ in 0..40 {
+            typed.typed(&[b'x'; 4096], false, now);
+        }
+        let released = typed.released(now);
+        assert!(typed.held_bytes <= TYPED_HELD_BYTES);
+        assert_eq!(released.len() + typed.held_bytes, 40 * 4096);
+    }
+
+    #[test]
+    fn at_the_end_nothing_hidden_is_stored() {
+        let (mut typed, now) = typed();
+        typed.typed(b"secret", false, now);
+        assert_eq!(typed.rest(true), b"");
+    }
+}

@@ -1,0 +1,163 @@
+//! One direction of bytes: read, recorded, written on.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use hansard_core::event::Stream;
+use rustix::io::Errno;
+
+use crate::limits::{READ_BYTES, READ_SHORT_BYTES};
+use crate::outlet::Outlet;
+use crate::tape::{Tape, TapeLost};
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// A whole buffer went through: more is probably there.
+    Flowing,
+    /// Nothing more for now.
+    Idle,
+    /// The reader of these bytes is not taking them: poll for writing.
+    Blocked,
+    /// The source has ended, and everything from it is written.
+    Ended,
+    /// Nobody will ever take these bytes.
+    Refused,
+}
+
+/// Where from, where to, and as which stream it is recorded.
+pub(crate) struct Lane {
+    from: OwnedFd,
+    to: Outlet,
+    stream: Stream,
+    keep: bool,
+    /// A pty hands out less than is there in one read, so reading goes on; anything else hands out
+    /// all it has, and asking again would cost a call (or block).
+    reads_on: bool,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    ended: bool,
+    /// Bytes read in all.
+    pub(crate) passed: u64,
+}
+
+impl Lane {
+    /// A lane that records what passes if `keep`.
+    pub(crate) fn new(from: OwnedFd, to: Outlet, stream: Stream, keep: bool) -> Self {
+        let buffer = vec![0; READ_BYTES].into_boxed_slice();
+        let reads_on = stream == Stream::Output;
+        Self {
+            from,
+            to,
+            stream,
+            keep,
+            reads_on,
+            buffer,
+            start: 0,
+            end: 0,
+            ended: false,
+            passed: 0,
+        }
+    }
+
+    pub(crate) fn from(&self) -> BorrowedFd<'_> {
+        self.from.as_fd()
+    }
+
+    pub(crate) fn to(&self) -> BorrowedFd<'_> {
+        self.to.as_fd()
+    }
+
+    /// Whether bytes wait for their reader.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.start < self.end
+    }
+
+    /// Moves bytes once. `seen` is shown them before they go on.
+    ///
+    /// Reading comes before writing, and the recorder before the reader, so nothing is ever shown
+    /// that it was not given.
+    pub(crate) fn turn<T: Tape>(
+        &mut self,
+        tape: &T,
+        strict: bool,
+        mut seen: impl FnMut(&[u8]),
+    ) -> Result<Turn, TapeLost> {
+        if self.is_blocked() {
+            // Nothing was read in this turn, so nothing is known about more.
+            return Ok(match self.write_on() {
+                Turn::Idle => Turn::Flowing,
+                other => other,
+            });
+        }
+        self.read();
+        let bytes = self.buffer.get(..self.end).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(if self.ended { Turn::Ended } else { Turn::Idle });
+        }
+        if self.keep {
+            tape.data(self.stream, bytes)?;
+            if strict {
+                tape.flush()?;
+            }
+        }
+        seen(bytes);
+        Ok(self.write_on())
+    }
+
+    /// Reads and throws away: for a session whose record is lost, so that its program can end.
+    pub(crate) fn discard(&mut self) -> Turn {
+        self.read();
+        (self.start, self.end) = (0, 0);
+        if self.ended { Turn::Ended } else { Turn::Idle }
+    }
+
+    fn read(&mut self) {
+        (self.start, self.end) = (0, 0);
+        while !self.ended {
+            let Some(room) = self.buffer.get_mut(self.end..) else {
+                return;
+            };
+            if room.is_empty() {
+                return;
+            }
+            match rustix::io::read(&self.from, room) {
+                Ok(0) => self.ended = true,
+                Ok(n) => {
+                    self.end += n;
+                    self.passed += n as u64;
+                    if n < READ_SHORT_BYTES || !self.reads_on {
+                        return;
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                // EIO is how a pty ends; any other error ends a source just as well.
+                Err(_) => self.ended = true,
+            }
+        }
+    }
+
+    fn write_on(&mut self) -> Turn {
+        let full = self.end == self.buffer.len();
+        while let Some(bytes) = self
+            .buffer
+            .get(self.start..self.end)
+            .filter(|b| !b.is_empty())
+        {
+            match self.to.write(bytes) {
+                Ok(0) => return Turn::Blocked,
+                Ok(n) => self.start += n,
+                Err(_) => {
+                    (self.start, self.end) = (0, 0);
+                    return Turn::Refused;
+                }
+            }
+        }
+        match (self.ended, full) {
+            (true, _) => Turn::Ended,
+            (false, true) => Turn::Flowing,
+            (false, false) => Turn::Idle,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Every bound of this crate, in one place, each with what happens at it.
+
+use std::time::Duration;
+
+/// Most bytes read from a program before they are shown. At the bound they are recorded and
+/// written out, and reading goes on afterwards.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
+
+/// A read of a pty shorter than this means that the program has said all it had to say for now:
+/// show it at once instead of asking the kernel for more. (A pty hands out 4095 bytes at most.)
+pub(crate) const READ_SHORT_BYTES: usize = 2048;
+
+/// Rounds of reading and showing without a look at keys and signals. At the bound one look is
+/// taken, so an interrupt key waits for at most this many times [`READ_BYTES`].
+pub(crate) const ROUNDS_UNPOLLED_MAX: u32 = 2;
+
+/// Most bytes typed and not yet taken by the program. At the bound no more are read from the
+/// terminal, which makes whoever types wait.
+pub(crate) const TYPED_BYTES: usize = 4096;
+
+/// What is asked of the kernel as size of each pipe; a refusal changes nothing but speed.
+pub(crate) const PIPE_BYTES: usize = 256 * 1024;
+
+/// After the program's end, what it left behind in the terminal is read up to this many bytes
+/// (the kernel keeps less than 100 KiB): a background process that never stops writing cannot keep
+/// the session open.
+pub(crate) const DRAIN_BYTES_MAX: usize = 512 * 1024;
+
+/// How often it is asked who still holds an output pipe whose program has ended.
+pub(crate) const HOLDERS_EVERY: Duration = Duration::from_millis(200);
+
+/// How long a pipe may stay silent after its program's end when nobody can say who holds it. At
+/// the bound the session ends.
+pub(crate) const HOLDERS_UNKNOWN_MAX: Duration = Duration::from_secs(10);
+
+/// Typed bytes are kept back from the recording for this long, and dropped when the terminal
+/// turns out to hide them meanwhile.
+pub(crate) const TYPED_HOLD: Duration = Duration::from_secs(1);
+
+/// How often the terminal's modes are looked at while typed bytes are kept back.
+pub(crate) const TYPED_LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Most typed bytes kept back. At the bound the oldest are dropped, not stored.
+pub(crate) const TYPED_HELD_BYTES: usize = 64 * 1024;
+
+/// Bytes of the current output line that prompt patterns see: the last ones.
+pub(crate) const LINE_BYTES: usize = 256;
+
+/// Of a large piece of output, only this many bytes at its end are looked at for a prompt.
+pub(crate) const LINE_LOOK_BYTES: usize = 4096;
+
+/// Longest prompt pattern; longer ones are refused.
+pub(crate) const PATTERN_BYTES_MAX: usize = 1024;
+
+/// When a session is ended from outside: after this long, a signal that the program ignored is
+/// followed by a hangup.
+pub(crate) const HANGUP_AFTER: Duration = Duration::from_secs(1);
+
+/// Longest argument list kept in a session's header, in bytes; the rest is cut, and
+/// `argv_truncated` says so.
+pub(crate) const ARGV_BYTES_MAX: usize = 32 * 1024;

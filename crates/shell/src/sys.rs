@@ -1,0 +1,179 @@
+//! The few things the kernel offers only to signal handlers and forked children.
+//!
+//! Unsafe because a handler runs between any two instructions of any thread, and a forked child of
+//! a program with threads may only make system calls: both touch nothing but atomics, system calls
+//! and memory that was set up before.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
+
+use rustix::process::{Resource, Rlimit, Signal};
+
+/// Where a handler writes a byte so that a poll loop wakes up; -1 while nobody listens.
+static WAKE: AtomicI32 = AtomicI32::new(-1);
+/// Signals that came, as bits by number.
+static CAME: AtomicU64 = AtomicU64::new(0);
+/// Those of them that the kernel sent (a terminal's interrupt key), not a process.
+static FROM_KERNEL: AtomicU64 = AtomicU64::new(0);
+/// The terminal to restore when this process dies of a fault, and its modes.
+static FATAL_TERMINAL: AtomicI32 = AtomicI32::new(-1);
+static FATAL_MODES: AtomicPtr<libc::termios> = AtomicPtr::new(std::ptr::null_mut());
+
+extern "C" fn on_signal(number: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    let bit = 1_u64 << (number.unsigned_abs() & 63);
+    let code = if info.is_null() {
+        0
+    } else {
+        // SAFETY: installed with SA_SIGINFO, so the kernel passes a valid siginfo_t.
+        unsafe { (*info).si_code }
+    };
+    if code == libc::SI_KERNEL {
+        FROM_KERNEL.fetch_or(bit, Ordering::SeqCst);
+    }
+    CAME.fetch_or(bit, Ordering::SeqCst);
+    let wake = WAKE.load(Ordering::SeqCst);
+    if wake >= 0 {
+        // SAFETY: the descriptor stays open as long as it stands in WAKE; a full pipe is as good
+        // as a byte. A raw system call leaves errno alone.
+        let wake = unsafe { BorrowedFd::borrow_raw(wake) };
+        let _ = rustix::io::write(wake, &[1]);
+    }
+}
+
+extern "C" fn on_ignored(_: libc::c_int) {}
+
+extern "C" fn on_fatal(_: libc::c_int) {
+    let terminal = FATAL_TERMINAL.load(Ordering::SeqCst);
+    let modes = FATAL_MODES.load(Ordering::SeqCst);
+    if terminal >= 0 && !modes.is_null() {
+        // SAFETY: tcsetattr may be called in a handler; the modes are never freed. Returning
+        // repeats the fault, and the default action (restored by SA_RESETHAND) ends the process.
+        unsafe { libc::tcsetattr(terminal, libc::TCSANOW, modes) };
+    }
+}
+
+/// What was done about a signal before, put back on drop.
+pub(crate) struct Handled {
+    number: libc::c_int,
+    before: libc::sigaction,
+}
+
+impl Drop for Handled {
+    fn drop(&mut self) {
+        // SAFETY: `before` came from the kernel for this very signal.
+        unsafe { libc::sigaction(self.number, &raw const self.before, std::ptr::null_mut()) };
+    }
+}
+
+fn handle(number: libc::c_int, action: usize, flags: libc::c_int) -> io::Result<Handled> {
+    // SAFETY: all-zero is a valid sigaction (default action, empty mask).
+    let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
+    new.sa_sigaction = action;
+    new.sa_flags = flags;
+    // SAFETY: both point to valid sigactions; the handlers above do only what a handler may.
+    if unsafe { libc::sigaction(number, &raw const new, &raw mut before) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Handled { number, before })
+}
+
+/// Notes a signal from now on. A signal that was ignored before (as `nohup` does) stays ignored,
+/// and then nothing is returned.
+pub(crate) fn note(signal: Signal) -> io::Result<Option<Handled>> {
+    let action = on_signal as extern "C" fn(_, _, _) as usize;
+    let handled = handle(signal.as_raw(), action, libc::SA_SIGINFO | libc::SA_RESTART)?;
+    let ignored = handled.before.sa_sigaction == libc::SIG_IGN;
+    Ok((!ignored || signal == Signal::CHILD).then_some(handled))
+}
+
+/// Makes a signal do nothing here but interrupt the call it came in. Unlike ignoring it, this ends
+/// at exec: the program started later finds the default.
+pub(crate) fn disarm(signal: Signal) -> io::Result<Handled> {
+    handle(signal.as_raw(), on_ignored as extern "C" fn(_) as usize, 0)
+}
+
+/// Gives a signal its default action until the result is dropped.
+pub(crate) fn default_action(signal: Signal) -> io::Result<Handled> {
+    handle(signal.as_raw(), libc::SIG_DFL, 0)
+}
+
+/// Sends this very thread a signal, so that it takes effect before this returns.
+pub(crate) fn raise(signal: Signal) {
+    // SAFETY: raise has no memory to get wrong; it fails only for numbers that are no signals.
+    unsafe { libc::raise(signal.as_raw()) };
+}
+
+/// Signals noted since the last call, and which of them the kernel sent.
+pub(crate) fn came() -> (u64, u64) {
+    let came = CAME.swap(0, Ordering::SeqCst);
+    (came, FROM_KERNEL.swap(0, Ordering::SeqCst) & came)
+}
+
+/// Sets the descriptor that handlers write to; -1 for none. Answers whether it was free.
+pub(crate) fn listen(wake: RawFd) -> bool {
+    if wake < 0 {
+        WAKE.store(-1, Ordering::SeqCst);
+        return true;
+    }
+    WAKE.compare_exchange(-1, wake, Ordering::SeqCst, Ordering::SeqCst)
+        .is_ok()
+}
+
+/// From now on a fault (abort, bad memory access) first puts this terminal's present modes back.
+pub(crate) fn restore_on_fault(terminal: impl AsFd) -> io::Result<Vec<Handled>> {
+    let terminal = terminal.as_fd().as_raw_fd();
+    // SAFETY: all-zero is a valid termios.
+    let mut modes: libc::termios = unsafe { std::mem::zeroed() };
+    // SAFETY: `modes` is valid for writing.
+    if unsafe { libc::tcgetattr(terminal, &raw mut modes) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // Never freed: a fault in another thread may be reading it. One termios a run.
+    FATAL_MODES.store(Box::into_raw(Box::new(modes)), Ordering::SeqCst);
+    FATAL_TERMINAL.store(terminal, Ordering::SeqCst);
+    let action = on_fatal as extern "C" fn(_) as usize;
+    let flags = libc::SA_RESETHAND | libc::SA_NODEFER | libc::SA_ONSTACK;
+    [libc::SIGABRT, libc::SIGSEGV, libc::SIGBUS]
+        .map(|n| handle(n, action, flags))
+        .into_iter()
+        .collect()
+}
+
+/// A fault leaves the terminal alone again.
+pub(crate) fn forget_fault_terminal() {
+    FATAL_TERMINAL.store(-1, Ordering::SeqCst);
+}
+
+/// In the child, before exec: a session of its own with standard input as controlling terminal,
+/// and these limits.
+pub(crate) fn on_own_terminal<const N: usize>(
+    command: &mut Command,
+    limits: [(Resource, Rlimit); N],
+) {
+    let prepare = move || {
+        rustix::process::setsid()?;
+        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        set_limits(&limits)
+    };
+    // SAFETY: the closure makes system calls only, and owns nothing that would be freed.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// In the child, before exec: these limits.
+pub(crate) fn with_limits<const N: usize>(command: &mut Command, limits: [(Resource, Rlimit); N]) {
+    // SAFETY: the closure makes system calls only, and owns nothing that would be freed.
+    unsafe { command.pre_exec(move || set_limits(&limits)) };
+}
+
+fn set_limits(limits: &[(Resource, Rlimit)]) -> io::Result<()> {
+    for (resource, limit) in limits {
+        rustix::process::setrlimit(*resource, *limit)?;
+    }
+    Ok(())
+}
