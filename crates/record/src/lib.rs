@@ -22,20 +22,24 @@
 )]
 
 pub mod clock;
+pub mod conformance;
 pub mod disk;
 pub mod environment;
 pub mod file_sink;
 mod intake;
 pub mod lost;
+pub mod memory_sink;
 pub mod order;
 mod pump;
 pub mod random;
 pub mod real_disk;
 pub mod recorder;
+pub mod sim;
 mod sys;
 mod worker;
 
 pub use environment::Environment;
 pub use file_sink::FileSink;
 pub use lost::{Cause, Count, Lost, Summary};
+pub use memory_sink::MemorySink;
 pub use recorder::{Options, Recorder};

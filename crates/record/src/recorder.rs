@@ -27,7 +27,7 @@ use crate::pump::Pump;
 use crate::worker::{Ready, Worker};
 
 /// Default of [`Options::queue_bytes`].
-pub const QUEUE_BYTES: usize = 1024 * 1024;
+pub const QUEUE_BYTES: usize = 512 * 1024;
 
 /// Default of [`Options::wake_bytes`].
 pub const WAKE_BYTES: usize = 64 * 1024;
