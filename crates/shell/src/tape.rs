@@ -41,3 +41,17 @@ pub trait Tape {
     /// [`TapeLost`] when the session must end.
     fn flush(&self) -> Result<(), TapeLost>;
 }
+
+impl Tape for hansard_record::Recorder {
+    fn data(&self, stream: Stream, bytes: &[u8]) -> Result<(), TapeLost> {
+        self.data(stream, bytes).map_err(|lost| TapeLost(lost.to_string()))
+    }
+
+    fn event(&self, body: Body) -> Result<(), TapeLost> {
+        self.event(body).map_err(|lost| TapeLost(lost.to_string()))
+    }
+
+    fn flush(&self) -> Result<(), TapeLost> {
+        self.flush().map_err(|lost| TapeLost(lost.to_string()))
+    }
+}
