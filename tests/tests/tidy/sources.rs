@@ -38,9 +38,11 @@ fn sources() -> Vec<Source> {
     .collect()
 }
 
-/// Tests aside: `tests/` anywhere in a path, and a module's `tests.rs`.
+/// Tests aside, and what is no part of a crate's face: `tests/`, `examples/` and the like anywhere
+/// in a path, and a module's `tests.rs`.
 fn is_test(path: &str) -> bool {
-    path.split('/').any(|part| part == "tests") || path.ends_with("/tests.rs")
+    let aside = ["tests", "examples", "benches", "bench", "fuzz"];
+    path.split('/').any(|part| aside.contains(&part)) || path.ends_with("/tests.rs")
 }
 
 fn line_of(code: &str, at: usize) -> usize {
