@@ -51,3 +51,21 @@ lint:
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-deny
 	$(CARGO) deny --locked --log-level warn check -A unused-wrapper bans licenses sources
 	$(CARGO) test --locked --quiet -p hansard-tests --test tidy
+
+peers: .peers/bin/asciinema
+
+.peers/bin/asciinema:
+	echo "peers: building asciinema 3 into .peers/ (some minutes)"
+	$(CARGO) install --locked --quiet --root .peers --version '^3' asciinema
+
+# Deterministic: the result must be what is committed. See CONTRIBUTING.md before it is not.
+golden:
+	$(CARGO) run --quiet --locked -p hansard-core --example golden -- formats/golden/v1
+	cd formats/golden/v1 && LC_ALL=C sha256sum $$(ls | grep -v -e SHA256SUMS -e README) >SHA256SUMS
+
+install: release
+	install -D $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	$(RELEASE) man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(RELEASE) completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/hansard

@@ -31,7 +31,7 @@ record() {
     printf '#!/bin/sh\n' >deploy.sh
     chmod +x deploy.sh
     ln -s deploy.sh latest
-    head -c 32 /dev/urandom >"$dir/key"
+    quietly "$hansard" keygen "$dir/key"
     echo "PS1='demo> '; unset HISTFILE" >"$dir/rc"
     cat >"$dir/steps" <<STEPS
 wait demo>
@@ -110,7 +110,8 @@ moment() {
 prove() {
     "$hansard" info "$file" >"$dir/info"
     ok "hansard info: $(head -n 1 "$dir/info")"
-    "$hansard" verify "$file" >"$dir/verified" || fail "hansard verify: $(cat "$dir/verified")"
+    "$hansard" verify --trust "$dir/key.pub" "$file" >"$dir/verified" ||
+        fail "hansard verify: $(cat "$dir/verified")"
     ok "hansard verify: $(head -n 1 "$dir/verified")"
 
     # One bit in the middle of a copy.
