@@ -95,12 +95,8 @@ fn bytes(mut writer: SegmentWriter) -> Vec<u8> {
 
 /// The smallest whole recording.
 fn hello() -> Vec<u8> {
-    let mut writer = SegmentWriter::new(
-        session(1, "terminal", &["echo", "hello"]),
-        key(),
-        Bounds::default(),
-    )
-    .unwrap();
+    let mut writer =
+        SegmentWriter::new(session(1, "terminal", &["echo", "hello"]), key(), plain()).unwrap();
     writer
         .push(0, &Body::Resize { cols: 80, rows: 24 })
         .unwrap();
@@ -125,7 +121,7 @@ fn families() -> Vec<u8> {
         hold_ms_max: 1,
         ..Policy::default()
     };
-    let mut writer = SegmentWriter::new(session, key(), Bounds::default()).unwrap();
+    let mut writer = SegmentWriter::new(session, key(), plain()).unwrap();
     let fact = |event: &str| Fact {
         event: event.into(),
         fields: Fields::new()
@@ -219,7 +215,7 @@ fn pipes() -> Vec<u8> {
     let mut writer = SegmentWriter::new(
         session(3, "exec", &["tar", "-cf", "-", "."]),
         key(),
-        Bounds::default(),
+        plain(),
     )
     .unwrap();
     for (n, stream) in (0u64..).zip(
@@ -243,12 +239,24 @@ fn pipes() -> Vec<u8> {
     bytes(writer)
 }
 
+/// The defaults of the day these were made, spelled out: the files must not change with them.
+fn plain() -> Bounds {
+    Bounds {
+        frame_bytes: 65_536,
+        frame_events: 8192,
+        frame_ns: 1_000_000_000,
+        segment_bytes: 262_144,
+        segment_raw_bytes: 16_777_216,
+        segment_ns: 60_000_000_000,
+    }
+}
+
 fn tight() -> Bounds {
     Bounds {
         frame_bytes: 300,
         segment_bytes: 1200,
         segment_ns: 20_000 * MS,
-        ..Bounds::default()
+        ..plain()
     }
 }
 
@@ -297,8 +305,7 @@ fn damaged() -> Vec<u8> {
 
 /// Frames as large as they get, compressible and not.
 fn bulk() -> Vec<u8> {
-    let mut writer =
-        SegmentWriter::new(session(6, "terminal", &["cat"]), key(), Bounds::default()).unwrap();
+    let mut writer = SegmentWriter::new(session(6, "terminal", &["cat"]), key(), plain()).unwrap();
     let mut x = 1u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         x = x

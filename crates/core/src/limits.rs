@@ -12,11 +12,12 @@ pub const FRAME_CUT_BYTES: usize = 64 * 1024;
 /// Events after which a writer closes the current frame.
 pub const FRAME_CUT_EVENTS: usize = 8192;
 
-/// Nanoseconds after its first event at which a writer closes the current frame: 1 s.
-pub const FRAME_CUT_NS: u64 = 1_000_000_000;
+/// Nanoseconds after its first event at which a writer closes the current frame: 900 ms, so that
+/// it has 100 ms left to be durable within the 1 s that is promised.
+pub const FRAME_CUT_NS: u64 = 900_000_000;
 
-/// Nanoseconds after its first event at which a frame closes while somebody follows: 100 ms.
-pub const FRAME_CUT_FOLLOWED_NS: u64 = 100_000_000;
+/// The same while somebody follows: 80 ms, of the 100 ms that are promised.
+pub const FRAME_CUT_FOLLOWED_NS: u64 = 80_000_000;
 
 /// Stored bytes after which a writer seals the current segment.
 pub const SEGMENT_SEAL_BYTES: u64 = 256 * 1024;
