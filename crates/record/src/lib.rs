@@ -35,6 +35,7 @@ pub mod random;
 pub mod real_disk;
 pub mod recorder;
 pub mod sim;
+pub mod spool;
 mod sys;
 mod worker;
 
@@ -43,3 +44,4 @@ pub use file_sink::FileSink;
 pub use lost::{Cause, Count, Lost, Summary};
 pub use memory_sink::MemorySink;
 pub use recorder::{Options, Recorder};
+pub use spool::{Spool, SpoolOptions};

@@ -1,0 +1,238 @@
+//! How parts become durable: appended under a lock, synced without it, one fsync for all threads
+//! that wait at the same time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use hansard_core::frame::Part;
+use hansard_core::{SessionId, SinkError};
+
+use crate::disk::{may_pass, write_all_at};
+use crate::order::Spot;
+use crate::spool::files::Files;
+use crate::spool::index::{Index, Standing};
+use crate::spool::layout::{self, Digest, Entry, entry_len};
+use crate::spool::{Rot, SpoolOptions};
+
+pub(super) struct Shared {
+    pub(super) dir: PathBuf,
+    pub(super) options: SpoolOptions,
+    pub(super) state: Mutex<State>,
+    pub(super) synced: Condvar,
+    pub(super) damage: Vec<Rot>,
+    pub(super) _lock: Box<dyn Send + Sync>,
+}
+
+pub(super) struct State {
+    pub(super) files: Files,
+    pub(super) index: Index,
+    pub(super) buffer: Vec<u8>,
+}
+
+/// What a `put` waits for: how far which file must be durable.
+pub(super) type Waits = BTreeMap<u64, u64>;
+
+/// Parts that are to be written, with their digests.
+type New<'a> = Vec<(&'a Part, &'a Digest)>;
+
+/// Why an attempt failed.
+pub(super) enum Failed {
+    /// The file it went to is no longer to be trusted: write the same to another.
+    Poisoned(String),
+    /// The caller is to be told.
+    Told(SinkError),
+}
+
+impl State {
+    pub(super) fn is_durable(&self, number: u64, end: u64) -> bool {
+        self.files.get(number).is_none_or(|file| file.synced >= end)
+    }
+
+    /// Nothing beyond what is durable counts in this file any more.
+    fn poison(&mut self, number: u64, why: &str) {
+        let Some(synced) = self.files.get(number).map(|file| file.synced) else {
+            return;
+        };
+        for position in self.index.positions_from(number, synced) {
+            self.index.retract(position);
+        }
+        self.files.poison(number, why.to_owned());
+    }
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sorts out which parts are new, and what the others wait for.
+    fn sort<'a>(
+        &self,
+        state: &State,
+        parts: &'a [Part],
+        digests: &'a [Digest],
+    ) -> Result<(New<'a>, Waits), SinkError> {
+        let (mut new, mut waits) = (Vec::new(), Waits::new());
+        let mut newest: HashMap<SessionId, Spot> = HashMap::new();
+        for (part, digest) in parts.iter().zip(digests) {
+            let (session, spot) = (part.session(), Spot::of(part));
+            let before = newest.get(&session).copied();
+            let say =
+                |what: &str| format!("spool {}: {spot} of {session} {what}", self.dir.display());
+            match state.index.standing(session, spot, digest, before) {
+                Standing::New => {
+                    newest.insert(session, spot);
+                    new.push((part, digest));
+                }
+                Standing::Pending { file, end } => {
+                    let wait = waits.entry(file).or_default();
+                    *wait = end.max(*wait);
+                }
+                Standing::Released => {}
+                Standing::Conflict => {
+                    return Err(SinkError::Conflict(say("is there with other bytes")));
+                }
+                Standing::TooEarly => {
+                    return Err(SinkError::Refused(say("came before what precedes it")));
+                }
+                Standing::Forgotten => {
+                    return Err(SinkError::Refused(say(
+                        "was released too long ago to be compared",
+                    )));
+                }
+            }
+        }
+        Ok((new, waits))
+    }
+
+    /// Appends what is new. It is durable only when the waits that are answered are over.
+    pub(super) fn write(
+        &self,
+        state: &mut State,
+        parts: &[Part],
+        digests: &[Digest],
+    ) -> Result<Waits, Failed> {
+        let (new, mut waits) = self.sort(state, parts, digests).map_err(Failed::Told)?;
+        if new.is_empty() {
+            return Ok(waits);
+        }
+        let bytes = new
+            .iter()
+            .map(|(part, _)| entry_len(part.bytes().len()))
+            .sum::<u64>();
+        self.check_room(state, bytes).map_err(Failed::Told)?;
+        let retry = |e: &io::Error| {
+            Failed::Told(SinkError::Retry(format!(
+                "spool {}: {e}",
+                self.dir.display()
+            )))
+        };
+        let number = state
+            .files
+            .active_for(bytes, self.options.file_bytes_max)
+            .map_err(|e| retry(&e))?;
+        let State {
+            files,
+            index,
+            buffer,
+        } = state;
+        let Some(file) = files.get_mut(number) else {
+            return Err(Failed::Poisoned("the file in use is gone".to_owned()));
+        };
+        buffer.clear();
+        let begin = file.len;
+        let mut entries = Vec::with_capacity(new.len());
+        for (part, digest) in new {
+            let offset = begin.saturating_add(buffer.len() as u64);
+            layout::encode(buffer, number, offset, file.synced, part, digest);
+            entries.push(Entry {
+                session: part.session(),
+                spot: Spot::of(part),
+                offset,
+                part_len: part.bytes().len(),
+                synced: file.synced,
+                digest: *digest,
+            });
+        }
+        if let Err(e) = write_all_at(&*file.file, begin, buffer) {
+            // Others may be waiting for what lies before; the cut leaves that alone.
+            if file.file.truncate(begin).is_ok() && may_pass(&e) {
+                return Err(retry(&e));
+            }
+            let why = format!("{}: cannot write: {e}", file.path.display());
+            state.poison(number, &why);
+            self.synced.notify_all();
+            return Err(Failed::Poisoned(why));
+        }
+        file.len = begin.saturating_add(buffer.len() as u64);
+        waits.insert(number, file.len);
+        entries.iter().for_each(|entry| index.add(number, entry));
+        Ok(waits)
+    }
+
+    fn check_room(&self, state: &State, bytes: u64) -> Result<(), SinkError> {
+        let (used, max) = (state.files.bytes(), self.options.bytes_max);
+        if used.saturating_add(bytes) <= max {
+            return Ok(());
+        }
+        let dir = self.dir.display();
+        Err(SinkError::Retry(format!(
+            "spool {dir} is full: {used} of {max} bytes are in use"
+        )))
+    }
+
+    /// Waits until it is so. The first that waits syncs for all that were written by then.
+    pub(super) fn wait_durable<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        waits: &Waits,
+    ) -> Result<(), Failed> {
+        for (&number, &end) in waits {
+            // A file that is gone was released as a whole, which only what is durable can be.
+            while let Some(file) = state.files.get_mut(number) {
+                if file.synced >= end {
+                    break;
+                }
+                if let Some(why) = &file.poisoned {
+                    return Err(Failed::Poisoned(why.clone()));
+                }
+                state = if file.has_leader {
+                    self.synced
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner)
+                } else {
+                    self.lead(state, number)
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs a file for everybody, without holding the others up meanwhile.
+    fn lead<'a>(&'a self, mut state: MutexGuard<'a, State>, number: u64) -> MutexGuard<'a, State> {
+        let Some(file) = state.files.get_mut(number) else {
+            return state;
+        };
+        file.has_leader = true;
+        let (handle, written) = (Arc::clone(&file.file), file.len);
+        drop(state);
+        let outcome = handle.sync_data();
+        let mut state = self.lock();
+        if let Some(file) = state.files.get_mut(number) {
+            file.has_leader = false;
+            let already_poisoned = file.poisoned.is_some();
+            match outcome {
+                Ok(()) if already_poisoned => {}
+                Ok(()) => file.synced = file.synced.max(written),
+                Err(e) => {
+                    let why = format!("{}: cannot sync: {e}", file.path.display());
+                    state.poison(number, &why);
+                }
+            }
+        }
+        self.synced.notify_all();
+        state
+    }
+}

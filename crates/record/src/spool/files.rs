@@ -1,0 +1,173 @@
+//! The files of a spool: which one is written, how far each is durable, and what they take up.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskFile, write_all_at};
+use crate::spool::layout::{FILE_HEAD_BYTES, file_head};
+
+/// One file.
+pub(super) struct SpoolFile {
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) path: PathBuf,
+    /// Bytes written.
+    pub(super) len: u64,
+    /// Bytes that are durable.
+    pub(super) synced: u64,
+    /// Whether a thread is syncing it for everybody.
+    pub(super) has_leader: bool,
+    /// Set once a sync failed: what lay between `synced` and `len` is written again elsewhere, and
+    /// this file is never written again.
+    pub(super) poisoned: Option<String>,
+}
+
+/// All files, by number.
+pub(super) struct Files {
+    dir: PathBuf,
+    disk: Arc<dyn Disk>,
+    all: BTreeMap<u64, SpoolFile>,
+    active: Option<u64>,
+    next_number: u64,
+}
+
+/// The name of the file with this number.
+fn name_of(number: u64) -> String {
+    format!("spool-{number:010}")
+}
+
+/// The number of the file with this name.
+pub(super) fn number_of(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("spool-")?;
+    digits
+        .parse()
+        .ok()
+        .filter(|number| name_of(*number) == name)
+}
+
+impl Files {
+    pub(super) fn new(dir: &Path, disk: Arc<dyn Disk>) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            disk,
+            all: BTreeMap::new(),
+            active: None,
+            next_number: 1,
+        }
+    }
+
+    /// Takes in a file that was there. It is never appended to: what a crash left behind its end
+    /// cannot get between entries.
+    pub(super) fn adopt(&mut self, number: u64, file: Arc<dyn DiskFile>, path: PathBuf, len: u64) {
+        let file = SpoolFile {
+            file,
+            path,
+            len,
+            synced: len,
+            has_leader: false,
+            poisoned: None,
+        };
+        self.all.insert(number, file);
+        self.reserve(number);
+    }
+
+    /// Sees to it that no new file gets this number.
+    pub(super) fn reserve(&mut self, number: u64) {
+        self.next_number = self.next_number.max(number.saturating_add(1));
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&SpoolFile> {
+        self.all.get(&number)
+    }
+
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut SpoolFile> {
+        self.all.get_mut(&number)
+    }
+
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.all
+            .values()
+            .map(|file| file.len)
+            .fold(0, u64::saturating_add)
+    }
+
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.all.keys().copied().collect()
+    }
+
+    /// The number, length and durable length of the file to write `bytes` to: a new one when the
+    /// one in use would grow beyond `file_bytes_max`.
+    pub(super) fn active_for(&mut self, bytes: u64, file_bytes_max: u64) -> io::Result<u64> {
+        if let Some(number) = self.active
+            && let Some(file) = self.all.get(&number)
+            && (file.len <= FILE_HEAD_BYTES || file.len.saturating_add(bytes) <= file_bytes_max)
+        {
+            return Ok(number);
+        }
+        self.active = None;
+        self.create()
+    }
+
+    fn create(&mut self) -> io::Result<u64> {
+        let number = self.next_number;
+        self.reserve(number);
+        let path = self.dir.join(name_of(number));
+        let file = self.disk.create_new(&path)?;
+        let head = file_head(number);
+        // A crash in here leaves a file without entries, which the next start removes. Nothing is
+        // written to it before its name is durable.
+        let made = write_all_at(&*file, 0, &head)
+            .and_then(|()| file.sync_data())
+            .and_then(|()| self.disk.sync_dir(&self.dir));
+        if let Err(e) = made {
+            let _ = self.disk.remove(&path);
+            return Err(e);
+        }
+        let len = head.len() as u64;
+        self.adopt(number, file, path, len);
+        self.active = Some(number);
+        Ok(number)
+    }
+
+    /// Takes a file out of use for ever, and cuts off what is not known to be durable in it.
+    pub(super) fn poison(&mut self, number: u64, why: String) {
+        if self.active == Some(number) {
+            self.active = None;
+        }
+        if let Some(file) = self.all.get_mut(&number) {
+            // Cutting is tidiness, not safety: its outcome is not needed.
+            if file.file.truncate(file.synced).is_ok() {
+                file.len = file.synced;
+            }
+            file.poisoned.get_or_insert(why);
+        }
+    }
+
+    /// Removes a file of which nothing is needed any more. Answers whether it is gone; one that
+    /// cannot be removed is tried again later.
+    pub(super) fn remove(&mut self, number: u64) -> bool {
+        let Some(file) = self.all.get(&number) else {
+            return true;
+        };
+        if file.has_leader || file.synced < file.len {
+            return false;
+        }
+        // The directory is not synced: a crash may bring the file back, and then what is in it is
+        // sent once more, which its receiver expects.
+        if self.disk.remove(&file.path).is_err() {
+            return false;
+        }
+        self.all.remove(&number);
+        if self.active == Some(number) {
+            self.active = None;
+        }
+        true
+    }
+
+    /// Whether this is the file in use, and still small.
+    pub(super) fn is_worth_keeping(&self, number: u64, small_bytes: u64) -> bool {
+        self.active == Some(number) && self.all.get(&number).is_some_and(|f| f.len <= small_bytes)
+    }
+}
