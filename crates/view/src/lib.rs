@@ -6,6 +6,7 @@
 //!   behind them
 //! - [`screen`]: what a terminal showed at a moment; [`index`]: keyframes and a seek table in a
 //!   sidecar, so that any moment is near; [`search`]: where a text stood on the screen
+//! - [`cell`]: the same screen cell by cell, for painting
 //! - [`sanitize`]: what of a recording a viewer's terminal may be sent; [`escape`]: the same for
 //!   names in listings
 //! - [`limits`]: every bound, and what happens at it
@@ -24,24 +25,31 @@
 )]
 
 pub mod cast;
+pub mod cell;
 pub mod codec;
 mod conceal;
 pub mod escape;
 pub mod format;
 pub mod import;
+pub mod index;
 pub mod jsonl;
 pub mod limits;
 mod lines;
 pub mod raw;
+pub mod replay;
 pub mod sanitize;
 pub mod screen;
 pub mod segments;
+pub mod source;
 pub mod transcript;
 pub mod utf8;
 
+pub use cell::{Cell, Color, Style};
 pub use codec::{CopyError, DecodeError, Decoder, EncodeError, Encoder, copy};
 pub use escape::escape_for_humans;
 pub use format::Format;
 pub use import::Import;
+pub use index::Indexed;
+pub use replay::Replay;
 pub use sanitize::Sanitizer;
 pub use screen::Screen;
