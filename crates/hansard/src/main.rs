@@ -1,2 +1,63 @@
-//! The client.
-fn main() {}
+//! `hansard`: record, replay, search and verify sessions.
+//!
+//! Each command is a module of its own name; this file only chooses. Data goes to standard output,
+//! everything said about it to standard error.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::print_stdout
+    )
+)]
+
+mod cat;
+mod cli;
+mod convert;
+mod failure;
+mod info;
+mod key;
+mod man;
+mod moment;
+mod play;
+mod progress;
+mod rec;
+mod screen;
+mod search;
+mod source;
+mod verify;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Command::Rec(args) => rec::run(args),
+        Command::Play(args) => play::run(args),
+        Command::Cat(args) => cat::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Screen(args) => screen::run(args),
+        Command::Search(args) => search::run(args),
+        Command::Convert(args) => convert::run(args),
+        Command::Keygen(args) => key::run(args),
+        Command::Completions { shell } => man::completions(*shell),
+        Command::Man { directory } => man::pages(directory),
+    };
+    match done {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            // A closed standard error leaves only the status to tell.
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            ExitCode::from(failure.status)
+        }
+    }
+}

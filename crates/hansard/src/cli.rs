@@ -1,0 +1,236 @@
+//! The command line: every command, option and its help, in one place. Man pages and completions
+//! are made from it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use hansard_core::OnLoss;
+use hansard_view::Format;
+
+use crate::moment::Moment;
+
+/// Record, replay, search and verify sessions
+#[derive(Debug, Parser)]
+#[command(name = "hansard", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit status of `verify`: 0 complete and intact, 1 intact but unfinished, \
+3 damaged, 2 not a recording or wrong use."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program and record what it shows
+    Rec(RecArgs),
+    /// Replay a recording in this terminal
+    Play(PlayArgs),
+    /// Print everything a recording showed, at once
+    Cat(CatArgs),
+    /// Say what a recording is of
+    Info(InfoArgs),
+    /// Check a recording: every digest, signature and event
+    Verify(VerifyArgs),
+    /// Show the screen as it was at one moment
+    Screen(ScreenArgs),
+    /// Find a text that stood on the screen, and when
+    Search(SearchArgs),
+    /// Turn a recording into another format
+    Convert(ConvertArgs),
+    /// Make a key to sign recordings with
+    Keygen(KeygenArgs),
+    /// Print the completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a directory
+    Man {
+        /// Where to
+        directory: PathBuf,
+    },
+}
+
+/// Options of `rec`.
+#[derive(Debug, Args)]
+pub(crate) struct RecArgs {
+    /// Where to write the recording; must not exist yet
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Say nothing before and after
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Also keep what is typed, except where the terminal hides it
+    #[arg(short, long)]
+    pub(crate) keystrokes: bool,
+    /// Do not keep what is piped in
+    #[arg(long)]
+    pub(crate) no_stdin: bool,
+    /// Show nothing before its record is on the disk
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// What to do while the record cannot be written: end the session, hold it back (30 s, then
+    /// end it), or continue and note the gap
+    #[arg(long, value_name = "POLICY", default_value = "hold", value_parser = parse_on_loss)]
+    pub(crate) on_loss: OnLoss,
+    /// Sign with this key (PEM, as `hansard keygen` or `openssl genpkey -algorithm ed25519` make
+    /// it) instead of one made for this recording
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// A title, kept in the header
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+    /// A prompt after which nothing typed is kept until Enter (may be given more than once;
+    /// replaces the built-in ones)
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) prompt: Vec<String>,
+    /// The program and its arguments; your shell if there is none
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Options of `play`.
+#[derive(Debug, Args)]
+pub(crate) struct PlayArgs {
+    /// The recording, in any format that can be read
+    pub(crate) file: PathBuf,
+    /// How fast: 1 is as it was, 0.0625 to 64
+    #[arg(short, long, default_value_t = 1.0, value_name = "FACTOR")]
+    pub(crate) speed: f64,
+    /// Let no pause last longer than this many seconds
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) idle_limit: Option<f64>,
+    /// Begin at this moment: seconds, [H:]M:S, or 1h2m3s
+    #[arg(long, value_name = "MOMENT")]
+    pub(crate) at: Option<Moment>,
+    /// Begin paused
+    #[arg(short, long)]
+    pub(crate) paused: bool,
+    /// Go on when the recording grows
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Read it as this format instead of guessing
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<Format>,
+}
+
+/// Options of `cat`.
+#[derive(Debug, Args)]
+pub(crate) struct CatArgs {
+    /// The recording, in any format that can be read; `-` is standard input
+    pub(crate) file: PathBuf,
+    /// Send a terminal every sequence, also those that change its state or make it answer
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Read it as this format instead of guessing
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<Format>,
+}
+
+/// Options of `info`.
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// The recording, in any format that can be read; `-` is standard input
+    pub(crate) file: PathBuf,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Read it as this format instead of guessing
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<Format>,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The recordings; `-` is standard input
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Accept only this signer (public key, PEM; may be given more than once)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Vec<PathBuf>,
+    /// Answer in JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say nothing; the exit status is the answer
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+}
+
+/// Options of `screen`.
+#[derive(Debug, Args)]
+pub(crate) struct ScreenArgs {
+    /// The recording, in any format that can be read
+    pub(crate) file: PathBuf,
+    /// Which moment: seconds, [H:]M:S, 1h2m3s, or `end`
+    #[arg(long, value_name = "MOMENT", default_value = "end")]
+    pub(crate) at: Moment,
+    /// As a picture (SVG) instead of text
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) svg: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Read it as this format instead of guessing
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<Format>,
+}
+
+/// Options of `search`.
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// What stood on the screen
+    pub(crate) text: String,
+    /// The recording, in any format that can be read
+    pub(crate) file: PathBuf,
+    /// Take capital and small letters as the same
+    #[arg(short, long)]
+    pub(crate) ignore_case: bool,
+    /// Stop after this many findings
+    #[arg(short, long, default_value_t = 1000, value_name = "N")]
+    pub(crate) limit: usize,
+    /// Answer in JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Read it as this format instead of guessing
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<Format>,
+}
+
+/// Options of `convert`.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// Read it as this format instead of guessing
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<Format>,
+    /// Into which format: hansard, asciicast-v2, asciicast-v3, raw, transcript, jsonl
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) to: Format,
+    /// Replace the output if it exists
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Sign a Hansard recording with this key (PEM) instead of one made for it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// The recording; `-` is standard input
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// Where to; `-` is standard output
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+}
+
+/// Options of `keygen`.
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// Where to write the private key (PEM); its public half goes to FILE.pub
+    pub(crate) file: PathBuf,
+}
+
+fn parse_on_loss(word: &str) -> Result<OnLoss, String> {
+    OnLoss::parse(word).ok_or_else(|| "not one of: end, hold, continue".to_owned())
+}

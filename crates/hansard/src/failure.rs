@@ -1,0 +1,80 @@
+//! What a command says when it cannot do its work: one sentence, the next step, an exit status.
+
+use std::fmt;
+use std::path::Path;
+
+/// Not a recording, or wrong use.
+pub(crate) const STATUS_WRONG_USE: u8 = 2;
+/// The recording is intact but unfinished.
+pub(crate) const STATUS_UNFINISHED: u8 = 1;
+/// The recording is damaged.
+pub(crate) const STATUS_DAMAGED: u8 = 3;
+/// The recorder itself failed, as `env` and `timeout` say it.
+pub(crate) const STATUS_RECORDER: u8 = 125;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// Exit status.
+    pub(crate) status: u8,
+    /// One sentence, without a full stop.
+    message: String,
+    /// What to do next.
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with this exit status.
+    pub(crate) fn new(status: u8, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The same, with what to do next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// An operating system's error about a file.
+    pub(crate) fn about(path: &Path, error: &std::io::Error) -> Self {
+        Self::new(
+            STATUS_WRONG_USE,
+            format!("{}: {}", shown(path), plain(error)),
+        )
+    }
+}
+
+/// A path as it may be shown on a terminal.
+pub(crate) fn shown(path: &Path) -> String {
+    hansard_view::escape_for_humans(&path.to_string_lossy()).into_owned()
+}
+
+/// The error in the words of the C library, without Rust's "(os error N)".
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hansard: {}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    /// An error of standard output: all others name their file.
+    fn from(error: std::io::Error) -> Self {
+        Self::new(
+            STATUS_WRONG_USE,
+            format!("cannot write the answer: {}", plain(&error)),
+        )
+    }
+}

@@ -1,0 +1,38 @@
+//! Man pages and shell completion, made from the command line's own description.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use clap::CommandFactory as _;
+
+use crate::cli::Cli;
+use crate::failure::Failure;
+
+/// `hansard completions SHELL`.
+pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "hansard", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(0)
+}
+
+/// `hansard man DIRECTORY`: one page for the program and one for each command.
+pub(crate) fn pages(directory: &Path) -> Result<u8, Failure> {
+    std::fs::create_dir_all(directory).map_err(|e| Failure::about(directory, &e))?;
+    let program = Cli::command();
+    page(directory, program.clone(), "hansard")?;
+    for command in program.get_subcommands() {
+        let name = format!("hansard-{}", command.get_name());
+        page(directory, command.clone(), &name)?;
+    }
+    Ok(0)
+}
+
+fn page(directory: &Path, command: clap::Command, name: &str) -> Result<(), Failure> {
+    let path = directory.join(format!("{name}.1"));
+    let mut text = Vec::new();
+    // clap keeps names for the life of the program; there are a dozen.
+    let command = command.name(String::leak(name.to_owned()) as &'static str);
+    clap_mangen::Man::new(command).render(&mut text)?;
+    std::fs::write(&path, text).map_err(|e| Failure::about(&path, &e))
+}

@@ -1,0 +1,85 @@
+//! Progress of long work, on standard error and only on a terminal.
+
+use std::io::{self, Read, Write as _};
+use std::time::{Duration, Instant};
+
+use rustix::stdio::stderr;
+use rustix::termios::isatty;
+
+/// Work shorter than this shows nothing.
+const QUIET: Duration = Duration::from_millis(700);
+/// Time between two drawings.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// A line that says how far something is.
+pub(crate) struct Progress {
+    label: &'static str,
+    total: Option<u64>,
+    next: Option<Instant>,
+    drawn: bool,
+}
+
+impl Progress {
+    /// Of work on `total` bytes, if that is known.
+    pub(crate) fn new(label: &'static str, total: Option<u64>) -> Self {
+        let next = isatty(stderr()).then(|| Instant::now() + QUIET);
+        Self {
+            label,
+            total: total.filter(|n| *n > 0),
+            next,
+            drawn: false,
+        }
+    }
+
+    /// The work has come to byte `done`.
+    pub(crate) fn at(&mut self, done: u64) {
+        let Some(next) = self.next else { return };
+        let now = Instant::now();
+        if now < next {
+            return;
+        }
+        self.next = Some(now + REDRAW);
+        self.drawn = true;
+        let far = match self.total {
+            Some(total) => format!("{:3} %", done.min(total).saturating_mul(100) / total),
+            None => crate::moment::bytes(done),
+        };
+        // Nothing is lost when this cannot be shown.
+        let _ = write!(io::stderr(), "\r{} … {far}\x1b[K", self.label);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.drawn {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// A reader that shows how far it has come.
+pub(crate) struct Reading<R> {
+    inner: R,
+    done: u64,
+    progress: Progress,
+}
+
+impl<R: Read> Reading<R> {
+    /// Around this reader.
+    pub(crate) fn new(inner: R, progress: Progress) -> Self {
+        Self {
+            inner,
+            done: 0,
+            progress,
+        }
+    }
+}
+
+impl<R: Read> Read for Reading<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.done += n as u64;
+        self.progress.at(self.done);
+        Ok(n)
+    }
+}

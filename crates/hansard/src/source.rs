@@ -1,0 +1,159 @@
+//! Recordings as commands open them: by path or from standard input, in any readable format.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use hansard_core::{Event, SessionId};
+use hansard_record::Environment;
+use hansard_view::format::GUESS_BYTES;
+use hansard_view::{DecodeError, Decoder, Format, Import};
+
+use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
+use crate::progress::{Progress, Reading};
+
+/// A recording that is being read.
+pub(crate) struct Source {
+    path: PathBuf,
+    format: Format,
+    decoder: Box<dyn Decoder>,
+    notices: Vec<String>,
+}
+
+impl Source {
+    /// Opens a recording; `-` is standard input. Its format is guessed unless it is given.
+    pub(crate) fn open(
+        path: &Path,
+        from: Option<Format>,
+        label: &'static str,
+    ) -> Result<Self, Failure> {
+        let (reader, beginning) = open_bytes(path, label)?;
+        let format = match from.or_else(|| Format::guess(&beginning)) {
+            Some(format) => format,
+            None => return Err(not_a_recording(path)),
+        };
+        let import = import().map_err(|e| Failure::about(path, &e))?;
+        let reader = Cursor::new(beginning).chain(reader);
+        let Some(decoder) = format.decoder(reader, import) else {
+            let message = format!("{}: {format} can be written, not read", shown(path));
+            return Err(Failure::new(STATUS_WRONG_USE, message));
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            format,
+            decoder,
+            notices: Vec::new(),
+        })
+    }
+
+    /// In which format it is.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The next event; `None` at the end.
+    pub(crate) fn next_event(&mut self) -> Result<Option<Event>, Failure> {
+        let next = self.decoder.next_event();
+        self.notices.extend(self.decoder.take_notices());
+        next.map_err(|error| self.failure(&error))
+    }
+
+    /// What was passed over so far, in sentences.
+    pub(crate) fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// Says on standard error what was passed over; answers the exit status that this means.
+    pub(crate) fn finish(self) -> u8 {
+        let mut damaged = false;
+        for notice in &self.notices {
+            damaged |= notice.contains("damaged");
+            let _ = io::Write::write_fmt(
+                &mut io::stderr(),
+                format_args!("hansard: {}: {notice}\n", shown(&self.path)),
+            );
+        }
+        if damaged { STATUS_DAMAGED } else { 0 }
+    }
+
+    fn failure(&self, error: &DecodeError) -> Failure {
+        if error.is_at_the_beginning() && self.format == Format::Hansard {
+            return not_a_recording(&self.path);
+        }
+        let status = match error {
+            DecodeError::Io(error) => return Failure::about(&self.path, error),
+            DecodeError::Malformed { .. } if error.is_at_the_beginning() => STATUS_WRONG_USE,
+            DecodeError::Malformed { .. } => STATUS_DAMAGED,
+        };
+        Failure::new(status, format!("{}: {error}", shown(&self.path)))
+    }
+}
+
+impl Decoder for Source {
+    fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
+        let next = self.decoder.next_event();
+        self.notices.extend(self.decoder.take_notices());
+        next
+    }
+}
+
+/// The bytes behind a path, with progress, and the first of them.
+fn open_bytes(path: &Path, label: &'static str) -> Result<(Box<dyn Read>, Vec<u8>), Failure> {
+    let (mut reader, total): (Box<dyn Read>, _) = if path.as_os_str() == "-" {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let (file, len) = open_file(path)?;
+        (Box::new(file), Some(len))
+    };
+    let mut beginning = Vec::new();
+    let taken = (&mut reader)
+        .take(GUESS_BYTES as u64)
+        .read_to_end(&mut beginning);
+    taken.map_err(|e| Failure::about(path, &e))?;
+    Ok((
+        Box::new(Reading::new(reader, Progress::new(label, total))),
+        beginning,
+    ))
+}
+
+/// A regular file (or a pipe), never a directory; and its length.
+pub(crate) fn open_file(path: &Path) -> Result<(File, u64), Failure> {
+    let file = File::open(path).map_err(|e| Failure::about(path, &e))?;
+    let metadata = file.metadata().map_err(|e| Failure::about(path, &e))?;
+    if metadata.is_dir() {
+        return Err(Failure::new(
+            STATUS_WRONG_USE,
+            format!("{}: is a directory", shown(path)),
+        ));
+    }
+    Ok((file, metadata.len()))
+}
+
+/// The sentence for bytes that are nothing we know.
+pub(crate) fn not_a_recording(path: &Path) -> Failure {
+    Failure::new(
+        STATUS_WRONG_USE,
+        format!("{}: not a recording of a known format", shown(path)),
+    )
+    .hint(
+        "say which one it is with --from FORMAT (hansard, asciicast-v2, asciicast-v3, jsonl, raw)",
+    )
+}
+
+/// What a recording in a foreign format does not say about itself.
+pub(crate) fn import() -> io::Result<Import> {
+    let env = Environment::real();
+    let utc_ns = env.clock.utc_ns();
+    let mut random = [0u8; 10];
+    env.random.fill(&mut random)?;
+    Ok(Import {
+        id: SessionId::new_v7(utc_ns / 1_000_000, random),
+        start_utc_ns: utc_ns,
+        recorder: recorder_name(),
+    })
+}
+
+/// Program and version, as they stand in a header.
+pub(crate) fn recorder_name() -> String {
+    format!("hansard {}", env!("CARGO_PKG_VERSION"))
+}

@@ -1,0 +1,200 @@
+//! `hansard verify`: the verdict on recordings, and who signed them.
+
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+
+use hansard_core::reader::{ReadError, Tail};
+use hansard_core::verify::{Report, Verdict, verify};
+use serde_json::json;
+
+use crate::cli::VerifyArgs;
+use crate::failure::{Failure, STATUS_DAMAGED, STATUS_UNFINISHED, STATUS_WRONG_USE, shown};
+use crate::key::{hex, public_key};
+use crate::moment;
+use crate::progress::{Progress, Reading};
+
+/// Whether the signer is one that was named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// No key was named.
+    Unchecked,
+    Trusted,
+    Untrusted,
+}
+
+impl Trust {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unchecked => "unchecked",
+            Self::Trusted => "trusted",
+            Self::Untrusted => "not trusted",
+        }
+    }
+}
+
+/// Checks all files; the worst verdict is the exit status.
+pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
+    let trusted: Vec<[u8; 32]> = args
+        .trust
+        .iter()
+        .map(|p| public_key(p))
+        .collect::<Result<_, _>>()?;
+    let mut worst = 0;
+    for path in &args.files {
+        let status = match check(path) {
+            Ok(report) => {
+                let trust = trust(&report, &trusted);
+                if args.json {
+                    writeln!(io::stdout(), "{}", as_json(path, &report, trust))?;
+                } else if !args.quiet {
+                    write!(io::stdout(), "{}", as_text(path, &report, trust))?;
+                }
+                status(&report, trust)
+            }
+            Err(failure) => {
+                if args.json {
+                    let error = failure.to_string();
+                    writeln!(
+                        io::stdout(),
+                        "{}",
+                        json!({ "file": path.to_string_lossy(), "verdict": "error", "error": error })
+                    )?;
+                }
+                let _ = writeln!(io::stderr(), "{failure}");
+                failure.status
+            }
+        };
+        worst = worse(worst, status);
+    }
+    Ok(worst)
+}
+
+/// Damage is worse than what is no recording, that worse than what is unfinished.
+fn worse(a: u8, b: u8) -> u8 {
+    [STATUS_DAMAGED, STATUS_WRONG_USE, STATUS_UNFINISHED]
+        .into_iter()
+        .find(|s| [a, b].contains(s))
+        .unwrap_or(0)
+}
+
+fn check(path: &Path) -> Result<Report, Failure> {
+    let (reader, total): (Box<dyn Read>, _) = if path.as_os_str() == "-" {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let (file, len) = crate::source::open_file(path)?;
+        (Box::new(file), Some(len))
+    };
+    verify(Reading::new(reader, Progress::new("checking", total))).map_err(|error| match error {
+        ReadError::Io(error) => Failure::about(path, &error),
+        other => Failure::new(STATUS_WRONG_USE, format!("{}: {other}", shown(path))),
+    })
+}
+
+fn trust(report: &Report, trusted: &[[u8; 32]]) -> Trust {
+    if trusted.is_empty() {
+        Trust::Unchecked
+    } else if !report.signers.is_empty() && report.signers.iter().all(|key| trusted.contains(key)) {
+        Trust::Trusted
+    } else {
+        Trust::Untrusted
+    }
+}
+
+/// A recording signed by somebody else is not evidence, however intact it is.
+fn status(report: &Report, trust: Trust) -> u8 {
+    match trust {
+        Trust::Untrusted => STATUS_DAMAGED,
+        Trust::Unchecked | Trust::Trusted => report.verdict.exit_status(),
+    }
+}
+
+fn as_text(path: &Path, report: &Report, trust: Trust) -> String {
+    let file = shown(path);
+    let until = moment::show(report.intact_ns);
+    let mut text = match report.verdict {
+        Verdict::Complete => format!("{file}: complete and intact, {until}\n"),
+        Verdict::Unfinished => {
+            format!(
+                "{file}: unfinished, intact up to {until} (byte {})\n",
+                report.intact_bytes
+            )
+        }
+        Verdict::Damaged => {
+            format!(
+                "{file}: damaged; intact up to {until} (byte {})\n",
+                report.intact_bytes
+            )
+        }
+    };
+    text.push_str(&format!(
+        "  {} events in {} sealed segments, {} events not sealed\n",
+        report.events,
+        report.segments,
+        report.events - report.events_sealed
+    ));
+    for damage in &report.damages {
+        text.push_str(&format!("  {damage}"));
+        match damage.resumed_at {
+            Some(offset) => text.push_str(&format!("; sound again from byte {offset}\n")),
+            None => text.push_str("; nothing sound behind it\n"),
+        }
+    }
+    let listed = report.damages.len() as u64;
+    if report.damages_count > listed {
+        text.push_str(&format!(
+            "  and {} more places\n",
+            report.damages_count - listed
+        ));
+    }
+    match report.tail {
+        Tail::Complete => {}
+        Tail::NoEnd => text.push_str("  it ends after a seal, without the session's end\n"),
+        Tail::Unsealed => text.push_str(
+            "  its last events are not sealed: guarded against accident, not against intruders\n",
+        ),
+        Tail::Torn { offset } => text.push_str(&format!(
+            "  it breaks off inside the record at byte {offset}\n"
+        )),
+    }
+    if report.gaps > 0 {
+        text.push_str(&format!("  {} gaps were recorded\n", report.gaps));
+    }
+    match report.signers.as_slice() {
+        [] => text.push_str("  nothing is signed\n"),
+        signers => {
+            let keys: Vec<String> = signers.iter().map(|key| hex(key)).collect();
+            text.push_str(&format!(
+                "  signer {} ({})\n",
+                keys.join(", "),
+                trust.as_str()
+            ));
+        }
+    }
+    text
+}
+
+fn as_json(path: &Path, report: &Report, trust: Trust) -> serde_json::Value {
+    let damages: Vec<_> = report
+        .damages
+        .iter()
+        .map(|d| json!({ "offset": d.offset, "segment": d.segment, "frame": d.frame, "what": d.what, "resumed_at": d.resumed_at }))
+        .collect();
+    json!({
+        "file": path.to_string_lossy(),
+        "verdict": report.verdict.as_str(),
+        "sid": report.session.as_ref().map(|s| s.id.to_string()),
+        "signers": report.signers.iter().map(|key| hex(key)).collect::<Vec<_>>(),
+        "signer": trust.as_str(),
+        "segments": report.segments,
+        "frames": report.frames,
+        "events": report.events,
+        "events_sealed": report.events_sealed,
+        "intact_bytes": report.intact_bytes,
+        "intact_ns": report.intact_ns,
+        "raw_bytes": report.raw_bytes,
+        "gaps": report.gaps,
+        "head": report.head.as_ref().map(|digest| hex(digest)),
+        "damages": damages,
+        "damages_count": report.damages_count,
+    })
+}

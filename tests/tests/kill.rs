@@ -1,0 +1,241 @@
+//! SIGKILL of a recorder under load: at random moments, and at every system call of the path to
+//! the disk. What is older than the frame bound is there, byte for byte, and `verify` says
+//! "unfinished, intact up to …".
+//!
+//! `make test` runs a fixed small share; `HANSARD_TORTURE=1000` gives the number of random kills.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout
+)]
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use hansard_core::reader::{Item, Reader};
+use hansard_core::{Body, Stream};
+use hansard_tests::{Scratch, hansard};
+
+/// Frames are durable 1 s after their first event; this much more is allowed for a machine that is
+/// busy with the other tests.
+const BOUND: Duration = Duration::from_millis(1000);
+const SLACK: Duration = Duration::from_millis(250);
+
+/// Numbers, one a line: what was shown must be the beginning of this.
+fn truth(bytes: usize, newline: &str) -> Vec<u8> {
+    let mut text = String::with_capacity(bytes + 32);
+    let mut n = 1u64;
+    while text.len() < bytes {
+        text.push_str(&n.to_string());
+        text.push_str(newline);
+        n += 1;
+    }
+    text.into_bytes()
+}
+
+/// The shown bytes of a recording, as far as it is sound.
+fn shown(path: &Path) -> Vec<u8> {
+    let Ok(file) = fs::File::open(path) else { return Vec::new() };
+    let mut reader = Reader::new(file);
+    let mut out = Vec::new();
+    while let Ok(item) = reader.next_item() {
+        match item {
+            Item::Frame(frame) => {
+                for event in frame.events {
+                    if let Body::Data { stream: Stream::Stdout | Stream::Output, bytes } = event.body {
+                        out.extend_from_slice(&bytes);
+                    }
+                }
+            }
+            Item::Seal(_) => {}
+            Item::Damage(damage) => panic!("{}: {damage}", path.display()),
+            Item::End(_) => break,
+        }
+    }
+    out
+}
+
+fn verify_status(path: &Path) -> (Option<i32>, String) {
+    let output = Command::new(hansard()).arg("verify").arg(path).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Load {
+    /// As fast as it goes, over a pipe.
+    Flood,
+    /// A line every few milliseconds, over a pipe.
+    Drip,
+    /// As fast as it goes, on a terminal.
+    Terminal,
+}
+
+impl Load {
+    fn newline(self) -> &'static str {
+        if matches!(self, Self::Terminal) { "\r\n" } else { "\n" }
+    }
+
+    /// The recorder, with its own pid left in a file.
+    fn command(self, out: &Path, pid: &Path) -> Command {
+        let program = match self {
+            Self::Flood | Self::Terminal => "seq 1 900000000",
+            Self::Drip => "sh -c 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.002; done'",
+        };
+        let recorder = format!(
+            "echo $$ >{pid}; exec {hansard} rec --quiet --out {out} -- {program}",
+            pid = pid.display(),
+            hansard = hansard().display(),
+            out = out.display()
+        );
+        let mut command = match self {
+            Self::Terminal => Command::new("script"),
+            _ => Command::new("sh"),
+        };
+        if matches!(self, Self::Terminal) {
+            command.args(["-qefc", &recorder, "/dev/null"]);
+        } else {
+            command.args(["-c", &recorder]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+    }
+}
+
+/// One kill; answers the bytes that had been shown and were not recorded.
+fn kill_once(scratch: &Path, n: u64, load: Load, after: Duration) -> u64 {
+    let out = scratch.join(format!("{n}.hansard"));
+    let pid_file = scratch.join(format!("{n}.pid"));
+    let mut child = load.command(&out, &pid_file).spawn().unwrap();
+    let mut pipe = child.stdout.take().unwrap();
+    // What had been seen when: the reader notes it every few milliseconds.
+    let reader = thread::spawn(move || {
+        let (mut total, mut seen) = (0u64, Vec::new());
+        let mut buffer = vec![0u8; 1 << 16];
+        let mut all = Vec::new();
+        while let Ok(len @ 1..) = pipe.read(&mut buffer) {
+            total += len as u64;
+            all.extend_from_slice(&buffer[..len]);
+            seen.push((Instant::now(), total));
+        }
+        (seen, all)
+    });
+    thread::sleep(after);
+    let pid = fs::read_to_string(&pid_file).unwrap_or_default();
+    let killed_at = Instant::now();
+    match pid.trim() {
+        "" => child.kill().unwrap(),
+        pid => assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success()),
+    }
+    let _ = child.wait();
+    let (seen, all) = reader.join().unwrap();
+    let newline = load.newline();
+    let recorded = shown(&out);
+    let truth = truth(recorded.len().max(all.len()), newline);
+    assert!(truth.starts_with(&recorded), "{load:?} {n}: recorded something else than was written");
+    assert!(truth.starts_with(&all), "{load:?} {n}: showed something else than was written");
+    let due = seen.iter().take_while(|(at, _)| *at + BOUND + SLACK < killed_at).map(|(_, total)| *total).last();
+    let due = due.unwrap_or(0);
+    assert!(
+        recorded.len() as u64 >= due,
+        "{load:?} {n}: killed after {after:?}; {due} bytes were older than the bound, {} are recorded",
+        recorded.len()
+    );
+    let (status, text) = verify_status(&out);
+    let begun = fs::metadata(&out).is_ok_and(|m| m.len() > 0);
+    if begun || !all.is_empty() {
+        assert_eq!(status, Some(1), "{load:?} {n}: {text}");
+        assert!(text.contains("unfinished, intact up to"), "{text}");
+    }
+    let _ = fs::remove_file(&out);
+    let _ = fs::remove_file(&pid_file);
+    (all.len() as u64).saturating_sub(recorded.len() as u64)
+}
+
+#[test]
+fn killed_at_random_moments() {
+    let count: u64 = std::env::var("HANSARD_TORTURE").ok().map_or(24, |n| n.parse().unwrap());
+    let scratch = Scratch::new("kill");
+    let (next, worst) = (AtomicU64::new(0), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= count {
+                        return;
+                    }
+                    let load = [Load::Flood, Load::Drip, Load::Terminal][n as usize % 3];
+                    // Moments from 5 ms to 2.5 s, spread without a pattern but the same every run.
+                    let after = 5 + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % 2500;
+                    let lost = kill_once(scratch.path(), n, load, Duration::from_millis(after));
+                    worst.fetch_max(lost, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    println!("{count} kills; at most {} shown bytes were not recorded", worst.load(Ordering::Relaxed));
+}
+
+#[test]
+fn killed_at_every_system_call_on_the_way_to_the_disk() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return hansard_tests::skipped("strace is not installed");
+    }
+    let scratch = Scratch::new("syscalls");
+    let (mut kills, mut survived) = (0, 0);
+    for n in 1..400 {
+        let out = scratch.path().join(format!("{n}.hansard"));
+        let inject = format!("inject=all:signal=SIGKILL:when={n}");
+        let output = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-P"])
+            .arg(&out)
+            .arg("-P")
+            .arg(scratch.path())
+            .args(["-e", "trace=all", "-e", &inject])
+            .arg(hansard())
+            .args(["rec", "--quiet", "--out"])
+            .arg(&out)
+            .args(["--", "sh", "-c", "for i in 1 2 3; do seq 1 30000; sleep 0.01; done"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .unwrap();
+        let recorded = shown(&out);
+        let shown_bytes = output.stdout.len();
+        let one = {
+            let mut text = String::new();
+            (1..=30000).for_each(|i| text.push_str(&format!("{i}\n")));
+            text.into_bytes()
+        };
+        let truth = [&one[..], &one, &one].concat();
+        assert!(truth.starts_with(&recorded), "call {n}: recorded something else than was written");
+        let (status, text) = verify_status(&out);
+        if output.status.success() {
+            assert_eq!((status, recorded.len(), shown_bytes), (Some(0), truth.len(), truth.len()), "{text}");
+            survived += 1;
+            if survived == 3 {
+                break;
+            }
+            continue;
+        }
+        kills += 1;
+        match status {
+            // Nothing was promised yet, so nothing was shown either.
+            Some(2) => assert_eq!(shown_bytes, 0, "call {n}: {text}"),
+            // The last calls come after the final seal.
+            Some(0) => assert_eq!(recorded.len(), truth.len(), "call {n}: {text}"),
+            Some(1) => assert!(text.contains("intact up to"), "call {n}: {text}"),
+            _ => panic!("call {n}: {status:?} {text}"),
+        }
+        let _ = fs::remove_file(&out);
+    }
+    assert!(kills >= 5 && survived == 3, "{kills} kills, {survived} runs that were not reached");
+    println!("killed at each of {kills} system calls on the recording and its directory");
+}
