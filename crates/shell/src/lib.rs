@@ -37,6 +37,7 @@ mod signals;
 mod sys;
 mod tape;
 mod terminal;
+mod viewer;
 
 pub use command::Command;
 pub use describe::{Description, describe};
@@ -46,3 +47,4 @@ pub use options::Options;
 pub use prompt::{PROMPTS_DEFAULT, PatternError, Prompts};
 pub use run::{Mode, mode, run};
 pub use tape::{Tape, TapeLost};
+pub use viewer::{Viewer, Woken};

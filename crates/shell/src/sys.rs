@@ -22,6 +22,8 @@ static FROM_KERNEL: AtomicU64 = AtomicU64::new(0);
 /// The terminal to restore when this process dies of a fault, and its modes.
 static FATAL_TERMINAL: AtomicI32 = AtomicI32::new(-1);
 static FATAL_MODES: AtomicPtr<libc::termios> = AtomicPtr::new(std::ptr::null_mut());
+/// What that terminal is sent first; null for nothing.
+static FATAL_WORDS: AtomicPtr<&'static [u8]> = AtomicPtr::new(std::ptr::null_mut());
 
 extern "C" fn on_signal(number: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     let bit = 1_u64 << (number.unsigned_abs() & 63);
@@ -49,6 +51,14 @@ extern "C" fn on_ignored(_: libc::c_int) {}
 extern "C" fn on_fatal(_: libc::c_int) {
     let terminal = FATAL_TERMINAL.load(Ordering::SeqCst);
     let modes = FATAL_MODES.load(Ordering::SeqCst);
+    let words = FATAL_WORDS.load(Ordering::SeqCst);
+    if terminal >= 0 && !words.is_null() {
+        // SAFETY: the slice and what it points to are never freed.
+        let words = unsafe { *words };
+        // SAFETY: the terminal's owner forgets it here before closing it.
+        let terminal = unsafe { BorrowedFd::borrow_raw(terminal) };
+        let _ = rustix::io::write(terminal, words);
+    }
     if terminal >= 0 && !modes.is_null() {
         // SAFETY: tcsetattr may be called in a handler; the modes are never freed. Returning
         // repeats the fault, and the default action (restored by SA_RESETHAND) ends the process.
@@ -145,9 +155,16 @@ pub(crate) fn restore_on_fault(terminal: impl AsFd) -> io::Result<Vec<Handled>> 
         .collect()
 }
 
+/// From now on a fault first sends that terminal these bytes.
+pub(crate) fn send_on_fault(words: &'static [u8]) {
+    // Never freed, as above: two words a run.
+    FATAL_WORDS.store(Box::into_raw(Box::new(words)), Ordering::SeqCst);
+}
+
 /// A fault leaves the terminal alone again.
 pub(crate) fn forget_fault_terminal() {
     FATAL_TERMINAL.store(-1, Ordering::SeqCst);
+    FATAL_WORDS.store(std::ptr::null_mut(), Ordering::SeqCst);
 }
 
 /// In the child, before exec: a session of its own with standard input as controlling terminal,
