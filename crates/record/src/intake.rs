@@ -5,7 +5,7 @@
 //! event of data.
 
 use hansard_core::event::End;
-use hansard_core::{Body, Stream};
+use hansard_core::{Body, OnLoss, Stream};
 
 use crate::lost::{Cause, Count, Lost, Summary};
 
@@ -18,6 +18,10 @@ const BODY_COST: usize = std::mem::size_of::<Body>();
 /// Data that follows within this time of the entry before, on the same stream, joins it: nobody
 /// sees the difference, and a program that pours becomes a few large events.
 pub(crate) const MERGE_NS: u64 = 100_000;
+
+/// With `on_loss: continue`, how long a full queue holds the capture back before things are
+/// dropped, if the sink is merely slow.
+pub(crate) const CONTINUE_PATIENCE_NS: u64 = 1_000_000_000;
 
 /// Longest data of one entry.
 pub(crate) const ENTRY_BYTES_MAX: usize = 64 * 1024;
@@ -270,9 +274,26 @@ impl Intake {
         self.ticket = self.ticket.saturating_add(1);
     }
 
-    /// From now on items are dropped and counted, until the worker takes the queue.
-    pub(crate) fn start_dropping(&mut self) {
-        self.dropping = true;
+    /// Whether a capture that has waited for room so long stops waiting, because items are dropped
+    /// and counted from now on until the worker takes the queue.
+    pub(crate) fn gives_up_waiting(
+        &mut self,
+        on_loss: OnLoss,
+        waited_ns: u64,
+        hold_ns: u64,
+    ) -> bool {
+        let patience_ns = if self.troubled {
+            0
+        } else {
+            CONTINUE_PATIENCE_NS.min(hold_ns)
+        };
+        self.dropping |= on_loss == OnLoss::Continue && waited_ns >= patience_ns;
+        self.dropping
+    }
+
+    /// Whether nothing has changed that a waiting capture waits for.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.troubled && self.lost.is_none() && self.summary.is_none()
     }
 
     /// Whether there is enough for the worker to begin before any deadline.

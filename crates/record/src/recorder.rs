@@ -21,7 +21,7 @@ use hansard_core::{Body, OnLoss, Session, Sink, Stream};
 
 use crate::clock::Clock;
 use crate::environment::Environment;
-use crate::intake::{ENTRY_BYTES_MAX, Ending, Intake, Item, MERGE_NS, Push};
+use crate::intake::{CONTINUE_PATIENCE_NS, ENTRY_BYTES_MAX, Ending, Intake, Item, MERGE_NS, Push};
 use crate::lost::{Cause, Lost, Summary};
 use crate::pump::Pump;
 use crate::worker::{Ready, Worker};
@@ -34,10 +34,6 @@ pub const WAKE_BYTES: usize = 64 * 1024;
 
 /// Smallest queue: one entry of data fits with room to spare. A smaller wish is raised to it.
 pub const QUEUE_BYTES_MIN: usize = 2 * ENTRY_BYTES_MAX;
-
-/// With `on_loss: continue`, how long a full queue holds the capture back before things are
-/// dropped, if the sink is merely slow.
-const CONTINUE_PATIENCE_NS: u64 = 1_000_000_000;
 
 /// How long dropping a recorder waits for its tail to become durable. A sink that hangs for longer
 /// is left behind with its thread.
@@ -316,13 +312,12 @@ impl Shared {
             };
             let since_ns = *full_since_ns.get_or_insert(now_ns);
             let waited_ns = now_ns.saturating_sub(since_ns);
-            if self.on_loss == OnLoss::Continue
-                && (talk.intake.troubled || waited_ns >= CONTINUE_PATIENCE_NS.min(self.hold_ns))
+            if !talk
+                .intake
+                .gives_up_waiting(self.on_loss, waited_ns, self.hold_ns)
             {
-                talk.intake.start_dropping();
-                continue;
+                talk = self.wait_or_lose(talk, since_ns);
             }
-            talk = self.wait_or_lose(talk, since_ns);
         }
     }
 

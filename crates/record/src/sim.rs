@@ -12,8 +12,10 @@ use crate::random::Random;
 
 pub mod disk;
 mod power;
+pub mod recorder;
 
 pub use disk::{Odds, SimDisk, WriteFault};
+pub use recorder::SimRecorder;
 
 /// Pseudo-random numbers (SplitMix64). The same seed gives the same numbers on every machine.
 #[derive(Debug, Clone)]
