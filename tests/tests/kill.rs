@@ -42,14 +42,20 @@ fn truth(bytes: usize, newline: &str) -> Vec<u8> {
 
 /// The shown bytes of a recording, as far as it is sound.
 fn shown(path: &Path) -> Vec<u8> {
-    let Ok(file) = fs::File::open(path) else { return Vec::new() };
+    let Ok(file) = fs::File::open(path) else {
+        return Vec::new();
+    };
     let mut reader = Reader::new(file);
     let mut out = Vec::new();
     while let Ok(item) = reader.next_item() {
         match item {
             Item::Frame(frame) => {
                 for event in frame.events {
-                    if let Body::Data { stream: Stream::Stdout | Stream::Output, bytes } = event.body {
+                    if let Body::Data {
+                        stream: Stream::Stdout | Stream::Output,
+                        bytes,
+                    } = event.body
+                    {
                         out.extend_from_slice(&bytes);
                     }
                 }
@@ -62,9 +68,33 @@ fn shown(path: &Path) -> Vec<u8> {
     out
 }
 
+/// `some` is the beginning of `truth`.
+fn assert_same(truth: &[u8], some: &[u8], what: &str) {
+    let at = truth.iter().zip(some).position(|(a, b)| a != b);
+    if let Some(at) = at {
+        let around = |bytes: &[u8]| {
+            let end = (at + 40).min(bytes.len());
+            String::from_utf8_lossy(&bytes[at.saturating_sub(40)..end]).into_owned()
+        };
+        panic!(
+            "{what}, byte {at}: {:?} where {:?} was written",
+            around(some),
+            around(truth)
+        );
+    }
+    assert!(some.len() <= truth.len(), "{what}: more than was written");
+}
+
 fn verify_status(path: &Path) -> (Option<i32>, String) {
-    let output = Command::new(hansard()).arg("verify").arg(path).output().unwrap();
-    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = Command::new(hansard())
+        .arg("verify")
+        .arg(path)
+        .output()
+        .unwrap();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +109,11 @@ enum Load {
 
 impl Load {
     fn newline(self) -> &'static str {
-        if matches!(self, Self::Terminal) { "\r\n" } else { "\n" }
+        if matches!(self, Self::Terminal) {
+            "\r\n"
+        } else {
+            "\n"
+        }
     }
 
     /// The recorder, with its own pid left in a file.
@@ -103,7 +137,11 @@ impl Load {
         } else {
             command.args(["-c", &recorder]);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // An end of input would reach the recorded terminal as a character, and be echoed.
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         command
     }
 }
@@ -114,6 +152,7 @@ fn kill_once(scratch: &Path, n: u64, load: Load, after: Duration) -> u64 {
     let pid_file = scratch.join(format!("{n}.pid"));
     let mut child = load.command(&out, &pid_file).spawn().unwrap();
     let mut pipe = child.stdout.take().unwrap();
+    let _stdin = child.stdin.take();
     // What had been seen when: the reader notes it every few milliseconds.
     let reader = thread::spawn(move || {
         let (mut total, mut seen) = (0u64, Vec::new());
@@ -131,16 +170,29 @@ fn kill_once(scratch: &Path, n: u64, load: Load, after: Duration) -> u64 {
     let killed_at = Instant::now();
     match pid.trim() {
         "" => child.kill().unwrap(),
-        pid => assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success()),
+        pid => assert!(
+            Command::new("kill")
+                .args(["-KILL", pid])
+                .status()
+                .unwrap()
+                .success()
+        ),
     }
     let _ = child.wait();
     let (seen, all) = reader.join().unwrap();
     let newline = load.newline();
     let recorded = shown(&out);
     let truth = truth(recorded.len().max(all.len()), newline);
-    assert!(truth.starts_with(&recorded), "{load:?} {n}: recorded something else than was written");
-    assert!(truth.starts_with(&all), "{load:?} {n}: showed something else than was written");
-    let due = seen.iter().take_while(|(at, _)| *at + BOUND + SLACK < killed_at).map(|(_, total)| *total).last();
+    assert_same(&truth, &recorded, &format!("{load:?} {n}: recorded"));
+    assert!(
+        truth.starts_with(&all),
+        "{load:?} {n}: showed something else than was written"
+    );
+    let due = seen
+        .iter()
+        .take_while(|(at, _)| *at + BOUND + SLACK < killed_at)
+        .map(|(_, total)| *total)
+        .last();
     let due = due.unwrap_or(0);
     assert!(
         recorded.len() as u64 >= due,
@@ -160,7 +212,9 @@ fn kill_once(scratch: &Path, n: u64, load: Load, after: Duration) -> u64 {
 
 #[test]
 fn killed_at_random_moments() {
-    let count: u64 = std::env::var("HANSARD_TORTURE").ok().map_or(24, |n| n.parse().unwrap());
+    let count: u64 = std::env::var("HANSARD_TORTURE")
+        .ok()
+        .map_or(24, |n| n.parse().unwrap());
     let scratch = Scratch::new("kill");
     let (next, worst) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -180,7 +234,10 @@ fn killed_at_random_moments() {
             });
         }
     });
-    println!("{count} kills; at most {} shown bytes were not recorded", worst.load(Ordering::Relaxed));
+    println!(
+        "{count} kills; at most {} shown bytes were not recorded",
+        worst.load(Ordering::Relaxed)
+    );
 }
 
 #[test]
@@ -202,7 +259,12 @@ fn killed_at_every_system_call_on_the_way_to_the_disk() {
             .arg(hansard())
             .args(["rec", "--quiet", "--out"])
             .arg(&out)
-            .args(["--", "sh", "-c", "for i in 1 2 3; do seq 1 30000; sleep 0.01; done"])
+            .args([
+                "--",
+                "sh",
+                "-c",
+                "for i in 1 2 3; do seq 1 30000; sleep 0.01; done",
+            ])
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .output()
@@ -215,10 +277,17 @@ fn killed_at_every_system_call_on_the_way_to_the_disk() {
             text.into_bytes()
         };
         let truth = [&one[..], &one, &one].concat();
-        assert!(truth.starts_with(&recorded), "call {n}: recorded something else than was written");
+        assert!(
+            truth.starts_with(&recorded),
+            "call {n}: recorded something else than was written"
+        );
         let (status, text) = verify_status(&out);
         if output.status.success() {
-            assert_eq!((status, recorded.len(), shown_bytes), (Some(0), truth.len(), truth.len()), "{text}");
+            assert_eq!(
+                (status, recorded.len(), shown_bytes),
+                (Some(0), truth.len(), truth.len()),
+                "{text}"
+            );
             survived += 1;
             if survived == 3 {
                 break;
@@ -236,6 +305,9 @@ fn killed_at_every_system_call_on_the_way_to_the_disk() {
         }
         let _ = fs::remove_file(&out);
     }
-    assert!(kills >= 5 && survived == 3, "{kills} kills, {survived} runs that were not reached");
+    assert!(
+        kills >= 5 && survived == 3,
+        "{kills} kills, {survived} runs that were not reached"
+    );
     println!("killed at each of {kills} system calls on the recording and its directory");
 }
