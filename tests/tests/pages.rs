@@ -96,7 +96,7 @@ fn breaches(path: &Path, programs: &BTreeMap<String, String>) -> Vec<String> {
         };
         let options = words.iter().take_while(|w| *w != "--").filter_map(|w| {
             let word = w.trim_matches(['[', ']']);
-            word.starts_with("--")
+            (word.len() > 2 && word.starts_with("--"))
                 .then(|| word.split('=').next().unwrap_or(word))
         });
         for option in options.filter(|option| !help.split([' ', ',', '\n']).any(|h| h == *option)) {
