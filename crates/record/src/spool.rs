@@ -158,7 +158,7 @@ impl Spool {
             // What is found was perhaps never synced, and is about to be sent and counted on.
             file.sync_data()?;
             for entry in &found.entries {
-                index.add(number, entry);
+                index.add(number, entry, true);
             }
             files.adopt(number, file, path, found.end);
         }

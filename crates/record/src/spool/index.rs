@@ -33,6 +33,10 @@ struct Parts {
     known: BTreeMap<Spot, Known>,
     /// The highest spot that was forgotten.
     floor: Option<Spot>,
+    /// It was found when the spool was opened, and nothing was put since. Parts that were released
+    /// before may have come back without those that followed them, so what comes next may be
+    /// further on.
+    is_found: bool,
 }
 
 impl Parts {
@@ -94,6 +98,9 @@ impl Index {
         };
         match Spot::turn(Some(last), spot) {
             Turn::Next => Standing::New,
+            Turn::TooEarly if before.is_none() && parts.is_some_and(|p| p.is_found) => {
+                Standing::New
+            }
             Turn::TooEarly => Standing::TooEarly,
             Turn::Earlier
                 if parts
@@ -113,7 +120,7 @@ impl Index {
 
     /// Notes an entry that was written. One that was there before in its place is replaced: the
     /// later of two was written because the first had not become durable.
-    pub(super) fn add(&mut self, file: u64, entry: &Entry) {
+    pub(super) fn add(&mut self, file: u64, entry: &Entry, is_found: bool) {
         let position = Position {
             file,
             offset: entry.offset,
@@ -123,6 +130,7 @@ impl Index {
             at: Some((position, entry.end())),
         };
         let parts = self.sessions.entry(entry.session).or_default();
+        parts.is_found = is_found;
         if let Some(Known {
             at: Some((old, _)), ..
         }) = parts.known.insert(entry.spot, known)

@@ -1,0 +1,385 @@
+//! Whole runs on a simulated disk whose power goes at a random moment, and every state that the
+//! disk may then be found in.
+//!
+//! Whatever was durable must be there, unaltered, and reading or opening what is left must need no
+//! hands. `HANSARD_TORTURE=100000` tries that many states instead of a few thousand,
+//! `HANSARD_SEED` begins at another seed. A failure names the seed of its run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use hansard_core::event::End;
+use hansard_core::policy::OnLoss;
+use hansard_core::reader::{Item, Reader, Tail};
+use hansard_core::verify::{Verdict, verify};
+use hansard_core::writer::{Bounds, SegmentWriter};
+use hansard_core::{Body, Part, SessionId, Sink, SinkError, Stream};
+use hansard_record::order::Spot;
+use hansard_record::sim::{Odds, Rng, SimClock, SimDisk, SimRecorder};
+use hansard_record::{FileSink, Lost, Options, Spool, SpoolOptions};
+use support::{key, session};
+
+/// States tried for each run; the runs differ in more than the states of one.
+const STATES: u64 = 10;
+
+fn env(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+/// Runs `one` for as many states as were asked for; it answers what it saw.
+fn torture(what: &str, one: fn(u64, &mut Seen)) {
+    let (wanted, seed) = (env("HANSARD_TORTURE", 3_000), env("HANSARD_SEED", 1));
+    let mut seen = Seen::default();
+    let mut runs = 0;
+    while seen.states < wanted {
+        one(seed + runs, &mut seen);
+        runs += 1;
+    }
+    println!("ok: power loss, {what}: {runs} runs from seed {seed}, {seen:?}");
+    assert!(
+        seen.acknowledged > 0 && seen.torn > 0,
+        "the runs were too kind: {seen:?}"
+    );
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    states: u64,
+    /// States in which something had been acknowledged.
+    acknowledged: u64,
+    /// States with something behind it that had not.
+    torn: u64,
+    /// States that read as damaged behind all that was acknowledged.
+    damaged: u64,
+    /// Runs in which the disk failed as well as losing power.
+    faulty: u64,
+}
+
+fn random_odds(rng: &mut Rng) -> Odds {
+    if rng.one_in(2) {
+        return Odds::default();
+    }
+    Odds {
+        short_write: [0, 5, 20][rng.below(3) as usize],
+        full: [0, 10, 50][rng.below(3) as usize],
+        broken_write: [0, 0, 100][rng.below(3) as usize],
+        failed_sync: [0, 0, 60][rng.below(3) as usize],
+    }
+}
+
+fn options(rng: &mut Rng) -> Options {
+    let bounds = Bounds {
+        frame_bytes: [512, 2048, 65536][rng.below(3) as usize],
+        segment_bytes: [4096, 20_000, 262_144][rng.below(3) as usize],
+        ..Bounds::default()
+    };
+    let (queue_bytes, wake_bytes) = ([16_384, 131_072][rng.below(2) as usize], 4096);
+    Options {
+        bounds,
+        queue_bytes,
+        wake_bytes,
+        merge_ns: 0,
+    }
+}
+
+/// Bytes that do not compress, of any length up to a few kilobytes.
+fn random_bytes(rng: &mut Rng) -> Vec<u8> {
+    let max = [40, 500, 6000][rng.below(3) as usize];
+    (0..=rng.up_to(max)).map(|_| rng.next_u64() as u8).collect()
+}
+
+/// What a simulated capture did until it was told that it is over.
+struct Told {
+    /// Everything that was handed over.
+    bytes: Vec<u8>,
+    /// How much of it a flush, a close or the recorder itself called durable.
+    durable: usize,
+    closed: bool,
+}
+
+/// A session: output, pauses, now and then a flush, perhaps an end.
+fn capture(recorder: &mut SimRecorder, rng: &mut Rng) -> Told {
+    let mut told = Told {
+        bytes: Vec::new(),
+        durable: 0,
+        closed: false,
+    };
+    let steps = 5 + rng.below(120);
+    for _ in 0..steps {
+        if step(recorder, rng, &mut told).is_err() {
+            return told;
+        }
+        let (_, recorded) = recorder.produced_and_recorded();
+        told.durable = told.durable.max(recorded.bytes as usize);
+    }
+    if rng.one_in(2) {
+        told.closed = recorder.close(End::default()).is_ok();
+        if told.closed {
+            told.durable = told.bytes.len();
+        }
+    }
+    told
+}
+
+fn step(recorder: &mut SimRecorder, rng: &mut Rng, told: &mut Told) -> Result<(), Lost> {
+    match rng.below(12) {
+        0 => {
+            recorder.flush()?;
+            told.durable = told.bytes.len();
+        }
+        1 | 2 => recorder.advance(rng.below(3_000_000_000)),
+        3 => recorder.event(Body::Resize { cols: 80, rows: 24 })?,
+        _ => {
+            let bytes = random_bytes(rng);
+            told.bytes.extend_from_slice(&bytes);
+            recorder.data(Stream::Output, &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn one_file_run(seed: u64, seen: &mut Seen) {
+    let mut rng = Rng::new(seed);
+    let (disk, clock) = (SimDisk::new(rng.next_u64()), SimClock::new(0));
+    let path = Path::new("/rec/a.hansard");
+    hansard_record::disk::Disk::create_dir(&disk, path.parent().unwrap()).unwrap();
+    hansard_record::disk::Disk::sync_dir(&disk, Path::new("/")).unwrap();
+    let odds = random_odds(&mut rng);
+    seen.faulty += u64::from(odds.full + odds.failed_sync + odds.broken_write > 0);
+    disk.set_odds(odds);
+    disk.cut_power_at(disk.calls() + 1 + rng.below(80), rng.one_in(2));
+    let on_loss = [OnLoss::Hold, OnLoss::End][rng.below(2) as usize];
+    let options = options(&mut rng);
+    let session = session(1, on_loss, 1_000);
+    let opened = FileSink::create(path, &disk)
+        .ok()
+        .and_then(|sink| SimRecorder::open(session, key(), Box::new(sink), &clock, options).ok());
+    let opened_at_all = opened.is_some();
+    let told = opened.map(|mut recorder| capture(&mut recorder, &mut rng));
+    let told = told.unwrap_or(Told {
+        bytes: Vec::new(),
+        durable: 0,
+        closed: false,
+    });
+    for _ in 0..STATES {
+        let found = disk.after_power_loss(rng.next_u64()).content(path);
+        seen.states += 1;
+        seen.acknowledged += u64::from(opened_at_all);
+        check_file(seed, found.as_deref(), opened_at_all, &told, seen);
+    }
+}
+
+/// What is in the file must begin with all that was durable, and hold nothing that was not said.
+fn check_file(seed: u64, found: Option<&[u8]>, opened: bool, told: &Told, seen: &mut Seen) {
+    let found = found.unwrap_or_default();
+    if !opened {
+        return;
+    }
+    let (mut events, mut data, mut damaged) = (0u64, Vec::new(), false);
+    let mut reader = Reader::new(found);
+    let tail = loop {
+        match reader
+            .next_item()
+            .unwrap_or_else(|e| panic!("seed {seed}: {e:?}"))
+        {
+            Item::Frame(frame) if !damaged => {
+                events += frame.events.len() as u64;
+                for event in frame.events {
+                    if let Body::Data { bytes, .. } = event.body {
+                        data.extend_from_slice(&bytes);
+                    }
+                }
+            }
+            Item::Frame(_) | Item::Seal(_) => {}
+            Item::Damage(_) => damaged = true,
+            Item::End(tail) => break tail,
+        }
+    };
+    assert!(
+        events > 0,
+        "seed {seed}: the header was durable and is gone"
+    );
+    assert!(
+        data.len() >= told.durable,
+        "seed {seed}: {} bytes were durable, {} are there ({tail:?})",
+        told.durable,
+        data.len()
+    );
+    assert!(told.bytes.starts_with(&data), "seed {seed}: altered");
+    seen.torn += u64::from(matches!(tail, Tail::Torn { .. }));
+    seen.damaged += u64::from(damaged);
+    let verdict = verify(found).unwrap().verdict;
+    if told.closed {
+        assert_eq!(verdict, Verdict::Complete, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_file_keeps_what_was_durable() {
+    torture("one file", one_file_run);
+}
+
+/// What happened to the parts of one run of a spool.
+#[derive(Default)]
+struct Offered {
+    /// Every part that was ever offered, by place.
+    parts: BTreeMap<(SessionId, Spot), Part>,
+    acknowledged: HashSet<(SessionId, Spot)>,
+    forgotten: HashSet<(SessionId, Spot)>,
+    /// The last batch that was offered and not acknowledged, of each session.
+    owed: BTreeMap<SessionId, Vec<Part>>,
+}
+
+fn place(part: &Part) -> (SessionId, Spot) {
+    (part.session(), Spot::of(part))
+}
+
+fn open_spool(disk: &SimDisk, file_bytes_max: u64) -> std::io::Result<Spool> {
+    let holder = "torture".to_owned();
+    let options = SpoolOptions {
+        bytes_max: 1 << 30,
+        file_bytes_max,
+        holder,
+    };
+    Spool::open(Path::new("/spool"), Arc::new(disk.clone()), options)
+}
+
+/// Several writers put what they have, now and then something is released, until the power goes.
+fn fill(spool: &mut Spool, rng: &mut Rng) -> Offered {
+    let mut offered = Offered::default();
+    let bounds = Bounds {
+        frame_bytes: 1024,
+        segment_bytes: 8192,
+        ..Bounds::default()
+    };
+    let mut writers: Vec<SegmentWriter> = (0..1 + rng.below(4) as u16)
+        .map(|n| SegmentWriter::new(session(n, OnLoss::Hold, 0), key(), bounds).unwrap())
+        .collect();
+    for i in 0..10 + rng.below(100) {
+        let n = rng.below(writers.len() as u64) as usize;
+        for _ in 0..rng.below(4) {
+            writers[n]
+                .push_data(i, Stream::Output, &random_bytes(rng))
+                .unwrap();
+        }
+        writers[n].cut().unwrap();
+        let new = writers[n].parts();
+        let Some(id) = new.first().map(Part::session) else {
+            continue;
+        };
+        let mut batch = offered.owed.remove(&id).unwrap_or_default();
+        batch.extend(new);
+        offered
+            .parts
+            .extend(batch.iter().map(|part| (place(part), part.clone())));
+        match spool.put(&batch) {
+            Ok(_) => offered.acknowledged.extend(batch.iter().map(place)),
+            Err(SinkError::Retry(_)) => drop(offered.owed.insert(id, batch)),
+            Err(e) => panic!("{e:?}"),
+        }
+        if rng.one_in(6) {
+            let pending = spool.pending(None, 1 + rng.below(30) as usize);
+            let names: Vec<_> = pending.iter().map(|p| (p.session, p.spot)).collect();
+            spool.forget(&names);
+            offered.forgotten.extend(names);
+        }
+    }
+    offered
+}
+
+fn one_spool_run(seed: u64, seen: &mut Seen) {
+    let mut rng = Rng::new(seed);
+    let disk = SimDisk::new(rng.next_u64());
+    let file_bytes_max = [8_000, 40_000, 1 << 20][rng.below(3) as usize];
+    let odds = random_odds(&mut rng);
+    seen.faulty += u64::from(odds.full + odds.failed_sync + odds.broken_write > 0);
+    disk.set_odds(odds);
+    disk.cut_power_at(disk.calls() + 1 + rng.below(150), rng.one_in(2));
+    let offered = match open_spool(&disk, file_bytes_max) {
+        Ok(mut spool) => fill(&mut spool, &mut rng),
+        Err(_) => Offered::default(),
+    };
+    for _ in 0..STATES {
+        let mut found = disk.after_power_loss(rng.next_u64());
+        // The power may go again while the spool is opened, more than once.
+        while rng.one_in(3) {
+            found.cut_power_at(found.calls() + 1 + rng.below(12), rng.one_in(2));
+            drop(open_spool(&found, file_bytes_max));
+            found = found.after_power_loss(rng.next_u64());
+        }
+        seen.states += 1;
+        seen.acknowledged += u64::from(!offered.acknowledged.is_empty());
+        let spool = open_spool(&found, file_bytes_max)
+            .unwrap_or_else(|e| panic!("seed {seed}: opening needs hands: {e}"));
+        check_spool(seed, spool, &offered, seen);
+    }
+}
+
+/// All that was acknowledged and not released is there, nothing is altered, and a sender that
+/// repeats itself gets on.
+fn check_spool(seed: u64, mut spool: Spool, offered: &Offered, seen: &mut Seen) {
+    assert!(
+        spool.damage().is_empty(),
+        "seed {seed}: {:?}",
+        spool.damage()
+    );
+    let mut found = HashSet::new();
+    let mut last: BTreeMap<SessionId, Spot> = BTreeMap::new();
+    for pending in spool.pending(None, usize::MAX) {
+        let part = spool
+            .read(&pending)
+            .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        let said = offered.parts.get(&place(&part));
+        assert!(
+            said == Some(&part),
+            "seed {seed}: {} is altered",
+            pending.spot
+        );
+        let before = last.insert(pending.session, pending.spot);
+        if let Some(before) = before {
+            let in_order = before.is_followed_by(pending.spot)
+                || between_is_forgotten(offered, pending.session, before, pending.spot);
+            assert!(in_order, "seed {seed}: {} after {before}", pending.spot);
+        }
+        found.insert(place(&part));
+    }
+    for wanted in offered.acknowledged.difference(&offered.forgotten) {
+        assert!(found.contains(wanted), "seed {seed}: {} is lost", wanted.1);
+    }
+    let unpromised = found.difference(&offered.acknowledged).count();
+    seen.torn += u64::from(unpromised > 0);
+    // The very same again succeeds, whether or not a part of it had made it.
+    for owed in offered.owed.values() {
+        spool
+            .put(owed)
+            .unwrap_or_else(|e| panic!("seed {seed}: a repeat is refused: {e:?}"));
+    }
+}
+
+fn between_is_forgotten(offered: &Offered, id: SessionId, from: Spot, to: Spot) -> bool {
+    let between = offered.parts.range((id, from)..(id, to)).skip(1);
+    from < to
+        && between
+            .map(|(name, _)| name)
+            .all(|name| offered.forgotten.contains(name))
+}
+
+#[test]
+fn a_spool_keeps_what_was_durable() {
+    torture("spool", one_spool_run);
+}
