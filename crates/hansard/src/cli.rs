@@ -187,9 +187,6 @@ pub(crate) struct SearchArgs {
     pub(crate) text: String,
     /// The recording, in any format that can be read
     pub(crate) file: PathBuf,
-    /// Take capital and small letters as the same
-    #[arg(short, long)]
-    pub(crate) ignore_case: bool,
     /// Stop after this many findings
     #[arg(short, long, default_value_t = 1000, value_name = "N")]
     pub(crate) limit: usize,

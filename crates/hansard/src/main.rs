@@ -28,6 +28,7 @@ mod progress;
 mod rec;
 mod screen;
 mod search;
+mod seekable;
 mod source;
 mod verify;
 

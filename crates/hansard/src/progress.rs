@@ -31,6 +31,12 @@ impl Progress {
         }
     }
 
+    /// The work has come to byte `done` of `total`.
+    pub(crate) fn of(&mut self, done: u64, total: u64) {
+        self.total = Some(total).filter(|n| *n > 0);
+        self.at(done);
+    }
+
     /// The work has come to byte `done`.
     pub(crate) fn at(&mut self, done: u64) {
         let Some(next) = self.next else { return };

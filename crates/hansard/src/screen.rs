@@ -2,36 +2,39 @@
 
 use std::io::{self, Write as _};
 
-use hansard_view::Screen;
+use hansard_view::{Screen, escape_for_humans};
 use serde_json::json;
 
 use crate::cli::ScreenArgs;
 use crate::failure::Failure;
-use crate::moment;
-use crate::source::Source;
+use crate::{moment, seekable};
 
 /// Shows it as text, as JSON or as a picture.
 pub(crate) fn run(args: &ScreenArgs) -> Result<u8, Failure> {
-    let mut source = Source::open(&args.file, args.from, "reading")?;
-    let until_ns = args.at.at_ns();
-    let mut screen = Screen::new(80, 24);
-    let mut at_ns = 0;
-    while let Some(event) = source.next_event()? {
-        if event.at_ns > until_ns {
-            break;
-        }
-        at_ns = event.at_ns;
-        screen.apply(&event.body);
-    }
+    let mut indexed = seekable::open(&args.file, args.from)?;
+    let replay = indexed
+        .seek(args.at.at_ns())
+        .map_err(|e| seekable::failure(&args.file, &e))?;
+    let screen = replay.screen();
     let mut out = io::stdout().lock();
     if args.svg {
-        write!(out, "{}", screen.text())?;
+        write!(out, "{}", screen.svg())?;
     } else if args.json {
-        writeln!(out, "{}", as_json(&screen, at_ns))?;
+        writeln!(out, "{}", as_json(screen, replay.at_ns()))?;
     } else {
-        writeln!(out, "{}", screen.text())?;
+        for row in trimmed(screen.rows()) {
+            writeln!(out, "{}", escape_for_humans(row.trim_end()))?;
+        }
     }
-    Ok(source.finish())
+    Ok(0)
+}
+
+/// Without the empty rows below the last text.
+fn trimmed(mut rows: Vec<String>) -> Vec<String> {
+    while rows.last().is_some_and(|row| row.trim_end().is_empty()) {
+        rows.pop();
+    }
+    rows
 }
 
 fn as_json(screen: &Screen, at_ns: u64) -> serde_json::Value {

@@ -1,10 +1,58 @@
 //! `hansard search`: where a text stood on the screen of a recording.
 
-use crate::cli::SearchArgs;
-use crate::failure::Failure;
+use std::io::{self, Write as _};
 
-/// Prints each finding: when, in which line, and the line.
+use hansard_view::escape_for_humans;
+use hansard_view::search::{Match, Search, check_needle};
+use serde_json::json;
+
+use crate::cli::SearchArgs;
+use crate::failure::{Failure, STATUS_UNFINISHED, STATUS_WRONG_USE, shown};
+use crate::{moment, seekable};
+
+/// Prints each finding: when, in which line of the screen, and that line. Like `grep`, the status
+/// is 1 if there was none.
 pub(crate) fn run(args: &SearchArgs) -> Result<u8, Failure> {
-    let _ = args;
-    Err(Failure::new(2, "wait"))
+    check_needle(&args.text).map_err(|error| Failure::new(STATUS_WRONG_USE, error.to_string()))?;
+    let indexed = seekable::open(&args.file, args.from)?;
+    let mut search = Search::from_start(&indexed, &args.text, u64::MAX);
+    let mut out = io::stdout().lock();
+    let mut found = 0;
+    while let Some(hit) = search
+        .next_match()
+        .map_err(|e| seekable::failure(&args.file, &e))?
+    {
+        if found == args.limit {
+            let file = shown(&args.file);
+            out.flush()?;
+            let _ = writeln!(
+                io::stderr(),
+                "hansard: {file}: stopped after {found} findings; --limit allows more"
+            );
+            break;
+        }
+        found += 1;
+        print(&mut out, args, &hit)?;
+    }
+    Ok(if found > 0 { 0 } else { STATUS_UNFINISHED })
+}
+
+fn print(out: &mut impl io::Write, args: &SearchArgs, hit: &Match) -> io::Result<()> {
+    if args.json {
+        let at = moment::show(hit.at_ns);
+        return writeln!(
+            out,
+            "{}",
+            json!({ "at_ns": hit.at_ns, "at": at, "seq": hit.seq, "row": hit.row, "text": hit.text })
+        );
+    }
+    let row = hit
+        .row
+        .map_or_else(|| "-".to_owned(), |row| (row + 1).to_string());
+    writeln!(
+        out,
+        "{}\t{row}\t{}",
+        moment::show(hit.at_ns),
+        escape_for_humans(&hit.text)
+    )
 }

@@ -1,0 +1,116 @@
+//! Recordings as commands seek in them: with keyframes, whatever the format.
+//!
+//! A `.hansard` file gets its index beside it. Anything else is turned into a recording in a file
+//! without a name first, so that there is one way to seek, and it holds nothing in memory.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Write as _};
+use std::ops::ControlFlow;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use hansard_core::reader::ReadError;
+use hansard_view::index::IndexError;
+use hansard_view::{Format, Indexed, copy};
+
+use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
+use crate::key;
+use crate::progress::Progress;
+use crate::source::{Source, not_a_recording, open_file};
+
+/// Attempts to find a name for a temporary file that nobody has.
+const NAMES_MAX: u32 = 100;
+
+/// Opens a recording of any readable format for seeking. What was passed over (damage in a
+/// foreign format, a missing end) is said on standard error.
+pub(crate) fn open(path: &Path, from: Option<Format>) -> Result<Indexed, Failure> {
+    let plain = path.as_os_str() != "-" && open_file(path)?.0.metadata().is_ok_and(|m| m.is_file());
+    if plain && from.is_none_or(|format| format == Format::Hansard) && begins_like_ours(path)? {
+        let mut progress = Progress::new("indexing", None);
+        let indexed = Indexed::open(path, &mut |done| {
+            progress.of(done.bytes, done.total);
+            ControlFlow::Continue(())
+        });
+        return indexed.map_err(|error| failure(path, &error));
+    }
+    let (file, converted) = convert(path, from)?;
+    let mut progress = Progress::new("indexing", None);
+    let indexed = Indexed::in_memory(Arc::new(file), &mut |done| {
+        progress.of(done.bytes, done.total);
+        ControlFlow::Continue(())
+    });
+    converted?;
+    indexed.map_err(|error| failure(path, &error))
+}
+
+/// An index's error about this recording.
+pub(crate) fn failure(path: &Path, error: &IndexError) -> Failure {
+    match error {
+        IndexError::Recording(ReadError::Io(error)) | IndexError::Read(error) => {
+            Failure::about(path, error)
+        }
+        IndexError::Recording(ReadError::NotARecording) => not_a_recording(path),
+        IndexError::Recording(error) => {
+            Failure::new(STATUS_WRONG_USE, format!("{}: {error}", shown(path)))
+        }
+        other => Failure::new(STATUS_DAMAGED, format!("{}: {other}", shown(path))),
+    }
+}
+
+fn begins_like_ours(path: &Path) -> Result<bool, Failure> {
+    use std::io::Read as _;
+    let mut beginning = Vec::new();
+    let (file, _) = open_file(path)?;
+    let taken = file.take(16).read_to_end(&mut beginning);
+    taken.map_err(|e| Failure::about(path, &e))?;
+    Ok(Format::guess(&beginning) == Some(Format::Hansard))
+}
+
+/// The recording as one of ours, in a file that nobody else can open; and what reading it came to.
+/// What was sound before an error is in the file.
+fn convert(path: &Path, from: Option<Format>) -> Result<(File, Result<(), Failure>), Failure> {
+    let mut source = Source::open(path, from, "reading")?;
+    let file = nameless()?;
+    let mut out = BufWriter::with_capacity(64 * 1024, &file);
+    let key = key::signing_key(None)?;
+    let copied = copy(&mut source, &mut *Format::Hansard.encoder(&mut out, key));
+    out.flush()?;
+    drop(out);
+    let events = match copied {
+        Ok(events) => events,
+        Err(error) => {
+            let failure = Failure::new(STATUS_DAMAGED, format!("{}: {error}", shown(path)));
+            return Ok((file, Err(failure)));
+        }
+    };
+    if events == 0 {
+        return Err(not_a_recording(path));
+    }
+    source.finish();
+    Ok((file, Ok(())))
+}
+
+/// A temporary file whose name is gone before anything is written into it: a crash leaves nothing.
+fn nameless() -> Result<File, Failure> {
+    let directory = std::env::temp_dir();
+    let mut last = None;
+    for n in 0..NAMES_MAX {
+        let path = directory.join(format!(".hansard-{}-{n}", std::process::id()));
+        match OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+        {
+            Ok(file) => {
+                fs::remove_file(&path).map_err(|e| Failure::about(&path, &e))?;
+                return Ok(file);
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    let error = last.unwrap_or_else(|| std::io::ErrorKind::AlreadyExists.into());
+    Err(Failure::about(&directory, &error).hint("TMPDIR names the directory for temporary files"))
+}
