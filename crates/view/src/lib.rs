@@ -39,8 +39,10 @@ pub mod raw;
 pub mod replay;
 pub mod sanitize;
 pub mod screen;
+pub mod search;
 pub mod segments;
 pub mod source;
+mod svg;
 pub mod transcript;
 pub mod utf8;
 

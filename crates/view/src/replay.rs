@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use avt::observer::Observer;
 use hansard_core::reader::{Damage, Item, ReadError, Reader, Tail};
 use hansard_core::{Body, Event};
 
@@ -105,12 +106,19 @@ impl Replay {
     /// # Errors
     /// As [`Self::peek`].
     pub fn advance(&mut self) -> Result<Option<Event>, ReadError> {
+        self.advance_with(&mut ())
+    }
+
+    pub(crate) fn advance_with<O: Observer>(
+        &mut self,
+        observer: &mut O,
+    ) -> Result<Option<Event>, ReadError> {
         if self.peek()?.is_none() {
             return Ok(None);
         }
         let event = self.ready.pop_front();
         if let Some(event) = &event {
-            self.screen.apply(&event.body);
+            self.screen.apply_with(&event.body, observer);
             self.next_seq = event.seq.saturating_add(1);
             self.at_ns = event.at_ns;
         }

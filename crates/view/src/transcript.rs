@@ -15,7 +15,8 @@ use crate::screen::Screen;
 
 /// Writes the lines of the primary screen, each once, when it leaves the screen, and what is on
 /// it at the end. Wrapped lines are put together again. What full-screen programs draw on the
-/// alternate screen is not part of it.
+/// alternate screen is not part of it. A gap is noted behind the lines that had left the screen
+/// by then.
 pub struct TranscriptEncoder<W> {
     out: W,
     screen: Screen,
@@ -38,16 +39,21 @@ impl<W: Write> TranscriptEncoder<W> {
     }
 
     fn write_settled(&mut self) -> Result<(), EncodeError> {
-        for line in self.settled.lines.drain(..) {
+        let ms = self.last_ns / 1_000_000;
+        for line in self.settled.text.split_inclusive('\n') {
             if self.with_times {
-                let ms = self.last_ns / 1_000_000;
                 write!(self.out, "[{:>6}.{:03}] ", ms / 1000, ms % 1000)?;
             }
-            writeln!(self.out, "{line}")?;
+            self.out.write_all(line.as_bytes())?;
         }
+        self.settled.text.clear();
         Ok(())
     }
 }
+
+/// Bytes that are shown at once before what settled is written: a few bytes can ask for a
+/// character to be repeated 65,535 times.
+const SLICE_BYTES: usize = 1024;
 
 impl<W: Write> Encoder for TranscriptEncoder<W> {
     fn begin(&mut self, _: &Session) -> Result<(), EncodeError> {
@@ -56,17 +62,29 @@ impl<W: Write> Encoder for TranscriptEncoder<W> {
 
     fn event(&mut self, event: &Event) -> Result<(), EncodeError> {
         self.last_ns = event.at_ns;
-        self.screen.apply_with(&event.body, &mut self.settled);
-        if let Body::Gap(gap) = &event.body {
-            self.settled
-                .lines
-                .push(format!("[{}]", escape_for_humans(&gap_label(gap))));
+        match &event.body {
+            Body::Data { stream, bytes } => {
+                for slice in bytes.chunks(SLICE_BYTES) {
+                    let body = Body::Data {
+                        stream: *stream,
+                        bytes: slice.to_vec(),
+                    };
+                    self.screen.apply_with(&body, &mut self.settled);
+                    self.write_settled()?;
+                }
+            }
+            Body::Gap(gap) => {
+                let label = gap_label(gap);
+                self.settled
+                    .line(&format!("[{}]", escape_for_humans(&label)));
+            }
+            body => self.screen.apply_with(body, &mut self.settled),
         }
         self.write_settled()
     }
 
     fn end(&mut self) -> Result<(), EncodeError> {
-        self.settled.rest_of(&self.screen);
+        self.settled.primary(self.screen.terminal());
         self.write_settled()?;
         Ok(self.out.flush()?)
     }
@@ -74,9 +92,9 @@ impl<W: Write> Encoder for TranscriptEncoder<W> {
 
 /// Collects lines as they leave the primary screen.
 #[derive(Default)]
-pub(crate) struct Settled {
-    /// Whole lines, to be taken after each event.
-    pub(crate) lines: Vec<String>,
+struct Settled {
+    /// Whole lines, to be taken often.
+    text: String,
     wrapped: String,
 }
 
@@ -86,23 +104,27 @@ impl Settled {
             .extend(line.chars().filter(|c| !c.is_control()));
         // A line that never ends is broken, so that it takes a bounded amount of memory.
         if !line.is_wrapped() || self.wrapped.len() > TRANSCRIPT_LINE_BYTES_MAX {
-            self.lines.push(self.wrapped.trim_end().to_owned());
+            let line = std::mem::take(&mut self.wrapped);
+            self.line(line.trim_end());
+            self.wrapped = line;
             self.wrapped.clear();
         }
     }
 
-    /// What still stands on the screen, without the blank lines below it.
-    fn rest_of(&mut self, screen: &Screen) {
-        self.primary(screen.terminal());
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
     }
 
+    /// What still stands on the primary screen, without the blank lines below it.
     fn primary(&mut self, terminal: &avt::Terminal) {
-        let before = self.lines.len();
+        let before = self.text.len();
         for line in terminal.primary_screen().all_lines() {
             self.push(line);
         }
-        while self.lines.len() > before && self.lines.last().is_some_and(String::is_empty) {
-            self.lines.pop();
+        let blank = |text: &str| text.ends_with("\n\n") || text == "\n";
+        while blank(self.text.get(before..).unwrap_or_default()) {
+            self.text.pop();
         }
     }
 }
