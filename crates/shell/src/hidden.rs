@@ -3,8 +3,11 @@
 //! The terminal's modes can only be looked at, not watched, and a program may change them between
 //! a key and our look. So typed bytes wait for [`TYPED_HOLD`], and whenever meanwhile the terminal
 //! is seen to hide what is typed, or the line before the cursor is a prompt for something secret,
-//! all that wait are forgotten: no bytes, no number, no time. Times of keystrokes in a recording
-//! are therefore those of their release, about a second late.
+//! those that wait are forgotten: no bytes, no number, no time. Times of keystrokes in a recording
+//! are therefore those of their release, up to about a second late.
+//!
+//! One thing ends the wait early and survives: a typed line that the terminal has shown word for
+//! word (the `sudo ls` before a password prompt). It says nothing that the output does not.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -13,9 +16,17 @@ use crate::limits::{TYPED_HELD_BYTES, TYPED_HOLD, TYPED_LOOK_EVERY};
 use crate::line::Line;
 use crate::prompt::Prompts;
 
+/// Bytes that were typed together.
+struct Held {
+    at: Instant,
+    bytes: Vec<u8>,
+    /// The line that they are part of was shown.
+    shown: bool,
+}
+
 /// Typed bytes, the output line they answer, and what is known about being hidden.
 pub(crate) struct Typed {
-    held: VecDeque<(Instant, Vec<u8>)>,
+    held: VecDeque<Held>,
     held_bytes: usize,
     /// Hidden until Enter: it began hidden, however the terminal looks by now.
     hidden: bool,
@@ -37,6 +48,7 @@ impl Typed {
     /// Follows what the program shows.
     pub(crate) fn shown(&mut self, bytes: &[u8]) {
         self.line.feed(bytes);
+        self.mark_shown();
     }
 
     /// Takes typed bytes. `hides` is how the terminal is at this moment.
@@ -48,32 +60,62 @@ impl Typed {
             return;
         }
         self.held_bytes += bytes.len();
-        self.held.push_back((now, bytes.to_vec()));
+        self.held.push_back(Held {
+            at: now,
+            bytes: bytes.to_vec(),
+            shown: false,
+        });
+        self.mark_shown();
     }
 
     /// Looks at the terminal while bytes are kept back.
     pub(crate) fn look(&mut self, hides: bool) {
-        if self.held.is_empty() || !(hides || self.prompts.ask(&self.line.text())) {
-            return;
+        let Some(last) = self.held.back() else { return };
+        if hides || self.prompts.ask(&self.line.text()) {
+            self.hidden = !ends_line(&last.bytes);
+            self.held.retain(|held| held.shown);
+            self.held_bytes = self.held.iter().map(|held| held.bytes.len()).sum();
         }
-        self.hidden = !self.held.back().is_some_and(|(_, bytes)| ends_line(bytes));
-        self.held.clear();
-        self.held_bytes = 0;
+    }
+
+    /// Finds the oldest line that waits in what is before the cursor, or in the line above.
+    fn mark_shown(&mut self) {
+        let mut line = Vec::new();
+        let mut ends_at = None;
+        for (at, held) in self.held.iter().enumerate().filter(|(_, held)| !held.shown) {
+            line.extend_from_slice(&held.bytes);
+            if ends_line(&held.bytes) {
+                ends_at = Some(at);
+                break;
+            }
+        }
+        let Some(ends_at) = ends_at else { return };
+        line.pop(); // Enter itself
+        let plain = !line.is_empty() && line.iter().all(|byte| *byte >= b' ' && *byte != 0x7f);
+        if plain && self.line.shows(&line) {
+            self.held
+                .iter_mut()
+                .take(ends_at + 1)
+                .for_each(|held| held.shown = true);
+        }
     }
 
     /// The bytes that may be stored now. At [`TYPED_HELD_BYTES`] the oldest may at once: so much in
     /// so short a time is pasted text.
     pub(crate) fn released(&mut self, now: Instant) -> Vec<u8> {
         let mut released = Vec::new();
-        while let Some((at, _)) = self.held.front() {
-            let old = now.saturating_duration_since(*at) >= TYPED_HOLD;
-            if !old && self.held_bytes <= TYPED_HELD_BYTES {
+        while let Some(held) = self.held.front() {
+            let old = now.saturating_duration_since(held.at) >= TYPED_HOLD;
+            if !old && !held.shown && self.held_bytes <= TYPED_HELD_BYTES {
                 break;
             }
-            if let Some((_, bytes)) = self.held.pop_front() {
-                self.held_bytes -= bytes.len();
-                released.extend_from_slice(&bytes);
-            }
+            self.held_bytes -= held.bytes.len();
+            released.extend(
+                self.held
+                    .pop_front()
+                    .into_iter()
+                    .flat_map(|held| held.bytes),
+            );
         }
         released
     }
@@ -82,7 +124,7 @@ impl Typed {
     pub(crate) fn rest(&mut self, hides: bool) -> Vec<u8> {
         self.look(hides);
         self.held_bytes = 0;
-        self.held.drain(..).flat_map(|(_, bytes)| bytes).collect()
+        self.held.drain(..).flat_map(|held| held.bytes).collect()
     }
 
     /// When to look again.
@@ -142,6 +184,27 @@ mod tests {
         typed.typed(b"\r", false, now);
         typed.shown(b"\r\n$ ");
         assert_eq!(typed.rest(false), b"");
+    }
+
+    #[test]
+    fn a_line_that_was_shown_survives_the_prompt_it_led_to() {
+        let (mut typed, now) = typed();
+        typed.shown(b"$ ");
+        for key in b"sudo ls" {
+            typed.typed(&[*key], false, now);
+            typed.shown(&[*key]);
+        }
+        typed.typed(b"\r", false, now);
+        typed.shown(b"\r\n[sudo] password for anna: ");
+        typed.typed(b"hunter2\r", false, now);
+        typed.shown(b"\r\n$ ");
+        assert_eq!(typed.released(now), b"sudo ls\r");
+        // Shown only after Enter, and typed ahead behind it what is not shown.
+        typed.typed(b"su\r", false, now);
+        typed.typed(b"hunter2\r", false, now);
+        typed.shown(b"su\r\nPassword: ");
+        typed.look(true);
+        assert_eq!(typed.rest(false), b"su\r");
     }
 
     #[test]

@@ -22,6 +22,8 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Line {
     text: Vec<u8>,
+    /// The line above.
+    above: Vec<u8>,
     state: State,
     returned: bool,
 }
@@ -30,6 +32,7 @@ impl Line {
     pub(crate) fn new() -> Self {
         Self {
             text: Vec::new(),
+            above: Vec::new(),
             state: State::Text,
             returned: false,
         }
@@ -66,6 +69,7 @@ impl Line {
         match byte {
             0x1b => self.state = State::Escape,
             b'\n' => {
+                std::mem::swap(&mut self.text, &mut self.above);
                 self.text.clear();
                 self.returned = false;
             }
@@ -84,6 +88,11 @@ impl Line {
                 self.text.push(byte);
             }
         }
+    }
+
+    /// Whether the text before the cursor, or the line above, ends with this.
+    pub(crate) fn shows(&self, typed: &[u8]) -> bool {
+        self.text.ends_with(typed) || self.above.ends_with(typed)
     }
 
     /// The text before the cursor; what is not UTF-8 is replaced.

@@ -33,7 +33,7 @@ pub(crate) fn run_on_terminal<T: Tape>(
 ) -> Result<Exit, ShellError> {
     let signals = Signals::take(true)?;
     let mut terminal = Terminal::on(stdin())?;
-    let size = size_of_screen(&terminal);
+    let size = terminal.size().unwrap_or(NO_SIZE);
     let pty = Pty::open(terminal.modes(), size)?;
     tape.event(resize(size))?;
     let (errors, errors_end) = errors_lane(options)?;
@@ -273,7 +273,7 @@ impl<T: Tape> Session<'_, T> {
         } else if came.has(Signal::CONT) {
             // Stopped by SIGSTOP, without a chance to restore anything: whoever had the terminal
             // meanwhile has set its modes.
-            self.terminal.make_raw()?;
+            self.take_terminal();
         }
         self.on_ending(came);
         match self.program.state() {
@@ -304,13 +304,22 @@ impl<T: Tape> Session<'_, T> {
     fn stop_with_terminal(&mut self) -> Result<(), ShellError> {
         self.terminal.restore();
         self.signals.stop_here()?;
-        self.terminal.make_raw()?;
+        self.take_terminal();
         self.follow_size();
         Ok(())
     }
 
+    /// Makes the terminal raw again; one that cannot be has gone.
+    fn take_terminal(&mut self) {
+        if self.terminal.make_raw().is_err() {
+            self.hang_up(Why::Hangup);
+        }
+    }
+
     fn follow_size(&mut self) {
-        let size = size_of_screen(&self.terminal);
+        let Some(size) = self.terminal.size() else {
+            return;
+        };
         if (size.ws_col, size.ws_row) == (self.size.ws_col, self.size.ws_row) {
             return;
         }
@@ -406,15 +415,13 @@ impl<T: Tape> Session<'_, T> {
     }
 }
 
-/// The window's size as the terminal says it, which may be nothing at all.
-fn size_of_screen(terminal: &Terminal) -> Winsize {
-    terminal.size().unwrap_or(Winsize {
-        ws_row: 0,
-        ws_col: 0,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    })
-}
+/// What a terminal says that does not know its size.
+const NO_SIZE: Winsize = Winsize {
+    ws_row: 0,
+    ws_col: 0,
+    ws_xpixel: 0,
+    ws_ypixel: 0,
+};
 
 /// The size as it is recorded: 80 by 24 where the terminal does not say, which is what programs
 /// assume then.

@@ -44,7 +44,8 @@ pub trait Tape {
 
 impl Tape for hansard_record::Recorder {
     fn data(&self, stream: Stream, bytes: &[u8]) -> Result<(), TapeLost> {
-        self.data(stream, bytes).map_err(|lost| TapeLost(lost.to_string()))
+        self.data(stream, bytes)
+            .map_err(|lost| TapeLost(lost.to_string()))
     }
 
     fn event(&self, body: Body) -> Result<(), TapeLost> {
