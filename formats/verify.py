@@ -524,23 +524,11 @@ class Recording:
             pos += len(chunk) - len(MAGIC) + 1
 
     def torn_by_zeros(self, pos):
-        """Whether all that is wrong at pos is that the file ends in zeros."""
-        cut = (pos // 512 + 1) * 512
-        if self.final or self.zeros(pos):
-            return not self.final
-        if cut >= self.size or not self.zeros(cut):
+        """Whether the file is nothing but zeros from pos, or from the next sector, on."""
+        if self.final or (self.segment is None and self.highest < 0):
             return False
-        self.end = cut  # without the zeros: is it torn then?
-        try:
-            if self.segment:
-                self.other_at(pos)
-            else:
-                self.frame_at(*self.opening_at(pos)[1])
-        except (Torn, Damage, Refused) as cut_off:
-            return isinstance(cut_off, Torn)
-        finally:
-            self.end = self.size
-        return False
+        sector = -(-pos // 512) * 512
+        return self.zeros(pos) or (sector < self.size and self.zeros(sector))
 
     def resync(self, pos):
         """Where to go on after damage at pos: the next opening frame that fits, or the end."""
