@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::ControlFlow;
 
 use avt::Line;
 use avt::observer::{Observation, Observer};
@@ -104,15 +105,32 @@ impl Search {
     /// When the recording cannot be read.
     pub fn next_match(&mut self) -> Result<Option<Match>, IndexError> {
         loop {
+            if let ControlFlow::Break(found) = self.next_match_within(usize::MAX)? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// As [`Self::next_match`], but gives up for now after this many events: the search goes on
+    /// with the next call.
+    ///
+    /// # Errors
+    /// As [`Self::next_match`].
+    pub fn next_match_within(
+        &mut self,
+        events: usize,
+    ) -> Result<ControlFlow<Option<Match>>, IndexError> {
+        for _ in 0..events {
             if let Some(found) = self.found.next() {
-                return Ok(Some(found));
+                return Ok(ControlFlow::Break(Some(found)));
             }
             match self.replay.peek()? {
                 Some(event) if event.at_ns <= self.to_ns => {}
-                _ => return Ok(None),
+                _ => return Ok(ControlFlow::Break(None)),
             }
             self.step()?;
         }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// How far the search has come, nanoseconds since the session's start.
