@@ -340,6 +340,21 @@ impl Indexed {
         })
     }
 
+    /// A recording and an index that was opened already.
+    ///
+    /// # Errors
+    /// When the index is of another recording, or of less than all of this one.
+    pub fn new(recording: Source, index: Index) -> Result<Self, IndexError> {
+        if !index.covers(recording.as_ref())? {
+            return doubtful("the recording has grown");
+        }
+        Ok(Self {
+            recording,
+            index,
+            unsaved: None,
+        })
+    }
+
     /// Makes the index of a recording in memory.
     ///
     /// # Errors
