@@ -133,8 +133,9 @@ PY
 hide() {
     "$hansard" convert --to jsonl "$file" "$dir/events.jsonl"
     scripts/demo_events.py "$dir/events.jsonl" "$secret" || fail "see above"
-    if grep -qrF -- "$secret" "$dir" --exclude=steps; then
-        fail "the password stands in $(grep -rlF -- "$secret" "$dir" --exclude=steps)"
+    local in
+    if in=$(grep -rlF --exclude=steps -e "$secret" "$dir"); then
+        fail "the password stands in $in"
     fi
     ok "the password was typed, and stands in no event and no file"
 }

@@ -39,10 +39,12 @@ fn sources() -> Vec<Source> {
 }
 
 /// Tests aside, and what is no part of a crate's face: `tests/`, `examples/` and the like anywhere
-/// in a path, and a module's `tests.rs`.
+/// in a path, and a module's `tests.rs` or `…_tests.rs`.
 fn is_test(path: &str) -> bool {
     let aside = ["tests", "examples", "benches", "bench", "fuzz"];
-    path.split('/').any(|part| aside.contains(&part)) || path.ends_with("/tests.rs")
+    path.split('/').any(|part| aside.contains(&part))
+        || path.ends_with("/tests.rs")
+        || path.ends_with("_tests.rs")
 }
 
 fn line_of(code: &str, at: usize) -> usize {
