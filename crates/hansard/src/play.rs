@@ -1,6 +1,59 @@
-//! Being built.
+//! `hansard play`: a recording, played in this terminal.
+//!
+//! Recorded bytes never reach the terminal: they go to an emulator, whose screen is painted with a
+//! few sequences of our own (`play/sequences.rs` lists them).
+//!
+//! - `reel`: the recording, where it stands, and how to get elsewhere
+//! - `timeline`: which moment it is, with speed, pauses and the idle limit
+//! - `player`: the loop; `commands`: what the keys do; `finder`: searching
+//! - `picture`, `status`, `notice`, `help`, `prompt`: what there is to see
+//! - `canvas`, `paint`, `sequences`: how it gets onto the terminal; `terminal`: taken and restored
+//! - `keys`: what was pressed
+
+mod canvas;
+mod commands;
+mod finder;
+mod help;
+mod keys;
+mod notice;
+mod paint;
+#[cfg(test)]
+mod paint_tests;
+mod picture;
+mod player;
+mod prompt;
+mod reel;
+mod sequences;
+mod status;
+mod terminal;
+mod timeline;
+
 use crate::cli::PlayArgs;
 use crate::failure::Failure;
-pub(crate) fn run(_: &PlayArgs) -> Result<u8, Failure> {
-    Err(Failure::new(2, "wait"))
+
+/// Plays the recording until the viewer has had enough.
+pub(crate) fn run(args: &PlayArgs) -> Result<u8, Failure> {
+    let keys = terminal::find_keys()?;
+    let reel = reel::Reel::open(args)?;
+    terminal::perform(&keys, |stage| {
+        player::Player::new(args, reel, stage).run(args.at)
+    })
 }
+
+/// Panics after the first picture if a test asks for it: there is no other way to see what a
+/// fault leaves behind. Not in programs that people get.
+#[cfg(debug_assertions)]
+#[allow(clippy::panic)]
+fn fault_for_tests() {
+    match std::env::var("HANSARD_TEST_FAULT").as_deref() {
+        Ok("panic") => panic!("a test asked for this"),
+        Ok("abort") => {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::ABORT)
+                .unwrap_or(())
+        }
+        _ => {}
+    }
+}
+
+#[cfg(not(debug_assertions))]
+fn fault_for_tests() {}

@@ -16,7 +16,12 @@ impl Canvas {
     /// A blank one.
     pub(super) fn new(cols: usize, rows: usize) -> Self {
         let (cols, rows) = (cols.max(1), rows.max(1));
-        Self { cols, rows, cells: vec![Cell::default(); cols * rows], cursor: None }
+        Self {
+            cols,
+            rows,
+            cells: vec![Cell::default(); cols * rows],
+            cursor: None,
+        }
     }
 
     pub(super) fn size(&self) -> (usize, usize) {
@@ -31,7 +36,9 @@ impl Canvas {
 
     fn row_mut(&mut self, row: usize) -> &mut [Cell] {
         let begin = row.saturating_mul(self.cols);
-        self.cells.get_mut(begin..begin + self.cols).unwrap_or_default()
+        self.cells
+            .get_mut(begin..begin + self.cols)
+            .unwrap_or_default()
     }
 
     /// Copies these cells to a place in a row, as many as fit. Halves of wide characters at either
@@ -44,21 +51,39 @@ impl Canvas {
         let mut last = 0;
         for (slot, cell) in room.iter_mut().zip(cells) {
             *slot = match (cell.width, head.take()) {
-                (0, Some(head)) => Cell { style: head.style, ..cell },
-                (0, None) => Cell { style: cell.style, ..Cell::default() },
+                (0, Some(head)) => Cell {
+                    style: head.style,
+                    ..cell
+                },
+                (0, None) => Cell {
+                    style: cell.style,
+                    ..Cell::default()
+                },
                 _ => cell,
             };
             head = (cell.width == 2).then_some(cell);
             last += 1;
         }
-        if let (Some(head), Some(slot)) = (head, room.get_mut(last - 1)) {
-            *slot = Cell { style: head.style, ..Cell::default() };
+        if let Some(head) = head
+            && let Some(slot) = room.get_mut(last - 1)
+        {
+            *slot = Cell {
+                style: head.style,
+                ..Cell::default()
+            };
         }
     }
 
     /// Writes a line of text, cut at `room` columns, and answers how many it took. The text must
     /// have been escaped where it comes from a recording.
-    pub(super) fn text(&mut self, col: usize, row: usize, room: usize, text: &str, style: Style) -> usize {
+    pub(super) fn text(
+        &mut self,
+        col: usize,
+        row: usize,
+        room: usize,
+        text: &str,
+        style: Style,
+    ) -> usize {
         // The emulator knows which characters are wide. Without wrapping, what does not fit is
         // printed over the last column; one column more than there is room keeps it out of sight.
         let cols = u16::try_from(room.min(self.cols).saturating_add(2)).unwrap_or(u16::MAX);
@@ -77,14 +102,23 @@ impl Canvas {
 
     /// Fills part of a row with blanks of this style.
     pub(super) fn bar(&mut self, col: usize, row: usize, len: usize, style: Style) {
-        let blank = Cell { style, ..Cell::default() };
+        let blank = Cell {
+            style,
+            ..Cell::default()
+        };
         self.put(col, row, std::iter::repeat_n(blank, len));
     }
 
     /// Changes the style of part of a row; a wide character is changed as a whole.
-    pub(super) fn restyle(&mut self, row: usize, cols: std::ops::Range<usize>, change: impl Fn(&mut Style)) {
+    pub(super) fn restyle(
+        &mut self,
+        row: usize,
+        cols: std::ops::Range<usize>,
+        change: impl Fn(&mut Style),
+    ) {
         for (col, cell) in self.row_mut(row).iter_mut().enumerate() {
-            let inside = cols.contains(&col) || (cell.width == 0 && cols.contains(&(col.wrapping_sub(1))));
+            let inside =
+                cols.contains(&col) || (cell.width == 0 && cols.contains(&(col.wrapping_sub(1))));
             if inside {
                 change(&mut cell.style);
             }
@@ -97,7 +131,12 @@ mod tests {
     use super::*;
 
     fn shown(canvas: &Canvas, row: usize) -> String {
-        canvas.row(row).iter().filter(|c| c.width > 0).map(|c| c.ch).collect()
+        canvas
+            .row(row)
+            .iter()
+            .filter(|c| c.width > 0)
+            .map(|c| c.ch)
+            .collect()
     }
 
     #[test]

@@ -12,7 +12,12 @@ const GAP_COLS: usize = 4;
 /// with one of another size, the terminal may show anything.
 pub(super) fn paint(old: Option<&Canvas>, new: &Canvas, out: &mut Vec<u8>) {
     let (cols, rows) = new.size();
-    let mut brush = Brush { out, cols, at: None, style: None };
+    let mut brush = Brush {
+        out,
+        cols,
+        at: None,
+        style: None,
+    };
     let blank;
     let old = match old.filter(|old| old.size() == new.size()) {
         Some(old) => old,
@@ -54,7 +59,10 @@ struct Brush<'a> {
 
 impl Brush<'_> {
     fn row(&mut self, row: usize, old: &[Cell], new: &[Cell]) {
-        let used = new.iter().rposition(|cell| *cell != Cell::default()).map_or(0, |last| last + 1);
+        let used = new
+            .iter()
+            .rposition(|cell| *cell != Cell::default())
+            .map_or(0, |last| last + 1);
         let is_same = |col: usize| old.get(col) == new.get(col);
         for (col, cell) in new.iter().enumerate() {
             let changed = !is_same(col) || (cell.width == 2 && !is_same(col + 1));

@@ -38,7 +38,12 @@ pub(super) fn erase_line(out: &mut Vec<u8>) {
 /// Moves the cursor; both count from 0.
 pub(super) fn cursor_to(out: &mut Vec<u8>, col: usize, row: usize) {
     // Writing to memory does not fail, here and below.
-    let _ = write!(out, "\x1b[{};{}H", row.saturating_add(1), col.saturating_add(1));
+    let _ = write!(
+        out,
+        "\x1b[{};{}H",
+        row.saturating_add(1),
+        col.saturating_add(1)
+    );
 }
 
 /// Shows or hides the cursor.
@@ -126,16 +131,33 @@ mod tests {
     #[test]
     fn no_character_gets_through_that_is_not_text() {
         for n in 0..=0x0010_ffff_u32 {
-            let Some(ch) = char::from_u32(n) else { continue };
+            let Some(ch) = char::from_u32(n) else {
+                continue;
+            };
             let sent = harmless(ch);
             assert!(!sent.is_control(), "{n:x}");
-            assert!(!matches!(sent, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}'), "{n:x}");
+            assert!(
+                !matches!(sent, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}'),
+                "{n:x}"
+            );
         }
         for (ch, sent) in [
-            ('a', 'a'), ('\\', '\\'), ('\'', '\''), ('é', 'é'), ('界', '界'), ('🎉', '🎉'),
-            ('│', '│'), ('\u{e0b0}', '\u{e0b0}'), ('א', 'א'), ('\u{301}', '´'), ('\u{5b0}', '\u{fffd}'),
-            ('\u{9b}', '\u{fffd}'), ('\u{7f}', '\u{fffd}'), ('\u{202e}', '\u{fffd}'), ('\u{fe0f}', ' '),
+            ('a', 'a'),
+            ('\\', '\\'),
+            ('\'', '\''),
+            ('é', 'é'),
+            ('界', '界'),
+            ('🎉', '🎉'),
+            ('│', '│'),
+            ('\u{e0b0}', '\u{e0b0}'),
+            ('א', 'א'),
+            ('\u{301}', '´'),
+            ('\u{5b0}', '\u{fffd}'),
+            ('\u{9b}', '\u{fffd}'),
+            ('\u{7f}', '\u{fffd}'),
+            ('\u{202e}', '\u{fffd}'),
+            ('\u{fe0f}', ' '),
         ] {
             assert_eq!(harmless(ch), sent, "{ch:?}");
         }

@@ -43,7 +43,8 @@ impl Timeline {
             return self.base_ns;
         }
         let elapsed = now.saturating_sub(self.since).mul_f64(self.speed);
-        self.base_ns.saturating_add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
+        self.base_ns
+            .saturating_add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// It is this moment now.
@@ -93,7 +94,9 @@ impl Timeline {
         let ahead = Duration::from_nanos(at_ns.saturating_sub(self.base_ns));
         // At most 31 years times 16: far from where this could overflow.
         let by_pace = self.since.saturating_add(ahead.div_f64(self.speed));
-        let by_limit = self.idle_limit.map(|limit| self.quiet_since.saturating_add(limit));
+        let by_limit = self
+            .idle_limit
+            .map(|limit| self.quiet_since.saturating_add(limit));
         Some(by_limit.map_or(by_pace, |by_limit| by_pace.min(by_limit)))
     }
 
