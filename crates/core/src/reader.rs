@@ -10,6 +10,8 @@ use crate::id::SessionId;
 use crate::seal::{Digest, NO_PREDECESSOR};
 
 mod buffer;
+#[cfg(test)]
+mod hostile;
 mod item;
 mod segment;
 
