@@ -99,7 +99,16 @@ impl Info {
                 "recorder",
                 escape_for_humans(&session.recorder).into_owned(),
             );
-            line("signer", key::hex(&session.recorder_key));
+            // A foreign recording has no signer, which is a key of zeros.
+            let signed = session.recorder_key != [0; 32];
+            line(
+                "signer",
+                if signed {
+                    key::hex(&session.recorder_key)
+                } else {
+                    "none".into()
+                },
+            );
         }
         line(
             "size",

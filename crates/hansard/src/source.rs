@@ -77,8 +77,15 @@ impl Source {
     }
 
     fn failure(&self, error: &DecodeError) -> Failure {
-        if error.is_at_the_beginning() && self.format == Format::Hansard {
-            return not_a_recording(&self.path);
+        // Not one of ours after all, or of another version: there is no place in it to name.
+        if let (
+            Format::Hansard,
+            DecodeError::Malformed {
+                offset: 0, what, ..
+            },
+        ) = (self.format, error)
+        {
+            return Failure::new(STATUS_WRONG_USE, format!("{}: {what}", shown(&self.path)));
         }
         let status = match error {
             DecodeError::Io(error) => return Failure::about(&self.path, error),

@@ -86,6 +86,11 @@ fn check(path: &Path) -> Result<Report, Failure> {
     };
     verify(Reading::new(reader, Progress::new("checking", total))).map_err(|error| match error {
         ReadError::Io(error) => Failure::about(path, &error),
+        ReadError::NotARecording => Failure::new(
+            STATUS_WRONG_USE,
+            format!("{}: not a Hansard recording", shown(path)),
+        )
+        .hint("only Hansard's own format is sealed; `hansard info` reads the others"),
         other => Failure::new(STATUS_WRONG_USE, format!("{}: {other}", shown(path))),
     })
 }

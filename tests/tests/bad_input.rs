@@ -1,0 +1,274 @@
+//! Not a recording, another version, damaged, truncated, hostile: one clear sentence naming file,
+//! offset and what was salvaged, the right exit status, no panic, bounded memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use hansard_tests::{Scratch, hansard, repository};
+
+/// Runs under a limit on the address space, so that an allocation of what a file merely claims
+/// fails the test. The limit is 256 MiB of memory; addresses also hold the program.
+fn run(args: &[&str], file: &Path) -> (Option<i32>, String, String) {
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -v 524288; exec \"$@\"", "sh"])
+        .arg(hansard())
+        .args(args)
+        .arg(file)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        !err.contains("panicked"),
+        "{args:?} {}: {err}",
+        file.display()
+    );
+    (output.status.code(), out, err)
+}
+
+fn golden(name: &str) -> PathBuf {
+    repository().join("formats/golden/v1").join(name)
+}
+
+fn write(scratch: &Scratch, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = scratch.join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn what_is_no_recording_is_said_in_one_sentence_and_status_2() {
+    let scratch = Scratch::new("bad-none");
+    let files = [
+        write(&scratch, "empty", b""),
+        write(&scratch, "text", b"Script started on 2026-11-21\n"),
+        write(&scratch, "zeros", &[0; 70_000]),
+        write(&scratch, "elf", &fs::read("/bin/true").unwrap()),
+        scratch.path().to_owned(),
+        scratch.join("missing"),
+    ];
+    for file in &files {
+        for command in [
+            &["verify"][..],
+            &["info"],
+            &["cat"],
+            &["screen"],
+            &["search", "x"],
+        ] {
+            let (status, out, err) = run(command, file);
+            assert_eq!(
+                status,
+                Some(2),
+                "{command:?} {}: {out}{err}",
+                file.display()
+            );
+            assert_eq!(out, "", "{command:?} {}", file.display());
+            let sentences = err
+                .lines()
+                .filter(|line| line.starts_with("hansard: "))
+                .count();
+            assert_eq!(sentences, 1, "{command:?}: {err}");
+            assert!(err.contains(&*file.to_string_lossy()), "{command:?}: {err}");
+        }
+    }
+}
+
+#[test]
+fn another_version_is_named() {
+    let scratch = Scratch::new("bad-version");
+    // The prefix of a segment of version 9, whose check fits (formats/segment.md, 3.1).
+    let bytes = [
+        0x89, 0x48, 0x4e, 0x53, 0x44, 0x0d, 0x0a, 0x1a, 0x09, 0x40, 0x00,
+    ];
+    let check = prefix_check(&bytes);
+    let file = write(
+        &scratch,
+        "version9",
+        &[&bytes[..], &check, &[7; 100]].concat(),
+    );
+    for command in [&["verify"][..], &["info"], &["cat"], &["screen"]] {
+        let (status, _, err) = run(command, &file);
+        assert_eq!(status, Some(2), "{command:?} {err}");
+        assert!(err.contains("version 9"), "{command:?} {err}");
+    }
+}
+
+/// The first two bytes of the digest, by Debian's own program.
+fn prefix_check(bytes: &[u8]) -> [u8; 2] {
+    use std::io::Write as _;
+    let mut child = Command::new("sha256sum")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"hansard prefix\0").unwrap();
+    stdin.write_all(bytes).unwrap();
+    drop(stdin);
+    let hex = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    [0, 2].map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
+}
+
+#[test]
+fn damage_is_named_and_what_is_sound_is_shown() {
+    let file = golden("damaged.hansard");
+    let (status, out, _) = run(&["verify"], &file);
+    assert_eq!(status, Some(3));
+    assert!(
+        out.contains("damaged at byte 3330 (segment 3, frame 4)"),
+        "{out}"
+    );
+    assert!(out.contains("sound again from byte 3978"), "{out}");
+    for command in [&["cat"][..], &["info"], &["convert", "--to", "raw"]] {
+        let (status, out, err) = match command {
+            ["convert", ..] => {
+                let output = Command::new(hansard())
+                    .args(command)
+                    .arg(&file)
+                    .arg("-")
+                    .output()
+                    .unwrap();
+                let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+                (
+                    output.status.code(),
+                    text(&output.stdout),
+                    text(&output.stderr),
+                )
+            }
+            _ => run(command, &file),
+        };
+        assert_eq!(status, Some(3), "{command:?} {err}");
+        assert!(err.contains("3330"), "{command:?} {err}");
+        assert!(
+            out.len() > 500,
+            "{command:?}: what is sound is shown: {out}"
+        );
+    }
+    let (_, first, _) = run(&["screen", "--at", "10"], &file);
+    assert!(first.contains("load"), "{first}");
+}
+
+#[test]
+fn a_tail_that_breaks_off_is_unfinished() {
+    for (name, words) in [
+        ("torn.hansard", "breaks off"),
+        ("unfinished.hansard", "not sealed"),
+    ] {
+        let (status, out, _) = run(&["verify"], &golden(name));
+        assert_eq!(status, Some(1), "{out}");
+        assert!(
+            out.contains("unfinished, intact up to") && out.contains(words),
+            "{out}"
+        );
+        let (status, out, _) = run(&["cat"], &golden(name));
+        assert_eq!(status, Some(0));
+        assert!(out.contains("up 190 min"), "{out}");
+    }
+}
+
+#[test]
+fn hostile_names_do_not_reach_the_terminal() {
+    let scratch = Scratch::new("bad-names");
+    let evil = scratch.join("evil\x1b]0;owned\x07\n.hansard");
+    fs::write(&evil, b"no recording").unwrap();
+    for command in [&["verify"][..], &["info"], &["cat"], &["screen"]] {
+        let (_, out, err) = run(command, &evil);
+        assert!(
+            !err.contains('\x1b') && !err.contains('\x07') && !out.contains('\x1b'),
+            "{err:?}"
+        );
+    }
+    // The same in what a recording says about itself.
+    let cast = "{\"version\":2,\"width\":80,\"height\":24,\"title\":\"a\\u001b]52;c;ZXZpbA==\\u0007b\",\"command\":\"\\u001b[2J\\u202eevil\"}\n[1.0,\"m\",\"\\u001bPq\\u001b\\\\mark\"]\n[2.0,\"o\",\"\\u001b]0;t\\u0007shown\"]\n";
+    let file = write(&scratch, "evil.cast", cast.as_bytes());
+    for command in [&["info"][..], &["screen"], &["search", "shown"]] {
+        let (status, out, err) = run(command, &file);
+        assert_eq!(status, Some(0), "{err}");
+        assert!(
+            !out.contains('\x1b') && !out.contains('\u{202e}'),
+            "{command:?}: {out:?}"
+        );
+    }
+}
+
+#[test]
+fn foreign_files_name_line_and_reason() {
+    let scratch = Scratch::new("bad-foreign");
+    let header = "{\"version\":2,\"width\":80,\"height\":24}\n";
+    let cases = [
+        format!("{header}[1.0,\"o\",\"ok\"]\n[oops\n"),
+        format!("{header}[1.0,\"o\",\"ok\"]\n[1e400,\"o\",\"x\"]\n"),
+        format!("{header}[1.0,\"o\",\"ok\"]\n[-1,\"o\",\"x\"]\n"),
+        format!("{header}[1.0,\"o\",\"ok\"]\n{}\n", "[".repeat(100_000)),
+    ];
+    for (n, text) in cases.iter().enumerate() {
+        let file = write(&scratch, &format!("{n}.cast"), text.as_bytes());
+        let (status, out, err) = run(&["cat"], &file);
+        assert!(
+            status == Some(3) || status == Some(0),
+            "{n}: {status:?} {err}"
+        );
+        assert_eq!(out, "ok", "{n}: what came before is shown");
+        if status == Some(3) {
+            assert!(err.contains("line 3"), "{n}: {err}");
+        }
+    }
+    let file = write(
+        &scratch,
+        "long.cast",
+        format!("{header}[1.0,\"o\",\"{}\"]\n", "x".repeat(40 << 20)).as_bytes(),
+    );
+    let (status, _, err) = run(&["cat"], &file);
+    assert_eq!(status, Some(3), "{err}");
+    assert!(err.contains("line 2"), "{err}");
+    let file = write(&scratch, "huge.cast", b"{\"version\":2,\"width\":4294967295,\"height\":65535}\n[1,\"o\",\"x\"]\n[2,\"r\",\"65535x65535\"]\n[3,\"o\",\"y\"]\n");
+    let (status, out, err) = run(&["screen", "--json"], &file);
+    assert!(matches!(status, Some(0 | 2 | 3)), "{out} {err}");
+}
+
+#[test]
+fn nothing_is_ever_written_over() {
+    let scratch = Scratch::new("bad-over");
+    let file = write(&scratch, "mine", b"precious");
+    let recorded = Command::new(hansard())
+        .args(["rec", "--quiet", "--out"])
+        .arg(&file)
+        .args(["--", "true"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(recorded.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&recorded.stderr).contains("never written over"));
+    let converted = Command::new(hansard())
+        .args(["convert", "--to", "raw"])
+        .arg(golden("hello.hansard"))
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(converted.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&converted.stderr).contains("--force"));
+    assert_eq!(fs::read(&file).unwrap(), b"precious");
+    // A conversion that fails leaves neither half a file nor a draft.
+    let failed = Command::new(hansard())
+        .args(["convert", "--to", "raw"])
+        .arg(&file)
+        .arg(scratch.join("out"))
+        .output()
+        .unwrap();
+    assert_eq!(failed.status.code(), Some(2));
+    let names: Vec<_> = fs::read_dir(scratch.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["mine"], "{names:?}");
+}
