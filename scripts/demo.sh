@@ -11,7 +11,8 @@ dir=${DEMO_DIR:-target/demo}
 rm -rf "$dir"
 mkdir -p "$dir/desk"
 dir=$(realpath "$dir")
-file=$dir/session.hansard
+path=$dir/session.hansard
+file=${path#"$here"/}
 secret='correct horse 42'
 # No terminal, login or taste of whoever runs this reaches the recorded shell.
 export LANG=C.UTF-8 LC_ALL=C.UTF-8 TERM=xterm-256color HOME="$dir"
@@ -70,7 +71,7 @@ type exit 7\r
 STEPS
     local status=0
     "$here/scripts/person.py" --size 100x30 --saw "$dir/saw" "$dir/steps" \
-        "$hansard" rec --quiet --keystrokes --key "$dir/key" --out "$file" \
+        "$hansard" rec --quiet --keystrokes --key "$dir/key" --out "$path" \
         -- bash --rcfile "$dir/rc" -i || status=$?
     cd "$here"
     [ "$status" = 7 ] || fail "the recorded shell left with 7, the recorder with $status"
@@ -84,10 +85,17 @@ replay() {
     cmp -s "$dir/saw" "$dir/cat" || fail "hansard cat differs from what the person saw"
     ok "hansard cat gives back every byte that the terminal was sent"
 
-    printf 'wait characters\npause 0.5\ntype q\n' >"$dir/steps"
-    quietly scripts/person.py --size 120x40 --saw "$dir/played" "$dir/steps" \
-        "$hansard" play --speed 20 --idle-limit 0.2 "$file"
-    grep -q 'The limit was raised' "$dir/played" || fail "play did not show the editor's text"
+    printf 'wait ■\npause 0.3\ntype q\n' >"$dir/steps"
+    cat >"$dir/viewer" <<'VIEWER'
+stty -a >before; "$1" play --speed 20 --idle-limit 0.2 "$2" || exit; stty -a >after
+VIEWER
+    cd "$dir"
+    quietly "$here/scripts/person.py" --size 120x40 --saw "$dir/played" "$dir/steps" \
+        sh "$dir/viewer" "$hansard" "$path"
+    cd "$here"
+    grep -q 'Password:' "$dir/played" || fail "play did not show the password prompt"
+    tail -c 100 "$dir/played" | grep -qF $'\e[?1049l' || fail "play left the alternate screen on"
+    cmp -s "$dir/before" "$dir/after" || fail "play left the terminal in another mode"
     ok "hansard play shows it again at 20 times the speed, and leaves the terminal as it was"
 }
 
@@ -109,7 +117,8 @@ moment() {
 
 prove() {
     "$hansard" info "$file" >"$dir/info"
-    ok "hansard info: $(head -n 1 "$dir/info")"
+    ok "hansard info: $(awk '$1 ~ /^(size|duration|output|ended)$/' ORS=', ' "$dir/info" |
+        sed 's/^ *//; s/,  */, /g; s/  */ /g; s/, $//')"
     "$hansard" verify --trust "$dir/key.pub" "$file" >"$dir/verified" ||
         fail "hansard verify: $(cat "$dir/verified")"
     ok "hansard verify: $(head -n 1 "$dir/verified")"
@@ -124,7 +133,7 @@ data[int(sys.argv[3])] ^= 1
 open(sys.argv[2], "wb").write(data)
 PY
     local status=0
-    "$hansard" verify "$dir/altered.hansard" >"$dir/verified" 2>&1 || status=$?
+    "$hansard" verify "${file%/*}/altered.hansard" >"$dir/verified" 2>&1 || status=$?
     [ "$status" = 3 ] || fail "verify of a copy with one bit changed: exit $status, not 3"
     ok "with one bit changed at byte $middle: $(head -n 1 "$dir/verified")"
 }
