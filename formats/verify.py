@@ -187,13 +187,18 @@ def plain_fields(buf, room=MAX_FIELDS):
     bad(name is not None, "a field has a name and no value")
     return pairs
 
+def plain_pairs(pairs):
+    """An object, or if a name stands twice, as it may, a list of names and values."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else pairs
+
 def plain_session(body):
     """A Start (5.1), as it is printed."""
     f = record(body, SESSION, (1,))
     groups, room = {}, MAX_FIELDS
     for number, name in ((4, "subject"), (5, "origin"), (6, "target")):
         pairs = plain_fields(f.get(number, b""), room)
-        groups[name] = dict(pairs)
+        groups[name] = plain_pairs(pairs)
         room -= len(pairs)
     p = record(f.get(9, b""), dict.fromkeys(range(1, 11), "number"))
     policy = {name: p.get(number) == 1 for number, name in enumerate(SWITCHES, 1)}
@@ -215,7 +220,7 @@ def plain_event(kind, body):
     if kind in FACTS:
         f = record(body, {1: "text", 2: "bytes"})
         pairs = plain_fields(f.get(2, b""))
-        return {"family": FACTS[kind], "event": f.get(1, ""), "fields": dict(pairs)}
+        return {"family": FACTS[kind], "event": f.get(1, ""), "fields": plain_pairs(pairs)}
     if kind == START:
         return {"family": "start", **plain_session(body)}
     if kind in OTHERS:
@@ -306,12 +311,12 @@ class Recording:
     def __init__(self, file, emit=None):
         self.file, self.emit = file, emit
         self.size = self.end = os.fstat(file.fileno()).st_size
-        self.segments = self.frames = self.events = 0
+        self.segments = self.frames = self.events = 0  # sound ones; of segments, the sealed
         self.damage, self.damages = None, 0  # the first: (offset, segment, frame, why); how many
         self.session = self.recorder = self.signer = None  # id, the Start's key, the seals' key
         self.segment = None  # the segment being read; None between two
         self.expected = 0  # the number of the segment that is or should be here
-        self.highest = -1  # the highest number of a segment opened
+        self.highest = -1  # the highest number of a segment whose opening frame was sound
         self.sealed = (-1, bytes(32), 0, 0)  # last sound seal: number, digest, next event, time
         self.floor = (0, 0)  # event number and time that no later segment may lie before
         self.lost = False  # after damage, until a segment opens again
@@ -416,11 +421,11 @@ class Recording:
         if why:
             bad(not self.later(header), why)
             self.note(pos, why)  # sound in itself, so what is wrong is before it: go on here
-        self.session, self.highest, self.expected = header[1], header[2], header[2]
+        self.session, self.expected = header[1], header[2]
         if header.get(6, 0):
             raise Refused(f"segment {header[2]} is encrypted (method {header[6]})")
         frame = self.frame_at(*parts)
-        self.lost, self.segment = False, Segment(header)
+        self.highest, self.lost, self.segment = header[2], False, Segment(header)
         return self.content(*frame)
 
     def content(self, payload, digest, behind):
@@ -446,7 +451,6 @@ class Recording:
         segment.seq, segment.time = self.floor = seq, time
         segment.frames += 1
         segment.hash.update(digest)
-        self.segments += segment.frames == 1
         self.frames += 1
         self.events += len(kinds)
         if self.emit:
@@ -469,7 +473,8 @@ class Recording:
         bad(s[3] != segment.frames or s[4] != segment.seq, "the seal counts differently")
         bad(s[5] < segment.time, "the seal is from before the segment's last event")
         bad(s[6] != digest, "the seal states another digest")
-        bad(s[8] > 1 or (segment.ended and not s[8]), "the seal is wrong about the recording's end")
+        bad(s[8] != segment.ended, "the seal is wrong about the recording's end")
+        self.segments += 1
         self.signer, self.final = s[7], s[8] == 1
         self.sealed = (segment.number, digest, segment.seq, segment.time)
         self.segment, self.expected = None, segment.number + 1
@@ -490,7 +495,7 @@ class Recording:
                 if self.torn_by_zeros(pos):
                     break
                 self.note(pos, damage)
-                pos = self.resync(pos)
+                pos = self.resync(pos + (self.segment is None and not self.final))
         return "damaged" if self.damages else "complete" if self.final else "unfinished"
 
     def step(self, pos):
@@ -525,13 +530,13 @@ class Recording:
 
     def torn_by_zeros(self, pos):
         """Whether the file is nothing but zeros from pos, or from the next sector, on."""
-        if self.final or (self.segment is None and self.highest < 0):
+        if self.final or not self.frames:
             return False
         sector = -(-pos // 512) * 512
         return self.zeros(pos) or (sector < self.size and self.zeros(sector))
 
     def resync(self, pos):
-        """Where to go on after damage at pos: the next opening frame that fits, or the end."""
+        """Where to go on after damage, from pos on: a opening frame that fits, or the end."""
         self.segment, self.final, self.lost, self.expected = None, False, True, self.highest + 1
         for found in self.magics(pos):
             try:
@@ -539,8 +544,8 @@ class Recording:
                     return found
             except (Damage, Torn, Refused):
                 pass
-        if self.highest < 0 and self.at(0, len(MAGIC)) != MAGIC:
-            raise Refused("not a recording")
+        if self.highest < 0 and sum(a == b for a, b in zip(self.at(0, 8), MAGIC)) < 4:
+            raise Refused("not a recording")  # no opening frame, nor half of a magic at its place
         return self.size
 
 def judge(path, emit=None):
@@ -553,7 +558,7 @@ def judge(path, emit=None):
             recording = Recording(file, emit)
             verdict = recording.read()
     except (OSError, Refused) as error:
-        if not recording or not recording.segments:
+        if not recording or not recording.frames:
             return 2, f"refused: {error}"
         verdict = "damaged" if recording.damages else f"refused: {error}"
     signer = recording.signer.hex() if recording.signer else "-"
