@@ -1,5 +1,7 @@
 //! Rules for Rust sources: size, module docs, where sharp tools may be used.
 
+use std::collections::BTreeSet;
+
 use crate::assert_none;
 use crate::source::{blanked, functions, without_tests, words};
 use crate::tree::{File, files};
@@ -17,13 +19,15 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
+    let tests = test_modules();
     let rust = files().iter().filter(|f| f.has_extension("rs"));
     rust.map(|file| {
         let text = file
             .text()
             .unwrap_or_else(|| panic!("{} is not UTF-8", file.path));
         let code = blanked(text);
-        let shipped = if is_test(&file.path) {
+        let test = is_test(&file.path) || tests.contains(&file.path);
+        let shipped = if test {
             String::new()
         } else {
             without_tests(&code)
@@ -39,12 +43,32 @@ fn sources() -> Vec<Source> {
 }
 
 /// Tests aside, and what is no part of a crate's face: `tests/`, `examples/` and the like anywhere
-/// in a path, and a module's `tests.rs` or `…_tests.rs`.
+/// in a path.
 fn is_test(path: &str) -> bool {
     let aside = ["tests", "examples", "benches", "bench", "fuzz"];
     path.split('/').any(|part| aside.contains(&part))
-        || path.ends_with("/tests.rs")
-        || path.ends_with("_tests.rs")
+}
+
+/// The files of modules that are declared `#[cfg(test)] mod name;`, as paths.
+fn test_modules() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for file in files().iter().filter(|f| f.has_extension("rs")) {
+        let code = blanked(file.text().unwrap_or_default());
+        let (directory, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
+        let inside = match name {
+            "lib.rs" | "main.rs" | "mod.rs" => directory.to_owned(),
+            other => format!("{directory}/{}", other.trim_end_matches(".rs")),
+        };
+        for declared in code.split("#[cfg(test)]").skip(1) {
+            let words: Vec<&str> = declared.split_whitespace().take(2).collect();
+            if let ["mod", name] = words[..]
+                && let Some(name) = name.strip_suffix(';')
+            {
+                found.insert(format!("{inside}/{name}.rs"));
+            }
+        }
+    }
+    found
 }
 
 fn line_of(code: &str, at: usize) -> usize {
