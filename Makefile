@@ -43,6 +43,7 @@ demo: needs-demo release
 # The peers take minutes to build: they are built where nothing may be skipped, and otherwise used
 # if `make peers` made them.
 test: needs-test debug $(if $(CI),peers)
+	$(CARGO) check --locked --quiet --manifest-path fuzz/Cargo.toml --bins
 	HANSARD_BIN=$(DEBUG) $(CARGO) test --workspace --locked --no-fail-fast
 
 lint:
@@ -51,6 +52,39 @@ lint:
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-deny
 	$(CARGO) deny --locked --log-level warn check -A unused-wrapper bans licenses sources
 	$(CARGO) test --locked --quiet -p hansard-tests --test tidy
+
+# Everything beside everything else in one run: absolute figures drift from hour to hour.
+bench: needs-bench release peers
+	gcc -O2 -Wall -o bench/ptyrun bench/ptyrun.c -lutil
+	for what in "throughput --workload ansi" "throughput --workload bin" "latency --n 2000"; do \
+		echo "bench: $$what"; \
+		(cd bench && ASCIINEMA3=$(abspath .peers/bin/asciinema) \
+			PTYBENCH_OURS='$(abspath $(RELEASE)) rec --quiet --out {out}.hansard -- sh -c {cmd}' \
+			/usr/bin/python3 ptybench.py $$what --runs 5) || exit; \
+	done
+	echo "bench: building an index, against the emulator alone"
+	$(CARGO) run --release --locked --quiet -p hansard-view --example index_vs_avt
+	echo "bench: seeking in 24 hours and 2 GB"
+	$(CARGO) run --release --locked --quiet -p hansard-view --example seek -- $(TARGET)/bench-seek
+
+# The counts that a release must stand; `make test` runs a share of each.
+torture: needs-test release
+	HANSARD_TORTURE=1000000 $(CARGO) test --release --locked --quiet \
+		-p hansard-core --test mutations -- --nocapture
+	HANSARD_TORTURE=100000 $(CARGO) test --release --locked --quiet \
+		-p hansard-record --test power_loss -- --nocapture
+	HANSARD_TORTURE=1000 HANSARD_BIN=$(RELEASE) $(CARGO) test --release --locked --quiet \
+		-p hansard-tests --test kill -- --nocapture
+
+# The sanitizer's runtime is stable's own; only the flag that asks for it is not.
+fuzz: needs-fuzz
+	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-fuzz
+	for target in $$(cd fuzz/fuzz_targets && ls | sed 's/\.rs$$//'); do \
+		echo "fuzz: $$target"; \
+		(cd fuzz && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target -- -timeout=20 -verbosity=0 \
+			-print_final_stats=1 -rss_limit_mb=1024 -malloc_limit_mb=256 \
+			-max_total_time=$(FUZZ_SECONDS)) || exit; \
+	done
 
 peers: .peers/bin/asciinema
 
