@@ -106,6 +106,9 @@ pub fn encode(body: &Body, out: &mut Vec<u8>) -> u8 {
 /// When the bytes are no message of that kind.
 pub fn decode(kind: u8, bytes: &[u8]) -> Result<Body, Malformed> {
     if let Some(stream) = stream_of(kind) {
+        if bytes.is_empty() {
+            return malformed("data without a byte");
+        }
         return Ok(Body::Data {
             stream,
             bytes: bytes.to_owned(),
@@ -303,7 +306,12 @@ fn decode_value(bytes: &[u8], depth: usize) -> Result<Value, Malformed> {
         }
         6 => {
             let mut list = Vec::new();
-            fields(field.bytes("value")?, |_, element| {
+            fields(field.bytes("value")?, |number, element| {
+                if number != 1 {
+                    return malformed(format!(
+                        "value: a list's elements are field 1, not {number}"
+                    ));
+                }
                 if list.len() >= FIELDS_MAX {
                     return malformed(format!("value: more than {FIELDS_MAX} elements"));
                 }

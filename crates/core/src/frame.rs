@@ -123,9 +123,10 @@ impl SegmentHeader {
         m.finish()
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    /// The header, and whether the segment is encrypted.
+    fn decode(bytes: &[u8]) -> Result<(Self, bool), Malformed> {
         let (mut session, mut number, mut predecessor) = (None, None, None);
-        let (mut first_seq, mut base_ns) = (None, None);
+        let (mut first_seq, mut base_ns, mut encrypted) = (None, None, false);
         let mut reader = MessageReader::new(bytes);
         while let Some((field_number, field)) = reader.next_field()? {
             match field_number {
@@ -134,21 +135,20 @@ impl SegmentHeader {
                 3 => first_seq = Some(field.uint("header.first_seq")?),
                 4 => base_ns = Some(field.uint("header.base_ns")?),
                 5 => predecessor = Some(field.array("header.predecessor")?),
-                6 if field.uint("header.encryption")? != METHOD_NONE => {
-                    return malformed("the segment is encrypted, which this version cannot read");
-                }
+                6 => encrypted = field.uint("header.encryption")? != METHOD_NONE,
                 _ => {}
             }
         }
         match (session, number, first_seq, base_ns, predecessor) {
             (Some(session), Some(number), Some(first_seq), Some(base_ns), Some(predecessor)) => {
-                Ok(Self {
+                let header = Self {
                     session,
                     number,
                     first_seq,
                     base_ns,
                     predecessor,
-                })
+                };
+                Ok((header, encrypted))
             }
             _ => malformed("segment header: a field is missing"),
         }
@@ -249,6 +249,8 @@ pub(crate) enum ParsedHead {
     Short,
     /// A segment of another format version.
     OtherVersion(u8),
+    /// An encrypted segment, whose head is sound.
+    Encrypted,
     Bad(String),
 }
 
@@ -270,6 +272,7 @@ pub(crate) fn parse_head(bytes: &[u8], place: Option<PlaceOf>) -> ParsedHead {
     match parse_opening_head(bytes) {
         Ok(Some(head)) => ParsedHead::Head(head),
         Ok(None) => ParsedHead::Short,
+        Err(OpeningError::Encrypted) => ParsedHead::Encrypted,
         Err(OpeningError::OtherVersion(version)) => ParsedHead::OtherVersion(version),
         Err(OpeningError::Bad(why)) => ParsedHead::Bad(why),
     }
@@ -297,6 +300,7 @@ fn parse_inner_head(bytes: &[u8], tag: u8, place: PlaceOf) -> ParsedHead {
 
 enum OpeningError {
     OtherVersion(u8),
+    Encrypted,
     Bad(String),
 }
 
@@ -329,7 +333,8 @@ fn parse_opening_head(bytes: &[u8]) -> Result<Option<Head>, OpeningError> {
     let Some(header) = bytes.get(after..after + header_len) else {
         return Ok(None);
     };
-    let header = SegmentHeader::decode(header).map_err(|why| OpeningError::Bad(why.0))?;
+    let (header, encrypted) =
+        SegmentHeader::decode(header).map_err(|why| OpeningError::Bad(why.0))?;
     let Some((payload_len, after)) = get_length(bytes, after + header_len, FRAME_STORED_BYTES_MAX)?
     else {
         return Ok(None);
@@ -342,6 +347,9 @@ fn parse_opening_head(bytes: &[u8]) -> Result<Option<Head>, OpeningError> {
     let Some(head_len) = checked(bytes, after, place)? else {
         return Ok(None);
     };
+    if encrypted {
+        return Err(OpeningError::Encrypted);
+    }
     Ok(Some(Head {
         kind: HeadKind::Opening(header),
         head_len,

@@ -162,6 +162,7 @@ impl<R: Read> Reader<R> {
                     }
                 }
                 ParsedHead::Short => {}
+                ParsedHead::Encrypted => return Err(ReadError::Encrypted),
                 ParsedHead::OtherVersion(version) if !self.chain.any => {
                     return Err(ReadError::OtherVersion(version));
                 }
@@ -399,10 +400,15 @@ impl<R: Read> Reader<R> {
     }
 
     /// Something is wrong with the record at the buffer's beginning: find the next sound segment.
-    /// What is nothing but zeros up to the end of the bytes is a torn tail: file systems leave
-    /// that when power fails before the last write was durable.
+    /// A record that is lost to zeros up to the end of the bytes is a torn tail: file systems leave
+    /// those when power fails before the last write was durable.
     fn damage_in(&mut self, frame: Option<u32>, what: String) -> Result<Item, ReadError> {
         let offset = self.buffer.offset();
+        let place = self.segment.as_ref().map(OpenSegment::next_place);
+        let record_end = match parse_head(self.buffer.bytes(), place) {
+            ParsedHead::Head(head) => offset + head.record_len() as u64,
+            _ => offset,
+        };
         let segment = self.segment.take().map(|segment| segment.number());
         let (session, lowest) = (self.session, self.chain.lowest);
         let sound = |bytes: &[u8]| match parse_head(bytes, None) {
@@ -422,7 +428,8 @@ impl<R: Read> Reader<R> {
             buffer::FIRST_SCAN_BYTES
         };
         let scan = self.buffer.scan(limit, sound)?;
-        if scan.found.is_none() && scan.zeros && self.chain.any && !self.chain.complete {
+        let may_be_torn = self.chain.any && !self.chain.complete;
+        if may_be_torn && scan.lost_to_zeros(offset, record_end) {
             return Ok(self.end(Tail::Torn { offset }));
         }
         self.chain.next = None;

@@ -218,7 +218,13 @@ impl Statement {
                 5 => times[1] = Some(field.uint("seal.at_ns")?),
                 6 => digest = Some(field.array("seal.digest")?),
                 7 => key = Some(field.array("seal.key")?),
-                8 => is_final = Some(field.uint("seal.final")? == 1),
+                8 => {
+                    is_final = match field.uint("seal.final")? {
+                        0 => Some(false),
+                        1 => Some(true),
+                        _ => return malformed("seal.final: neither 0 nor 1"),
+                    }
+                }
                 _ => {}
             }
         }

@@ -81,6 +81,9 @@ pub fn unzigzag(n: u64) -> i64 {
     (n >> 1).cast_signed() ^ -((n & 1).cast_signed())
 }
 
+/// Largest number of a field, protobuf's.
+const FIELD_NUMBER_MAX: u32 = (1 << 29) - 1;
+
 /// Writes the fields of a message.
 #[derive(Debug, Default)]
 pub struct MessageWriter {
@@ -202,7 +205,7 @@ impl<'a> MessageReader<'a> {
         }
         let key = self.varint("field key")?;
         let number = match u32::try_from(key >> 3) {
-            Ok(n) if n > 0 => n,
+            Ok(n @ 1..=FIELD_NUMBER_MAX) => n,
             _ => return malformed("field number out of range"),
         };
         match key & 7 {

@@ -28,8 +28,23 @@ pub(super) struct Buffer<R> {
 /// What looking for a sound segment found.
 pub(super) struct Scan {
     pub(super) found: Option<u64>,
-    /// Everything from the next sector boundary (or the very beginning) on was zero.
-    pub(super) zeros: bool,
+    /// Where the zeros begin with which the bytes end, and where the bytes end; `None` if the end
+    /// was not reached.
+    zeros: Option<(u64, u64)>,
+}
+
+impl Scan {
+    /// Whether the record from `begin` to `end` is what a torn write leaves: the bytes end in
+    /// zeros that begin with a sector, and that sector is the record's first, or the next one, or
+    /// one before the record's end.
+    pub(super) fn lost_to_zeros(&self, begin: u64, end: u64) -> bool {
+        let Some((zeros, eof)) = self.zeros else {
+            return false;
+        };
+        let sector = zeros.next_multiple_of(SECTOR_BYTES);
+        let all = zeros <= begin;
+        all || sector < eof && (sector <= begin.next_multiple_of(SECTOR_BYTES) || sector < end)
+    }
 }
 
 impl<R: Read> Buffer<R> {
@@ -86,47 +101,30 @@ impl<R: Read> Buffer<R> {
     /// next magic whose segment is `sound`; stands there afterwards, or at the end.
     pub(super) fn scan(&mut self, limit: u64, sound: impl Fn(&[u8]) -> bool) -> io::Result<Scan> {
         let begin = self.offset;
-        let aligned = begin.div_ceil(SECTOR_BYTES) * SECTOR_BYTES;
-        let mut zeros = ZeroTail {
-            all: true,
-            aligned: true,
-        };
+        let mut zeros = begin;
         while self.offset - begin < limit {
             if self.is_empty() && !self.fill()? {
-                let zeros = zeros.all || zeros.aligned && self.offset > aligned;
+                let zeros = Some((zeros, self.offset));
                 return Ok(Scan { found: None, zeros });
             }
             if self.offset > begin && self.bytes().first() == Some(&MAGIC[0]) {
                 while self.bytes().len() < HEAD_BYTES_MAX && self.fill()? {}
                 if self.bytes().starts_with(&MAGIC) && sound(self.bytes()) {
-                    return Ok(Scan {
-                        found: Some(self.offset),
-                        zeros: false,
-                    });
+                    let found = Some(self.offset);
+                    return Ok(Scan { found, zeros: None });
                 }
             }
             let next = self.bytes().iter().skip(1).position(|b| *b == MAGIC[0]);
             let skip = next.map_or(self.bytes().len(), |n| n + 1);
-            self.note_zeros(&mut zeros, skip, aligned);
+            let skipped = self.bytes().get(..skip).unwrap_or_default();
+            if let Some(last) = skipped.iter().rposition(|b| *b != 0) {
+                zeros = self.offset + last as u64 + 1;
+            }
             self.consume(skip);
         }
         Ok(Scan {
             found: None,
-            zeros: false,
+            zeros: None,
         })
     }
-
-    /// Looks whether the next `len` bytes keep the tail one of zeros.
-    fn note_zeros(&self, zeros: &mut ZeroTail, len: usize, aligned: u64) {
-        let bytes = self.bytes().get(..len).unwrap_or_default();
-        zeros.all = zeros.all && bytes.iter().all(|b| *b == 0);
-        let from = usize::try_from(aligned.saturating_sub(self.offset)).unwrap_or(usize::MAX);
-        zeros.aligned = zeros.aligned && bytes.iter().skip(from).all(|b| *b == 0);
-    }
-}
-
-/// Which parts of a scanned tail were zeros.
-struct ZeroTail {
-    all: bool,
-    aligned: bool,
 }

@@ -16,6 +16,8 @@ pub enum ReadError {
     NotARecording,
     /// A recording of a format version that this program does not know.
     OtherVersion(u8),
+    /// A segment is encrypted, which this version cannot read.
+    Encrypted,
 }
 
 impl fmt::Display for ReadError {
@@ -23,6 +25,9 @@ impl fmt::Display for ReadError {
         match self {
             Self::Io(error) => error.fmt(f),
             Self::NotARecording => f.write_str("not a Hansard recording"),
+            Self::Encrypted => f.write_str(
+                "an encrypted Hansard recording, which this program cannot read; a newer one is needed",
+            ),
             Self::OtherVersion(version) => write!(
                 f,
                 "a Hansard recording of format version {version}; this program reads version 1, a newer one is needed"

@@ -14,6 +14,13 @@ use crate::seal::{PlaceOf, SegmentDigest, Statement, frame_digest};
 /// Room that a frame's raw bytes get at first; it grows to the limit only as bytes really come.
 const RAW_BYTES_FIRST: usize = 256 * 1024;
 
+/// How a segment's compressed stream begins (RFC 8878 §3.1.1): zstd's magic, and a descriptor that
+/// says no content size, no checksum, no dictionary.
+const ZSTD_HEADER: [u8; 5] = [0x28, 0xb5, 0x2f, 0xfd, 0x00];
+
+/// RFC 8878 §3.1.1.2.
+const ZSTD_BLOCK_HEADER_BYTES: usize = 3;
+
 pub(super) struct OpenSegment {
     session: SessionId,
     number: u32,
@@ -100,6 +107,9 @@ impl OpenSegment {
     }
 
     fn decompress(&mut self, payload: &[u8]) -> Result<(), String> {
+        if self.digest.frames() == 1 && !payload.starts_with(&ZSTD_HEADER) {
+            return Err("its compressed stream does not begin as it must".into());
+        }
         self.raw.clear();
         self.raw.reserve(RAW_BYTES_FIRST);
         let mut input = InBuffer::around(payload);
@@ -122,7 +132,11 @@ impl OpenSegment {
             if full {
                 self.raw.reserve(self.raw.len());
             } else if input.pos() == payload.len() {
-                return Ok(());
+                // At a block's boundary the decompressor waits for three bytes: a block's header.
+                return match hint {
+                    ZSTD_BLOCK_HEADER_BYTES => Ok(()),
+                    _ => Err("its compressed bytes break off inside a block".into()),
+                };
             }
         }
     }
@@ -163,6 +177,9 @@ pub(super) fn check_order(events: &[Event], session: SessionId) -> Result<bool, 
         match &event.body {
             Body::Start(start) if event.seq != 0 || start.id != session => {
                 return Err("a start that is not this session's first event".into());
+            }
+            Body::Start(_) if events.len() > 1 => {
+                return Err("a start that is not alone in its frame".into());
             }
             Body::Start(_) => {}
             _ if event.seq == 0 => return Err("the first event is not a start".into()),
