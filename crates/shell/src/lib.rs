@@ -21,6 +21,7 @@ mod command;
 mod describe;
 mod error;
 mod exit;
+mod fds;
 mod hidden;
 mod holders;
 mod lane;

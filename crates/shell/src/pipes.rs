@@ -7,13 +7,12 @@
 //! background jobs may still write. But a pipe that only processes of other sessions hold (daemons)
 //! is read empty and left.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use hansard_core::event::Stream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use rustix::process::WaitStatus;
 use rustix::stdio::{stderr, stdin, stdout};
@@ -23,6 +22,7 @@ use crate::child::{Farewell, Program, State, Step, Why};
 use crate::command::Command;
 use crate::error::ShellError;
 use crate::exit::{Ending, Exit};
+use crate::fds::{Fds, GONE};
 use crate::hidden::Typed;
 use crate::holders::{Holders, holders};
 use crate::lane::{Lane, Turn};
@@ -140,40 +140,32 @@ impl<T: Tape> Session<'_, T> {
         let timeout = until.into_iter().flatten().min();
         let timeout =
             timeout.and_then(|at| Timespec::try_from(at.saturating_duration_since(now)).ok());
-        let mut fds = Vec::with_capacity(5);
-        fds.push(PollFd::new(&self.signals, PollFlags::IN));
-        let mut outputs_at = [None; 2];
-        for (lane, at) in self.outputs.iter().zip(&mut outputs_at) {
-            let Some(lane) = lane else { continue };
-            *at = Some(fds.len());
-            fds.push(match lane.is_blocked() {
-                true => PollFd::from_borrowed_fd(lane.to(), PollFlags::OUT),
-                false => PollFd::from_borrowed_fd(lane.from(), PollFlags::IN),
-            });
-        }
-        let input_at = fds.len();
-        if let Some(input) = &self.input {
-            let blocked = input.lane.is_blocked();
-            let (to, from) = match blocked {
-                true => (PollFlags::OUT, PollFlags::empty()),
-                false => (PollFlags::empty(), PollFlags::IN),
-            };
-            fds.push(PollFd::from_borrowed_fd(input.lane.to(), to));
-            if !blocked {
-                fds.push(PollFd::from_borrowed_fd(input.lane.from(), from));
+        let mut fds = Fds::new();
+        let signals = fds.add(self.signals.as_fd(), PollFlags::IN);
+        let outputs = self.outputs.each_ref().map(|lane| {
+            lane.as_ref().and_then(|lane| match lane.is_blocked() {
+                true => fds.add(lane.to(), PollFlags::OUT),
+                false => fds.add(lane.from(), PollFlags::IN),
+            })
+        });
+        let (mut to, mut from) = (None, None);
+        match &self.input {
+            Some(input) if input.lane.is_blocked() => {
+                to = fds.add(input.lane.to(), PollFlags::OUT);
             }
+            Some(input) => {
+                // Asked for nothing, the pipe still says when the program has closed it.
+                to = fds.add(input.lane.to(), PollFlags::empty());
+                from = fds.add(input.lane.from(), PollFlags::IN);
+            }
+            None => {}
         }
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(ShellError::errno("wait for the program")(errno)),
-        }
-        let came = |at: usize| fds.get(at).map_or(PollFlags::empty(), PollFd::revents);
-        let refused = PollFlags::ERR | PollFlags::NVAL;
+        fds.poll(timeout.as_ref())?;
         Ok(Ready {
-            signals: !came(0).is_empty(),
-            input: came(input_at).contains(PollFlags::OUT) || !came(input_at + 1).is_empty(),
-            input_refused: came(input_at).intersects(refused),
-            outputs: outputs_at.map(|at| at.is_some_and(|at| !came(at).is_empty())),
+            signals: !fds.came(signals).is_empty(),
+            input: fds.came(to).contains(PollFlags::OUT) || !fds.came(from).is_empty(),
+            input_refused: fds.came(to).intersects(GONE),
+            outputs: outputs.map(|at| !fds.came(at).is_empty()),
         })
     }
 

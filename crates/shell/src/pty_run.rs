@@ -1,10 +1,10 @@
 //! A program on a terminal of its own: keys go in, output comes out, and is recorded.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use hansard_core::event::{Body, Stream};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitStatus};
@@ -15,6 +15,7 @@ use crate::child::{Farewell, Program, State, Step, Why};
 use crate::command::Command;
 use crate::error::ShellError;
 use crate::exit::{Ending, Exit};
+use crate::fds::{Fds, GONE};
 use crate::hidden::Typed;
 use crate::lane::{Lane, Turn};
 use crate::limits::{DRAIN_BYTES_MAX, ROUNDS_UNPOLLED_MAX, TYPED_BYTES};
@@ -69,6 +70,7 @@ pub(crate) fn run_on_terminal<T: Tape>(
         lost: None,
         ended: None,
         rounds: 0,
+        look: true,
     };
     session.run()
 }
@@ -92,7 +94,10 @@ struct Session<'a, T: Tape> {
     lost: Option<TapeLost>,
     /// The program's end, and how much its terminal had passed on by then.
     ended: Option<(WaitStatus, u64)>,
+    /// Rounds since keys and signals were looked at.
     rounds: u32,
+    /// Whether there may be something to show.
+    look: bool,
 }
 
 /// What there is to do after waiting.
@@ -107,7 +112,11 @@ struct Ready {
 impl<T: Tape> Session<'_, T> {
     fn run(&mut self) -> Result<Exit, ShellError> {
         loop {
-            let turn = self.show();
+            let turn = match self.look {
+                true => self.show(),
+                false if self.screen.is_blocked() => Turn::Blocked,
+                false => Turn::Idle,
+            };
             if let Some(exit) = self.over(turn)? {
                 return Ok(exit);
             }
@@ -220,46 +229,45 @@ impl<T: Tape> Session<'_, T> {
             Some(at) => Timespec::try_from(at.saturating_duration_since(now)).ok(),
             None => None,
         };
-        let mut master_events = PollFlags::empty();
-        let mut fds = Vec::with_capacity(5);
-        if turn == Turn::Blocked {
-            fds.push(PollFd::from_borrowed_fd(self.screen.to(), PollFlags::OUT));
+        let when = |flags: PollFlags, so: bool| if so { flags } else { PollFlags::empty() };
+        let mut fds = Fds::new();
+        // While the screen takes nothing, nothing is read either: the kernel is not even asked
+        // about the program's terminal, which costs it more than the rest together.
+        let blocked = turn == Turn::Blocked;
+        let screen = if blocked {
+            fds.add(self.screen.to(), PollFlags::OUT)
         } else {
-            master_events |= PollFlags::IN;
-        }
-        if !self.pending.is_empty() {
-            master_events |= PollFlags::OUT;
-        }
-        fds.push(PollFd::from_borrowed_fd(self.pty.master(), master_events));
-        if let Some(errors) = &self.errors {
-            let (fd, events) = match errors.is_blocked() {
-                true => (errors.to(), PollFlags::OUT),
-                false => (errors.from(), PollFlags::IN),
-            };
-            fds.push(PollFd::from_borrowed_fd(fd, events));
-        }
-        let master_at = usize::from(turn == Turn::Blocked);
-        let signals_at = fds.len();
-        fds.push(PollFd::new(&self.signals, PollFlags::IN));
-        if let Some(keys) = &self.keys {
-            let events = if self.pending.is_empty() {
-                PollFlags::IN
-            } else {
-                PollFlags::empty()
-            };
-            fds.push(PollFd::new(keys, events));
-        }
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(ShellError::errno("wait for the terminal")(errno)),
-        }
-        let came = |at: usize| fds.get(at).map_or(PollFlags::empty(), PollFd::revents);
-        let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+            None
+        };
+        let events = when(PollFlags::IN, !blocked) | when(PollFlags::OUT, !self.pending.is_empty());
+        let master = if events.is_empty() {
+            None
+        } else {
+            fds.add(self.pty.master(), events)
+        };
+        let errors = self
+            .errors
+            .as_ref()
+            .and_then(|errors| match errors.is_blocked() {
+                true => fds.add(errors.to(), PollFlags::OUT),
+                false => fds.add(errors.from(), PollFlags::IN),
+            });
+        let signals = fds.add(self.signals.as_fd(), PollFlags::IN);
+        let events = when(PollFlags::IN, self.pending.is_empty());
+        let keys = self
+            .keys
+            .as_ref()
+            .and_then(|keys| fds.add(keys.as_fd(), events));
+        fds.poll(timeout.as_ref())?;
+        let (came, keys) = (fds.came(master), fds.came(keys));
+        self.look = turn == Turn::Flowing
+            || came.intersects(PollFlags::IN | GONE)
+            || !(fds.came(screen) | fds.came(errors)).is_empty();
         Ok(Ready {
-            signals: came(signals_at).contains(PollFlags::IN),
-            keys: came(signals_at + 1).contains(PollFlags::IN),
-            keys_gone: came(signals_at + 1).intersects(gone),
-            program_takes: came(master_at).contains(PollFlags::OUT),
+            signals: !fds.came(signals).is_empty(),
+            keys: keys.contains(PollFlags::IN),
+            keys_gone: keys.intersects(GONE),
+            program_takes: came.contains(PollFlags::OUT),
         })
     }
 
@@ -277,7 +285,10 @@ impl<T: Tape> Session<'_, T> {
         }
         self.on_ending(came);
         match self.program.state() {
-            State::Ended(status) => self.ended = Some((status, self.screen.passed)),
+            State::Ended(status) => {
+                self.ended = Some((status, self.screen.passed));
+                self.look = true;
+            }
             // Only SIGSTOP stops a session's leader. Stop too, so that whoever started us sees it.
             State::Stopped if self.ended.is_none() => {
                 self.stop_with_terminal()?;

@@ -48,7 +48,7 @@ extern "C" fn on_signal(number: libc::c_int, info: *mut libc::siginfo_t, _: *mut
 
 extern "C" fn on_ignored(_: libc::c_int) {}
 
-extern "C" fn on_fatal(_: libc::c_int) {
+extern "C" fn on_fatal(number: libc::c_int) {
     let terminal = FATAL_TERMINAL.load(Ordering::SeqCst);
     let modes = FATAL_MODES.load(Ordering::SeqCst);
     let words = FATAL_WORDS.load(Ordering::SeqCst);
@@ -60,10 +60,13 @@ extern "C" fn on_fatal(_: libc::c_int) {
         let _ = rustix::io::write(terminal, words);
     }
     if terminal >= 0 && !modes.is_null() {
-        // SAFETY: tcsetattr may be called in a handler; the modes are never freed. Returning
-        // repeats the fault, and the default action (restored by SA_RESETHAND) ends the process.
+        // SAFETY: tcsetattr may be called in a handler; the modes are never freed.
         unsafe { libc::tcsetattr(terminal, libc::TCSANOW, modes) };
     }
+    // SAFETY: raise may be called in a handler. SA_RESETHAND has put the default action back and
+    // SA_NODEFER does not hold the signal back, so this ends the process; also when the signal was
+    // sent by another process, which returning would not repeat.
+    unsafe { libc::raise(number) };
 }
 
 /// What was done about a signal before, put back on drop.
