@@ -130,6 +130,7 @@ impl<R: Read> Decoder for SegmentDecoder<R> {
                 // no session that the rest belongs to.
                 if !self.any && !matches!(event.body, Body::Start(_)) {
                     self.done = true;
+                    self.events = Vec::new().into_iter();
                     return Err(DecodeError::Malformed {
                         line: None,
                         offset: 0,

@@ -587,6 +587,14 @@ fn a_damaged_recording_is_read_around_the_damage_with_a_notice() {
         .unwrap();
     read_all(decoder.as_mut());
     assert!(decoder.take_notices().iter().any(|n| n.contains("no end")));
+    // Without its header there is nothing that the rest belongs to: an error, and then nothing.
+    let mut headless = bytes.clone();
+    headless[120] ^= 1;
+    let (events, error) = decode(Format::Hansard, &headless);
+    assert_eq!(
+        (events.len(), error.unwrap().as_str()),
+        (0, "offset 0: the recording's header is damaged")
+    );
     // And what is none at all is an error at the beginning.
     let error = decode(Format::Hansard, b"hello").1.unwrap();
     assert_eq!(error, "offset 0: not a Hansard recording");

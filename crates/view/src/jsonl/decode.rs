@@ -55,7 +55,8 @@ impl<R: Read> JsonlDecoder<R> {
 
     fn check_order(&mut self, event: &Event) -> Result<(), String> {
         match (self.last, &event.body) {
-            (None, Body::Start(_)) => {}
+            (None, Body::Start(_)) if event.seq == 0 && event.at_ns == 0 => {}
+            (None, Body::Start(_)) => return Err("a session starts with event 0 at 0".to_owned()),
             (None, _) => return Err("the first line must be the session (\"start\")".to_owned()),
             (Some(_), Body::Start(_)) => return Err("a second session in one file".to_owned()),
             (Some((seq, at_ns)), _) if event.seq <= seq || event.at_ns < at_ns => {

@@ -7,7 +7,8 @@ const PARAMETERS_MAX: usize = 32;
 
 /// Sequences without private marker or intermediate characters.
 pub(super) fn plain(parameters: &str, end: char, reveal: bool, out: &mut Vec<u8>) {
-    if !parameters.bytes().all(|b| matches!(b, b'0'..=b';')) || parameters.starts_with(':') {
+    let nothing_before_colon = parameters.starts_with(':') || parameters.contains(";:");
+    if !parameters.bytes().all(|b| matches!(b, b'0'..=b';')) || nothing_before_colon {
         return;
     }
     match end {

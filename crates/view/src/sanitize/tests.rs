@@ -186,6 +186,7 @@ fn what_is_not_allowed_leaves_nothing_behind() {
         ("a\x0bb\x0cc", "a\nb\nc"),
         ("\x1b[?25;1000;1049h", "\x1b[?25h\x1b[?1049h"),
         ("\x1b[4;12h", "\x1b[4h"),
+        ("\x1b[8;:8mx", "x"),
         ("\x1b[3\n1mx", "\n\x1b[31mx"),
         ("\x1b[3\x181mx", "1mx"),
         ("\x1b(Ax", "\x1b(Bx"),
