@@ -93,8 +93,8 @@ fn parse(bytes: &[u8]) -> Parsed {
         },
         // Strings (answers of the terminal) up to their end.
         [0x1b, b'P' | b']' | b'X' | b'^' | b'_', rest @ ..] => string(rest),
-        // Escape twice is Escape, whatever comes then; Alt with a key is no key here.
-        [0x1b, 0x1b, ..] => Parsed::Key(Key::Escape, 1),
+        // Escape and Ctrl-C typed fast must both count; Alt with a letter is no key here.
+        [0x1b, 0..=0x1f, ..] => Parsed::Key(Key::Escape, 1),
         [0x1b, ..] => Parsed::Nothing(2),
         [b'\r' | b'\n', ..] => Parsed::Key(Key::Enter, 1),
         [b'\t', ..] => Parsed::Key(Key::Tab, 1),
@@ -250,6 +250,7 @@ mod tests {
         assert_eq!(keyboard.expire(deadline), None);
         assert_eq!(keyboard.feed(b"q", NOW), [Key::Char('q')]);
         assert_eq!(keys(b"\x1b\x1b[A"), [Key::Escape, Key::Up]);
+        assert_eq!(keys(b"\x1b\x03"), [Key::Escape, Key::Ctrl('c')]);
     }
 
     #[test]

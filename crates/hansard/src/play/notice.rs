@@ -54,7 +54,8 @@ pub(super) fn of(event: &Event, now: Duration) -> Option<Notice> {
         Body::Mark { label } => Some(Notice::short(format!("marker {}", quoted(label)), now)),
         Body::Gap(gap) => Some(Notice::long(of_gap(gap, event.at_ns), now)),
         Body::End(end) => Some(Notice::long(of_end(end), now)),
-        Body::Resize { cols, rows } if event.at_ns > 0 => Some(Notice::short(
+        // The first one is the size it began with.
+        Body::Resize { cols, rows } if event.seq > 1 => Some(Notice::short(
             format!("the terminal has {cols}×{rows} from here on"),
             now,
         )),
@@ -74,7 +75,7 @@ fn of_gap(gap: &Gap, at_ns: u64) -> String {
     } else {
         format!(": {}", quoted(&gap.cause))
     };
-    format!("GAP: {lost} missing between {from} and {to}{cause}")
+    format!("GAP {from}–{to}, {lost} missing{cause}")
 }
 
 fn of_end(end: &End) -> String {
@@ -126,11 +127,11 @@ mod tests {
         };
         assert_eq!(
             said(Body::Gap(gap)),
-            "GAP: 1.2 MB missing between 0:10 and 0:12: “disk full”"
+            "GAP 0:10–0:12, 1.2 MB missing: “disk full”"
         );
         assert_eq!(
             said(Body::Gap(Gap::default())),
-            "GAP: an unknown amount missing between 0:00 and 0:12"
+            "GAP 0:00–0:12, an unknown amount missing"
         );
         let end = End {
             reason: "exited".into(),

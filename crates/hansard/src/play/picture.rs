@@ -120,12 +120,17 @@ fn edge(canvas: &mut Canvas, room: (usize, usize), size: (usize, usize)) {
     }
 }
 
-/// What does not fit, in words.
+/// What does not fit, and the keys that look there.
 fn hidden(screen: &Screen, room: (usize, usize)) -> Option<String> {
     let (cols, rows) = screen.size();
-    let (cols, rows) = (usize::from(cols), usize::from(rows));
-    let shown = (cols.min(room.0), rows.min(room.1));
-    (shown != (cols, rows)).then(|| format!("{}×{} of {cols}×{rows}, hjkl", shown.0, shown.1))
+    let cols = usize::from(cols).saturating_sub(room.0);
+    let rows = usize::from(rows).saturating_sub(room.1);
+    match (cols, rows) {
+        (0, 0) => None,
+        (0, rows) => Some(format!("+{rows} rows (j k)")),
+        (cols, 0) => Some(format!("+{cols} cols (h l)")),
+        (cols, rows) => Some(format!("+{cols} cols, {rows} rows (h j k l)")),
+    }
 }
 
 /// Makes the text stand out wherever it stands.
@@ -211,6 +216,12 @@ mod tests {
         let canvas = draw((4, 3), &mut window, scene(&screen));
         assert_eq!(text(&canvas, 2), "6789");
         window.release();
+        assert_eq!(
+            hidden(&screen, (4, 3)).unwrap(),
+            "+6 cols, 3 rows (h j k l)"
+        );
+        assert_eq!(hidden(&screen, (10, 5)).unwrap(), "+1 rows (j k)");
+        assert_eq!(hidden(&screen, (10, 6)), None);
         screen.feed(b"\x1b[H");
         assert_eq!(text(&draw((4, 3), &mut window, scene(&screen)), 0), "0   ");
     }

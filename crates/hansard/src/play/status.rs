@@ -11,6 +11,8 @@ use crate::moment;
 /// Narrowest progress bar that says anything.
 const BAR_COLS_MIN: usize = 12;
 
+const SECOND_NS: u64 = 1_000_000_000;
+
 /// How the play goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -87,57 +89,56 @@ fn strong() -> Style {
 pub(super) fn draw(canvas: &mut Canvas, row: usize, status: &Status<'_>) {
     let (cols, _) = canvas.size();
     canvas.bar(0, row, cols, base());
-    let mut col = canvas.text(
-        1,
-        row,
-        cols.saturating_sub(1),
-        status.state.word(),
-        strong(),
-    ) + 3;
-    // Whole seconds while they pass: tenths would only flicker.
-    let passing = matches!(status.state, State::Playing | State::Live);
-    let position = if passing {
-        status.position_ns / 1_000_000_000 * 1_000_000_000
-    } else {
-        status.position_ns
-    };
-    let more = if status.growing { "+" } else { "" };
-    let time = format!(
-        "{} / {}{more}",
-        moment::show(position),
-        moment::show(status.last_ns)
-    );
-    col += canvas.text(col, row, cols.saturating_sub(col), &time, base()) + 2;
-
-    let mut right = vec![speed_word(status.speed)];
-    if let Some(limit) = status.idle_limit {
-        right.push(format!("idle ≤ {} s", limit.as_secs_f64()));
+    let room = |col: usize| cols.saturating_sub(col);
+    let mut col = 3 + canvas.text(1, row, room(1), status.state.word(), strong());
+    let notice_cols = status.notice.map_or(0, |notice| notice.chars().count() + 2);
+    let time = time(status);
+    // Narrow terminals show what happened rather than when: it stands there for seconds only.
+    if notice_cols == 0 || col + time.chars().count() + notice_cols < cols {
+        col += canvas.text(col, row, room(col), &time, base()) + 2;
     }
-    right.extend(status.hidden.clone());
-    right.push("? help".to_owned());
-    // What does not fit is left out from the left: the way to the help stays.
-    while right.len() > 1 && width(&right) + col + 1 > cols {
-        right.remove(0);
-    }
-    let right_col = cols.saturating_sub(width(&right) + 1).max(col);
-    canvas.text(
-        right_col,
-        row,
-        cols.saturating_sub(right_col),
-        &right.join("  "),
-        base(),
-    );
-    let room = right_col.saturating_sub(col + 2);
+    let right = right(status, room(col).saturating_sub(notice_cols + 1));
+    let right_col = cols.saturating_sub(right.chars().count() + 1).max(col);
+    canvas.text(right_col, row, room(right_col), &right, base());
     match status.notice {
         Some(notice) => {
-            canvas.text(col, row, room, notice, strong());
+            canvas.text(col, row, room(col).saturating_sub(1), notice, strong());
         }
-        None => bar(canvas, row, col, room, status),
+        None => bar(canvas, row, col, right_col.saturating_sub(col + 2), status),
     }
 }
 
-fn width(parts: &[String]) -> usize {
-    parts.join("  ").chars().count()
+/// Position and duration.
+fn time(status: &Status<'_>) -> String {
+    // Whole seconds while they pass: tenths would only flicker.
+    let passing = matches!(status.state, State::Playing | State::Live);
+    let shown = |ns: u64| {
+        moment::show(if passing {
+            ns / SECOND_NS * SECOND_NS
+        } else {
+            ns
+        })
+    };
+    let more = if status.growing { "+" } else { "" };
+    format!(
+        "{} / {}{more}",
+        shown(status.position_ns),
+        shown(status.last_ns)
+    )
+}
+
+/// What stands at the right end: as much as there is room for, the way to the help longest.
+fn right(status: &Status<'_>, room: usize) -> String {
+    let mut parts = vec![speed_word(status.speed)];
+    if let Some(limit) = status.idle_limit {
+        parts.push(format!("idle ≤ {} s", limit.as_secs_f64()));
+    }
+    parts.extend(status.hidden.clone());
+    parts.push("? help".to_owned());
+    while !parts.is_empty() && parts.join("  ").chars().count() > room {
+        parts.remove(0);
+    }
+    parts.join("  ")
 }
 
 /// How far it is, with a tick for every mark and gap.
