@@ -77,10 +77,7 @@ impl Pump {
     ) -> Result<Self, Lost> {
         let policy = session.policy.clone();
         let (zero_utc_ns, quality) = (session.start_utc_ns, session.clock);
-        // A frame is closed a tenth early, so that it is durable within its bound and not only on
-        // its way.
-        let frame_ns = bounds.frame_ns.saturating_sub(bounds.frame_ns / 10);
-        let bounds = Bounds { frame_ns, ..bounds };
+        let frame_ns = bounds.frame_ns;
         let writer = SegmentWriter::new(session, key, bounds).map_err(|e| broken(&e))?;
         Ok(Self {
             writer,
@@ -147,7 +144,6 @@ impl Pump {
     }
 
     pub(crate) fn set_frame_ns(&mut self, frame_ns: u64) {
-        let frame_ns = frame_ns.saturating_sub(frame_ns / 10);
         if frame_ns != self.frame_ns {
             self.frame_ns = frame_ns;
             self.writer.set_frame_ns(frame_ns);

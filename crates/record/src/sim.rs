@@ -13,6 +13,7 @@ use crate::random::Random;
 pub mod disk;
 mod power;
 pub mod recorder;
+mod world;
 
 pub use disk::{Odds, SimDisk, WriteFault};
 pub use recorder::SimRecorder;

@@ -12,8 +12,12 @@
 //! | `lock` | held with flock(2); contains who holds it |
 //! | `spool-0000000001`, … | files of entries, appended to, in the order of their numbers |
 //!
-//! A file begins with 16 bytes: `HNSSPL`, a zero, the layout's version (1), and the file's number
-//! as `u64`. Then come entries, one directly after another. Numbers are little-endian:
+//! A file begins with a head: `HNSSPL`, a zero, the layout's version (1); the file's number (8
+//! bytes); how many claims follow (4); the claims, each the number of another file (8) and how many
+//! bytes of it were durable, at least, when this one was begun (8); a check, the first half of
+//! SHA-256 over `hansard spool file 1`, a zero and the head so far (16). A head and its name are
+//! durable before an entry is written. Then come entries, one directly after another. Numbers are
+//! little-endian:
 //!
 //! | bytes | what |
 //! |---|---|
@@ -28,11 +32,13 @@
 //!
 //! # What a crash leaves, and how it is opened again
 //!
-//! Opening is the only recovery there is. Every file is read from its beginning. Where no sound
-//! entry stands, the entries found after it decide: if one of them says that this place was durable
-//! already, the medium has damaged it, and everything around it is kept; if none does, it is the
-//! tail that the crash tore, and the file is cut there. So what is cut was never promised. Files
-//! found are not appended to; the next part begins a new one.
+//! Opening is the only recovery there is. Every file is read from its beginning. What a later
+//! file's head or a later entry says was durable is so, for ever: where no sound entry stands in
+//! that, the medium has damaged it, and everything around it is kept. The first spot after it
+//! without a sound entry is the tail that the crash tore, and the file is cut there; so what is cut
+//! was never promised. Sound entries between the two can be read, but perhaps only because a failed
+//! sync left them in memory: they are put again, by the ordinary way, before anything else happens.
+//! Files found are not appended to; the next part begins a new one.
 //!
 //! A sync that fails poisons its file: what was not known to be durable is written to a new file by
 //! the very calls that are waiting for it, from the memory of their callers, before any of them
@@ -41,6 +47,7 @@
 //! Released parts come back if power is lost before their file's removal is durable. They are sent
 //! again, which a receiver expects.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
@@ -58,14 +65,11 @@ mod layout;
 
 use commit::{Failed, Shared, State};
 use files::{Files, number_of};
-use index::{Index, Position};
-use layout::{Digest, Entry, entry_at, fits, part_digest, part_of, scan};
+use index::Position;
+use layout::{Digest, Entry, entry_at, fits, part_digest, part_of, read_head, scan};
 
 /// Files that may fail in a row before a `put` says "retry".
 const POISONED_MAX: u32 = 3;
-
-/// A file in use of which everything is released is removed when it is larger than this.
-const SMALL_BYTES: u64 = 1024 * 1024;
 
 /// How a spool is bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,20 +138,29 @@ impl Spool {
         disk.create_dir(dir)?;
         disk.sync_dir(parent(dir))?;
         let lock = disk.lock(&dir.join("lock"), &options.holder)?;
-        let mut files = Files::new(dir, Arc::clone(&disk));
-        let (mut index, mut damage) = (Index::default(), Vec::new());
+        let mut state = State::new(Files::new(dir, Arc::clone(&disk)));
+        let (mut damage, mut unproven) = (Vec::new(), Vec::new());
+        let (mut found, mut claims) = (Vec::new(), BTreeMap::new());
         for name in disk.list(dir)? {
             let Some(number) = name.to_str().and_then(number_of) else {
                 continue;
             };
             let path = dir.join(&name);
             let file = disk.open(&path)?;
-            let found = scan(&*file, number)?;
+            state.files.reserve(number);
+            claims.extend(
+                read_head(&*file, number)?
+                    .into_iter()
+                    .flat_map(|(_, claims)| claims),
+            );
+            found.push((number, path, file));
+        }
+        for (number, path, file) in found {
+            let found = scan(&*file, number, claims.get(&number).copied())?;
             damage.extend(found.damaged.iter().map(|&offset| Rot {
                 path: path.clone(),
                 offset,
             }));
-            files.reserve(number);
             if found.entries.is_empty() && found.damaged.is_empty() {
                 disk.remove(&path)?;
                 continue;
@@ -155,30 +168,67 @@ impl Spool {
             if found.end < file.size()? {
                 file.truncate(found.end)?;
             }
-            // What is found was perhaps never synced, and is about to be sent and counted on.
-            file.sync_data()?;
-            for entry in &found.entries {
-                index.add(number, entry, true);
+            state
+                .files
+                .adopt(number, file, path, (found.end, found.proven));
+            for entry in found.entries {
+                if entry.end() <= found.proven {
+                    state.index.add(number, &entry, true);
+                } else {
+                    unproven.push((number, entry));
+                }
             }
-            files.adopt(number, file, path, found.end);
         }
-        // The name of a file that was found may not be durable either.
-        disk.sync_dir(dir)?;
-        let state = Mutex::new(State {
-            files,
-            index,
-            buffer: Vec::new(),
-        });
         let dir = dir.to_owned();
-        let synced = Condvar::new();
-        Ok(Self(Arc::new(Shared {
+        let (state, synced) = (Mutex::new(state), Condvar::new());
+        let spool = Self(Arc::new(Shared {
             dir,
             options,
             state,
             synced,
             damage,
             _lock: lock,
-        })))
+        }));
+        spool.prove(&unproven)?;
+        Ok(spool)
+    }
+
+    /// Sees to it that entries which can be read, but which nobody is known to have synced, are
+    /// durable: they are put again, by the ordinary way, and cut off where they were found. (To
+    /// sync their file would prove nothing if a sync of it had failed before.) A crash in here
+    /// leaves them twice, which is as good as once.
+    fn prove(&self, unproven: &[(u64, Entry)]) -> io::Result<()> {
+        for batch in unproven.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some((number, _)) = batch.first() else {
+                continue;
+            };
+            let mut state = self.0.lock();
+            let Some(file) = state.files.get(*number).map(|file| Arc::clone(&file.file)) else {
+                continue;
+            };
+            let mut parts = Vec::with_capacity(batch.len());
+            for (_, entry) in batch {
+                if let Some((entry, bytes)) = entry_at(&*file, *number, entry.offset)? {
+                    parts.push(part_of(&entry, bytes));
+                }
+            }
+            drop(state);
+            let outcome = self.put_all(&parts, u64::MAX);
+            state = self.0.lock();
+            match outcome {
+                Ok(_) => state.files.cut(*number),
+                // No room to write them again: they stay where they are, and the disk's word that
+                // they are durable is taken.
+                Err(_) => {
+                    state.files.trust(*number)?;
+                    batch
+                        .iter()
+                        .for_each(|(_, entry)| state.index.add(*number, entry, true));
+                }
+            }
+            state.remove_if_empty(*number);
+        }
+        Ok(())
     }
 
     /// What was found damaged when it was opened, besides torn tails.
@@ -254,14 +304,13 @@ impl Spool {
             let is_durable = |number, end| files.get(number).is_none_or(|file| file.synced >= end);
             index.release(*session, *spot, is_durable);
         }
-        for number in files.numbers() {
-            if !index.live_in(number) && !files.is_worth_keeping(number, SMALL_BYTES) {
-                files.remove(number);
-            }
+        for number in state.files.numbers() {
+            state.remove_if_empty(number);
         }
     }
 
-    fn put_all(&self, parts: &[Part]) -> Result<Receipt, SinkError> {
+    /// Puts parts while the files have room below `bytes_max`.
+    fn put_all(&self, parts: &[Part], bytes_max: u64) -> Result<Receipt, SinkError> {
         if let Some(part) = parts.iter().find(|part| !fits(part)) {
             return Err(SinkError::Refused(format!(
                 "{} is too long",
@@ -274,7 +323,7 @@ impl Spool {
             let mut state = self.0.lock();
             let attempt = self
                 .0
-                .write(&mut state, parts, &digests)
+                .write(&mut state, parts, &digests, bytes_max)
                 .and_then(|waits| self.0.wait_durable(state, &waits));
             match attempt {
                 Ok(()) => return Ok(Receipt { class: Class::L }),
@@ -288,6 +337,6 @@ impl Spool {
 
 impl Sink for Spool {
     fn put(&mut self, parts: &[Part]) -> Result<Receipt, SinkError> {
-        self.put_all(parts)
+        self.put_all(parts, self.0.options.bytes_max)
     }
 }

@@ -12,10 +12,11 @@ mod support;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hansard_core::{Part, Sink, SinkError};
 use hansard_record::conformance::sample_parts;
-use hansard_record::disk::Disk;
+use hansard_record::disk::{Disk, DiskFile};
 use hansard_record::order::Spot;
 use hansard_record::real_disk::RealDisk;
 use hansard_record::sim::{SimDisk, WriteFault};
@@ -246,6 +247,115 @@ fn damage_to_what_was_durable_is_named_and_everything_around_it_kept() {
 }
 
 #[test]
+fn a_torn_tail_is_cut_off_when_the_spool_is_opened() {
+    let disk = SimDisk::new(1);
+    let parts = sample_parts(1).unwrap();
+    let mut spool = open(&disk);
+    spool.put(&parts[..3]).unwrap();
+    let file = Path::new("/spool/spool-0000000001");
+    let proven = disk.content(file).unwrap();
+    spool.put(&parts[3..5]).unwrap();
+    drop(spool);
+    let end = disk.content(file).unwrap().len() as u64;
+    disk.open(file)
+        .unwrap()
+        .write_at(end, &[0x8e; 777])
+        .unwrap();
+    let mut spool = open(&disk);
+    assert_eq!(all(&spool), parts[..5]);
+    // What nobody is known to have synced has been put again.
+    assert_eq!(disk.content(file).unwrap(), proven);
+    spool.put(&parts[5..8]).unwrap();
+    assert_eq!(all(&spool), parts[..8]);
+}
+
+/// A disk of which one sync lasts until something else has been written to the same file.
+#[derive(Clone)]
+struct LateDisk(SimDisk, Arc<AtomicBool>);
+
+struct LateFile(Arc<dyn DiskFile>, Arc<AtomicBool>);
+
+impl DiskFile for LateFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write_at(offset, bytes)
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read_at(offset, buf)
+    }
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.0.sync_data()?;
+        if self.1.swap(false, Ordering::SeqCst) {
+            let size = self.0.size()?;
+            while self.0.size()? == size {
+                std::thread::yield_now();
+            }
+        }
+        Ok(())
+    }
+    fn truncate(&self, len: u64) -> std::io::Result<()> {
+        self.0.truncate(len)
+    }
+    fn size(&self) -> std::io::Result<u64> {
+        self.0.size()
+    }
+}
+
+impl Disk for LateDisk {
+    fn create_new(&self, path: &Path) -> std::io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(LateFile(self.0.create_new(path)?, self.1.clone())))
+    }
+    fn open(&self, path: &Path) -> std::io::Result<Arc<dyn DiskFile>> {
+        self.0.open(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> std::io::Result<()> {
+        self.0.remove(path)
+    }
+    fn create_dir(&self, path: &Path) -> std::io::Result<()> {
+        self.0.create_dir(path)
+    }
+    fn list(&self, dir: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
+        self.0.list(dir)
+    }
+    fn sync_dir(&self, dir: &Path) -> std::io::Result<()> {
+        self.0.sync_dir(dir)
+    }
+    fn lock(&self, path: &Path, who: &str) -> std::io::Result<Box<dyn Send + Sync>> {
+        self.0.lock(path, who)
+    }
+}
+
+#[test]
+fn what_is_written_while_a_sync_is_under_way_waits_for_the_next() {
+    let (ours, theirs) = (sample_parts(1).unwrap(), sample_parts(2).unwrap());
+    let disk = SimDisk::new(1);
+    let late = LateDisk(disk.clone(), Arc::default());
+    let options = SpoolOptions::default();
+    let mut first = Spool::open(dir(), Arc::new(late.clone()), options).unwrap();
+    let mut second = first.clone();
+    first.put(&ours[..1]).unwrap();
+    late.1.store(true, Ordering::SeqCst);
+    let part = ours[1..2].to_vec();
+    let thread = std::thread::spawn(move || first.put(&part).unwrap());
+    while late.1.load(Ordering::SeqCst) {
+        std::thread::yield_now();
+    }
+    second.put(&theirs[..1]).unwrap();
+    thread.join().unwrap();
+    drop(second);
+    for seed in 0..50 {
+        let found = all(&open(&disk.after_power_loss(seed)));
+        assert_eq!(
+            found,
+            [ours[0].clone(), ours[1].clone(), theirs[0].clone()],
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
 fn threads_share_one_fsync() {
     let temp = TempDir::new("grouped");
     let dir = temp.path().join("spool");
@@ -285,16 +395,13 @@ struct CountingDisk(Arc<std::sync::atomic::AtomicU64>);
 
 impl CountingDisk {
     fn syncs(&self) -> u64 {
-        self.0.load(std::sync::atomic::Ordering::SeqCst)
+        self.0.load(Ordering::SeqCst)
     }
 }
 
-struct CountingFile(
-    Arc<dyn hansard_record::disk::DiskFile>,
-    Arc<std::sync::atomic::AtomicU64>,
-);
+struct CountingFile(Arc<dyn DiskFile>, Arc<std::sync::atomic::AtomicU64>);
 
-impl hansard_record::disk::DiskFile for CountingFile {
+impl DiskFile for CountingFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.write_at(offset, bytes)
     }
@@ -302,7 +409,7 @@ impl hansard_record::disk::DiskFile for CountingFile {
         self.0.read_at(offset, buf)
     }
     fn sync_data(&self) -> std::io::Result<()> {
-        self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.1.fetch_add(1, Ordering::SeqCst);
         std::thread::sleep(std::time::Duration::from_micros(500));
         self.0.sync_data()
     }
@@ -315,13 +422,13 @@ impl hansard_record::disk::DiskFile for CountingFile {
 }
 
 impl Disk for CountingDisk {
-    fn create_new(&self, path: &Path) -> std::io::Result<Arc<dyn hansard_record::disk::DiskFile>> {
+    fn create_new(&self, path: &Path) -> std::io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(CountingFile(
             RealDisk.create_new(path)?,
             self.0.clone(),
         )))
     }
-    fn open(&self, path: &Path) -> std::io::Result<Arc<dyn hansard_record::disk::DiskFile>> {
+    fn open(&self, path: &Path) -> std::io::Result<Arc<dyn DiskFile>> {
         RealDisk.open(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {

@@ -1,7 +1,8 @@
 //! What is left of a simulated disk after its power went.
 
 use crate::sim::Rng;
-use crate::sim::disk::{Change, Node, SimDisk, apply_write};
+use crate::sim::disk::SimDisk;
+use crate::sim::world::{Change, Node, apply_write};
 
 /// How much of what was not synced survives in one file.
 #[derive(Debug, Clone, Copy)]

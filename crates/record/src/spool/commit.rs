@@ -34,6 +34,9 @@ pub(super) struct State {
 /// What a `put` waits for: how far which file must be durable.
 pub(super) type Waits = BTreeMap<u64, u64>;
 
+/// A file in use of which everything is released is removed when it is larger than this.
+const SMALL_BYTES: u64 = 1024 * 1024;
+
 /// Parts that are to be written, with their digests.
 type New<'a> = Vec<(&'a Part, &'a Digest)>;
 
@@ -46,6 +49,22 @@ pub(super) enum Failed {
 }
 
 impl State {
+    pub(super) fn new(files: Files) -> Self {
+        Self {
+            files,
+            index: Index::default(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Removes a file of which nothing is needed any more.
+    pub(super) fn remove_if_empty(&mut self, number: u64) {
+        let Self { files, index, .. } = self;
+        if !index.live_in(number) && !files.is_worth_keeping(number, SMALL_BYTES) {
+            files.remove(number);
+        }
+    }
+
     pub(super) fn is_durable(&self, number: u64, end: u64) -> bool {
         self.files.get(number).is_none_or(|file| file.synced >= end)
     }
@@ -113,6 +132,7 @@ impl Shared {
         state: &mut State,
         parts: &[Part],
         digests: &[Digest],
+        bytes_max: u64,
     ) -> Result<Waits, Failed> {
         let (new, mut waits) = self.sort(state, parts, digests).map_err(Failed::Told)?;
         if new.is_empty() {
@@ -122,17 +142,22 @@ impl Shared {
             .iter()
             .map(|(part, _)| entry_len(part.bytes().len()))
             .sum::<u64>();
-        self.check_room(state, bytes).map_err(Failed::Told)?;
+        self.check_room(state, bytes, bytes_max)
+            .map_err(Failed::Told)?;
         let retry = |e: &io::Error| {
             Failed::Told(SinkError::Retry(format!(
                 "spool {}: {e}",
                 self.dir.display()
             )))
         };
-        let number = state
-            .files
-            .active_for(bytes, self.options.file_bytes_max)
-            .map_err(|e| retry(&e))?;
+        let number = match state.files.active_for(bytes, self.options.file_bytes_max) {
+            Some((number, true)) => number,
+            Some((number, false)) => {
+                self.retire(state, number);
+                state.files.create().map_err(|e| retry(&e))?
+            }
+            None => state.files.create().map_err(|e| retry(&e))?,
+        };
         let State {
             files,
             index,
@@ -174,8 +199,23 @@ impl Shared {
         Ok(waits)
     }
 
-    fn check_room(&self, state: &State, bytes: u64) -> Result<(), SinkError> {
-        let (used, max) = (state.files.bytes(), self.options.bytes_max);
+    /// Makes all of a file durable before the next one is begun, whose head will say so.
+    fn retire(&self, state: &mut State, number: u64) {
+        let Some(file) = state.files.get_mut(number) else {
+            return;
+        };
+        match file.file.sync_data() {
+            Ok(()) => file.synced = file.len,
+            Err(e) => {
+                let why = format!("{}: cannot sync: {e}", file.path.display());
+                state.poison(number, &why);
+            }
+        }
+        self.synced.notify_all();
+    }
+
+    fn check_room(&self, state: &State, bytes: u64, max: u64) -> Result<(), SinkError> {
+        let used = state.files.bytes();
         if used.saturating_add(bytes) <= max {
             return Ok(());
         }

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile, write_all_at};
-use crate::spool::layout::{FILE_HEAD_BYTES, file_head};
+use crate::spool::layout::{Claims, file_head};
 
 /// One file.
 pub(super) struct SpoolFile {
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) path: PathBuf,
+    /// Bytes before the first entry.
+    head_len: u64,
     /// Bytes written.
     pub(super) len: u64,
     /// Bytes that are durable.
@@ -57,14 +59,21 @@ impl Files {
         }
     }
 
-    /// Takes in a file that was there. It is never appended to: what a crash left behind its end
-    /// cannot get between entries.
-    pub(super) fn adopt(&mut self, number: u64, file: Arc<dyn DiskFile>, path: PathBuf, len: u64) {
+    /// Takes in a file of `len` bytes, of which so many are known to be durable. One that was found
+    /// is never appended to: what a crash left behind its end cannot get between entries.
+    pub(super) fn adopt(
+        &mut self,
+        number: u64,
+        file: Arc<dyn DiskFile>,
+        path: PathBuf,
+        (len, synced): (u64, u64),
+    ) {
         let file = SpoolFile {
             file,
             path,
+            head_len: len,
             len,
-            synced: len,
+            synced,
             has_leader: false,
             poisoned: None,
         };
@@ -97,25 +106,25 @@ impl Files {
         self.all.keys().copied().collect()
     }
 
-    /// The number, length and durable length of the file to write `bytes` to: a new one when the
-    /// one in use would grow beyond `file_bytes_max`.
-    pub(super) fn active_for(&mut self, bytes: u64, file_bytes_max: u64) -> io::Result<u64> {
-        if let Some(number) = self.active
-            && let Some(file) = self.all.get(&number)
-            && (file.len <= FILE_HEAD_BYTES || file.len.saturating_add(bytes) <= file_bytes_max)
-        {
-            return Ok(number);
-        }
-        self.active = None;
-        self.create()
+    /// The file in use, and whether these bytes may be written to it; an empty one takes anything.
+    pub(super) fn active_for(&self, bytes: u64, file_bytes_max: u64) -> Option<(u64, bool)> {
+        let number = self.active?;
+        let file = self.all.get(&number)?;
+        let fits = file.len.saturating_add(bytes) <= file_bytes_max || file.len <= file.head_len;
+        Some((number, fits))
     }
 
-    fn create(&mut self) -> io::Result<u64> {
+    /// Begins the next file; its head says how much of the others is durable. The one in use so
+    /// far is not written any more, and MUST be wholly durable or poisoned: what comes next in a
+    /// session would otherwise be known to be durable before what precedes it.
+    pub(super) fn create(&mut self) -> io::Result<u64> {
         let number = self.next_number;
+        self.active = None;
         self.reserve(number);
         let path = self.dir.join(name_of(number));
         let file = self.disk.create_new(&path)?;
-        let head = file_head(number);
+        let claims: Claims = self.all.iter().map(|(n, file)| (*n, file.synced)).collect();
+        let head = file_head(number, &claims);
         // A crash in here leaves a file without entries, which the next start removes. Nothing is
         // written to it before its name is durable.
         let made = write_all_at(&*file, 0, &head)
@@ -126,7 +135,7 @@ impl Files {
             return Err(e);
         }
         let len = head.len() as u64;
-        self.adopt(number, file, path, len);
+        self.adopt(number, file, path, (len, len));
         self.active = Some(number);
         Ok(number)
     }
@@ -143,6 +152,27 @@ impl Files {
             }
             file.poisoned.get_or_insert(why);
         }
+    }
+
+    /// Cuts a file that was found to what is known to be durable, after the rest is so elsewhere.
+    pub(super) fn cut(&mut self, number: u64) {
+        if let Some(file) = self.all.get_mut(&number) {
+            // If it cannot be cut, the next start finds the same parts twice.
+            let _ = file
+                .file
+                .truncate(file.synced)
+                .and_then(|()| file.file.sync_data());
+            file.len = file.synced;
+        }
+    }
+
+    /// Trusts a file that was found up to its end.
+    pub(super) fn trust(&mut self, number: u64) -> io::Result<()> {
+        if let Some(file) = self.all.get_mut(&number) {
+            file.file.sync_data()?;
+            file.synced = file.len;
+        }
+        Ok(())
     }
 
     /// Removes a file of which nothing is needed any more. Answers whether it is gone; one that

@@ -16,8 +16,14 @@ const FILE_MAGIC: [u8; 8] = *b"HNSSPL\0\x01";
 /// First bytes of an entry.
 const ENTRY_MAGIC: [u8; 4] = [0x8e, b'H', b'S', b'E'];
 
-/// Bytes before the first entry: magic and the file's number.
-pub(super) const FILE_HEAD_BYTES: u64 = 16;
+/// Bytes of a file's head around its claims: magic, number and count before them, check after.
+const HEAD_BYTES: usize = 8 + 8 + 4 + 16;
+
+/// Bytes of one claim.
+const CLAIM_BYTES: usize = 16;
+
+/// Most claims in a head; a head that says it has more is no head.
+const CLAIMS_MAX: usize = 65_536;
 
 /// Bytes of an entry before its part.
 pub(super) const ENTRY_HEAD_BYTES: usize = 56;
@@ -30,6 +36,8 @@ const PART_BYTES_MAX: usize = FRAME_STORED_BYTES_MAX + 128 * 1024;
 
 /// Stands for a seal where a frame has its index.
 const SEAL: u32 = u32::MAX;
+
+const HEAD_DOMAIN: &[u8] = b"hansard spool file 1\0";
 
 const DOMAIN: &[u8] = b"hansard spool entry 1\0";
 
@@ -72,11 +80,67 @@ pub(super) fn entry_len(part_len: usize) -> u64 {
     (ENTRY_HEAD_BYTES as u64).saturating_add(part_len as u64)
 }
 
+/// How many bytes of which other files were durable, at least, when a file was begun.
+pub(super) type Claims = Vec<(u64, u64)>;
+
 /// The first bytes of the file with this number.
-pub(super) fn file_head(number: u64) -> Vec<u8> {
+pub(super) fn file_head(number: u64, claims: &[(u64, u64)]) -> Vec<u8> {
+    let claims = claims
+        .get(claims.len().saturating_sub(CLAIMS_MAX)..)
+        .unwrap_or_default();
     let mut head = FILE_MAGIC.to_vec();
     head.extend_from_slice(&number.to_le_bytes());
+    head.extend_from_slice(&u32::try_from(claims.len()).unwrap_or(0).to_le_bytes());
+    for (other, durable) in claims {
+        head.extend_from_slice(&other.to_le_bytes());
+        head.extend_from_slice(&durable.to_le_bytes());
+    }
+    let check = head_check(&head);
+    head.extend_from_slice(&check);
     head
+}
+
+fn head_check(head: &[u8]) -> Digest {
+    half(
+        &Sha256::new_with_prefix(HEAD_DOMAIN)
+            .chain_update(head)
+            .finalize()
+            .into(),
+    )
+}
+
+/// The length of a file's head and what it claims, if it is sound.
+pub(super) fn read_head(file: &dyn DiskFile, number: u64) -> io::Result<Option<(u64, Claims)>> {
+    let mut start = [0u8; 20];
+    if read_full_at(file, 0, &mut start)? < start.len() {
+        return Ok(None);
+    }
+    let claims = start
+        .last_chunk::<4>()
+        .map_or(0, |count| u32::from_le_bytes(*count));
+    let Some(count) = usize::try_from(claims)
+        .ok()
+        .filter(|count| *count <= CLAIMS_MAX)
+    else {
+        return Ok(None);
+    };
+    let mut head = vec![0u8; HEAD_BYTES + count * CLAIM_BYTES];
+    if read_full_at(file, 0, &mut head)? < head.len() {
+        return Ok(None);
+    }
+    let mut claims = Claims::new();
+    let pairs = head
+        .get(start.len()..)
+        .unwrap_or_default()
+        .chunks_exact(CLAIM_BYTES)
+        .take(count);
+    for pair in pairs {
+        if let (Some(other), Some(durable)) = (pair.first_chunk::<8>(), pair.last_chunk::<8>()) {
+            claims.push((u64::from_le_bytes(*other), u64::from_le_bytes(*durable)));
+        }
+    }
+    let sound = head == file_head(number, &claims);
+    Ok(sound.then_some((head.len() as u64, claims)))
 }
 
 /// Appends an entry to `out`, to be written at `offset` of the file with this number.
@@ -202,8 +266,11 @@ pub(super) fn part_of(entry: &Entry, bytes: Vec<u8>) -> Part {
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) entries: Vec<Entry>,
-    /// Where what is known to be good ends; everything after it was never durable.
+    /// Where the sound entries end; everything after them was never durable.
     pub(super) end: u64,
+    /// Bytes that an entry says were durable. What lies between here and `end` can be read, and
+    /// nobody knows whether it is on the medium: a sync of it may have failed before.
+    pub(super) proven: u64,
     /// Places below it where something durable has been damaged since.
     pub(super) damaged: Vec<u64>,
 }
@@ -215,10 +282,19 @@ pub(super) struct Scan {
 /// highest such word is damage, and is kept around; what lies above was never promised to anybody.
 /// Entries above such a spot are dropped with it, even sound ones: a sender was told nothing about
 /// them, will offer them again, and expects that at most the beginning of them is there.
-pub(super) fn scan(file: &dyn DiskFile, number: u64) -> io::Result<Scan> {
+///
+/// `claim` is how much a later file says was durable of this one.
+pub(super) fn scan(file: &dyn DiskFile, number: u64, claim: Option<u64>) -> io::Result<Scan> {
     let size = file.size()?;
     let (mut found, mut bad) = (Vec::new(), Vec::new());
-    let (mut at, mut promised) = (FILE_HEAD_BYTES, 0u64);
+    let mut promised = claim.unwrap_or(0);
+    let mut at = match read_head(file, number)? {
+        Some((head_len, _)) => head_len,
+        None => {
+            bad.push(0);
+            next_magic(file, 0, size)?
+        }
+    };
     while at < size {
         match entry_at(file, number, at)? {
             Some((entry, _)) => {
@@ -233,12 +309,14 @@ pub(super) fn scan(file: &dyn DiskFile, number: u64) -> io::Result<Scan> {
         }
     }
     let torn = bad.iter().copied().find(|spot| *spot >= promised);
-    let end = torn.unwrap_or(size.max(FILE_HEAD_BYTES)).min(size);
+    let end = torn.unwrap_or(size);
     found.retain(|entry| entry.end() <= end);
     bad.retain(|spot| *spot < promised);
+    let proven = promised.min(end);
     Ok(Scan {
         entries: found,
         end,
+        proven,
         damaged: bad,
     })
 }
@@ -265,4 +343,92 @@ fn next_magic(file: &dyn DiskFile, from: u64, size: u64) -> io::Result<u64> {
         at = at.saturating_add(step as u64);
     }
     Ok(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::conformance::sample_parts;
+    use crate::disk::{Disk, write_all_at};
+    use crate::sim::SimDisk;
+
+    fn file_with(bytes: &[u8]) -> Arc<dyn DiskFile> {
+        let file = SimDisk::new(1).create_new(Path::new("/f")).unwrap();
+        write_all_at(&*file, 0, bytes).unwrap();
+        file
+    }
+
+    fn file_of(number: u64, parts: &[Part]) -> Vec<u8> {
+        let mut bytes = file_head(number, &[]);
+        for part in parts {
+            let offset = bytes.len() as u64;
+            encode(
+                &mut bytes,
+                number,
+                offset,
+                0,
+                part,
+                &part_digest(part.bytes()),
+            );
+        }
+        bytes
+    }
+
+    #[test]
+    fn an_entry_is_one_only_where_it_was_written() {
+        let parts = sample_parts(1).unwrap();
+        let bytes = file_of(7, &parts[..3]);
+        let file = file_with(&bytes);
+        assert!(entry_at(&*file, 7, HEAD_BYTES as u64).unwrap().is_some());
+        assert!(
+            entry_at(&*file, 8, HEAD_BYTES as u64).unwrap().is_none(),
+            "of another file"
+        );
+        let mut moved = file_head(7, &[]);
+        moved.extend_from_slice(&[0; 100]);
+        moved.extend_from_slice(&bytes[HEAD_BYTES..]);
+        assert!(
+            entry_at(&*file_with(&moved), 7, HEAD_BYTES as u64 + 100)
+                .unwrap()
+                .is_none(),
+            "of another offset"
+        );
+    }
+
+    #[test]
+    fn every_bit_of_an_entry_counts() {
+        let parts = sample_parts(1).unwrap();
+        let bytes = file_of(7, &parts[1..2]);
+        for bit in HEAD_BYTES * 8..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(
+                entry_at(&*file_with(&flipped), 7, HEAD_BYTES as u64)
+                    .unwrap()
+                    .is_none(),
+                "bit {bit}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_scan_ends_at_the_first_torn_entry_and_takes_nothing_after_it() {
+        let parts = sample_parts(1).unwrap();
+        let bytes = file_of(7, &parts[..9]);
+        let whole = scan(&*file_with(&bytes), 7, None).unwrap();
+        assert_eq!((whole.entries.len(), whole.end), (9, bytes.len() as u64));
+        for torn in 0..9 {
+            let mut bytes = bytes.clone();
+            let entry = &whole.entries[torn];
+            let end = entry.end() as usize;
+            bytes[end - 7..end].fill(0);
+            let found = scan(&*file_with(&bytes), 7, None).unwrap();
+            assert_eq!(found.entries, whole.entries[..torn]);
+            assert_eq!(found.end, entry.offset);
+            assert!(found.damaged.is_empty());
+        }
+    }
 }
