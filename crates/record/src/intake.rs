@@ -94,7 +94,7 @@ pub(crate) enum Item<'a> {
 pub(crate) enum Push<'a> {
     /// It is in the queue. The worker must be woken if `wake` says so.
     Taken { wake: bool },
-    /// No room: the item comes back, to be offered again when there is.
+    /// No room: the item comes back, to be offered again when there is. The worker must be woken.
     Full(Item<'a>),
     /// It was dropped and counted; a gap will stand for it.
     Dropped,
@@ -131,6 +131,8 @@ pub(crate) struct Intake {
     wake_bytes: usize,
     merge_ns: u64,
     asleep: Asleep,
+    /// Somebody found the queue full since the worker took it last.
+    room_is_wanted: bool,
     /// Counts every item, taken or dropped: a ticket to wait for.
     pub(crate) ticket: u64,
     /// The ticket a flush waits for.
@@ -166,6 +168,7 @@ impl Intake {
             wake_bytes: wake_bytes.min(capacity / 2),
             merge_ns,
             asleep: Asleep::No,
+            room_is_wanted: false,
             ticket: 0,
             flush_ticket: None,
             durable_ticket: None,
@@ -199,6 +202,7 @@ impl Intake {
         };
         let cost = cost.saturating_add(ENTRY_COST);
         if !self.batch.entries.is_empty() && self.batch.cost.saturating_add(cost) > self.capacity {
+            self.room_is_wanted = true;
             return Push::Full(item);
         }
         let before = self.batch.cost;
@@ -298,7 +302,7 @@ impl Intake {
 
     /// Whether there is enough for the worker to begin before any deadline.
     pub(crate) fn is_worthwhile(&self) -> bool {
-        self.batch.cost >= self.wake_bytes
+        self.batch.cost >= self.wake_bytes || self.room_is_wanted
     }
 
     /// When the first thing in the queue happened.
@@ -317,6 +321,7 @@ impl Intake {
         empty.clear();
         std::mem::swap(&mut self.batch, empty);
         self.dropping = false;
+        self.room_is_wanted = false;
         self.asleep = Asleep::No;
     }
 

@@ -310,6 +310,7 @@ impl Shared {
                 Push::Lost(lost) => return Err(lost),
                 Push::Full(item) => item,
             };
+            self.work.notify_one();
             let since_ns = *full_since_ns.get_or_insert(now_ns);
             let waited_ns = now_ns.saturating_sub(since_ns);
             if !talk

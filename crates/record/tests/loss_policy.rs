@@ -245,6 +245,24 @@ fn a_wall_clock_that_jumps_is_read_again_at_the_next_seal() {
     assert_eq!(utc_ns, expected_ns);
 }
 
+#[test]
+fn a_queue_too_full_for_the_next_item_is_worked_on_at_once() {
+    let (sink, clock) = (MemorySink::new(), SimClock::new(0));
+    let options = Options {
+        queue_bytes: 131_072,
+        wake_bytes: 65_536,
+        ..small()
+    };
+    let session = session(1, OnLoss::Hold, 1_000);
+    let mut recorder = SimRecorder::open(session, key(), Box::new(sink), &clock, options).unwrap();
+    recorder.data(Stream::Output, &[b'x'; 65_500]).unwrap();
+    recorder.data(Stream::Output, &[b'y'; 65_536]).unwrap();
+    let label = "z".repeat(500_000);
+    recorder.event(Body::Mark { label }).unwrap();
+    recorder.data(Stream::Output, b"after").unwrap();
+    assert_eq!(recorder.now_ns(), 0, "somebody waited for a deadline");
+}
+
 /// A sink that hangs: it answers only when it is told to.
 struct Slow(SimClock, u64);
 

@@ -110,6 +110,8 @@ struct Told {
     /// How much of it a flush, a close or the recorder itself called durable.
     durable: usize,
     closed: bool,
+    /// It was closed, or told that its session is lost.
+    over: bool,
 }
 
 /// A session: output, pauses, now and then a flush, perhaps an end.
@@ -118,6 +120,7 @@ fn capture(recorder: &mut SimRecorder, rng: &mut Rng) -> Told {
         bytes: Vec::new(),
         durable: 0,
         closed: false,
+        over: false,
     };
     let steps = 5 + rng.below(120);
     for _ in 0..steps {
@@ -175,6 +178,7 @@ fn one_file_run(seed: u64, seen: &mut Seen) {
         bytes: Vec::new(),
         durable: 0,
         closed: false,
+        over: false,
     });
     for _ in 0..STATES {
         let found = disk.after_power_loss(rng.next_u64()).content(path);
@@ -400,4 +404,111 @@ fn between_is_forgotten(offered: &Offered, id: SessionId, from: Spot, to: Spot) 
 #[test]
 fn a_spool_keeps_what_was_durable() {
     torture("spool", one_spool_run);
+}
+
+/// Several recorders share one spool, as in a daemon.
+fn one_shared_run(seed: u64, seen: &mut Seen) {
+    let mut rng = Rng::new(seed);
+    let (disk, clock) = (SimDisk::new(rng.next_u64()), SimClock::new(0));
+    let file_bytes_max = [20_000, 1 << 20][rng.below(2) as usize];
+    let odds = random_odds(&mut rng);
+    seen.faulty += u64::from(odds.full + odds.failed_sync + odds.broken_write > 0);
+    let spool = open_spool(&disk, file_bytes_max).unwrap();
+    disk.set_odds(odds);
+    disk.cut_power_at(disk.calls() + 1 + rng.below(200), rng.one_in(2));
+    let mut recorders = Vec::new();
+    for number in 0..1 + rng.below(4) as u16 {
+        let session = session(number, OnLoss::Hold, 1_000);
+        let (id, sink) = (session.id, Box::new(spool.clone()));
+        let opened = SimRecorder::open(session, key(), sink, &clock, options(&mut rng));
+        recorders.extend(opened.ok().map(|recorder| {
+            (
+                id,
+                recorder,
+                Told {
+                    bytes: Vec::new(),
+                    durable: 0,
+                    closed: false,
+                    over: false,
+                },
+            )
+        }));
+    }
+    drop(spool);
+    for _ in 0..rng.below(200) {
+        let n = rng.below(recorders.len() as u64) as usize;
+        let Some((_, recorder, told)) = recorders.get_mut(n) else {
+            break;
+        };
+        if told.over {
+            continue;
+        }
+        told.over = step(recorder, &mut rng, told).is_err();
+        let (_, recorded) = recorder.produced_and_recorded();
+        told.durable = told.durable.max(recorded.bytes as usize);
+        if rng.one_in(40) && recorder.close(End::default()).is_ok() {
+            (told.durable, told.closed, told.over) = (told.bytes.len(), true, true);
+        }
+    }
+    for _ in 0..STATES {
+        let found = open_spool(&disk.after_power_loss(rng.next_u64()), file_bytes_max).unwrap();
+        assert!(
+            found.damage().is_empty(),
+            "seed {seed}: {:?}",
+            found.damage()
+        );
+        let mut recordings: BTreeMap<SessionId, Vec<u8>> = BTreeMap::new();
+        for pending in found.pending(None, usize::MAX) {
+            let part = found.read(&pending).unwrap();
+            recordings
+                .entry(pending.session)
+                .or_default()
+                .extend_from_slice(part.bytes());
+        }
+        seen.states += 1;
+        seen.acknowledged += u64::from(!recorders.is_empty());
+        let mut torn = false;
+        for (id, _, told) in &recorders {
+            let recording = recordings.get(id).map(Vec::as_slice);
+            let damaged = seen.damaged;
+            check_file(seed, recording, true, told, seen);
+            assert_eq!(
+                seen.damaged, damaged,
+                "seed {seed}: a spool hands out whole parts only"
+            );
+            torn |= recording.is_some_and(|r| verify(r).unwrap().verdict == Verdict::Unfinished);
+        }
+        seen.torn += u64::from(torn);
+    }
+}
+
+#[test]
+fn recorders_that_share_a_spool_keep_what_was_durable() {
+    torture("recorders over one spool", one_shared_run);
+}
+
+#[test]
+fn a_run_can_be_replayed_from_its_seed() {
+    let run = |seed: u64| {
+        let mut rng = Rng::new(seed);
+        let (disk, clock) = (SimDisk::new(rng.next_u64()), SimClock::new(0));
+        disk.set_odds(random_odds(&mut rng));
+        let path = Path::new("/a.hansard");
+        let sink = FileSink::create(path, &disk).unwrap();
+        let session = session(1, OnLoss::Hold, 1_000);
+        let options = options(&mut rng);
+        if let Ok(mut recorder) = SimRecorder::open(session, key(), Box::new(sink), &clock, options)
+        {
+            capture(&mut recorder, &mut rng);
+        }
+        (
+            disk.content(path),
+            disk.after_power_loss(seed).content(path),
+            disk.calls(),
+        )
+    };
+    for seed in 0..50 {
+        assert_eq!(run(seed), run(seed), "seed {seed}");
+    }
+    assert_ne!(run(1), run(2));
 }
