@@ -32,9 +32,14 @@ fuzz_target!(|bytes: &[u8]| {
         let (back, sound) = decode(format, &cast);
         assert!(sound, "what was written is not sound");
         let (mut first, mut second) = (said(&events), said(&back));
-        // A cut cast ends nowhere; the one written from it ends.
+        // A cut cast ends nowhere, or with an exit that is no end; the one written from it ends.
+        let is_end = |body: &Body| match body {
+            Body::End(_) => true,
+            Body::Channel(fact) => fact.fields.text("code") == Some("x"),
+            _ => false,
+        };
         for said in [&mut first, &mut second] {
-            if matches!(said.last(), Some((_, Body::End(_)))) {
+            while said.last().is_some_and(|(_, body)| is_end(body)) {
                 said.pop();
             }
         }

@@ -43,6 +43,13 @@ pub const KEYFRAME_OUTPUT_BYTES: u64 = 256 * 1024;
 /// Nanoseconds after the last keyframe at which the index takes another, if there was output.
 pub const KEYFRAME_NS: u64 = 10_000_000_000;
 
+/// Keyframes behind which time alone brings no more: then it also takes
+/// [`KEYFRAME_LATE_BYTES`] of output.
+pub const KEYFRAMES_BY_TIME_MAX: usize = 100_000;
+
+/// See [`KEYFRAMES_BY_TIME_MAX`].
+pub const KEYFRAME_LATE_BYTES: u64 = 64 * 1024;
+
 /// Longest stored keyframe, compressed. A longer one in an index is called doubtful.
 pub const KEYFRAME_STORED_BYTES_MAX: u32 = 8 * 1024 * 1024;
 

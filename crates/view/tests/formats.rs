@@ -192,6 +192,16 @@ fn an_exit_that_is_not_the_end_or_not_a_status_is_kept() {
 }
 
 #[test]
+fn an_exit_before_a_broken_line_is_kept() {
+    let cast = "{\"version\":3,\"term\":{\"cols\":8,\"rows\":4}}\n[0.5,\"x\",\"1\"]\n[0.5,\"o";
+    let (events, error) = decode(Format::AsciicastV3, cast.as_bytes());
+    assert!(error.unwrap().contains("line 3"));
+    let last = events.last().unwrap();
+    assert!(matches!(&last.body, Body::Channel(fact) if fact.fields.text("data") == Some("1")));
+    assert_eq!(last.at_ns, 500_000_000);
+}
+
+#[test]
 fn times_of_version_3_do_not_drift() {
     // A third of a microsecond over and over: rounding each interval would lose all of it.
     let third = 333;

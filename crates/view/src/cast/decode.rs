@@ -25,6 +25,8 @@ pub struct CastDecoder<R> {
     seq: u64,
     at_ns: u64,
     done: bool,
+    /// The error to answer once everything sound has been handed out.
+    failed: Option<DecodeError>,
 }
 
 impl<R: Read> CastDecoder<R> {
@@ -39,6 +41,7 @@ impl<R: Read> CastDecoder<R> {
             seq: 0,
             at_ns: 0,
             done: false,
+            failed: None,
         }
     }
 
@@ -193,6 +196,9 @@ impl<R: Read> Decoder for CastDecoder<R> {
                 self.seq += 1;
                 return Ok(Some(Event { seq, at_ns, body }));
             }
+            if let Some(e) = self.failed.take() {
+                return Err(e);
+            }
             if self.done {
                 return Ok(None);
             }
@@ -201,10 +207,15 @@ impl<R: Read> Decoder for CastDecoder<R> {
             } else {
                 self.read_line()
             };
-            if step.is_err() {
+            if let Err(e) = step {
                 self.done = true;
+                self.failed = Some(e);
+                // An exit was sound, even if what follows it is not.
+                if let Some(status) = self.exit.take() {
+                    let exit = foreign("x".to_owned(), status.to_string());
+                    self.ready.push_back((self.at_ns, exit));
+                }
             }
-            step?;
         }
     }
 }

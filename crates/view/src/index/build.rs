@@ -12,7 +12,10 @@ use super::layout::{
 };
 use super::open::{Index, IndexError};
 use crate::cast::gap_label;
-use crate::limits::{KEYFRAME_NS, KEYFRAME_OUTPUT_BYTES, POINT_LABEL_BYTES_MAX, POINTS_MAX};
+use crate::limits::{
+    KEYFRAME_LATE_BYTES, KEYFRAME_NS, KEYFRAME_OUTPUT_BYTES, KEYFRAMES_BY_TIME_MAX,
+    POINT_LABEL_BYTES_MAX, POINTS_MAX,
+};
 use crate::replay::shown_bytes;
 use crate::screen::Screen;
 use crate::source::{Cursor, ReadAt, Source, read_exact_at};
@@ -208,7 +211,11 @@ impl<'a> Builder<'a> {
     fn is_keyframe_due(&self) -> bool {
         let (cols, rows) = self.screen.size();
         let cells = u64::from(cols) * u64::from(rows);
-        let least = if cells > LARGE_CELLS { cells / 8 } else { 1 };
+        let least = match self.entries.len() {
+            KEYFRAMES_BY_TIME_MAX.. => KEYFRAME_LATE_BYTES,
+            _ if cells > LARGE_CELLS => cells / 8,
+            _ => 1,
+        };
         self.entries.is_empty()
             || self.work >= KEYFRAME_OUTPUT_BYTES
             || self.work >= least && self.last_ns - self.keyframe_ns >= KEYFRAME_NS

@@ -6,7 +6,8 @@
 //! stored at most every [`KEYFRAME_OUTPUT_BYTES`] of output (at the first event behind that), and
 //! every [`KEYFRAME_NS`] in which there was output; on screens of more than 20,000 cells the
 //! latter only once an eighth as many bytes came, because a keyframe costs as much as the screen
-//! is large.
+//! is large, and behind [`KEYFRAMES_BY_TIME_MAX`] keyframes only with [`KEYFRAME_LATE_BYTES`] of
+//! output, so that a hostile trickle does not make an index larger than its recording deserves.
 //!
 //! # Layout, version 1
 //!
@@ -39,14 +40,18 @@
 //! and at most one segment of the recording.
 
 mod build;
+mod indexed;
 mod layout;
 mod open;
 
 pub use build::{OnProgress, Progress, build, extend};
+pub use indexed::{Indexed, index_path};
 pub use layout::{Entry, Point, PointKind};
-pub use open::{Index, IndexError, Indexed, index_path};
+pub use open::{Index, IndexError};
 
 #[cfg(doc)]
-use crate::limits::{KEYFRAME_NS, KEYFRAME_OUTPUT_BYTES};
+use crate::limits::{
+    KEYFRAME_LATE_BYTES, KEYFRAME_NS, KEYFRAME_OUTPUT_BYTES, KEYFRAMES_BY_TIME_MAX,
+};
 #[cfg(doc)]
 use crate::screen::Screen;
