@@ -29,10 +29,18 @@ mod terminal;
 mod timeline;
 
 use crate::cli::PlayArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, STATUS_WRONG_USE};
+use timeline::{SPEED_MAX, SPEED_MIN};
 
 /// Plays the recording until the viewer has had enough.
 pub(crate) fn run(args: &PlayArgs) -> Result<u8, Failure> {
+    if !(SPEED_MIN..=SPEED_MAX).contains(&args.speed) {
+        let message = format!(
+            "--speed {}: it goes from {SPEED_MIN} to {SPEED_MAX}",
+            args.speed
+        );
+        return Err(Failure::new(STATUS_WRONG_USE, message));
+    }
     let keys = terminal::find_keys()?;
     let reel = reel::Reel::open(args)?;
     terminal::perform(&keys, |stage| {

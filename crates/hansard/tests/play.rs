@@ -316,6 +316,8 @@ fn what_cannot_be_played_is_said_before_the_screen_is_taken() {
     for (args, said) in [
         (&["nothing"][..], "not a recording"),
         (&["missing"], "No such file"),
+        (&["a.cast", "--speed", "65"], "it goes from 0.0625 to 64"),
+        (&["a.cast", "--speed", "nan"], "it goes from 0.0625 to 64"),
         (
             &["a.cast", "--follow"],
             "only a Hansard recording can be followed",
@@ -422,6 +424,39 @@ fn a_terminal_of_another_size_shows_what_fits() {
     viewer.watch(Duration::from_millis(200));
     viewer.keys("q");
     assert_eq!(viewer.ends(), 0);
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_holds_nobody_up() {
+    let scratch = Scratch::new();
+    let mut events = vec![(0, size(80, 24))];
+    for n in 0..2000u64 {
+        let fill = char::from(b'a' + (n % 26) as u8)
+            .to_string()
+            .repeat(80 * 23);
+        events.push((n * S / 200, output(format!("\x1b[H\x1b[3{}m{fill}", n % 8))));
+    }
+    scratch.recording(&events);
+    let mut viewer = Viewer::play(&scratch, 80, 26, &["recording.hansard"]);
+    viewer.sees("aaaa");
+    std::thread::sleep(Duration::from_millis(700));
+    viewer.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(1500));
+    // It is gone although nobody read what it had to show.
+    assert!(viewer.has_ended());
+    assert_eq!(viewer.ends(), 143);
+
+    let mut viewer = Viewer::play(&scratch, 80, 26, &["recording.hansard"]);
+    viewer.sees("aaaa");
+    std::thread::sleep(Duration::from_millis(700));
+    // Pictures were left out, but what is shown in the end is right.
+    viewer.keys(" 0");
+    viewer.until("the beginning", |viewer| {
+        viewer.shows("paused  0:00 /") && viewer.row(22) == "a".repeat(80)
+    });
+    for row in 0..23 {
+        assert_eq!(viewer.row(row), "a".repeat(80));
+    }
 }
 
 /// Control sequences that a viewer's terminal must never be sent, and what is left of a line

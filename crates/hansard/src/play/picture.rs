@@ -125,11 +125,15 @@ fn hidden(screen: &Screen, room: (usize, usize)) -> Option<String> {
     let (cols, rows) = screen.size();
     let cols = usize::from(cols).saturating_sub(room.0);
     let rows = usize::from(rows).saturating_sub(room.1);
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     match (cols, rows) {
         (0, 0) => None,
-        (0, rows) => Some(format!("+{rows} rows (j k)")),
-        (cols, 0) => Some(format!("+{cols} cols (h l)")),
-        (cols, rows) => Some(format!("+{cols} cols, {rows} rows (h j k l)")),
+        (0, rows) => Some(format!("+{} (j k)", count(rows, "row"))),
+        (cols, 0) => Some(format!("+{} (h l)", count(cols, "col"))),
+        (cols, rows) => {
+            let (cols, rows) = (count(cols, "col"), count(rows, "row"));
+            Some(format!("+{cols}, {rows} (h j k l)"))
+        }
     }
 }
 
@@ -220,7 +224,7 @@ mod tests {
             hidden(&screen, (4, 3)).unwrap(),
             "+6 cols, 3 rows (h j k l)"
         );
-        assert_eq!(hidden(&screen, (10, 5)).unwrap(), "+1 rows (j k)");
+        assert_eq!(hidden(&screen, (10, 5)).unwrap(), "+1 row (j k)");
         assert_eq!(hidden(&screen, (10, 6)), None);
         screen.feed(b"\x1b[H");
         assert_eq!(text(&draw((4, 3), &mut window, scene(&screen)), 0), "0   ");

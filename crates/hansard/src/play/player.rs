@@ -376,6 +376,8 @@ impl<'a> Player<'a> {
             self.stale = true;
         }
         if woken.resized {
+            // Also when the size is the same again: terminals move what they show meanwhile.
+            self.stage.repaint();
             self.stale = true;
         }
         let now = self.now();

@@ -25,6 +25,9 @@ const SIZE_DEFAULT: (u16, u16) = (80, 24);
 /// Most cells of a terminal that are painted in each direction; a larger one stays blank there.
 const SIZE_MAX: u16 = 2000;
 
+/// A terminal gets this long to take the rest of a picture before we stop.
+const STOP_WAIT: Duration = Duration::from_millis(200);
+
 /// Where keys come from when standard input is no terminal.
 const CONTROLLING_TERMINAL: &str = "/dev/tty";
 
@@ -35,6 +38,8 @@ pub(super) struct Stage {
     shown: Option<Canvas>,
     unsent: Vec<u8>,
     sent: usize,
+    /// Somebody else may have drawn on it.
+    spoiled: bool,
 }
 
 /// Checks that somebody looks on, before anything is opened; answers where the keys come from.
@@ -98,17 +103,19 @@ impl Stage {
             shown: None,
             unsent: Vec::new(),
             sent: 0,
+            spoiled: false,
         };
-        stage.viewer.enter().map_err(failed)?;
-        stage.begin_anew();
+        stage.enter()?;
         Ok(stage)
     }
 
-    /// The terminal may show anything and be in any state.
-    fn begin_anew(&mut self) {
+    /// Takes the terminal, which may show anything and be in any state.
+    fn enter(&mut self) -> Result<(), Failure> {
+        self.viewer.enter().map_err(failed)?;
         self.shown = None;
         self.sent = 0;
         self.unsent = sequences::ENTER.to_vec();
+        self.send()
     }
 
     /// Columns and rows.
@@ -128,14 +135,15 @@ impl Stage {
 
     /// Shows a picture. Does nothing while the last one has not left.
     pub(super) fn show(&mut self, picture: Canvas) -> Result<(), Failure> {
-        if self.is_ready() || self.shown.is_none() {
-            if self.is_ready() {
-                self.unsent.clear();
-                self.sent = 0;
-            }
-            paint::paint(self.shown.as_ref(), &picture, &mut self.unsent);
-            self.shown = Some(picture);
+        if !self.is_ready() {
+            return Ok(());
         }
+        self.unsent.clear();
+        self.sent = 0;
+        let shown = self.shown.take().filter(|_| !self.spoiled);
+        self.spoiled = false;
+        paint::paint(shown.as_ref(), &picture, &mut self.unsent);
+        self.shown = Some(picture);
         self.send()
     }
 
@@ -149,11 +157,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Paints everything again with the next picture.
+    /// The next picture is painted as a whole.
     pub(super) fn repaint(&mut self) {
-        if self.is_ready() {
-            self.begin_anew();
-        }
+        self.spoiled = true;
     }
 
     /// Waits for keys, signals, or this long.
@@ -173,26 +179,16 @@ impl Stage {
 
     /// Gives the terminal back, stops as Ctrl-Z does, and takes it again when continued.
     pub(super) fn stop(&mut self) -> Result<(), Failure> {
-        // What has not left by now is not worth waiting for: everything is painted again. But a
-        // sequence that left in part would swallow what the next program writes.
-        self.finish_sequence()?;
+        // What has not left soon is not worth waiting for: everything is painted again.
+        if !self.is_ready() {
+            self.wait(Some(STOP_WAIT))?;
+        }
         self.viewer.stop().map_err(failed)?;
-        self.begin_anew();
-        Ok(())
+        self.enter()
     }
 
     /// Takes the terminal again after somebody else used it.
     pub(super) fn retake(&mut self) -> Result<(), Failure> {
-        self.viewer.enter().map_err(failed)?;
-        self.begin_anew();
-        Ok(())
-    }
-
-    /// Sends the rest of the picture if the terminal takes it soon.
-    fn finish_sequence(&mut self) -> Result<(), Failure> {
-        if !self.is_ready() {
-            self.wait(Some(Duration::from_millis(200)))?;
-        }
-        Ok(())
+        self.enter()
     }
 }

@@ -293,6 +293,11 @@ impl Viewer {
             && self.screen.cursor().is_some()
     }
 
+    /// Whether the player is no more.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Reads to the end of the player and answers its exit status (128 and the signal).
     pub fn ends(&mut self) -> i32 {
         let began = Instant::now();
