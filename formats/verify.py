@@ -58,7 +58,7 @@ OTHERS = {  # kind: family and, by field number from 1, name, type and default
     END: ("end", ("reason", "text", ""), ("exit_status", "number", None), ("signal", "text", None)),
     RESIZE: ("resize", ("cols", "number", 0), ("rows", "number", 0)),
 }
-QUALITY = {0: "unknown", 1: "synchronised", 2: "unsynchronised"}
+QUALITY = {1: "synchronised", 2: "unsynchronised"}  # all others: unknown
 ON_LOSS = {0: "end", 1: "hold", 2: "continue"}
 SWITCHES = ("stdin", "keystrokes", "stdout", "stderr", "passwords", "forwarding", "files", "strict")
 
@@ -151,10 +151,10 @@ def plain_value(buf, depth=0):
     """A value (5.3); depth is how many lists are around it."""
     found = None
     for number, value in message(buf):
-        if number in VALUE:
-            bad(found, "a value has more than one field")
-            found = number, typed(value, VALUE[number])
-    bad(not found, "a value has no field that is known")
+        bad(found, "a value has more than one field")
+        bad(number not in VALUE, "a value is of an unknown type")
+        found = number, typed(value, VALUE[number])
+    bad(not found, "a value has no field")
     number, value = found
     if number == 2:
         return {"base64": b64(value)}
@@ -166,47 +166,40 @@ def plain_value(buf, depth=0):
     if number == 6:
         bad(depth == MAX_DEPTH, "lists nest too deep")
         elements = []
-        for _, element in message(value):
+        for number, element in message(value):
+            bad(number != 1, "a list has a field other than 1")
             bad(len(elements) == MAX_FIELDS, "a list has too many elements")
             elements.append(plain_value(typed(element, "bytes"), depth + 1))
         return elements
     return value
 
-def plain_fields(buf, room=MAX_FIELDS):
-    """A fields message (5.3): pairs of name and value, of which the event has room for so many."""
+def plain_fields(buf):
+    """A fields message (5.3): an object, or if a name stands twice, a list of names and values."""
     pairs, name = [], None
     for number, value in message(buf):
-        if number <= 2:
-            bad((number == 1) != (name is None), "names and values do not alternate")
-            if number == 1:
-                bad(len(pairs) == room, "an event has too many fields")
-                name = typed(value, "text")
-            else:
-                pairs.append((name, plain_value(typed(value, "bytes"))))
-                name = None
+        bad(number != (1 if name is None else 2), "names and values do not alternate")
+        if number == 1:
+            bad(len(pairs) == MAX_FIELDS, "there are too many fields")
+            name = typed(value, "text")
+        else:
+            pairs.append((name, plain_value(typed(value, "bytes"))))
+            name = None
     bad(name is not None, "a field has a name and no value")
-    return pairs
-
-def plain_pairs(pairs):
-    """An object, or if a name stands twice, as it may, a list of names and values."""
     found = dict(pairs)
     return found if len(found) == len(pairs) else pairs
 
 def plain_session(body):
     """A Start (5.1), as it is printed."""
     f = record(body, SESSION, (1,))
-    groups, room = {}, MAX_FIELDS
-    for number, name in ((4, "subject"), (5, "origin"), (6, "target")):
-        pairs = plain_fields(f.get(number, b""), room)
-        groups[name] = plain_pairs(pairs)
-        room -= len(pairs)
+    groups = {name: plain_fields(f.get(number, b""))
+              for number, name in ((4, "subject"), (5, "origin"), (6, "target"))}
     p = record(f.get(9, b""), dict.fromkeys(range(1, 11), "number"))
     policy = {name: p.get(number) == 1 for number, name in enumerate(SWITCHES, 1)}
-    loss = p.get(9, 0)
-    policy |= {"on_loss": ON_LOSS.get(loss, loss), "hold_ms_max": p.get(10, 0)}
+    bad(p.get(9, 0) not in ON_LOSS, "the policy on loss is unknown")
+    policy |= {"on_loss": ON_LOSS[p.get(9, 0)], "hold_ms_max": p.get(10, 0)}
     return {"id": uuid_text(f[1]), "parent": uuid_text(f[2]) if 2 in f else None,
             "kind": f.get(3, ""), **groups, "start_utc_ns": f.get(7, 0),
-            "clock": QUALITY.get(f.get(8, 0), f.get(8)), "policy": policy,
+            "clock": QUALITY.get(f.get(8), "unknown"), "policy": policy,
             "recorder_key": f.get(10, b"").hex(), "recorder": f.get(11, "")}
 
 def plain_event(kind, body):
@@ -219,8 +212,8 @@ def plain_event(kind, body):
             return {"family": "data", "stream": STREAMS[kind], "base64": b64(body)}
     if kind in FACTS:
         f = record(body, {1: "text", 2: "bytes"})
-        pairs = plain_fields(f.get(2, b""))
-        return {"family": FACTS[kind], "event": f.get(1, ""), "fields": plain_pairs(pairs)}
+        fields = plain_fields(f.get(2, b""))
+        return {"family": FACTS[kind], "event": f.get(1, ""), "fields": fields}
     if kind == START:
         return {"family": "start", **plain_session(body)}
     if kind in OTHERS:
@@ -230,7 +223,7 @@ def plain_event(kind, body):
         bad(kind == RESIZE and max(f.values(), default=0) > 65_535, "a size exceeds 65535")
         event = {name: f.get(n, default) for n, (name, _, default) in enumerate(schema, 1)}
         if "quality" in event:
-            event["quality"] = QUALITY.get(event["quality"], event["quality"])
+            event["quality"] = QUALITY.get(event["quality"], "unknown")
         return {"family": family, **event}
     return {"family": "unknown", "kind": kind, "base64": b64(body)}
 
@@ -270,9 +263,8 @@ class Decompressor:
 
     def open(self, payload):
         """Checks the zstd frame's header, 6 bytes where it has no optional parts."""
-        bad(len(payload) < 6 or payload[:4] != b"\x28\xb5\x2f\xfd", "no zstd frame begins here")
-        # All bits of the descriptor but the unused one (RFC 8878, 3.1.1.1.1.3).
-        bad(payload[4] & 0xEF, "the zstd frame has a content size, a checksum or a dictionary")
+        bad(len(payload) < 6 or payload[:5] != b"\x28\xb5\x2f\xfd\0",
+            "no zstd frame without optional parts begins here")
         base = 1 << 10 + (payload[5] >> 3)
         bad(base + base // 8 * (payload[5] & 7) > MAX_WINDOW, "the zstd window is too big")
         self.zstd = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj()
@@ -320,7 +312,9 @@ class Recording:
         self.sealed = (-1, bytes(32), 0, 0)  # last sound seal: number, digest, next event, time
         self.floor = (0, 0)  # event number and time that no later segment may lie before
         self.lost = False  # after damage, until a segment opens again
+        self.found = False  # whether an opening frame fitted
         self.final = False  # after the final seal
+        self.behind = None  # the end of the record being read, once its head is known to fit
 
     def at(self, pos, count):
         """Up to count bytes from pos on, as many as there are."""
@@ -335,13 +329,14 @@ class Recording:
 
     # -- one record (3): framing and integrity, no content
     def check(self, pos, expected, why):
-        """Check bytes at pos; cut off they must still be right as far as they go."""
-        bad(not expected.startswith(self.at(pos, len(expected))), why)
-        self.need(pos, len(expected))
+        """Check bytes at pos; cut off they are not compared."""
+        bad(self.need(pos, len(expected)) != expected, why)
         return expected
 
-    def head(self, start, pos, limit, place, longest=3):
-        """The end of a record's head, length and head check: all the head's bytes, the length."""
+    def head(self, start, pos, limit, place, longest, tail):
+        """The end of a record's head, length and head check: all the head's bytes, the length.
+
+        Behind the payload stand tail bytes more."""
         data = self.at(pos, longest)
         count = next((n for n, byte in enumerate(data, 1) if byte < 0x80), 0)
         if not count and len(data) < longest:
@@ -351,7 +346,9 @@ class Recording:
         bad(size > limit, "the payload is too long")
         head = self.need(start, pos + count - start)
         check = sha256(b"hansard head 1\0", place, head)[:2]
-        return head + self.check(pos + count, check, "the head check does not fit"), size
+        head += self.check(pos + count, check, "the head check does not fit")
+        self.behind = start + len(head) + size + tail
+        return head, size
 
     def frame_at(self, start, head, size, place):
         """The rest of a frame behind its head: payload, digest, the place behind."""
@@ -363,7 +360,7 @@ class Recording:
 
     def opening_at(self, start):
         """The head of an opening frame: segment header, and the arguments for frame_at."""
-        self.check(start, MAGIC, "no segment opens here")
+        bad(not MAGIC.startswith(self.at(start, 8)), "no segment opens here")
         prefix = self.need(start, 11)
         self.check(start + 11, sha256(b"hansard prefix\0", prefix)[:2],
                    "the prefix check does not fit")
@@ -373,11 +370,11 @@ class Recording:
         header = record(self.need(start + 13, pos - start - 13), HEADER, (1, 2, 3, 4, 5))
         bad(header[2] > U32, "the segment number exceeds 32 bits")
         place = Segment(header).place(0)
-        try:
-            return header, (start, *self.head(start, pos, MAX_PAYLOAD, place), place)
-        except Torn:
-            bad(self.link(header), self.link(header))  # a whole header must fit in a cut head too
-            raise
+        head, size = self.head(start, pos, MAX_PAYLOAD, place, 4, 8)
+        if header.get(6, 0):
+            raise Refused(f"encrypted (segment {header[2]}, method {header[6]})")
+        self.found = True
+        return header, (start, head, size, place)
 
     def other_at(self, start):
         """A frame or seal of the segment being read: its first byte, and its parts."""
@@ -386,9 +383,9 @@ class Recording:
         if kind == FRAME:
             bad(self.segment.ended, "a frame follows the recording's End")
             bad(self.segment.frames == MAX_FRAMES, "a segment has too many frames")
-            head, size = self.head(start, start + 1, MAX_PAYLOAD, place, longest=4)
+            head, size = self.head(start, start + 1, MAX_PAYLOAD, place, 4, 8)
             return kind, self.frame_at(start, head, size, place)
-        head, size = self.head(start, start + 1, MAX_SEAL, place)
+        head, size = self.head(start, start + 1, MAX_SEAL, place, 3, 0)
         bad(size < 64, "a seal is too short for its signature")
         payload = self.need(start + len(head), size)
         return kind, (payload[:-64], payload[-64:], start + len(head) + size)
@@ -399,6 +396,8 @@ class Recording:
         number, digest, seq, time = self.sealed
         if self.session not in (None, header[1]):
             return "a segment of another session"
+        if self.segment:
+            return "the segment before has no seal"
         if header[2] != number + 1:
             if not self.lost or header[2] <= self.highest:
                 return f"segment {header[2]} instead of {number + 1}"
@@ -417,14 +416,12 @@ class Recording:
 
     def opening(self, pos):
         header, parts = self.opening_at(pos)
+        frame = self.frame_at(*parts)  # a frame that is cut off is not compared with its place
         why = self.link(header)
+        bad(why and not self.later(header), why)
         if why:
-            bad(not self.later(header), why)
             self.note(pos, why)  # sound in itself, so what is wrong is before it: go on here
         self.session, self.expected = header[1], header[2]
-        if header.get(6, 0):
-            raise Refused(f"segment {header[2]} is encrypted (method {header[6]})")
-        frame = self.frame_at(*parts)
         self.highest, self.lost, self.segment = header[2], False, Segment(header)
         return self.content(*frame)
 
@@ -484,7 +481,7 @@ class Recording:
     def read(self):
         """The verdict: complete, unfinished or damaged. Raises Refused."""
         pos = 0
-        if self.zeros(0):
+        if not self.size:
             raise Refused("not a recording")
         while pos < self.size:
             try:
@@ -492,16 +489,19 @@ class Recording:
             except Torn:
                 break
             except Damage as damage:
-                if self.torn_by_zeros(pos):
+                torn, following = self.torn_by_zeros(pos), self.opening_from(pos + 1)
+                if torn and following == self.size:
                     break
                 self.note(pos, damage)
-                pos = self.resync(pos + (self.segment is None and not self.final))
+                self.segment, self.final, self.lost = None, False, True
+                self.expected, pos = self.highest + 1, following
         return "damaged" if self.damages else "complete" if self.final else "unfinished"
 
     def step(self, pos):
         """Reads the record at pos and returns the place behind it."""
+        self.behind = None
         bad(self.final, "bytes follow the final seal")
-        if self.segment is None:
+        if self.segment is None or self.at(pos, 1) == MAGIC[:1]:
             return self.opening(pos)
         kind, parts = self.other_at(pos)
         return self.seal(*parts) if kind == SEAL else self.content(*parts)
@@ -510,13 +510,6 @@ class Recording:
         frame = self.segment.frames if self.segment else 0
         self.damage = self.damage or (pos, self.expected, frame, str(why))
         self.damages += 1
-
-    def zeros(self, pos):
-        while chunk := self.at(pos, 4096):
-            if chunk.count(0) != len(chunk):
-                return False
-            pos += len(chunk)
-        return True
 
     def magics(self, pos):
         chunk = MAGIC
@@ -529,23 +522,31 @@ class Recording:
             pos += len(chunk) - len(MAGIC) + 1
 
     def torn_by_zeros(self, pos):
-        """Whether the file is nothing but zeros from pos, or from the next sector, on."""
-        if self.final or not self.frames:
+        """Whether the zeros at the file's end make the record at pos a torn one, if no segment
+        follows it."""
+        if self.final or self.damages or not self.frames:
             return False
-        sector = -(-pos // 512) * 512
-        return self.zeros(pos) or (sector < self.size and self.zeros(sector))
+        zeros = begin = self.size
+        while begin and zeros == begin:
+            begin = max(0, begin - 4096)
+            zeros = begin + len(self.at(begin, zeros - begin).rstrip(b"\0"))
+        sector = -(-zeros // 512) * 512
+        reach = max(-(-pos // 512) * 512, (self.behind or 0) - 1)
+        return zeros <= pos or sector < self.size and sector <= reach
 
-    def resync(self, pos):
-        """Where to go on after damage, from pos on: a opening frame that fits, or the end."""
-        self.segment, self.final, self.lost, self.expected = None, False, True, self.highest + 1
+    def opening_from(self, pos):
+        """Where to go on after damage, from pos on: at an opening frame that fits, or the end."""
+        alien = not self.found and sum(a == b for a, b in zip(self.at(0, 8), MAGIC)) < 4
         for found in self.magics(pos):
             try:
                 if self.later(self.opening_at(found)[0]):
+                    if alien and found >= 16 * MIB:
+                        break
                     return found
-            except (Damage, Torn, Refused):
+            except (Damage, Torn):
                 pass
-        if self.highest < 0 and sum(a == b for a, b in zip(self.at(0, 8), MAGIC)) < 4:
-            raise Refused("not a recording")  # no opening frame, nor half of a magic at its place
+        if alien:
+            raise Refused("not a recording")
         return self.size
 
 def judge(path, emit=None):
@@ -560,7 +561,7 @@ def judge(path, emit=None):
     except (OSError, Refused) as error:
         if not recording or not recording.frames:
             return 2, f"refused: {error}"
-        verdict = "damaged" if recording.damages else f"refused: {error}"
+        verdict = f"refused: {error}"
     signer = recording.signer.hex() if recording.signer else "-"
     line = (f"{verdict}, {recording.segments} segments, {recording.frames} frames, "
             f"{recording.events} events, signer {signer}")
