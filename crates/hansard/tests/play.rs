@@ -373,7 +373,9 @@ fn a_growing_recording_is_followed() {
     viewer.keys("\x1b[H");
     viewer.misses("before");
     viewer.sees("playing");
+    // The end moves on while it is out of sight.
     say(300 * S, output("newer\r\n"));
+    viewer.sees("/ 5:00+");
     viewer.keys("\x1b[F");
     viewer.sees("newer");
     viewer.sees("live");

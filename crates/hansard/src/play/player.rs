@@ -25,6 +25,8 @@ const PICTURE_EVERY: Duration = Duration::from_micros(16_667);
 const TICK: Duration = Duration::from_millis(200);
 /// A recording at whose end we are is looked at for more this often.
 const FOLLOW_EVERY: Duration = Duration::from_millis(50);
+/// While the end of a growing recording is not in sight, it is looked for this often.
+const LOOK_AHEAD_EVERY: Duration = Duration::from_secs(1);
 /// Longest that events are gone past before keys are looked at.
 const TURN: Duration = Duration::from_millis(12);
 /// Exit status of a program ended by a signal, less the signal's number.
@@ -74,6 +76,8 @@ pub(super) struct Player<'a> {
     /// When the way through an empty stretch or the next look for more is due.
     again: Option<Duration>,
     next_due: Option<Duration>,
+    /// When to look how long a growing recording has become.
+    look_ahead_due: Option<Duration>,
 }
 
 /// How long a pause is let last where only the key asks for a limit.
@@ -110,6 +114,7 @@ impl<'a> Player<'a> {
             damages: 0,
             again: None,
             next_due: None,
+            look_ahead_due: args.follow.then_some(LOOK_AHEAD_EVERY),
         }
     }
 
@@ -165,6 +170,7 @@ impl<'a> Player<'a> {
             self.notice = None;
             self.stale = true;
         }
+        self.look_ahead(now);
         if self.sought.finder.is_some() {
             return self.search_on();
         }
@@ -193,6 +199,16 @@ impl<'a> Player<'a> {
         self.timeline.fall_back(self.reel.at_ns(), now);
         self.again = Some(now);
         Ok(())
+    }
+
+    /// Finds out how long a growing recording is, where playing it does not.
+    fn look_ahead(&mut self, now: Duration) {
+        if self.live || self.look_ahead_due.is_none_or(|due| now < due) {
+            return;
+        }
+        let more = self.reel.look_ahead();
+        self.look_ahead_due = Some(if more { now } else { now + LOOK_AHEAD_EVERY });
+        self.stale = true;
     }
 
     /// Shows the next event.
@@ -242,6 +258,7 @@ impl<'a> Player<'a> {
         }
         self.live = false;
         self.ended = true;
+        self.look_ahead_due = None;
         self.stale = true;
         if let Some(notice) = self.reel.tail().and_then(|tail| notice::of_tail(tail, now)) {
             self.notice = Some(notice);
@@ -354,6 +371,7 @@ impl<'a> Player<'a> {
             self.again,
             self.next_due,
             self.keyboard.deadline(),
+            self.look_ahead_due.filter(|_| !self.live),
             notice,
             picture,
         ]

@@ -4,9 +4,10 @@ use std::io::Read as _;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use hansard_core::reader::Tail;
+use hansard_core::reader::{Item, Reader, Tail};
 use hansard_core::{Body, Event};
 use hansard_view::index::{Entry, IndexError, Point, PointKind};
+use hansard_view::source::Cursor;
 use hansard_view::{Format, Indexed, Replay, Screen};
 
 use crate::cli::PlayArgs;
@@ -16,6 +17,9 @@ use crate::source::open_file;
 
 /// Events that are passed without anything to see before the loop gets its turn again.
 const UNSEEN_MAX: usize = 2000;
+
+/// Records that the scout reads before the loop gets its turn again.
+const SCOUT_RECORDS_MAX: usize = 64;
 
 /// When a followed recording has grown by this much behind its index, the index goes on before
 /// the next seek, so that seeking stays near.
@@ -28,6 +32,8 @@ pub(super) struct Reel {
     replay: Replay,
     points: Vec<Point>,
     last_ns: u64,
+    /// Reads ahead in a recording that grows, only to know how long it is.
+    scout: Option<Reader<Cursor>>,
 }
 
 /// What comes next.
@@ -60,6 +66,7 @@ impl Reel {
             replay,
             points,
             last_ns,
+            scout: None,
         })
     }
 
@@ -161,6 +168,34 @@ impl Reel {
                 label,
             });
         }
+    }
+
+    /// Finds out how long a growing recording is by now. Answers whether there is more to read.
+    pub(super) fn look_ahead(&mut self) -> bool {
+        let index = self.indexed.index();
+        let Some(last) = index
+            .entries()
+            .checked_sub(1)
+            .and_then(|n| index.entry(n).ok())
+        else {
+            return false;
+        };
+        let scout = self.scout.get_or_insert_with(|| {
+            let cursor = Cursor::new(self.indexed.recording().clone(), last.segment_offset);
+            Reader::resume(cursor, last.segment_offset).following()
+        });
+        for _ in 0..SCOUT_RECORDS_MAX {
+            match scout.next_item() {
+                Ok(Item::Frame(frame)) => {
+                    let last_ns = frame.events.last().map_or(0, |event| event.at_ns);
+                    self.last_ns = self.last_ns.max(last_ns);
+                }
+                Ok(Item::Seal(_) | Item::Damage(_)) => {}
+                // What is wrong is said when the play comes to it.
+                Ok(Item::End(_)) | Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// Goes to a moment: every event up to and including it has been gone past.
