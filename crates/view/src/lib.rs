@@ -2,7 +2,7 @@
 //!
 //! Everything here is computed from a recording and can be thrown away and computed again.
 //!
-//! - [`format`]: the formats by name, and which one some bytes are; [`codec`]: the two traits
+//! - [`mod@format`]: the formats by name, and which one some bytes are; [`codec`]: the two traits
 //!   behind them
 //! - [`screen`]: what a terminal showed at a moment; [`index`]: keyframes and a seek table in a
 //!   sidecar, so that any moment is near; [`search`]: where a text stood on the screen
@@ -10,6 +10,19 @@
 //! - [`sanitize`]: what of a recording a viewer's terminal may be sent; [`escape`]: the same for
 //!   names in listings
 //! - [`limits`]: every bound, and what happens at it
+//!
+//! The screen of a recording at one moment, from an index that is made if it is not there:
+//!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//! use hansard_view::Indexed;
+//!
+//! let path = std::path::Path::new("session.hansard");
+//! let mut recording = Indexed::open(path, &mut |_| ControlFlow::Continue(()))?;
+//! let moment = recording.seek(90_000_000_000)?;
+//! println!("{}", moment.screen().text());
+//! # Ok::<(), hansard_view::index::IndexError>(())
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

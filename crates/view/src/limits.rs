@@ -2,10 +2,15 @@
 
 /// Widest screen that is emulated. A wider terminal is shown with this many columns; the event
 /// keeps the true size.
-pub const SCREEN_COLS_MAX: u16 = 1000;
+pub const SCREEN_COLS_MAX: u16 = 640;
 
 /// Highest screen that is emulated, as [`SCREEN_COLS_MAX`].
-pub const SCREEN_ROWS_MAX: u16 = 500;
+pub const SCREEN_ROWS_MAX: u16 = 250;
+
+/// Most cells that wrapping lines anew may copy: rows × columns² ÷ new columns. The emulator takes
+/// memory for all of them; where there would be more, the screen is narrowed by halves, and what
+/// leaves it is forgotten on the way.
+pub const REFLOW_CELLS_MAX: usize = 2_000_000;
 
 /// Size of a screen until something says otherwise.
 pub const SCREEN_DEFAULT: (u16, u16) = (80, 24);

@@ -5,7 +5,7 @@ use avt::{Line, Terminal};
 use hansard_core::{Body, Stream};
 
 use crate::conceal::{CONCEAL_BYTES, Conceal};
-use crate::limits::{SCREEN_COLS_MAX, SCREEN_DEFAULT, SCREEN_ROWS_MAX};
+use crate::limits::{REFLOW_CELLS_MAX, SCREEN_COLS_MAX, SCREEN_DEFAULT, SCREEN_ROWS_MAX};
 use crate::utf8::Utf8;
 
 /// Version of [`Screen::to_keyframe`]'s layout.
@@ -90,14 +90,21 @@ impl Screen {
     /// Gives the screen another size, within the bounds of the type. Lines are wrapped anew, as
     /// terminals do it.
     pub fn resize(&mut self, cols: u16, rows: u16) {
-        let (cols, rows) = clamp(cols, rows);
-        self.terminal.resize(usize::from(cols), usize::from(rows));
+        self.resize_with(cols, rows, &mut ());
     }
 
     pub(crate) fn resize_with<O: Observer>(&mut self, cols: u16, rows: u16, observer: &mut O) {
         let (cols, rows) = clamp(cols, rows);
-        self.terminal
-            .resize_with(usize::from(cols), usize::from(rows), observer);
+        let (cols, rows) = (usize::from(cols), usize::from(rows));
+        loop {
+            let (cols_now, rows_now) = self.terminal.size();
+            if rows_now * cols_now * cols_now / cols <= REFLOW_CELLS_MAX {
+                break;
+            }
+            self.terminal
+                .resize_with(cols_now / 2, rows_now, &mut *observer);
+        }
+        self.terminal.resize_with(cols, rows, observer);
     }
 
     /// Applies an event: bytes shown and changes of size count, everything else does not.
@@ -269,5 +276,92 @@ fn blank(cols: u16, rows: u16) -> Terminal {
     match Terminal::new(usize::from(cols.max(1)), usize::from(rows.max(1))) {
         Ok(terminal) => terminal,
         Err(_) => unreachable!("the emulator refuses a size of zero only"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_bounded_and_said() {
+        let mut screen = Screen::new(0, 0);
+        assert_eq!(screen.size(), (1, 1));
+        screen.resize(u16::MAX, u16::MAX);
+        assert_eq!(screen.size(), (SCREEN_COLS_MAX, SCREEN_ROWS_MAX));
+        screen.feed(b"\x1b[31mstill there");
+        assert!(screen.text().ends_with("still there\n"));
+    }
+
+    #[test]
+    fn a_full_screen_made_narrow_takes_little_memory() {
+        let mut screen = Screen::new(SCREEN_COLS_MAX, SCREEN_ROWS_MAX);
+        let text: Vec<u8> = (b'a'..=b'y').cycle().take(640 * 250).collect();
+        screen.feed(&text);
+        let before = memory_kib();
+        screen.resize(1, SCREEN_ROWS_MAX);
+        // In one step the emulator takes a gigabyte for this.
+        let grown = memory_kib().saturating_sub(before);
+        assert!(grown < 100_000, "{grown} KiB");
+        // And it is still the end of the text that is there.
+        let rows = screen.rows();
+        let tail: Vec<String> = text
+            .iter()
+            .rev()
+            .take(249)
+            .rev()
+            .map(|b| char::from(*b).to_string())
+            .collect();
+        assert!(
+            rows.windows(100)
+                .any(|rows| tail.windows(100).any(|tail| rows == tail))
+        );
+    }
+
+    /// Most memory that was ever resident, as the kernel counts it.
+    fn memory_kib() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    #[test]
+    fn a_character_cut_in_two_and_bytes_that_are_none() {
+        let mut screen = Screen::new(20, 2);
+        for byte in "é界\u{9b}31m".bytes().chain([0xff, b'x']) {
+            screen.feed(&[byte]);
+        }
+        assert_eq!(screen.text(), "é界\u{fffd}x\n");
+        assert_eq!(screen.cursor(), Some((5, 0)));
+    }
+
+    #[test]
+    fn concealed_text_is_shown_and_flagged() {
+        let mut screen = Screen::default();
+        screen.feed(b"a\x1b[8mpass word");
+        assert_eq!(screen.text(), "apass word\n");
+        assert!(screen.is_concealing());
+        assert_eq!(screen.concealed_chars(), 8);
+        assert_eq!(screen.take_concealed(), "password");
+    }
+
+    #[test]
+    fn any_bytes_may_be_taken_for_a_keyframe() {
+        let sound = Screen::new(10, 3).to_keyframe();
+        assert!(Screen::from_keyframe(&sound).is_ok());
+        for len in 0..27 {
+            assert!(Screen::from_keyframe(&sound[..len]).is_err(), "{len} bytes");
+        }
+        for (at, byte) in [(0, 2), (1, 0), (2, 0xff), (4, 0xff), (5, 9)] {
+            let mut changed = sound.clone();
+            changed[at] = byte;
+            assert!(
+                Screen::from_keyframe(&changed).is_err(),
+                "byte {at} is {byte}"
+            );
+        }
     }
 }

@@ -202,6 +202,26 @@ fn an_exit_before_a_broken_line_is_kept() {
 }
 
 #[test]
+fn text_longer_than_an_event_becomes_several_and_anything_else_is_refused() {
+    let header = "{\"version\":2,\"width\":80,\"height\":24}";
+    let text = "x界".repeat(1_000_000);
+    let cast = format!("{header}\n[1,\"o\",\"{text}\"]\n");
+    for format in [Format::Hansard, Format::Jsonl] {
+        let through = convert(Format::AsciicastV2, format, cast.as_bytes());
+        assert!(
+            convert(format, Format::Raw, &through) == text.as_bytes(),
+            "{format}"
+        );
+    }
+    let cast = format!("{header}\n[1,\"m\",\"{text}\"]\n");
+    let error = decode(Format::AsciicastV2, cast.as_bytes()).1.unwrap();
+    assert!(
+        error.starts_with("line 2") && error.contains("at most 1047552 fit"),
+        "{error}"
+    );
+}
+
+#[test]
 fn times_of_version_3_do_not_drift() {
     // A third of a microsecond over and over: rounding each interval would lose all of it.
     let third = 333;

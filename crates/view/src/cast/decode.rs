@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 
 use hansard_core::event::{End, Fact};
+use hansard_core::limits::BODY_BYTES_MAX;
 use hansard_core::{Body, Event, Stream};
 
 use super::header::{self, foreign_fields};
@@ -12,6 +13,9 @@ use crate::codec::{DecodeError, Decoder};
 use crate::import::Import;
 use crate::limits::{HEADER_FIELDS_MAX, HEADER_LINE_BYTES_MAX, LINE_BYTES_MAX, SECONDS_MAX};
 use crate::lines::{Lines, check_json_size};
+
+/// Longest text of an event that becomes one event: with its names it fits the limit of ours.
+const EVENT_BYTES_MAX: usize = BODY_BYTES_MAX - 1024;
 
 /// Reads a cast as a recording: its header becomes the session and the first size, its events
 /// become events of the same kinds, an unknown code becomes a `channel` event that keeps it.
@@ -93,10 +97,42 @@ impl<R: Read> CastDecoder<R> {
                 .push_back((self.at_ns, foreign("x".to_owned(), exit.to_string())));
         }
         self.at_ns = self.moment(time)?;
-        if let Some(body) = self.body(code, data)? {
-            self.ready.push_back((self.at_ns, body));
+        match (code.as_str(), data.len()) {
+            ("o" | "i", EVENT_BYTES_MAX..) => self.long_data(&code, &data),
+            (_, EVENT_BYTES_MAX..) => {
+                return Err(self.lines.malformed(format!(
+                    "an event of {} bytes; at most {EVENT_BYTES_MAX} fit",
+                    data.len()
+                )));
+            }
+            _ => {
+                if let Some(body) = self.body(code, data)? {
+                    self.ready.push_back((self.at_ns, body));
+                }
+            }
         }
         Ok(())
+    }
+
+    /// More text than one event of ours holds: several at the same moment, cut between characters.
+    fn long_data(&mut self, code: &str, data: &str) {
+        let stream = if code == "o" {
+            Stream::Output
+        } else {
+            Stream::Keystrokes
+        };
+        let mut rest = data;
+        while !rest.is_empty() {
+            let mut end = rest.len().min(EVENT_BYTES_MAX);
+            while !rest.is_char_boundary(end) {
+                end -= 1;
+            }
+            let (piece, more) = rest.split_at(end);
+            let bytes = piece.as_bytes().to_vec();
+            self.ready
+                .push_back((self.at_ns, Body::Data { stream, bytes }));
+            rest = more;
+        }
     }
 
     /// The moment of an event. A cast whose time runs backwards is read as standing still.
