@@ -320,14 +320,10 @@ impl Spool {
         let digests: Vec<Digest> = parts.iter().map(|part| part_digest(part.bytes())).collect();
         let mut why = String::new();
         for _ in 0..POISONED_MAX {
-            let mut state = self.0.lock();
-            let attempt = self
-                .0
-                .write(&mut state, parts, &digests, bytes_max)
-                .and_then(|waits| self.0.wait_durable(state, &waits));
-            match attempt {
+            match self.0.attempt(parts, &digests, bytes_max) {
                 Ok(()) => return Ok(Receipt { class: Class::L }),
                 Err(Failed::Poisoned(cause)) => why = cause,
+                Err(Failed::Busy) => {}
                 Err(Failed::Told(error)) => return Err(error),
             }
         }

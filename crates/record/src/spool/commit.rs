@@ -44,6 +44,9 @@ type New<'a> = Vec<(&'a Part, &'a Digest)>;
 pub(super) enum Failed {
     /// The file it went to is no longer to be trusted: write the same to another.
     Poisoned(String),
+    /// The file in use is full and being synced: the next is begun after that. Two syncs at once
+    /// would not do: if one fails, the kernel may tell the other that all is well.
+    Busy,
     /// The caller is to be told.
     Told(SinkError),
 }
@@ -126,8 +129,30 @@ impl Shared {
         Ok((new, waits))
     }
 
+    /// Appends what is new and waits until everything is durable.
+    pub(super) fn attempt(
+        &self,
+        parts: &[Part],
+        digests: &[Digest],
+        bytes_max: u64,
+    ) -> Result<(), Failed> {
+        let mut state = self.lock();
+        let waits = loop {
+            match self.write(&mut state, parts, digests, bytes_max) {
+                Err(Failed::Busy) => {
+                    state = self
+                        .synced
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+                outcome => break outcome?,
+            }
+        };
+        self.wait_durable(state, &waits)
+    }
+
     /// Appends what is new. It is durable only when the waits that are answered are over.
-    pub(super) fn write(
+    fn write(
         &self,
         state: &mut State,
         parts: &[Part],
@@ -152,6 +177,9 @@ impl Shared {
         };
         let number = match state.files.active_for(bytes, self.options.file_bytes_max) {
             Some((number, true)) => number,
+            Some((number, false)) if state.files.get(number).is_some_and(|f| f.has_leader) => {
+                return Err(Failed::Busy);
+            }
             Some((number, false)) => {
                 self.retire(state, number);
                 state.files.create().map_err(|e| retry(&e))?
@@ -168,19 +196,11 @@ impl Shared {
         };
         buffer.clear();
         let begin = file.len;
-        let mut entries = Vec::with_capacity(new.len());
-        for (part, digest) in new {
-            let offset = begin.saturating_add(buffer.len() as u64);
-            layout::encode(buffer, number, offset, file.synced, part, digest);
-            entries.push(Entry {
-                session: part.session(),
-                spot: Spot::of(part),
-                offset,
-                part_len: part.bytes().len(),
-                synced: file.synced,
-                digest: *digest,
-            });
-        }
+        let to = (number, begin, file.synced);
+        let entries: Vec<Entry> = new
+            .iter()
+            .map(|(part, digest)| layout::encode(buffer, to, part, digest))
+            .collect();
         if let Err(e) = write_all_at(&*file.file, begin, buffer) {
             // Others may be waiting for what lies before; the cut leaves that alone.
             if file.file.truncate(begin).is_ok() && may_pass(&e) {
@@ -199,7 +219,8 @@ impl Shared {
         Ok(waits)
     }
 
-    /// Makes all of a file durable before the next one is begun, whose head will say so.
+    /// Makes all of a file durable before the next one is begun, whose head will say so. Nobody
+    /// else MUST be syncing it.
     fn retire(&self, state: &mut State, number: u64) {
         let Some(file) = state.files.get_mut(number) else {
             return;
@@ -226,7 +247,7 @@ impl Shared {
     }
 
     /// Waits until it is so. The first that waits syncs for all that were written by then.
-    pub(super) fn wait_durable<'a>(
+    fn wait_durable<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         waits: &Waits,

@@ -143,16 +143,16 @@ pub(super) fn read_head(file: &dyn DiskFile, number: u64) -> io::Result<Option<(
     Ok(sound.then_some((head.len() as u64, claims)))
 }
 
-/// Appends an entry to `out`, to be written at `offset` of the file with this number.
+/// Appends an entry to `out`, which is going to be written at `begin` of the file with this
+/// number, `synced` bytes of which are durable.
 pub(super) fn encode(
     out: &mut Vec<u8>,
-    number: u64,
-    offset: u64,
-    synced: u64,
+    (number, begin, synced): (u64, u64, u64),
     part: &Part,
     digest: &Digest,
-) {
-    let begin = out.len();
+) -> Entry {
+    let from = out.len();
+    let offset = begin.saturating_add(from as u64);
     let place = match part.place() {
         Place::Frame(index) => index,
         Place::Seal => SEAL,
@@ -168,9 +168,18 @@ pub(super) fn encode(
     out.extend_from_slice(&part.segment().to_le_bytes());
     out.extend_from_slice(&place.to_le_bytes());
     out.extend_from_slice(&synced.to_le_bytes());
-    let check = entry_check(number, offset, out.get(begin..).unwrap_or_default(), digest);
+    let check = entry_check(number, offset, out.get(from..).unwrap_or_default(), digest);
     out.extend_from_slice(&check);
     out.extend_from_slice(part.bytes());
+    let (session, spot, part_len) = (part.session(), Spot::of(part), part.bytes().len());
+    Entry {
+        session,
+        spot,
+        offset,
+        part_len,
+        synced,
+        digest: *digest,
+    }
 }
 
 /// Whether the layout can hold this part.
@@ -364,15 +373,7 @@ mod tests {
     fn file_of(number: u64, parts: &[Part]) -> Vec<u8> {
         let mut bytes = file_head(number, &[]);
         for part in parts {
-            let offset = bytes.len() as u64;
-            encode(
-                &mut bytes,
-                number,
-                offset,
-                0,
-                part,
-                &part_digest(part.bytes()),
-            );
+            encode(&mut bytes, (number, 0, 0), part, &part_digest(part.bytes()));
         }
         bytes
     }
