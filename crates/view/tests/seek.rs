@@ -379,3 +379,46 @@ proptest! {
         assert_seeks_like_replay(&mut indexed, &moments);
     }
 }
+
+/// What real programs sent a terminal, and the size it had.
+const REAL: [(&[u8], u16, u16); 4] = [
+    (include_bytes!("data/editor.raw"), 80, 24),
+    (include_bytes!("data/pager.raw"), 80, 24),
+    (include_bytes!("data/listing.raw"), 80, 24),
+    (include_bytes!("data/top.raw"), 100, 20),
+];
+
+#[test]
+fn real_programs_are_the_same_from_anywhere() {
+    let mut noise = Noise::new(7);
+    for (bytes, cols, rows) in REAL {
+        let mut events = vec![(0, Body::Resize { cols, rows })];
+        let (mut at_ns, mut rest) = (0, bytes);
+        while !rest.is_empty() {
+            let (piece, more) = rest.split_at((1 + noise.below(150) as usize).min(rest.len()));
+            events.push((at_ns, output(piece)));
+            at_ns += noise.below(8_000_000_000);
+            rest = more;
+        }
+        let mut indexed = indexed(&recording(&events));
+        assert!(indexed.index().entries() > 8);
+        let moments: Vec<_> = (0..40).map(|_| noise.below(at_ns)).collect();
+        assert_seeks_like_replay(&mut indexed, &moments);
+    }
+}
+
+#[test]
+fn real_programs_look_the_same_through_the_sanitizer() {
+    for (bytes, cols, rows) in REAL {
+        let (mut original, mut filtered) = (Screen::new(cols, rows), Screen::new(cols, rows));
+        let mut sanitizer = hansard_view::Sanitizer::default();
+        for piece in bytes.chunks(61) {
+            let mut out = Vec::new();
+            sanitizer.feed(piece, &mut out);
+            original.feed(piece);
+            filtered.feed(&out);
+            assert_eq!(filtered.rows(), original.rows());
+            assert_eq!(filtered.cursor(), original.cursor());
+        }
+    }
+}
