@@ -110,7 +110,7 @@ def message(buf):
     pos, end = 0, len(buf)
     while pos < end:
         key, pos = varint(buf, pos)
-        bad(key < 8, "a message has a field with number 0")
+        bad(not 8 <= key <= U32, "a message has a field number out of range")
         bad(key & 7 not in (0, 2), "a message has a field of another type than 0 and 2")
         value, pos = varint(buf, pos)
         if key & 7 == 2:
@@ -489,7 +489,7 @@ class Recording:
             except Torn:
                 break
             except Damage as damage:
-                torn, following = self.torn_by_zeros(pos), self.opening_from(pos + 1)
+                torn, following = self.torn_by_zeros(pos), self.opening_from(pos + (not self.final))
                 if torn and following == self.size:
                     break
                 self.note(pos, damage)
