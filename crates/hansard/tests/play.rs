@@ -571,6 +571,69 @@ fn nothing_but_the_list_reaches_the_terminal() {
     assert_allowed(&viewer.sent);
 }
 
+#[test]
+fn every_golden_recording_plays_to_its_end() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../formats/golden/v1");
+    let mut played = 0;
+    for entry in fs::read_dir(golden).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        if !name.ends_with(".hansard") && !name.ends_with(".jsonl") {
+            continue;
+        }
+        // A copy: the index goes beside it.
+        let scratch = Scratch::new();
+        fs::copy(&path, scratch.path(name)).unwrap();
+        let args = [name, "--speed", "64", "-i", "0"];
+        let mut viewer = Viewer::play(&scratch, 100, 30, &args);
+        viewer.sees("■ end");
+        if name == "damaged.hansard" {
+            viewer.sees("damaged at byte");
+        }
+        viewer.keys("\x1b[H.,..,5q");
+        assert_eq!(viewer.ends(), 0, "{name}");
+        assert_allowed(&viewer.sent);
+        played += 1;
+    }
+    assert!(played >= 10, "only {played} golden recordings");
+}
+
+#[test]
+fn random_bytes_play_as_harmlessly() {
+    let scratch = Scratch::new();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let bytes: Vec<u8> = (0..400_000)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            // A third of it is what sequences are made of.
+            match state % 12 {
+                0 => 0x1b,
+                1 => b"[]P_^X;?>=()"[(state >> 8) as usize % 12],
+                2 => b"hlmnctqrHJKABCD"[(state >> 8) as usize % 15],
+                3 => b'0' + (state >> 8) as u8 % 10,
+                _ => (state >> 16) as u8,
+            }
+        })
+        .collect();
+    let pieces = bytes.chunks(997).zip(0..);
+    let events: Vec<(u64, Body)> = pieces
+        .map(|(piece, n)| (n * S / 200, output(piece)))
+        .collect();
+    scratch.recording(&events);
+    let mut viewer = Viewer::play(&scratch, 90, 30, &["recording.hansard"]);
+    viewer.sees("■ end");
+    viewer.keys("1");
+    viewer.watch(Duration::from_millis(300));
+    viewer.keys("q");
+    assert_eq!(viewer.ends(), 0);
+    assert!(viewer.is_restored());
+    assert_allowed(&viewer.sent);
+}
+
 /// Every byte belongs to a harmless character or to a sequence of the list in
 /// `src/play/sequences.rs`.
 fn assert_allowed(sent: &[u8]) {

@@ -301,6 +301,7 @@ impl Player<'_> {
         self.notice = Some(Notice {
             text,
             until: self.now() + FOUND_SHOWN,
+            weighty: false,
         });
         Ok(())
     }

@@ -22,6 +22,8 @@ const TEXT_CHARS_MAX: usize = 200;
 pub(super) struct Notice {
     pub(super) text: String,
     pub(super) until: Duration,
+    /// It must be read: nothing of less weight takes its place while it stands there.
+    pub(super) weighty: bool,
 }
 
 impl Notice {
@@ -29,6 +31,7 @@ impl Notice {
         Self {
             text: text.into(),
             until: now + SHORT,
+            weighty: false,
         }
     }
 
@@ -36,6 +39,7 @@ impl Notice {
         Self {
             text: text.into(),
             until: now + LONG,
+            weighty: true,
         }
     }
 }
@@ -53,7 +57,6 @@ pub(super) fn of(event: &Event, now: Duration) -> Option<Notice> {
         Body::Mark { label } if label.is_empty() => Some(Notice::short("marker", now)),
         Body::Mark { label } => Some(Notice::short(format!("marker {}", quoted(label)), now)),
         Body::Gap(gap) => Some(Notice::long(of_gap(gap, event.at_ns), now)),
-        Body::End(end) => Some(Notice::long(of_end(end), now)),
         // The first one is the size it began with.
         Body::Resize { cols, rows } if event.seq > 1 => Some(Notice::short(
             format!("the terminal has {cols}×{rows} from here on"),
@@ -92,16 +95,13 @@ fn of_end(end: &End) -> String {
     format!("the session ended{reason}{how}")
 }
 
-/// How a recording ends that has no end.
-pub(super) fn of_tail(tail: Tail, now: Duration) -> Option<Notice> {
-    let text = match tail {
-        Tail::Complete => return None,
-        Tail::NoEnd | Tail::Unsealed => {
-            "the recording is unfinished and ends here; --follow waits for more"
-        }
-        Tail::Torn { .. } => "the recording was cut off here; --follow waits for more",
-    };
-    Some(Notice::long(text, now))
+/// How the recording ends, given its last event.
+pub(super) fn of_the_end(last: Option<&Event>, tail: Option<Tail>) -> String {
+    match (last.map(|event| &event.body), tail) {
+        (Some(Body::End(end)), _) => of_end(end),
+        (_, Some(Tail::Torn { .. })) => "cut off here; --follow waits for more".to_owned(),
+        _ => "unfinished, it ends here; --follow waits for more".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -138,10 +138,16 @@ mod tests {
             exit_status: Some(3),
             signal: None,
         };
+        let last = Event {
+            seq: 9,
+            at_ns: 0,
+            body: Body::End(end),
+        };
         assert_eq!(
-            said(Body::End(end)),
+            of_the_end(Some(&last), Some(Tail::Complete)),
             "the session ended: “exited”, exit status 3"
         );
+        assert!(of_the_end(None, Some(Tail::NoEnd)).contains("unfinished"));
         assert_eq!(
             said(Body::Resize {
                 cols: 100,

@@ -57,6 +57,8 @@ pub(super) struct Player<'a> {
     pub(super) timeline: Timeline,
     pub(super) mode: Mode,
     pub(super) notice: Option<Notice>,
+    /// How the recording ends, once that was seen.
+    ending: Option<String>,
     pub(super) sought: Sought,
     pub(super) window: Window,
     pub(super) line_shown: bool,
@@ -100,6 +102,7 @@ impl<'a> Player<'a> {
             timeline,
             mode: Mode::Watching,
             notice: None,
+            ending: None,
             sought: Sought::default(),
             window: Window::default(),
             line_shown: true,
@@ -190,8 +193,7 @@ impl<'a> Player<'a> {
                 },
                 Ahead::Unknown => {}
                 Ahead::Nothing => {
-                    self.at_the_end(now);
-                    return Ok(());
+                    return self.at_the_end(now);
                 }
             }
         }
@@ -218,7 +220,7 @@ impl<'a> Player<'a> {
             self.timeline.jump(at_ns, now);
         } else if skipped >= 1_000_000_000 {
             let text = format!("{} of nothing skipped", moment::show(skipped));
-            self.notice = Some(Notice::short(text, now));
+            self.announce(Notice::short(text, now));
         }
         self.step(now)
     }
@@ -228,12 +230,12 @@ impl<'a> Player<'a> {
         if let Some(event) = self.reel.advance()?
             && let Some(notice) = notice::of(&event, now)
         {
-            self.notice = Some(notice);
+            self.announce(notice);
         }
         let concealed = self.reel.take_concealed();
         if !concealed.trim().is_empty() {
             let text = format!("printed to be invisible: {}", quoted(&concealed));
-            self.notice = Some(Notice::long(text, now));
+            self.announce(Notice::long(text, now));
         }
         self.look_for_damage(now);
         self.stale = true;
@@ -248,21 +250,34 @@ impl<'a> Player<'a> {
         self.damages = count;
     }
 
-    fn at_the_end(&mut self, now: Duration) {
+    /// Says what happened, unless what stands there weighs more.
+    fn announce(&mut self, notice: Notice) {
+        if notice.weighty || self.notice.as_ref().is_none_or(|there| !there.weighty) {
+            self.notice = Some(notice);
+        }
+    }
+
+    fn at_the_end(&mut self, now: Duration) -> Result<(), Failure> {
         let complete = self.reel.tail() == Some(Tail::Complete);
         if self.following && !complete {
             self.stale |= !self.live;
             self.live = true;
             self.again = Some(now + FOLLOW_EVERY);
-            return;
+            return Ok(());
         }
         self.live = false;
         self.ended = true;
         self.look_ahead_due = None;
         self.stale = true;
-        if let Some(notice) = self.reel.tail().and_then(|tail| notice::of_tail(tail, now)) {
-            self.notice = Some(notice);
+        self.look_for_damage(now);
+        if self.ending.is_none() {
+            let tail = self.reel.tail();
+            let last = self.reel.last_event()?;
+            self.ending = Some(notice::of_the_end(last.as_ref(), tail));
+            // It went back for that, and passes the same damage again.
+            self.damages = self.reel.damages().0;
         }
+        Ok(())
     }
 
     /// Does some of the search that is going on.
@@ -314,6 +329,8 @@ impl<'a> Player<'a> {
         }
         let mut window = self.window.clone();
         let points_ns: Vec<u64> = self.points_of_interest().map(|(at_ns, _)| at_ns).collect();
+        let notice = self.notice.as_ref().map(|notice| notice.text.as_str());
+        let ending = self.ending.as_deref().filter(|_| self.ended);
         let status = self.line_shown.then(|| Status {
             state: self.state(),
             position_ns: self.position(now),
@@ -321,7 +338,7 @@ impl<'a> Player<'a> {
             growing: self.following && !self.ended,
             speed: self.timeline.speed(),
             idle_limit: self.timeline.idle_limit(),
-            notice: self.notice.as_ref().map(|notice| notice.text.as_str()),
+            notice: notice.or(ending),
             points_ns: &points_ns,
             hidden: None,
         });

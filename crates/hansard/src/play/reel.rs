@@ -223,6 +223,17 @@ impl Reel {
         Ok(())
     }
 
+    /// The event before the next one. The reel stands where it stood.
+    pub(super) fn last_event(&mut self) -> Result<Option<Event>, Failure> {
+        match self.replay.next_seq().checked_sub(1) {
+            Some(seq) => {
+                self.seek_before(seq)?;
+                self.advance()
+            }
+            None => Ok(None),
+        }
+    }
+
     /// Goes to before the last event that was seen. Answers whether there was one.
     pub(super) fn step_back(&mut self) -> Result<bool, Failure> {
         let here = self.replay.next_seq();
