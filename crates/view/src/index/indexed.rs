@@ -49,10 +49,13 @@ impl Indexed {
         let file = File::open(path)?;
         let mode = file.metadata()?.mode() & 0o666;
         let recording: Source = Arc::new(file);
-        let old = match File::open(index_path(path)) {
-            Ok(file) => Index::open(Arc::new(file)).ok(),
-            Err(_) => None,
-        };
+        let beside = index_path(path);
+        // Nothing but a file: opening a pipe would wait for its writer.
+        let is_file = fs::metadata(&beside).is_ok_and(|metadata| metadata.is_file());
+        let old = is_file
+            .then(|| File::open(&beside).ok())
+            .flatten()
+            .and_then(|file| Index::open(Arc::new(file)).ok());
         let fits = old.as_ref().map(|index| index.covers(recording.as_ref()));
         let (index, unsaved) = match (old, fits) {
             (Some(index), Some(Ok(true))) => (index, None),

@@ -17,11 +17,13 @@ mod csi;
 use crate::limits::SEQUENCE_BYTES_MAX;
 use crate::utf8::Utf8;
 
-/// Puts a terminal back after anything a sanitizer passed on: attributes, scroll region, modes,
-/// charsets, cursor shown. Does not leave the alternate screen, see
-/// [`Sanitizer::in_alternate_screen`].
-pub const RESTORE: &str =
-    "\x1b[?6l\x1b7\x1b[r\x1b8\x1b[m\x1b[4l\x1b[20l\x1b[?7h\x1b[?25h\x1b(B\x1b)B\x0f";
+/// What [`Sanitizer::restore`] ends with: attributes, modes, charsets, cursor shown. Leaves the
+/// cursor where it is.
+const RESTORE: &str = "\x1b[m\x1b[4l\x1b[20l\x1b[?7h\x1b[?25h\x1b(B\x1b)B\x0f";
+
+/// Takes back scroll region and origin mode, which moves the cursor; it is left on a line of its
+/// own below everything.
+const RESTORE_MARGINS: &str = "\x1b[?6l\x1b[r\x1b[999H\r\n";
 
 /// Parts of a full reset (RIS), without tab stops.
 const FULL_RESET: &str =
@@ -72,6 +74,8 @@ pub struct Sanitizer {
     /// Parameters and intermediates of a CSI sequence.
     sequence: String,
     alternate: bool,
+    /// A scroll region or origin mode was passed on.
+    margins: bool,
 }
 
 impl Default for Sanitizer {
@@ -90,6 +94,7 @@ impl Sanitizer {
             state: State::Ground,
             sequence: String::new(),
             alternate: false,
+            margins: false,
         }
     }
 
@@ -112,6 +117,16 @@ impl Sanitizer {
     #[must_use]
     pub fn in_alternate_screen(&self) -> bool {
         self.alternate
+    }
+
+    /// What puts a terminal back after everything that was passed on: off the alternate screen,
+    /// out of the scroll region, attributes, modes and charsets as they usually are, the cursor
+    /// shown. Leaves the cursor where it is, unless there was a scroll region.
+    #[must_use]
+    pub fn restore(&self) -> String {
+        let alternate = if self.alternate { "\x1b[?1049l" } else { "" };
+        let margins = if self.margins { RESTORE_MARGINS } else { "" };
+        format!("{alternate}{margins}{RESTORE}")
     }
 
     fn text(&mut self, text: &str, out: &mut Vec<u8>) {
@@ -203,6 +218,7 @@ impl Sanitizer {
                 if std::mem::take(&mut self.alternate) {
                     out.extend_from_slice(b"\x1b[?1047l");
                 }
+                self.margins = false;
                 out.extend_from_slice(FULL_RESET.as_bytes());
             }
             _ => {}
@@ -214,10 +230,14 @@ impl Sanitizer {
         if sequence == "!" && end == 'p' {
             out.extend_from_slice(SOFT_RESET.as_bytes());
         } else if let Some(modes) = sequence.strip_prefix('?') {
+            let before = out.len();
             if let Some(on) = csi::private_modes(modes, end, out) {
                 self.alternate = on;
             }
+            let passed = out.get(before..).unwrap_or_default();
+            self.margins |= passed.windows(5).any(|mode| mode == b"\x1b[?6h");
         } else {
+            self.margins |= end == 'r';
             csi::plain(&sequence, end, self.options.reveal, out);
         }
         self.sequence = sequence;

@@ -304,6 +304,42 @@ fn options_choose() {
     assert!(!sanitizer.in_alternate_screen());
 }
 
+#[test]
+fn a_terminal_is_put_back_without_moving_its_cursor_for_nothing() {
+    for (stream, moves) in [
+        (
+            "plain \x1b[1;31mred\x1b(0\x0e\x1b[4h\x1b[?7l\x1b[?25l",
+            false,
+        ),
+        ("\x1b[?1049hx", false),
+        ("\x1b[2;3rx\x1b[?6h", true),
+        ("\x1b[?1049h\x1b[2;3r\x1b[?6;7h", true),
+        ("\x1b[2;3r\x1bcx", false),
+    ] {
+        let mut sanitizer = Sanitizer::default();
+        let mut out = b"before\r\n".to_vec();
+        sanitizer.feed(stream.as_bytes(), &mut out);
+        sanitizer.finish(&mut out);
+        let restore = sanitizer.restore();
+        assert_eq!(forbidden(restore.as_bytes()), None);
+        let mut screen = Screen::new(20, 5);
+        screen.feed(&out);
+        let before = screen.cursor();
+        screen.feed(restore.as_bytes());
+        if moves {
+            assert_eq!(screen.cursor(), Some((0, 4)), "{stream:?}");
+        } else if let (Some(before), false) = (before, sanitizer.in_alternate_screen()) {
+            assert_eq!(screen.cursor(), Some(before), "{stream:?}");
+        }
+        // Nothing of what the stream did has an effect on what is shown next.
+        screen.feed(b"\x1b[2J\x1b[Hqqq\x1b[1;1Hab\n\n\n\n\n\n");
+        let mut fresh = Screen::new(20, 5);
+        fresh.feed(b"\x1b[Hqqq\x1b[1;1Hab\n\n\n\n\n\n");
+        let tail = |screen: &Screen| (screen.rows(), screen.cursor());
+        assert_eq!(tail(&screen), tail(&fresh), "{stream:?}");
+    }
+}
+
 /// Pieces of a stream that the filter passes on without change of meaning.
 fn allowed_piece() -> impl Strategy<Value = String> {
     let n = 0u16..30;
