@@ -74,9 +74,11 @@ fn time_passes_as_fast_as_asked() {
         viewer.sees(word);
     }
     viewer.keys("\x7f++++++ ");
+    viewer.sees("■ end");
+    viewer.sees("GAP");
+    viewer.keys("\x1b");
     viewer.sees("the session ended");
     viewer.sees("word9");
-    viewer.sees("■ end");
     viewer.keys(" ");
     viewer.misses("word9");
     viewer.sees("word0");
@@ -101,6 +103,8 @@ fn nobody_waits_longer_than_the_idle_limit() {
     assert!(took > Duration::from_millis(300), "{took:?}");
     viewer.sees("of nothing skipped");
     viewer.sees("third");
+    viewer.sees("■ end");
+    viewer.keys("\x1b");
     viewer.sees("unfinished");
     viewer.keys("\x1b[H");
     viewer.misses("second");
