@@ -55,13 +55,10 @@ lint:
 
 # Everything beside everything else in one run: absolute figures drift from hour to hour.
 bench: needs-bench release peers
-	gcc -O2 -Wall -o bench/ptyrun bench/ptyrun.c -lutil
-	for what in "throughput --workload ansi" "throughput --workload bin" "latency --n 2000"; do \
-		echo "bench: $$what"; \
-		(cd bench && ASCIINEMA3=$(abspath .peers/bin/asciinema) \
-			PTYBENCH_OURS='$(abspath $(RELEASE)) rec --quiet --out {out}.hansard -- sh -c {cmd}' \
-			/usr/bin/python3 ptybench.py $$what --runs 5) || exit; \
-	done
+	HANSARD=$(abspath $(RELEASE)) bench/run.sh
+	echo "bench: writing, checking and decoding, without a disk"
+	$(CARGO) run --release --locked --quiet -p hansard-core --example core_speed -- \
+		$${PTYBENCH_DIR:-$${TMPDIR:-/tmp}/hansard-bench/work}/ansi.txt
 	echo "bench: building an index, against the emulator alone"
 	$(CARGO) run --release --locked --quiet -p hansard-view --example index_vs_avt
 	echo "bench: seeking in 24 hours and 2 GB"
