@@ -68,6 +68,8 @@ class Damage(Exception):
 class Torn(Exception):
     """The bytes end inside a record, and are right as far as they go."""
 
+class Foreign(Damage):
+    """A sound seal of another key."""
 class Refused(Exception):
     """This reader cannot read it, damaged or not: no recording, another version, encryption."""
 
@@ -364,6 +366,7 @@ class Recording:
         prefix = self.need(start, 11)
         self.check(start + 11, sha256(b"hansard prefix\0", prefix)[:2],
                    "the prefix check does not fit")
+        bad(prefix[8] != VERSION and self.found, f"a segment of format version {prefix[8]}")
         if prefix[8] != VERSION:
             raise Refused(f"format version {prefix[8]} at byte {start}")
         pos = start + 13 + int.from_bytes(prefix[9:], "little")
@@ -458,7 +461,8 @@ class Recording:
         segment = self.segment
         s = record(statement, STATEMENT, STATEMENT)
         key = self.signer if self.recorder is None else self.recorder
-        bad(key not in (None, s[7]), "the seal's key is not the recorder's")
+        if key not in (None, s[7]):
+            raise Foreign("the seal's key is not the recorder's")
         try:
             signed = b"hansard seal 1\0" + statement
             Ed25519PublicKey.from_public_bytes(s[7]).verify(signature, signed)
@@ -543,7 +547,7 @@ class Recording:
                     if alien and found >= 16 * MIB:
                         break
                     return found
-            except (Damage, Torn):
+            except (Damage, Torn, Refused):
                 pass
         if alien:
             raise Refused("not a recording")

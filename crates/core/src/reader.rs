@@ -36,8 +36,8 @@ struct Chain {
     /// Number and predecessor's digest that the next segment must have, unless reading began in
     /// the middle or after damage.
     next: Option<(u32, Digest)>,
-    /// The next event's number, where known.
-    next_seq: Option<u64>,
+    /// The next event's number and the last one's time, where known.
+    next_event: Option<(u64, u64)>,
     /// No segment may have a lower number.
     lowest: u32,
     /// The final seal was seen.
@@ -93,7 +93,7 @@ impl<R: Read> Reader<R> {
             segment: None,
             chain: Chain {
                 next: Some((0, NO_PREDECESSOR)),
-                next_seq: Some(0),
+                next_event: Some((0, 0)),
                 lowest: 0,
                 complete: false,
                 ended: false,
@@ -108,7 +108,7 @@ impl<R: Read> Reader<R> {
         let mut reader = Self::new(source);
         reader.buffer = Buffer::new(reader.buffer.into_source(), offset);
         reader.chain.next = None;
-        reader.chain.next_seq = None;
+        reader.chain.next_event = None;
         reader
     }
 
@@ -214,7 +214,7 @@ impl<R: Read> Reader<R> {
             .map(|segment| segment.number())
             .or(number);
         self.chain.next = None;
-        self.chain.next_seq = None;
+        self.chain.next_event = None;
         Item::Damage(Damage {
             offset,
             segment,
@@ -264,13 +264,15 @@ impl<R: Read> Reader<R> {
                 return Err(Bad::out_of_place(what.into()));
             }
         }
-        if self
-            .chain
-            .next_seq
-            .is_some_and(|seq| seq != header.first_seq)
-        {
-            let what = format!("its first event is number {}", header.first_seq);
-            return Err(Bad::out_of_place(what));
+        if let Some((seq, at_ns)) = self.chain.next_event {
+            if header.first_seq != seq {
+                let what = format!("its first event is {}, not {seq}", header.first_seq);
+                return Err(Bad::out_of_place(what));
+            }
+            if self.decoding && header.base_ns != at_ns {
+                let what = "its base time is not the time of the event before";
+                return Err(Bad::out_of_place(what.into()));
+            }
         }
         let segment = OpenSegment::new(header).map_err(Bad::segment)?;
         self.segment = Some(segment);
@@ -345,7 +347,7 @@ impl<R: Read> Reader<R> {
             return Err(Bad::segment(what.into()));
         }
         self.chain.next = Some((statement.segment.saturating_add(1), statement.digest));
-        self.chain.next_seq = Some(statement.next_seq);
+        self.chain.next_event = Some((statement.next_seq, segment.at_ns()));
         self.chain.lowest = statement.segment.saturating_add(1);
         self.chain.complete = statement.is_final;
         self.segment = None;
@@ -433,7 +435,7 @@ impl<R: Read> Reader<R> {
             return Ok(self.end(Tail::Torn { offset }));
         }
         self.chain.next = None;
-        self.chain.next_seq = None;
+        self.chain.next_event = None;
         self.chain.lowest = segment.map_or(self.chain.lowest, |n| n.saturating_add(1));
         if scan.found.is_none() {
             self.ended = Some(Tail::Torn { offset });

@@ -59,6 +59,11 @@ impl OpenSegment {
         self.session
     }
 
+    /// Time of the last event that was decoded, or the base time.
+    pub(super) fn at_ns(&self) -> u64 {
+        self.at_ns
+    }
+
     /// Where the next record stands.
     pub(super) fn next_place(&self) -> PlaceOf {
         PlaceOf {
