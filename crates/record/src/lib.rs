@@ -5,9 +5,12 @@
 //! - [`recorder`]: the handle a capture gets, and its thread; inside it a bounded queue
 //!   (`intake`), the steps of the thread (`worker`), and writer, sink and loss policy (`pump`)
 //! - [`lost`]: what a capture is told when evidence is being lost
-//! - [`file_sink`]: a recording as one file
-//! - [`order`]: the order that every sink keeps
-//! - [`environment`]: [`clock`], [`disk`] and [`random`] source, which are passed in
+//! - [`file_sink`]: a recording as one file; [`spool`]: parts of many, until somebody has them for
+//!   good; [`memory_sink`]: the one that fails on purpose
+//! - [`order`]: the order that every sink keeps; [`conformance`]: what every sink must do, as a
+//!   suite
+//! - [`environment`]: [`clock`], [`disk`] and [`random`] source, which are passed in; [`sim`]: the
+//!   same from a seed, with a disk that fails and loses its power
 
 #![cfg_attr(
     test,

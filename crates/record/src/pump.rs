@@ -252,23 +252,30 @@ impl Pump {
         }
     }
 
+    /// Takes what the writer has closed, until there is nothing more: looking at the clock after a
+    /// seal may write an event, and that may close another frame.
     fn collect(&mut self, now_ns: u64) {
-        let first_new = self.held.len();
-        self.held.append(&mut self.writer.parts());
-        let mut sealed = false;
-        for part in self.held.iter().skip(first_new) {
-            match part {
-                Part::Frame(_) => self.totals.frames = self.totals.frames.saturating_add(1),
-                Part::Seal(_) => {
-                    self.totals.seals = self.totals.seals.saturating_add(1);
-                    sealed = true;
-                }
+        loop {
+            let mut new = self.writer.parts();
+            if new.is_empty() {
+                return;
             }
-            let len = part.bytes().len() as u64;
-            self.totals.stored_bytes = self.totals.stored_bytes.saturating_add(len);
-        }
-        if sealed && self.state == State::Running {
-            self.check_clock(now_ns);
+            let mut sealed = false;
+            for part in &new {
+                match part {
+                    Part::Frame(_) => self.totals.frames = self.totals.frames.saturating_add(1),
+                    Part::Seal(_) => {
+                        self.totals.seals = self.totals.seals.saturating_add(1);
+                        sealed = true;
+                    }
+                }
+                let len = part.bytes().len() as u64;
+                self.totals.stored_bytes = self.totals.stored_bytes.saturating_add(len);
+            }
+            self.held.append(&mut new);
+            if sealed && self.state == State::Running {
+                self.check_clock(now_ns);
+            }
         }
     }
 

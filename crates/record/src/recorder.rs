@@ -272,7 +272,11 @@ impl Drop for Handle {
         talk.intake.worker_wakes();
         shared.work.notify_one();
         let since_ns = shared.now_ns();
+        // After a loss there is nothing left to wait for; the thread may be stuck in its sink.
         while !talk.finished {
+            if talk.intake.lost.is_some() {
+                return;
+            }
             let waited_ns = shared.now_ns().saturating_sub(since_ns);
             let Some(rest_ns) = STOP_NS_MAX.checked_sub(waited_ns).filter(|rest| *rest > 0) else {
                 return;

@@ -173,7 +173,7 @@ impl Spool {
                 .adopt(number, file, path, (found.end, found.proven));
             for entry in found.entries {
                 if entry.end() <= found.proven {
-                    state.index.add(number, &entry, true);
+                    state.index.add(number, &entry);
                 } else {
                     unproven.push((number, entry));
                 }
@@ -223,11 +223,12 @@ impl Spool {
                     state.files.trust(*number)?;
                     batch
                         .iter()
-                        .for_each(|(_, entry)| state.index.add(*number, entry, true));
+                        .for_each(|(_, entry)| state.index.add(*number, entry));
                 }
             }
             state.remove_if_empty(*number);
         }
+        self.0.lock().index.opens();
         Ok(())
     }
 

@@ -16,9 +16,9 @@ use hansard_core::event::End;
 use hansard_core::policy::OnLoss;
 use hansard_core::reader::Tail;
 use hansard_core::verify::{Verdict, verify};
-use hansard_core::{Body, Stream};
+use hansard_core::{Body, Class, Part, Receipt, Sink, SinkError, Stream};
 use hansard_record::real_disk::RealDisk;
-use hansard_record::{Cause, Count, Environment, FileSink, Options, Recorder};
+use hansard_record::{Cause, Count, Environment, FileSink, Lost, Options, Recorder};
 use support::{TempDir, key, read_all, session};
 
 fn open(path: &std::path::Path, options: Options) -> Recorder {
@@ -160,4 +160,69 @@ fn handles_can_be_shared_between_threads() {
     fn is_shared<T: Send + Sync + Clone>() {}
     is_shared::<Recorder>();
     is_shared::<Arc<Recorder>>();
+}
+
+/// A sink that takes the header and then never answers again, or panics.
+struct Bad {
+    puts: u32,
+    hang: Option<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Sink for Bad {
+    fn put(&mut self, _: &[Part]) -> Result<Receipt, SinkError> {
+        self.puts += 1;
+        match (&self.hang, self.puts) {
+            (_, 1) => Ok(Receipt { class: Class::L }),
+            (Some(hang), _) => match hang.recv() {
+                Ok(()) | Err(_) => Err(SinkError::Refused("gone".into())),
+            },
+            (None, _) => panic!("on purpose"),
+        }
+    }
+}
+
+fn until_lost(recorder: &Recorder) -> Lost {
+    loop {
+        if let Err(lost) = recorder.data(Stream::Output, &[b'x'; 10_000]) {
+            return lost;
+        }
+    }
+}
+
+#[test]
+fn a_sink_that_hangs_does_not_hang_the_session() {
+    let (release, hang) = std::sync::mpsc::channel();
+    let sink = Box::new(Bad {
+        puts: 0,
+        hang: Some(hang),
+    });
+    let session = session(1, OnLoss::Hold, 300);
+    let env = Environment::real();
+    let recorder = Recorder::open(session, key(), sink, &env, Options::default()).unwrap();
+    let begun = Instant::now();
+    let lost = until_lost(&recorder);
+    assert_eq!(lost.cause, Cause::HeldTooLong);
+    assert!(lost.detail.contains("no answer"), "{lost}");
+    assert!(lost.missing.bytes > 100_000, "{lost}");
+    assert_eq!(recorder.flush().unwrap_err().cause, Cause::HeldTooLong);
+    drop(recorder);
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    drop(release);
+}
+
+#[test]
+fn a_panic_in_the_recorders_thread_is_a_loss_and_no_hang() {
+    let sink = Box::new(Bad {
+        puts: 0,
+        hang: None,
+    });
+    let session = session(1, OnLoss::Hold, 60_000);
+    let env = Environment::real();
+    let recorder = Recorder::open(session, key(), sink, &env, Options::default()).unwrap();
+    assert_eq!(until_lost(&recorder).cause, Cause::Broken);
+    assert_eq!(recorder.close(ended()).unwrap_err().cause, Cause::Broken);
 }

@@ -213,9 +213,7 @@ impl Shared {
         }
         file.len = begin.saturating_add(buffer.len() as u64);
         waits.insert(number, file.len);
-        entries
-            .iter()
-            .for_each(|entry| index.add(number, entry, false));
+        entries.iter().for_each(|entry| index.add(number, entry));
         Ok(waits)
     }
 

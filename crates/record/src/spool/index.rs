@@ -71,6 +71,8 @@ pub(super) struct Index {
     sessions: HashMap<SessionId, Parts>,
     pending: BTreeMap<Position, (SessionId, Spot)>,
     released: VecDeque<(SessionId, Spot)>,
+    /// The spool is in use, and no longer being opened.
+    is_open: bool,
 }
 
 impl Index {
@@ -98,6 +100,7 @@ impl Index {
         };
         match Spot::turn(Some(last), spot) {
             Turn::Next => Standing::New,
+            Turn::TooEarly if !self.is_open => Standing::New,
             Turn::TooEarly if before.is_none() && parts.is_some_and(|p| p.is_found) => {
                 Standing::New
             }
@@ -120,7 +123,7 @@ impl Index {
 
     /// Notes an entry that was written. One that was there before in its place is replaced: the
     /// later of two was written because the first had not become durable.
-    pub(super) fn add(&mut self, file: u64, entry: &Entry, is_found: bool) {
+    pub(super) fn add(&mut self, file: u64, entry: &Entry) {
         let position = Position {
             file,
             offset: entry.offset,
@@ -130,7 +133,7 @@ impl Index {
             at: Some((position, entry.end())),
         };
         let parts = self.sessions.entry(entry.session).or_default();
-        parts.is_found = is_found;
+        parts.is_found = !self.is_open;
         if let Some(Known {
             at: Some((old, _)), ..
         }) = parts.known.insert(entry.spot, known)
@@ -138,6 +141,11 @@ impl Index {
             self.pending.remove(&old);
         }
         self.pending.insert(position, (entry.session, entry.spot));
+    }
+
+    /// From now on sessions are gone on with, rather than found.
+    pub(super) fn opens(&mut self) {
+        self.is_open = true;
     }
 
     /// Takes back what was noted about a part that did not become durable.
