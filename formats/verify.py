@@ -70,6 +70,7 @@ class Torn(Exception):
 
 class Foreign(Damage):
     """A sound seal of another key."""
+
 class Refused(Exception):
     """This reader cannot read it, damaged or not: no recording, another version, encryption."""
 
@@ -460,9 +461,6 @@ class Recording:
     def seal(self, statement, signature, behind):
         segment = self.segment
         s = record(statement, STATEMENT, STATEMENT)
-        key = self.signer if self.recorder is None else self.recorder
-        if key not in (None, s[7]):
-            raise Foreign("the seal's key is not the recorder's")
         try:
             signed = b"hansard seal 1\0" + statement
             Ed25519PublicKey.from_public_bytes(s[7]).verify(signature, signed)
@@ -475,6 +473,9 @@ class Recording:
         bad(s[5] < segment.time, "the seal is from before the segment's last event")
         bad(s[6] != digest, "the seal states another digest")
         bad(s[8] != segment.ended, "the seal is wrong about the recording's end")
+        key = self.signer if self.recorder is None else self.recorder
+        if key not in (None, s[7]):
+            raise Foreign("the seal's key is not the recorder's")
         self.segments += 1
         self.signer, self.final = s[7], s[8] == 1
         self.sealed = (segment.number, digest, segment.seq, segment.time)
@@ -493,7 +494,8 @@ class Recording:
             except Torn:
                 break
             except Damage as damage:
-                torn, following = self.torn_by_zeros(pos), self.opening_from(pos + (not self.final))
+                torn = not isinstance(damage, Foreign) and self.torn_by_zeros(pos)
+                following = self.opening_from(pos + (not self.final))
                 if torn and following == self.size:
                     break
                 self.note(pos, damage)
