@@ -14,6 +14,7 @@ use crate::error::ShellError;
 use crate::exit::{Ending, signal_name};
 use crate::limits::HANGUP_AFTER;
 use crate::pty::Pty;
+use crate::signals::Signals;
 use crate::sys;
 
 /// What became of the program.
@@ -40,6 +41,7 @@ impl Program {
         command: &Command,
         pty: &Pty,
         stderr: Option<OwnedFd>,
+        signals: &Signals,
     ) -> Result<Self, ShellError> {
         let mut std = command.to_std().ok_or(ShellError::NoProgram)?;
         std.stdin(pty.slave_copy()?).stdout(pty.slave_copy()?);
@@ -47,17 +49,21 @@ impl Program {
             Some(pipe) => std.stderr(pipe),
             None => std.stderr(pty.slave_copy()?),
         };
-        sys::on_own_terminal(&mut std, raise_limits());
+        sys::before_exec(&mut std, inherited(signals), true);
         Self::spawn(command, std, true)
     }
 
     /// Starts it with these standard streams, in our own session and process group: keys and job
     /// control reach it as if we were not there.
-    pub(crate) fn on_pipes(command: &Command, streams: [Stdio; 3]) -> Result<Self, ShellError> {
+    pub(crate) fn on_pipes(
+        command: &Command,
+        streams: [Stdio; 3],
+        signals: &Signals,
+    ) -> Result<Self, ShellError> {
         let mut std = command.to_std().ok_or(ShellError::NoProgram)?;
         let [stdin, stdout, stderr] = streams;
         std.stdin(stdin).stdout(stdout).stderr(stderr);
-        sys::with_limits(&mut std, raise_limits());
+        sys::before_exec(&mut std, inherited(signals), false);
         Self::spawn(command, std, false)
     }
 
@@ -115,11 +121,11 @@ impl Program {
     }
 }
 
-/// Lifts the soft limits of this process and returns what they were, for the program.
+/// Lifts the soft limits of this process, and says what the program inherits nevertheless.
 ///
 /// A small file size limit set by the user before would otherwise end the recording.
-fn raise_limits() -> [(Resource, Rlimit); 3] {
-    LIMITS.map(|resource| {
+fn inherited(signals: &Signals) -> sys::Inherited {
+    let limits = LIMITS.map(|resource| {
         let before = getrlimit(resource);
         // Fails for nobody who may have the hard limit as soft one, which is everybody.
         let _ = setrlimit(
@@ -130,7 +136,11 @@ fn raise_limits() -> [(Resource, Rlimit); 3] {
             },
         );
         (resource, before)
-    })
+    });
+    sys::Inherited {
+        limits,
+        mask: signals.mask_before(),
+    }
 }
 
 /// What is done at a step of [`Farewell`].

@@ -49,7 +49,7 @@ pub(crate) fn run_on_pipes<T: Tape>(
     let (input, stdin_end) = input_lane(keep_input, from_terminal)?;
     let (output, stdout_end) = output_lane(Stream::Stdout, options.stdout)?;
     let (errors, stderr_end) = output_lane(Stream::Stderr, options.stderr)?;
-    let program = Program::on_pipes(command, [stdin_end, stdout_end, stderr_end])?;
+    let program = Program::on_pipes(command, [stdin_end, stdout_end, stderr_end], &signals)?;
     let typed = (from_terminal && keep_input).then(|| Typed::new(options.prompts.clone()));
     let mut session = Session {
         tape,

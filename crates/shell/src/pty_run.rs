@@ -49,7 +49,7 @@ pub(crate) fn run_on_terminal<T: Tape>(
     let keys = inlet(stdin())?;
     // Raw before the program runs: what is typed from now on is echoed by its terminal only.
     terminal.make_raw()?;
-    let program = Program::on_terminal(command, &pty, errors_end)?;
+    let program = Program::on_terminal(command, &pty, errors_end, &signals)?;
     let typed = options
         .keystrokes
         .then(|| Typed::new(options.prompts.clone()));

@@ -40,6 +40,7 @@ pub(crate) struct Signals {
     wakes: OwnedFd,
     // Dropped after `Drop::drop` below has run: no handler writes to a closed descriptor.
     handled: Vec<sys::Handled>,
+    mask: sys::Mask,
     _wake: OwnedFd,
 }
 
@@ -51,11 +52,6 @@ impl Signals {
         if !sys::listen(wake.as_raw_fd()) {
             return Err(ShellError::Busy);
         }
-        let mut signals = Self {
-            wakes,
-            handled: Vec::new(),
-            _wake: wake,
-        };
         let mut noted = vec![
             Signal::CHILD,
             Signal::TERM,
@@ -66,6 +62,13 @@ impl Signals {
         if stops {
             noted.extend([Signal::WINCH, Signal::TSTP, Signal::CONT]);
         }
+        let mask = sys::let_through(&noted).map_err(ShellError::io("handle signals"))?;
+        let mut signals = Self {
+            wakes,
+            handled: Vec::new(),
+            mask,
+            _wake: wake,
+        };
         for signal in noted {
             let handled = sys::note(signal).map_err(ShellError::io("handle signals"))?;
             signals.handled.extend(handled);
@@ -75,6 +78,11 @@ impl Signals {
         let disarmed = sys::disarm(Signal::XFSZ).map_err(ShellError::io("handle signals"))?;
         signals.handled.push(disarmed);
         Ok(signals)
+    }
+
+    /// Which signals were held back before, for the program.
+    pub(crate) fn mask_before(&self) -> sys::Mask {
+        self.mask
     }
 
     /// What came since the last call.
@@ -104,6 +112,7 @@ impl AsFd for Signals {
 impl Drop for Signals {
     fn drop(&mut self) {
         self.handled.clear();
+        self.mask.restore();
         sys::listen(-1);
         let _ = sys::came();
     }

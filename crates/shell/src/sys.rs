@@ -122,6 +122,38 @@ pub(crate) fn raise(signal: Signal) {
     unsafe { libc::raise(signal.as_raw()) };
 }
 
+/// Which signals a thread holds back.
+#[derive(Clone, Copy)]
+pub(crate) struct Mask(libc::sigset_t);
+
+/// Lets these signals through in this thread, whatever it inherited, and returns what was held
+/// back before: a recorder that cannot hear its program's end would wait for ever.
+pub(crate) fn let_through(signals: &[Signal]) -> io::Result<Mask> {
+    // SAFETY: all-zero is a valid, empty set.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
+    for signal in signals {
+        // SAFETY: `set` is valid; a number that is no signal is refused.
+        unsafe { libc::sigaddset(&raw mut set, signal.as_raw()) };
+    }
+    // SAFETY: both sets are valid.
+    match unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, &raw mut before) } {
+        0 => Ok(Mask(before)),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+impl Mask {
+    /// Holds back in this thread what this says, and nothing else.
+    pub(crate) fn restore(&self) {
+        // SAFETY: the set came from the kernel; a null pointer asks for nothing back.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut())
+        };
+    }
+}
+
 /// Signals noted since the last call, and which of them the kernel sent.
 pub(crate) fn came() -> (u64, u64) {
     let came = CAME.swap(0, Ordering::SeqCst);
@@ -170,30 +202,28 @@ pub(crate) fn forget_fault_terminal() {
     FATAL_WORDS.store(std::ptr::null_mut(), Ordering::SeqCst);
 }
 
-/// In the child, before exec: a session of its own with standard input as controlling terminal,
-/// and these limits.
-pub(crate) fn on_own_terminal<const N: usize>(
-    command: &mut Command,
-    limits: [(Resource, Rlimit); N],
-) {
+/// What a program inherits as it was before we changed it for ourselves.
+#[derive(Clone, Copy)]
+pub(crate) struct Inherited {
+    pub(crate) limits: [(Resource, Rlimit); 3],
+    pub(crate) mask: Mask,
+}
+
+/// In the child, before exec: what we changed for ourselves is put back, and, on a terminal of its
+/// own, it leads a session whose controlling terminal is its standard input.
+pub(crate) fn before_exec(command: &mut Command, inherited: Inherited, own_terminal: bool) {
     let prepare = move || {
-        rustix::process::setsid()?;
-        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
-        set_limits(&limits)
+        if own_terminal {
+            rustix::process::setsid()?;
+            rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        }
+        for (resource, limit) in inherited.limits {
+            rustix::process::setrlimit(resource, limit)?;
+        }
+        inherited.mask.restore();
+        Ok(())
     };
-    // SAFETY: the closure makes system calls only, and owns nothing that would be freed.
+    // SAFETY: the closure makes system calls only (pthread_sigmask is one), and owns nothing that
+    // would be freed.
     unsafe { command.pre_exec(prepare) };
-}
-
-/// In the child, before exec: these limits.
-pub(crate) fn with_limits<const N: usize>(command: &mut Command, limits: [(Resource, Rlimit); N]) {
-    // SAFETY: the closure makes system calls only, and owns nothing that would be freed.
-    unsafe { command.pre_exec(move || set_limits(&limits)) };
-}
-
-fn set_limits(limits: &[(Resource, Rlimit)]) -> io::Result<()> {
-    for (resource, limit) in limits {
-        rustix::process::setrlimit(*resource, *limit)?;
-    }
-    Ok(())
 }

@@ -237,7 +237,7 @@ fn a_panic_an_abort_and_a_lost_record_restore_the_terminal() {
 
 #[test]
 fn after_a_lost_record_nothing_is_shown_and_the_program_is_ended() {
-    let script = "trap '' HUP; echo pid=$$.; while :; do echo unrecorded; done";
+    let script = "trap '' HUP; echo pid=$$.; sleep 0.3; while :; do echo unrecorded; done";
     let mut outer = Outer::start(&["--lose-after", "5000"], &["bash", "-c", script]);
     let began = Instant::now();
     assert_eq!(outer.wait(), 125);
@@ -427,4 +427,63 @@ fn limits_hit_neither_the_recorder_nor_go_missing_for_the_program() {
     );
     assert!(outer.text().ends_with("20000\r\n"));
     assert_eq!(outer.scratch.stream("output"), outer.seen);
+}
+
+#[test]
+fn signals_held_back_or_ignored_before_are_so_for_the_program_only() {
+    let scratch = Scratch::new();
+    let line = format!(
+        "exec env --block-signal=CHLD,TERM,WINCH --ignore-signal=USR1,HUP {} {} -- \
+         grep -E 'SigBlk|SigIgn' /proc/self/status",
+        probe().display(),
+        scratch.path("log").display()
+    );
+    let mut outer = Outer::with(
+        scratch,
+        ["bash", "-c", &line].map(Into::into).to_vec(),
+        |_| {},
+    );
+    assert_eq!(outer.wait(), 0, "{}", outer.text());
+    let text = outer.text();
+    let mask = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        u64::from_str_radix(line.rsplit('\t').next().unwrap().trim(), 16).unwrap()
+    };
+    let bit = |signal: Signal| 1_u64 << (signal.as_raw() - 1);
+    assert_eq!(
+        mask("SigBlk"),
+        bit(Signal::CHILD) | bit(Signal::TERM) | bit(Signal::WINCH),
+        "{text}"
+    );
+    assert_eq!(
+        mask("SigIgn") & bit(Signal::HUP),
+        bit(Signal::HUP),
+        "{text}"
+    );
+    assert_eq!(mask("SigIgn") & bit(Signal::XFSZ), 0, "{text}");
+    assert_eq!(mask("SigIgn") & bit(Signal::PIPE), 0, "{text}");
+}
+
+#[test]
+fn a_large_paste_arrives_whole() {
+    let script = "stty raw -echo; echo go; sleep 0.5; head -c 300000 | cksum; stty -raw echo";
+    let mut outer = Outer::start(&["--keystrokes"], &["sh", "-c", script]);
+    outer.expect("go");
+    let paste: Vec<u8> = (0..300_000_u64)
+        .map(|n| b'a' + (n * n / 7 % 26) as u8)
+        .collect();
+    outer.type_in(&paste);
+    assert_eq!(outer.wait(), 0);
+    let mut cksum = std::process::Command::new("cksum")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut cksum.stdin.take().unwrap(), &paste).unwrap();
+    let wanted = String::from_utf8(cksum.wait_with_output().unwrap().stdout).unwrap();
+    assert!(outer.text().contains(wanted.trim()), "{}", outer.text());
+    assert!(
+        outer.scratch.stream("keystrokes") == paste,
+        "and is recorded whole"
+    );
 }
