@@ -41,36 +41,35 @@ impl Canvas {
             .unwrap_or_default()
     }
 
-    /// Copies these cells to a place in a row, as many as fit. Halves of wide characters at either
-    /// end become blanks.
+    /// Copies these cells to a place in a row, as many as fit. Halves of wide characters become
+    /// blanks: of those copied at either end, and of those that were there.
     pub(super) fn put(&mut self, col: usize, row: usize, cells: impl Iterator<Item = Cell>) {
-        let Some(room) = self.row_mut(row).get_mut(col..) else {
+        let line = self.row_mut(row);
+        let Some(room) = line.get_mut(col..) else {
             return;
         };
-        let mut head: Option<Cell> = None;
-        let mut last = 0;
+        let mut end = col;
         for (slot, cell) in room.iter_mut().zip(cells) {
-            *slot = match (cell.width, head.take()) {
-                (0, Some(head)) => Cell {
-                    style: head.style,
-                    ..cell
-                },
-                (0, None) => Cell {
-                    style: cell.style,
-                    ..Cell::default()
-                },
-                _ => cell,
-            };
-            head = (cell.width == 2).then_some(cell);
-            last += 1;
+            *slot = cell;
+            end += 1;
         }
-        if let Some(head) = head
-            && let Some(slot) = room.get_mut(last - 1)
-        {
-            *slot = Cell {
-                style: head.style,
-                ..Cell::default()
-            };
+        // A second half has the style of the first, so that what looks the same is the same.
+        let mut head: Option<Style> = None;
+        let from = col.saturating_sub(1);
+        for at in from..=end {
+            let next = line.get(at + 1).map(|next| next.width);
+            let Some(cell) = line.get_mut(at) else { break };
+            let style = cell.style;
+            // Before the first place one half may begin that is not ours to judge.
+            let is_tail = cell.width == 0 && (head.is_some() || (at == from && at < col));
+            let is_head = cell.width == 2 && next == Some(0);
+            match (cell.width, head.take()) {
+                (0, Some(style)) => cell.style = style,
+                (0, None) if !is_tail => *cell = blank(style),
+                (2, _) if is_head => head = Some(style),
+                (2, _) => *cell = blank(style),
+                _ => {}
+            }
         }
     }
 
@@ -102,11 +101,7 @@ impl Canvas {
 
     /// Fills part of a row with blanks of this style.
     pub(super) fn bar(&mut self, col: usize, row: usize, len: usize, style: Style) {
-        let blank = Cell {
-            style,
-            ..Cell::default()
-        };
-        self.put(col, row, std::iter::repeat_n(blank, len));
+        self.put(col, row, std::iter::repeat_n(blank(style), len));
     }
 
     /// Changes the style of part of a row; a wide character is changed as a whole.
@@ -123,6 +118,13 @@ impl Canvas {
                 change(&mut cell.style);
             }
         }
+    }
+}
+
+fn blank(style: Style) -> Cell {
+    Cell {
+        style,
+        ..Cell::default()
     }
 }
 
@@ -164,5 +166,12 @@ mod tests {
         let mut canvas = Canvas::new(2, 1);
         canvas.put(0, 0, screen.cells().next().unwrap().skip(1));
         assert_eq!(shown(&canvas, 0), "  ");
+        // Nor is one left standing where something is written over its other half.
+        let mut canvas = Canvas::new(6, 1);
+        canvas.text(0, 0, 6, "界界界", Style::default());
+        canvas.text(1, 0, 6, "ab", Style::default());
+        assert_eq!(shown(&canvas, 0), " ab 界");
+        canvas.text(5, 0, 6, "c", Style::default());
+        assert_eq!(shown(&canvas, 0), " ab  c");
     }
 }

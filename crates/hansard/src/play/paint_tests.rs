@@ -104,7 +104,18 @@ fn painting_over_anything_gives_the_picture() {
         let mut shown: Option<Canvas> = None;
         for _ in 0..6 {
             recorded.feed(&noise(&mut dice));
-            let canvas = picture(&recorded);
+            let mut canvas = picture(&recorded);
+            // Something of the player's own over it, as the help is.
+            if dice.roll(3) == 0 {
+                let (col, row) = (dice.roll(cols.into()), dice.roll(rows.into()));
+                canvas.text(
+                    col,
+                    row,
+                    dice.roll(8),
+                    "ov界er",
+                    hansard_view::Style::default(),
+                );
+            }
             let mut out = Vec::new();
             paint(shown.as_ref(), &canvas, &mut out);
             terminal.feed(&out);
