@@ -293,6 +293,32 @@ fn what_is_handed_over_is_on_its_way_before_the_frame_bound() {
     }
 }
 
+#[test]
+fn a_frame_that_the_clocks_event_fills_up_is_not_called_durable_before_it_is() {
+    let (sink, clock) = (MemorySink::new(), SimClock::new(0));
+    let mut options = small();
+    options.bounds.segment_bytes = 512;
+    let session = session(1, OnLoss::Hold, 1_000);
+    let given = Box::new(sink.clone());
+    let mut recorder = SimRecorder::open(session, key(), given, &clock, options).unwrap();
+    let mut rng = Rng::new(1);
+    let mut noise =
+        |len: usize| -> Vec<u8> { (0..len).map(|_| rng.next_u64().to_le_bytes()[0]).collect() };
+    // The first fills a frame, and its segment. The seal has the clock looked at, which is wrong by
+    // years; the event that says so fills up the frame of the second.
+    recorder.data(Stream::Output, &noise(600)).unwrap();
+    recorder.data(Stream::Output, &noise(500)).unwrap();
+    let (events, _) = recorded(&sink);
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event.body, Body::Clock { .. }))
+    );
+    let (_, durable) = recorder.produced_and_recorded();
+    assert_eq!(durable.bytes, 1100);
+    assert_eq!(data_of(&events).len(), 1100);
+}
+
 /// What a capture or the world does next.
 #[derive(Debug, Clone)]
 enum Step {
@@ -301,6 +327,7 @@ enum Step {
     Pause(u64),
     Fail(usize, u8),
     Flush,
+    Jump(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -310,6 +337,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0u64..3_000).prop_map(Step::Pause),
         2 => (1usize..12, 0u8..3).prop_map(|(n, kind)| Step::Fail(n, kind)),
         1 => Just(Step::Flush),
+        1 => (0u64..10_000_000_000_000).prop_map(Step::Jump),
     ]
 }
 
@@ -322,7 +350,7 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..120),
         seed in any::<u64>(),
     ) {
-        let (mut recorder, sink, _) = open(OnLoss::Continue, 5_000);
+        let (mut recorder, sink, clock) = open(OnLoss::Continue, 5_000);
         let mut rng = Rng::new(seed);
         let mut produced = Count::default();
         for step in steps {
@@ -343,7 +371,14 @@ proptest! {
                 Step::Fail(n, 1) => sink.fail_times(n, PutFault::LoseAfter),
                 Step::Fail(n, _) => sink.fail_times(n, PutFault::LosePartly(1)),
                 Step::Flush => recorder.flush().unwrap(),
+                Step::Jump(utc_ns) => clock.set_utc_ns(utc_ns),
             }
+            // Nothing is called durable before it is.
+            if !rng.one_in(8) {
+                continue;
+            }
+            let (_, durable) = recorder.produced_and_recorded();
+            prop_assert!(durable.bytes <= data_of(&recorded(&sink).0).len() as u64);
         }
         sink.heal();
         let summary = recorder.close(End::default()).unwrap();

@@ -51,10 +51,9 @@ fn torture(what: &str, one: fn(u64, &mut Seen)) {
         runs += 1;
     }
     println!("ok: power loss, {what}: {runs} runs from seed {seed}, {seen:?}");
-    assert!(
-        seen.acknowledged > 0 && seen.torn > 0,
-        "the runs were too kind: {seen:?}"
-    );
+    // A single run, tried again for its seed, may well be kind.
+    let kind = runs > 10 && (seen.acknowledged == 0 || seen.torn == 0);
+    assert!(!kind, "the runs were too kind: {seen:?}");
 }
 
 #[derive(Debug, Default)]
