@@ -47,8 +47,14 @@ impl Typed {
 
     /// Follows what the program shows.
     pub(crate) fn shown(&mut self, bytes: &[u8]) {
-        self.line.feed(bytes);
-        self.mark_shown();
+        if self.held.is_empty() {
+            return self.line.feed(bytes);
+        }
+        // Line by line: the typed one may be followed by others at once.
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.feed(line);
+            self.mark_shown();
+        }
     }
 
     /// Takes typed bytes. `hides` is how the terminal is at this moment.
@@ -202,7 +208,7 @@ mod tests {
         // Shown only after Enter, and typed ahead behind it what is not shown.
         typed.typed(b"su\r", false, now);
         typed.typed(b"hunter2\r", false, now);
-        typed.shown(b"su\r\nPassword: ");
+        typed.shown(b"su\r\nWe trust you\r\nto be careful.\r\nPassword: ");
         typed.look(true);
         assert_eq!(typed.rest(false), b"su\r");
     }

@@ -380,7 +380,14 @@ impl<T: Tape> Session<'_, T> {
         if typed.look_again(now).is_none() {
             return;
         }
-        typed.look(hides(self.pty.slave()));
+        let hidden = hides(self.pty.slave());
+        if hidden {
+            // What the terminal echoed before it began to hide is there by now, and decides what
+            // of the typed bytes was shown.
+            self.show();
+        }
+        let Some(typed) = &mut self.typed else { return };
+        typed.look(hidden);
         let released = typed.released(now);
         if !released.is_empty() {
             self.keep(|tape| tape.data(Stream::Keystrokes, &released));
