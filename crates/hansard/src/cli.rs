@@ -28,6 +28,7 @@ pub(crate) enum Command {
     /// Run a program and record what it shows
     Rec(RecArgs),
     /// Replay a recording in this terminal
+    #[command(after_help = "Press ? while it plays for the keys.")]
     Play(PlayArgs),
     /// Print everything a recording showed, at once
     Cat(CatArgs),

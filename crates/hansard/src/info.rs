@@ -80,36 +80,9 @@ impl Info {
                 text.push_str(&format!("  {name:9} {value}\n"));
             }
         };
-        if let Some(session) = &self.session {
-            line("session", session.id.to_string());
-            line(
-                "parent",
-                session.parent.map(|id| id.to_string()).unwrap_or_default(),
-            );
-            line("kind", escape_for_humans(&session.kind).into_owned());
-            line("who", facts(&session.subject));
-            line("from", facts(&session.origin));
-            line("on", facts(&session.target));
-            let clock = session.clock.as_str();
-            line(
-                "started",
-                format!("{} (clock {clock})", moment::utc(session.start_utc_ns)),
-            );
-            line(
-                "recorder",
-                escape_for_humans(&session.recorder).into_owned(),
-            );
-            // A foreign recording has no signer, which is a key of zeros.
-            let signed = session.recorder_key != [0; 32];
-            line(
-                "signer",
-                if signed {
-                    key::hex(&session.recorder_key)
-                } else {
-                    "none".into()
-                },
-            );
-        }
+        self.session
+            .iter()
+            .for_each(|s| session_lines(s, &mut line));
         line(
             "size",
             self.size
@@ -178,6 +151,30 @@ impl Info {
             "notices": source.notices(),
         })
     }
+}
+
+/// What the header says.
+fn session_lines(session: &Session, line: &mut impl FnMut(&str, String)) {
+    let parent = session.parent.map(|id| id.to_string());
+    let clock = session.clock.as_str();
+    let started = format!("{} (clock {clock})", moment::utc(session.start_utc_ns));
+    // A foreign recording has no signer, which is a key of zeros.
+    let signer = match session.recorder_key {
+        key if key == [0; 32] => "none".to_owned(),
+        key => key::hex(&key),
+    };
+    line("session", session.id.to_string());
+    line("parent", parent.unwrap_or_default());
+    line("kind", escape_for_humans(&session.kind).into_owned());
+    line("who", facts(&session.subject));
+    line("from", facts(&session.origin));
+    line("on", facts(&session.target));
+    line("started", started);
+    line(
+        "recorder",
+        escape_for_humans(&session.recorder).into_owned(),
+    );
+    line("signer", signer);
 }
 
 fn ended(end: &End) -> String {
