@@ -82,11 +82,7 @@ impl<W: Write> Drop for Outlet<W> {
         };
         self.clean.clear();
         sanitizer.finish(&mut self.clean);
-        if sanitizer.in_alternate_screen() {
-            self.clean.extend_from_slice(b"\x1b[?1049l");
-        }
-        self.clean
-            .extend_from_slice(b"\x1b[r\x1b[0m\x1b[?25h\x1b[?7h\x0f");
+        self.clean.extend_from_slice(sanitizer.restore().as_bytes());
         let _ = self
             .out
             .write_all(&self.clean)
