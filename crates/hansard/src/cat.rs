@@ -47,6 +47,7 @@ pub(crate) fn run(args: &CatArgs) -> Result<u8, Failure> {
 struct Outlet<W: Write> {
     out: W,
     sanitizer: Option<hansard_view::Sanitizer>,
+    touched: bool,
     clean: Vec<u8>,
 }
 
@@ -56,6 +57,7 @@ impl<W: Write> Outlet<W> {
         Self {
             out,
             sanitizer,
+            touched: false,
             clean: Vec::new(),
         }
     }
@@ -64,6 +66,7 @@ impl<W: Write> Outlet<W> {
         let Some(sanitizer) = &mut self.sanitizer else {
             return self.out.write_all(bytes);
         };
+        self.touched = true;
         self.clean.clear();
         sanitizer.feed(bytes, &mut self.clean);
         self.out.write_all(&self.clean)
@@ -77,7 +80,7 @@ impl<W: Write> Outlet<W> {
 impl<W: Write> Drop for Outlet<W> {
     /// A recording may end in red letters on the alternate screen; the viewer's terminal must not.
     fn drop(&mut self) {
-        let Some(mut sanitizer) = self.sanitizer.take() else {
+        let Some(mut sanitizer) = self.sanitizer.take().filter(|_| self.touched) else {
             return;
         };
         self.clean.clear();
