@@ -117,8 +117,16 @@ fn both_readers_list_the_same_events() {
             .arg("-")
             .output()
             .unwrap();
+        // Ours says where something is missing; the second reader leaves it out.
+        let is_sound = |event: &Map<String, Json>| {
+            let cause = event.get("cause").and_then(Json::as_str);
+            !cause.is_some_and(|cause| cause.starts_with("damaged at byte"))
+        };
         let (ours, theirs) = (
-            lines(&ours.stdout),
+            lines(&ours.stdout)
+                .into_iter()
+                .filter(is_sound)
+                .collect::<Vec<_>>(),
             lines(&second(&python, "events", std::slice::from_ref(&path)).stdout),
         );
         assert_eq!(ours.len(), theirs.len(), "{}", path.display());

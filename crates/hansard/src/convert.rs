@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use hansard_view::codec::CopyError;
-use hansard_view::copy;
+use hansard_view::{EncodeError, copy};
 
 use crate::cli::ConvertArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
@@ -53,6 +53,11 @@ fn finish(
             } else {
                 failure.hint("everything before that was converted")
             })
+        }
+        Err(CopyError::Write(EncodeError::Io(error)))
+            if error.kind() == io::ErrorKind::BrokenPipe =>
+        {
+            Err(Failure::broken_pipe())
         }
         Err(CopyError::Write(error)) => Err(Failure::new(
             STATUS_WRONG_USE,

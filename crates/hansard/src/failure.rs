@@ -12,6 +12,9 @@ pub(crate) const STATUS_DAMAGED: u8 = 3;
 /// The recorder itself failed, as `env` and `timeout` say it.
 pub(crate) const STATUS_RECORDER: u8 = 125;
 
+/// Nobody reads the answer any more: 128 and SIGPIPE's number.
+pub(crate) const STATUS_BROKEN_PIPE: u8 = 141;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -37,6 +40,16 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Nobody reads standard output any more.
+    pub(crate) fn broken_pipe() -> Self {
+        Self::new(STATUS_BROKEN_PIPE, "standard output is closed")
+    }
+
+    /// Whether nobody reads standard output any more.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        self.status == STATUS_BROKEN_PIPE
     }
 
     /// An operating system's error about a file.
@@ -72,6 +85,9 @@ impl fmt::Display for Failure {
 impl From<std::io::Error> for Failure {
     /// An error of standard output: all others name their file.
     fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::broken_pipe();
+        }
         Self::new(
             STATUS_WRONG_USE,
             format!("cannot write the answer: {}", plain(&error)),

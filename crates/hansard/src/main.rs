@@ -55,6 +55,8 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(status) => ExitCode::from(status),
+        // Whoever read our answer has enough of it (`| head`): nothing to say, as with SIGPIPE.
+        Err(failure) if failure.is_broken_pipe() => ExitCode::from(failure::STATUS_BROKEN_PIPE),
         Err(failure) => {
             // A closed standard error leaves only the status to tell.
             let _ = writeln!(std::io::stderr(), "{failure}");

@@ -30,7 +30,7 @@ use crate::worker::{Ready, Worker};
 pub const QUEUE_BYTES: usize = 512 * 1024;
 
 /// Default of [`Options::wake_bytes`].
-pub const WAKE_BYTES: usize = 64 * 1024;
+pub const WAKE_BYTES: usize = 32 * 1024;
 
 /// Smallest queue: one entry of data fits with room to spare. A smaller wish is raised to it.
 pub const QUEUE_BYTES_MIN: usize = 2 * ENTRY_BYTES_MAX;

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 
+use hansard_core::event::Gap;
 use hansard_core::reader::{Item, ReadError, Reader, Tail};
 use hansard_core::seal::SigningKey;
 use hansard_core::writer::{Bounds, SegmentWriter, WriteError};
@@ -83,7 +84,10 @@ pub struct SegmentDecoder<R> {
     reader: Reader<R>,
     events: std::vec::IntoIter<Event>,
     notices: Vec<String>,
-    any: bool,
+    /// Number and time of the last event that was handed out.
+    last: Option<(u64, u64)>,
+    /// What was damaged since then; a `Gap` will say so where the recording goes on.
+    hole: Option<String>,
     done: bool,
 }
 
@@ -97,7 +101,8 @@ impl<R: Read> SegmentDecoder<R> {
             reader: Reader::new(src),
             events: Vec::new().into_iter(),
             notices: Vec::new(),
-            any: false,
+            last: None,
+            hole: None,
             done: false,
         }
     }
@@ -106,6 +111,23 @@ impl<R: Read> SegmentDecoder<R> {
         if self.notices.len() < NOTICES_MAX {
             self.notices.push(text);
         }
+    }
+
+    /// The event that stands for what was damaged before the next sound event (its number and
+    /// time), or before the end. A conversion must not look whole where the original is not.
+    fn gap(&mut self, next: Option<(u64, u64)>) -> Option<Event> {
+        let (last_seq, last_ns) = self.last?;
+        let cause = self.hole.take()?;
+        let seq = last_seq.saturating_add(1);
+        let events = next.map(|(next_seq, _)| next_seq.saturating_sub(seq));
+        let at_ns = next.map_or(last_ns, |(_, at_ns)| at_ns.max(last_ns));
+        let body = Body::Gap(Gap {
+            cause,
+            from_ns: last_ns,
+            events,
+            ..Gap::default()
+        });
+        Some(Event { seq, at_ns, body })
     }
 
     fn tail(&mut self, tail: Tail) {
@@ -125,10 +147,17 @@ impl<R: Read> SegmentDecoder<R> {
 impl<R: Read> Decoder for SegmentDecoder<R> {
     fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
         loop {
+            let next = self.events.as_slice().first();
+            if next.is_some() || self.done {
+                let next = next.map(|event| (event.seq, event.at_ns));
+                if let Some(gap) = self.gap(next) {
+                    return Ok(Some(gap));
+                }
+            }
             if let Some(event) = self.events.next() {
                 // Without its beginning a recording can be salvaged, but not converted: there is
                 // no session that the rest belongs to.
-                if !self.any && !matches!(event.body, Body::Start(_)) {
+                if self.last.is_none() && !matches!(event.body, Body::Start(_)) {
                     self.done = true;
                     self.events = Vec::new().into_iter();
                     return Err(DecodeError::Malformed {
@@ -137,7 +166,7 @@ impl<R: Read> Decoder for SegmentDecoder<R> {
                         what: "the recording's header is damaged".to_owned(),
                     });
                 }
-                self.any = true;
+                self.last = Some((event.seq, event.at_ns));
                 return Ok(Some(event));
             }
             if self.done {
@@ -146,7 +175,10 @@ impl<R: Read> Decoder for SegmentDecoder<R> {
             match self.reader.next_item() {
                 Ok(Item::Frame(frame)) => self.events = frame.events.into_iter(),
                 Ok(Item::Seal(_)) => {}
-                Ok(Item::Damage(damage)) => self.notice(damage.to_string()),
+                Ok(Item::Damage(damage)) => {
+                    self.hole.get_or_insert_with(|| damage.to_string());
+                    self.notice(damage.to_string());
+                }
                 Ok(Item::End(tail)) => {
                     self.done = true;
                     self.tail(tail);
