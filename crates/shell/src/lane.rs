@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use hansard_core::event::Stream;
 use rustix::io::Errno;
 
-use crate::limits::{READ_BYTES, READ_SHORT_BYTES};
+use crate::limits::{READ_BYTES, READ_SHORT_BYTES, READ_TERMINAL_BYTES};
 use crate::outlet::Outlet;
 use crate::tape::{Tape, TapeLost};
 
@@ -44,8 +44,13 @@ pub(crate) struct Lane {
 impl Lane {
     /// A lane that records what passes if `keep`.
     pub(crate) fn new(from: OwnedFd, to: Outlet, stream: Stream, keep: bool) -> Self {
-        let buffer = vec![0; READ_BYTES].into_boxed_slice();
         let reads_on = stream == Stream::Output;
+        let bytes = if reads_on {
+            READ_TERMINAL_BYTES
+        } else {
+            READ_BYTES
+        };
+        let buffer = vec![0; bytes].into_boxed_slice();
         Self {
             from,
             to,

@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
-/// Most bytes read from a program before they are shown. At the bound they are recorded and
+/// Most bytes read from a pipe before they are written on. At the bound they are recorded and
 /// written out, and reading goes on afterwards.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
+
+/// Most bytes read from a program's terminal before they are shown: two of the kernel's portions.
+/// A pty holds less than 20 KiB, so with larger pieces the program waits while the screen is
+/// written to, and the screen while the program is read from.
+pub(crate) const READ_TERMINAL_BYTES: usize = 2 * 4095;
 
 /// A read of a pty shorter than this means that the program has said all it had to say for now:
 /// show it at once instead of asking the kernel for more. (A pty hands out 4095 bytes at most.)
 pub(crate) const READ_SHORT_BYTES: usize = 2048;
 
 /// Rounds of reading and showing without a look at keys and signals. At the bound one look is
-/// taken, so an interrupt key waits for at most this many times [`READ_BYTES`].
-pub(crate) const ROUNDS_UNPOLLED_MAX: u32 = 2;
+/// taken, so an interrupt key waits for at most this many times [`READ_TERMINAL_BYTES`].
+pub(crate) const ROUNDS_UNPOLLED_MAX: u32 = 16;
 
 /// Most bytes typed and not yet taken by the program. At the bound no more are read from the
 /// terminal, which makes whoever types wait.
