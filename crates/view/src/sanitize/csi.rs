@@ -77,35 +77,69 @@ fn write(parameters: &[u16], end: char, out: &mut Vec<u8>) {
     out.extend_from_slice(end.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-/// SGR: digits, colons and semicolons are all it can hold. Concealment is left out if wanted.
+/// SGR: the list is read as the emulator reads it, and only whole attributes are written, so that
+/// no terminal can take two of them for one. A colour that is cut short or of no known kind is
+/// left out, what follows it counts by itself. Concealment is left out if wanted.
 fn sgr(parameters: &str, reveal: bool, out: &mut Vec<u8>) {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut left_out = false;
-    // How many of the next parameters are arguments of a colour, not attributes.
-    let mut arguments = 0;
-    let mut mode_follows = false;
-    for (parameter, value) in parameters.split(';').zip(numbers(parameters)) {
-        let is_argument = mode_follows || arguments > 0;
-        if mode_follows {
-            mode_follows = false;
-            arguments = match value {
-                5 => 1,
-                2 => 3,
-                _ => 0,
-            };
-        } else if arguments > 0 {
-            arguments -= 1;
-        } else if matches!(value, 38 | 48 | 58) && !parameter.contains(':') {
-            mode_follows = true;
-        }
-        if reveal && value == 8 && !is_argument {
-            left_out = true;
-        } else {
-            kept.push(parameter);
+    let parameters: Vec<&str> = parameters.split(';').take(PARAMETERS_MAX).collect();
+    let mut kept: Vec<String> = Vec::new();
+    let mut rest = parameters.as_slice();
+    while let Some((parameter, after)) = rest.split_first() {
+        rest = after;
+        let value = sgr_value(parameter);
+        match value {
+            4 | 38 | 48 | 58 if parameter.contains(':') => kept.push((*parameter).to_owned()),
+            _ if parameter.contains(':') => {}
+            38 | 48 | 58 => {
+                let (colour, used) = colour(value, after);
+                kept.extend(colour);
+                rest = after.get(used..).unwrap_or_default();
+            }
+            8 if reveal => {}
+            0 if parameter.is_empty() => kept.push(String::new()),
+            0..=75 | 90..=107 => kept.push(value.to_string()),
+            _ => {}
         }
     }
     // Nothing left would read as a reset.
-    if !(left_out && kept.is_empty()) {
+    if !kept.is_empty() {
         let _ = write!(out, "\x1b[{}m", kept.join(";"));
     }
+}
+
+/// The colour whose kind and numbers follow 38, 48 or 58, and how many parameters it took.
+///
+/// That of underlines (58) is written with colons: a terminal that does not know it would take
+/// its numbers for attributes, 8 among them.
+fn colour(target: u16, after: &[&str]) -> (Option<String>, usize) {
+    let kind = after.first().filter(|kind| !kind.contains(':'));
+    let kind = kind.map_or(0, |kind| sgr_value(kind));
+    let count = match kind {
+        5 => 1,
+        2 => 3,
+        _ => return (None, 0),
+    };
+    let Some(numbers) = after.get(1..=count) else {
+        return (None, usize::from(target != 58));
+    };
+    let separator = if target == 58 { ':' } else { ';' };
+    let mut colour = format!("{target}{separator}{kind}");
+    if target == 58 && kind == 2 {
+        // The colour space, which is the usual one.
+        colour.push(':');
+    }
+    for number in numbers {
+        colour.push(separator);
+        colour.push_str(&sgr_value(number).to_string());
+    }
+    (Some(colour), 1 + count)
+}
+
+/// The number before any colon. Too large ones wrap around, as in the emulator.
+fn sgr_value(parameter: &str) -> u16 {
+    let digits = parameter.split(':').next().unwrap_or_default();
+    digits.bytes().fold(0u16, |n, b| {
+        n.wrapping_mul(10)
+            .wrapping_add(u16::from(b.saturating_sub(b'0')))
+    })
 }

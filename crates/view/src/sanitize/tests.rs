@@ -340,6 +340,29 @@ fn a_terminal_is_put_back_without_moving_its_cursor_for_nothing() {
     }
 }
 
+#[test]
+fn colours_cut_short_join_nothing() {
+    for (text, left) in [
+        ("\x1b[38;38;8;5mx", "\x1b[5mx"),
+        ("\x1b[38;8;5mx", "\x1b[5mx"),
+        ("\x1b[48;8;2;1;2;3mx", "\x1b[2;1;2;3mx"),
+        ("\x1b[38;5mx", "x"),
+        ("\x1b[38;2;1;4mx", "\x1b[1;4mx"),
+        ("\x1b[38;2;48;5;9mx", "\x1b[38;2;48;5;9mx"),
+        ("\x1b[38;5:1;1mx", "\x1b[1mx"),
+        ("\x1b[65574;8;5mx", "\x1b[5mx"),
+    ] {
+        assert_eq!(shown(text.as_bytes()), left, "{text:?}");
+        let (mut original, mut filtered) = (Screen::new(1, 1), Screen::new(1, 1));
+        original.feed(text.as_bytes());
+        filtered.feed(left.as_bytes());
+        assert_eq!(original.dump(), filtered.dump(), "{text:?}");
+    }
+    // The emulator does not know the colour of underlines.
+    assert_eq!(shown(b"\x1b[58;5;8mx"), "\x1b[58:5:8mx");
+    assert_eq!(shown(b"\x1b[58;2;8;9;8mx"), "\x1b[58:2::8:9:8mx");
+}
+
 /// Pieces of a stream that the filter passes on without change of meaning.
 fn allowed_piece() -> impl Strategy<Value = String> {
     let n = 0u16..30;
@@ -363,13 +386,21 @@ fn allowed_piece() -> impl Strategy<Value = String> {
         (0u16..3, prop::sample::select(vec!['J', 'K']))
             .prop_map(|(n, end)| format!("\x1b[{n}{end}")),
         prop::collection::vec(
-            prop_oneof![0u16..10, 20u16..50, 90u16..108, Just(38u16), Just(5u16)],
-            0..6
+            prop_oneof![
+                prop_oneof![
+                    0u16..10,
+                    20u16..50,
+                    90u16..108,
+                    Just(38u16),
+                    Just(5u16),
+                    Just(2u16)
+                ]
+                .prop_map(|n| n.to_string()),
+                "(0|4|8|38|48)(:[0-9]{0,3}){1,5}",
+            ],
+            0..12
         )
-        .prop_map(|p| {
-            let p: Vec<_> = p.iter().map(u16::to_string).collect();
-            format!("\x1b[{}m", p.join(";"))
-        }),
+        .prop_map(|p| { format!("\x1b[{}m", p.join(";")) }),
         (
             prop::sample::select(vec![6, 7, 25, 47, 1047, 1048, 1049]),
             any::<bool>()
