@@ -92,7 +92,7 @@ peers: .peers/bin/asciinema
 # Deterministic: the result must be what is committed. See CONTRIBUTING.md before it is not.
 golden:
 	$(CARGO) run --quiet --locked -p hansard-core --example golden -- formats/golden/v1
-	cd formats/golden/v1 && LC_ALL=C sha256sum $$(ls | grep -v -e SHA256SUMS -e README) >SHA256SUMS
+	cd formats/golden/v1 && LC_ALL=C sha256sum *.hansard *.jsonl >SHA256SUMS
 
 install: release
 	install -D $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard

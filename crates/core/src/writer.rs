@@ -57,6 +57,12 @@ const LEVEL_BULK: i32 = 1;
 /// zstd level while a person works: there is time, and most recordings are this.
 const LEVEL_CALM: i32 = 7;
 
+/// Size of the bulk level's hash table, 2 to this power entries, and its shortest match: smaller
+/// and shorter than zstd's own for the level. Of what pours over a terminal, coloured logs come out
+/// 2.5 % smaller and source code 5 % larger, both a little faster (`examples/core_speed`).
+const BULK_HASH_LOG: u32 = 13;
+const BULK_MATCH_MIN: u32 = 5;
+
 /// History that a frame may refer back to, 2 to this power bytes: all of an ordinary segment.
 const WINDOW_LOG: u32 = 20;
 
@@ -432,12 +438,18 @@ impl SegmentWriter {
         compressor
             .reset(ResetDirective::SessionAndParameters)
             .map_err(zstd_error)?;
-        for parameter in [
+        let common = [
             CParameter::CompressionLevel(level),
             CParameter::WindowLog(WINDOW_LOG),
             CParameter::ContentSizeFlag(false),
             CParameter::ChecksumFlag(false),
-        ] {
+        ];
+        let bulk = [
+            CParameter::HashLog(BULK_HASH_LOG),
+            CParameter::MinMatch(BULK_MATCH_MIN),
+        ];
+        let bulk = bulk.into_iter().filter(|_| level == LEVEL_BULK);
+        for parameter in common.into_iter().chain(bulk) {
             compressor.set_parameter(parameter).map_err(zstd_error)?;
         }
         Ok(())
