@@ -124,13 +124,12 @@ fn colour(target: u16, after: &[&str]) -> (Option<String>, usize) {
     };
     let separator = if target == 58 { ':' } else { ';' };
     let mut colour = format!("{target}{separator}{kind}");
-    if target == 58 && kind == 2 {
-        // The colour space, which is the usual one.
-        colour.push(':');
-    }
     for number in numbers {
         colour.push(separator);
-        colour.push_str(&sgr_value(number).to_string());
+        // Never longer than it was: what came out must pass again.
+        if !number.is_empty() {
+            colour.push_str(&sgr_value(number).to_string());
+        }
     }
     (Some(colour), 1 + count)
 }

@@ -360,7 +360,7 @@ fn colours_cut_short_join_nothing() {
     }
     // The emulator does not know the colour of underlines.
     assert_eq!(shown(b"\x1b[58;5;8mx"), "\x1b[58:5:8mx");
-    assert_eq!(shown(b"\x1b[58;2;8;9;8mx"), "\x1b[58:2::8:9:8mx");
+    assert_eq!(shown(b"\x1b[58;2;8;9;8mx"), "\x1b[58:2:8:9:8mx");
 }
 
 /// Pieces of a stream that the filter passes on without change of meaning.
@@ -439,5 +439,16 @@ proptest! {
         let out = whole(&bytes);
         prop_assert_eq!(forbidden(&out), None);
         prop_assert_eq!(cut_at(&bytes, cut.min(bytes.len())), out);
+    }
+}
+
+#[test]
+fn what_came_out_passes_again_as_it_is() {
+    for text in [
+        format!("\x1b[4:{};58;2;1;1;1mx", "3".repeat(242)),
+        format!("\x1b[4:{};38;5;mx", "3".repeat(248)),
+    ] {
+        let out = whole(text.as_bytes());
+        assert_eq!(whole(&out), out, "{}", text.len());
     }
 }
