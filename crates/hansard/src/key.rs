@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use hansard_core::seal::SigningKey;
 use hansard_record::Environment;
+use hansard_view::jsonl::base64;
 
 use crate::cli::KeygenArgs;
 use crate::failure::{Failure, STATUS_WRONG_USE, shown};
@@ -24,8 +25,6 @@ const PUBLIC_DER: [u8; 12] = [
 
 /// A PEM file of one key is far shorter.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// `hansard keygen`: a private key, readable for its owner only, and its public half beside it.
 pub(crate) fn run(args: &KeygenArgs) -> Result<u8, Failure> {
@@ -112,49 +111,13 @@ fn parse(text: &str, label: &str, der: &[u8]) -> Option<[u8; 32]> {
     let begin = format!("-----BEGIN {label}-----");
     let end = format!("-----END {label}-----");
     let body = text.split_once(&begin)?.1.split_once(&end)?.0;
-    let bytes = from_base64(body)?;
+    let bytes = base64::decode(&body.split_ascii_whitespace().collect::<String>())?;
     bytes.strip_prefix(der)?.try_into().ok()
 }
 
 fn pem(label: &str, der: &[u8], key: &[u8; 32]) -> String {
-    let body = to_base64(&[der, key].concat());
+    let body = base64::encode(&[der, key].concat());
     format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
-}
-
-fn to_base64(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let group =
-            chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            let index = (group >> (18 - 6 * i) & 0x3f) as usize;
-            let symbol = ALPHABET.get(index).copied().unwrap_or(b'=');
-            out.push(if i <= chunk.len() {
-                char::from(symbol)
-            } else {
-                '='
-            });
-        }
-    }
-    out
-}
-
-fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let (mut group, mut bits) = (0u32, 0);
-    for symbol in text
-        .bytes()
-        .filter(|b| !b.is_ascii_whitespace() && *b != b'=')
-    {
-        let index = ALPHABET.iter().position(|a| *a == symbol)?;
-        group = (group << 6 | u32::try_from(index).ok()?) & 0xff_ffff;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            out.push(u8::try_from(group >> bits & 0xff).ok()?);
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]
@@ -178,13 +141,5 @@ mod tests {
             parse(&PUBLIC.replace('M', "N"), "PUBLIC KEY", &PUBLIC_DER),
             None
         );
-    }
-
-    #[test]
-    fn base64_of_every_length() {
-        for len in 0..40u8 {
-            let bytes: Vec<u8> = (0..len).map(|i| i.wrapping_mul(97)).collect();
-            assert_eq!(from_base64(&to_base64(&bytes)), Some(bytes));
-        }
     }
 }

@@ -6,7 +6,7 @@
 //! are a list of pairs. A number is unsigned, a negative one signed; a value that this would
 //! change is an object with one key: `{"base64": …}` or `{"int": …}`.
 
-mod base64;
+pub mod base64;
 mod decode;
 mod encode;
 mod value;
