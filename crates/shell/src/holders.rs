@@ -7,8 +7,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::process::{getpgrp, getpid, getsid};
-
 /// Who holds the writing end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holders {
@@ -26,14 +24,17 @@ pub(crate) fn holders(pipe: BorrowedFd<'_>) -> Holders {
         return Holders::Unknown;
     };
     let wanted = format!("pipe:[{}]", stat.st_ino);
-    let (Ok(session), Ok(processes)) = (getsid(None), fs::read_dir("/proc")) else {
+    // Everything is read from one /proc, so that the numbers are those of one pid namespace. In a
+    // container our session's leader may be outside of it: the session is then 0, ours as well.
+    let (Some((group, session)), Some(own), Ok(processes)) = (
+        session_of(Path::new("/proc/self")),
+        fs::read_link("/proc/self")
+            .ok()
+            .and_then(|to| number(to.as_os_str())),
+        fs::read_dir("/proc"),
+    ) else {
         return Holders::Unknown;
     };
-    let session = session.as_raw_nonzero().get();
-    let (group, own) = (
-        getpgrp().as_raw_nonzero().get(),
-        getpid().as_raw_nonzero().get(),
-    );
     let mut found = Holders::Unknown;
     for process in processes.flatten() {
         let Some(pid) = number(&process.file_name()) else {

@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
-use rustix::process::{Resource, Rlimit, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 /// Where a handler writes a byte so that a poll loop wakes up; -1 while nobody listens.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
@@ -24,6 +24,13 @@ static FATAL_TERMINAL: AtomicI32 = AtomicI32::new(-1);
 static FATAL_MODES: AtomicPtr<libc::termios> = AtomicPtr::new(std::ptr::null_mut());
 /// What that terminal is sent first; null for nothing.
 static FATAL_WORDS: AtomicPtr<&'static [u8]> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Our process group; nothing if its leader is outside of our pid namespace (entering a container
+/// does not change the group), where a number would be zero.
+pub(crate) fn process_group() -> Option<Pid> {
+    // SAFETY: takes nothing, cannot fail.
+    Pid::from_raw(unsafe { libc::getpgrp() })
+}
 
 extern "C" fn on_signal(number: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     let bit = 1_u64 << (number.unsigned_abs() & 63);

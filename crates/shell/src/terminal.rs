@@ -67,8 +67,10 @@ impl Terminal {
         // may take it, and then the change must fail rather than stop us for ever.
         let _quiet = sys::disarm(Signal::TTOU);
         let ours = match tcgetpgrp(&self.keys) {
-            Ok(group) => group == rustix::process::getpgrp(),
-            Err(_) => true, // not our controlling terminal: nobody else manages its modes
+            Ok(group) => Some(group) == sys::process_group(),
+            // Not our controlling terminal: nobody else manages its modes. Or it belongs to a group
+            // outside of our pid namespace, which in a container is the one we were started in.
+            Err(_) => true,
         };
         if ours {
             let _ = tcsetattr(&self.keys, OptionalActions::Now, &self.before);
