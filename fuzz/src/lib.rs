@@ -17,6 +17,7 @@ pub fn import() -> Import {
         id: SessionId::new_v7(1_700_000_000_000, [8; 10]),
         start_utc_ns: 1_600_000_000_000_000_000,
         recorder: "fuzz".to_owned(),
+        rec: None,
     }
 }
 

@@ -157,6 +157,7 @@ pub(crate) fn import() -> io::Result<Import> {
         id: SessionId::new_v7(utc_ns / 1_000_000, random),
         start_utc_ns: utc_ns,
         recorder: recorder_name(),
+        rec: None,
     })
 }
 

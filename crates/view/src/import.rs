@@ -16,6 +16,9 @@ pub struct Import {
     pub start_utc_ns: u64,
     /// Program and version that imports, such as `hansard 0.1.0`.
     pub recorder: String,
+    /// Which recording is meant where a file holds several: tlog's `rec`, Teleport's session id.
+    /// Nothing: the first.
+    pub rec: Option<String>,
 }
 
 impl Import {

@@ -9,6 +9,7 @@
 //! - [`cell`]: the same screen cell by cell, for painting
 //! - [`sanitize`]: what of a recording a viewer's terminal may be sent; [`escape`]: the same for
 //!   names in listings
+//! - [`parts`]: recordings of several files
 //! - [`limits`]: every bound, and what happens at it
 //!
 //! The screen of a recording at one moment, from an index that is made if it is not there:
@@ -48,6 +49,7 @@ pub mod index;
 pub mod jsonl;
 pub mod limits;
 mod lines;
+pub mod parts;
 pub mod raw;
 pub mod replay;
 pub mod sanitize;

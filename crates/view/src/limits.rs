@@ -69,3 +69,6 @@ pub const POINT_LABEL_BYTES_MAX: usize = 256;
 
 /// Longest text that can be searched for. Longer: an error.
 pub const NEEDLE_BYTES_MAX: usize = 4096;
+
+/// Most files in the directory of a recording. More: an error.
+pub const FOLDER_NAMES_MAX: usize = 100_000;

@@ -38,6 +38,7 @@ pub fn import() -> Import {
         id: SessionId::new_v7(1_700_000_000_000, [8; 10]),
         start_utc_ns: 1_600_000_000_000_000_000,
         recorder: "hansard 0.1.0".to_owned(),
+        rec: None,
     }
 }
 

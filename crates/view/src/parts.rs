@@ -1,0 +1,241 @@
+//! Where the files of a recording are: most formats are one file, some are a file with another
+//! beside it, or a directory.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::limits::FOLDER_NAMES_MAX;
+
+/// One file of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// The file that was named.
+    Main,
+    /// The file whose name is that name, a dot and this: `OUT.timing` of a typescript.
+    Beside(&'a str),
+    /// The file of this name in the directory that was named.
+    Inside(&'a str),
+}
+
+/// The files a recording is read from. Contract: a part may be opened more than once, and each
+/// reader begins at its beginning; but standard input is there once.
+pub trait Inputs {
+    /// Names of the regular files in the directory that was named, sorted; nothing if it is a
+    /// single file. Names never contain `/`.
+    fn names(&self) -> Option<&[String]>;
+
+    /// Opens a part; nothing if it is not there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be opened, or is not a regular file.
+    fn open(&self, part: Part<'_>) -> io::Result<Option<Box<dyn Read>>>;
+}
+
+/// The files a recording is written to.
+pub trait Outputs {
+    /// Creates a part. Contract: each at most once; what is written may be buffered until the
+    /// writer is flushed.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    fn create(&mut self, part: Part<'_>) -> io::Result<Box<dyn Write>>;
+}
+
+/// A file, and what stands beside it.
+pub struct SingleFile {
+    path: PathBuf,
+    beside: Option<PathBuf>,
+}
+
+impl SingleFile {
+    /// The file at this path. `beside`, if it is given, is opened for every [`Part::Beside`].
+    #[must_use]
+    pub fn new(path: &Path, beside: Option<&Path>) -> Self {
+        Self {
+            path: path.to_owned(),
+            beside: beside.map(Path::to_owned),
+        }
+    }
+}
+
+impl Inputs for SingleFile {
+    fn names(&self) -> Option<&[String]> {
+        None
+    }
+
+    fn open(&self, part: Part<'_>) -> io::Result<Option<Box<dyn Read>>> {
+        let path = match (part, &self.beside) {
+            (Part::Main, _) => self.path.clone(),
+            (Part::Beside(_), Some(path)) => return Ok(Some(Box::new(File::open(path)?))),
+            (Part::Beside(extension), None) => {
+                let mut name = self.path.clone().into_os_string();
+                name.push(".");
+                name.push(extension);
+                PathBuf::from(name)
+            }
+            (Part::Inside(_), _) => return Ok(None),
+        };
+        found(File::open(path)).map(|file| file.map(|file| Box::new(file) as Box<dyn Read>))
+    }
+}
+
+fn found<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A directory. Somebody else may have filled it: only regular files directly in it are seen, and
+/// no link is followed, so that it cannot lead anywhere else.
+pub struct Directory {
+    directory: OwnedFd,
+    names: Vec<String>,
+}
+
+impl Directory {
+    /// The directory at this path.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds more than [`FOLDER_NAMES_MAX`] files.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(path, flags, Mode::empty())?;
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&directory)? {
+            let entry = entry?;
+            // A name that is no UTF-8 belongs to none of the formats.
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            if name == "." || name == ".." {
+                continue;
+            }
+            if names.len() == FOLDER_NAMES_MAX {
+                return Err(io::Error::other(format!(
+                    "more than {FOLDER_NAMES_MAX} files in the directory"
+                )));
+            }
+            names.push(name.to_owned());
+        }
+        names.sort_unstable();
+        Ok(Self { directory, names })
+    }
+}
+
+impl Inputs for Directory {
+    fn names(&self) -> Option<&[String]> {
+        Some(&self.names)
+    }
+
+    fn open(&self, part: Part<'_>) -> io::Result<Option<Box<dyn Read>>> {
+        let Part::Inside(name) = part else {
+            return Ok(None);
+        };
+        if self
+            .names
+            .binary_search_by(|n| n.as_str().cmp(name))
+            .is_err()
+        {
+            return Ok(None);
+        }
+        // Without NONBLOCK a pipe in the directory would hold us for ever.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(
+            &self.directory,
+            name,
+            flags,
+            Mode::empty(),
+        )?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other(format!("{name} is not a regular file")));
+        }
+        Ok(Some(Box::new(file)))
+    }
+}
+
+/// Something that can be read once: standard input.
+pub struct Once(RefCell<Option<Box<dyn Read>>>);
+
+impl Once {
+    /// What this reader gives.
+    #[must_use]
+    pub fn new(src: Box<dyn Read>) -> Self {
+        Self(RefCell::new(Some(src)))
+    }
+}
+
+impl Inputs for Once {
+    fn names(&self) -> Option<&[String]> {
+        None
+    }
+
+    fn open(&self, part: Part<'_>) -> io::Result<Option<Box<dyn Read>>> {
+        match part {
+            Part::Main => Ok(self.0.take()),
+            Part::Beside(_) | Part::Inside(_) => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(inputs: &dyn Inputs, part: Part<'_>) -> Option<String> {
+        let mut text = String::new();
+        let mut reader = inputs.open(part).unwrap()?;
+        reader.read_to_string(&mut text).unwrap();
+        Some(text)
+    }
+
+    #[test]
+    fn a_directory_leads_nowhere_else() {
+        let dir = std::env::temp_dir().join(format!("hansard-parts-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("deeper")).unwrap();
+        std::fs::write(dir.join("timing"), "1 2").unwrap();
+        std::fs::write(dir.join("deeper/secret"), "s").unwrap();
+        let _ = std::os::unix::fs::symlink("/etc/passwd", dir.join("log"));
+        let inputs = Directory::open(&dir).unwrap();
+        assert_eq!(inputs.names().unwrap(), ["deeper", "log", "timing"]);
+        assert_eq!(
+            text(&inputs, Part::Inside("timing")).as_deref(),
+            Some("1 2")
+        );
+        for none in ["deeper/secret", "../x", "", "absent"] {
+            assert!(inputs.open(Part::Inside(none)).unwrap().is_none(), "{none}");
+        }
+        for refused in ["log", "deeper"] {
+            assert!(inputs.open(Part::Inside(refused)).is_err(), "{refused}");
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_stands_beside_a_file_has_its_name_and_more() {
+        let dir = std::env::temp_dir().join(format!("hansard-beside-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        for (name, content) in [("a", "main"), ("a.timing", "beside"), ("t", "elsewhere")] {
+            std::fs::write(dir.join(name), content).unwrap();
+        }
+        let inputs = SingleFile::new(&dir.join("a"), None);
+        assert_eq!(text(&inputs, Part::Main).as_deref(), Some("main"));
+        assert_eq!(
+            text(&inputs, Part::Beside("timing")).as_deref(),
+            Some("beside")
+        );
+        assert!(inputs.open(Part::Beside("other")).unwrap().is_none());
+        let inputs = SingleFile::new(&dir.join("a"), Some(&dir.join("t")));
+        assert_eq!(
+            text(&inputs, Part::Beside("timing")).as_deref(),
+            Some("elsewhere")
+        );
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
