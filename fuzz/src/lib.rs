@@ -59,7 +59,7 @@ pub fn decode(format: Format, bytes: &[u8]) -> (Vec<Event>, bool) {
 /// Writes events in a format; `None` if the format refuses them.
 pub fn encode(format: Format, events: &[Event]) -> Option<Vec<u8>> {
     let out = Shared::default();
-    let mut encoder = format.encoder(out.clone(), key());
+    let mut encoder = format.encoder(out.clone(), key()).expect("a format of one file");
     for event in events {
         match &event.body {
             Body::Start(session) => encoder.begin(session).ok()?,

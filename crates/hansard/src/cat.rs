@@ -12,7 +12,7 @@ use crate::source::Source;
 /// Shown bytes go to standard output, a standard error that was recorded apart to standard error.
 /// A terminal gets only what cannot change its state or make it answer, unless `--raw`.
 pub(crate) fn run(args: &CatArgs) -> Result<u8, Failure> {
-    let mut source = Source::open(&args.file, args.from, "reading")?;
+    let mut source = Source::open(&args.file, &args.read, "reading")?;
     let mut out = Outlet::new(
         BufWriter::with_capacity(64 * 1024, io::stdout().lock()),
         !args.raw && isatty(io::stdout()),

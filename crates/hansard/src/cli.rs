@@ -56,6 +56,20 @@ pub(crate) enum Command {
     },
 }
 
+/// Options of everything that reads a recording.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ReadArgs {
+    /// Read it as this format instead of guessing
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<Format>,
+    /// The timing file of a typescript; without it that is FILE.timing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timing: Option<PathBuf>,
+    /// Which recording, if the file holds several: tlog's `rec`, Teleport's session id
+    #[arg(long, value_name = "ID")]
+    pub(crate) rec: Option<String>,
+}
+
 /// Options of `rec`.
 #[derive(Debug, Args)]
 pub(crate) struct RecArgs {
@@ -114,9 +128,8 @@ pub(crate) struct PlayArgs {
     /// Go on when the recording grows
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Read it as this format instead of guessing
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) from: Option<Format>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 /// Options of `cat`.
@@ -127,9 +140,8 @@ pub(crate) struct CatArgs {
     /// Send a terminal every sequence, also those that change its state or make it answer
     #[arg(long)]
     pub(crate) raw: bool,
-    /// Read it as this format instead of guessing
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) from: Option<Format>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 /// Options of `info`.
@@ -140,9 +152,8 @@ pub(crate) struct InfoArgs {
     /// Answer in JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Read it as this format instead of guessing
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) from: Option<Format>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 /// Options of `verify`.
@@ -176,9 +187,8 @@ pub(crate) struct ScreenArgs {
     /// Answer in JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Read it as this format instead of guessing
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) from: Option<Format>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 /// Options of `search`.
@@ -194,17 +204,15 @@ pub(crate) struct SearchArgs {
     /// Answer in JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
-    /// Read it as this format instead of guessing
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) from: Option<Format>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 /// Options of `convert`.
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// Read it as this format instead of guessing
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) from: Option<Format>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
     /// Into which format: hansard, asciicast-v2, asciicast-v3, raw, transcript, jsonl
     #[arg(long, value_name = "FORMAT")]
     pub(crate) to: Format,

@@ -32,7 +32,7 @@ struct Info {
 
 /// Reads the whole recording and tells.
 pub(crate) fn run(args: &InfoArgs) -> Result<u8, Failure> {
-    let mut source = Source::open(&args.file, args.from, "reading")?;
+    let mut source = Source::open(&args.file, &args.read, "reading")?;
     let mut info = Info::default();
     let done = loop {
         match source.next_event() {

@@ -18,6 +18,7 @@
 mod cat;
 mod cli;
 mod convert;
+mod draft;
 mod failure;
 mod info;
 mod key;
@@ -31,6 +32,7 @@ mod search;
 mod seekable;
 mod source;
 mod verify;
+mod watched;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -1,6 +1,8 @@
 //! Progress of long work, on standard error and only on a terminal.
 
+use std::cell::RefCell;
 use std::io::{self, Read, Write as _};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::stdio::stderr;
@@ -63,29 +65,41 @@ impl Drop for Progress {
     }
 }
 
-/// A reader that shows how far it has come.
-pub(crate) struct Reading<R> {
-    inner: R,
-    done: u64,
-    progress: Progress,
-}
+/// Counts what several readers read together, and shows it.
+#[derive(Clone)]
+pub(crate) struct Meter(Rc<RefCell<(u64, Progress)>>);
 
-impl<R: Read> Reading<R> {
-    /// Around this reader.
-    pub(crate) fn new(inner: R, progress: Progress) -> Self {
-        Self {
+impl Meter {
+    /// Nothing has been read yet.
+    pub(crate) fn new(progress: Progress) -> Self {
+        Self(Rc::new(RefCell::new((0, progress))))
+    }
+
+    /// A reader whose bytes are counted here.
+    pub(crate) fn reading<R: Read>(&self, inner: R) -> Reading<R> {
+        Reading {
             inner,
-            done: 0,
-            progress,
+            meter: self.clone(),
         }
     }
+
+    fn add(&self, bytes: usize) {
+        let (done, progress) = &mut *self.0.borrow_mut();
+        *done += bytes as u64;
+        progress.at(*done);
+    }
+}
+
+/// See [`Meter::reading`].
+pub(crate) struct Reading<R> {
+    inner: R,
+    meter: Meter,
 }
 
 impl<R: Read> Read for Reading<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
-        self.done += n as u64;
-        self.progress.at(self.done);
+        self.meter.add(n);
         Ok(n)
     }
 }

@@ -11,7 +11,7 @@ use crate::{moment, seekable};
 
 /// Shows it as text, as JSON or as a picture.
 pub(crate) fn run(args: &ScreenArgs) -> Result<u8, Failure> {
-    let mut indexed = seekable::open(&args.file, args.from)?;
+    let mut indexed = seekable::open(&args.file, &args.read)?;
     let replay = indexed
         .seek(args.at.at_ns())
         .map_err(|e| seekable::failure(&args.file, &e))?;

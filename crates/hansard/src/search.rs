@@ -14,7 +14,7 @@ use crate::{moment, seekable};
 /// is 1 if there was none.
 pub(crate) fn run(args: &SearchArgs) -> Result<u8, Failure> {
     check_needle(&args.text).map_err(|error| Failure::new(STATUS_WRONG_USE, error.to_string()))?;
-    let indexed = seekable::open(&args.file, args.from)?;
+    let indexed = seekable::open(&args.file, &args.read)?;
     let mut search = Search::from_start(&indexed, &args.text, u64::MAX);
     let mut out = io::stdout().lock();
     let mut found = 0;

@@ -12,8 +12,10 @@ use std::sync::Arc;
 
 use hansard_core::reader::ReadError;
 use hansard_view::index::IndexError;
+use hansard_view::segments::SegmentEncoder;
 use hansard_view::{Format, Indexed, copy};
 
+use crate::cli::ReadArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
 use crate::key;
 use crate::progress::Progress;
@@ -24,9 +26,10 @@ const NAMES_MAX: u32 = 100;
 
 /// Opens a recording of any readable format for seeking. What was passed over (damage in a
 /// foreign format, a missing end) is said on standard error.
-pub(crate) fn open(path: &Path, from: Option<Format>) -> Result<Indexed, Failure> {
-    let plain = path.as_os_str() != "-" && open_file(path)?.0.metadata().is_ok_and(|m| m.is_file());
-    if plain && from.is_none_or(|format| format == Format::Hansard) && begins_like_ours(path)? {
+pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<Indexed, Failure> {
+    let plain = path.as_os_str() != "-" && path.metadata().is_ok_and(|m| m.is_file());
+    let may_be_ours = read.from.is_none_or(|format| format == Format::Hansard);
+    if plain && may_be_ours && begins_like_ours(path)? {
         let mut progress = Progress::new("indexing", None);
         let indexed = Indexed::open(path, &mut |done| {
             progress.of(done.bytes, done.total);
@@ -34,7 +37,7 @@ pub(crate) fn open(path: &Path, from: Option<Format>) -> Result<Indexed, Failure
         });
         return indexed.map_err(|error| failure(path, &error));
     }
-    let (file, converted) = convert(path, from)?;
+    let (file, converted) = convert(path, read)?;
     let mut progress = Progress::new("indexing", None);
     let indexed = Indexed::in_memory(Arc::new(file), &mut |done| {
         progress.of(done.bytes, done.total);
@@ -69,12 +72,12 @@ fn begins_like_ours(path: &Path) -> Result<bool, Failure> {
 
 /// The recording as one of ours, in a file that nobody else can open; and what reading it came to.
 /// What was sound before an error is in the file.
-fn convert(path: &Path, from: Option<Format>) -> Result<(File, Result<(), Failure>), Failure> {
-    let mut source = Source::open(path, from, "reading")?;
+fn convert(path: &Path, read: &ReadArgs) -> Result<(File, Result<(), Failure>), Failure> {
+    let mut source = Source::open(path, read, "reading")?;
     let file = nameless()?;
     let mut out = BufWriter::with_capacity(64 * 1024, &file);
     let key = key::signing_key(None)?;
-    let copied = copy(&mut source, &mut *Format::Hansard.encoder(&mut out, key));
+    let copied = copy(&mut source, &mut SegmentEncoder::new(&mut out, key));
     out.flush()?;
     drop(out);
     let events = match copied {

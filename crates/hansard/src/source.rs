@@ -1,16 +1,16 @@
 //! Recordings as commands open them: by path or from standard input, in any readable format.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hansard_core::{Event, SessionId};
 use hansard_record::Environment;
-use hansard_view::format::GUESS_BYTES;
-use hansard_view::{DecodeError, Decoder, Format, Import};
+use hansard_view::{DecodeError, Decoder, Format, Import, OpenError};
 
+use crate::cli::ReadArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
-use crate::progress::{Progress, Reading};
+use crate::watched::Watched;
 
 /// A recording that is being read.
 pub(crate) struct Source {
@@ -22,26 +22,19 @@ pub(crate) struct Source {
 
 impl Source {
     /// Opens a recording; `-` is standard input. Its format is guessed unless it is given.
-    pub(crate) fn open(
-        path: &Path,
-        from: Option<Format>,
-        label: &'static str,
-    ) -> Result<Self, Failure> {
-        let (reader, beginning) = open_bytes(path, label)?;
-        let format = match from.or_else(|| Format::guess(&beginning)) {
-            Some(format) => format,
-            None => return Err(not_a_recording(path)),
-        };
-        let import = import().map_err(|e| Failure::about(path, &e))?;
-        let reader = Cursor::new(beginning).chain(reader);
-        let Some(decoder) = format.decoder(reader, import) else {
-            let message = format!("{}: {format} can be written, not read", shown(path));
-            return Err(Failure::new(STATUS_WRONG_USE, message));
-        };
+    pub(crate) fn open(path: &Path, read: &ReadArgs, label: &'static str) -> Result<Self, Failure> {
+        let import = import(read.rec.clone()).map_err(|e| Failure::about(path, &e))?;
+        let inputs = Watched::open(path, read, label)?;
+        let opened = hansard_view::open(&inputs, read.from, import);
+        let opened = opened.map_err(|error| match error {
+            OpenError::Io(error) => Failure::about(path, &error),
+            OpenError::Unknown => not_a_recording(path),
+            other => Failure::new(STATUS_WRONG_USE, format!("{}: {other}", shown(path))),
+        })?;
         Ok(Self {
             path: path.to_owned(),
-            format,
-            decoder,
+            format: opened.format,
+            decoder: opened.decoder,
             notices: Vec::new(),
         })
     }
@@ -104,25 +97,6 @@ impl Decoder for Source {
     }
 }
 
-/// The bytes behind a path, with progress, and the first of them.
-fn open_bytes(path: &Path, label: &'static str) -> Result<(Box<dyn Read>, Vec<u8>), Failure> {
-    let (mut reader, total): (Box<dyn Read>, _) = if path.as_os_str() == "-" {
-        (Box::new(io::stdin().lock()), None)
-    } else {
-        let (file, len) = open_file(path)?;
-        (Box::new(file), Some(len))
-    };
-    let mut beginning = Vec::new();
-    let taken = (&mut reader)
-        .take(GUESS_BYTES as u64)
-        .read_to_end(&mut beginning);
-    taken.map_err(|e| Failure::about(path, &e))?;
-    Ok((
-        Box::new(Reading::new(reader, Progress::new(label, total))),
-        beginning,
-    ))
-}
-
 /// A regular file (or a pipe), never a directory; and its length.
 pub(crate) fn open_file(path: &Path) -> Result<(File, u64), Failure> {
     let file = File::open(path).map_err(|e| Failure::about(path, &e))?;
@@ -142,13 +116,19 @@ pub(crate) fn not_a_recording(path: &Path) -> Failure {
         STATUS_WRONG_USE,
         format!("{}: not a recording of a known format", shown(path)),
     )
-    .hint(
-        "say which one it is with --from FORMAT (hansard, asciicast-v2, asciicast-v3, jsonl, raw)",
-    )
+    .hint(format!(
+        "say which one it is with --from FORMAT ({})",
+        readable_formats().join(", ")
+    ))
+}
+
+fn readable_formats() -> Vec<&'static str> {
+    let readable = Format::ALL.iter().filter(|format| format.is_readable());
+    readable.map(|format| format.as_str()).collect()
 }
 
 /// What a recording in a foreign format does not say about itself.
-pub(crate) fn import() -> io::Result<Import> {
+fn import(rec: Option<String>) -> io::Result<Import> {
     let env = Environment::real();
     let utc_ns = env.clock.utc_ns();
     let mut random = [0u8; 10];
@@ -157,7 +137,7 @@ pub(crate) fn import() -> io::Result<Import> {
         id: SessionId::new_v7(utc_ns / 1_000_000, random),
         start_utc_ns: utc_ns,
         recorder: recorder_name(),
-        rec: None,
+        rec,
     })
 }
 

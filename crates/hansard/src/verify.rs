@@ -11,7 +11,7 @@ use crate::cli::VerifyArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_UNFINISHED, STATUS_WRONG_USE, shown};
 use crate::key::{hex, public_key};
 use crate::moment;
-use crate::progress::{Progress, Reading};
+use crate::progress::{Meter, Progress};
 
 /// Whether the signer is one that was named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,8 @@ fn check(path: &Path) -> Result<Report, Failure> {
         let (file, len) = crate::source::open_file(path)?;
         (Box::new(file), Some(len))
     };
-    verify(Reading::new(reader, Progress::new("checking", total))).map_err(|error| match error {
+    let meter = Meter::new(Progress::new("checking", total));
+    verify(meter.reading(reader)).map_err(|error| match error {
         ReadError::Io(error) => Failure::about(path, &error),
         ReadError::NotARecording => Failure::new(
             STATUS_WRONG_USE,

@@ -1,19 +1,9 @@
 //! The formats by name, and which one some bytes are.
 
 use std::fmt;
-use std::io::{Read, Write};
 use std::str::FromStr;
 
 use hansard_core::frame::MAGIC;
-use hansard_core::seal::SigningKey;
-
-use crate::cast::{CastDecoder, CastEncoder, CastVersion};
-use crate::codec::{Decoder, Encoder};
-use crate::import::Import;
-use crate::jsonl::{JsonlDecoder, JsonlEncoder};
-use crate::raw::{RawDecoder, RawEncoder};
-use crate::segments::{SegmentDecoder, SegmentEncoder};
-use crate::transcript::TranscriptEncoder;
 
 /// How a recording is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +55,18 @@ impl Format {
         self != Self::Transcript
     }
 
+    /// Whether recordings can be written in it.
+    #[must_use]
+    pub fn is_writable(self) -> bool {
+        true
+    }
+
+    /// The format of a directory with these files in it.
+    #[must_use]
+    pub fn guess_names(_names: &[String]) -> Option<Self> {
+        None
+    }
+
     /// The format of a file that begins with these bytes ([`GUESS_BYTES`] of them, or all there
     /// are), if they say so. Anything can be raw, so raw is never guessed.
     #[must_use]
@@ -87,32 +89,6 @@ impl Format {
             true if has("\"version\":2") => Some(Self::AsciicastV2),
             true if has("\"version\":3") => Some(Self::AsciicastV3),
             _ => None,
-        }
-    }
-
-    /// A decoder of this format, or `None` if it cannot be read. `import` says what a foreign
-    /// recording does not say itself.
-    pub fn decoder<'a>(self, src: impl Read + 'a, import: Import) -> Option<Box<dyn Decoder + 'a>> {
-        Some(match self {
-            Self::Hansard => Box::new(SegmentDecoder::new(src)),
-            Self::AsciicastV2 => Box::new(CastDecoder::new(src, CastVersion::V2, import)),
-            Self::AsciicastV3 => Box::new(CastDecoder::new(src, CastVersion::V3, import)),
-            Self::Raw => Box::new(RawDecoder::new(src, import)),
-            Self::Jsonl => Box::new(JsonlDecoder::new(src)),
-            Self::Transcript => return None,
-        })
-    }
-
-    /// An encoder of this format. Only Hansard's own uses the key. The output is written in small
-    /// pieces: give it a buffer.
-    pub fn encoder<'a>(self, out: impl Write + 'a, key: SigningKey) -> Box<dyn Encoder + 'a> {
-        match self {
-            Self::Hansard => Box::new(SegmentEncoder::new(out, key)),
-            Self::AsciicastV2 => Box::new(CastEncoder::new(out, CastVersion::V2)),
-            Self::AsciicastV3 => Box::new(CastEncoder::new(out, CastVersion::V3)),
-            Self::Raw => Box::new(RawEncoder::new(out)),
-            Self::Transcript => Box::new(TranscriptEncoder::new(out, false)),
-            Self::Jsonl => Box::new(JsonlEncoder::new(out)),
         }
     }
 }

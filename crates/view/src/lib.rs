@@ -9,7 +9,7 @@
 //! - [`cell`]: the same screen cell by cell, for painting
 //! - [`sanitize`]: what of a recording a viewer's terminal may be sent; [`escape`]: the same for
 //!   names in listings
-//! - [`parts`]: recordings of several files
+//! - [`mod@open`]: recordings opened and created; [`parts`]: those of several files
 //! - [`limits`]: every bound, and what happens at it
 //!
 //! The screen of a recording at one moment, from an index that is made if it is not there:
@@ -49,6 +49,7 @@ pub mod index;
 pub mod jsonl;
 pub mod limits;
 mod lines;
+pub mod open;
 pub mod parts;
 pub mod raw;
 pub mod replay;
@@ -67,6 +68,7 @@ pub use escape::escape_for_humans;
 pub use format::Format;
 pub use import::Import;
 pub use index::Indexed;
+pub use open::{OpenError, Opened, open};
 pub use replay::Replay;
 pub use sanitize::Sanitizer;
 pub use screen::Screen;

@@ -46,7 +46,7 @@ fn decode(format: Format, bytes: &[u8]) -> (Vec<Event>, Option<String>) {
 fn encode(format: Format, events: &[Event]) -> Vec<u8> {
     let mut out = Vec::new();
     {
-        let mut encoder = format.encoder(&mut out, key());
+        let mut encoder = format.encoder(&mut out, key()).unwrap();
         for event in events {
             match &event.body {
                 Body::Start(session) => encoder.begin(session).unwrap(),
@@ -61,7 +61,11 @@ fn encode(format: Format, events: &[Event]) -> Vec<u8> {
 fn convert(from: Format, to: Format, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut decoder = from.decoder(bytes, import()).unwrap();
-    copy(decoder.as_mut(), to.encoder(&mut out, key()).as_mut()).unwrap();
+    copy(
+        decoder.as_mut(),
+        to.encoder(&mut out, key()).unwrap().as_mut(),
+    )
+    .unwrap();
     out
 }
 

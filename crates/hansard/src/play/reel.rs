@@ -51,7 +51,7 @@ impl Reel {
         if args.follow {
             check_followable(args)?;
         }
-        let indexed = seekable::open(&args.file, args.from)?;
+        let indexed = seekable::open(&args.file, &args.read)?;
         let replay = Replay::new(indexed.recording().clone()).following();
         let fail = |e| seekable::failure(&args.file, &e);
         let points = indexed
@@ -354,7 +354,12 @@ fn check_followable(args: &PlayArgs) -> Result<(), Failure> {
         .read_to_end(&mut beginning)
         .map_err(|e| Failure::about(&args.file, &e))?;
     let ours = Format::guess(&beginning) == Some(Format::Hansard);
-    if ours && args.from.is_none_or(|format| format == Format::Hansard) {
+    if ours
+        && args
+            .read
+            .from
+            .is_none_or(|format| format == Format::Hansard)
+    {
         return Ok(());
     }
     let message = format!(

@@ -1,0 +1,166 @@
+//! Files that are written before they have their names.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use hansard_view::parts::{Outputs, Part};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::failure::{Failure, STATUS_WRONG_USE, shown};
+
+/// Bytes gathered before a file is written to.
+pub(crate) const OUT_BYTES: usize = 64 * 1024;
+
+/// The output of a conversion: one file, a file and others beside it, or a directory. A crash
+/// leaves names that end in `.part`, never half a recording under the name that was asked for.
+pub(crate) struct Draft {
+    target: PathBuf,
+    force: bool,
+    made: Rc<RefCell<Made>>,
+}
+
+/// What there is so far.
+#[derive(Default)]
+struct Made {
+    /// Each file under its draft's name and its own, in the order they were made.
+    files: Vec<(File, PathBuf, PathBuf)>,
+    /// The directory they are in, under its draft's name.
+    directory: Option<PathBuf>,
+    kept: bool,
+}
+
+impl Draft {
+    /// Nothing is created yet. What stands at the target stays there unless `force`.
+    pub(crate) fn new(target: &Path, force: bool) -> Result<Self, Failure> {
+        check_free(target, force)?;
+        Ok(Self {
+            target: target.to_owned(),
+            force,
+            made: Rc::default(),
+        })
+    }
+
+    /// Where an encoder writes.
+    pub(crate) fn outputs(&self) -> DraftOutputs {
+        DraftOutputs {
+            target: self.target.clone(),
+            force: self.force,
+            made: Rc::clone(&self.made),
+        }
+    }
+
+    /// Makes what was written durable, and gives it its names: the main file last, so that where
+    /// it stands the others do, too.
+    pub(crate) fn keep(self) -> Result<(), Failure> {
+        let mut made = self.made.borrow_mut();
+        for (file, _, target) in &made.files {
+            file.sync_all().map_err(|e| Failure::about(target, &e))?;
+        }
+        if let Some(draft) = &made.directory {
+            // What appeared under that name meanwhile stays.
+            renameat_with(CWD, draft, CWD, &self.target, RenameFlags::NOREPLACE)
+                .map_err(|e| Failure::about(&self.target, &e.into()))?;
+        } else {
+            for (_, draft, target) in made.files.iter().rev() {
+                named(draft, target, self.force).map_err(|e| Failure::about(target, &e))?;
+            }
+        }
+        made.kept = true;
+        Ok(())
+    }
+}
+
+fn check_free(target: &Path, force: bool) -> Result<(), Failure> {
+    match target.symlink_metadata() {
+        Err(_) => Ok(()),
+        Ok(there) if there.is_dir() => {
+            let message = format!("{}: is a directory that exists already", shown(target));
+            Err(Failure::new(STATUS_WRONG_USE, message).hint("remove it, or choose another name"))
+        }
+        Ok(_) if force => Ok(()),
+        Ok(_) => {
+            let message = format!("{}: exists already", shown(target));
+            Err(Failure::new(STATUS_WRONG_USE, message).hint("--force replaces it"))
+        }
+    }
+}
+
+fn named(draft: &Path, target: &Path, force: bool) -> io::Result<()> {
+    if force {
+        return fs::rename(draft, target);
+    }
+    // A hard link never replaces: what appeared under that name meanwhile stays.
+    fs::hard_link(draft, target).and_then(|()| fs::remove_file(draft))
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let made = self.made.borrow();
+        if made.kept {
+            return;
+        }
+        // Nothing else can be done about what cannot be removed; its name says what it is.
+        for (_, draft, _) in &made.files {
+            let _ = fs::remove_file(draft);
+        }
+        if let Some(directory) = &made.directory {
+            let _ = fs::remove_dir(directory);
+        }
+    }
+}
+
+/// Creates the files of a draft.
+pub(crate) struct DraftOutputs {
+    target: PathBuf,
+    force: bool,
+    made: Rc<RefCell<Made>>,
+}
+
+impl Outputs for DraftOutputs {
+    fn create(&mut self, part: Part<'_>) -> io::Result<Box<dyn Write>> {
+        let mut made = self.made.borrow_mut();
+        let (draft, target) = match part {
+            Part::Main => (drafted(&self.target), self.target.clone()),
+            Part::Beside(extension) => {
+                let target = with_suffix(&self.target, &format!(".{extension}"));
+                if !self.force && target.symlink_metadata().is_ok() {
+                    let shown = shown(&target);
+                    return Err(io::Error::other(format!("{shown} exists already")));
+                }
+                (drafted(&target), target)
+            }
+            Part::Inside(name) => {
+                let directory = match &made.directory {
+                    Some(directory) => directory.clone(),
+                    None => {
+                        let directory = drafted(&self.target);
+                        fs::create_dir(&directory)?;
+                        made.directory.insert(directory).clone()
+                    }
+                };
+                (directory.join(name), self.target.join(name))
+            }
+        };
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&draft)?;
+        let writer = file.try_clone()?;
+        made.files.push((file, draft, target));
+        Ok(Box::new(BufWriter::with_capacity(OUT_BYTES, writer)))
+    }
+}
+
+fn drafted(target: &Path) -> PathBuf {
+    with_suffix(target, &format!(".{}.part", std::process::id()))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}

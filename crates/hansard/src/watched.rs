@@ -1,0 +1,54 @@
+//! The files of a recording as commands read them: by path or from standard input, showing how far
+//! that has come.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use hansard_view::parts::{Directory, Inputs, Once, Part, SingleFile};
+
+use crate::cli::ReadArgs;
+use crate::failure::Failure;
+use crate::progress::{Meter, Progress};
+
+/// Files that are read, and one line of progress for all of them.
+pub(crate) struct Watched {
+    inputs: Box<dyn Inputs>,
+    meter: Meter,
+}
+
+impl Watched {
+    /// The recording at this path; `-` is standard input.
+    pub(crate) fn open(path: &Path, read: &ReadArgs, label: &'static str) -> Result<Self, Failure> {
+        let failed = |error| Failure::about(path, &error);
+        let (inputs, total): (Box<dyn Inputs>, _) = if path.as_os_str() == "-" {
+            (Box::new(Once::new(Box::new(io::stdin().lock()))), None)
+        } else {
+            let metadata = path.metadata().map_err(failed)?;
+            if metadata.is_dir() {
+                (Box::new(Directory::open(path).map_err(failed)?), None)
+            } else {
+                let file = SingleFile::new(path, read.timing.as_deref());
+                (Box::new(file), Some(metadata.len()))
+            }
+        };
+        let meter = Meter::new(Progress::new(label, total));
+        Ok(Self { inputs, meter })
+    }
+}
+
+impl Inputs for Watched {
+    fn names(&self) -> Option<&[String]> {
+        self.inputs.names()
+    }
+
+    fn open(&self, part: Part<'_>) -> io::Result<Option<Box<dyn Read>>> {
+        let Some(file) = self.inputs.open(part)? else {
+            return Ok(None);
+        };
+        // A file of times is small, and its length is not in the total.
+        if let Part::Beside(_) = part {
+            return Ok(Some(file));
+        }
+        Ok(Some(Box::new(self.meter.reading(file))))
+    }
+}

@@ -1,0 +1,157 @@
+//! Recordings opened and created, in whatever format and however many files that has.
+
+use std::fmt;
+use std::io::{self, Cursor, Read, Write};
+
+use hansard_core::seal::SigningKey;
+
+use crate::cast::{CastDecoder, CastEncoder, CastVersion};
+use crate::codec::{Decoder, EncodeError, Encoder};
+use crate::format::{Format, GUESS_BYTES};
+use crate::import::Import;
+use crate::jsonl::{JsonlDecoder, JsonlEncoder};
+use crate::parts::{Inputs, Outputs, Part};
+use crate::raw::{RawDecoder, RawEncoder};
+use crate::segments::{SegmentDecoder, SegmentEncoder};
+use crate::transcript::TranscriptEncoder;
+
+/// A recording that is open for reading.
+pub struct Opened {
+    /// Which format it is in.
+    pub format: Format,
+    /// Its events.
+    pub decoder: Box<dyn Decoder>,
+}
+
+/// Opens a recording. Its format is guessed unless it is given; `import` says what a foreign
+/// recording does not say itself.
+///
+/// # Errors
+/// As sorted by [`OpenError`].
+pub fn open(
+    inputs: &dyn Inputs,
+    from: Option<Format>,
+    import: Import,
+) -> Result<Opened, OpenError> {
+    if let Some(names) = inputs.names() {
+        let format = from.or_else(|| Format::guess_names(names));
+        let format = format.ok_or(OpenError::Unknown)?;
+        let decoder = open_directory(inputs, format, import)?;
+        return Ok(Opened { format, decoder });
+    }
+    let mut file = inputs.open(Part::Main)?.ok_or(io::ErrorKind::NotFound)?;
+    let mut beginning = Vec::new();
+    (&mut file)
+        .take(GUESS_BYTES as u64)
+        .read_to_end(&mut beginning)?;
+    let format = from.or_else(|| Format::guess(&beginning));
+    let format = format.ok_or(OpenError::Unknown)?;
+    let file = Cursor::new(beginning).chain(file);
+    let decoder = format
+        .decoder(file, import)
+        .ok_or(OpenError::NotReadable(format))?;
+    Ok(Opened { format, decoder })
+}
+
+fn open_directory(
+    _inputs: &dyn Inputs,
+    format: Format,
+    _import: Import,
+) -> Result<Box<dyn Decoder>, OpenError> {
+    Err(OpenError::NotADirectory(format))
+}
+
+impl Format {
+    /// A decoder of one file of this format, or `None` if it cannot be read from one file.
+    pub fn decoder<'a>(self, src: impl Read + 'a, import: Import) -> Option<Box<dyn Decoder + 'a>> {
+        Some(match self {
+            Self::Hansard => Box::new(SegmentDecoder::new(src)),
+            Self::AsciicastV2 => Box::new(CastDecoder::new(src, CastVersion::V2, import)),
+            Self::AsciicastV3 => Box::new(CastDecoder::new(src, CastVersion::V3, import)),
+            Self::Raw => Box::new(RawDecoder::new(src, import)),
+            Self::Jsonl => Box::new(JsonlDecoder::new(src)),
+            Self::Transcript => return None,
+        })
+    }
+
+    /// An encoder of this format into one file, or `None` if that is not enough (see
+    /// [`Format::create`]) or it cannot be written. Only Hansard's own uses the key. The output is
+    /// written in small pieces: give it a buffer.
+    pub fn encoder<'a>(
+        self,
+        out: impl Write + 'a,
+        key: SigningKey,
+    ) -> Option<Box<dyn Encoder + 'a>> {
+        Some(match self {
+            Self::Hansard => Box::new(SegmentEncoder::new(out, key)),
+            Self::AsciicastV2 => Box::new(CastEncoder::new(out, CastVersion::V2)),
+            Self::AsciicastV3 => Box::new(CastEncoder::new(out, CastVersion::V3)),
+            Self::Raw => Box::new(RawEncoder::new(out)),
+            Self::Transcript => Box::new(TranscriptEncoder::new(out, false)),
+            Self::Jsonl => Box::new(JsonlEncoder::new(out)),
+        })
+    }
+
+    /// An encoder of this format into as many files as it has.
+    ///
+    /// # Errors
+    /// When a file cannot be created, or the format cannot be written.
+    pub fn create(
+        self,
+        outputs: Box<dyn Outputs>,
+        key: SigningKey,
+    ) -> Result<Box<dyn Encoder>, EncodeError> {
+        let mut outputs = outputs;
+        if !self.is_writable() {
+            return Err(EncodeError::Refused(format!(
+                "{self} can be read, not written"
+            )));
+        }
+        let out = outputs.create(Part::Main)?;
+        self.encoder(out, key)
+            .ok_or_else(|| EncodeError::Refused(format!("{self} is more than one file")))
+    }
+}
+
+/// Why a recording could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// It cannot be read at all.
+    Io(io::Error),
+    /// It begins like no format we know.
+    Unknown,
+    /// This format can only be written.
+    NotReadable(Format),
+    /// A recording of this format is a file, not a directory.
+    NotADirectory(Format),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(e) => e.fmt(f),
+            Self::Unknown => f.write_str("not a recording of a known format"),
+            Self::NotReadable(format) => write!(f, "{format} can be written, not read"),
+            Self::NotADirectory(format) => {
+                write!(
+                    f,
+                    "is a directory, and a recording of format {format} is a file"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<io::Error> for OpenError {
+    fn from(e: io::Error) -> Self {
+        Self::Io(e)
+    }
+}
+
+impl From<io::ErrorKind> for OpenError {
+    fn from(kind: io::ErrorKind) -> Self {
+        Self::Io(kind.into())
+    }
+}
