@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use hansard_core::OnLoss;
 use hansard_view::Format;
@@ -60,7 +61,7 @@ pub(crate) enum Command {
 #[derive(Debug, Default, Args)]
 pub(crate) struct ReadArgs {
     /// Read it as this format instead of guessing
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = formats(Format::is_readable))]
     pub(crate) from: Option<Format>,
     /// The timing file of a typescript; without it that is FILE.timing
     #[arg(long, value_name = "FILE")]
@@ -213,8 +214,8 @@ pub(crate) struct SearchArgs {
 pub(crate) struct ConvertArgs {
     #[command(flatten)]
     pub(crate) read: ReadArgs,
-    /// Into which format: hansard, asciicast-v2, asciicast-v3, raw, transcript, jsonl
-    #[arg(long, value_name = "FORMAT")]
+    /// Into which format
+    #[arg(long, value_name = "FORMAT", value_parser = formats(Format::is_writable))]
     pub(crate) to: Format,
     /// Replace the output if it exists
     #[arg(short, long)]
@@ -235,6 +236,12 @@ pub(crate) struct ConvertArgs {
 pub(crate) struct KeygenArgs {
     /// Where to write the private key (PEM); its public half goes to FILE.pub
     pub(crate) file: PathBuf,
+}
+
+/// Names of the formats that can do this, for help, completion and errors alike.
+fn formats(can: fn(Format) -> bool) -> impl TypedValueParser<Value = Format> {
+    let names = Format::ALL.into_iter().filter(|format| can(*format));
+    PossibleValuesParser::new(names.map(Format::as_str)).try_map(|name| name.parse::<Format>())
 }
 
 fn parse_on_loss(word: &str) -> Result<OnLoss, String> {

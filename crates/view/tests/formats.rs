@@ -91,6 +91,7 @@ const CAST_V2: &str = r##"{"version": 2, "width": 80, "height": 24, "timestamp":
 [2.143733, "m", "a marker"]
 [2.143733, "r", "100x50"]
 [2.5, "z", "who knows"]
+[2.5, "future", [1, {"a": "b"}]]
 [3, "o", "界é"]
 [3.5, "x", "0"]
 "##;
@@ -103,6 +104,8 @@ const CAST_V3: &str = r##"{"version":3,"term":{"cols":80,"rows":24,"type":"xterm
 [0.0,"m",""]
 [0.143733,"r","100x50"]
 [0.000001,"u","unknown"]
+[0.0,"future",{"size":[1,2],"é":null}]
+#another, # with é
 [1.5,"o","bye"]
 [0.2,"x","3"]
 "##;
@@ -123,6 +126,11 @@ fn normalised(cast: &[u8]) -> Vec<Json> {
     .collect()
 }
 
+fn comments(cast: &[u8]) -> Vec<&str> {
+    let lines = std::str::from_utf8(cast).unwrap().lines();
+    lines.filter(|line| line.starts_with('#')).collect()
+}
+
 #[test]
 fn a_cast_comes_back_as_it_was_through_our_own_format() {
     for (format, cast) in [
@@ -132,6 +140,7 @@ fn a_cast_comes_back_as_it_was_through_our_own_format() {
         let ours = convert(format, Format::Hansard, cast.as_bytes());
         let back = convert(Format::Hansard, format, &ours);
         assert_eq!(normalised(&back), normalised(cast.as_bytes()));
+        assert_eq!(comments(&back), comments(cast.as_bytes()));
         // And through JSON lines.
         let json = convert(Format::Hansard, Format::Jsonl, &ours);
         let back = convert(Format::Jsonl, format, &json);
@@ -143,6 +152,14 @@ fn a_cast_comes_back_as_it_was_through_our_own_format() {
 fn a_cast_becomes_events() {
     let (events, error) = decode(Format::AsciicastV3, CAST_V3.as_bytes());
     assert_eq!(error, None);
+    assert!(events.iter().zip(0..).all(|(event, seq)| event.seq == seq));
+    let is_comment = |event: &Event| matches!(&event.body, Body::Channel(fact) if fact.fields.text("comment").is_some());
+    let comments = events.iter().filter(|event| is_comment(event)).count();
+    assert_eq!(comments, 2);
+    let events: Vec<_> = events
+        .into_iter()
+        .filter(|event| !is_comment(event))
+        .collect();
     let Body::Start(session) = &events[0].body else {
         panic!("no session first")
     };
@@ -174,12 +191,14 @@ fn a_cast_becomes_events() {
     assert!(
         matches!(&events[6].body, Body::Channel(fact) if fact.fields.text("code") == Some("u"))
     );
-    let Body::End(end) = &events[8].body else {
+    assert!(
+        matches!(&events[7].body, Body::Channel(fact) if fact.fields.text("json") == Some("{\"size\":[1,2],\"é\":null}"))
+    );
+    let Body::End(end) = &events[9].body else {
         panic!("no end")
     };
-    assert_eq!((end.exit_status, events[8].at_ns), (Some(3), 3_093_958_000));
-    assert_eq!(events.len(), 9);
-    assert!(events.iter().zip(0..).all(|(event, seq)| event.seq == seq));
+    assert_eq!((end.exit_status, events[9].at_ns), (Some(3), 3_093_958_000));
+    assert_eq!(events.len(), 10);
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::io::Read;
 
 use hansard_core::event::{End, Fact};
 use hansard_core::limits::BODY_BYTES_MAX;
-use hansard_core::{Body, Event, Stream};
+use hansard_core::{Body, Event, Fields, Stream};
+use serde_json::Value as Json;
 
 use super::header::{self, foreign_fields};
-use super::{CastVersion, FOREIGN_EVENT};
+use super::{COMMENT, CastVersion, FOREIGN_EVENT};
 use crate::codec::{DecodeError, Decoder};
 use crate::import::Import;
 use crate::limits::{HEADER_FIELDS_MAX, HEADER_LINE_BYTES_MAX, LINE_BYTES_MAX, SECONDS_MAX};
@@ -82,28 +83,23 @@ impl<R: Read> CastDecoder<R> {
             return Ok(());
         }
         let line = self.lines.line();
-        let comment = self.version == CastVersion::V3 && line.first() == Some(&b'#');
-        if comment || line.iter().all(u8::is_ascii_whitespace) {
+        if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
-        let (time, code, data): (f64, String, String) =
-            serde_json::from_slice(line).map_err(|e| {
-                self.lines
-                    .not_json("an event [time, \"code\", \"data\"]", &e)
-            })?;
-        if let Some(exit) = self.exit.take() {
-            // The exit was not the end after all: it is kept like an unknown code, at its time.
-            self.ready
-                .push_back((self.at_ns, foreign("x".to_owned(), exit.to_string())));
+        if let (CastVersion::V3, Some(comment)) = (self.version, line.strip_prefix(b"#")) {
+            let text = String::from_utf8_lossy(comment).into_owned();
+            return self.comment(text.trim_end_matches('\r'));
         }
+        let (time, code, data) = match serde_json::from_slice::<(f64, String, String)>(line) {
+            Ok(event) => event,
+            Err(e) => return self.unknown(&e),
+        };
+        self.no_exit_yet();
         self.at_ns = self.moment(time)?;
         match (code.as_str(), data.len()) {
             ("o" | "i", EVENT_BYTES_MAX..) => self.long_data(&code, &data),
             (_, EVENT_BYTES_MAX..) => {
-                return Err(self.lines.malformed(format!(
-                    "an event of {} bytes; at most {EVENT_BYTES_MAX} fit",
-                    data.len()
-                )));
+                return Err(self.too_long("an event", data.len()));
             }
             _ => {
                 if let Some(body) = self.body(code, data)? {
@@ -112,6 +108,55 @@ impl<R: Read> CastDecoder<R> {
             }
         }
         Ok(())
+    }
+
+    /// A line for people. It is no event of the cast's, so an exit before it is still the end.
+    fn comment(&mut self, text: &str) -> Result<(), DecodeError> {
+        if text.len() >= EVENT_BYTES_MAX {
+            return Err(self.too_long("a comment", text.len()));
+        }
+        let fields = Fields::new().with(COMMENT, text);
+        let event = FOREIGN_EVENT.to_owned();
+        self.ready
+            .push_back((self.at_ns, Body::Channel(Fact { event, fields })));
+        Ok(())
+    }
+
+    fn too_long(&self, what: &str, bytes: usize) -> DecodeError {
+        self.lines.malformed(format!(
+            "{what} of {bytes} bytes; at most {EVENT_BYTES_MAX} fit"
+        ))
+    }
+
+    /// An event whose data is no text: kept as it is if its code is none of those we know.
+    fn unknown(&mut self, e: &serde_json::Error) -> Result<(), DecodeError> {
+        let line = self.lines.line();
+        let wanted = "an event [time, \"code\", \"data\"]";
+        check_json_size(line, HEADER_FIELDS_MAX * 16).map_err(|what| self.lines.malformed(what))?;
+        let (time, code, data) = match serde_json::from_slice::<(f64, String, Json)>(line) {
+            Ok(event) if !matches!(event.1.as_str(), "o" | "i" | "m" | "r" | "x") => event,
+            _ => return Err(self.lines.not_json(wanted, e)),
+        };
+        let json = data.to_string();
+        if json.len() >= EVENT_BYTES_MAX {
+            return Err(self.too_long("an event", json.len()));
+        }
+        self.no_exit_yet();
+        self.at_ns = self.moment(time)?;
+        let fields = Fields::new().with("code", code).with("json", json);
+        let event = FOREIGN_EVENT.to_owned();
+        self.ready
+            .push_back((self.at_ns, Body::Channel(Fact { event, fields })));
+        Ok(())
+    }
+
+    /// An exit that was read was not the end after all: it is kept like an unknown code, at its
+    /// time.
+    fn no_exit_yet(&mut self) {
+        if let Some(exit) = self.exit.take() {
+            self.ready
+                .push_back((self.at_ns, foreign("x".to_owned(), exit.to_string())));
+        }
     }
 
     /// More text than one event of ours holds: several at the same moment, cut between characters.
@@ -247,10 +292,7 @@ impl<R: Read> Decoder for CastDecoder<R> {
                 self.done = true;
                 self.failed = Some(e);
                 // An exit was sound, even if what follows it is not.
-                if let Some(status) = self.exit.take() {
-                    let exit = foreign("x".to_owned(), status.to_string());
-                    self.ready.push_back((self.at_ns, exit));
-                }
+                self.no_exit_yet();
             }
         }
     }

@@ -3,10 +3,11 @@
 use std::io::Write;
 
 use hansard_core::event::{End, Gap};
-use hansard_core::{Body, Event, Session, Stream};
+use hansard_core::{Body, Event, Fields, Session, Stream};
+use serde_json::Value as Json;
 
 use super::header;
-use super::{CastVersion, FOREIGN_EVENT};
+use super::{COMMENT, CastVersion, FOREIGN_EVENT};
 use crate::codec::{EncodeError, Encoder};
 use crate::utf8::Utf8;
 
@@ -47,6 +48,11 @@ impl<W: Write> CastEncoder<W> {
     }
 
     fn line(&mut self, code: &str, data: &str) -> Result<(), EncodeError> {
+        let json = serde_json::to_string(data).map_err(|e| EncodeError::Refused(e.to_string()))?;
+        self.json_line(code, &json)
+    }
+
+    fn json_line(&mut self, code: &str, json: &str) -> Result<(), EncodeError> {
         // Rounding the moment, not the interval, is what keeps errors from adding up.
         let now_us = self.last_ns.saturating_add(500) / 1000;
         let time = match self.version {
@@ -54,10 +60,31 @@ impl<W: Write> CastEncoder<W> {
             CastVersion::V3 => now_us.saturating_sub(self.last_us),
         };
         self.last_us = now_us;
-        let code = serde_json::Value::from(code);
-        let data = serde_json::to_string(data).map_err(|e| EncodeError::Refused(e.to_string()))?;
-        writeln!(self.out, "[{}, {code}, {data}]", seconds(time))?;
+        let code = Json::from(code);
+        writeln!(self.out, "[{}, {code}, {json}]", seconds(time))?;
         Ok(())
+    }
+
+    /// What a cast said that a recording has no place for.
+    fn foreign(&mut self, fields: &Fields) -> Result<(), EncodeError> {
+        if let Some(comment) = fields.text(COMMENT) {
+            // Version 2 has no comments.
+            if self.version == CastVersion::V3 {
+                for line in comment.split('\n') {
+                    writeln!(self.out, "#{line}")?;
+                }
+            }
+            return Ok(());
+        }
+        let code = fields.text("code").unwrap_or_default();
+        match fields.text("json") {
+            // Parsed, so that it stays one line of sound JSON whoever wrote the field.
+            Some(json) => match serde_json::from_str::<Json>(json) {
+                Ok(json) => self.json_line(code, &json.to_string()),
+                Err(_) => Ok(()),
+            },
+            None => self.line(code, fields.text("data").unwrap_or_default()),
+        }
     }
 
     fn data(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), EncodeError> {
@@ -117,10 +144,7 @@ impl<W: Write> Encoder for CastEncoder<W> {
             Body::Mark { label } => self.line("m", label),
             Body::Gap(gap) => self.line("m", &gap_label(gap)),
             Body::End(end) => self.exit(end),
-            Body::Channel(fact) if fact.event == FOREIGN_EVENT => {
-                let text = |name| fact.fields.text(name).unwrap_or_default();
-                self.line(text("code"), text("data"))
-            }
+            Body::Channel(fact) if fact.event == FOREIGN_EVENT => self.foreign(&fact.fields),
             _ => Ok(()),
         }
     }

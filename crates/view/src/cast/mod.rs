@@ -44,3 +44,6 @@ impl CastVersion {
 
 /// Name of the `channel` event that holds an event of a cast with an unknown code.
 const FOREIGN_EVENT: &str = "asciicast";
+
+/// Its field that holds a comment line, which is no event of a cast and has no time of its own.
+const COMMENT: &str = "comment";
