@@ -6,10 +6,11 @@ set -euo pipefail
 case "${1:-}" in
     # A person's hands (Python's own pty module), an editor, top.
     demo) wanted=(python3 vim-tiny procps) ;;
-    # The second reader's libraries, a player that must accept our casts, a tracer to kill at
+    # The second reader's libraries, players and a recorder that must accept our
+    # recordings and make ones for us, a tracer to kill at
     # system calls, the fuzzer's runtime (targets are compiled), and what the demo needs.
     test)
-        wanted=(python3 python3-cryptography python3-zstandard asciinema strace vim-tiny procps g++)
+        wanted=(python3 python3-cryptography python3-zstandard asciinema tlog strace vim-tiny procps g++)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;

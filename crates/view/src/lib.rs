@@ -59,6 +59,7 @@ pub mod search;
 pub mod segments;
 pub mod source;
 mod svg;
+pub mod tlog;
 pub mod transcript;
 pub mod utf8;
 

@@ -72,3 +72,26 @@ pub const NEEDLE_BYTES_MAX: usize = 4096;
 
 /// Most files in the directory of a recording. More: an error.
 pub const FOLDER_NAMES_MAX: usize = 100_000;
+
+/// Encoded payload of a message of tlog unless another is asked for: tlog's own default.
+pub const TLOG_PAYLOAD_BYTES: usize = 2048;
+
+/// Least payload of a message of tlog: the size of a terminal and one character fit. Less that is
+/// asked for is taken for this.
+pub const TLOG_PAYLOAD_BYTES_MIN: usize = 32;
+
+/// Bytes of a tlog stream that become one event; what happened at once and is more becomes
+/// several.
+pub const TLOG_DATA_BYTES_MAX: usize = 256 * 1024;
+
+/// Latest moment in a tlog, in milliseconds from its beginning (31 years). Later: an error.
+pub const TLOG_MS_MAX: u64 = 1_000_000_000_000;
+
+/// Longest name (host, recording, user, terminal) in a message of tlog. Longer: an error.
+pub const TLOG_NAME_BYTES_MAX: usize = 4096;
+
+/// Most other recordings of a tlog file that are named in a notice; more are only counted.
+pub const TLOG_OTHERS_MAX: usize = 20;
+
+/// Most notices of a decoder that wait to be taken; what comes then is left out.
+pub const NOTICES_MAX: usize = 1000;
