@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use hansard_core::frame::MAGIC;
 
+use crate::tlog;
+
 /// How a recording is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -14,6 +16,8 @@ pub enum Format {
     AsciicastV2,
     /// asciicast version 3.
     AsciicastV3,
+    /// tlog's JSON messages, 2.3.
+    Tlog,
     /// The bytes that were shown.
     Raw,
     /// The text as it settled on the screen. Written only.
@@ -27,10 +31,11 @@ pub const GUESS_BYTES: usize = 4096;
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Hansard,
         Self::AsciicastV2,
         Self::AsciicastV3,
+        Self::Tlog,
         Self::Raw,
         Self::Transcript,
         Self::Jsonl,
@@ -43,6 +48,7 @@ impl Format {
             Self::Hansard => "hansard",
             Self::AsciicastV2 => "asciicast-v2",
             Self::AsciicastV3 => "asciicast-v3",
+            Self::Tlog => "tlog",
             Self::Raw => "raw",
             Self::Transcript => "transcript",
             Self::Jsonl => "jsonl",
@@ -88,6 +94,7 @@ impl Format {
             true if has("\"hansard\":1") => Some(Self::Jsonl),
             true if has("\"version\":2") => Some(Self::AsciicastV2),
             true if has("\"version\":3") => Some(Self::AsciicastV3),
+            true if tlog::guess(beginning) => Some(Self::Tlog),
             _ => None,
         }
     }

@@ -13,6 +13,7 @@ use crate::jsonl::{JsonlDecoder, JsonlEncoder};
 use crate::parts::{Inputs, Outputs, Part};
 use crate::raw::{RawDecoder, RawEncoder};
 use crate::segments::{SegmentDecoder, SegmentEncoder};
+use crate::tlog::{TlogDecoder, TlogEncoder};
 use crate::transcript::TranscriptEncoder;
 
 /// A recording that is open for reading.
@@ -68,6 +69,7 @@ impl Format {
             Self::Hansard => Box::new(SegmentDecoder::new(src)),
             Self::AsciicastV2 => Box::new(CastDecoder::new(src, CastVersion::V2, import)),
             Self::AsciicastV3 => Box::new(CastDecoder::new(src, CastVersion::V3, import)),
+            Self::Tlog => Box::new(TlogDecoder::new(src, import)),
             Self::Raw => Box::new(RawDecoder::new(src, import)),
             Self::Jsonl => Box::new(JsonlDecoder::new(src)),
             Self::Transcript => return None,
@@ -86,6 +88,7 @@ impl Format {
             Self::Hansard => Box::new(SegmentEncoder::new(out, key)),
             Self::AsciicastV2 => Box::new(CastEncoder::new(out, CastVersion::V2)),
             Self::AsciicastV3 => Box::new(CastEncoder::new(out, CastVersion::V3)),
+            Self::Tlog => Box::new(TlogEncoder::new(out)),
             Self::Raw => Box::new(RawEncoder::new(out)),
             Self::Transcript => Box::new(TranscriptEncoder::new(out, false)),
             Self::Jsonl => Box::new(JsonlEncoder::new(out)),
