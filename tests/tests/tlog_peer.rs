@@ -257,10 +257,7 @@ fn sizes_and_waits_of_tlog_rec_are_read_and_written_again() {
     let program = "stty -echo -opost; printf 'ready '; sleep 0.4; stty size; \
         for i in 1 2 3 4 5 6; do seq $i 12; sleep 0.3; done; printf 'half \\342\\202'";
     // A message waits for a second at most; our own writer would have waited for ten.
-    for (name, latency, ends) in [
-        ("short", "--latency=1", 2..4),
-        ("long", "--latency=10", 1..2),
-    ] {
+    let run = |name: &str, latency: &str, ends: std::ops::Range<usize>| {
         let file = scratch.join(name);
         let path = file.to_str().unwrap();
         let record = ["tlog-rec", "--writer=file", latency, "--file-path", path];
@@ -286,7 +283,33 @@ fn sizes_and_waits_of_tlog_rec_are_read_and_written_again() {
         };
         assert_eq!(session.origin.text("term"), Some("xterm"));
         assert!(session.start_utc_ns > 1_700_000_000_000_000_000);
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| run("short", "--latency=1", 2..4));
+        scope.spawn(|| run("long", "--latency=10", 1..2));
+    });
+}
+
+/// The wait for ten seconds runs out in the midst of output that never stops.
+#[test]
+fn a_busy_program_of_tlog_rec_is_read_and_written_again() {
+    if std::env::var_os("HANSARD_TORTURE").is_none() || !tlog() {
+        return;
     }
+    let scratch = Scratch::new("tlog-rec-busy");
+    let busy = "timeout 25 sh -c 'while :; do seq 1 20; sleep 0.002; done'; true";
+    let (file, out) = (scratch.join("busy.tlog"), scratch.join("busy.out"));
+    let status = Command::new("tlog-rec")
+        .args(["--writer=file", "--file-path"])
+        .arg(&file)
+        .args(["--", "sh", "-c", busy])
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::null())
+        .stdout(File::create(&out).unwrap())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    check(&file, b"", &fs::read(&out).unwrap(), "busy");
 }
 
 fn session(noise: &mut Noise) -> Session {
