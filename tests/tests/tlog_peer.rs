@@ -65,8 +65,9 @@ fn on_terminal(sizes: &[&str], words: &[&str]) -> Vec<u8> {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {complaint}");
+    let said = [output.stdout.as_slice(), &output.stderr].concat();
+    let end = said[said.len().saturating_sub(300)..].escape_ascii();
+    assert!(output.status.success(), "{words:?}: {end}");
     output.stdout
 }
 
@@ -210,14 +211,19 @@ fn what_tlog_rec_recorded_is_read_and_written_again() {
     many(40, |n| {
         let mut noise = Noise::new(n + 1);
         let file = scratch.join(&format!("{n}.tlog"));
-        let logs_input = n % 2 == 0;
         let pieces: Vec<_> = (0..=noise.below(12)).map(|_| noise.bytes(3000)).collect();
         let all = pieces.concat();
         // With input the program gives back what it gets, and ends before its input does: at the
         // end of that tlog-rec sometimes forgets the rest of the output.
+        // A shorter limit or wait than ours makes messages end where ours would not.
+        let payload = match n % 4 {
+            0 => 32 + noise.below(2000),
+            _ => 2048,
+        };
         let mut rec = Command::new("tlog-rec")
             .args(["--writer=file", "--log-input=on", "--file-path"])
             .arg(&file)
+            .arg(format!("--payload={payload}"))
             .args(["--", "head", "-c", &all.len().to_string()])
             .env("LC_ALL", "C.UTF-8")
             .env("TERM", "xterm \"é\\")
@@ -239,6 +245,137 @@ fn what_tlog_rec_recorded_is_read_and_written_again() {
         let shown = fs::read(scratch.join(&format!("{n}.out"))).unwrap();
         same(&shown, &all, "what tlog-rec passed on");
         check(&file, &all, &shown, &format!("stream {n}"));
-        let _ = logs_input;
+    });
+}
+
+#[test]
+fn sizes_and_waits_of_tlog_rec_are_read_and_written_again() {
+    if !tlog() {
+        return;
+    }
+    let scratch = Scratch::new("tlog-rec-terminal");
+    let program = "stty -echo -opost; printf 'ready '; sleep 0.4; stty size; \
+        for i in 1 2 3 4 5 6; do seq $i 12; sleep 0.3; done; printf 'half \\342\\202'";
+    // A message waits for a second at most; our own writer would have waited for ten.
+    let run = |name: &str, latency: &str, ends: std::ops::Range<usize>| {
+        let file = scratch.join(name);
+        let path = file.to_str().unwrap();
+        let record = ["tlog-rec", "--writer=file", latency, "--file-path", path];
+        let shown = on_terminal(
+            &["0.2:100x30", "0.3:100x31", "0.9:80x24"],
+            &[&record[..], &["--", "sh", "-c", program]].concat(),
+        );
+        // It shows one line feed more than it records.
+        let shown = shown.strip_suffix(b"\n").unwrap();
+        let shown = shown.strip_suffix(b"\r").unwrap_or(shown);
+        let events = check(&file, b"", shown, name);
+        let sizes = events.iter().filter_map(|event| match event.body {
+            Body::Resize { cols, rows } => Some((cols, rows)),
+            _ => None,
+        });
+        let sizes: Vec<_> = sizes.collect();
+        assert_eq!(sizes, [(80, 24), (100, 30), (100, 31), (80, 24)]);
+        let lines = fs::read(&file).unwrap();
+        let lines = lines.iter().filter(|byte| **byte == b'\n').count();
+        assert!(ends.contains(&lines), "{lines} messages with {latency}");
+        let Body::Start(session) = &events[0].body else {
+            panic!("no session first");
+        };
+        assert_eq!(session.origin.text("term"), Some("xterm"));
+        assert!(session.start_utc_ns > 1_700_000_000_000_000_000);
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| run("short", "--latency=1", 2..4));
+        scope.spawn(|| run("long", "--latency=10", 1..2));
+    });
+}
+
+/// The wait for ten seconds runs out in the midst of output that never stops.
+#[test]
+fn a_busy_program_of_tlog_rec_is_read_and_written_again() {
+    if std::env::var_os("HANSARD_TORTURE").is_none() || !tlog() {
+        return;
+    }
+    let scratch = Scratch::new("tlog-rec-busy");
+    let busy = "timeout 25 sh -c 'while :; do seq 1 20; sleep 0.002; done'; true";
+    let (file, out) = (scratch.join("busy.tlog"), scratch.join("busy.out"));
+    let status = Command::new("tlog-rec")
+        .args(["--writer=file", "--file-path"])
+        .arg(&file)
+        .args(["--", "sh", "-c", busy])
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::null())
+        .stdout(File::create(&out).unwrap())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    check(&file, b"", &fs::read(&out).unwrap(), "busy");
+}
+
+fn session(noise: &mut Noise) -> Session {
+    Session {
+        id: SessionId::new_v7(1_700_000_000_000, [noise.below(256) as u8; 10]),
+        parent: None,
+        kind: "terminal".to_owned(),
+        subject: Fields::new().with("user", "r\u{f6}\"ot\\"),
+        origin: Fields::new().with("term", "xterm-256color"),
+        target: Fields::new().with("server_hostname", "h\u{7f}\n"),
+        start_utc_ns: 1_700_000_000_000_000_000 + noise.below(2_000_000_000),
+        clock: ClockQuality::Unknown,
+        policy: Policy::default(),
+        recorder_key: [0; 32],
+        recorder: "hansard 0.1.0".to_owned(),
+    }
+}
+
+/// A recording of anything, within a fraction of a second: what was shown of it, too.
+fn recording(noise: &mut Noise) -> (Vec<Event>, Vec<u8>) {
+    let mut bodies = vec![(0, Body::Start(Box::new(session(noise))))];
+    let (mut at_ns, mut shown) = (0, Vec::new());
+    for _ in 0..noise.below(40) + 1 {
+        at_ns += [0, 300_000, 1_000_000, 7_654_321][noise.below(4) as usize];
+        let body = match noise.below(8) {
+            0 => Body::Resize {
+                cols: noise.below(65536) as u16,
+                rows: noise.below(300) as u16,
+            },
+            1 => Body::Data {
+                stream: [Stream::Keystrokes, Stream::Stdin][noise.below(2) as usize],
+                bytes: noise.bytes(300),
+            },
+            2 => Body::Mark {
+                label: "not for tlog".to_owned(),
+            },
+            _ => {
+                let bytes = noise.bytes(2500);
+                shown.extend_from_slice(&bytes);
+                let streams = [Stream::Output, Stream::Stdout, Stream::Stderr];
+                let stream = streams[noise.below(3) as usize];
+                Body::Data { stream, bytes }
+            }
+        };
+        bodies.push((at_ns, body));
+    }
+    let numbered = bodies.into_iter().zip(0..);
+    let events = numbered.map(|((at_ns, body), seq)| Event { seq, at_ns, body });
+    (events.collect(), shown)
+}
+
+#[test]
+fn tlog_play_shows_what_we_wrote() {
+    if !tlog() {
+        return;
+    }
+    let scratch = Scratch::new("tlog-play");
+    many(30, |n| {
+        let mut noise = Noise::new(n + 1000);
+        let (events, expected) = recording(&mut noise);
+        let file = scratch.join(&format!("{n}.tlog"));
+        fs::write(&file, encode(&events)).unwrap();
+        let path = file.to_str().unwrap();
+        let played = on_terminal(&[], &["tlog-play", "--reader=file", "--file-path", path]);
+        // What it adds when it ends: plain, a cursor, a new line and a zero.
+        let played = played.strip_suffix(b"\x1b[0m\x1b[?25h\r\n\0").unwrap();
+        same(played, &expected, &format!("stream {n}"));
     });
 }

@@ -124,7 +124,6 @@ impl Chunk {
         self.room = self.limit;
         self.timing.clear();
         self.first_ns = None;
-        self.last_ns = 0;
         self.input.clear();
         self.output.clear();
         if let Some((cols, rows)) = self.size() {
@@ -176,10 +175,11 @@ impl Chunk {
 
     /// Moves the time on. What is less than a millisecond is lost, as in tlog.
     fn advance(&mut self, at_ns: u64, delay_ms: u64) {
-        if self.first_ns.is_none() {
-            self.first_ns = Some(at_ns);
-        }
+        // An unfinished character that is given up happened when its last byte did. Where the
+        // other direction went on and a message ended since then, tlog dates the next message
+        // back, which its own player refuses; here no message begins before the last one ended.
         self.last_ns = self.last_ns.max(at_ns);
+        self.first_ns.get_or_insert(self.last_ns);
         if delay_ms > 0 {
             self.end_runs();
             self.write_window();
