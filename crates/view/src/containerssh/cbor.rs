@@ -107,8 +107,9 @@ impl Scan {
 
     fn item(&mut self, head: Head, room: usize) -> Result<(), String> {
         if let Some(Open::Pieces(major)) = self.open.last() {
-            let piece = head.major == *major && !head.indefinite;
-            if !piece && !(head.major == OTHER && head.indefinite) {
+            let is_piece = head.major == *major && !head.indefinite;
+            let is_break = head.major == OTHER && head.indefinite;
+            if !is_piece && !is_break {
                 return Err("a string of pieces has a piece of another type".to_owned());
             }
         }

@@ -277,8 +277,9 @@ impl<R: Read> Source<R> {
                 return Ok(false);
             }
         }
-        for flag in [8, 16] {
-            while flags & flag != 0 {
+        // Name and comment, each up to a zero.
+        for _ in [8, 16].iter().filter(|flag| flags & **flag != 0) {
+            loop {
                 match self.byte()? {
                     None => return Ok(false),
                     Some(0) => break,

@@ -327,11 +327,12 @@ fn leave_unknown<'a>(
     key: &'a [u8],
     value: &'a [u8],
 ) {
-    if name == PACKED.as_bytes() {
-        if let Some(Item::Bytes(pairs)) = cbor::parse(value).filter(|_| is_pairs(value)) {
-            picked.extra.extend_from_slice(&pairs);
-            return;
-        }
+    if name == PACKED.as_bytes()
+        && let Some(Item::Bytes(pairs)) = cbor::parse(value)
+        && is_pairs(&pairs)
+    {
+        picked.extra.extend_from_slice(&pairs);
+        return;
     }
     let base = name.strip_suffix(EXACT.as_bytes());
     let at = base.and_then(|base| keys.iter().position(|k| k.key.as_bytes() == base));
@@ -342,16 +343,13 @@ fn leave_unknown<'a>(
 }
 
 /// Whether these bytes are keys and values, one after another, that had to be packed.
-fn is_pairs(value: &[u8]) -> bool {
-    let Some(Item::Bytes(pairs)) = cbor::parse(value) else {
-        return false;
-    };
-    let (mut rest, mut items) = (&*pairs, 0usize);
+fn is_pairs(pairs: &[u8]) -> bool {
+    let (mut rest, mut items) = (pairs, 0usize);
     while let Some((_, more)) = cbor::split(rest) {
         rest = more;
         items += 1;
     }
-    rest.is_empty() && items > 0 && items.is_multiple_of(2) && !cbor::is_utf8(&pairs)
+    rest.is_empty() && items > 0 && items.is_multiple_of(2) && !cbor::is_utf8(pairs)
 }
 
 /// A value as ours; nothing where it is null or not there.

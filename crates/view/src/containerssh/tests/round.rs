@@ -228,7 +228,7 @@ fn bytes(made: &Made) -> Vec<u8> {
     let row = &TABLE[made.row];
     let mut bytes = match (row.number, made.channel) {
         (500, Some(channel)) => io(made.timestamp, made.from % 3, &made.data, channel),
-        (403, _) if made.from % 5 == 0 => exec(made.timestamp, &made.data),
+        (403, _) if made.from.is_multiple_of(5) => exec(made.timestamp, &made.data),
         _ => message(
             row.number,
             made.timestamp,
@@ -238,7 +238,11 @@ fn bytes(made: &Made) -> Vec<u8> {
     };
     if made.other_connection {
         let at = bytes.windows(4).position(|w| w == b"0123").unwrap();
-        bytes[at] = if made.from % 2 == 0 { b'x' } else { 0xff };
+        bytes[at] = if made.from.is_multiple_of(2) {
+            b'x'
+        } else {
+            0xff
+        };
     }
     bytes
 }
