@@ -42,6 +42,7 @@ pub mod cast;
 pub mod cell;
 pub mod codec;
 mod conceal;
+pub mod containerssh;
 pub mod escape;
 pub mod format;
 pub mod import;

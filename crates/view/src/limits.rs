@@ -95,3 +95,27 @@ pub const TLOG_OTHERS_MAX: usize = 20;
 
 /// Most notices of a decoder that wait to be taken; what comes then is left out.
 pub const NOTICES_MAX: usize = 1000;
+/// Longest message of a ContainerSSH log, in bytes of CBOR. Longer: an error; nothing behind it is
+/// read.
+pub const CONTAINERSSH_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Longest such message that becomes an event by itself. What carries a stream's bytes is split
+/// where it is longer; any other longer message is passed over, and a `Gap` stands in its place.
+pub const CONTAINERSSH_FACT_BYTES_MAX: usize = 896 * 1024;
+
+/// Deepest nesting of CBOR items, the same as ContainerSSH's own reader allows. Deeper: an error.
+pub const CBOR_DEPTH_MAX: usize = 32;
+
+/// Messages at the beginning of a ContainerSSH log that are looked through for who it was and what
+/// they ran, before the recording's header is made. What comes later is not in the header.
+pub const CONTAINERSSH_AHEAD_MESSAGES: usize = 64;
+
+/// Bytes of such messages after which the header is made, however few they were.
+pub const CONTAINERSSH_AHEAD_BYTES: usize = 64 * 1024;
+
+/// Most channels of one connection that are remembered to have a terminal. The streams of further
+/// ones are read as those of programs without a terminal.
+pub const CONTAINERSSH_TERMINALS_MAX: usize = 4096;
+
+/// Longest gzip header in front of a ContainerSSH log's messages. Longer: an error.
+pub const GZIP_HEADER_BYTES_MAX: u64 = 64 * 1024;

@@ -164,7 +164,7 @@ pub(super) fn write(session: &Session, size: Option<(u16, u16)>, version: CastVe
             map.insert(name.to_owned(), value);
         }
     }
-    if let Some(command) = command(session) {
+    if let Some(command) = command_line(session) {
         map.insert("command".into(), json!(command));
     }
     if let Some(title) = session.target.text("title") {
@@ -236,7 +236,7 @@ fn environment(session: &Session, version: CastVersion) -> Map<String, Json> {
 }
 
 /// The command line: as it was said, or put together from its words.
-fn command(session: &Session) -> Option<String> {
+pub(crate) fn command_line(session: &Session) -> Option<String> {
     if let Some(command) = session.target.text("command") {
         return Some(command.to_owned());
     }

@@ -12,6 +12,7 @@ mod header;
 pub use decode::CastDecoder;
 pub use encode::CastEncoder;
 pub(crate) use encode::gap_label;
+pub(crate) use header::command_line;
 
 /// Which asciicast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

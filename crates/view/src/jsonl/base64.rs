@@ -5,26 +5,37 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// The text of these bytes.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let mut group = [0u8; 3];
-        for (slot, byte) in group.iter_mut().zip(chunk) {
-            *slot = *byte;
-        }
-        let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
-        for (i, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let digit = ALPHABET
-                .get(((bits >> shift) & 63) as usize)
-                .copied()
-                .unwrap_or(b'=');
-            text.push(if i <= chunk.len() {
-                char::from(digit)
-            } else {
-                '='
-            });
-        }
+    let mut text = Vec::new();
+    append(bytes, &mut text);
+    text.into_iter().map(char::from).collect()
+}
+
+/// Appends the text of these bytes.
+pub(crate) fn append(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len().div_ceil(3) * 4);
+    let (groups, rest) = bytes.as_chunks::<3>();
+    for [a, b, c] in groups {
+        out.extend_from_slice(&digits([*a, *b, *c]));
     }
-    text
+    let [a, b, c, _] = match *rest {
+        [a] => digits([a, 0, 0]),
+        [a, b] => digits([a, b, 0]),
+        _ => return,
+    };
+    out.extend_from_slice(&[a, b, if rest.len() == 2 { c } else { b'=' }, b'=']);
+}
+
+fn digits([a, b, c]: [u8; 3]) -> [u8; 4] {
+    let digit = |n: u8| {
+        let digit = ALPHABET.get(usize::from(n & 63)).copied();
+        digit.unwrap_or(b'=')
+    };
+    [
+        digit(a >> 2),
+        digit(a << 4 | b >> 4),
+        digit(b << 2 | c >> 6),
+        digit(c),
+    ]
 }
 
 /// The bytes of a text without white space; `None` if it is not exactly what they encode to.
