@@ -236,7 +236,7 @@ fn environment(session: &Session, version: CastVersion) -> Map<String, Json> {
 }
 
 /// The command line: as it was said, or put together from its words.
-fn command(session: &Session) -> Option<String> {
+pub(crate) fn command(session: &Session) -> Option<String> {
     if let Some(command) = session.target.text("command") {
         return Some(command.to_owned());
     }
