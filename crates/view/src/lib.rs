@@ -59,6 +59,7 @@ pub mod search;
 mod seconds;
 pub mod segments;
 pub mod source;
+pub mod sudo;
 mod svg;
 pub mod transcript;
 pub mod ttyrec;

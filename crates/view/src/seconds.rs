@@ -3,9 +3,9 @@
 /// Latest moment a timing may come to, in nanoseconds: [`crate::limits::SECONDS_MAX`].
 pub(crate) const NS_MAX: u64 = 1_000_000_000 * 1_000_000_000;
 
-/// Nanoseconds of decimal seconds, rounded down; nothing if it is no plain decimal number or
-/// beyond [`NS_MAX`]. A decimal comma is read too: some languages' recorders wrote one. A negative
-/// interval (the clock was set back) is none.
+/// An interval: nanoseconds of decimal seconds, rounded down; nothing if it is no plain decimal
+/// number or beyond [`NS_MAX`]. A decimal comma is read too: some languages' recorders wrote one.
+/// A negative interval (the clock was set back) is none.
 pub(crate) fn parse(text: &[u8]) -> Option<u64> {
     let (negative, text) = match text.strip_prefix(b"-") {
         Some(rest) => (true, rest),
@@ -23,6 +23,14 @@ pub(crate) fn parse(text: &[u8]) -> Option<u64> {
         unit /= 10;
     }
     (ns <= NS_MAX).then_some(if negative { 0 } else { ns })
+}
+
+/// A moment: nanoseconds since 1970 of decimal seconds; nothing if it is none or beyond 2554.
+pub(crate) fn parse_moment(text: &[u8]) -> Option<u64> {
+    let mut parts = text.splitn(2, |b| matches!(b, b'.' | b','));
+    let whole = number(parts.next()?)?.checked_mul(1_000_000_000)?;
+    let fraction = [b"0.", parts.next().unwrap_or(b"0")].concat();
+    whole.checked_add(parse(&fraction)?)
 }
 
 /// A number of nothing but digits.
@@ -75,6 +83,17 @@ mod tests {
         ] {
             assert_eq!(parse(text.as_bytes()), ns, "{text}");
         }
+    }
+
+    #[test]
+    fn moments_reach_further() {
+        assert_eq!(parse_moment(b"1795240063"), Some(1_795_240_063_000_000_000));
+        assert_eq!(
+            parse_moment(b"1795240063.5"),
+            Some(1_795_240_063_500_000_000)
+        );
+        assert_eq!(parse_moment(b"18446744074"), None);
+        assert_eq!(parse_moment(b"-1"), None);
     }
 
     #[test]
