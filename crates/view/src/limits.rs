@@ -119,3 +119,26 @@ pub const CONTAINERSSH_TERMINALS_MAX: usize = 4096;
 
 /// Longest gzip header in front of a ContainerSSH log's messages. Longer: an error.
 pub const GZIP_HEADER_BYTES_MAX: u64 = 64 * 1024;
+/// Longest line of a timing file, and longest first line of a typescript. A longer line of timing
+/// is an error; a longer first line is no header.
+pub const TIMING_LINE_BYTES_MAX: usize = 160 * 1024;
+
+/// Most bytes that the header of a typescript's timing may say in all. More: an error.
+pub const TIMING_HEADER_BYTES_MAX: usize = 512 * 1024;
+
+/// Longest last line of a typescript that can be its end. A longer one is taken for output.
+pub const FOOTER_BYTES_MAX: usize = 1024;
+
+/// Longest record of a ttyrec. A longer one is an error: its header is not one.
+pub const TTYREC_RECORD_BYTES_MAX: u32 = 16 * 1024 * 1024;
+
+/// Longest `log` or `log.json` of a sudo session. Longer: an error.
+pub const SUDO_LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most bytes of arguments, environment and other facts taken from a sudo session's log; the rest
+/// is left out with a notice, so that the recording's header stays one that can be written.
+pub const SUDO_FACTS_BYTES_MAX: usize = 640 * 1024;
+
+/// Most bytes of one sudo stream that are read behind what its timing tells of. The rest is left
+/// out with a notice: little data can be compressed into very few bytes.
+pub const SUDO_LEFT_OVER_BYTES_MAX: u64 = 64 * 1024 * 1024;

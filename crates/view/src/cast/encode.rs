@@ -178,7 +178,7 @@ pub(crate) fn gap_label(gap: &Gap) -> String {
 }
 
 /// The status a shell would have reported.
-fn exit_status(end: &End) -> Option<u8> {
+pub(crate) fn exit_status(end: &End) -> Option<u8> {
     const SIGNALS: [(&str, u8); 13] = [
         ("HUP", 1),
         ("INT", 2),

@@ -11,7 +11,7 @@ mod header;
 
 pub use decode::CastDecoder;
 pub use encode::CastEncoder;
-pub(crate) use encode::gap_label;
+pub(crate) use encode::{exit_status, gap_label};
 pub(crate) use header::command_line;
 
 /// Which asciicast.

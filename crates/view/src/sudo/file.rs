@@ -1,0 +1,139 @@
+//! The files of a session, gzip or plain.
+
+use std::cell::RefCell;
+use std::io::{self, Cursor, ErrorKind, Read};
+use std::rc::Rc;
+
+use flate2::read::MultiGzDecoder;
+
+use super::{STREAMS, TIMING};
+use crate::codec::DecodeError;
+use crate::fill::fill;
+use crate::limits::TIMING_LINE_BYTES_MAX;
+use crate::lines::Lines;
+use crate::parts::{Inputs, Part};
+use crate::seconds::{number, word};
+
+/// What gzip begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// A file that is open.
+pub(super) struct File {
+    pub(super) src: Box<dyn Read>,
+    /// What is wrong with its compression, once that was met; the file ends there.
+    pub(super) fault: Rc<RefCell<Option<String>>>,
+    pub(super) compressed: bool,
+}
+
+/// Opens a file of this name as what it is; nothing if it is not there.
+pub(super) fn open(inputs: &dyn Inputs, name: &str) -> Result<Option<File>, DecodeError> {
+    open_as(inputs, name, None)
+}
+
+/// Opens a file of bytes. What gzip begins with may also be the beginning of what a program
+/// printed: beside plain timing, a file exactly as long as the timing says is plain.
+pub(super) fn open_stream(
+    inputs: &dyn Inputs,
+    index: usize,
+    name: &str,
+    timing_is_compressed: bool,
+) -> Result<Option<File>, DecodeError> {
+    let file = open_as(inputs, name, None)?;
+    let doubtful = !timing_is_compressed && file.as_ref().is_some_and(|file| file.compressed);
+    if !doubtful {
+        return Ok(file);
+    }
+    let told = told(inputs, index)?;
+    if length(inputs, name)? == told {
+        return open_as(inputs, name, Some(false));
+    }
+    Ok(file)
+}
+
+fn open_as(
+    inputs: &dyn Inputs,
+    name: &str,
+    compressed: Option<bool>,
+) -> Result<Option<File>, DecodeError> {
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{name}: {e}"));
+    let Some(mut src) = inputs.open(Part::Inside(name)).map_err(named)? else {
+        return Ok(None);
+    };
+    let beginning = fill(&mut src, GZIP.len()).map_err(named)?;
+    let compressed = compressed.unwrap_or(beginning == GZIP);
+    let whole = Cursor::new(beginning).chain(src);
+    let fault = Rc::new(RefCell::new(None));
+    let src: Box<dyn Read> = match compressed {
+        false => Box::new(whole),
+        true => Box::new(Unzipped {
+            src: MultiGzDecoder::new(whole),
+            fault: Rc::clone(&fault),
+        }),
+    };
+    Ok(Some(File {
+        src,
+        fault,
+        compressed,
+    }))
+}
+
+/// Unpacks until the end or the first damage, which is an end too: what was unpacked is sound.
+struct Unzipped<R> {
+    src: MultiGzDecoder<R>,
+    fault: Rc<RefCell<Option<String>>>,
+}
+
+impl<R: Read> Read for Unzipped<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        if self.fault.borrow().is_some() {
+            return Ok(0);
+        }
+        match self.src.read(room) {
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
+                *self.fault.borrow_mut() = Some("its compression was never finished".to_owned());
+                Ok(0)
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
+                *self.fault.borrow_mut() = Some(format!("its compression is damaged ({e})"));
+                Ok(0)
+            }
+            read => read,
+        }
+    }
+}
+
+/// How many bytes of a stream the timing tells of.
+fn told(inputs: &dyn Inputs, index: usize) -> Result<u64, DecodeError> {
+    let Some(file) = open(inputs, TIMING)? else {
+        return Ok(0);
+    };
+    let mut lines = Lines::new(file.src);
+    let mut told = 0u64;
+    // What is wrong with a line is told when it is read for good.
+    while lines.advance(TIMING_LINE_BYTES_MAX).unwrap_or(false) {
+        let (kind, rest) = word(lines.line());
+        if number(kind).and_then(stream) == Some(index) {
+            let count = number(word(rest).1.trim_ascii_end());
+            told = told.saturating_add(count.unwrap_or(0));
+        }
+    }
+    Ok(told)
+}
+
+/// Bytes of a file as it stands.
+fn length(inputs: &dyn Inputs, name: &str) -> Result<u64, DecodeError> {
+    match inputs.open(Part::Inside(name))? {
+        Some(mut src) => Ok(io::copy(&mut src, &mut io::sink())?),
+        None => Ok(0),
+    }
+}
+
+/// Which file of bytes a kind of line speaks of. A version wrote 6 for the terminal's output.
+pub(super) fn stream(kind: u64) -> Option<usize> {
+    let index = if kind == 6 {
+        4
+    } else {
+        usize::try_from(kind).ok()?
+    };
+    (index < STREAMS.len()).then_some(index)
+}
