@@ -58,6 +58,7 @@ pub mod search;
 pub mod segments;
 pub mod source;
 mod svg;
+pub mod teleport;
 pub mod transcript;
 pub mod utf8;
 
