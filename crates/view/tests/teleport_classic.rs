@@ -738,4 +738,47 @@ proptest! {
         }
         prop_assert!(notices.iter().all(|n| !n.is_empty()));
     }
+
+    #[test]
+    fn what_was_written_is_written_the_same_again(
+        changes in proptest::collection::vec((0usize..4, any::<usize>(), 0u8..5, any::<u8>()), 1..6),
+    ) {
+        let mut inside: Vec<(String, Vec<u8>)> = sample()
+            .names
+            .iter()
+            .filter(|name| name.ends_with(".gz"))
+            .map(|name| (name.clone(), sample().inflated(name)))
+            .collect();
+        for (file, at, kind, byte) in changes {
+            let bytes = &mut inside[file].1;
+            let at = at % bytes.len().max(1);
+            let lines: Vec<Vec<u8>> = bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+            let line = usize::from(byte) % lines.len().max(1);
+            match kind {
+                0 if !bytes.is_empty() => bytes[at] = byte & 0x7f,
+                // A digit more or less, a line twice, a line not at all: still JSON, often.
+                1 => {
+                    if let Some(i) = bytes.iter().skip(at).position(u8::is_ascii_digit) {
+                        bytes[at + i] = b'0' + byte % 10;
+                    }
+                }
+                2 => bytes.extend(lines.get(line).cloned().unwrap_or_default()),
+                3 => *bytes = lines.iter().enumerate().filter(|(i, _)| *i != line).flat_map(|(_, l)| l.clone()).collect(),
+                _ => bytes.truncate(at),
+            }
+        }
+        let mut files = Files::default();
+        for (name, bytes) in &inside {
+            files = files.gz(name, bytes);
+        }
+        let (events, ..) = read(&files);
+        if !events.is_empty() {
+            let first = write(&events);
+            let (again, error, _) = read(&first);
+            prop_assert_eq!(error, None);
+            let second = write(&again);
+            prop_assert_eq!(said(&second), said(&first));
+            prop_assert_eq!(&*second.bytes.borrow(), &*first.bytes.borrow());
+        }
+    }
 }

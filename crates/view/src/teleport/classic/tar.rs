@@ -130,8 +130,11 @@ pub fn guess_tar(beginning: &[u8]) -> bool {
             return false;
         };
         let name = header.name.rsplit('/').next().unwrap_or_default();
+        let said = after.get(..usize::try_from(header.size).unwrap_or(usize::MAX));
         match header.kind {
             b'0' | 0 if names::parse(name).is_some() => return true,
+            // A long name stands before its member.
+            b'x' | b'L' if said.is_some_and(ends_like_ours) => return true,
             b'x' | b'g' | b'L' | b'5' => {}
             _ => return false,
         }
@@ -144,6 +147,16 @@ pub fn guess_tar(beginning: &[u8]) -> bool {
             .unwrap_or_default();
     }
     false
+}
+
+/// Whether a long name in these bytes ends like one of ours.
+fn ends_like_ours(said: &[u8]) -> bool {
+    let mut lines = said.split(|byte| matches!(byte, 0 | b'\n'));
+    lines.any(|line| {
+        [&b"events.gz"[..], b".chunks.gz"]
+            .iter()
+            .any(|end| line.ends_with(end))
+    })
 }
 
 fn malformed(offset: u64, what: String) -> DecodeError {
