@@ -266,34 +266,40 @@ impl ClassicEncoder {
         let mut print = expected;
         let len = u64::try_from(bytes.len()).unwrap_or(0);
         self.line.clear();
-        match self.told.take() {
-            None => write!(
-                self.line,
-                "{{\"time\":\"{}\",\"event\":\"print\",\"bytes\":{len},\"ms\":{},\"offset\":{},\"ei\":{},\"ci\":{}}}",
-                time::text_ms(print.utc_ns),
-                print.ms,
-                print.offset,
-                print.index,
-                print.chunk,
-            )?,
-            Some(told) => {
-                let mut object = json::write(&told);
-                print = told_print(&object, expected);
-                let said = json!({
-                    "time": time::text_ms(print.utc_ns), "ms": print.ms, "ei": print.index,
-                    "ci": print.chunk,
-                });
-                for (name, value) in said.as_object().into_iter().flatten() {
-                    object.entry(name.as_str()).or_insert_with(|| value.clone());
+        let mut told = match self.told.take() {
+            Some(told) => json::write(&told),
+            None => Object::new(),
+        };
+        if !told.is_empty() {
+            print = told_print(&told, expected);
+        }
+        let time = told
+            .remove("time")
+            .unwrap_or_else(|| json!(time::text_ms(print.utc_ns)));
+        write!(
+            self.line,
+            "{{\"time\":{time},\"event\":\"print\",\"bytes\":{len}"
+        )?;
+        for (name, n) in [
+            ("ms", print.ms),
+            ("offset", print.offset),
+            ("ei", print.index),
+            ("ci", print.chunk),
+        ] {
+            match told.remove(name).filter(|_| name != "offset") {
+                Some(said) => write!(self.line, ",\"{name}\":{said}")?,
+                None => write!(self.line, ",\"{name}\":{n}")?,
+            }
+        }
+        told.remove("bytes");
+        match told.is_empty() {
+            true => self.line.push(b'}'),
+            false => {
+                let brace = self.line.len();
+                sorted(&mut self.line, &told)?;
+                if let Some(brace) = self.line.get_mut(brace) {
+                    *brace = b',';
                 }
-                for (name, value) in [
-                    ("event", json!("print")),
-                    ("bytes", json!(len)),
-                    ("offset", json!(print.offset)),
-                ] {
-                    object.insert(name.to_owned(), value);
-                }
-                sorted(&mut self.line, &object)?;
             }
         }
         let (first, offset) = (print.index, print.offset);
