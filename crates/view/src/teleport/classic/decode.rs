@@ -8,11 +8,11 @@ use serde_json::Value as Json;
 
 use super::super::timeline::{INDEX_OUTSIDE, Timeline};
 use super::super::{CLASSIC_NAME, time};
-use super::PRINT_EVENT;
 use super::chunks::{Chunks, Unread};
 use super::lines::{Entry, Events, Printed};
 use super::names::{self, Role};
 use super::prints::{Print, Prints};
+use super::{KERNEL_EVENTS, PRINT_EVENT};
 use crate::codec::{DecodeError, Decoder};
 use crate::import::Import;
 use crate::limits::TELEPORT_FILES_MAX;
@@ -93,7 +93,7 @@ impl ClassicDecoder {
             } => {
                 let from_ns = self.timeline.at_ns();
                 self.timeline.advance(utc_ns);
-                if chosen == 0 {
+                if !KERNEL_EVENTS.contains(&event.as_str()) {
                     let index = fields.get("ei").and_then(hansard_core::Value::as_uint);
                     self.note_missing(index, from_ns);
                     if let Some(index) = index {
