@@ -64,6 +64,7 @@ pub mod source;
 pub mod sudo;
 mod svg;
 pub mod tlog;
+pub mod teleport;
 pub mod transcript;
 pub mod ttyrec;
 pub mod typescript;

@@ -142,3 +142,20 @@ pub const SUDO_FACTS_BYTES_MAX: usize = 640 * 1024;
 /// Most bytes of one sudo stream that are read behind what its timing tells of. The rest is left
 /// out with a notice: little data can be compressed into very few bytes.
 pub const SUDO_LEFT_OVER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Longest record of a Teleport stream; Teleport itself writes none above 64 KiB. Longer: an error.
+pub const TELEPORT_RECORD_BYTES_MAX: usize = 512 * 1024;
+
+/// Longest line of a classic Teleport recording, as [`TELEPORT_RECORD_BYTES_MAX`].
+pub const TELEPORT_LINE_BYTES_MAX: usize = 704 * 1024;
+
+/// Most values in one event of a Teleport recording. More: an error.
+pub const TELEPORT_VALUES_MAX: usize = 8192;
+
+/// Most files that one classic Teleport recording consists of. More: an error.
+pub const TELEPORT_FILES_MAX: usize = 256;
+
+/// Most members of a tar archive that are looked at. More: an error.
+pub const TAR_MEMBERS_MAX: usize = 100_000;
+
+/// Longest name or extended header in a tar archive. Longer: an error.
+pub const TAR_NAME_BYTES_MAX: u64 = 64 * 1024;

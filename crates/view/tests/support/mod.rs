@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub)] // each test uses some of it
 
+pub mod teleport;
+
 use std::path::PathBuf;
 
 use hansard_core::event::End;
