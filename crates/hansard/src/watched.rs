@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use hansard_view::parts::{Directory, Inputs, Once, Part, SingleFile};
+use hansard_view::source::Source;
 
 use crate::cli::ReadArgs;
 use crate::failure::Failure;
@@ -50,5 +51,9 @@ impl Inputs for Watched {
             return Ok(Some(file));
         }
         Ok(Some(Box::new(self.meter.reading(file))))
+    }
+
+    fn source(&self) -> io::Result<Option<Source>> {
+        self.inputs.source()
     }
 }

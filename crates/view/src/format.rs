@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use hansard_core::frame::MAGIC;
 
-use crate::tlog;
+use crate::{containerssh, sudo, teleport, tlog, ttyrec, typescript};
 
 /// How a recording is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +18,18 @@ pub enum Format {
     AsciicastV3,
     /// tlog's JSON messages, 2.3.
     Tlog,
+    /// ContainerSSH's audit log.
+    ContainerSsh,
+    /// What ContainerSSH's decoder prints. Written only.
+    ContainerSshJson,
+    /// A typescript of script(1), and its timing beside it.
+    Typescript,
+    /// ttyrec's headers and bytes.
+    Ttyrec,
+    /// The directory of a session that sudo recorded. Read only.
+    Sudo,
+    /// Teleport's session recordings: the stream; a directory or tar of the classic files.
+    Teleport,
     /// The bytes that were shown.
     Raw,
     /// The text as it settled on the screen. Written only.
@@ -31,11 +43,17 @@ pub const GUESS_BYTES: usize = 4096;
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::Hansard,
         Self::AsciicastV2,
         Self::AsciicastV3,
         Self::Tlog,
+        Self::ContainerSsh,
+        Self::ContainerSshJson,
+        Self::Typescript,
+        Self::Ttyrec,
+        Self::Sudo,
+        Self::Teleport,
         Self::Raw,
         Self::Transcript,
         Self::Jsonl,
@@ -49,6 +67,12 @@ impl Format {
             Self::AsciicastV2 => "asciicast-v2",
             Self::AsciicastV3 => "asciicast-v3",
             Self::Tlog => "tlog",
+            Self::ContainerSsh => "containerssh",
+            Self::ContainerSshJson => "containerssh-json",
+            Self::Typescript => "typescript",
+            Self::Ttyrec => "ttyrec",
+            Self::Sudo => "sudo",
+            Self::Teleport => "teleport",
             Self::Raw => "raw",
             Self::Transcript => "transcript",
             Self::Jsonl => "jsonl",
@@ -58,19 +82,22 @@ impl Format {
     /// Whether it can be read back.
     #[must_use]
     pub fn is_readable(self) -> bool {
-        self != Self::Transcript
+        !matches!(self, Self::Transcript | Self::ContainerSshJson)
     }
 
     /// Whether recordings can be written in it.
     #[must_use]
     pub fn is_writable(self) -> bool {
-        true
+        self != Self::Sudo
     }
 
     /// The format of a directory with these files in it.
     #[must_use]
-    pub fn guess_names(_names: &[String]) -> Option<Self> {
-        None
+    pub fn guess_names(names: &[String]) -> Option<Self> {
+        if sudo::guess_names(names) {
+            return Some(Self::Sudo);
+        }
+        teleport::guess_names(names).then_some(Self::Teleport)
     }
 
     /// The format of a file that begins with these bytes ([`GUESS_BYTES`] of them, or all there
@@ -95,8 +122,25 @@ impl Format {
             true if has("\"version\":2") => Some(Self::AsciicastV2),
             true if has("\"version\":3") => Some(Self::AsciicastV3),
             true if tlog::guess(beginning) => Some(Self::Tlog),
-            _ => None,
+            true => None,
+            false => Self::guess_other(beginning),
         }
+    }
+}
+
+impl Format {
+    /// Those that do not begin with JSON. ttyrec has no magic, so it comes last.
+    fn guess_other(beginning: &[u8]) -> Option<Self> {
+        type Guess = fn(&[u8]) -> bool;
+        let formats: [(Guess, Self); 5] = [
+            (containerssh::guess, Self::ContainerSsh),
+            (typescript::guess, Self::Typescript),
+            (teleport::guess, Self::Teleport),
+            (teleport::guess_tar, Self::Teleport),
+            (ttyrec::guess, Self::Ttyrec),
+        ];
+        let found = formats.into_iter().find(|(guess, _)| guess(beginning));
+        found.map(|(_, format)| format)
     }
 }
 

@@ -6,15 +6,23 @@ use std::io::{self, Cursor, Read, Write};
 use hansard_core::seal::SigningKey;
 
 use crate::cast::{CastDecoder, CastEncoder, CastVersion};
-use crate::codec::{Decoder, EncodeError, Encoder};
+use crate::codec::{DecodeError, Decoder, EncodeError, Encoder};
+use crate::containerssh::{ContainerSshDecoder, ContainerSshEncoder, ContainerSshJsonEncoder};
 use crate::format::{Format, GUESS_BYTES};
 use crate::import::Import;
 use crate::jsonl::{JsonlDecoder, JsonlEncoder};
 use crate::parts::{Inputs, Outputs, Part};
 use crate::raw::{RawDecoder, RawEncoder};
 use crate::segments::{SegmentDecoder, SegmentEncoder};
+use crate::sudo::SudoDecoder;
+use crate::teleport::{self, ClassicDecoder, ClassicEncoder, StreamDecoder, TarEncoder, TarInputs};
 use crate::tlog::{TlogDecoder, TlogEncoder};
 use crate::transcript::TranscriptEncoder;
+use crate::ttyrec::{TtyrecDecoder, TtyrecEncoder};
+use crate::typescript::{TypescriptDecoder, TypescriptEncoder};
+
+/// What a typescript's timing is called: its name, a dot and this.
+const TIMING: &str = "timing";
 
 /// A recording that is open for reading.
 pub struct Opened {
@@ -47,19 +55,37 @@ pub fn open(
         .read_to_end(&mut beginning)?;
     let format = from.or_else(|| Format::guess(&beginning));
     let format = format.ok_or(OpenError::Unknown)?;
+    let is_tar = format == Format::Teleport && teleport::guess_tar(&beginning);
     let file = Cursor::new(beginning).chain(file);
-    let decoder = format
-        .decoder(file, import)
-        .ok_or(OpenError::NotReadable(format))?;
+    let decoder: Box<dyn Decoder> = match format {
+        Format::Teleport if is_tar => {
+            let tar = inputs.source()?.ok_or(OpenError::NotSeekable)?;
+            let members = TarInputs::new(tar).map_err(OpenError::Malformed)?;
+            Box::new(ClassicDecoder::new(&members, import))
+        }
+        Format::Typescript => {
+            let timing = inputs.open(Part::Beside(TIMING))?;
+            Box::new(TypescriptDecoder::new(file, timing, import))
+        }
+        _ => match format.decoder(file, import) {
+            Some(decoder) => decoder,
+            None if format.is_readable() => return Err(OpenError::NotAFile(format)),
+            None => return Err(OpenError::NotReadable(format)),
+        },
+    };
     Ok(Opened { format, decoder })
 }
 
 fn open_directory(
-    _inputs: &dyn Inputs,
+    inputs: &dyn Inputs,
     format: Format,
-    _import: Import,
+    import: Import,
 ) -> Result<Box<dyn Decoder>, OpenError> {
-    Err(OpenError::NotADirectory(format))
+    match format {
+        Format::Sudo => Ok(Box::new(SudoDecoder::new(inputs, import))),
+        Format::Teleport => Ok(Box::new(ClassicDecoder::new(inputs, import))),
+        _ => Err(OpenError::NotADirectory(format)),
+    }
 }
 
 impl Format {
@@ -70,9 +96,13 @@ impl Format {
             Self::AsciicastV2 => Box::new(CastDecoder::new(src, CastVersion::V2, import)),
             Self::AsciicastV3 => Box::new(CastDecoder::new(src, CastVersion::V3, import)),
             Self::Tlog => Box::new(TlogDecoder::new(src, import)),
+            Self::ContainerSsh => Box::new(ContainerSshDecoder::new(src, import)),
+            Self::Typescript => Box::new(TypescriptDecoder::new(src, None, import)),
+            Self::Ttyrec => Box::new(TtyrecDecoder::new(src, import)),
+            Self::Teleport => Box::new(StreamDecoder::new(src, import)),
             Self::Raw => Box::new(RawDecoder::new(src, import)),
             Self::Jsonl => Box::new(JsonlDecoder::new(src)),
-            Self::Transcript => return None,
+            Self::Sudo | Self::ContainerSshJson | Self::Transcript => return None,
         })
     }
 
@@ -89,9 +119,15 @@ impl Format {
             Self::AsciicastV2 => Box::new(CastEncoder::new(out, CastVersion::V2)),
             Self::AsciicastV3 => Box::new(CastEncoder::new(out, CastVersion::V3)),
             Self::Tlog => Box::new(TlogEncoder::new(out)),
+            Self::ContainerSsh => Box::new(ContainerSshEncoder::new(out)),
+            Self::ContainerSshJson => Box::new(ContainerSshJsonEncoder::new(out)),
+            Self::Ttyrec => Box::new(TtyrecEncoder::new(out)),
+            // As one file it is a tar; the members wait in files without names until it ends.
+            Self::Teleport => Box::new(TarEncoder::new(out, &std::env::temp_dir())),
             Self::Raw => Box::new(RawEncoder::new(out)),
             Self::Transcript => Box::new(TranscriptEncoder::new(out, false)),
             Self::Jsonl => Box::new(JsonlEncoder::new(out)),
+            Self::Typescript | Self::Sudo => return None,
         })
     }
 
@@ -105,14 +141,22 @@ impl Format {
         key: SigningKey,
     ) -> Result<Box<dyn Encoder>, EncodeError> {
         let mut outputs = outputs;
-        if !self.is_writable() {
-            return Err(EncodeError::Refused(format!(
+        match self {
+            Self::Teleport => Ok(Box::new(ClassicEncoder::new(outputs))),
+            Self::Typescript => {
+                let out = outputs.create(Part::Main)?;
+                let timing = outputs.create(Part::Beside(TIMING))?;
+                Ok(Box::new(TypescriptEncoder::new(out, timing)))
+            }
+            _ if self.is_writable() => {
+                let out = outputs.create(Part::Main)?;
+                let more = || EncodeError::Refused(format!("{self} is more than one file"));
+                self.encoder(out, key).ok_or_else(more)
+            }
+            _ => Err(EncodeError::Refused(format!(
                 "{self} can be read, not written"
-            )));
+            ))),
         }
-        let out = outputs.create(Part::Main)?;
-        self.encoder(out, key)
-            .ok_or_else(|| EncodeError::Refused(format!("{self} is more than one file")))
     }
 }
 
@@ -127,6 +171,12 @@ pub enum OpenError {
     NotReadable(Format),
     /// A recording of this format is a file, not a directory.
     NotADirectory(Format),
+    /// A recording of this format is a directory, not a file.
+    NotAFile(Format),
+    /// A tar is read here and there, which a pipe does not allow.
+    NotSeekable,
+    /// It is not what it should be.
+    Malformed(DecodeError),
 }
 
 impl fmt::Display for OpenError {
@@ -135,12 +185,10 @@ impl fmt::Display for OpenError {
             Self::Io(e) => e.fmt(f),
             Self::Unknown => f.write_str("not a recording of a known format"),
             Self::NotReadable(format) => write!(f, "{format} can be written, not read"),
-            Self::NotADirectory(format) => {
-                write!(
-                    f,
-                    "is a directory, and a recording of format {format} is a file"
-                )
-            }
+            Self::NotADirectory(format) => write!(f, "is a directory; {format} is one file"),
+            Self::NotAFile(format) => write!(f, "is a file; {format} is a directory of files"),
+            Self::NotSeekable => f.write_str("a tar must be a file, not a pipe"),
+            Self::Malformed(e) => e.fmt(f),
         }
     }
 }

@@ -6,10 +6,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
 use crate::limits::FOLDER_NAMES_MAX;
+use crate::source::Source;
 
 /// One file of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,15 @@ pub trait Inputs {
     /// # Errors
     /// When it is there and cannot be opened, or is not a regular file.
     fn open(&self, part: Part<'_>) -> io::Result<Option<Box<dyn Read>>>;
+
+    /// The file that was named, for a format that is read here and there; nothing if it can only be
+    /// read from its beginning on.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    fn source(&self) -> io::Result<Option<Source>> {
+        Ok(None)
+    }
 }
 
 /// The files a recording is written to.
@@ -81,6 +92,12 @@ impl Inputs for SingleFile {
             (Part::Inside(_), _) => return Ok(None),
         };
         found(File::open(path)).map(|file| file.map(|file| Box::new(file) as Box<dyn Read>))
+    }
+
+    fn source(&self) -> io::Result<Option<Source>> {
+        let file = File::open(&self.path)?;
+        let is_file = file.metadata()?.is_file();
+        Ok(is_file.then(|| Arc::new(file) as Source))
     }
 }
 

@@ -376,7 +376,7 @@ fn a_large_record_is_taken_up_to_the_limit() {
 fn through_ours(events: &[Event]) {
     let mut out = Vec::new();
     {
-        let mut encoder = Format::Hansard.encoder(&mut out, key());
+        let mut encoder = Format::Hansard.encoder(&mut out, key()).unwrap();
         for event in events {
             match &event.body {
                 Body::Start(session) => encoder.begin(session).unwrap(),

@@ -115,7 +115,7 @@ impl<'a> TypescriptEncoder<'a> {
                     let term = session.target.get("env.TERM").and_then(text_of);
                     term.map(<[u8]>::to_vec)
                 }),
-                ("COMMAND", _) => said.or_else(|| command(session).map(String::into_bytes)),
+                ("COMMAND", _) => said.or_else(|| command_line(session).map(String::into_bytes)),
                 ("TIMING_LOG", _) => Some(said.unwrap_or_else(|| b"typescript.timing".to_vec())),
                 ("OUTPUT_LOG", _) => Some(shown_in.clone()),
                 ("INPUT_LOG", _) if self.input.is_none() => None,

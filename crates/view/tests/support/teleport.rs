@@ -155,7 +155,10 @@ pub fn write(events: &[Event]) -> Files {
 /// Through our own format.
 pub fn ours(events: &[Event]) -> Vec<Event> {
     let mut out = Vec::new();
-    write_to(Format::Hansard.encoder(&mut out, key()).as_mut(), events);
+    write_to(
+        Format::Hansard.encoder(&mut out, key()).unwrap().as_mut(),
+        events,
+    );
     read_all(
         Format::Hansard
             .decoder(out.as_slice(), import())
