@@ -1,0 +1,164 @@
+//! A recording in every format: the program knows each by its content, and shows the same of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use hansard_tests::{Scratch, hansard};
+
+/// Everything that is read and written, and whether it keeps bytes that are no text.
+const FORMATS: [(&str, bool); 9] = [
+    ("hansard", true),
+    ("jsonl", true),
+    ("asciicast-v2", false),
+    ("asciicast-v3", false),
+    ("tlog", true),
+    ("containerssh", true),
+    ("typescript", true),
+    ("ttyrec", true),
+    ("teleport", true),
+];
+
+/// Text of every difficult kind: colours, wide and combining characters, broken UTF-8, controls.
+const PROGRAM: &str = r#"
+printf '\033[1;31mred\033[0m \346\227\245\346\234\254 e\314\201 \360\237\230\200\r\n'
+printf 'broken \377\303( nul \000 tab\there "quoted" back\\slash\r\n'
+seq 1 3000
+printf 'half \342\202'; sleep 0.05; printf '\254 euro\r\n'
+exit 3
+"#;
+
+fn run(args: &[&str], files: &[&Path]) -> Output {
+    let mut command = Command::new(hansard());
+    command.args(args).args(files).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+fn sound(args: &[&str], files: &[&Path]) -> Vec<u8> {
+    let out = run(args, files);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{args:?} {files:?}: {said}");
+    assert_eq!(said, "", "{args:?} {files:?}");
+    out.stdout
+}
+
+/// A terminal session, recorded under script(1), which brings the terminal.
+fn recording(scratch: &Scratch) -> PathBuf {
+    let file = scratch.join("r.hansard");
+    let program = scratch.join("program");
+    std::fs::write(&program, PROGRAM).unwrap();
+    let line = format!(
+        "stty cols 100 rows 30; {} rec --quiet --out {} -- sh {}",
+        hansard().display(),
+        file.display(),
+        program.display()
+    );
+    let status = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .env("TERM", "xterm-256color")
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(3));
+    file
+}
+
+#[test]
+fn every_format_is_known_by_its_content_and_shows_the_same() {
+    let scratch = Scratch::new("every-format");
+    let ours = recording(&scratch);
+    let shown = sound(&["cat", "--raw"], &[&ours]);
+    let screen = sound(&["screen"], &[&ours]);
+    let found = sound(&["search", "2999"], &[&ours]);
+    assert!(shown.len() > 10_000 && !screen.is_empty() && !found.is_empty());
+    for (format, keeps_bytes) in FORMATS {
+        // A name that says nothing: the content decides.
+        let file = scratch.join(&format!("recording of {format}"));
+        sound(&["convert", "--to", format], &[&ours, &file]);
+        let info: serde_json::Value =
+            serde_json::from_slice(&sound(&["info", "--json"], &[&file])).unwrap();
+        assert_eq!(info["format"], format, "{info}");
+        let again = sound(&["cat", "--raw"], &[&file]);
+        if keeps_bytes {
+            assert_eq!(again, shown, "{format}");
+        } else {
+            let text = String::from_utf8_lossy(&shown).into_owned();
+            assert_eq!(String::from_utf8(again).unwrap(), text, "{format}");
+        }
+        assert_eq!(sound(&["screen"], &[&file]), screen, "{format}");
+        let rows = |out: Vec<u8>| {
+            let text = String::from_utf8(out).unwrap();
+            let rows = text
+                .lines()
+                .map(|line| line.split_once('\t').unwrap().1.to_owned());
+            rows.collect::<Vec<_>>()
+        };
+        let found_there = sound(&["search", "2999"], &[&file]);
+        assert_eq!(rows(found_there), rows(found.clone()), "{format}");
+        // And back: what is shown is the same again.
+        let back = scratch.join("back.hansard");
+        sound(&["convert", "--force", "--to", "hansard"], &[&file, &back]);
+        assert_eq!(sound(&["screen"], &[&back]), screen, "{format}");
+    }
+}
+
+#[test]
+fn formats_of_several_files_are_written_whole_or_not_at_all() {
+    let scratch = Scratch::new("every-format");
+    let ours = recording(&scratch);
+    let names = || {
+        let entries = std::fs::read_dir(scratch.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    // The file beside it is in the way.
+    std::fs::write(scratch.join("t.timing"), "mine").unwrap();
+    let before = names();
+    let out = run(
+        &["convert", "--to", "typescript"],
+        &[&ours, &scratch.join("t")],
+    );
+    assert_eq!(out.status.code(), Some(2));
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(said.contains("t.timing exists already"), "{said}");
+    assert_eq!(names(), before);
+    assert_eq!(std::fs::read(scratch.join("t.timing")).unwrap(), b"mine");
+    // A directory is never replaced, and a pipe is no directory.
+    std::fs::create_dir(scratch.join("d")).unwrap();
+    let before = names();
+    let to_directory = ["convert", "--force", "--to", "teleport"];
+    let out = run(&to_directory, &[&ours, &scratch.join("d")]);
+    assert_eq!(out.status.code(), Some(2));
+    let out = run(&["convert", "--to", "typescript"], &[&ours, Path::new("-")]);
+    assert_eq!(out.status.code(), Some(2));
+    assert_eq!(names(), before);
+    // With other names both are whole.
+    sound(
+        &["convert", "--to", "typescript"],
+        &[&ours, &scratch.join("u")],
+    );
+    assert!(scratch.join("u.timing").is_file());
+    sound(
+        &["convert", "--to", "teleport"],
+        &[&ours, &scratch.join("e")],
+    );
+    let tar = sound(&["convert", "--to", "teleport"], &[&ours, Path::new("-")]);
+    std::fs::write(scratch.join("e.tar"), tar).unwrap();
+    let shown = sound(&["cat", "--raw"], &[&ours]);
+    for file in ["u", "e", "e.tar"] {
+        assert_eq!(
+            sound(&["cat", "--raw"], &[&scratch.join(file)]),
+            shown,
+            "{file}"
+        );
+    }
+}
