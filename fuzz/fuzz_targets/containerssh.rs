@@ -62,12 +62,18 @@ fn without_trailer(events: &[Event]) -> Vec<Event> {
         Body::Channel(fact) => fact.event == "containerssh.trailer",
         _ => false,
     };
-    events.iter().filter(|event| !is_trailer(event)).cloned().collect()
+    events
+        .iter()
+        .filter(|event| !is_trailer(event))
+        .cloned()
+        .collect()
 }
 
 fn times(events: &[Event]) -> Vec<(u64, &'static str)> {
     let kept = without_trailer(events);
-    kept.iter().map(|event| (event.at_ns, event.body.family())).collect()
+    kept.iter()
+        .map(|event| (event.at_ns, event.body.family()))
+        .collect()
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -77,7 +83,10 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(sound, "what was written is not sound");
     // Damage is a gap here, and a message that says so there; what a message does not say is
     // written as nothing said (an empty text, a zero). Compared in the words of their decoder.
-    if !events.iter().any(|event| matches!(event.body, Body::Gap(_))) {
+    if !events
+        .iter()
+        .any(|event| matches!(event.body, Body::Gap(_)))
+    {
         assert_eq!(lines(&without_trailer(&events)), lines(&back));
         assert_eq!(times(&events), times(&back));
     }
