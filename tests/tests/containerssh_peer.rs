@@ -16,10 +16,11 @@ use std::process::{Command, Stdio};
 
 use hansard_core::session::ClockQuality;
 use hansard_core::{Body, Event, Fields, Policy, Session, SessionId, Stream, Value};
-use hansard_tests::{Scratch, peer_data, skipped};
+use hansard_tests::{Scratch, hansard, peer_data, skipped};
 use hansard_view::containerssh::{
     ContainerSshDecoder, ContainerSshEncoder, ContainerSshJsonEncoder,
 };
+use hansard_view::segments::SegmentDecoder;
 use hansard_view::{Encoder, Import, copy};
 
 /// Inflates a log and prints its messages, one line of JSON each: type, number of keys of message
@@ -195,4 +196,50 @@ fn a_text_that_is_not_utf8_does_not_stop_another_library() {
     let exec = &messages[5]["payload"];
     assert_eq!(exec["program"], "echo \u{fffd}");
     assert_eq!(exec["program.bytes"], "6563686f20e795");
+}
+
+#[test]
+fn a_recorded_session_makes_a_log_in_the_order_of_a_connection() {
+    if !has_cbor2() {
+        return skipped("Debian's python3-cbor2 is not installed");
+    }
+    let scratch = Scratch::new("containerssh-session");
+    let file = scratch.join("r.hansard");
+    // script gives it a terminal.
+    let line = format!(
+        "stty cols 90 rows 33; exec {} rec --quiet --out {} -- sh -c 'printf abc; exit 5'",
+        hansard().display(),
+        file.display()
+    );
+    let status = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(5));
+    let mut ours = Vec::new();
+    let mut recording = SegmentDecoder::new(fs::File::open(&file).unwrap());
+    copy(&mut recording, &mut ContainerSshEncoder::new(&mut ours)).unwrap();
+    let (messages, _) = read_by_peer(&ours);
+    let types: Vec<_> = messages
+        .iter()
+        .map(|m| m["type"].as_u64().unwrap())
+        .collect();
+    assert_eq!(types[..5], [0, 199, 301, 404, 403], "{messages:?}");
+    assert_eq!(types[types.len() - 3..], [499, 497, 1], "{messages:?}");
+    let pty = &messages[3]["payload"];
+    assert_eq!((&pty["columns"], &pty["rows"]), (&90.into(), &33.into()));
+    assert_eq!(pty["term"], "xterm");
+    let program = messages[4]["payload"]["program"].as_str().unwrap();
+    assert!(program.starts_with("sh -c "), "{program}");
+    let data: String = messages
+        .iter()
+        .filter(|m| m["type"] == 500 && m["payload"]["stream"] == 1)
+        .map(|m| m["payload"]["data"].as_str().unwrap())
+        .collect();
+    // Before it may stand the echo of the end of script's own input.
+    assert!(data.ends_with("616263"), "{data}");
+    assert_eq!(messages[messages.len() - 3]["payload"]["exitStatus"], 5);
 }

@@ -102,7 +102,8 @@ impl Scan {
             let room = bytes_max.saturating_sub(self.at);
             self.item(head, room).map_err(|what| (begin, what))?;
         }
-        Ok(Some(self.at))
+        // A string at the end may still be arriving.
+        Ok((self.at <= item.len()).then_some(self.at))
     }
 
     fn item(&mut self, head: Head, room: usize) -> Result<(), String> {
@@ -346,4 +347,52 @@ pub(super) fn put_bool(out: &mut Vec<u8>, b: bool) {
 
 pub(super) fn put_null(out: &mut Vec<u8>) {
     out.push(0xf6);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_beginning_of_an_item_is_whole() {
+        for item in [
+            &b"\xa2\x64type\x05\x61a\x43xyz"[..],
+            b"\xbf\x61a\x9f\x01\x5f\x41x\x42yz\xff\xff\xff",
+            b"\xc1\xd8\x20\x63abc",
+            b"\x1b\0\0\0\0\0\0\0\x01",
+            b"\x80",
+        ] {
+            for cut in 0..item.len() {
+                let mut scan = Scan::default();
+                assert!(
+                    matches!(scan.go_on(&item[..cut], 1000), Ok(None)),
+                    "{item:?} {cut}"
+                );
+                // And it goes on where it was.
+                assert!(matches!(scan.go_on(item, 1000), Ok(Some(n)) if n == item.len()));
+                assert!(split(&item[..cut]).is_none());
+            }
+            assert_eq!(split(item), Some((item, &[][..])));
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_short_as_they_go() {
+        for (n, bytes) in [
+            (0, &b"\0"[..]),
+            (23, b"\x17"),
+            (24, b"\x18\x18"),
+            (0xff, b"\x18\xff"),
+            (0x100, b"\x19\x01\0"),
+            (0x1_0000, b"\x1a\0\x01\0\0"),
+            (i64::MAX, b"\x1b\x7f\xff\xff\xff\xff\xff\xff\xff"),
+            (-1, b"\x20"),
+            (-500, b"\x39\x01\xf3"),
+            (i64::MIN, b"\x3b\x7f\xff\xff\xff\xff\xff\xff\xff"),
+        ] {
+            let mut out = Vec::new();
+            put_int(&mut out, n);
+            assert_eq!(out, bytes, "{n}");
+        }
+    }
 }

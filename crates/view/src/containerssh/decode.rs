@@ -220,40 +220,27 @@ impl<R: Read> ContainerSshDecoder<R> {
         self.ready.push_back((self.at_ns, body));
     }
 
+    /// Makes the fact of any message but data.
     fn put_fact(&mut self, message: Message) {
         let mut frame = Fields::new();
         self.frame(&message, &mut frame);
-        let mut fields = Fields::new();
-        let (family, event) = match message.said {
-            Said::Known {
-                row,
-                fields: payload,
-            } => {
-                fields.push(field::TYPE, row.number);
-                if let Some(channel) = message.channel {
-                    fields.push(field::CHANNEL, channel);
-                }
-                for (name, value) in payload.iter() {
-                    fields.push(name, value.clone());
-                }
-                self.put_known(row, message.channel, fields, &frame);
-                return;
+        let (event, fields) = match message.said {
+            Said::Known { row, fields } => {
+                return self.put_known(row, message.channel, &fields, &frame);
             }
             Said::Unknown { number, raw } => {
                 self.counts.unknown += 1;
-                fields.push(field::TYPE, number);
-                fields.push(field::RAW, Value::Bytes(raw));
-                (Body::Channel as fn(Fact) -> Body, name::UNKNOWN)
+                let fields = Fields::new().with(field::TYPE, number);
+                (name::UNKNOWN, fields.with(field::RAW, Value::Bytes(raw)))
             }
             Said::Odd { why, raw } => {
                 self.counts.odd += 1;
-                fields.push("error", why);
-                fields.push(field::RAW, Value::Bytes(raw));
-                (Body::Channel as fn(Fact) -> Body, name::ODD)
+                let fields = Fields::new().with("error", why);
+                (name::ODD, fields.with(field::RAW, Value::Bytes(raw)))
             }
             Said::Io { .. } | Said::TooLong { .. } => return,
         };
-        self.put(family(Fact {
+        self.put(Body::Channel(Fact {
             event: event.to_owned(),
             fields,
         }));
@@ -263,14 +250,18 @@ impl<R: Read> ContainerSshDecoder<R> {
         &mut self,
         row: &'static Row,
         channel: Option<u64>,
-        mut fields: Fields,
+        payload: &Fields,
         frame: &Fields,
     ) {
-        if row
-            .keys
-            .iter()
-            .any(|key| is_not_utf8(key.kind, fields.get(key.field)))
-        {
+        let mut fields = Fields::new().with(field::TYPE, row.number);
+        if let Some(channel) = channel {
+            fields.push(field::CHANNEL, channel);
+        }
+        for (name, value) in payload.iter() {
+            fields.push(name, value.clone());
+        }
+        let mut texts = row.keys.iter();
+        if texts.any(|key| is_not_utf8(key.kind, payload.get(key.field))) {
             self.counts.not_utf8 += 1;
         }
         for says in row.says {
