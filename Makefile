@@ -72,6 +72,7 @@ torture: needs-test release
 		-p hansard-record --test power_loss -- --nocapture
 	HANSARD_TORTURE=1000 HANSARD_BIN=$(RELEASE) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test kill -- --nocapture
+	HANSARD_TORTURE=500 $(CARGO) test --release --locked --quiet -p hansard-tests --test tlog_peer
 
 # The sanitizer's runtime is stable's own; only the flag that asks for it is not.
 fuzz: needs-fuzz

@@ -4,30 +4,17 @@ use std::collections::VecDeque;
 use std::io::Read;
 
 use hansard_core::event::{Fact, Gap};
-use hansard_core::{Body, Event, Fields, Session};
+use hansard_core::{Body, Event, Fields};
 
-use super::latency::Latency;
 use super::message::{Bytes, Envelope, Item, Message};
+use super::recording::{Boundary, Recording};
 use super::scan::{Place, Places};
-use super::side::digits;
 use super::text::unescape;
-use super::{FOREIGN_EVENT, NS_PER_MS, REC, SESSION, VER, Writer};
+use super::{FOREIGN_EVENT, NS_PER_MS, Writer};
 use crate::codec::{DecodeError, Decoder};
 use crate::import::Import;
 use crate::limits::{LINE_BYTES_MAX, NOTICES_MAX, TLOG_OTHERS_MAX, TLOG_PAYLOAD_BYTES};
 use crate::lines::Lines;
-
-/// Most payload that one character takes without a delay before it.
-const PIECE_BYTES_MAX: usize = 18;
-
-/// The first version that counts `pos` from the beginning of the recording. Before, it was not
-/// said from when.
-const POS_FROM_BEGINNING: (u32, u32) = (2, 2);
-
-/// Half a millisecond. `time` and `pos` are cut to milliseconds each for itself, so `time` less
-/// `pos` is one of two values: in the middle between them, both are told by where half a
-/// millisecond is added.
-const HALF_MS_NS: u64 = NS_PER_MS / 2;
 
 /// Reads one recording out of messages of tlog: the one that the import names, or the first.
 ///
@@ -60,38 +47,6 @@ struct Current {
     message: Message,
     is_wrapped: bool,
     begin_ns: u64,
-}
-
-/// How an event stands to the end of the message before.
-#[derive(Clone, Copy)]
-enum Boundary {
-    /// It is the first of its message, and the message before had this much room.
-    After {
-        room: usize,
-        /// Whether with it, or after less than a millisecond, something went the other way.
-        both_ways: bool,
-    },
-    /// It is the first of its message, and the message before is not known.
-    Apart,
-    /// It is not the first of its message.
-    Inside,
-}
-
-/// What is known of the recording that is read.
-struct Recording {
-    first: Envelope,
-    last_id: u64,
-    /// UTC of the first message less its position, in milliseconds.
-    start_ms: Option<u64>,
-    size: Option<(u16, u16)>,
-    /// Whether another recording without a name follows, which cannot be told from this one.
-    is_over: bool,
-    /// Where the writer would end messages.
-    latency: Latency,
-    boundary: Boundary,
-    room: usize,
-    /// Whether input and output end, so far, in the beginning of a character.
-    unfinished: [bool; 2],
 }
 
 impl<R: Read> TlogDecoder<R> {
@@ -204,9 +159,6 @@ impl<R: Read> TlogDecoder<R> {
         };
         let read = Message::new(line, places)
             .and_then(|message| Ok((Envelope::read(line, places)?, message)));
-        let both_ways = read
-            .as_ref()
-            .is_ok_and(|(_, message)| message.begins_both_ways(line));
         let (envelope, message) = read.map_err(|what| self.lines.malformed(what))?;
         let is_read = match (&self.recording, &self.import.rec) {
             (Some(recording), _) => {
@@ -217,7 +169,7 @@ impl<R: Read> TlogDecoder<R> {
         };
         if !is_read {
             self.other(&envelope);
-        } else if let Some(begin_ns) = self.begin_message(envelope, both_ways) {
+        } else if let Some(begin_ns) = self.begin_message(envelope) {
             if let Some(recording) = &mut self.recording {
                 recording.room = TLOG_PAYLOAD_BYTES.saturating_sub(message.payload_bytes());
             }
@@ -246,7 +198,7 @@ impl<R: Read> TlogDecoder<R> {
     }
 
     /// The next message of the recording. Answers when it begins, or nothing if it is passed over.
-    fn begin_message(&mut self, envelope: Envelope, both_ways: bool) -> Option<u64> {
+    fn begin_message(&mut self, envelope: Envelope) -> Option<u64> {
         let Some(recording) = &mut self.recording else {
             return Some(self.begin_recording(envelope));
         };
@@ -268,7 +220,6 @@ impl<R: Read> TlogDecoder<R> {
         recording.boundary = match id == last_id + 1 {
             true => Boundary::After {
                 room: recording.room,
-                both_ways,
             },
             false => Boundary::Apart,
         };
@@ -334,7 +285,7 @@ impl<R: Read> TlogDecoder<R> {
         };
         let at_ns = at_ns.max(self.at_ns);
         let given_up = recording.given_up(at_ns, &body);
-        let ended = recording.unexpected_end(self.at_ns, at_ns);
+        let ended = recording.unexpected_end(self.at_ns, at_ns, &body);
         for did in given_up.into_iter().flatten() {
             self.push(self.at_ns, writer(did));
         }
@@ -393,119 +344,10 @@ impl<R: Read> TlogDecoder<R> {
     }
 }
 
-impl Recording {
-    fn new(first: Envelope) -> Self {
-        let start_ms = first.time_ms.filter(|ms| *ms > 0);
-        Self {
-            last_id: first.id,
-            start_ms: start_ms.map(|ms| ms.saturating_sub(first.pos_ms)),
-            size: None,
-            is_over: false,
-            latency: Latency::default(),
-            boundary: Boundary::Apart,
-            room: 0,
-            unfinished: [false; 2],
-            first,
-        }
-    }
-
-    /// When a message begins, since the session's start.
-    fn begin_ns(&self, envelope: &Envelope) -> u64 {
-        let origin_ms = match self.first.ver < POS_FROM_BEGINNING {
-            true => self.first.pos_ms,
-            false => 0,
-        };
-        let pos_ns = envelope.pos_ms.saturating_sub(origin_ms) * NS_PER_MS;
-        let start_ms = envelope.time_ms.map(|ms| ms.checked_sub(envelope.pos_ms));
-        match (self.start_ms, start_ms.flatten()) {
-            (Some(first), Some(this)) if this == first + 1 => pos_ns + HALF_MS_NS,
-            _ => pos_ns,
-        }
-    }
-
-    fn session(&self, import: &Import) -> Session {
-        let first = &self.first;
-        let mut session = import.session("tlog");
-        if let Some(ms) = self.start_ms {
-            session.start_utc_ns = ms * NS_PER_MS + HALF_MS_NS;
-        }
-        let (major, minor) = first.ver;
-        session.target.push(VER, format!("{major}.{minor}"));
-        for (fields, name, text) in [
-            (&mut session.subject, "user", &first.user),
-            (&mut session.origin, "term", &first.term),
-        ] {
-            if let Some(text) = text {
-                fields.push(name, text.as_str());
-            }
-        }
-        for (name, text) in [("server_hostname", &first.host), (REC, &first.rec)] {
-            if let Some(text) = text {
-                session.target.push(name, text.as_str());
-            }
-        }
-        if let Some(number) = first.session {
-            session.target.push(SESSION, number);
-        }
-        session
-    }
-
-    /// Unfinished characters that the writer gave up before this event although they go on, as it
-    /// seems, behind it.
-    fn given_up(&mut self, at_ns: u64, body: &Body) -> [Option<Writer>; 2] {
-        let inside = matches!(self.boundary, Boundary::Inside) && !self.latency.is_due(at_ns);
-        let [input, output] = &mut self.unfinished;
-        let of = |unfinished: &mut bool, output: bool, did: Writer| {
-            let was = match body {
-                Body::Data { stream, bytes } if stream.is_shown() == output => {
-                    std::mem::replace(unfinished, ends_unfinished(bytes)) && !inside
-                }
-                _ => std::mem::take(unfinished),
-            };
-            was.then_some(did)
-        };
-        [
-            of(input, false, Writer::CutInput),
-            of(output, true, Writer::CutOutput),
-        ]
-    }
-
-    /// Whether before this event a message ended where our writer would go on, or goes on where
-    /// it would end.
-    fn unexpected_end(&mut self, last_ns: u64, at_ns: u64) -> Option<Writer> {
-        let boundary = std::mem::replace(&mut self.boundary, Boundary::Inside);
-        let is_due = self.latency.is_due(at_ns);
-        let delay_ms = at_ns.saturating_sub(last_ns) / NS_PER_MS;
-        let piece_bytes_max = PIECE_BYTES_MAX + 1 + digits(delay_ms);
-        let unexpected = match boundary {
-            Boundary::Inside => is_due.then_some(Writer::Later),
-            Boundary::After { .. } if is_due => None,
-            Boundary::After { room, .. } if room >= piece_bytes_max => Some(Writer::Latency),
-            // What did not fit is not known where both directions went on: the other would.
-            Boundary::After { both_ways, .. } => both_ways.then_some(Writer::Full),
-            Boundary::Apart => None,
-        };
-        if is_due || unexpected == Some(Writer::Latency) {
-            self.latency.stop();
-        }
-        self.latency.start(at_ns);
-        unexpected
-    }
-}
-
 fn writer(did: Writer) -> Body {
     Body::Channel(Fact {
         event: FOREIGN_EVENT.to_owned(),
         fields: Fields::new().with("writer", did.as_str()),
-    })
-}
-
-/// Whether bytes end in the beginning of a character.
-fn ends_unfinished(bytes: &[u8]) -> bool {
-    (1..=3).any(|len| {
-        let tail = bytes.len().checked_sub(len).and_then(|at| bytes.get(at..));
-        let error = tail.and_then(|tail| std::str::from_utf8(tail).err());
-        error.is_some_and(|e| e.valid_up_to() == 0 && e.error_len().is_none())
     })
 }
 

@@ -104,11 +104,6 @@ impl Message {
         })
     }
 
-    /// Whether the first moment has both input and output.
-    pub(super) fn begins_both_ways(&self, line: &[u8]) -> bool {
-        self.timing.begins_both_ways(line)
-    }
-
     /// Bytes of encoded payload, which tlog limits.
     pub(super) fn payload_bytes(&self) -> usize {
         self.payload_bytes
@@ -258,17 +253,8 @@ impl Timing {
                 None => place,
             },
             unescaped,
-            moment: Moment::new(0),
+            moment: Moment::first(),
         })
-    }
-
-    fn begins_both_ways(&self, line: &[u8]) -> bool {
-        let text = self.unescaped.as_deref().unwrap_or(line);
-        let text = text.get(self.place.clone()).unwrap_or(&[]);
-        let end = text.iter().position(|byte| *byte == b'+');
-        let first = text.get(..end.unwrap_or(text.len())).unwrap_or(text);
-        let has = |marks: [u8; 2]| first.iter().any(|byte| marks.contains(byte));
-        has([b'<', b'[']) && has([b'>', b']'])
     }
 
     fn next_run(&mut self, line: &[u8]) -> Result<Option<Record>, String> {
@@ -292,7 +278,7 @@ impl Timing {
                 None => break None,
             }
         };
-        self.moment = Moment::new(at);
+        self.moment = self.moment.following(at);
         Ok(change)
     }
 }

@@ -15,6 +15,7 @@ mod decode;
 mod encode;
 mod latency;
 mod message;
+mod recording;
 mod scan;
 mod side;
 mod text;

@@ -199,6 +199,15 @@ fn escaped_len(char: &[u8]) -> usize {
     }
 }
 
+/// Least payload that the first character of these bytes takes, or what stands for it.
+pub(super) fn least_len(bytes: &[u8]) -> usize {
+    let chunk = bytes.get(..4).unwrap_or(bytes).utf8_chunks().next();
+    match chunk.and_then(|chunk| chunk.valid().chars().next()) {
+        Some(char) => escaped_len(char.encode_utf8(&mut [0; 4]).as_bytes()),
+        None => REPLACEMENT.len() + 1,
+    }
+}
+
 /// A character as tlog writes it in JSON.
 fn escape_char(char: &[u8], out: &mut Vec<u8>) {
     match char {

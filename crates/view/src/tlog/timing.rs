@@ -59,14 +59,34 @@ pub(super) struct Moment {
     at: usize,
     /// The next record of input and of output, somewhere behind; before the first, nothing.
     ahead: [Option<usize>; 2],
+    /// Whether output came first, where both did.
+    output_first: bool,
+    /// Whether there was output, and input behind its last record.
+    has_output: bool,
+    ends_in_input: bool,
 }
 
 impl Moment {
-    /// The moment whose records begin here.
-    pub(super) fn new(at: usize) -> Self {
+    /// The first moment.
+    pub(super) fn first() -> Self {
+        Self::new(0, false)
+    }
+
+    /// The moment that follows this one, whose records begin here.
+    ///
+    /// Input stands last only where the run of output was cut before the moment was over: by
+    /// output that began the next moment.
+    pub(super) fn following(self, at: usize) -> Self {
+        Self::new(at, self.has_output && self.ends_in_input)
+    }
+
+    fn new(at: usize, output_first: bool) -> Self {
         Self {
             at,
             ahead: [None; 2],
+            output_first,
+            has_output: false,
+            ends_in_input: false,
         }
     }
 
@@ -77,7 +97,7 @@ impl Moment {
 
     /// The next run, if there is one: a record of text or of bytes.
     pub(super) fn next(&mut self, timing: &[u8]) -> Result<Option<Record>, String> {
-        for output in [false, true] {
+        for output in [self.output_first, !self.output_first] {
             if self.slot(output).is_none() {
                 let at = self.at;
                 *self.slot(output) = Some(at);
@@ -88,6 +108,8 @@ impl Moment {
         }
         while let Some((record, end)) = run(timing, self.at)? {
             self.at = end;
+            self.ends_in_input = !record.is_output();
+            self.has_output |= record.is_output();
             if let Some(record) = self.next_of(timing, record.is_output())? {
                 return Ok(Some(record));
             }
