@@ -16,6 +16,8 @@ pub(super) struct Record {
     pub(super) event: String,
     /// Its index in the session.
     pub(super) index: u64,
+    /// Its moment.
+    pub(super) utc_ns: Option<u64>,
     /// Bytes of the terminal, for `print`.
     pub(super) print: Option<Print>,
     pub(super) fields: Fields,
@@ -47,26 +49,19 @@ pub(super) fn read(bytes: &[u8]) -> Result<Record, Malformed> {
         }
     }
     let (number, message) = member.ok_or(Malformed("a record without an event"))?;
+    if number == events::PRINT {
+        return print(message);
+    }
     let mut reading = Reading::default();
     let mut said = reading.flat(table::EVENT, message_at(message, 1)?)?;
     let index = said.get("ei").and_then(Json::as_u64).unwrap_or(0);
     let event = match said.remove("event") {
-        Some(Json::String(name))
-            if !name.is_empty() && (name != "print") == (number != events::PRINT) =>
-        {
-            name
-        }
-        _ if number == events::PRINT => "print".to_owned(),
+        Some(Json::String(name)) if !name.is_empty() && name != "print" => name,
         _ => format!("teleport.oneof.{number}"),
     };
-    let print = match number {
-        events::PRINT => Some(print(message)?),
-        _ => None,
-    };
-    let known = match (print.is_some(), events::event(number)) {
-        (true, _) => Some(Object::new()),
-        (false, Some(specs)) => Some(reading.event(specs, message)?),
-        (false, None) => None,
+    let known = match events::event(number) {
+        Some(specs) => Some(reading.event(specs, message)?),
+        None => None,
     };
     let odd = reading.odd || known.is_none();
     let large = reading.bytes_said > SAID_BYTES_MAX || (odd && message.len() > BESIDE_BYTES_MAX);
@@ -80,14 +75,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Record, Malformed> {
     for (name, bytes) in reading.bytes.into_iter().filter(|_| !large) {
         fields.push(name, Value::Bytes(bytes));
     }
-    if (odd || large) && print.is_none() {
+    if odd || large {
         fields.push("teleport.oneof", u64::from(number));
         fields.push(RAW, Value::Bytes(message.to_vec()));
     }
+    let utc_ns = fields.text("time").and_then(time::parse);
     Ok(Record {
         event,
         index,
-        print,
+        utc_ns,
+        print: None,
         fields,
     })
 }
@@ -104,19 +101,36 @@ fn message_at(message: &[u8], wanted: u32) -> Result<&[u8], Malformed> {
     Ok(found)
 }
 
-/// Bytes and their time; indexes and offsets follow from the order.
-fn print(message: &[u8]) -> Result<Print, Malformed> {
-    let (mut data, mut ms) = (&[][..], 0);
+/// Bytes and their moment; indexes and offsets follow from the order. Most records are these, so
+/// they take a short way.
+fn print(message: &[u8]) -> Result<Record, Malformed> {
+    let (mut said, mut data, mut ms) = (&[][..], &[][..], 0);
     let mut fields = wire::Fields::new(message);
     while let Some(field) = fields.next_field()? {
         match field {
+            (1, Wire::Bytes(bytes)) => said = bytes,
             (3, Wire::Bytes(bytes)) => data = bytes,
             (5, Wire::Number(n)) => ms = u64::try_from(n.cast_signed()).unwrap_or(0),
             _ => {}
         }
     }
+    let (mut index, mut utc_ns) = (0, None);
+    let mut fields = wire::Fields::new(said);
+    while let Some(field) = fields.next_field()? {
+        match field {
+            (1, Wire::Number(n)) => index = u64::try_from(n.cast_signed()).unwrap_or(0),
+            (5, Wire::Bytes(bytes)) => utc_ns = utc(bytes)?,
+            _ => {}
+        }
+    }
     let data = data.to_vec();
-    Ok(Print { data, ms })
+    Ok(Record {
+        event: "print".to_owned(),
+        index,
+        utc_ns,
+        print: Some(Print { data, ms }),
+        fields: Fields::new(),
+    })
 }
 
 /// Reads messages by their tables.
@@ -268,6 +282,22 @@ fn empty(kind: Kind) -> Option<Json> {
 }
 
 fn moment(message: &[u8]) -> Result<Option<String>, Malformed> {
+    let (seconds, nanos) = parts(message)?;
+    Ok(time::text(seconds, nanos))
+}
+
+/// Nanoseconds since 1970.
+fn utc(message: &[u8]) -> Result<Option<u64>, Malformed> {
+    let (seconds, nanos) = parts(message)?;
+    let whole = u64::try_from(seconds)
+        .ok()
+        .and_then(|s| s.checked_mul(1_000_000_000));
+    let whole = whole.filter(|_| nanos < 1_000_000_000);
+    Ok(whole.and_then(|whole| whole.checked_add(u64::from(nanos))))
+}
+
+/// Seconds and nanoseconds.
+fn parts(message: &[u8]) -> Result<(i64, u32), Malformed> {
     let (mut seconds, mut nanos) = (0, 0);
     let mut fields = wire::Fields::new(message);
     while let Some(field) = fields.next_field()? {
@@ -277,8 +307,7 @@ fn moment(message: &[u8]) -> Result<Option<String>, Malformed> {
             _ => {}
         }
     }
-    let nanos = u32::try_from(nanos).unwrap_or(u32::MAX);
-    Ok(time::text(seconds, nanos))
+    Ok((seconds, u32::try_from(nanos).unwrap_or(u32::MAX)))
 }
 
 fn wrapped(message: &[u8]) -> Result<u64, Malformed> {

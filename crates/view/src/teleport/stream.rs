@@ -5,9 +5,9 @@ use std::io::{self, BufReader, Read, Take};
 
 use flate2::bufread::GzDecoder;
 
+use super::STREAM_NAME;
 use super::oneof::{self, Record};
 use super::timeline::{INDEX_OUTSIDE, Timeline, family};
-use super::{STREAM_NAME, time};
 use crate::codec::{DecodeError, Decoder};
 use crate::import::Import;
 use crate::limits::TELEPORT_RECORD_BYTES_MAX;
@@ -171,6 +171,7 @@ impl<R: Read> StreamDecoder<R> {
         let Record {
             event,
             index,
+            utc_ns,
             print,
             fields,
         } = record;
@@ -182,10 +183,10 @@ impl<R: Read> StreamDecoder<R> {
             return;
         }
         if !self.timeline.has_begun() {
-            self.timeline.begin(&event, &fields);
+            self.timeline.begin(&event, &fields, utc_ns);
         }
         let from_ns = self.timeline.at_ns();
-        match fields.text("time").and_then(time::parse) {
+        match utc_ns {
             Some(utc_ns) => self.timeline.advance(Some(utc_ns)),
             None => {
                 let ms = print.as_ref().map_or(0, |print| print.ms);

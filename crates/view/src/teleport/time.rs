@@ -26,6 +26,42 @@ pub(super) fn text_ms(utc_ns: u64) -> String {
     text(seconds, nanos).unwrap_or_default()
 }
 
+/// Writes moments one after another: most are of the same second as the one before.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    second: Option<u64>,
+    whole: usize,
+    text: String,
+}
+
+impl Clock {
+    /// As [`text_ms`].
+    pub(super) fn text_ms(&mut self, utc_ns: u64) -> &str {
+        let ms = rounded_ms(utc_ns);
+        let (second, ms) = (ms / 1000, ms % 1000);
+        if self.second != Some(second) {
+            self.second = Some(second);
+            self.text = text_ms(second.saturating_mul(1_000_000_000));
+            self.whole = self.text.len().saturating_sub(1);
+        }
+        self.text.truncate(self.whole);
+        if ms > 0 {
+            let digits = [ms / 100, ms / 10 % 10, ms % 10];
+            let kept = digits
+                .iter()
+                .rposition(|digit| *digit > 0)
+                .map_or(0, |last| last + 1);
+            self.text.push('.');
+            for digit in digits.iter().take(kept) {
+                self.text
+                    .push(char::from(b'0' + u8::try_from(*digit).unwrap_or(0)));
+            }
+        }
+        self.text.push('Z');
+        &self.text
+    }
+}
+
 /// The nearest millisecond.
 pub(super) fn rounded_ms(utc_ns: u64) -> u64 {
     utc_ns / 1_000_000 + u64::from(utc_ns % 1_000_000 >= 500_000)
@@ -165,6 +201,16 @@ mod tests {
         #[test]
         fn there_and_back(ms in 0u64..18_000_000_000_000) {
             prop_assert_eq!(parse(&text_ms(ms * 1_000_000)), Some(ms * 1_000_000));
+        }
+
+        #[test]
+        fn a_clock_says_the_same(steps in proptest::collection::vec(0u64..2_000_000_000, 1..50)) {
+            let (mut clock, mut now) = (Clock::default(), 1_515_031_960_000_000_000);
+            for step in steps {
+                now += step;
+                prop_assert_eq!(clock.text_ms(now), text_ms(now));
+                prop_assert_eq!(clock.text_ms(now / 1_000_000_000 * 1_000_000_000), text_ms(now / 1_000_000_000 * 1_000_000_000));
+            }
         }
     }
 }

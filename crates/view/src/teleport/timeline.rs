@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use hansard_core::event::{End, Fact, Gap};
 use hansard_core::{Body, Event, Fields, Session, Stream, Value};
 
-use super::time;
 use crate::import::Import;
 
 /// Cause of gaps that follow from Teleport's own numbers: what comes next says so itself.
@@ -62,9 +61,9 @@ impl Timeline {
     }
 
     /// The session, from its first event.
-    pub(super) fn begin(&mut self, event: &str, fields: &Fields) {
+    pub(super) fn begin(&mut self, event: &str, fields: &Fields, utc_ns: Option<u64>) {
         let mut session = self.import.session(self.format);
-        if let Some(start_ns) = fields.text("time").and_then(time::parse) {
+        if let Some(start_ns) = utc_ns {
             session.start_utc_ns = start_ns;
         }
         describe(&mut session, event, fields);

@@ -6,8 +6,9 @@ use hansard_core::event::Gap;
 use hansard_core::{Body, Event, Fields};
 use serde_json::Value as Json;
 
+use super::super::CLASSIC_NAME;
+use super::super::time::{self, Clock};
 use super::super::timeline::{INDEX_OUTSIDE, Timeline};
-use super::super::{CLASSIC_NAME, time};
 use super::chunks::{Chunks, Unread};
 use super::lines::{Entry, Events, Printed};
 use super::names::{self, Role};
@@ -34,6 +35,7 @@ pub struct ClassicDecoder {
     timeline: Timeline,
     /// Bytes of the last print that are still to come.
     pending: u64,
+    clock: Clock,
     missing: u64,
     notices: Vec<String>,
     failed: Option<DecodeError>,
@@ -55,6 +57,7 @@ impl ClassicDecoder {
             prints: Prints::default(),
             timeline,
             pending: 0,
+            clock: Clock::default(),
             missing: 0,
             notices,
             done: failed.is_some(),
@@ -120,13 +123,19 @@ impl ClassicDecoder {
             .is_some_and(|(_, e)| is_start(e));
         let from = if main { 0 } else { chosen };
         match self.events.get_mut(from).and_then(Events::head) {
-            Some((_, Entry::Fact { event, fields, .. })) => self.timeline.begin(event, fields),
-            Some((_, Entry::Print(print))) => {
-                let mut fields = Fields::new();
-                if let Some(time) = &print.time {
-                    fields.push("time", time.as_str());
-                }
-                self.timeline.begin("print", &fields);
+            Some((
+                _,
+                Entry::Fact {
+                    event,
+                    fields,
+                    utc_ns,
+                },
+            )) => {
+                self.timeline.begin(event, fields, *utc_ns);
+            }
+            Some((_, entry)) => {
+                let utc_ns = entry.utc_ns();
+                self.timeline.begin("print", &Fields::new(), utc_ns);
             }
             None => {}
         }
@@ -161,7 +170,7 @@ impl ClassicDecoder {
             chunk: print.chunk.unwrap_or(expected.chunk),
             ..expected
         };
-        let mut odd = odd(&print, said, expected);
+        let mut odd = odd(&print, said, expected, &mut self.clock);
         if print.bytes == 0 {
             odd.push("bytes", 0);
         }
@@ -223,10 +232,10 @@ impl ClassicDecoder {
 }
 
 /// What a print says that cannot be told from its bytes and moment.
-fn odd(print: &Printed, said: Print, expected: Print) -> Fields {
+fn odd(print: &Printed, said: Print, expected: Print, clock: &mut Clock) -> Fields {
     let mut odd = Fields::new();
     match &print.time {
-        Some(text) if *text != time::text_ms(expected.utc_ns) => odd.push("time", text.as_str()),
+        Some(text) if *text != clock.text_ms(expected.utc_ns) => odd.push("time", text.as_str()),
         _ => {}
     }
     for (name, said, expected) in [

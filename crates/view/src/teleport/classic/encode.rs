@@ -10,8 +10,9 @@ use hansard_core::{Body, Event, Fields, Session, Value};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
+use super::super::time::{self, Clock};
 use super::super::timeline::{FAMILY, GAP_BY_INDEX, GAP_EVENT, MARK_EVENT, family, size};
-use super::super::{CLASSIC_NAME, STREAM_NAME, json, time};
+use super::super::{CLASSIC_NAME, STREAM_NAME, json};
 use super::names::{self, Role};
 use super::prints::{Print, Prints};
 use super::{KERNEL_EVENTS, PRINT_EVENT};
@@ -48,6 +49,7 @@ pub struct ClassicEncoder {
     /// The size that the event before said.
     size: Option<(u16, u16)>,
     line: Vec<u8>,
+    clock: Clock,
 }
 
 impl ClassicEncoder {
@@ -69,6 +71,7 @@ impl ClassicEncoder {
             told: None,
             size: None,
             line: Vec::new(),
+            clock: Clock::default(),
         }
     }
 
@@ -266,40 +269,12 @@ impl ClassicEncoder {
         let mut print = expected;
         let len = u64::try_from(bytes.len()).unwrap_or(0);
         self.line.clear();
-        let mut told = match self.told.take() {
-            Some(told) => json::write(&told),
-            None => Object::new(),
-        };
-        if !told.is_empty() {
-            print = told_print(&told, expected);
-        }
-        let time = told
-            .remove("time")
-            .unwrap_or_else(|| json!(time::text_ms(print.utc_ns)));
-        write!(
-            self.line,
-            "{{\"time\":{time},\"event\":\"print\",\"bytes\":{len}"
-        )?;
-        for (name, n) in [
-            ("ms", print.ms),
-            ("offset", print.offset),
-            ("ei", print.index),
-            ("ci", print.chunk),
-        ] {
-            match told.remove(name).filter(|_| name != "offset") {
-                Some(said) => write!(self.line, ",\"{name}\":{said}")?,
-                None => write!(self.line, ",\"{name}\":{n}")?,
-            }
-        }
-        told.remove("bytes");
-        match told.is_empty() {
-            true => self.line.push(b'}'),
-            false => {
-                let brace = self.line.len();
-                sorted(&mut self.line, &told)?;
-                if let Some(brace) = self.line.get_mut(brace) {
-                    *brace = b',';
-                }
+        match self.told.take() {
+            None => plain(&mut self.line, self.clock.text_ms(print.utc_ns), len, print)?,
+            Some(told) => {
+                let mut told = json::write(&told);
+                print = told_print(&told, expected);
+                told_line(&mut self.line, &mut told, len, print)?;
             }
         }
         let (first, offset) = (print.index, print.offset);
@@ -412,6 +387,47 @@ fn told_print(object: &Object, expected: Print) -> Print {
         chunk: number("ci").unwrap_or(expected.chunk),
         ..expected
     }
+}
+
+/// The line of a print, in Teleport's own order.
+fn plain(line: &mut Vec<u8>, time: &str, len: u64, print: Print) -> io::Result<()> {
+    write!(
+        line,
+        "{{\"time\":\"{time}\",\"event\":\"print\",\"bytes\":{len},\"ms\":{},\"offset\":{},\"ei\":{},\"ci\":{}}}",
+        print.ms, print.offset, print.index, print.chunk
+    )
+}
+
+/// The same of a print of which more was said.
+fn told_line(line: &mut Vec<u8>, told: &mut Object, len: u64, print: Print) -> io::Result<()> {
+    let time = told.remove("time");
+    let time = time.unwrap_or_else(|| json!(time::text_ms(print.utc_ns)));
+    write!(
+        line,
+        "{{\"time\":{time},\"event\":\"print\",\"bytes\":{len}"
+    )?;
+    for (name, n) in [
+        ("ms", print.ms),
+        ("offset", print.offset),
+        ("ei", print.index),
+        ("ci", print.chunk),
+    ] {
+        match told.remove(name).filter(|_| name != "offset") {
+            Some(said) => write!(line, ",\"{name}\":{said}")?,
+            None => write!(line, ",\"{name}\":{n}")?,
+        }
+    }
+    told.remove("bytes");
+    if told.is_empty() {
+        line.push(b'}');
+        return Ok(());
+    }
+    let brace = line.len();
+    sorted(line, told)?;
+    if let Some(brace) = line.get_mut(brace) {
+        *brace = b',';
+    }
+    Ok(())
 }
 
 /// An object with its names in order, as Teleport writes them.
