@@ -10,6 +10,8 @@ case "${1:-}" in
     # system calls, the fuzzer's runtime (targets are compiled), and what the demo needs.
     test)
         wanted=(python3 python3-cryptography python3-zstandard asciinema strace vim-tiny procps g++)
+        # Recorders and players of other formats.
+        wanted+=(bsdutils util-linux ttyrec sudo gzip)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;

@@ -96,3 +96,7 @@ pub const SUDO_FACTS_BYTES_MAX: usize = 640 * 1024;
 /// Most bytes of one sudo stream that are read behind what its timing tells of. The rest is left
 /// out with a notice: little data can be compressed into very few bytes.
 pub const SUDO_LEFT_OVER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Lines of a sudo session's timing that are looked at to tell whether sudo 1.8.7 wrote it, which
+/// numbered the streams differently. What it only shows behind them is read as of other versions.
+pub const SUDO_VERSION_LINES: usize = 10_000;
