@@ -13,6 +13,9 @@ case "${1:-}" in
         wanted=(python3 python3-cryptography python3-zstandard asciinema tlog strace vim-tiny procps g++)
         wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 asciinema strace
             vim-tiny procps g++)
+        wanted=(python3 python3-cryptography python3-zstandard asciinema strace vim-tiny procps g++)
+        # Recorders and players of other formats.
+        wanted+=(bsdutils util-linux ttyrec sudo gzip)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;

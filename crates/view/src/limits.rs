@@ -159,3 +159,7 @@ pub const TAR_MEMBERS_MAX: usize = 100_000;
 
 /// Longest name or extended header in a tar archive. Longer: an error.
 pub const TAR_NAME_BYTES_MAX: u64 = 64 * 1024;
+
+/// Lines of a sudo session's timing that are looked at to tell whether sudo 1.8.7 wrote it, which
+/// numbered the streams differently. What it only shows behind them is read as of other versions.
+pub const SUDO_VERSION_LINES: usize = 10_000;

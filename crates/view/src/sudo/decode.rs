@@ -21,6 +21,8 @@ use crate::seconds::{self, NS_MAX, number, word};
 /// Reads the directory of a session of sudo as a recording.
 pub struct SudoDecoder {
     timing: Option<Timing>,
+    /// Whether the numbers of the streams are those of sudo 1.8.7.
+    shifted: bool,
     streams: Vec<Source>,
     /// The stream whose bytes are being read, and how many of them are left.
     entry: Option<(usize, u64)>,
@@ -80,6 +82,7 @@ impl SudoDecoder {
     pub fn new(inputs: &dyn Inputs, import: Import) -> Self {
         let mut decoder = Self {
             timing: None,
+            shifted: false,
             streams: Vec::new(),
             entry: None,
             rest: None,
@@ -124,11 +127,13 @@ impl SudoDecoder {
         self.ready.extend(described.size.map(|size| (0, size)));
         let timing =
             file::open(inputs, TIMING)?.ok_or_else(|| malformed(format!("{TIMING} is gone")))?;
+        let known = file::timing(inputs)?;
+        self.shifted = known.shifted;
         for ((name, stream), index) in STREAMS.into_iter().zip(0..) {
             self.streams.push(Source {
                 name,
                 stream,
-                file: file::open_stream(inputs, index, name, timing.compressed)?,
+                file: file::open_stream(inputs, index, name, known)?,
                 missing: 0,
                 missing_from_ns: 0,
                 left_over: 0,
@@ -165,7 +170,7 @@ impl SudoDecoder {
         if lines.line().trim_ascii().is_empty() {
             return Ok(());
         }
-        match parse(lines.line()) {
+        match parse(lines.line(), self.shifted) {
             Ok((delta, what)) => {
                 let at_ns = self.at_ns.saturating_add(delta);
                 if at_ns > NS_MAX {
@@ -285,14 +290,14 @@ enum What {
 }
 
 /// The nanoseconds since the line before, and what happened.
-fn parse(line: &[u8]) -> Result<(u64, What), String> {
+fn parse(line: &[u8], shifted: bool) -> Result<(u64, What), String> {
     let (kind, rest) = word(line);
     let kind = number(kind).ok_or("in timing: no kind of event (a number) where one is due")?;
     let (delta, data) = word(rest);
     let delta =
         seconds::parse(delta).ok_or("in timing: no interval in seconds where one is due")?;
     let data = data.trim_ascii_end();
-    if let Some(index) = file::stream(kind) {
+    if let Some(index) = file::stream(kind, shifted) {
         let count = number(data).ok_or("in timing: no number of bytes where one is due")?;
         return Ok((delta, What::Bytes(index, count)));
     }

@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use super::{STREAMS, TIMING};
 use crate::codec::DecodeError;
 use crate::fill::fill;
-use crate::limits::TIMING_LINE_BYTES_MAX;
+use crate::limits::{SUDO_VERSION_LINES, TIMING_LINE_BYTES_MAX};
 use crate::lines::Lines;
 use crate::parts::{Inputs, Part};
 use crate::seconds::{number, word};
@@ -36,14 +36,14 @@ pub(super) fn open_stream(
     inputs: &dyn Inputs,
     index: usize,
     name: &str,
-    timing_is_compressed: bool,
+    timing: Timing,
 ) -> Result<Option<File>, DecodeError> {
     let file = open_as(inputs, name, None)?;
-    let doubtful = !timing_is_compressed && file.as_ref().is_some_and(|file| file.compressed);
+    let doubtful = !timing.compressed && file.as_ref().is_some_and(|file| file.compressed);
     if !doubtful {
         return Ok(file);
     }
-    let told = told(inputs, index)?;
+    let told = told(inputs, index, timing.shifted)?;
     if length(inputs, name)? == told {
         return open_as(inputs, name, Some(false));
     }
@@ -102,17 +102,45 @@ impl<R: Read> Read for Unzipped<R> {
     }
 }
 
+/// What must be known of the timing to read the rest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    pub(super) compressed: bool,
+    /// Whether sudo 1.8.7 wrote it, which added two to the number of each stream: then there is a
+    /// 6, which no other version writes.
+    pub(super) shifted: bool,
+}
+
+/// Looks at the timing.
+pub(super) fn timing(inputs: &dyn Inputs) -> Result<Timing, DecodeError> {
+    let mut known = Timing {
+        compressed: false,
+        shifted: false,
+    };
+    if let Some(file) = open(inputs, TIMING)? {
+        known.compressed = file.compressed;
+        let mut lines = Lines::new(file.src);
+        for _ in 0..SUDO_VERSION_LINES {
+            // What is wrong with a line is told when it is read for good.
+            if known.shifted || !lines.advance(TIMING_LINE_BYTES_MAX).unwrap_or(false) {
+                break;
+            }
+            known.shifted = word(lines.line()).0 == b"6";
+        }
+    }
+    Ok(known)
+}
+
 /// How many bytes of a stream the timing tells of.
-fn told(inputs: &dyn Inputs, index: usize) -> Result<u64, DecodeError> {
+fn told(inputs: &dyn Inputs, index: usize, shifted: bool) -> Result<u64, DecodeError> {
     let Some(file) = open(inputs, TIMING)? else {
         return Ok(0);
     };
     let mut lines = Lines::new(file.src);
     let mut told = 0u64;
-    // What is wrong with a line is told when it is read for good.
     while lines.advance(TIMING_LINE_BYTES_MAX).unwrap_or(false) {
         let (kind, rest) = word(lines.line());
-        if number(kind).and_then(stream) == Some(index) {
+        if number(kind).and_then(|kind| stream(kind, shifted)) == Some(index) {
             let count = number(word(rest).1.trim_ascii_end());
             told = told.saturating_add(count.unwrap_or(0));
         }
@@ -128,12 +156,13 @@ fn length(inputs: &dyn Inputs, name: &str) -> Result<u64, DecodeError> {
     }
 }
 
-/// Which file of bytes a kind of line speaks of. A version wrote 6 for the terminal's output.
-pub(super) fn stream(kind: u64) -> Option<usize> {
-    let index = if kind == 6 {
-        4
+/// Which file of bytes a kind of line speaks of.
+pub(super) fn stream(kind: u64, shifted: bool) -> Option<usize> {
+    let index = usize::try_from(kind).ok()?;
+    let index = if shifted {
+        index.checked_sub(2)?
     } else {
-        usize::try_from(kind).ok()?
+        index
     };
     (index < STREAMS.len()).then_some(index)
 }
