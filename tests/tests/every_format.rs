@@ -93,12 +93,19 @@ fn every_format_is_known_by_its_content_and_shows_the_same() {
             let text = String::from_utf8_lossy(&shown).into_owned();
             assert_eq!(String::from_utf8(again).unwrap(), text, "{format}");
         }
-        assert_eq!(sound(&["screen"], &[&file]), screen, "{format}");
+        // ttyrec does not say how large the terminal was, so fewer rows are seen of the same.
+        let seen = sound(&["screen"], &[&file]);
+        let same = if format == "ttyrec" {
+            seen.len() > 100 && screen.ends_with(&seen)
+        } else {
+            seen == screen
+        };
+        assert!(same, "{format}: {}", String::from_utf8_lossy(&seen));
         let rows = |out: Vec<u8>| {
             let text = String::from_utf8(out).unwrap();
             let rows = text
                 .lines()
-                .map(|line| line.split_once('\t').unwrap().1.to_owned());
+                .map(|line| line.rsplit_once('\t').unwrap().1.to_owned());
             rows.collect::<Vec<_>>()
         };
         let found_there = sound(&["search", "2999"], &[&file]);
@@ -106,7 +113,7 @@ fn every_format_is_known_by_its_content_and_shows_the_same() {
         // And back: what is shown is the same again.
         let back = scratch.join("back.hansard");
         sound(&["convert", "--force", "--to", "hansard"], &[&file, &back]);
-        assert_eq!(sound(&["screen"], &[&back]), screen, "{format}");
+        assert_eq!(sound(&["screen"], &[&back]), seen, "{format}");
     }
 }
 
