@@ -1,5 +1,7 @@
 //! What the fuzz targets share.
 
+pub mod files;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
