@@ -1,5 +1,6 @@
 //! What the fuzz targets share.
 
+pub mod files;
 pub mod teleport;
 
 use std::cell::RefCell;

@@ -59,9 +59,24 @@ enum State {
 #[derive(Debug, Default)]
 struct Missing {
     shown: u64,
-    from_ns: u64,
+    shown_from_ns: u64,
     typed: u64,
+    typed_from_ns: u64,
     elsewhere: u64,
+}
+
+impl Missing {
+    /// Notes that so many bytes are missing from this moment on.
+    fn note(&mut self, typed: bool, bytes: u64, at_ns: u64) {
+        let (count, from_ns) = match typed {
+            true => (&mut self.typed, &mut self.typed_from_ns),
+            false => (&mut self.shown, &mut self.shown_from_ns),
+        };
+        if *count == 0 {
+            *from_ns = at_ns;
+        }
+        *count = count.saturating_add(bytes);
+    }
 }
 
 impl<'a> TypescriptDecoder<'a> {
@@ -236,6 +251,7 @@ impl<'a> TypescriptDecoder<'a> {
             Entry::Header(b"EXIT_CODE", value) => Some(("EXIT_CODE", value.to_vec())),
             _ => None,
         };
+        let nothing = matches!(entry, Entry::Output(0) | Entry::Input(0));
         let again = |name| self.closing.iter().any(|(known, _)| *known == name);
         let body = match entry {
             _ if closing.is_some() => None,
@@ -254,7 +270,7 @@ impl<'a> TypescriptDecoder<'a> {
             Entry::Header(name, value) => Some(fact::read(name, value)),
             Entry::Unknown => Some(fact::foreign(LINE, line)),
         };
-        if closing.as_ref().is_none_or(|(name, _)| again(*name)) {
+        if !nothing && closing.as_ref().is_none_or(|(name, _)| again(*name)) {
             self.not_closing();
         }
         self.at_ns += delta;
@@ -292,14 +308,8 @@ impl<'a> TypescriptDecoder<'a> {
         self.entry = (left > 0).then_some((stream, left));
         if bytes.len() < wanted {
             self.entry = None;
-            if typed && !self.input_is_inside {
-                self.missing.typed = self.missing.typed.saturating_add(left);
-            } else {
-                if self.missing.shown == 0 {
-                    self.missing.from_ns = self.at_ns;
-                }
-                self.missing.shown = self.missing.shown.saturating_add(left);
-            }
+            let apart = typed && !self.input_is_inside;
+            self.missing.note(apart, left, self.at_ns);
         }
         if !bytes.is_empty() {
             self.ready
@@ -348,7 +358,8 @@ impl<'a> TypescriptDecoder<'a> {
             let found = closing.iter().find(|(name, _)| *name == wanted);
             found.and_then(|(_, value)| String::from_utf8(value.clone()).ok())
         };
-        let exit = value("EXIT_CODE", &self.closing).and_then(|text| head::status(&text));
+        let code = value("EXIT_CODE", &self.closing);
+        let exit = code.as_deref().and_then(head::status);
         if exit.is_none() && done.is_none() {
             self.not_closing();
             self.notices.push(
@@ -367,7 +378,8 @@ impl<'a> TypescriptDecoder<'a> {
         self.ready
             .extend(footer.map(|line| (self.at_ns, fact::foreign(FOOTER, &line))));
         let done = done.unwrap_or_default();
-        let exit_status = exit.or(done.exit);
+        // Of two that differ, neither is taken.
+        let exit_status = exit.or(done.exit.filter(|_| code.is_none()));
         let reason = match (done.reason, exit_status) {
             (Some(reason), _) => reason,
             (None, Some(_)) => "exited".to_owned(),
@@ -392,7 +404,7 @@ impl<'a> TypescriptDecoder<'a> {
             shown,
             typed,
             elsewhere,
-            from_ns,
+            ..
         } = self.missing;
         let [left_shown, left_typed] = self.left_over;
         tell(
@@ -424,14 +436,24 @@ impl<'a> TypescriptDecoder<'a> {
                 "bytes that were typed are not in the timing, and come where it ends",
             );
         }
-        if shown > 0 {
-            let gap = Gap {
-                cause: "the typescript holds less than its timing tells of".to_owned(),
-                from_ns,
-                bytes: Some(shown),
-                ..Gap::default()
-            };
-            self.ready.push_back((self.at_ns, Body::Gap(gap)));
+        let Missing {
+            shown_from_ns,
+            typed_from_ns,
+            ..
+        } = self.missing;
+        for (bytes, from_ns, file) in [
+            (shown, shown_from_ns, "the typescript"),
+            (typed, typed_from_ns, "the file of what was typed"),
+        ] {
+            if bytes > 0 {
+                let gap = Gap {
+                    cause: format!("{file} holds less than the timing tells of"),
+                    from_ns,
+                    bytes: Some(bytes),
+                    ..Gap::default()
+                };
+                self.ready.push_back((self.at_ns, Body::Gap(gap)));
+            }
         }
     }
 

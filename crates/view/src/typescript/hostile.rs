@@ -33,7 +33,7 @@ fn what_is_missing_or_left_over_is_told_and_nothing_is_lost() {
     );
     notice(&seen, "no end");
     let gap = Gap {
-        cause: "the typescript holds less than its timing tells of".into(),
+        cause: "the typescript holds less than the timing tells of".into(),
         from_ns: 300_000_000,
         bytes: Some(53),
         ..Gap::default()

@@ -21,9 +21,12 @@ pub(super) fn describe(first_line: Option<&[u8]>, timing: Facts, import: &Import
     let mut session = import.session("typescript");
     let mut notices = Vec::new();
     let line = first_line.map(head::read).unwrap_or_default();
-    let mut facts = timing;
-    for (name, value) in line.named {
-        if facts.iter().all(|(known, _)| *known != name) {
+    let mut facts = Facts::new();
+    for (name, value) in timing.into_iter().chain(line.named) {
+        let place = HEADERS.iter().find(|(known, _)| *known == name);
+        if place.is_some_and(|(_, place)| *place == Place::Size) && size(&value).is_none() {
+            notices.push(format!("{name} is no number from 0 to 65535: left out"));
+        } else if facts.iter().all(|(known, _)| *known != name) {
             facts.push((name, value));
         }
     }
@@ -50,12 +53,8 @@ pub(super) fn describe(first_line: Option<&[u8]>, timing: Facts, import: &Import
             Some(Place::Origin(field)) => session.origin.push(field, Value::from_os_bytes(&value)),
             Some(Place::Target(field)) => session.target.push(field, Value::from_os_bytes(&value)),
             Some(Place::Size) | None => {
-                let size = crate::seconds::number(&value).and_then(|n| u16::try_from(n).ok());
-                if size.is_none() {
-                    notices.push(format!("{name} is no number from 0 to 65535: left out"));
-                }
                 let [cols, rows] = &mut sizes;
-                *(if name == "COLUMNS" { cols } else { rows }) = size;
+                *(if name == "COLUMNS" { cols } else { rows }) = size(&value);
             }
         }
     }
@@ -64,6 +63,10 @@ pub(super) fn describe(first_line: Option<&[u8]>, timing: Facts, import: &Import
         size: first_size(sizes),
         notices,
     }
+}
+
+fn size(value: &[u8]) -> Option<u16> {
+    u16::try_from(crate::seconds::number(value)?).ok()
 }
 
 fn first_size(sizes: [Option<u16>; 2]) -> Option<Body> {
