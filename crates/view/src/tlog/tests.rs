@@ -401,7 +401,7 @@ proptest! {
     #[test]
     fn a_tlog_is_the_same_after_our_own_format(
         bodies in happenings(),
-        payload in prop_oneof![32usize..2000, Just(2048)],
+        payload in prop_oneof![32usize..2048, 2010usize..2048, Just(2048)],
     ) {
         let tlog = encode_with(payload, &numbered(session(), bodies));
         if tlog.is_empty() {
