@@ -5,7 +5,7 @@
 //! when it becomes certain, so a message never exceeds its limit.
 
 use super::NS_PER_MS;
-use super::side::{Piece, Side, digits, push_number};
+use super::side::{Piece, Side, digits, is_plain, push_number};
 
 /// Which direction bytes went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,12 +86,24 @@ impl Chunk {
         true
     }
 
-    /// Adds to the current run, right after a character of the same moment, as many plain
-    /// characters as fit. Answers how many.
-    pub(super) fn add_plain(&mut self, to: Direction, plain: &[u8]) -> usize {
-        match to {
-            Direction::Input => self.input.add_plain(plain, &mut self.room),
-            Direction::Output => self.output.add_plain(plain, &mut self.room),
+    /// Adds to the current run, right after a character of the same moment, as many characters
+    /// as fit: those at the beginning of a text that are plain, or those of several bytes.
+    /// Answers how many bytes.
+    pub(super) fn add_more(&mut self, to: Direction, text: &[u8]) -> usize {
+        let wide = text.first().is_some_and(|byte| *byte >= 0x80);
+        let other = match wide {
+            true => text.iter().position(|byte| *byte < 0x80),
+            false => text.iter().position(|byte| !is_plain(*byte)),
+        };
+        let (run, _) = text.split_at(other.unwrap_or(text.len()));
+        let side = match to {
+            Direction::Input => &mut self.input,
+            Direction::Output => &mut self.output,
+        };
+        match wide {
+            _ if run.is_empty() => 0,
+            true => side.add_wide(run, &mut self.room),
+            false => side.add_plain(run, &mut self.room),
         }
     }
 

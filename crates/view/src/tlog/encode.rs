@@ -6,7 +6,7 @@ use hansard_core::{Body, Event, Session, SessionId, Stream, Value};
 
 use super::chunk::{Chunk, Direction};
 use super::latency::Latency;
-use super::side::{Piece, escape, is_plain, push_number};
+use super::side::{Piece, char_len, escape, push_number};
 use super::{FOREIGN_EVENT, NS_PER_MS, REC, SESSION, Writer};
 use crate::codec::{EncodeError, Encoder};
 use crate::limits::{TLOG_PAYLOAD_BYTES, TLOG_PAYLOAD_BYTES_MIN};
@@ -219,21 +219,11 @@ impl<W: Write> TlogEncoder<W> {
     fn text(&mut self, to: Direction, at_ns: u64, text: &str) -> Result<(), EncodeError> {
         let mut rest = text.as_bytes();
         while let Some(&first) = rest.first() {
-            let len = match first {
-                0..0x80 => 1,
-                0x80..0xe0 => 2,
-                0xe0..0xf0 => 3,
-                _ => 4,
-            };
+            let len = char_len(first);
             let (char, tail) = rest.split_at_checked(len).unwrap_or((rest, &[]));
             self.piece(to, at_ns, Piece::Valid(char))?;
-            // Most text is of plain characters, which all go in at once.
-            let plain = tail.iter().position(|byte| !is_plain(*byte));
-            let (plain, _) = tail.split_at(plain.unwrap_or(tail.len()));
-            let added = match plain {
-                [] => 0,
-                _ => self.chunk.add_plain(to, plain),
-            };
+            // Most of a text needs no escapes, and runs of that go in at once.
+            let added = self.chunk.add_more(to, tail);
             rest = tail.get(added..).unwrap_or(&[]);
         }
         Ok(())

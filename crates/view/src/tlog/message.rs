@@ -247,13 +247,15 @@ impl Timing {
             true => Some(unescape(line, place.clone(), place.len()).map_err(bad_timing)?),
             false => None,
         };
+        let place = match &unescaped {
+            Some(text) => 0..text.len(),
+            None => place,
+        };
+        let text = unescaped.as_deref().unwrap_or(line);
         Ok(Self {
-            place: match &unescaped {
-                Some(text) => 0..text.len(),
-                None => place,
-            },
+            moment: Moment::first(text.get(place.clone()).unwrap_or(&[])),
+            place,
             unescaped,
-            moment: Moment::first(),
         })
     }
 
@@ -313,18 +315,22 @@ impl Bytes {
             let rest = self.rest(line);
             let between = |byte: &&u8| byte.is_ascii_whitespace() || **byte == b',';
             let before = rest.iter().take_while(between).count();
-            let digits = rest.get(before..).unwrap_or(&[]);
-            let len = digits.iter().take_while(|b| b.is_ascii_digit()).count();
-            let digits = digits.get(..len).unwrap_or(&[]);
+            let (mut byte, mut digits) = (0u16, 0);
+            for digit in rest.iter().skip(before) {
+                if !digit.is_ascii_digit() || digits == 4 {
+                    break;
+                }
+                byte = byte * 10 + u16::from(digit - b'0');
+                digits += 1;
+            }
             if before == rest.len() {
                 return Err(format!("{} bytes too few", count - taken));
             }
-            let add = |n: u8, digit: &u8| n.checked_mul(10)?.checked_add(digit - b'0');
-            match digits.iter().try_fold(0, add) {
-                Some(byte) if !digits.is_empty() => out.push(byte),
+            match u8::try_from(byte) {
+                Ok(byte) if digits > 0 => out.push(byte),
                 _ => return Err("something that is no number from 0 to 255".to_owned()),
             }
-            self.at += before + len;
+            self.at += before + digits;
             taken += 1;
         }
         Ok(taken)

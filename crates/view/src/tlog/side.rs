@@ -1,8 +1,6 @@
 //! One direction of a message that is being written: its text, its bytes, and the run of
 //! characters that the timing does not name yet.
 
-use std::io::Write as _;
-
 /// Bytes of U+FFFD, which stands in the text for every invalid sequence.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
@@ -146,6 +144,24 @@ impl Side {
         added
     }
 
+    /// The same for characters of several bytes each. Answers how many bytes.
+    pub(super) fn add_wide(&mut self, wide: &[u8], room: &mut usize) -> usize {
+        let mut added = 0;
+        while let Some(first) = wide.get(added) {
+            let len = char_len(*first);
+            let cost = len + self.chars.cost();
+            if cost > *room || added + len > wide.len() {
+                break;
+            }
+            self.chars.add();
+            *room -= cost;
+            added += len;
+        }
+        self.text
+            .extend_from_slice(wide.get(..added).unwrap_or(wide));
+        added
+    }
+
     /// Whether characters were added that the timing does not name yet.
     pub(super) fn has_run(&self) -> bool {
         self.chars.count > 0
@@ -177,8 +193,17 @@ pub(super) fn digits(n: u64) -> usize {
 
 /// A number in decimal.
 pub(super) fn push_number(out: &mut Vec<u8>, n: u64) {
-    // Writing to memory does not fail.
-    let _ = write!(out, "{n}");
+    let mut buffer = [0u8; 20];
+    let (mut left, mut len) = (n, 0);
+    for slot in buffer.iter_mut().rev() {
+        *slot = b'0' + u8::try_from(left % 10).unwrap_or(0);
+        left /= 10;
+        len += 1;
+        if left == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(buffer.get(buffer.len() - len..).unwrap_or(&[]));
 }
 
 fn push_usize(out: &mut Vec<u8>, n: usize) {
@@ -188,6 +213,16 @@ fn push_usize(out: &mut Vec<u8>, n: usize) {
 /// Whether this byte is a character that stands in JSON as it is.
 pub(super) fn is_plain(byte: u8) -> bool {
     matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\'
+}
+
+/// Bytes of the character that begins with this one, in valid UTF-8.
+pub(super) fn char_len(first: u8) -> usize {
+    match first {
+        0..0x80 => 1,
+        0x80..0xe0 => 2,
+        0xe0..0xf0 => 3,
+        _ => 4,
+    }
 }
 
 fn escaped_len(char: &[u8]) -> usize {

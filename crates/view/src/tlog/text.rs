@@ -138,7 +138,7 @@ pub(super) fn unescape(
     bytes_max: usize,
 ) -> Result<Vec<u8>, String> {
     let mut rest = line.get(place).unwrap_or(&[]);
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(rest.len().min(bytes_max));
     loop {
         let plain = rest.iter().position(|byte| *byte == b'\\');
         let (run, tail) = rest.split_at(plain.unwrap_or(rest.len()));

@@ -64,12 +64,16 @@ pub(super) struct Moment {
     /// Whether there was output, and input behind its last record.
     has_output: bool,
     ends_in_input: bool,
+    /// Whether all of the message went one way, so that there is nothing to put in order.
+    one_way: bool,
 }
 
 impl Moment {
     /// The first moment.
-    pub(super) fn first() -> Self {
-        Self::new(0, false)
+    pub(super) fn first(timing: &[u8]) -> Self {
+        let has = |marks: [u8; 2]| timing.iter().any(|byte| marks.contains(byte));
+        let one_way = !has([b'<', b'[']) || !has([b'>', b']']);
+        Self::new(0, false, one_way)
     }
 
     /// The moment that follows this one, whose records begin here.
@@ -77,16 +81,17 @@ impl Moment {
     /// Input stands last only where the run of output was cut before the moment was over: by
     /// output that began the next moment.
     pub(super) fn following(self, at: usize) -> Self {
-        Self::new(at, self.has_output && self.ends_in_input)
+        Self::new(at, self.has_output && self.ends_in_input, self.one_way)
     }
 
-    fn new(at: usize, output_first: bool) -> Self {
+    fn new(at: usize, output_first: bool, one_way: bool) -> Self {
         Self {
             at,
             ahead: [None; 2],
             output_first,
             has_output: false,
             ends_in_input: false,
+            one_way,
         }
     }
 
@@ -97,6 +102,13 @@ impl Moment {
 
     /// The next run, if there is one: a record of text or of bytes.
     pub(super) fn next(&mut self, timing: &[u8]) -> Result<Option<Record>, String> {
+        if self.one_way {
+            let next = run(timing, self.at)?;
+            return Ok(next.map(|(record, end)| {
+                self.at = end;
+                record
+            }));
+        }
         for output in [self.output_first, !self.output_first] {
             if self.slot(output).is_none() {
                 let at = self.at;
