@@ -6,16 +6,12 @@ set -euo pipefail
 case "${1:-}" in
     # A person's hands (Python's own pty module), an editor, top.
     demo) wanted=(python3 vim-tiny procps) ;;
-    # The second reader's libraries, players and a recorder that must accept our
-    # recordings and make ones for us, a tracer to kill at
-    # system calls, the fuzzer's runtime (targets are compiled), and what the demo needs.
+    # The second reader's libraries, players and recorders of other formats that must accept our
+    # recordings and make some for us, a CBOR library, a tracer to kill at system calls, the
+    # fuzzer's runtime (targets are compiled), and what the demo needs.
     test)
-        wanted=(python3 python3-cryptography python3-zstandard asciinema tlog strace vim-tiny procps g++)
-        wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 asciinema strace
-            vim-tiny procps g++)
-        wanted=(python3 python3-cryptography python3-zstandard asciinema strace vim-tiny procps g++)
-        # Recorders and players of other formats.
-        wanted+=(bsdutils util-linux ttyrec sudo gzip)
+        wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 strace g++)
+        wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;
@@ -34,16 +30,26 @@ for package in "${wanted[@]}"; do
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
         missing+=("$package")
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
+# Debian's tlog does not record on a terminal without the list of who is logged in, which a
+# container does not have. An empty one says that nobody is.
+utmp() {
+    [[ " ${wanted[*]} " != *" tlog "* || -e /run/utmp ]] && return
+    echo "needs: creating /run/utmp, which tlog-rec asks for"
+    "${as_root[@]}" install -m 664 -g utmp /dev/null /run/utmp ||
+        echo "needs: could not; tests of tlog-rec on a terminal will be skipped" >&2
+}
+
+as_root=()
+[ "$(id -u)" = 0 ] || ! command -v sudo >/dev/null || as_root=(sudo)
+if [ ${#missing[@]} = 0 ]; then
+    utmp
+    exit 0
+fi
 
 echo "needs: installing from Debian: ${missing[*]}"
-as_root=()
-if [ "$(id -u)" != 0 ]; then
-    if ! command -v sudo >/dev/null; then
-        echo "needs: run as root: apt-get install ${missing[*]}" >&2
-        exit 1
-    fi
-    as_root=(sudo)
+if [ "$(id -u)" != 0 ] && [ ${#as_root[@]} = 0 ]; then
+    echo "needs: run as root: apt-get install ${missing[*]}" >&2
+    exit 1
 fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -56,3 +62,4 @@ if ! {
     echo "needs: could not install: ${missing[*]}" >&2
     exit 1
 fi
+utmp

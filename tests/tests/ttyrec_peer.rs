@@ -152,7 +152,7 @@ fn debians_ttyplay_plays_our_ttyrecs() {
         assert!(
             done.status.success(),
             "{}",
-            String::from_utf8_lossy(&done.stderr)
+            String::from_utf8_lossy(&[done.stdout, done.stderr].concat())
         );
         assert!(began.elapsed().as_millis() >= least_ms, "{how}");
         let seen = fs::read(&played).unwrap();

@@ -11,7 +11,7 @@ use crate::containerssh::{ContainerSshDecoder, ContainerSshEncoder, ContainerSsh
 use crate::format::{Format, GUESS_BYTES};
 use crate::import::Import;
 use crate::jsonl::{JsonlDecoder, JsonlEncoder};
-use crate::parts::{Inputs, Outputs, Part};
+use crate::parts::{Inputs, Lazily, Outputs, Part};
 use crate::raw::{RawDecoder, RawEncoder};
 use crate::segments::{SegmentDecoder, SegmentEncoder};
 use crate::sudo::SudoDecoder;
@@ -23,6 +23,8 @@ use crate::typescript::{TypescriptDecoder, TypescriptEncoder};
 
 /// What a typescript's timing is called: its name, a dot and this.
 const TIMING: &str = "timing";
+/// The same of what was typed.
+const INPUT: &str = "input";
 
 /// A recording that is open for reading.
 pub struct Opened {
@@ -65,7 +67,15 @@ pub fn open(
         }
         Format::Typescript => {
             let timing = inputs.open(Part::Beside(TIMING))?;
-            Box::new(TypescriptDecoder::new(file, timing, import))
+            let decoder = TypescriptDecoder::new(file, timing, import);
+            match inputs.open(Part::Beside(INPUT))? {
+                Some(input) => Box::new(
+                    decoder
+                        .with_input_log(input)
+                        .map_err(OpenError::Malformed)?,
+                ),
+                None => Box::new(decoder),
+            }
         }
         _ => match format.decoder(file, import) {
             Some(decoder) => decoder,
@@ -146,7 +156,10 @@ impl Format {
             Self::Typescript => {
                 let out = outputs.create(Part::Main)?;
                 let timing = outputs.create(Part::Beside(TIMING))?;
-                Ok(Box::new(TypescriptEncoder::new(out, timing)))
+                let input = Lazily::new(outputs, Part::Beside(INPUT));
+                Ok(Box::new(
+                    TypescriptEncoder::new(out, timing).with_input_log(input),
+                ))
             }
             _ if self.is_writable() => {
                 let out = outputs.create(Part::Main)?;

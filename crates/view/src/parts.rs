@@ -57,19 +57,52 @@ pub trait Outputs {
     fn create(&mut self, part: Part<'_>) -> io::Result<Box<dyn Write>>;
 }
 
+/// A part that is created when something is first written to it, so that a file that would stay
+/// empty is never there.
+pub(crate) struct Lazily {
+    outputs: Box<dyn Outputs>,
+    part: Part<'static>,
+    file: Option<Box<dyn Write>>,
+}
+
+impl Lazily {
+    /// This part of these outputs.
+    pub(crate) fn new(outputs: Box<dyn Outputs>, part: Part<'static>) -> Self {
+        Self {
+            outputs,
+            part,
+            file: None,
+        }
+    }
+}
+
+impl Write for Lazily {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.file.is_none() {
+            self.file = Some(self.outputs.create(self.part)?);
+        }
+        self.file.as_mut().map_or(Ok(0), |file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
 /// A file, and what stands beside it.
 pub struct SingleFile {
     path: PathBuf,
-    beside: Option<PathBuf>,
+    timing: Option<PathBuf>,
 }
 
 impl SingleFile {
-    /// The file at this path. `beside`, if it is given, is opened for every [`Part::Beside`].
+    /// The file at this path. `timing`, if it is given, is what stands beside it under that name,
+    /// wherever it is.
     #[must_use]
-    pub fn new(path: &Path, beside: Option<&Path>) -> Self {
+    pub fn new(path: &Path, timing: Option<&Path>) -> Self {
         Self {
             path: path.to_owned(),
-            beside: beside.map(Path::to_owned),
+            timing: timing.map(Path::to_owned),
         }
     }
 }
@@ -80,10 +113,10 @@ impl Inputs for SingleFile {
     }
 
     fn open(&self, part: Part<'_>) -> io::Result<Option<Box<dyn Read>>> {
-        let path = match (part, &self.beside) {
+        let path = match (part, &self.timing) {
             (Part::Main, _) => self.path.clone(),
-            (Part::Beside(_), Some(path)) => return Ok(Some(Box::new(File::open(path)?))),
-            (Part::Beside(extension), None) => {
+            (Part::Beside("timing"), Some(path)) => return Ok(Some(Box::new(File::open(path)?))),
+            (Part::Beside(extension), _) => {
                 let mut name = self.path.clone().into_os_string();
                 name.push(".");
                 name.push(extension);
