@@ -30,6 +30,8 @@ pub(super) struct Timeline {
     at_ns: u64,
     ended: Option<String>,
     end: End,
+    /// The session that the recording's files name.
+    sid: Option<String>,
 }
 
 impl Timeline {
@@ -43,7 +45,13 @@ impl Timeline {
             at_ns: 0,
             ended: None,
             end: End::default(),
+            sid: None,
         }
+    }
+
+    /// The recording's files name this session.
+    pub(super) fn named(&mut self, sid: String) {
+        self.sid = Some(sid);
     }
 
     /// Which recording is meant.
@@ -67,6 +75,9 @@ impl Timeline {
             session.start_utc_ns = start_ns;
         }
         describe(&mut session, event, fields);
+        if let (None, Some(sid)) = (session.origin.text("sid"), &self.sid) {
+            session.origin.push("sid", sid.as_str());
+        }
         self.start_ns = Some(session.start_utc_ns);
         self.ready.push_back((0, Body::Start(Box::new(session))));
     }
