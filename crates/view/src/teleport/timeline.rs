@@ -74,10 +74,11 @@ impl Timeline {
         if let Some(start_ns) = utc_ns {
             session.start_utc_ns = start_ns;
         }
-        describe(&mut session, event, fields);
-        if let (None, Some(sid)) = (session.origin.text("sid"), &self.sid) {
-            session.origin.push("sid", sid.as_str());
+        // Where the files name the session, what one event says of it counts for that event only.
+        if let Some(sid) = self.sid.as_deref().or(fields.text("sid")) {
+            session.origin.push("sid", sid);
         }
+        describe(&mut session, event, fields);
         self.start_ns = Some(session.start_utc_ns);
         self.ready.push_back((0, Body::Start(Box::new(session))));
     }
@@ -187,7 +188,7 @@ fn describe(session: &mut Session, event: &str, fields: &Fields) {
     }
     .to_owned();
     let subject = ["user", "login"];
-    let origin = ["sid", "addr.remote", "addr.local", "proto"];
+    let origin = ["addr.remote", "addr.local", "proto"];
     let target = [
         "server_hostname",
         "server_id",
