@@ -30,6 +30,8 @@ pub(super) struct Timeline {
     at_ns: u64,
     ended: Option<String>,
     end: End,
+    /// The session that the recording's files name.
+    sid: Option<String>,
 }
 
 impl Timeline {
@@ -43,7 +45,13 @@ impl Timeline {
             at_ns: 0,
             ended: None,
             end: End::default(),
+            sid: None,
         }
+    }
+
+    /// The recording's files name this session.
+    pub(super) fn named(&mut self, sid: String) {
+        self.sid = Some(sid);
     }
 
     /// Which recording is meant.
@@ -65,6 +73,10 @@ impl Timeline {
         let mut session = self.import.session(self.format);
         if let Some(start_ns) = utc_ns {
             session.start_utc_ns = start_ns;
+        }
+        // Where the files name the session, what one event says of it counts for that event only.
+        if let Some(sid) = self.sid.as_deref().or(fields.text("sid")) {
+            session.origin.push("sid", sid);
         }
         describe(&mut session, event, fields);
         self.start_ns = Some(session.start_utc_ns);
@@ -176,7 +188,7 @@ fn describe(session: &mut Session, event: &str, fields: &Fields) {
     }
     .to_owned();
     let subject = ["user", "login"];
-    let origin = ["sid", "addr.remote", "addr.local", "proto"];
+    let origin = ["addr.remote", "addr.local", "proto"];
     let target = [
         "server_hostname",
         "server_id",

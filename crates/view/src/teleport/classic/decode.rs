@@ -45,12 +45,13 @@ pub struct ClassicDecoder {
 impl ClassicDecoder {
     /// A decoder of the recording in these files; `import` says which, if there are several.
     pub fn new(inputs: &dyn Inputs, import: Import) -> Self {
-        let timeline = Timeline::new(import, CLASSIC_NAME);
+        let mut timeline = Timeline::new(import, CLASSIC_NAME);
         let mut notices = Vec::new();
         let (files, failed) = match open(inputs, timeline.rec(), &mut notices) {
             Ok(files) => (files, None),
             Err(e) => (Files::default(), Some(e)),
         };
+        timeline.named(files.sid);
         Self {
             events: files.events.map(Events::new),
             chunks: Chunks::new(files.chunks),
@@ -256,6 +257,7 @@ fn odd(print: &Printed, said: Print, expected: Print, clock: &mut Clock) -> Fiel
 /// The files of one recording, in order.
 #[derive(Default)]
 struct Files {
+    sid: String,
     events: [VecDeque<Unread>; 4],
     chunks: VecDeque<Unread>,
 }
@@ -299,6 +301,7 @@ fn open(
             into.push_back((first, name.to_owned(), src));
         }
     }
+    files.sid = sid;
     Ok(files)
 }
 

@@ -1,20 +1,20 @@
 //! Writes a classic recording.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hansard_core::event::{End, Fact, Gap};
 use hansard_core::{Body, Event, Fields, Session, Value};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::super::time::{self, Clock};
 use super::super::timeline::{FAMILY, GAP_BY_INDEX, GAP_EVENT, MARK_EVENT, family, size};
 use super::super::{CLASSIC_NAME, STREAM_NAME, json};
 use super::names::{self, Role};
-use super::prints::{Print, Prints};
+use super::prints::Prints;
+use super::written::{Object, plain, sorted, told_line, told_print};
 use super::{KERNEL_EVENTS, PRINT_EVENT};
 use crate::codec::{EncodeError, Encoder};
 use crate::limits::{TELEPORT_LINE_BYTES_MAX, TELEPORT_VALUES_MAX};
@@ -25,7 +25,6 @@ use crate::parts::{Outputs, Part};
 const SID_BYTES_MAX: usize = 50;
 
 type File = GzEncoder<Box<dyn Write>>;
-type Object = Map<String, Json>;
 
 /// Writes a classic recording: every event as a JSON line under Teleport's names, the bytes of
 /// the terminal beside them. An event that was Teleport's is written as it was; one of ours gains
@@ -376,70 +375,6 @@ fn command(value: &Value) -> Json {
 fn json_words(value: &Value) -> Json {
     let fields = Fields::new().with("argv", value.clone());
     json::write(&fields).remove("argv").unwrap_or(Json::Null)
-}
-
-/// What was said of a print, where it was said.
-fn told_print(object: &Object, expected: Print) -> Print {
-    let number = |name: &str| object.get(name).and_then(Json::as_u64);
-    Print {
-        ms: number("ms").unwrap_or(expected.ms),
-        index: number("ei").unwrap_or(expected.index),
-        chunk: number("ci").unwrap_or(expected.chunk),
-        ..expected
-    }
-}
-
-/// The line of a print, in Teleport's own order.
-fn plain(line: &mut Vec<u8>, time: &str, len: u64, print: Print) -> io::Result<()> {
-    write!(
-        line,
-        "{{\"time\":\"{time}\",\"event\":\"print\",\"bytes\":{len},\"ms\":{},\"offset\":{},\"ei\":{},\"ci\":{}}}",
-        print.ms, print.offset, print.index, print.chunk
-    )
-}
-
-/// The same of a print of which more was said.
-fn told_line(line: &mut Vec<u8>, told: &mut Object, len: u64, print: Print) -> io::Result<()> {
-    let time = told.remove("time");
-    let time = time.unwrap_or_else(|| json!(time::text_ms(print.utc_ns)));
-    write!(
-        line,
-        "{{\"time\":{time},\"event\":\"print\",\"bytes\":{len}"
-    )?;
-    for (name, n) in [
-        ("ms", print.ms),
-        ("offset", print.offset),
-        ("ei", print.index),
-        ("ci", print.chunk),
-    ] {
-        match told.remove(name).filter(|_| name != "offset") {
-            Some(said) => write!(line, ",\"{name}\":{said}")?,
-            None => write!(line, ",\"{name}\":{n}")?,
-        }
-    }
-    told.remove("bytes");
-    if told.is_empty() {
-        line.push(b'}');
-        return Ok(());
-    }
-    let brace = line.len();
-    sorted(line, told)?;
-    if let Some(brace) = line.get_mut(brace) {
-        *brace = b',';
-    }
-    Ok(())
-}
-
-/// An object with its names in order, as Teleport writes them.
-fn sorted(out: &mut Vec<u8>, object: &Object) -> io::Result<()> {
-    let sorted: BTreeMap<&String, &Json> = object.iter().collect();
-    out.push(b'{');
-    for (i, (name, value)) in sorted.into_iter().enumerate() {
-        let comma = if i > 0 { "," } else { "" };
-        write!(out, "{comma}{}:{value}", Json::from(name.as_str()))?;
-    }
-    out.push(b'}');
-    Ok(())
 }
 
 /// A session id that can name files: Teleport's own if it is harmless, else ours.

@@ -9,6 +9,7 @@ mod names;
 mod prints;
 mod tar;
 mod tar_out;
+mod written;
 
 pub use decode::ClassicDecoder;
 pub use encode::ClassicEncoder;
