@@ -100,8 +100,8 @@ fn compare(directory: &Path, command: &str, events: &[Event]) {
     }
 }
 
-/// Starts sudo with settings of our own: in a mount namespace where they stand in place of the
-/// machine's, which are not touched.
+/// Starts what runs sudo with settings of our own: in a mount namespace where they stand in place
+/// of the machine's, which are not touched.
 fn sudo(scratch: &Scratch, settings: &str) -> Option<Vec<String>> {
     let sudoers = scratch.join("sudoers");
     let logs = scratch.join("logs");
@@ -113,7 +113,7 @@ fn sudo(scratch: &Scratch, settings: &str) -> Option<Vec<String>> {
     fs::write(&sudoers, text).unwrap();
     fs::set_permissions(&sudoers, fs::Permissions::from_mode(0o440)).unwrap();
     let script = format!(
-        "mount --bind {} /etc/sudoers && exec sudo -n \"$@\"",
+        "mount --bind {} /etc/sudoers && exec \"$@\"",
         sudoers.display()
     );
     let command = [
@@ -128,7 +128,7 @@ fn sudo(scratch: &Scratch, settings: &str) -> Option<Vec<String>> {
     ];
     let works = Command::new(command[0])
         .args(&command[1..])
-        .arg("true")
+        .args(["sudo", "-n", "true"])
         .output();
     match works {
         Ok(output) if output.status.success() => {
@@ -165,7 +165,7 @@ fn what_debians_sudo_recorded_on_a_terminal_reads_as_what_was_shown_and_typed() 
             printf 'ready\n'; while :; do sleep 0.02; done
         "#;
         let mut command: Vec<&str> = sudo.iter().map(String::as_str).collect();
-        command.extend(["sh", "-c", program]);
+        command.extend(["sudo", "-n", "sh", "-c", program]);
         let steps = [("name? ", "anna\r", None), ("ready", "", Some((101, 31)))];
         let seen = on_terminal(&command, &steps);
         assert_eq!(
@@ -202,6 +202,42 @@ fn what_debians_sudo_recorded_on_a_terminal_reads_as_what_was_shown_and_typed() 
 }
 
 #[test]
+fn a_session_that_was_suspended_reads_as_one() {
+    if is_missing() {
+        return;
+    }
+    let scratch = Scratch::new("sudo-suspend");
+    let Some(sudo) = sudo(&scratch, "compress_io") else {
+        return;
+    };
+    let mut command: Vec<&str> = sudo.iter().map(String::as_str).collect();
+    command.extend(["env", "PS1=prompt% ", "bash", "--norc", "-i"]);
+    let line = "sudo -n sh -c 'echo a; kill -TSTP $$; echo b'\r";
+    let steps = [
+        ("prompt% ", line, None),
+        ("Stopped", "fg\r", None),
+        ("\nb\r\n", "", None),
+        ("prompt% ", "exit\r", None),
+    ];
+    let seen = on_terminal(&command, &steps);
+    assert!(
+        seen.status.success(),
+        "{}",
+        String::from_utf8_lossy(&seen.stderr)
+    );
+    let events = read(&scratch.join("logs/00/00/01"));
+    let mut told = Vec::new();
+    for event in &events {
+        match &event.body {
+            Body::Data { bytes, .. } => told.push(String::from_utf8_lossy(bytes).into_owned()),
+            Body::Channel(fact) => told.push(fact.fields.text("suspend").unwrap().to_owned()),
+            _ => {}
+        }
+    }
+    assert_eq!(told, ["a\r\n", "TSTP", "CONT", "b\r\n"]);
+}
+
+#[test]
 fn what_debians_sudo_recorded_of_pipes_reads_as_sudoreplay_plays_it() {
     if is_missing() {
         return;
@@ -215,7 +251,7 @@ fn what_debians_sudo_recorded_of_pipes_reads_as_sudoreplay_plays_it() {
             "cat; sleep 0.05; echo error >&2; sleep 0.05; printf '\\377\\303( \\000'; seq 1 3000";
         let mut child = Command::new(&sudo[0])
             .args(&sudo[1..])
-            .args(["sh", "-c", program])
+            .args(["sudo", "-n", "sh", "-c", program])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -255,7 +291,7 @@ fn gzip_that_a_program_printed_is_not_unpacked() {
         };
         let printed = Command::new(&sudo[0])
             .args(&sudo[1..])
-            .args(["gzip", "-nc", "/etc/services"])
+            .args(["sudo", "-n", "gzip", "-nc", "/etc/services"])
             .stdin(Stdio::null())
             .output()
             .unwrap();
