@@ -8,7 +8,7 @@ Speeds are megabytes of raw output (what the recording showed) a second of wall 
 the `ansi` workload in pieces of 1 to 8 KiB, 2 ms apart. HANSARD names the program, ASCIINEMA3 the
 peer, PTYBENCH_DIR where the data lies, PTYBENCH_RESULTS the file that tables are appended to.
 """
-import argparse, json, os, random, shutil, statistics, subprocess, sys, time
+import argparse, gzip, json, os, random, shutil, statistics, subprocess, sys, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORK = os.environ.get("PTYBENCH_DIR") or os.path.join(HERE, "ptybench-work")
@@ -72,6 +72,49 @@ def make_input(megabytes):
             at += 0.002
             out.write("[%.6f,\"o\",%s]\n" % (at, json.dumps(piece, ensure_ascii=False)))
     return target, total
+
+
+def pieces(megabytes):
+    """The same output in pieces, for formats that we only read."""
+    import ptybench
+    data = open(ptybench.ANSI, "rb").read(8_000_000)
+    rnd, total, where = random.Random(3), 0, 0
+    while total < megabytes * 1_000_000:
+        piece = data[where:where + rnd.randrange(1000, 8000)]
+        where = where + len(piece) if where + 8000 < len(data) else 0
+        total += len(piece)
+        yield piece
+
+
+def make_sudo(megabytes):
+    """A session directory as sudo writes it, the output compressed."""
+    target = path("in.sudo")
+    wipe(target)
+    os.mkdir(target)
+    with open(os.path.join(target, "log"), "w") as log:
+        log.write("1700000000:alice:root::/dev/pts/1:24:80\n/home/alice\n/bin/bash\n")
+    with gzip.open(os.path.join(target, "ttyout"), "wb", 1) as out, \
+            gzip.open(os.path.join(target, "timing"), "wt", 1) as timing:
+        for piece in pieces(megabytes):
+            out.write(piece)
+            timing.write("4 0.002000000 %d\n" % len(piece))
+    return target
+
+
+def make_stream(megabytes):
+    """A Teleport recording of parts of about 5 MiB. The layout is that of its test samples."""
+    sys.path.insert(0, os.path.join(HERE, "..", "crates", "view", "tests", "data", "teleport"))
+    import make
+    target, records, gathered, ei, ms = path("in.stream"), [make.start()], 0, 0, 0
+    with open(target, "wb") as out:
+        for piece in pieces(megabytes):
+            ei, ms, gathered = ei + 1, ms + 2, gathered + len(piece)
+            records.append(make.out(ei, ei - 1, ms, piece))
+            if gathered > 20_000_000:
+                out.write(make.part(records))
+                records, gathered = [], 0
+        out.write(make.part(records + [make.end(ei + 1, ms)]))
+    return target
 
 
 def say(text):
@@ -142,6 +185,12 @@ def memory(args):
         say("| %s | %.0f | %.1f | %s |" % (name, megabytes, writing, reading))
         wipe(target)
         wipe(path("out.back"))
+    for name, made in (("sudo", make_sudo), ("teleport (stream)", make_stream)):
+        target = made(args.megabytes)
+        reading = convert(target, "hansard", path("out.back"))[1]
+        say("| %s | %.0f | – | %.1f |" % (name, size(target) / 1e6, reading))
+        wipe(target)
+        wipe(path("out.back"))
     wipe(cast)
     wipe(ours)
 
@@ -159,4 +208,5 @@ def main():
     {"speed": speed, "memory": memory}[args.command](args)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -101,16 +101,6 @@ def save(name, data):
         f.write(data)
 
 
-e = all_events()
-save("one-part.tar", part(e))
-save("padded.tar", part(e[:3], 300) + struct.pack(">QQQ", 1, 0, 40) + bytes(40)
-     + part(e[3:5], inside=bytes(77)) + part(e[5:]))
-save("resumed.tar", part(e[:5]) + part(e[3:]))
-save("gap.tar", part(e[:3] + e[6:]))
-save("v2.tar", part(e, version=2))
-save("encrypted.tar", struct.pack(">QQQ", 2, 64, 0) + b"\1" + bytes(7) + b"age-encryption.org/v1\n" + bytes(42))
-
-
 # The classic files.
 def at(ms):
     seconds, ms = 1600000000 + ms // 1000, ms % 1000
@@ -128,40 +118,54 @@ def go_print(ei, ci, ms, at_ms, offset, n):
     return '{"time":"%s","event":"print","bytes":%d,"ms":%d,"offset":%d,"ei":%d,"ci":%d}\n' % (at(at_ms), n, ms, offset, ei, ci)
 
 
-who = dict(user="alice", login="root", sid=SID, namespace="default", server_id="node-1")
-chunks = [b"$ ", b"ls\r\n", b"a  b\r\n\xff", b"$ exit\r\n"]
-offsets = [0, 2, 6, 13]
-events = (
-    line(event="session.start", ei=0, time=at(0), code="T2000I", uid="u0", size="80:25", addr__remote="192.0.2.9:51000",
-         addr__local="10.0.0.7:3022", server_labels={"env": "prod", "a.b": "c"}, initial_command=None, **who)
-    + go_print(1, 0, 0, 120, 0, 2)
-    + go_print(2, 1, 1330, 1451, 2, 4)
-    + line(event="resize", ei=3, time=at(2000), code="T2002I", uid="u3", size="132:43", **who)
-    + go_print(4, 2, 2400, 2520, 6, 7)
-    + line(event="session.join", ei=5, time=at(2600), code="T2001I", uid="u5", weight=0.5, **who)
-    + go_print(6, 3, 3001, 3122, 13, 8)
-    + line(event="session.leave", ei=7, time=at(3200), code="T2003I", uid="u7", **who)
-    + line(event="session.data", ei=2147483646, time=at(3200), code="T2006I", uid="u8", rx=10, tx=21, **who)
-    + line(event="session.end", ei=8, time=at(3250), code="T2004I", uid="u9", enhanced_recording=True, interactive=True,
-           participants=["alice"], session_start=at(0), session_stop=at(3250), **who)
-)
-bpf = dict(pid=5007, cgroup_id=2360, login="root", user="alice", sid=SID, server_id="node-1")
-files = {
-    f"{SID}-0.events.gz": events,
-    f"{SID}-0.chunks.gz": b"".join(chunks),
-    f"{SID}-0.session.command-events.gz":
-        line(event="session.command", ei=0, time=at(1500), code="T4000I", uid="c0", path="/bin/ls", argv=["-l", ""], program="ls", ppid=1, return_code=0, **bpf)
-        + line(event="session.command", ei=1, time=at(2700), code="T4000I", uid="c1", path="/bin/nope", argv=[], program="bash", ppid=1, return_code=-2, **bpf),
-    f"{SID}-0.session.disk-events.gz":
-        line(event="session.disk", ei=0, time=at(1501), code="T4001I", uid="d0", path="/etc/passwd", flags=2100000, return_code=3, program="ls", **bpf),
-    f"{SID}-0.session.network-events.gz":
-        line(event="session.network", ei=0, time=at(1502), code="T4002I", uid="n0", src_addr="10.0.0.7", dst_addr="192.0.2.80", dst_port=443, version=4, program="ls", **bpf),
-}
-index = "".join(json.dumps({"file_name": n, "type": ("chunks" if "chunks" in n else n.split(".", 1)[1][:-3].replace("-events", "")),
-                            "index": 0, "offset": 0}, separators=(",", ":")) + "\n" for n in files)
-with tarfile.open("classic.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
-    for name, data in [(f"{SID}.index", index.encode())] + [
-            (n, gzip.compress(d if isinstance(d, bytes) else d.encode(), 1, mtime=0)) for n, d in files.items()]:
-        info = tarfile.TarInfo(name)
-        info.size, info.mode, info.mtime = len(data), 0o640, 1600000004
-        tar.addfile(info, io.BytesIO(data))
+def main():
+    e = all_events()
+    save("one-part.tar", part(e))
+    save("padded.tar", part(e[:3], 300) + struct.pack(">QQQ", 1, 0, 40) + bytes(40)
+         + part(e[3:5], inside=bytes(77)) + part(e[5:]))
+    save("resumed.tar", part(e[:5]) + part(e[3:]))
+    save("gap.tar", part(e[:3] + e[6:]))
+    save("v2.tar", part(e, version=2))
+    save("encrypted.tar", struct.pack(">QQQ", 2, 64, 0) + b"\1" + bytes(7) + b"age-encryption.org/v1\n" + bytes(42))
+
+    who = dict(user="alice", login="root", sid=SID, namespace="default", server_id="node-1")
+    chunks = [b"$ ", b"ls\r\n", b"a  b\r\n\xff", b"$ exit\r\n"]
+    offsets = [0, 2, 6, 13]
+    events = (
+        line(event="session.start", ei=0, time=at(0), code="T2000I", uid="u0", size="80:25", addr__remote="192.0.2.9:51000",
+             addr__local="10.0.0.7:3022", server_labels={"env": "prod", "a.b": "c"}, initial_command=None, **who)
+        + go_print(1, 0, 0, 120, 0, 2)
+        + go_print(2, 1, 1330, 1451, 2, 4)
+        + line(event="resize", ei=3, time=at(2000), code="T2002I", uid="u3", size="132:43", **who)
+        + go_print(4, 2, 2400, 2520, 6, 7)
+        + line(event="session.join", ei=5, time=at(2600), code="T2001I", uid="u5", weight=0.5, **who)
+        + go_print(6, 3, 3001, 3122, 13, 8)
+        + line(event="session.leave", ei=7, time=at(3200), code="T2003I", uid="u7", **who)
+        + line(event="session.data", ei=2147483646, time=at(3200), code="T2006I", uid="u8", rx=10, tx=21, **who)
+        + line(event="session.end", ei=8, time=at(3250), code="T2004I", uid="u9", enhanced_recording=True, interactive=True,
+               participants=["alice"], session_start=at(0), session_stop=at(3250), **who)
+    )
+    bpf = dict(pid=5007, cgroup_id=2360, login="root", user="alice", sid=SID, server_id="node-1")
+    files = {
+        f"{SID}-0.events.gz": events,
+        f"{SID}-0.chunks.gz": b"".join(chunks),
+        f"{SID}-0.session.command-events.gz":
+            line(event="session.command", ei=0, time=at(1500), code="T4000I", uid="c0", path="/bin/ls", argv=["-l", ""], program="ls", ppid=1, return_code=0, **bpf)
+            + line(event="session.command", ei=1, time=at(2700), code="T4000I", uid="c1", path="/bin/nope", argv=[], program="bash", ppid=1, return_code=-2, **bpf),
+        f"{SID}-0.session.disk-events.gz":
+            line(event="session.disk", ei=0, time=at(1501), code="T4001I", uid="d0", path="/etc/passwd", flags=2100000, return_code=3, program="ls", **bpf),
+        f"{SID}-0.session.network-events.gz":
+            line(event="session.network", ei=0, time=at(1502), code="T4002I", uid="n0", src_addr="10.0.0.7", dst_addr="192.0.2.80", dst_port=443, version=4, program="ls", **bpf),
+    }
+    index = "".join(json.dumps({"file_name": n, "type": ("chunks" if "chunks" in n else n.split(".", 1)[1][:-3].replace("-events", "")),
+                                "index": 0, "offset": 0}, separators=(",", ":")) + "\n" for n in files)
+    with tarfile.open("classic.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in [(f"{SID}.index", index.encode())] + [
+                (n, gzip.compress(d if isinstance(d, bytes) else d.encode(), 1, mtime=0)) for n, d in files.items()]:
+            info = tarfile.TarInfo(name)
+            info.size, info.mode, info.mtime = len(data), 0o640, 1600000004
+            tar.addfile(info, io.BytesIO(data))
+
+
+if __name__ == "__main__":
+    main()
