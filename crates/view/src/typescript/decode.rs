@@ -6,7 +6,9 @@ use std::io::Read;
 use hansard_core::event::{End, Gap};
 use hansard_core::{Body, Event, Stream};
 
+use super::closing::Closing;
 use super::log::{Log, Rest};
+use super::missing::Missing;
 use super::session::{Facts, describe};
 use super::timing::{self, Entry};
 use super::{ENTRY, FOOTER, HEADERS, LINE, fact, head};
@@ -14,7 +16,7 @@ use crate::codec::{DecodeError, Decoder};
 use crate::import::Import;
 use crate::limits::{RAW_CHUNK_BYTES, TIMING_HEADER_BYTES_MAX, TIMING_LINE_BYTES_MAX};
 use crate::lines::Lines;
-use crate::seconds::{self, NS_MAX};
+use crate::seconds::NS_MAX;
 
 /// One file.
 type Source<'a> = Box<dyn Read + 'a>;
@@ -34,8 +36,7 @@ pub struct TypescriptDecoder<'a> {
     /// The entry whose bytes are being read, and how many of them are left.
     entry: Option<(Stream, u64)>,
     missing: Missing,
-    /// Facts that stand at the end, unless something follows them.
-    closing: Vec<(&'static str, Vec<u8>)>,
+    closing: Closing,
     /// Bytes shown and typed that the timing does not tell of.
     left_over: [u64; 2],
     footer: Option<Vec<u8>>,
@@ -55,30 +56,6 @@ enum State {
     Done,
 }
 
-/// Bytes that the timing tells of and the files do not hold.
-#[derive(Debug, Default)]
-struct Missing {
-    shown: u64,
-    shown_from_ns: u64,
-    typed: u64,
-    typed_from_ns: u64,
-    elsewhere: u64,
-}
-
-impl Missing {
-    /// Notes that so many bytes are missing from this moment on.
-    fn note(&mut self, typed: bool, bytes: u64, at_ns: u64) {
-        let (count, from_ns) = match typed {
-            true => (&mut self.typed, &mut self.typed_from_ns),
-            false => (&mut self.shown, &mut self.shown_from_ns),
-        };
-        if *count == 0 {
-            *from_ns = at_ns;
-        }
-        *count = count.saturating_add(bytes);
-    }
-}
-
 impl<'a> TypescriptDecoder<'a> {
     /// A decoder that reads the typescript `out`, and its timing if there is one.
     pub fn new(out: impl Read + 'a, timing: Option<Box<dyn Read + 'a>>, import: Import) -> Self {
@@ -93,7 +70,7 @@ impl<'a> TypescriptDecoder<'a> {
             input_log: String::new(),
             entry: None,
             missing: Missing::default(),
-            closing: Vec::new(),
+            closing: Closing::default(),
             left_over: [0; 2],
             footer: None,
             state: State::Beginning,
@@ -178,7 +155,8 @@ impl<'a> TypescriptDecoder<'a> {
                 self.advanced = timing::is_advanced(line);
             }
             match timing::parse(line, self.advanced) {
-                Ok((delta, Entry::Header(name, value))) => {
+                Ok((delta, Entry::Header(text))) => {
+                    let (name, value) = timing::name_and_value(text);
                     let known = HEADERS.iter().find(|(known, _)| known.as_bytes() == name);
                     let new =
                         known.filter(|(known, _)| facts.iter().all(|(name, _)| name != known));
@@ -244,17 +222,9 @@ impl<'a> TypescriptDecoder<'a> {
             let seconds = NS_MAX / 1_000_000_000;
             return Err(lines.malformed(format!("the times add up to more than {seconds} seconds")));
         }
-        let closing = match &entry {
-            Entry::Header(b"DURATION", value) if seconds::parse(value).is_some() => {
-                Some(("DURATION", value.to_vec()))
-            }
-            Entry::Header(b"EXIT_CODE", value) => Some(("EXIT_CODE", value.to_vec())),
-            _ => None,
-        };
-        let nothing = matches!(entry, Entry::Output(0) | Entry::Input(0));
-        let again = |name| self.closing.iter().any(|(known, _)| *known == name);
+        self.at_ns += delta;
         let body = match entry {
-            _ if closing.is_some() => None,
+            Entry::Output(0) | Entry::Input(0) => return Ok(()),
             Entry::Output(n) => {
                 self.entry = Some((Stream::Output, n));
                 None
@@ -267,24 +237,18 @@ impl<'a> TypescriptDecoder<'a> {
                 Some((cols, rows)) => Body::Resize { cols, rows },
                 None => fact::foreign(ENTRY, &[b"S ", text].concat()),
             }),
-            Entry::Header(name, value) => Some(fact::read(name, value)),
+            Entry::Header(text) => {
+                let (name, value) = timing::name_and_value(text);
+                if self.closing.take(name, value) {
+                    return Ok(());
+                }
+                Some(fact::read(text))
+            }
             Entry::Unknown => Some(fact::foreign(LINE, line)),
         };
-        if !nothing && closing.as_ref().is_none_or(|(name, _)| again(*name)) {
-            self.not_closing();
-        }
-        self.at_ns += delta;
-        self.closing.extend(closing);
+        self.closing.reopen();
         self.ready.extend(body.map(|body| (self.at_ns, body)));
         Ok(())
-    }
-
-    /// Something follows what seemed to be the facts of the end: they are kept as they stand.
-    fn not_closing(&mut self) {
-        for (name, value) in std::mem::take(&mut self.closing) {
-            self.ready
-                .push_back((self.at_ns, fact::read(name.as_bytes(), &value)));
-        }
     }
 
     /// Reads the next bytes of an entry.
@@ -354,32 +318,19 @@ impl<'a> TypescriptDecoder<'a> {
         self.state = State::Done;
         self.tell_damage();
         let done = self.footer.as_deref().map(head::read_done);
-        let value = |wanted: &str, closing: &[(&str, Vec<u8>)]| {
-            let found = closing.iter().find(|(name, _)| *name == wanted);
-            found.and_then(|(_, value)| String::from_utf8(value.clone()).ok())
-        };
-        let code = value("EXIT_CODE", &self.closing);
-        let exit = code.as_deref().and_then(head::status);
-        if exit.is_none() && done.is_none() {
-            self.not_closing();
+        let Closing { lasted, exit, .. } = self.closing;
+        if exit.flatten().is_none() && done.is_none() {
             self.notices.push(
                 "no end (“Script done on …”): the recording stopped before the session, or was cut"
                     .to_owned(),
             );
             return;
         }
-        let lasted =
-            value("DURATION", &self.closing).and_then(|text| seconds::parse(text.as_bytes()));
-        // A status that is none of ours is kept as it stands.
-        self.closing
-            .retain(|(name, _)| *name == "EXIT_CODE" && exit.is_none());
-        self.not_closing();
         let footer = self.footer.take();
         self.ready
             .extend(footer.map(|line| (self.at_ns, fact::foreign(FOOTER, &line))));
         let done = done.unwrap_or_default();
-        // Of two that differ, neither is taken.
-        let exit_status = exit.or(done.exit.filter(|_| code.is_none()));
+        let exit_status = exit.flatten().or(done.exit);
         let reason = match (done.reason, exit_status) {
             (Some(reason), _) => reason,
             (None, Some(_)) => "exited".to_owned(),
@@ -395,6 +346,10 @@ impl<'a> TypescriptDecoder<'a> {
     }
 
     fn tell_damage(&mut self) {
+        if self.closing.exit == Some(None) {
+            self.notices
+                .push("EXIT_CODE is no status from 0 to 255: left out".to_owned());
+        }
         let mut tell = |n: u64, what: &str| {
             if n > 0 {
                 self.notices.push(format!("{n} {what}"));
@@ -423,6 +378,10 @@ impl<'a> TypescriptDecoder<'a> {
                  given: left out",
                 self.input_log
             ),
+        );
+        tell(
+            self.closing.astray,
+            "times facts of the end (DURATION, EXIT_CODE) stand in the midst of the timing: left out",
         );
         if self.timing.is_some() {
             tell(

@@ -17,7 +17,8 @@ const GAP: &str = "GAP";
 const TEXT_BYTES_MAX: usize = TIMING_LINE_BYTES_MAX - 1024;
 
 /// The event of a named fact in the midst of the timing.
-pub(super) fn read(name: &[u8], value: &[u8]) -> Body {
+pub(super) fn read(text: &[u8]) -> Body {
+    let (name, value) = timing::name_and_value(text);
     let said = std::str::from_utf8(value).ok().and_then(|text| match name {
         b"MARK" => Some(Body::Mark {
             label: text.to_owned(),
@@ -25,10 +26,7 @@ pub(super) fn read(name: &[u8], value: &[u8]) -> Body {
         b"GAP" => read_gap(text).map(Body::Gap),
         _ => None,
     });
-    said.unwrap_or_else(|| {
-        let space: &[u8] = if value.is_empty() { b"" } else { b" " };
-        foreign(ENTRY, &[b"H ", name, space, value].concat())
-    })
+    said.unwrap_or_else(|| foreign(ENTRY, &[b"H ", text].concat()))
 }
 
 /// The event that keeps what only a typescript says.
@@ -52,7 +50,13 @@ pub(super) fn write(body: &Body) -> Option<(u8, Vec<u8>)> {
         Body::Channel(fact) if fact.event == FOREIGN_EVENT => {
             let entry = text_of(fact.fields.get(ENTRY)?)?;
             match entry {
-                [letter @ (b'S' | b'H'), b' ', text @ ..] => Some((*letter, one_line(text))),
+                [b'H', b' ', text @ ..] => {
+                    // What the end says is written there.
+                    let (name, _) = timing::name_and_value(text);
+                    let of_end = matches!(name, b"DURATION" | b"EXIT_CODE");
+                    (!of_end).then(|| (b'H', one_line(text)))
+                }
+                [b'S', b' ', text @ ..] => Some((b'S', one_line(text))),
                 _ => None,
             }
         }

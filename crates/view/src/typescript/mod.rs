@@ -10,6 +10,7 @@
 //! named `typescript.…` and in `channel` events named `typescript`, so that a typescript that was
 //! imported can be exported again.
 
+mod closing;
 mod date;
 mod decode;
 mod encode;
@@ -18,6 +19,7 @@ mod head;
 #[cfg(test)]
 mod hostile;
 mod log;
+mod missing;
 mod session;
 #[cfg(test)]
 mod tests;

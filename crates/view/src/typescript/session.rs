@@ -16,17 +16,23 @@ pub(super) struct Described {
 /// Facts of the header, by the names that script gives them.
 pub(super) type Facts = Vec<(&'static str, Vec<u8>)>;
 
-/// The session of these facts. What the timing says goes before what the first line says.
+/// The session of these facts. Where the timing says something, the first line adds nothing but
+/// the date: script writes both from the same facts, and those of the timing are not quoted.
 pub(super) fn describe(first_line: Option<&[u8]>, timing: Facts, import: &Import) -> Described {
     let mut session = import.session("typescript");
     let mut notices = Vec::new();
     let line = first_line.map(head::read).unwrap_or_default();
+    let said = if timing.is_empty() {
+        line.named
+    } else {
+        timing
+    };
     let mut facts = Facts::new();
-    for (name, value) in timing.into_iter().chain(line.named) {
+    for (name, value) in said {
         let place = HEADERS.iter().find(|(known, _)| *known == name);
         if place.is_some_and(|(_, place)| *place == Place::Size) && size(&value).is_none() {
             notices.push(format!("{name} is no number from 0 to 65535: left out"));
-        } else if facts.iter().all(|(known, _)| *known != name) {
+        } else {
             facts.push((name, value));
         }
     }

@@ -11,8 +11,8 @@ pub(super) enum Entry<'a> {
     Input(u64),
     /// A signal, with what it carries: `SIGWINCH ROWS=30 COLS=100`.
     Signal(&'a [u8]),
-    /// A named fact.
-    Header(&'a [u8], &'a [u8]),
+    /// A named fact: see [`name_and_value`].
+    Header(&'a [u8]),
     /// A letter that script does not write.
     Unknown,
 }
@@ -46,13 +46,16 @@ pub(super) fn parse(line: &[u8], advanced: bool) -> Result<(u64, Entry<'_>), Str
         b"O" => Entry::Output(count(text)?),
         b"I" => Entry::Input(count(text)?),
         b"S" => Entry::Signal(text),
-        _ => {
-            let mut parts = text.splitn(2, |b| *b == b' ');
-            let name = parts.next().unwrap_or_default();
-            Entry::Header(name, parts.next().unwrap_or_default())
-        }
+        _ => Entry::Header(text),
     };
     Ok((delta, entry))
+}
+
+/// The name of a fact, and its value.
+pub(super) fn name_and_value(text: &[u8]) -> (&[u8], &[u8]) {
+    let mut parts = text.splitn(2, |b| *b == b' ');
+    let name = parts.next().unwrap_or_default();
+    (name, parts.next().unwrap_or_default())
 }
 
 fn interval(text: &[u8]) -> Result<u64, String> {
