@@ -153,6 +153,17 @@ convert() {
     "$hansard" convert --to asciicast-v2 "$file" "$dir/session.cast"
     head -n 1 "$dir/session.cast" | grep -q '"version": *2' || fail "no asciicast header"
     ok "converted to an asciicast of $(wc -l <"$dir/session.cast") lines"
+    # What others record: written, recognised by its content, and the same screen again.
+    local format formats="tlog containerssh typescript teleport"
+    "$hansard" screen "$file" >"$dir/last"
+    for format in $formats; do
+        "$hansard" convert --to "$format" "$file" "$dir/as-$format"
+        "$hansard" info "$dir/as-$format" | head -n 1 | grep -q ": $format\$" ||
+            fail "what was written as $format is not recognised"
+        "$hansard" screen "$dir/as-$format" >"$dir/again"
+        cmp -s "$dir/last" "$dir/again" || fail "as $format it ends with another screen"
+    done
+    ok "written as ${formats// /, }, and read again to the same screen"
 }
 
 closing_words() {
