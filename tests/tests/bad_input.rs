@@ -51,7 +51,7 @@ fn what_is_no_recording_is_said_in_one_sentence_and_status_2() {
     let scratch = Scratch::new("bad-none");
     let files = [
         write(&scratch, "empty", b""),
-        write(&scratch, "text", b"Script started on 2026-11-21\n"),
+        write(&scratch, "text", b"Scripted on 2026-11-21\n"),
         write(&scratch, "zeros", &[0; 70_000]),
         write(&scratch, "elf", &fs::read("/bin/true").unwrap()),
         scratch.path().to_owned(),
@@ -258,14 +258,18 @@ fn nothing_is_ever_written_over() {
     assert_eq!(converted.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&converted.stderr).contains("--force"));
     assert_eq!(fs::read(&file).unwrap(), b"precious");
-    // A conversion that fails leaves neither half a file nor a draft.
-    let failed = Command::new(hansard())
-        .args(["convert", "--to", "raw"])
-        .arg(&file)
-        .arg(scratch.join("out"))
-        .output()
-        .unwrap();
-    assert_eq!(failed.status.code(), Some(2));
+    // A conversion that fails leaves neither half a file nor a draft, also where the input only
+    // seems to be of a format.
+    for precious in [&b"precious"[..], b"{\"version\":2,\n"] {
+        fs::write(&file, precious).unwrap();
+        let failed = Command::new(hansard())
+            .args(["convert", "--to", "raw"])
+            .arg(&file)
+            .arg(scratch.join("out"))
+            .output()
+            .unwrap();
+        assert_eq!(failed.status.code(), Some(2));
+    }
     let names: Vec<_> = fs::read_dir(scratch.path())
         .unwrap()
         .map(|e| e.unwrap().file_name())

@@ -136,7 +136,7 @@ fn formats_of_several_files_are_written_whole_or_not_at_all() {
     );
     assert_eq!(out.status.code(), Some(2));
     let said = String::from_utf8(out.stderr).unwrap();
-    assert!(said.contains("t.timing exists already"), "{said}");
+    assert!(said.contains("t.timing: exists already"), "{said}");
     assert_eq!(names(), before);
     assert_eq!(std::fs::read(scratch.join("t.timing")).unwrap(), b"mine");
     // A directory is never replaced, and a pipe is no directory.
@@ -148,6 +148,17 @@ fn formats_of_several_files_are_written_whole_or_not_at_all() {
     let out = run(&["convert", "--to", "typescript"], &[&ours, Path::new("-")]);
     assert_eq!(out.status.code(), Some(2));
     assert_eq!(names(), before);
+    // What was typed in a recording that is replaced is not taken for part of this one.
+    let typed = |name: &str| std::fs::write(scratch.join(name), "typed").unwrap();
+    typed("v.input");
+    let out = run(
+        &["convert", "--to", "typescript"],
+        &[&ours, &scratch.join("v")],
+    );
+    assert_eq!(out.status.code(), Some(2));
+    let forced = ["convert", "--force", "--to", "typescript"];
+    sound(&forced, &[&ours, &scratch.join("v")]);
+    assert!(!scratch.join("v.input").exists());
     // With other names both are whole.
     sound(
         &["convert", "--to", "typescript"],

@@ -25,12 +25,12 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<u8, Failure> {
         let copied = copy(&mut source, &mut *encoder);
         return finish(args, source, copied);
     }
-    let draft = Draft::new(&args.output, args.force)?;
+    let draft = Draft::new(&args.output, args.to.beside(), args.force)?;
     let copied = match args.to.create(Box::new(draft.outputs()), key) {
         Ok(mut encoder) => copy(&mut source, &mut *encoder),
         Err(error) => Err(CopyError::Write(error)),
     };
-    if !matches!(copied, Err(CopyError::Write(_)) | Ok(0)) {
+    if source.has_begun() && !matches!(copied, Err(CopyError::Write(_))) {
         draft.keep()?;
     }
     finish(args, source, copied)
@@ -45,18 +45,18 @@ fn finish(
         Ok(0) => Err(crate::source::not_a_recording(&args.input)),
         Ok(_) => Ok(source.finish()),
         Err(CopyError::Read(error)) => {
-            let beginning = error.is_at_the_beginning();
-            let status = if beginning {
-                STATUS_WRONG_USE
-            } else {
+            let begun = source.has_begun();
+            let status = if begun {
                 STATUS_DAMAGED
+            } else {
+                STATUS_WRONG_USE
             };
             let failure = Failure::new(status, format!("{}: {error}", shown(&args.input)));
             source.finish();
-            Err(if beginning {
-                failure
-            } else {
+            Err(if begun {
                 failure.hint("everything before that was converted")
+            } else {
+                failure
             })
         }
         Err(CopyError::Write(EncodeError::Io(error)))

@@ -19,6 +19,8 @@ pub(crate) const OUT_BYTES: usize = 64 * 1024;
 /// leaves names that end in `.part`, never half a recording under the name that was asked for.
 pub(crate) struct Draft {
     target: PathBuf,
+    /// What may stand beside it, whether or not this conversion makes it.
+    beside: Vec<PathBuf>,
     force: bool,
     made: Rc<RefCell<Made>>,
 }
@@ -34,11 +36,20 @@ struct Made {
 }
 
 impl Draft {
-    /// Nothing is created yet. What stands at the target stays there unless `force`.
-    pub(crate) fn new(target: &Path, force: bool) -> Result<Self, Failure> {
+    /// Nothing is created yet. What stands at the target, or beside it under one of these
+    /// extensions, stays there unless `force`.
+    pub(crate) fn new(target: &Path, beside: &[&str], force: bool) -> Result<Self, Failure> {
+        let beside = beside
+            .iter()
+            .map(|name| with_suffix(target, &format!(".{name}")));
+        let beside: Vec<_> = beside.collect();
         check_free(target, force)?;
+        for beside in &beside {
+            check_free(beside, force)?;
+        }
         Ok(Self {
             target: target.to_owned(),
+            beside,
             force,
             made: Rc::default(),
         })
@@ -65,6 +76,17 @@ impl Draft {
             renameat_with(CWD, draft, CWD, &self.target, RenameFlags::NOREPLACE)
                 .map_err(|e| Failure::about(&self.target, &e.into()))?;
         } else {
+            // What stood beside a recording that is replaced would be read as part of this one.
+            for old in self.beside.iter().filter(|_| self.force) {
+                if made.files.iter().all(|(_, _, target)| target != old) {
+                    match fs::remove_file(old) {
+                        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                            return Err(Failure::about(old, &e));
+                        }
+                        _ => {}
+                    }
+                }
+            }
             for (_, draft, target) in made.files.iter().rev() {
                 named(draft, target, self.force).map_err(|e| Failure::about(target, &e))?;
             }

@@ -12,12 +12,21 @@ use crate::cli::ReadArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
 use crate::watched::Watched;
 
+/// Notices that are kept to be told; further ones are counted.
+const NOTICES_MAX: usize = 1000;
+
 /// A recording that is being read.
 pub(crate) struct Source {
     path: PathBuf,
     format: Format,
     decoder: Box<dyn Decoder>,
     notices: Vec<String>,
+    /// Notices that were not kept: a hostile file can cause one in every line.
+    unkept: u64,
+    /// Whether a notice tells of damage, kept or not.
+    damaged: bool,
+    /// Whether anything could be read.
+    begun: bool,
 }
 
 impl Source {
@@ -36,6 +45,9 @@ impl Source {
             format: opened.format,
             decoder: opened.decoder,
             notices: Vec::new(),
+            unkept: 0,
+            damaged: false,
+            begun: false,
         })
     }
 
@@ -46,9 +58,27 @@ impl Source {
 
     /// The next event; `None` at the end.
     pub(crate) fn next_event(&mut self) -> Result<Option<Event>, Failure> {
-        let next = self.decoder.next_event();
-        self.notices.extend(self.decoder.take_notices());
+        let next = self.read();
         next.map_err(|error| self.failure(&error))
+    }
+
+    fn read(&mut self) -> Result<Option<Event>, DecodeError> {
+        let next = self.decoder.next_event();
+        self.begun |= matches!(next, Ok(Some(_)));
+        for notice in self.decoder.take_notices() {
+            self.damaged |= notice.contains("damaged");
+            if self.notices.len() < NOTICES_MAX {
+                self.notices.push(notice);
+            } else {
+                self.unkept += 1;
+            }
+        }
+        next
+    }
+
+    /// Whether there was a recording, whatever came behind its beginning.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// What was passed over so far, in sentences.
@@ -58,15 +88,14 @@ impl Source {
 
     /// Says on standard error what was passed over; answers the exit status that this means.
     pub(crate) fn finish(self) -> u8 {
-        let mut damaged = false;
-        for notice in &self.notices {
-            damaged |= notice.contains("damaged");
+        let more = (self.unkept > 0).then(|| format!("{} more notices like these", self.unkept));
+        for notice in self.notices.iter().chain(&more) {
             let _ = io::Write::write_fmt(
                 &mut io::stderr(),
                 format_args!("hansard: {}: {notice}\n", shown(&self.path)),
             );
         }
-        if damaged { STATUS_DAMAGED } else { 0 }
+        if self.damaged { STATUS_DAMAGED } else { 0 }
     }
 
     fn failure(&self, error: &DecodeError) -> Failure {
@@ -82,7 +111,7 @@ impl Source {
         }
         let status = match error {
             DecodeError::Io(error) => return Failure::about(&self.path, error),
-            DecodeError::Malformed { .. } if error.is_at_the_beginning() => STATUS_WRONG_USE,
+            DecodeError::Malformed { .. } if !self.begun => STATUS_WRONG_USE,
             DecodeError::Malformed { .. } => STATUS_DAMAGED,
         };
         Failure::new(status, format!("{}: {error}", shown(&self.path)))
@@ -91,9 +120,7 @@ impl Source {
 
 impl Decoder for Source {
     fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
-        let next = self.decoder.next_event();
-        self.notices.extend(self.decoder.take_notices());
-        next
+        self.read()
     }
 }
 

@@ -141,6 +141,15 @@ impl Format {
         })
     }
 
+    /// Names of the files that may stand beside the one that is named: that name, a dot and these.
+    #[must_use]
+    pub fn beside(self) -> &'static [&'static str] {
+        match self {
+            Self::Typescript => &[TIMING, INPUT],
+            _ => &[],
+        }
+    }
+
     /// An encoder of this format into as many files as it has.
     ///
     /// # Errors

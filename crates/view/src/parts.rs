@@ -113,18 +113,18 @@ impl Inputs for SingleFile {
     }
 
     fn open(&self, part: Part<'_>) -> io::Result<Option<Box<dyn Read>>> {
-        let path = match (part, &self.timing) {
-            (Part::Main, _) => self.path.clone(),
+        let opened = match (part, &self.timing) {
+            (Part::Main, _) => File::open(&self.path),
             (Part::Beside("timing"), Some(path)) => return Ok(Some(Box::new(File::open(path)?))),
             (Part::Beside(extension), _) => {
                 let mut name = self.path.clone().into_os_string();
                 name.push(".");
                 name.push(extension);
-                PathBuf::from(name)
+                open_regular(&PathBuf::from(name))
             }
             (Part::Inside(_), _) => return Ok(None),
         };
-        found(File::open(path)).map(|file| file.map(|file| Box::new(file) as Box<dyn Read>))
+        found(opened).map(|file| file.map(|file| Box::new(file) as Box<dyn Read>))
     }
 
     fn source(&self) -> io::Result<Option<Source>> {
@@ -132,6 +132,18 @@ impl Inputs for SingleFile {
         let is_file = file.metadata()?.is_file();
         Ok(is_file.then(|| Arc::new(file) as Source))
     }
+}
+
+/// Opens a file that nobody named, so that it can only be what it is expected to be. A pipe would
+/// hold us for ever.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        let what = "what stands beside it under its name and more is not a regular file";
+        return Err(io::Error::other(what));
+    }
+    Ok(file)
 }
 
 fn found<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
@@ -281,6 +293,14 @@ mod tests {
             Some("beside")
         );
         assert!(inputs.open(Part::Beside("other")).unwrap().is_none());
+        std::fs::create_dir(dir.join("a.input")).unwrap();
+        let pipe = dir.join("a.pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for other in ["input", "pipe"] {
+            let error = inputs.open(Part::Beside(other)).err().unwrap().to_string();
+            assert!(error.ends_with("is not a regular file"), "{error}");
+        }
         let inputs = SingleFile::new(&dir.join("a"), Some(&dir.join("t")));
         assert_eq!(
             text(&inputs, Part::Beside("timing")).as_deref(),

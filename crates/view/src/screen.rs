@@ -16,7 +16,9 @@ const KEYFRAME_VERSION: u8 = 1;
 /// Takes bytes, not text: a character cut in two is completed by the next bytes, and what is not
 /// UTF-8 shows as U+FFFD. There is no scrollback: what left the screen is gone. A terminal wider
 /// or higher than [`SCREEN_COLS_MAX`] × [`SCREEN_ROWS_MAX`] is emulated at that size, so that a
-/// hostile resize costs no memory; a size of zero counts as one.
+/// hostile resize costs no memory. A size of zero says that nobody set one (a terminal without a
+/// window: cron, CI, a program that opened it): it counts as [`SCREEN_DEFAULT`], which is what
+/// programs take it for.
 pub struct Screen {
     terminal: Terminal,
     utf8: Utf8,
@@ -265,9 +267,11 @@ pub(crate) fn row_text(line: &Line) -> String {
 }
 
 fn clamp(cols: u16, rows: u16) -> (u16, u16) {
+    let (default_cols, default_rows) = SCREEN_DEFAULT;
+    let or = |side, default| if side == 0 { default } else { side };
     (
-        cols.clamp(1, SCREEN_COLS_MAX),
-        rows.clamp(1, SCREEN_ROWS_MAX),
+        or(cols, default_cols).min(SCREEN_COLS_MAX),
+        or(rows, default_rows).min(SCREEN_ROWS_MAX),
     )
 }
 
@@ -286,7 +290,9 @@ mod tests {
     #[test]
     fn sizes_are_bounded_and_said() {
         let mut screen = Screen::new(0, 0);
-        assert_eq!(screen.size(), (1, 1));
+        assert_eq!(screen.size(), SCREEN_DEFAULT);
+        screen.resize(0, 5);
+        assert_eq!(screen.size(), (SCREEN_DEFAULT.0, 5));
         screen.resize(u16::MAX, u16::MAX);
         assert_eq!(screen.size(), (SCREEN_COLS_MAX, SCREEN_ROWS_MAX));
         screen.feed(b"\x1b[31mstill there");

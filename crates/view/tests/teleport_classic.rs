@@ -372,6 +372,37 @@ fn bytes_that_are_missing_are_a_gap() {
 }
 
 #[test]
+fn bytes_that_no_event_names_are_counted() {
+    // Two before the first print, one between, a file that is passed over, and the last four.
+    let files = Files::default()
+        .gz(
+            "s-0.events.gz",
+            [
+                print_line(0, 0, 2, 3),
+                print_line(1, 1, 6, 1),
+                print_line(2, 2, 30, 2),
+            ]
+            .concat(),
+        )
+        .gz("s-0.chunks.gz", "__abc_d")
+        .gz("s-20.chunks.gz", "____")
+        .gz("s-30.chunks.gz", "ef__")
+        .gz("s-50.chunks.gz", "__");
+    let (events, error, notices) = read(&files);
+    assert_eq!(error, None);
+    let shown: Vec<&[u8]> = events
+        .iter()
+        .filter_map(|e| match &e.body {
+            Body::Data { bytes, .. } => Some(bytes.as_slice()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(shown.concat(), b"abcdef");
+    let said = "11 bytes of the terminal belong to no event, and were passed over";
+    assert!(notices.iter().any(|n| n == said), "{notices:?}");
+}
+
+#[test]
 fn the_recording_that_is_meant_is_read() {
     let line = |sid: &str| format!("{{\"event\":\"session.end\",\"ei\":0,\"sid\":\"{sid}\"}}\n");
     let files = Files::default()

@@ -90,6 +90,9 @@ impl Chunk {
     /// as fit: those at the beginning of a text that are plain, or those of several bytes.
     /// Answers how many bytes.
     pub(super) fn add_more(&mut self, to: Direction, text: &[u8]) -> usize {
+        // Every character takes a byte at least, so nobody looks further: a long text is not
+        // looked through again for every message that it fills.
+        let text = text.get(..self.room).unwrap_or(text);
         let wide = text.first().is_some_and(|byte| *byte >= 0x80);
         let other = match wide {
             true => text.iter().position(|byte| *byte < 0x80),

@@ -32,11 +32,37 @@ pub(super) fn is_footer(line: &[u8], translated: bool) -> bool {
     (line.starts_with(DONE) && !line.ends_with(b"\r")) || (translated && ends_in_brackets(line))
 }
 
+/// Whether a line ends in the brackets of script's own lines. Lines of logs end in brackets, too
+/// (syslog's structured data): what stands first in them tells script's.
 fn ends_in_brackets(line: &[u8]) -> bool {
+    const FIRST: [&[u8]; 7] = [
+        b"COMMAND=\"",
+        b"TERM=\"",
+        b"TTY=\"",
+        b"COLUMNS=\"",
+        b"LINES=\"",
+        b"COMMAND_EXIT_CODE=\"",
+        b"<",
+    ];
+    let at = find(line, b" [");
+    let (date, facts) = at
+        .and_then(|at| line.split_at_checked(at))
+        .unwrap_or_default();
+    let facts = facts.get(2..).unwrap_or_default();
     (line.ends_with(b"\"]") || line.ends_with(b">]"))
-        && (find(line, b" [<").is_some() || find(line, b"=\"").is_some())
-        && find(line, b" [").is_some()
+        && FIRST.iter().any(|first| facts.starts_with(first))
+        && date.windows(10).any(is_date)
         && !line.contains(&0x1b)
+}
+
+/// Whether these are the ten characters of a date: script writes them in every language.
+fn is_date(text: &[u8]) -> bool {
+    text.iter()
+        .zip(b"dddd-dd-dd")
+        .all(|(byte, form)| match form {
+            b'-' => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
@@ -168,6 +194,12 @@ mod tests {
                 true,
             ),
             (b"$ echo [a=\"b\"]\r", false),
+            // Logs: syslog with structured data, a list that Python shows.
+            (
+                b"<34>1 2026-11-21T05:40:43Z host app - ID47 [id@32473 iut=\"3\" event=\"x\"]",
+                false,
+            ),
+            (b"INFO workers are [<Worker 1>, <Worker 2>]", false),
             (b"\x1b[1m [x=\"b\"]", false),
             (b"Script started on whatever\r", false),
             (b"a>]", false),
@@ -177,11 +209,11 @@ mod tests {
         }
         assert!(is_footer(b"Script done on x", false));
         assert!(is_footer(
-            b"Skript beendet am x [COMMAND_EXIT_CODE=\"1\"]",
+            b"Skript beendet am 2026-11-21 [COMMAND_EXIT_CODE=\"1\"]",
             true
         ));
         assert!(!is_footer(
-            b"Skript beendet am x [COMMAND_EXIT_CODE=\"1\"]",
+            b"Skript beendet am 2026-11-21 [COMMAND_EXIT_CODE=\"1\"]",
             false
         ));
     }

@@ -13,6 +13,8 @@ pub(super) struct Chunks {
     waiting: VecDeque<Unread>,
     current: Option<(String, MultiGzDecoder<Box<dyn Read>>)>,
     position: u64,
+    /// Bytes passed over, since no event names them.
+    unnamed: u64,
     notices: Vec<String>,
 }
 
@@ -22,6 +24,7 @@ impl Chunks {
             waiting: files,
             current: None,
             position: 0,
+            unnamed: 0,
             notices: Vec::new(),
         }
     }
@@ -38,17 +41,37 @@ impl Chunks {
                 .front()
                 .is_some_and(|(first, ..)| *first <= offset)
         {
+            self.pass_current();
             self.open();
         }
         if self.position < offset && self.current.is_some() {
-            let skipped = self.read(offset - self.position, &mut std::io::sink());
-            if skipped > 0 {
-                self.notices.push(format!(
-                    "{skipped} bytes of the terminal belong to no event"
-                ));
-            }
+            self.unnamed += self.read(offset - self.position, &mut std::io::sink());
         }
         self.position == offset
+    }
+
+    /// There are no more events: what is left belongs to none of them.
+    pub(super) fn end(&mut self) {
+        self.pass_current();
+        while !self.waiting.is_empty() {
+            self.open();
+            self.pass_current();
+        }
+        if self.unnamed > 0 {
+            let unnamed = self.unnamed;
+            self.notices.push(format!(
+                "{unnamed} bytes of the terminal belong to no event, and were passed over"
+            ));
+        }
+    }
+
+    /// Reads the file that is open to its end, for nobody.
+    fn pass_current(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        if self.current.is_some() {
+            self.unnamed += self.read(u64::MAX, &mut std::io::sink());
+        }
+        self.waiting = waiting;
     }
 
     /// The next bytes, up to so many; fewer where they end.
@@ -81,7 +104,7 @@ impl Chunks {
             let copied = std::io::copy(&mut src.take(wanted - done), &mut counted);
             let read = counted.bytes;
             done += read;
-            self.position += read;
+            self.position = self.position.saturating_add(read);
             if let Err(e) = &copied {
                 self.notices.push(format!(
                     "{name}: offset {} of what it holds: {e}; the rest of its bytes is lost",

@@ -214,6 +214,7 @@ impl ClassicDecoder {
 
     fn end(&mut self) {
         self.done = true;
+        self.chunks.end();
         self.failed = self.events.iter_mut().find_map(Events::take_failed);
         if self.failed.is_some() {
             return;

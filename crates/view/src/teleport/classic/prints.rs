@@ -67,7 +67,7 @@ impl Prints {
         let latest = last_ns
             .saturating_add(since)
             .saturating_add(MS - 1)
-            .min(rounded + half - 1);
+            .min(rounded.saturating_add(half - 1));
         match latest.checked_sub(earliest) {
             Some(room) => earliest + room / 2,
             None => utc_ns,
@@ -94,6 +94,16 @@ impl Prints {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_last_moments_there_are_do_not_overflow() {
+        let mut prints = Prints::default();
+        for utc_ns in [u64::MAX - 2 * MS, u64::MAX - 1, u64::MAX] {
+            let found = prints.moment(utc_ns, Some(u64::MAX));
+            let print = prints.expect(found);
+            prints.printed(print, u64::MAX);
+        }
+    }
 
     proptest! {
         /// Teleport's own counting, done with true moments, is found again from what it wrote.
