@@ -96,7 +96,7 @@ const CAST_V2: &str = r##"{"version": 2, "width": 80, "height": 24, "timestamp":
 [3.5, "x", "0"]
 "##;
 
-const CAST_V3: &str = r##"{"version":3,"term":{"cols":80,"rows":24,"type":"xterm-256color","version":"VTE(7600)","theme":{"fg":"#ffffff","bg":"#000000","palette":"#151515:#ac4142:#7e8e50:#e5b567:#6c99bb:#9f4e85:#7dd6cf:#d0d0d0"},"more":7},"timestamp":1504467315,"idle_time_limit":2.0,"command":"htop","title":"Demo","tags":["a","b"],"env":{"SHELL":"/bin/zsh"},"new-in-3.1":{"k":[true]}}
+const CAST_V3: &str = r##"{"version":3,"term":{"cols":80,"rows":24,"type":"xterm-256color","version":"VTE(7600)","theme":{"fg":"#ffffff","bg":"#000000","palette":"#151515:#ac4142:#7e8e50:#e5b567:#6c99bb:#9f4e85:#7dd6cf:#d0d0d0"},"more":7},"timestamp":1504467315,"idle_time_limit":2.0,"command":"htop","title":"Demo","tags":["a","b"],"env":{"SHELL":"/bin/zsh"},"new-in-3.1":{"k":[true]},"term.theme":{"fg":"#d0d0d0"},".term.x":1}
 # a comment
 [0.248848,"o","Hello"]
 

@@ -7,7 +7,8 @@ use super::CastVersion;
 use crate::import::Import;
 use crate::limits::{HEADER_FIELDS_MAX, SCREEN_DEFAULT, SECONDS_MAX};
 
-/// Fields of the session's target that hold JSON of a header, under this prefix.
+/// Fields of the session's target that hold JSON of a header, under this prefix. A key that would
+/// look like one inside `term` has a dot more before it.
 const KEPT: &str = "asciicast.";
 /// The same for keys inside version 3's `term`.
 const KEPT_TERM: &str = "asciicast.term.";
@@ -120,6 +121,9 @@ fn read_field(
         }
         (_, Json::Null) => {}
         // Of the wrong type, but a cast may say it and go on.
+        _ if key.starts_with('.') || key.starts_with("term.") => {
+            keep(session, &format!(".{key}"), value);
+        }
         _ => keep(session, key, value),
     }
     Ok(())
@@ -161,7 +165,8 @@ pub(super) fn write(session: &Session, size: Option<(u16, u16)>, version: CastVe
     );
     for (name, value) in kept(session, KEPT) {
         if !written_elsewhere(name, version) {
-            map.insert(name.to_owned(), value);
+            let key = name.strip_prefix('.').unwrap_or(name);
+            map.insert(key.to_owned(), value);
         }
     }
     if let Some(command) = command_line(session) {
