@@ -159,6 +159,21 @@ fn formats_of_several_files_are_written_whole_or_not_at_all() {
     let forced = ["convert", "--force", "--to", "typescript"];
     sound(&forced, &[&ours, &scratch.join("v")]);
     assert!(!scratch.join("v.input").exists());
+    // A pipe, also behind a link, keeps its name whatever is asked for.
+    let made = Command::new("mkfifo").arg(scratch.join("pipe")).status();
+    assert!(made.unwrap().success());
+    std::os::unix::fs::symlink("pipe", scratch.join("to-pipe")).unwrap();
+    let before = names();
+    for name in ["pipe", "to-pipe"] {
+        let out = run(
+            &["convert", "--force", "--to", "raw"],
+            &[&ours, &scratch.join(name)],
+        );
+        assert_eq!(out.status.code(), Some(2));
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert!(said.contains("is not a regular file"), "{said}");
+    }
+    assert_eq!(names(), before);
     // With other names both are whole.
     sound(
         &["convert", "--to", "typescript"],
@@ -167,7 +182,7 @@ fn formats_of_several_files_are_written_whole_or_not_at_all() {
     assert!(scratch.join("u.timing").is_file());
     sound(
         &["convert", "--to", "teleport"],
-        &[&ours, &scratch.join("e")],
+        &[&ours, &scratch.join("e/")],
     );
     let tar = sound(&["convert", "--to", "teleport"], &[&ours, Path::new("-")]);
     std::fs::write(scratch.join("e.tar"), tar).unwrap();

@@ -64,6 +64,7 @@ fn finish(
         {
             Err(Failure::broken_pipe())
         }
+        Err(CopyError::Write(EncodeError::Io(error))) => Err(Failure::about(&args.output, &error)),
         Err(CopyError::Write(error)) => Err(Failure::new(
             STATUS_WRONG_USE,
             format!("{}: {error}", shown(&args.output)),

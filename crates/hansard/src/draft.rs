@@ -39,6 +39,8 @@ impl Draft {
     /// Nothing is created yet. What stands at the target, or beside it under one of these
     /// extensions, stays there unless `force`.
     pub(crate) fn new(target: &Path, beside: &[&str], force: bool) -> Result<Self, Failure> {
+        // `OUT/` is the same directory as `OUT`, but nothing can be added to that name.
+        let target: &Path = &target.components().collect::<PathBuf>();
         let beside = beside
             .iter()
             .map(|name| with_suffix(target, &format!(".{name}")));
@@ -102,6 +104,15 @@ fn check_free(target: &Path, force: bool) -> Result<(), Failure> {
         Ok(there) if there.is_dir() => {
             let message = format!("{}: is a directory that exists already", shown(target));
             Err(Failure::new(STATUS_WRONG_USE, message).hint("remove it, or choose another name"))
+        }
+        // A device or a pipe, also behind a link: its name would be given to a file.
+        Ok(_) if target.metadata().is_ok_and(|there| !there.is_file()) => {
+            let message = format!(
+                "{}: is not a regular file, so never replaced",
+                shown(target)
+            );
+            Err(Failure::new(STATUS_WRONG_USE, message)
+                .hint("`-` is standard output, which can be led there"))
         }
         Ok(_) if force => Ok(()),
         Ok(_) => {

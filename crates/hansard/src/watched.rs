@@ -22,7 +22,8 @@ impl Watched {
     pub(crate) fn open(path: &Path, read: &ReadArgs, label: &'static str) -> Result<Self, Failure> {
         let failed = |error| Failure::about(path, &error);
         let (inputs, total): (Box<dyn Inputs>, _) = if path.as_os_str() == "-" {
-            (Box::new(Once::new(Box::new(io::stdin().lock()))), None)
+            let input = Box::new(io::stdin().lock());
+            (Box::new(Once::new(input, read.timing.as_deref())), None)
         } else {
             let metadata = path.metadata().map_err(failed)?;
             if metadata.is_dir() {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::escape::escape_for_humans;
 use crate::limits::FOLDER_NAMES_MAX;
 use crate::source::Source;
 
@@ -115,7 +116,7 @@ impl Inputs for SingleFile {
     fn open(&self, part: Part<'_>) -> io::Result<Option<Box<dyn Read>>> {
         let opened = match (part, &self.timing) {
             (Part::Main, _) => File::open(&self.path),
-            (Part::Beside("timing"), Some(path)) => return Ok(Some(Box::new(File::open(path)?))),
+            (Part::Beside("timing"), Some(path)) => return open_named(path).map(Some),
             (Part::Beside(extension), _) => {
                 let mut name = self.path.clone().into_os_string();
                 name.push(".");
@@ -134,14 +135,24 @@ impl Inputs for SingleFile {
     }
 }
 
+/// Opens a file that was named beside the recording's own: which of the two failed must be said.
+fn open_named(path: &Path) -> io::Result<Box<dyn Read>> {
+    let said = |e: io::Error| {
+        let path = path.to_string_lossy();
+        io::Error::new(e.kind(), format!("{}: {e}", escape_for_humans(&path)))
+    };
+    Ok(Box::new(File::open(path).map_err(said)?))
+}
+
 /// Opens a file that nobody named, so that it can only be what it is expected to be. A pipe would
 /// hold us for ever.
 fn open_regular(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     if !file.metadata()?.is_file() {
-        let what = "what stands beside it under its name and more is not a regular file";
-        return Err(io::Error::other(what));
+        let path = path.to_string_lossy();
+        let path = escape_for_humans(&path);
+        return Err(io::Error::other(format!("{path} is not a regular file")));
     }
     Ok(file)
 }
@@ -207,29 +218,38 @@ impl Inputs for Directory {
         {
             return Ok(None);
         }
+        let shown = escape_for_humans(name);
         // Without NONBLOCK a pipe in the directory would hold us for ever.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(
-            &self.directory,
-            name,
-            flags,
-            Mode::empty(),
-        )?);
+        let said = |e: rustix::io::Errno| match (e, io::Error::from(e)) {
+            (rustix::io::Errno::LOOP, _) => {
+                io::Error::other(format!("{shown} is a link; none is followed"))
+            }
+            (_, e) => io::Error::new(e.kind(), format!("{shown}: {e}")),
+        };
+        let opened = rustix::fs::openat(&self.directory, name, flags, Mode::empty());
+        let file = File::from(opened.map_err(said)?);
         if !file.metadata()?.is_file() {
-            return Err(io::Error::other(format!("{name} is not a regular file")));
+            return Err(io::Error::other(format!("{shown} is not a regular file")));
         }
         Ok(Some(Box::new(file)))
     }
 }
 
 /// Something that can be read once: standard input.
-pub struct Once(RefCell<Option<Box<dyn Read>>>);
+pub struct Once {
+    main: RefCell<Option<Box<dyn Read>>>,
+    timing: Option<PathBuf>,
+}
 
 impl Once {
-    /// What this reader gives.
+    /// What this reader gives; `timing`, if it is given, is the file that would stand beside it.
     #[must_use]
-    pub fn new(src: Box<dyn Read>) -> Self {
-        Self(RefCell::new(Some(src)))
+    pub fn new(src: Box<dyn Read>, timing: Option<&Path>) -> Self {
+        Self {
+            main: RefCell::new(Some(src)),
+            timing: timing.map(Path::to_owned),
+        }
     }
 }
 
@@ -239,9 +259,10 @@ impl Inputs for Once {
     }
 
     fn open(&self, part: Part<'_>) -> io::Result<Option<Box<dyn Read>>> {
-        match part {
-            Part::Main => Ok(self.0.take()),
-            Part::Beside(_) | Part::Inside(_) => Ok(None),
+        match (part, &self.timing) {
+            (Part::Main, _) => Ok(self.main.take()),
+            (Part::Beside("timing"), Some(path)) => open_named(path).map(Some),
+            (Part::Beside(_) | Part::Inside(_), _) => Ok(None),
         }
     }
 }
@@ -273,8 +294,9 @@ mod tests {
         for none in ["deeper/secret", "../x", "", "absent"] {
             assert!(inputs.open(Part::Inside(none)).unwrap().is_none(), "{none}");
         }
-        for refused in ["log", "deeper"] {
-            assert!(inputs.open(Part::Inside(refused)).is_err(), "{refused}");
+        for (refused, why) in [("log", "log is a link"), ("deeper", "deeper is not a reg")] {
+            let error = inputs.open(Part::Inside(refused)).err().unwrap();
+            assert!(error.to_string().starts_with(why), "{error}");
         }
         std::fs::remove_dir_all(&dir).unwrap();
     }
@@ -306,6 +328,14 @@ mod tests {
             text(&inputs, Part::Beside("timing")).as_deref(),
             Some("elsewhere")
         );
+        let once = Once::new(Box::new(io::empty()), Some(&dir.join("t")));
+        assert_eq!(
+            text(&once, Part::Beside("timing")).as_deref(),
+            Some("elsewhere")
+        );
+        let inputs = SingleFile::new(&dir.join("a"), Some(&dir.join("absent")));
+        let error = inputs.open(Part::Beside("timing")).err().unwrap();
+        assert!(error.to_string().contains("absent: "), "{error}");
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -56,7 +56,7 @@ fn open_as(
     compressed: Option<bool>,
 ) -> Result<Option<File>, DecodeError> {
     let named = |e: io::Error| io::Error::new(e.kind(), format!("{name}: {e}"));
-    let Some(mut src) = inputs.open(Part::Inside(name)).map_err(named)? else {
+    let Some(mut src) = inputs.open(Part::Inside(name))? else {
         return Ok(None);
     };
     let beginning = fill(&mut src, GZIP.len()).map_err(named)?;
