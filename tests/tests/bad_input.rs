@@ -237,6 +237,17 @@ fn foreign_files_name_line_and_reason() {
 }
 
 #[test]
+fn a_notice_in_every_line_is_told_a_thousand_times() {
+    let scratch = Scratch::new("bad-notices");
+    let line = "{\"ver\":\"2.3\",\"host\":\"h\",\"rec\":\"r\",\"user\":\"u\",\"term\":\"t\",\
+        \"session\":1,\"id\":7,\"pos\":0,\"timing\":\"\",\"in_bin\":[],\"out_bin\":[]}\n";
+    let file = write(&scratch, "same.tlog", line.repeat(5000).as_bytes());
+    let (status, _, err) = run(&["info"], &file);
+    assert_eq!((status, err.lines().count()), (Some(0), 1001));
+    assert!(err.ends_with("4000 more notices like these\n"), "{err}");
+}
+
+#[test]
 fn nothing_is_ever_written_over() {
     let scratch = Scratch::new("bad-over");
     let file = write(&scratch, "mine", b"precious");

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 
 use hansard_core::{Event, SessionId};
 use hansard_record::Environment;
+use hansard_view::limits::NOTICES_MAX;
 use hansard_view::{DecodeError, Decoder, Format, Import, OpenError};
 
 use crate::cli::ReadArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
 use crate::watched::Watched;
-
-/// Notices that are kept to be told; further ones are counted.
-const NOTICES_MAX: usize = 1000;
 
 /// A recording that is being read.
 pub(crate) struct Source {

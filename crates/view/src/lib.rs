@@ -38,6 +38,7 @@
     )
 )]
 
+mod calendar;
 pub mod cast;
 pub mod cell;
 pub mod codec;

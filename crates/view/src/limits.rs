@@ -93,8 +93,10 @@ pub const TLOG_NAME_BYTES_MAX: usize = 4096;
 /// Most other recordings of a tlog file that are named in a notice; more are only counted.
 pub const TLOG_OTHERS_MAX: usize = 20;
 
-/// Most notices of a decoder that wait to be taken; what comes then is left out.
+/// Most notices of a decoder that wait to be taken; what comes then is left out. The client keeps
+/// as many to tell them, and counts the rest.
 pub const NOTICES_MAX: usize = 1000;
+
 /// Longest message of a ContainerSSH log, in bytes of CBOR. Longer: an error; nothing behind it is
 /// read.
 pub const CONTAINERSSH_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -119,6 +121,7 @@ pub const CONTAINERSSH_TERMINALS_MAX: usize = 4096;
 
 /// Longest gzip header in front of a ContainerSSH log's messages. Longer: an error.
 pub const GZIP_HEADER_BYTES_MAX: u64 = 64 * 1024;
+
 /// Longest line of a timing file, and longest first line of a typescript. A longer line of timing
 /// is an error; a longer first line is no header.
 pub const TIMING_LINE_BYTES_MAX: usize = 160 * 1024;
@@ -142,6 +145,7 @@ pub const SUDO_FACTS_BYTES_MAX: usize = 640 * 1024;
 /// Most bytes of one sudo stream that are read behind what its timing tells of. The rest is left
 /// out with a notice: little data can be compressed into very few bytes.
 pub const SUDO_LEFT_OVER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Longest record of a Teleport stream; Teleport itself writes none above 64 KiB. Longer: an error.
 pub const TELEPORT_RECORD_BYTES_MAX: usize = 512 * 1024;
 

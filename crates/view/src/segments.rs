@@ -9,6 +9,7 @@ use hansard_core::writer::{Bounds, SegmentWriter, WriteError};
 use hansard_core::{Body, Event, Session};
 
 use crate::codec::{DecodeError, Decoder, EncodeError, Encoder};
+use crate::limits::NOTICES_MAX;
 
 /// Writes a recording, signed with a key of the converter: its public half replaces the
 /// recorder's in the header, because who signs answers for the content.
@@ -90,9 +91,6 @@ pub struct SegmentDecoder<R> {
     hole: Option<String>,
     done: bool,
 }
-
-/// Most notices that wait to be taken; what comes then is left out.
-const NOTICES_MAX: usize = 1000;
 
 impl<R: Read> SegmentDecoder<R> {
     /// A decoder that reads a recording from its beginning.

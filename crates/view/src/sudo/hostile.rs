@@ -30,7 +30,7 @@ fn a_directory_that_is_no_session_is_told_what_it_lacks() {
         "offset 0: no session of sudo: timing and log.json or log is not in this directory (below \
          sudo's own directory, sessions are three levels down: 00/00/01)"
     );
-    let single = crate::parts::Once::new(Box::new(io::empty()));
+    let single = crate::parts::Once::new(Box::new(io::empty()), None);
     assert!(
         read(&single)
             .error

@@ -9,6 +9,7 @@ use super::STREAM_NAME;
 use super::oneof::{self, Record};
 use super::timeline::{INDEX_OUTSIDE, Timeline, family};
 use crate::codec::{DecodeError, Decoder};
+use crate::fill::fill_into;
 use crate::import::Import;
 use crate::limits::TELEPORT_RECORD_BYTES_MAX;
 use hansard_core::Event;
@@ -115,7 +116,7 @@ impl<R: Read> StreamDecoder<R> {
     fn part(&mut self, mut src: Counted<R>) -> Result<Place<R>, DecodeError> {
         let offset = src.offset;
         let mut header = [0; 24];
-        let read = read_full(&mut src, &mut header)?;
+        let read = fill_into(&mut src, &mut header)?;
         if read == 0 {
             self.end(offset)?;
             return Ok(Place::Over);
@@ -274,7 +275,7 @@ impl<R: Read> Part<R> {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, DecodeError> {
-        match read_full(&mut self.body, buffer) {
+        match fill_into(&mut self.body, buffer) {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(self.malformed("the compressed data ends early; what was before is sound"))
             }
@@ -322,7 +323,7 @@ fn numbers(header: &[u8; 24]) -> [u64; 3] {
 /// The eight bytes that version 2 has more.
 fn second_version<R: Read>(src: &mut Counted<R>, offset: u64) -> Result<(), DecodeError> {
     let mut flags = [0; 8];
-    if read_full(src, &mut flags)? < flags.len() {
+    if fill_into(src, &mut flags)? < flags.len() {
         return Err(malformed(
             offset,
             "the file ends inside the header of a part",
@@ -352,20 +353,6 @@ fn skip<R: Read>(src: &mut Counted<R>, padding: u64) -> Result<(), DecodeError> 
         return Err(malformed(offset, &what));
     }
     Ok(())
-}
-
-/// Reads until the buffer is full or there is no more.
-fn read_full(src: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut done = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match src.read(rest) {
-            Ok(0) => break,
-            Ok(read) => done += read,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(done)
 }
 
 impl<R: Read> Decoder for StreamDecoder<R> {

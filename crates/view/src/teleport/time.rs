@@ -1,5 +1,7 @@
 //! Moments as Teleport writes them: RFC 3339 in UTC, without the zeros that end a fraction.
 
+use crate::calendar::{civil, days};
+
 const DAY: i64 = 86_400;
 
 /// The text of a moment: whole seconds since 1970 (years 1 to 9999) and nanoseconds.
@@ -126,27 +128,6 @@ fn offset(zone: &str) -> Option<i64> {
     };
     let (hours, minutes) = zone.get(1..)?.split_once(':')?;
     Some(sign * (number(hours, 2)? * 3600 + number(minutes, 2)? * 60))
-}
-
-/// Days since 1970 of a date in the Gregorian calendar.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    // Years begin in March here, so that the day that some have stands at their end.
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// The way back.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days.saturating_add(719_468);
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

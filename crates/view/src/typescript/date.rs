@@ -1,5 +1,7 @@
 //! Dates in a typescript: `2026-11-21 05:40:43+00:00` today, and what older recorders wrote.
 
+use crate::calendar::{civil, days};
+
 const DAY: i64 = 86_400;
 const MONTHS: [&[u8]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
@@ -51,7 +53,7 @@ fn iso(text: &str) -> Option<(i64, Option<i64>)> {
         }
     };
     Some((
-        days(year, month, day)? * DAY + clock_seconds(clock.trim())?,
+        days_of(year, month, day)? * DAY + clock_seconds(clock.trim())?,
         offset,
     ))
 }
@@ -80,7 +82,7 @@ fn ctime(text: &str) -> Option<(i64, Option<i64>)> {
     if let Some(half) = half {
         clock = clock % (12 * 3600) + half * 3600;
     }
-    Some((days(year?, month?, day?)? * DAY + clock, offset))
+    Some((days_of(year?, month?, day?)? * DAY + clock, offset))
 }
 
 fn number(text: &str) -> Option<i64> {
@@ -94,32 +96,16 @@ fn clock_seconds(text: &str) -> Option<i64> {
     (hour < 24 && minute < 60 && second <= 60).then_some(hour * 3600 + minute * 60 + second)
 }
 
-/// Days from 1970-01-01 to a day, Gregorian.
-fn days(year: i64, month: i64, day: i64) -> Option<i64> {
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || !(1969..=9999).contains(&year) {
-        return None;
-    }
-    // Years that begin in March put the leap day last.
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year / 400, year % 400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+/// Days since 1970 of a date, if it is one between 1969 (of a zone) and 9999.
+fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
+    let possible =
+        (1..=12).contains(&month) && (1..=31).contains(&day) && (1969..=9999).contains(&year);
+    possible.then(|| days(year, month, day))
 }
 
 /// A moment as script writes it.
 pub(super) fn format(seconds: u64) -> String {
-    let days = seconds / 86_400 + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (year, month, day) = civil(i64::try_from(seconds / 86_400).unwrap_or(i64::MAX));
     let clock = seconds % 86_400;
     format!(
         "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}+00:00",
