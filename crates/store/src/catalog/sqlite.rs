@@ -33,9 +33,10 @@ const FILE: &str = "catalog.sqlite";
 /// The catalog.
 pub struct SqliteCatalog {
     path: PathBuf,
-    writer: Writer,
+    // Closed first: the last connection to close empties the log, which a reading one cannot.
     readers: Mutex<Readers>,
     returned: Condvar,
+    writer: Writer,
     _lock: std::fs::File,
 }
 

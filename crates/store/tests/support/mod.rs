@@ -124,6 +124,7 @@ pub fn signed(
             .unwrap();
         }
         if segment + 1 < segments {
+            writer.cut().unwrap();
             writer.tick(now + 1_000_000).unwrap();
         }
     }
@@ -133,9 +134,11 @@ pub fn signed(
         signal: None,
     };
     writer
-        .finish(u64::from(segments) * 1_000_000, &end)
+        .finish(u64::from(segments) * 1_000_000 - 500_000, &end)
         .unwrap();
-    split(&writer.parts())
+    let made = split(&writer.parts());
+    assert_eq!(made.len(), segments as usize);
+    made
 }
 
 fn command(seed: u64) -> Body {
