@@ -191,7 +191,6 @@ impl<'a> Adoption<'a> {
                 candidates.push((content, spots));
             }
             if tip.is_none_or(|(of, _)| of != session) {
-                self.advance()?;
                 let head = self.catalog.heads(&[session])?.into_iter().next().flatten();
                 tip = Some((session, head.as_ref().map(Tip::from)));
             }

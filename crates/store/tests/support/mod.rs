@@ -63,7 +63,7 @@ pub fn id(number: u64) -> SessionId {
 pub fn header(number: u64, key: &SigningKey) -> Session {
     Session {
         id: id(number),
-        parent: (number % 3 == 0).then(|| id(number / 3)),
+        parent: number.is_multiple_of(3).then(|| id(number / 3)),
         kind: ["terminal", "exec", "ssh"][number as usize % 3].to_owned(),
         subject: Fields::new().with("user", format!("user-{}", number % 7)),
         origin: Fields::new().with("addr.remote", "192.0.2.7:4711"),

@@ -20,11 +20,16 @@ pub(super) fn update(of: SessionId, segment: u32) -> SegmentUpdate {
     }
 }
 
+fn one_of(words: &[&str], number: u8) -> String {
+    let word = words.iter().cycle().nth(usize::from(number));
+    word.copied().unwrap_or_default().to_owned()
+}
+
 /// A header that differs in everything that can be asked for.
 fn start(number: u8) -> StartFacts {
     StartFacts {
-        parent: (number % 2 == 0).then(|| session(number / 2)),
-        kind: ["terminal", "exec"][usize::from(number % 2)].to_owned(),
+        parent: number.is_multiple_of(2).then(|| session(number / 2)),
+        kind: one_of(&["terminal", "exec"], number),
         user: format!("user-{}", number % 3),
         login: "root".to_owned(),
         host: format!("höst-{}", number % 5),
@@ -88,7 +93,7 @@ fn event(of: u8, seq: u64) -> EventRow {
         ordinal: 0,
         // Several events at each time.
         time_ns: start.utc_ns(seq / 3),
-        name: ["resize", "session.command", "print"][usize::from(of) % 3].to_owned(),
+        name: one_of(&["resize", "session.command", "print"], of),
         user: start.user,
         host: start.host,
         kind: start.kind,

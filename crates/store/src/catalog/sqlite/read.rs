@@ -18,8 +18,7 @@ pub(super) fn heads(
     sessions: &[SessionId],
 ) -> rusqlite::Result<Vec<Option<SegmentRow>>> {
     let mut statement = connection.prepare(&format!(
-        "SELECT {SEGMENT_COLUMNS} FROM segments WHERE session = ?1
-         AND number = (SELECT number FROM heads WHERE session = ?1)"
+        "SELECT {SEGMENT_COLUMNS} FROM segments WHERE session = ? ORDER BY number DESC LIMIT 1"
     ))?;
     sessions
         .iter()
@@ -52,8 +51,7 @@ pub(super) fn unprojected(
 ) -> rusqlite::Result<Vec<SegmentRow>> {
     connection
         .prepare(&format!(
-            "SELECT {SEGMENT_COLUMNS} FROM segments WHERE waiting = 1
-             ORDER BY session, number LIMIT ?"
+            "SELECT {SEGMENT_COLUMNS} FROM segments WHERE waiting = 1 ORDER BY id LIMIT ?"
         ))?
         .query_map([rows(limit)], segment)?
         .collect()
@@ -92,7 +90,7 @@ pub(super) fn sessions(
     connection: &Connection,
     query: &Query,
 ) -> rusqlite::Result<Vec<SessionRow>> {
-    let (text, values) = Select::new(query, "time_ns, session", 2).finish(
+    let (text, values) = Select::new(query, &["time_ns", "session"]).finish(
         "SELECT session, parent, kind, user, login, host, title, time_ns, recorder_key, last_ns,
          end_reason, exit_status, signal, segments, events, data_bytes, stored_bytes, gaps
          FROM sessions",
@@ -103,9 +101,14 @@ pub(super) fn sessions(
         .collect()
 }
 
-/// Events that answer the query, one more than its page has.
+/// Events that answer the query, one more than its page has. Inside a session the order of time is
+/// that of the numbers, which the table itself has.
 pub(super) fn events(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<EventRow>> {
-    let (text, values) = Select::new(query, "time_ns, session, seq, ordinal", 4)
+    let order: &[&str] = match query.session {
+        Some(_) => &["seq", "ordinal"],
+        None => &["time_ns", "session", "seq", "ordinal"],
+    };
+    let (text, values) = Select::new(query, order)
         .finish("SELECT session, seq, ordinal, time_ns, name, user, host, kind, facts FROM events");
     connection
         .prepare(&text)?
@@ -116,33 +119,38 @@ pub(super) fn events(connection: &Connection, query: &Query) -> rusqlite::Result
 /// A query as SQL: conditions, in the order of their values.
 struct Select<'q> {
     query: &'q Query,
-    order: &'static str,
+    order: &'q [&'q str],
     conditions: Vec<String>,
     values: Vec<Value>,
 }
 
 impl<'q> Select<'q> {
-    /// `order` are the columns of a row's place, of which the cursor says the first `places`.
-    fn new(query: &'q Query, order: &'static str, places: usize) -> Self {
+    /// `order` are the columns of a row's place. The first equality chooses the index; a plus keeps
+    /// the others from it, so that no answer has to be sorted.
+    fn new(query: &'q Query, order: &'q [&'q str]) -> Self {
         let mut select = Self {
             query,
             order,
             conditions: Vec::new(),
             values: Vec::new(),
         };
-        let words = [
-            ("user = ?", &query.user),
-            ("host = ?", &query.host),
-            ("kind = ?", &query.kind),
-            ("name = ?", &query.name),
-        ];
-        for (condition, word) in words {
-            if let Some(word) = word {
-                select.push(condition, Value::Text(word.clone()));
+        let text = |word: &Option<String>| word.clone().map(Value::Text);
+        let session = query.session.map(|id| Value::Blob(id.as_bytes().to_vec()));
+        for (column, value) in [
+            ("session", session),
+            ("user", text(&query.user)),
+            ("host", text(&query.host)),
+            ("name", text(&query.name)),
+            ("kind", text(&query.kind)),
+        ] {
+            if let Some(value) = value {
+                let plus = if select.conditions.is_empty() {
+                    ""
+                } else {
+                    "+"
+                };
+                select.push(&format!("{plus}{column} = ?"), value);
             }
-        }
-        if let Some(id) = query.session {
-            select.push("session = ?", Value::Blob(id.as_bytes().to_vec()));
         }
         if let Some(from) = query.from_ns {
             select.push("time_ns >= ?", Value::Integer(int(from)));
@@ -151,18 +159,20 @@ impl<'q> Select<'q> {
             select.push("time_ns < ?", Value::Integer(int(until)));
         }
         if let Some(after) = query.after {
-            let place = [
-                Value::Integer(int(after.time_ns)),
-                Value::Blob(after.session.as_bytes().to_vec()),
-                Value::Integer(int(after.seq)),
-                Value::Integer(i64::from(after.ordinal)),
-            ];
             let behind = if query.newest_first { "<" } else { ">" };
-            let marks = vec!["?"; places].join(", ");
+            let marks = vec!["?"; order.len()].join(", ");
+            let order = order.join(", ");
             select
                 .conditions
                 .push(format!("({order}) {behind} ({marks})"));
-            select.values.extend(place.into_iter().take(places));
+            for column in select.order {
+                select.values.push(match *column {
+                    "time_ns" => Value::Integer(int(after.time_ns)),
+                    "session" => Value::Blob(after.session.as_bytes().to_vec()),
+                    "seq" => Value::Integer(int(after.seq)),
+                    _ => Value::Integer(i64::from(after.ordinal)),
+                });
+            }
         }
         select
     }
@@ -178,8 +188,8 @@ impl<'q> Select<'q> {
             false => self.conditions.join(" AND "),
         };
         let order = match self.query.newest_first {
-            true => self.order.replace(',', " DESC,") + " DESC",
-            false => self.order.to_owned(),
+            true => self.order.join(" DESC, ") + " DESC",
+            false => self.order.join(", "),
         };
         let limit = self.query.rows_max().saturating_add(1);
         self.values.push(Value::Integer(rows(limit)));

@@ -11,21 +11,20 @@ const APPLICATION_ID: i32 = 0x484e_5343;
 /// Version of the tables. Another version is built anew from the blobs, never altered in place.
 const VERSION: i32 = 1;
 
-/// Indices end in a table's key, so that each answers its filter in the order of the listing.
+/// Segments are appended as they come, so that advancing many sessions touches few pages; all that
+/// is scattered is one narrow index. The other indices end in a table's key, so that each answers
+/// its filter in the order of the listing.
 const TABLES: &str = "
-CREATE TABLE heads (
-    session BLOB PRIMARY KEY, number INTEGER NOT NULL, digest BLOB NOT NULL,
-    is_final INTEGER NOT NULL
-) WITHOUT ROWID;
 CREATE TABLE segments (
-    session BLOB, number INTEGER, predecessor BLOB NOT NULL, digest BLOB NOT NULL,
+    id INTEGER PRIMARY KEY, session BLOB NOT NULL, number INTEGER NOT NULL,
+    predecessor BLOB NOT NULL, digest BLOB NOT NULL,
     content BLOB NOT NULL, signed_by BLOB NOT NULL, next_seq INTEGER NOT NULL,
     last_ns INTEGER NOT NULL, is_final INTEGER NOT NULL, after_loss INTEGER NOT NULL,
     blob TEXT NOT NULL, offset INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    waiting INTEGER NOT NULL,
-    PRIMARY KEY (session, number)
-) WITHOUT ROWID;
-CREATE INDEX segments_waiting ON segments (session, number) WHERE waiting = 1;
+    waiting INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX segments_place ON segments (session, number);
+CREATE INDEX segments_waiting ON segments (waiting) WHERE waiting = 1;
 CREATE INDEX segments_blob ON segments (blob);
 CREATE TABLE sessions (
     session BLOB PRIMARY KEY, parent BLOB, kind TEXT NOT NULL, user TEXT NOT NULL,
@@ -82,7 +81,7 @@ fn make(connection: &Connection) -> rusqlite::Result<()> {
 /// Touches the root of every table, so that a file that is mostly gone is known at once. What lies
 /// deeper is found by whoever reads it.
 fn quick_look(connection: &Connection) -> Result<(), CatalogError> {
-    for table in ["heads", "segments", "sessions", "events", "quarantine"] {
+    for table in ["segments", "sessions", "events", "quarantine"] {
         let looked = connection.query_row(
             &format!("SELECT EXISTS (SELECT 1 FROM {table})"),
             [],

@@ -16,7 +16,6 @@ pub(super) struct Statements<'c> {
     connection: &'c Connection,
     content: Statement<'c>,
     head: Statement<'c>,
-    set_head: Statement<'c>,
     add_segment: Statement<'c>,
     take_off: Statement<'c>,
     add_session: Statement<'c>,
@@ -36,13 +35,12 @@ impl<'c> Statements<'c> {
         Ok(Self {
             connection,
             content: sql("SELECT content FROM segments WHERE session = ? AND number = ?")?,
-            head: sql("SELECT number, digest, is_final FROM heads WHERE session = ?")?,
-            set_head: sql(
-                "INSERT INTO heads (session, number, digest, is_final) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (session) DO UPDATE SET number = ?2, digest = ?3, is_final = ?4",
+            head: sql(
+                "SELECT number, digest, is_final FROM segments WHERE session = ?
+                 ORDER BY number DESC LIMIT 1",
             )?,
             add_segment: sql(
-                "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+                "INSERT INTO segments VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
             )?,
             take_off: sql("UPDATE segments SET waiting = 0
                  WHERE session = ? AND number = ? AND waiting = 1")?,
@@ -83,8 +81,6 @@ impl<'c> Statements<'c> {
         if outcome != Advanced::Done {
             return Ok(outcome);
         }
-        self.set_head
-            .execute(params![session, row.number, row.digest, row.is_final])?;
         self.add_segment.execute(params![
             session,
             row.number,
