@@ -328,3 +328,114 @@ fn sealed_end(bytes: &[u8]) -> Option<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blob::memory::MemoryBlobs;
+    use hansard_core::event::{End, Stream};
+    use hansard_core::seal::SigningKey;
+    use hansard_core::session::{ClockQuality, Session};
+    use hansard_core::writer::{Bounds, SegmentWriter};
+    use hansard_core::{Fields, Policy};
+
+    /// A session of one segment.
+    fn segment(number: u8) -> SealedSegment {
+        let key = SigningKey::from_seed([number; 32]);
+        let session = Session {
+            id: SessionId::from_bytes([number; 16]),
+            parent: None,
+            kind: "terminal".to_owned(),
+            subject: Fields::new(),
+            origin: Fields::new(),
+            target: Fields::new(),
+            start_utc_ns: 0,
+            clock: ClockQuality::Unknown,
+            policy: Policy::default(),
+            recorder_key: key.public(),
+            recorder: "test".to_owned(),
+        };
+        let mut writer = SegmentWriter::new(session, key, Bounds::default()).unwrap();
+        writer.push_data(1, Stream::Output, b"hello").unwrap();
+        writer.finish(2, &End::default()).unwrap();
+        SealedSegment::from_parts(&writer.parts()).unwrap()
+    }
+
+    fn pack(count: u8) -> Pack {
+        let mut builder = PackBuilder::default();
+        (0..count).for_each(|n| builder.push(&segment(n)));
+        builder.finish()
+    }
+
+    fn stored(bytes: &[u8]) -> (MemoryBlobs, BlobName) {
+        let (store, name) = (MemoryBlobs::default(), BlobName::parse("pack/00").unwrap());
+        store.put(&name, bytes).unwrap();
+        (store, name)
+    }
+
+    #[test]
+    fn a_table_says_what_is_in_a_pack() {
+        let mut pack = pack(5);
+        let first_name = pack.name().unwrap();
+        for attempt in [0, 1] {
+            pack.rename(attempt);
+            assert_eq!(pack.name().unwrap() == first_name, attempt == 0);
+            let (store, name) = stored(pack.bytes());
+            let entries = read_table(&store, &name).unwrap();
+            assert_eq!(entries.len(), 5);
+            for (n, entry) in (0u8..).zip(&entries) {
+                let bytes = store
+                    .read(&name, entry.offset..entry.offset + entry.bytes)
+                    .unwrap();
+                assert_eq!(bytes, segment(n).bytes());
+                assert_eq!(entry.content, segment(n).facts().content);
+                assert!(entry.is_final);
+            }
+            assert_eq!(salvage(&store, &name).unwrap(), entries);
+        }
+    }
+
+    #[test]
+    fn a_table_that_was_touched_is_not_believed() {
+        let pack = pack(3);
+        let whole = pack.bytes();
+        let wanted = read_table(&stored(whole).0, &stored(whole).1).unwrap();
+        for at in (0..HEAD.len()).chain(pack.segments_end..whole.len()) {
+            let mut bytes = whole.to_vec();
+            bytes[at] ^= 1 << (at % 8);
+            let (store, name) = stored(&bytes);
+            let read = read_table(&store, &name);
+            assert!(
+                matches!(read, Err(TableError::Damaged(_))),
+                "byte {at}: {read:?}"
+            );
+            assert_eq!(salvage(&store, &name).unwrap(), wanted);
+        }
+        for end in 0..whole.len() {
+            let (store, name) = stored(&whole[..end]);
+            let read = read_table(&store, &name);
+            assert!(
+                matches!(read, Err(TableError::Damaged(_))),
+                "{end} bytes: {read:?}"
+            );
+        }
+        // Cut off inside the third segment: the first two are there.
+        let (store, name) = stored(&whole[..wanted[2].offset as usize + 30]);
+        assert_eq!(salvage(&store, &name).unwrap(), wanted[..2]);
+    }
+
+    #[test]
+    fn lengths_that_are_absurd_are_not_followed() {
+        let pack = pack(1);
+        for (at, value) in [(0, u64::MAX), (8, u64::from(u32::MAX))] {
+            let mut bytes = pack.bytes().to_vec();
+            let foot = bytes.len() - FOOT_BYTES + at;
+            bytes[foot..foot + 4].copy_from_slice(&value.to_le_bytes()[..4]);
+            let (store, name) = stored(&bytes);
+            assert!(matches!(
+                read_table(&store, &name),
+                Err(TableError::Damaged(_))
+            ));
+        }
+    }
+}
