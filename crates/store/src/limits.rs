@@ -42,7 +42,7 @@ pub const BLOB_SYNC_EACH_MAX: usize = 4;
 pub const CATALOG_ADVANCES_MAX: usize = 1024;
 
 /// Rows of events that a catalog takes in one call; more are refused.
-pub const CATALOG_EVENTS_MAX: usize = 8192;
+pub const CATALOG_EVENTS_MAX: usize = 16_384;
 
 /// Connections that read a database at the same time; further readers wait.
 pub const CATALOG_READERS_MAX: usize = 4;
@@ -59,7 +59,7 @@ pub const ROW_TEXT_BYTES_MAX: usize = 256;
 pub const ROW_FACTS_BYTES_MAX: usize = 64 * 1024;
 
 /// Rows of events that a projection gathers before it writes them.
-pub const PROJECT_ROWS: usize = 4096;
+pub const PROJECT_ROWS: usize = 8192;
 
 /// Sessions whose header a projection remembers; beyond them it forgets all, and asks the catalog.
 pub const PROJECT_SESSIONS_MAX: usize = 10_000;

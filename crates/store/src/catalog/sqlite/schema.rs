@@ -53,7 +53,7 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), CatalogError> {
     let set_up = || -> rusqlite::Result<(i32, i32)> {
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-             PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32768;",
+             PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -32768;",
         )?;
         let number = |what| connection.pragma_query_value(None, what, |row| row.get(0));
         Ok((number("application_id")?, number("user_version")?))
