@@ -204,6 +204,22 @@ fn a_second_writer_is_a_conflict() {
     assert_eq!(f.read(&segments), bytes_of(&segments[..2]));
 }
 
+#[test]
+fn a_recording_that_another_signed_than_its_header_names_is_a_conflict() {
+    let mut session = support::header(1, &support::key(1));
+    session.recorder_key = support::key(2).public();
+    let bounds = hansard_core::writer::Bounds::default();
+    let mut writer =
+        hansard_core::writer::SegmentWriter::new(session, support::key(1), bounds).unwrap();
+    writer
+        .finish(1, &hansard_core::event::End::default())
+        .unwrap();
+    match SealedSegment::from_parts(&writer.parts()) {
+        Err(Unfit::Alarm(alarm)) => assert_eq!(alarm.kind, AlarmKind::SecondWriter),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// The parts of a segment, as they came from a recorder.
 fn parts(segment: &SealedSegment) -> Vec<Part> {
     let (session, number) = (segment.facts().session, segment.facts().number);

@@ -163,6 +163,51 @@ fn power_lost_at_every_step_loses_nothing_acknowledged() {
     assert!(cut_everywhere(12, true) > 24);
 }
 
+/// Ends the process at a step, puts everything again in another, and cuts the power then: what the
+/// repeat acknowledged was made durable by the repeat. Answers whether the step was reached.
+fn ended_then_repeated(number: u64, after: bool) -> bool {
+    let dir = std::env::temp_dir().join(format!(
+        "hansard-store-repeat-{}-{number}-{after}",
+        std::process::id()
+    ));
+    let power = Arc::new(Mutex::new(Power {
+        cut: Some((number, after)),
+        ..Power::default()
+    }));
+    let open = || {
+        let (heard, root) = (power.clone(), dir.clone());
+        let hook: step::Hook =
+            Arc::new(move |step, path, after| lock_of(&heard).hear(&root, step, path, after));
+        FsBlobs::open_with(&dir, "test", Steps { hook: Some(hook) }).unwrap()
+    };
+    put_all(&open(), &blobs(4), false);
+    let reached = lock_of(&power).dark;
+    {
+        let mut power = lock_of(&power);
+        (power.cut, power.dark) = (None, false);
+    }
+    assert_eq!(put_all(&open(), &blobs(4), false).len(), 4);
+    lock_of(&power).lose(&dir);
+    let store = open();
+    for (name, bytes) in blobs(4) {
+        let there = store.read(&name, 0..10_000);
+        assert_eq!(there, Ok(bytes), "{name}, step {number}, {after}");
+    }
+    drop(store);
+    std::fs::remove_dir_all(&dir).unwrap();
+    reached
+}
+
+#[test]
+fn a_repeat_makes_durable_what_an_ended_process_left() {
+    let mut number = 1;
+    while ended_then_repeated(number, false) {
+        ended_then_repeated(number, true);
+        number += 1;
+    }
+    assert!(number > 16);
+}
+
 #[test]
 fn a_failed_sync_is_never_taken_for_a_success() {
     for failing in [Step::SyncFile, Step::SyncDir, Step::SyncAll] {
