@@ -77,7 +77,7 @@ torture: needs-test release
 	HANSARD_TORTURE=10000 $(CARGO) test --release --locked --quiet \
 		-p hansard-store --test reindex -- --nocapture
 	HANSARD_TORTURE=2000 $(CARGO) test --release --locked --quiet \
-		-p hansard-store --test sqlite_kill -- --nocapture
+		-p hansard-store --test sqlite_kill --test archive_sigkill -- --nocapture
 
 # The sanitizer's runtime is stable's own; only the flag that asks for it is not.
 fuzz: needs-fuzz
