@@ -17,7 +17,6 @@
 //! service runs when it starts.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use hansard_core::{Class, Receipt, SessionId};
@@ -135,8 +134,6 @@ pub struct Archive {
     catalog: Arc<dyn Catalog>,
     options: ArchiveOptions,
     waiting: Mutex<Waiting>,
-    /// A thread is writing a pack; one at a time, so that a session's segments stay in order.
-    writing: AtomicBool,
     written: Condvar,
 }
 
@@ -153,7 +150,6 @@ impl Archive {
             catalog,
             options,
             waiting: Mutex::default(),
-            writing: AtomicBool::new(false),
             written: Condvar::new(),
         }
     }
@@ -172,8 +168,9 @@ impl Archive {
         Put { receipts, flushed }
     }
 
-    /// Writes the packs that are due. To be called when [`Archive::due_ns`] says, and again some
-    /// time after there was trouble.
+    /// Writes the packs that are due. To be called when [`Archive::due_ns`] says, and, after there
+    /// was trouble, again when the caller thinks that it may have passed: packs that are closed and
+    /// not written are always due.
     pub fn tick(&self, now_ns: u64) -> Flushed {
         self.write_due(now_ns, false)
     }
@@ -317,18 +314,18 @@ impl Archive {
         // others close meanwhile is theirs to wait for.
         let last = waiting.last_closed();
         while let Some(closed) = waiting.first_closed().filter(|c| Some(c.number) <= last) {
-            if self.writing.load(Ordering::Relaxed) {
+            if waiting.writing {
                 waiting = self
                     .written
                     .wait(waiting)
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            self.writing.store(true, Ordering::Relaxed);
+            waiting.writing = true;
             drop(waiting);
             let outcome = self.write_pack(&closed);
             waiting = self.waiting();
-            self.writing.store(false, Ordering::Relaxed);
+            waiting.writing = false;
             self.written.notify_all();
             match outcome {
                 Ok(outcomes) => flushed.settled.extend(waiting.settle(&closed, &outcomes)),

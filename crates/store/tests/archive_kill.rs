@@ -12,7 +12,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hansard_core::Class;
 use hansard_store::archive::SegmentId;
@@ -88,7 +88,9 @@ fn listing(catalog: &dyn Catalog) -> (Vec<SessionRow>, Vec<EventRow>) {
 
 /// Some sessions, whose segments come interleaved.
 fn sessions() -> Vec<Vec<SealedSegment>> {
-    (0..6).map(|n| recording(n, 4 + n as u32)).collect()
+    static MADE: OnceLock<Vec<Vec<SealedSegment>>> = OnceLock::new();
+    let make = || (0..6).map(|n| recording(n, 4 + n as u32)).collect();
+    MADE.get_or_init(make).clone()
 }
 
 /// A host with a spool: it offers what it has not a receipt of class S for, in small batches.

@@ -51,6 +51,9 @@ pub(super) struct Waiting {
     open_first_ns: u64,
     closed: VecDeque<Closed>,
     next_number: u64,
+    /// A thread is writing the first closed pack; one at a time, so that a session's segments stay
+    /// in order.
+    pub(super) writing: bool,
 }
 
 impl Waiting {

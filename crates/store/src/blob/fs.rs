@@ -335,9 +335,13 @@ impl BlobStore for FsBlobs {
     }
 
     fn size(&self, name: &BlobName) -> Result<u64, BlobError> {
-        match self.open_blob(name)?.metadata() {
+        let (_, path) = self.path(name);
+        match std::fs::metadata(&path) {
             Ok(metadata) => Ok(metadata.len()),
-            Err(e) => Err(self.retry("read", &self.root.join(name.as_str()), &e)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(BlobError::NotFound(name.to_string()))
+            }
+            Err(e) => Err(self.retry("read", &path, &e)),
         }
     }
 

@@ -130,3 +130,85 @@ pub(super) fn cut(text: &str) -> String {
     }
     text.get(..end).unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use hansard_core::Policy;
+    use hansard_core::event::Fact;
+    use hansard_core::session::ClockQuality;
+
+    use super::*;
+
+    fn row(body: Body) -> EventRow {
+        let session = SessionId::from_bytes([1; 16]);
+        let event = Event {
+            seq: 7,
+            at_ns: 5,
+            body,
+        };
+        event_row(session, &event, &StartFacts::unknown(session))
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_row_is_left_out_and_says_so() {
+        let fact = |bytes: usize| {
+            row(Body::Command(Fact {
+                event: "é".repeat(400),
+                fields: Fields::new().with("argv", "x".repeat(bytes)),
+            }))
+        };
+        let small = fact(1000);
+        assert!(small.facts.contains(&"x".repeat(1000)));
+        assert_eq!(small.name, "é".repeat(128));
+        let large = fact(70_000);
+        assert!(large.facts.len() < 200, "{}", large.facts);
+        assert!(
+            large.facts.contains("\"left_out_bytes\":7"),
+            "{}",
+            large.facts
+        );
+    }
+
+    #[test]
+    fn a_kind_that_is_not_known_is_listed_without_its_bytes() {
+        let unknown = row(Body::Unknown {
+            kind: 200,
+            bytes: b"what somebody typed".to_vec(),
+        });
+        assert_eq!(unknown.name, "unknown.200");
+        assert!(unknown.facts.contains("\"bytes\":19"));
+        assert!(!unknown.facts.contains("typed"));
+    }
+
+    #[test]
+    fn a_header_is_listed_by_what_it_has() {
+        let argv = ["git", "status"].map(|word| Value::Text(word.to_owned()));
+        let mut target = Fields::new().with("server_hostname", "web-1");
+        target.push("argv", Value::List(argv.to_vec()));
+        let mut subject = Fields::new();
+        subject.push("login", Value::Bytes(b"r\xffot".to_vec()));
+        let start = start_facts(&Session {
+            id: SessionId::from_bytes([1; 16]),
+            parent: None,
+            kind: "k".repeat(1000),
+            subject,
+            origin: Fields::new(),
+            target,
+            start_utc_ns: u64::MAX,
+            clock: ClockQuality::Unknown,
+            policy: Policy::default(),
+            recorder_key: [3; 32],
+            recorder: "test".to_owned(),
+        });
+        assert_eq!(
+            (start.user.as_str(), start.login.as_str()),
+            ("r\u{fffd}ot", "r\u{fffd}ot")
+        );
+        assert_eq!(
+            (start.host.as_str(), start.title.as_str()),
+            ("web-1", "git status")
+        );
+        assert_eq!((start.kind.len(), start.start_utc_ns), (256, TIME_NS_MAX));
+        assert_eq!(start.utc_ns(u64::MAX), TIME_NS_MAX);
+    }
+}
