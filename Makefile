@@ -63,6 +63,8 @@ bench: needs-bench release peers
 	$(CARGO) run --release --locked --quiet -p hansard-view --example index_vs_avt
 	echo "bench: seeking in 24 hours and 2 GB"
 	$(CARGO) run --release --locked --quiet -p hansard-view --example seek -- $(TARGET)/bench-seek
+	echo "bench: heads, blobs, segments, rows and queries of the store"
+	$(CARGO) run --release --locked --quiet -p hansard-store --example store_speed
 
 # The counts that a release must stand; `make test` runs a share of each.
 torture: needs-test release
@@ -73,6 +75,10 @@ torture: needs-test release
 	HANSARD_TORTURE=1000 HANSARD_BIN=$(RELEASE) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test kill -- --nocapture
 	HANSARD_TORTURE=500 $(CARGO) test --release --locked --quiet -p hansard-tests --test tlog_peer
+	HANSARD_TORTURE=10000 $(CARGO) test --release --locked --quiet \
+		-p hansard-store --test reindex -- --nocapture
+	HANSARD_TORTURE=2000 $(CARGO) test --release --locked --quiet \
+		-p hansard-store --test sqlite_kill --test archive_sigkill -- --nocapture
 
 # The sanitizer's runtime is stable's own; only the flag that asks for it is not.
 fuzz: needs-fuzz

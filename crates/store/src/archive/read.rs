@@ -1,0 +1,205 @@
+//! The way back: a session's segments as the recording they make.
+
+use std::io::{self, Read};
+
+use hansard_core::SessionId;
+use hansard_core::reader::ReadError;
+use hansard_core::verify::{Report, verify};
+use sha2::{Digest as _, Sha256};
+
+use super::{Archive, ArchiveError};
+use crate::blob::{BlobError, BlobStore};
+use crate::catalog::SegmentRow;
+use crate::limits::PROBLEMS_LISTED_MAX;
+
+/// Segments' places that are asked for at once.
+const PLACES: usize = 256;
+
+/// A segment that is not what was archived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Number of the segment.
+    pub segment: u32,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// A recording, read from the archive segment by segment. Memory: one segment, and 256 places.
+///
+/// Each segment is compared with the digest of what was archived. One that is lost is left out, and
+/// one that is not what was archived is given as it is: whoever reads ([`hansard_core::reader`])
+/// says which events that costs and goes on with the next. [`SessionReader::problems`] has the list.
+pub struct SessionReader<'a> {
+    archive: &'a Archive,
+    session: SessionId,
+    next: u32,
+    rows: std::vec::IntoIter<SegmentRow>,
+    bytes: io::Cursor<Vec<u8>>,
+    problems: Vec<Problem>,
+    problems_count: u64,
+}
+
+/// What checking a session in the archive found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionReport {
+    /// What the recording itself shows.
+    pub report: Report,
+    /// The newest segment that was archived. The recording is fresh if it ends with it: a copy of
+    /// the blobs from last week would be sound too.
+    pub newest: SegmentRow,
+    /// Segments that are not what was archived.
+    pub problems: Vec<Problem>,
+}
+
+impl SessionReport {
+    /// Whether everything that was archived is there, unchanged, up to the newest segment.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.problems.is_empty()
+            && self.report.damages_count == 0
+            && self.report.head == Some(self.newest.digest)
+    }
+}
+
+impl Archive {
+    /// A reader over a session's segments in order, as a `.hansard` file would have them. `None`
+    /// where nothing of it is archived.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub fn open_session(
+        &self,
+        session: SessionId,
+    ) -> Result<Option<SessionReader<'_>>, ArchiveError> {
+        let rows = self.catalog.segments(session, 0, PLACES)?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(SessionReader {
+            archive: self,
+            session,
+            next: rows.last().map_or(0, |row| row.number.saturating_add(1)),
+            rows: rows.into_iter(),
+            bytes: io::Cursor::default(),
+            problems: Vec::new(),
+            problems_count: 0,
+        }))
+    }
+
+    /// Checks a session as it is archived: every digest, signature and event, and whether it ends
+    /// with the newest segment. `None` where nothing of it is archived.
+    ///
+    /// # Errors
+    /// What the stores say.
+    pub fn verify_session(
+        &self,
+        session: SessionId,
+    ) -> Result<Option<SessionReport>, ArchiveError> {
+        let heads = self.catalog.heads(&[session])?;
+        let Some(newest) = heads.into_iter().next().flatten() else {
+            return Ok(None);
+        };
+        let Some(mut reader) = self.open_session(session)? else {
+            return Ok(None);
+        };
+        let report = verify(&mut reader).map_err(|e| match e {
+            ReadError::Io(e) => ArchiveError::Retry(e.to_string()),
+            other => ArchiveError::Refused(format!("session {session}: {other}")),
+        })?;
+        Ok(Some(SessionReport {
+            report,
+            newest,
+            problems: reader.problems,
+        }))
+    }
+}
+
+impl SessionReader<'_> {
+    /// What was wrong with segments so far, at most [`PROBLEMS_LISTED_MAX`] of them.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// How many segments were wrong so far.
+    #[must_use]
+    pub fn problems_count(&self) -> u64 {
+        self.problems_count
+    }
+
+    fn note(&mut self, segment: u32, what: String) {
+        self.problems_count += 1;
+        if self.problems.len() < PROBLEMS_LISTED_MAX {
+            self.problems.push(Problem { segment, what });
+        }
+    }
+
+    /// Fetches the next segment; says whether there was one.
+    fn next_segment(&mut self) -> io::Result<bool> {
+        let row = match self.rows.next() {
+            Some(row) => row,
+            None => {
+                let rows = self
+                    .archive
+                    .catalog
+                    .segments(self.session, self.next, PLACES);
+                self.rows = rows.map_err(io::Error::other)?.into_iter();
+                let Some(row) = self.rows.next() else {
+                    return Ok(false);
+                };
+                row
+            }
+        };
+        self.next = row.number.saturating_add(1);
+        match fetch(&*self.archive.blobs, &row) {
+            Ok(bytes) => self.bytes = io::Cursor::new(bytes),
+            Err(Fetch::Lost(what)) => self.note(row.number, what),
+            Err(Fetch::Differs(bytes, what)) => {
+                self.note(row.number, what);
+                self.bytes = io::Cursor::new(bytes);
+            }
+            Err(Fetch::Failed(e)) => return Err(io::Error::other(e)),
+        }
+        Ok(true)
+    }
+}
+
+impl Read for SessionReader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.bytes.read(buf)? {
+                0 if !self.next_segment()? => return Ok(0),
+                0 => {}
+                n => return Ok(n),
+            }
+        }
+    }
+}
+
+/// Why a segment's bytes are not had as they were archived.
+pub(crate) enum Fetch {
+    /// The store failed; asking again may help.
+    Failed(BlobError),
+    /// They are gone.
+    Lost(String),
+    /// They are not what was archived.
+    Differs(Vec<u8>, String),
+}
+
+/// A segment's bytes, if they are what was archived.
+pub(crate) fn fetch(blobs: &dyn BlobStore, row: &SegmentRow) -> Result<Vec<u8>, Fetch> {
+    let place = &row.place;
+    let range = place.offset..place.offset.saturating_add(place.bytes);
+    match blobs.read(&place.blob, range) {
+        Ok(bytes) if Sha256::digest(&bytes).as_slice() == row.content => Ok(bytes),
+        Ok(bytes) => {
+            let what = format!("{} is not what was stored", place.blob);
+            Err(Fetch::Differs(bytes, what))
+        }
+        Err(BlobError::NotFound(_)) => Err(Fetch::Lost(format!("{} is gone", place.blob))),
+        Err(e) => Err(Fetch::Failed(e)),
+    }
+}
