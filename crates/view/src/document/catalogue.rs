@@ -6,14 +6,14 @@
 //! page `docs/events.md` anew.
 
 mod admin;
-mod common;
 mod events;
+mod every;
 mod fields;
 mod imported;
 mod ours;
 
-pub use common::{COMMON, PATTERNS, PLACES};
-pub(super) use common::{NOTES, OWN, WITHHELD};
+pub use every::{COMMON, PATTERNS, PLACES};
+pub(super) use every::{NOTES, OWN, WITHHELD};
 
 /// Who gave a thing its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
