@@ -11,6 +11,7 @@
 //! - [`event`]: what happened; [`fields`]: flat named facts inside an event
 //! - [`frame`]: events become durable frames; [`seal`]: frames are chained and signed
 //! - [`writer`]: events → frames → seals; [`reader`]: the way back, for hostile bytes
+//! - [`uid`]: identifiers of what is told about events
 //! - [`verify`]: a recording's verdict; [`sink`]: where frames and seals go
 //! - [`limits`]: every bound, and what happens at it
 
@@ -38,6 +39,7 @@ pub mod reader;
 pub mod seal;
 pub mod session;
 pub mod sink;
+pub mod uid;
 pub mod verify;
 pub mod wire;
 pub mod writer;
@@ -50,3 +52,4 @@ pub use policy::{OnLoss, Policy};
 pub use seal::Seal;
 pub use session::Session;
 pub use sink::{Class, Receipt, Sink, SinkError};
+pub use uid::EventUid;

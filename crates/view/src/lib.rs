@@ -9,6 +9,7 @@
 //! - [`cell`]: the same screen cell by cell, for painting
 //! - [`sanitize`]: what of a recording a viewer's terminal may be sent; [`escape`]: the same for
 //!   names in listings
+//! - [`document`]: events as flat JSON, under Teleport's names
 //! - [`mod@open`]: recordings opened and created; [`parts`]: those of several files
 //! - [`limits`]: every bound, and what happens at it
 //!
@@ -44,6 +45,7 @@ pub mod cell;
 pub mod codec;
 mod conceal;
 pub mod containerssh;
+pub mod document;
 pub mod escape;
 mod fill;
 pub mod format;

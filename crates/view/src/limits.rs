@@ -167,3 +167,37 @@ pub const TAR_NAME_BYTES_MAX: u64 = 64 * 1024;
 /// Lines of a sudo session's timing that are looked at to tell whether sudo 1.8.7 wrote it, which
 /// numbered the streams differently. What it only shows behind them is read as of other versions.
 pub const SUDO_VERSION_LINES: usize = 10_000;
+
+/// Longest event document, in bytes of JSON: what Teleport allows a line of its log. A field that
+/// would not fit is left out, and the document names it.
+pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a document that are kept free to say what is missing from it.
+pub const DOCUMENT_RESERVED_BYTES: usize = 16 * 1024;
+
+/// Most fields of a document. More are left out, and the document says so.
+pub const DOCUMENT_FIELDS_MAX: usize = 256;
+
+/// Longest text in a document, in bytes before JSON escapes any. A longer one is cut, and the
+/// document names its field.
+pub const DOCUMENT_TEXT_BYTES_MAX: usize = 4096;
+
+/// Longest text of a session that stands in each of its documents (its user, host, addresses), as
+/// [`DOCUMENT_TEXT_BYTES_MAX`].
+pub const DOCUMENT_PLACE_BYTES_MAX: usize = 256;
+
+/// Most elements of a list in a document; the rest is cut, and the document names the field.
+pub const DOCUMENT_LIST_MAX: usize = 256;
+
+/// Bytes of all texts of such a list together, as [`DOCUMENT_LIST_MAX`].
+pub const DOCUMENT_LIST_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest name of a field that the catalogue of documents does not know; a longer one is cut.
+pub const DOCUMENT_NAME_BYTES_MAX: usize = 128;
+
+/// Bytes of names that each of `truncated`, `left_out` and `withheld` lists; further ones are only
+/// counted.
+pub const DOCUMENT_NOTES_BYTES_MAX: usize = 4 * 1024;
+
+/// Most people that the end of a session names; further ones are left out.
+pub const DOCUMENT_PARTICIPANTS_MAX: usize = 32;

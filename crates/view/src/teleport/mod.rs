@@ -10,7 +10,7 @@ mod json;
 mod oneof;
 mod stream;
 mod table;
-mod time;
+pub(crate) mod time;
 mod timeline;
 mod wire;
 

@@ -5,7 +5,7 @@ use crate::calendar::{civil, days};
 const DAY: i64 = 86_400;
 
 /// The text of a moment: whole seconds since 1970 (years 1 to 9999) and nanoseconds.
-pub(super) fn text(seconds: i64, nanos: u32) -> Option<String> {
+pub(crate) fn text(seconds: i64, nanos: u32) -> Option<String> {
     let (days, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let (year, month, day) = civil(days);
     if !(1..=9999).contains(&year) || nanos >= 1_000_000_000 {
@@ -71,7 +71,7 @@ pub(super) fn rounded_ms(utc_ns: u64) -> u64 {
 
 /// Nanoseconds since 1970 of such a text, also with an offset from UTC; `None` for anything else
 /// and for moments that do not fit (before 1970, after 2554).
-pub(super) fn parse(text: &str) -> Option<u64> {
+pub(crate) fn parse(text: &str) -> Option<u64> {
     let (date, rest) = text.split_at_checked(10)?;
     let mut parts = date.split('-');
     let mut part = |len| number(parts.next()?, len);

@@ -1,0 +1,69 @@
+//! Teleport's events of signing in and of administration.
+
+use super::Kind::{Text, Texts};
+use super::When::{Named, Unsaid};
+use super::fields::NAMED;
+use super::{Field, Row, any, code, failed, h, ok, row, t, their};
+
+const METHOD: &[Field] = &[
+    t(
+        "method",
+        Text,
+        "how: `password`, `publickey`, `local`, `oidc`, …",
+    ),
+    h("key", Text, "public key that was offered"),
+    h("instruction", Text, "what the server said"),
+];
+
+#[rustfmt::skip] // one event, a few lines
+pub(super) const ROWS: [Row; 22] = [
+    row(their("auth"), "auth", "Somebody tried to get in. Teleport tells of failures only.",
+        &[failed("T3007W", "refused"), ok("H3007I", "let in"),
+          code("H3008I", Unsaid, "tried; what came of it is another event")], &[METHOD]),
+    row(their("user.login"), "auth", "Somebody signed in to Hansard itself.",
+        &[ok("T1000I", "signed in"), failed("T1000W", "refused"),
+          code("T1001I", Named, "signed in by another service"),
+          code("T1001W", Named, "refused by another service")], &[METHOD]),
+    row(their("user.create"), "admin", "A user was made.", &[any("T1002I", "made")], &[NAMED]),
+    row(their("user.update"), "admin", "A user was changed.", &[any("T1003I", "changed")], &[NAMED]),
+    row(their("user.delete"), "admin", "A user was removed.", &[any("T1004I", "removed")], &[NAMED]),
+    row(their("user.password_change"), "admin", "A user changed a password.",
+        &[any("T1005I", "changed")], &[NAMED]),
+    row(their("mfa.add"), "admin", "A second factor was added.", &[any("T1006I", "added")], &[NAMED]),
+    row(their("mfa.delete"), "admin", "A second factor was removed.", &[any("T1007I", "removed")], &[NAMED]),
+    row(their("cert.create"), "admin", "A certificate was issued.", &[any("TC000I", "issued")],
+        &[NAMED, &[t("cert_type", Text, "for what"), t("client_ip", Text, "to which address"),
+            t("user_agent", Text, "to which program")]]),
+    row(their("join_token.create"), "admin", "A token to join with was made.", &[any("TJT00I", "made")],
+        &[NAMED, &[t("join_method", Text, "how one joins with it")]]),
+    row(their("instance.join"), "auth", "A host joined.",
+        &[ok("TJ002I", "joined"), failed("TJ002E", "refused")],
+        &[&[t("host_id", Text, "which host"), t("node_name", Text, "its name"), t("role", Text, "as what"),
+            t("method", Text, "how"), t("token_name", Text, "with which token")]]),
+    row(their("bot.join"), "auth", "A program joined.",
+        &[ok("TJ001I", "joined"), failed("TJ001E", "refused")],
+        &[&[t("bot_name", Text, "which"), t("method", Text, "how"), t("token_name", Text, "with which token")]]),
+    row(their("lock.created"), "admin", "A user or host was locked out.", &[any("TLK00I", "locked")],
+        &[NAMED, &[t("target", Text, "who")]]),
+    row(their("lock.deleted"), "admin", "A lock was lifted.", &[any("TLK01I", "lifted")], &[NAMED]),
+    row(their("role.created"), "admin", "A role was made.", &[any("T9000I", "made")], &[NAMED]),
+    row(their("role.deleted"), "admin", "A role was removed.", &[any("T9001I", "removed")], &[NAMED]),
+    row(their("role.updated"), "admin", "A role was changed.", &[any("T9002I", "changed")], &[NAMED]),
+    row(their("session_recording_config.update"), "admin", "What is recorded was changed.",
+        &[any("TCREC003I", "changed")], &[NAMED]),
+    row(their("access_request.create"), "admin", "Somebody asked for access.",
+        &[any("T5000I", "asked")], &[REQUEST, NAMED]),
+    row(their("access_request.update"), "admin", "A request for access was changed.",
+        &[any("T5001I", "changed")], &[REQUEST, NAMED]),
+    row(their("access_request.review"), "admin", "A request for access was reviewed.",
+        &[any("T5002I", "reviewed")], &[REQUEST, NAMED]),
+    row(their("access_request.delete"), "admin", "A request for access was removed.",
+        &[any("T5003I", "removed")], &[REQUEST, NAMED]),
+];
+
+const REQUEST: &[Field] = &[
+    t("id", Text, "which"),
+    t("state", Text, "what became of it"),
+    t("resource_ids", Texts, "what for"),
+    t("reviewer", Text, "who reviewed it"),
+];

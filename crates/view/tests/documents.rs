@@ -1,0 +1,212 @@
+//! Event documents of whole recordings, and their page.
+//!
+//! `HANSARD_BLESS=1 cargo test -p hansard-view --test documents` writes the golden documents and
+//! `docs/events.md` anew; look at the difference before it is committed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use hansard_core::Event;
+use hansard_view::containerssh::ContainerSshDecoder;
+use hansard_view::document::{Document, Documents, Place, catalogue, page};
+use hansard_view::teleport::StreamDecoder;
+use hansard_view::{Decoder, Format};
+use serde_json::{Value as Json, json};
+use support::import;
+use support::teleport::{read, read_all, sample};
+
+fn turned(events: &[Event]) -> Vec<Document> {
+    let mut documents = Documents::new(Place::default());
+    let all: Vec<_> = events
+        .iter()
+        .flat_map(|event| documents.turn(event))
+        .collect();
+    let mut seen = BTreeSet::new();
+    for document in &all {
+        assert!(seen.insert(document.uid));
+        let row = catalogue::find(document.event).unwrap();
+        for name in document.json.as_object().unwrap().keys() {
+            let open = ["x.", "source.", "env."]
+                .iter()
+                .any(|open| name.starts_with(open));
+            assert!(
+                open || name.ends_with(".base64") || row.field(name).is_some(),
+                "{name}"
+            );
+        }
+    }
+    all
+}
+
+/// Compares with what is committed, or writes it.
+fn golden(path: &str, made: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("HANSARD_BLESS").is_some() {
+        fs::write(&path, made).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    for (i, (made, committed)) in made.lines().zip(committed.lines()).enumerate() {
+        assert_eq!(made, committed, "{} line {}", path.display(), i + 1);
+    }
+    assert!(
+        made == committed,
+        "{} is not as it is made: HANSARD_BLESS=1 cargo test -p hansard-view --test documents",
+        path.display()
+    );
+}
+
+fn lines(documents: &[Document]) -> String {
+    documents
+        .iter()
+        .map(|document| format!("{document}\n"))
+        .collect()
+}
+
+fn decoded(mut decoder: impl Decoder) -> Vec<Event> {
+    read_all(&mut decoder).0
+}
+
+#[test]
+fn the_page_is_made_from_the_catalogue() {
+    golden("../../docs/events.md", &page());
+}
+
+#[test]
+fn every_family_has_its_documents() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../formats/golden/v1/families.hansard"
+    );
+    let bytes = fs::read(path).unwrap();
+    let mut decoder = Format::Hansard.decoder(bytes.as_slice(), import()).unwrap();
+    let events = read_all(decoder.as_mut()).0;
+    let documents = turned(&events);
+    golden("tests/data/documents/families.jsonl", &lines(&documents));
+    // Two events are Data, and the end makes two documents.
+    assert_eq!(documents.len(), events.len() - 2 + 1);
+}
+
+#[test]
+fn a_teleport_recording_keeps_its_names_and_codes() {
+    for events in [
+        decoded(StreamDecoder::new(
+            fs::read(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/data/teleport/one-part.tar"
+            ))
+            .unwrap()
+            .as_slice(),
+            import(),
+        )),
+        read(&sample()).0,
+    ] {
+        let documents = turned(&events);
+        let named = |name: &str| documents.iter().filter(|d| d.event == name).count();
+        for once in ["session.start", "session.end", "session.data"] {
+            assert_eq!(named(once), 1, "{once} in {}", lines(&documents));
+        }
+        let other = |document: &&Document| document.event.ends_with(".other");
+        let others: BTreeSet<_> = documents
+            .iter()
+            .filter(other)
+            .map(|document| document.json["event_name"].as_str().unwrap())
+            .collect();
+        let own = [
+            "session.start",
+            "session.end",
+            "session.data",
+            "resize",
+            "teleport.print",
+        ];
+        for name in others {
+            assert!(
+                own.contains(&name) || catalogue::find(name).is_none(),
+                "{name}"
+            );
+        }
+        for document in &documents {
+            assert_eq!(document.json["user"], "alice", "{document}");
+            if let Some(code) = document.json.get("source.code") {
+                assert!(
+                    document.event.ends_with(".other"),
+                    "{code} of {}",
+                    document.event
+                );
+            }
+        }
+    }
+}
+
+/// Recordings of ContainerSSH, kept outside the repository.
+fn containerssh(name: &str) -> Option<Vec<Event>> {
+    let Some(directory) = std::env::var_os("HANSARD_PEER_DATA") else {
+        let skipped = "skipped: HANSARD_PEER_DATA is not set";
+        assert!(std::env::var_os("CI").is_none(), "{skipped}");
+        let _ = writeln!(std::io::stderr(), "{skipped}");
+        return None;
+    };
+    let path = PathBuf::from(directory).join("containerssh").join(name);
+    let bytes = fs::read(path).unwrap();
+    Some(decoded(ContainerSshDecoder::new(
+        bytes.as_slice(),
+        import(),
+    )))
+}
+
+#[test]
+fn a_containerssh_log_has_a_document_for_every_message() {
+    let Some(events) = containerssh("v2-all-types.auditlog") else {
+        return;
+    };
+    let documents = turned(&events);
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for document in &documents {
+        *names.entry(document.event).or_default() += 1;
+        assert!(!document.event.ends_with(".other"), "{document}");
+        assert_eq!(document.json["kind"], "ssh");
+        let text = document.to_string();
+        assert!(
+            !text.contains("\"password\":") && !text.contains("\"cookie\":"),
+            "{text}"
+        );
+    }
+    let codes: BTreeSet<_> = documents
+        .iter()
+        .filter(|document| document.event == "auth")
+        .map(|document| document.code)
+        .collect();
+    assert_eq!(codes, BTreeSet::from(["H3007I", "H3008I", "T3007W"]));
+    for name in [
+        "session.start",
+        "connect",
+        "exec",
+        "pty",
+        "port",
+        "subsystem",
+        "exit",
+    ] {
+        assert!(names.contains_key(name), "no {name} in {names:?}");
+    }
+    let withheld: BTreeSet<_> = documents
+        .iter()
+        .filter_map(|document| document.json.get("withheld"))
+        .flat_map(|names| names.as_array().unwrap())
+        .map(Json::to_string)
+        .collect();
+    assert!(withheld.contains("\"password\""), "{withheld:?}");
+    let connect = documents.iter().find(|d| d.event == "connect").unwrap();
+    assert_eq!(connect.json.get("channel_id"), None);
+    assert_ne!(connect.json["addr.remote"], json!(null));
+}
