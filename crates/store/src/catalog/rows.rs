@@ -1,7 +1,6 @@
 //! The rows that are computed from segments.
 
-use hansard_core::SessionId;
-use sha2::{Digest as _, Sha256};
+use hansard_core::{EventUid, SessionId};
 
 /// A session, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,20 +134,9 @@ pub struct EventRow {
 }
 
 impl EventRow {
-    /// The row's identifier: 128 bits of SHA-256 over session, number and ordinal, in the shape of
-    /// a UUID of version 8. The same for the same event for ever, and no other's.
+    /// The row's identifier.
     #[must_use]
-    pub fn uid(&self) -> SessionId {
-        let digest: [u8; 32] = Sha256::new_with_prefix(b"hansard event 1\0")
-            .chain_update(self.session.as_bytes())
-            .chain_update(self.seq.to_le_bytes())
-            .chain_update(self.ordinal.to_le_bytes())
-            .finalize()
-            .into();
-        let mut uid = [0u8; 16];
-        uid.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-        uid[6] = (uid[6] & 0x0f) | 0x80;
-        uid[8] = (uid[8] & 0x3f) | 0x80;
-        SessionId::from_bytes(uid)
+    pub fn uid(&self) -> EventUid {
+        EventUid::new(self.session, self.seq, self.ordinal)
     }
 }
