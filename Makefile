@@ -59,6 +59,9 @@ bench: needs-bench release peers
 	echo "bench: writing, checking and decoding, without a disk"
 	$(CARGO) run --release --locked --quiet -p hansard-core --example core_speed -- \
 		$${PTYBENCH_DIR:-$${TMPDIR:-/tmp}/hansard-bench/work}/ansi.txt
+	echo "bench: converting, each format, beside asciinema 3; and its memory (20 minutes in all)"
+	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/formats.py speed
+	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/formats.py memory
 	echo "bench: building an index, against the emulator alone"
 	$(CARGO) run --release --locked --quiet -p hansard-view --example index_vs_avt
 	echo "bench: seeking in 24 hours and 2 GB"
