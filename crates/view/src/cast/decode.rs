@@ -29,6 +29,8 @@ pub struct CastDecoder<R> {
     exit: Option<u8>,
     seq: u64,
     at_ns: u64,
+    /// The moment of the event before that of `at_ns`.
+    before_ns: u64,
     done: bool,
     /// The error to answer once everything sound has been handed out.
     failed: Option<DecodeError>,
@@ -45,6 +47,7 @@ impl<R: Read> CastDecoder<R> {
             exit: None,
             seq: 0,
             at_ns: 0,
+            before_ns: 0,
             done: false,
             failed: None,
         }
@@ -95,7 +98,7 @@ impl<R: Read> CastDecoder<R> {
             Err(e) => return self.unknown(&e),
         };
         self.no_exit_yet();
-        self.at_ns = self.moment(time)?;
+        (self.before_ns, self.at_ns) = (self.at_ns, self.moment(time)?);
         match (code.as_str(), data.len()) {
             ("o" | "i", EVENT_BYTES_MAX..) => self.long_data(&code, &data),
             (_, EVENT_BYTES_MAX..) => {
@@ -110,15 +113,20 @@ impl<R: Read> CastDecoder<R> {
         Ok(())
     }
 
-    /// A line for people. It is no event of the cast's, so an exit before it is still the end.
+    /// A line for people. It is no event of the cast's, so an exit before it is still the end, and
+    /// it stands before that, where it will be written again.
     fn comment(&mut self, text: &str) -> Result<(), DecodeError> {
         if text.len() >= EVENT_BYTES_MAX {
             return Err(self.too_long("a comment", text.len()));
         }
         let fields = Fields::new().with(COMMENT, text);
         let event = FOREIGN_EVENT.to_owned();
+        let at_ns = match self.exit {
+            Some(_) => self.before_ns,
+            None => self.at_ns,
+        };
         self.ready
-            .push_back((self.at_ns, Body::Channel(Fact { event, fields })));
+            .push_back((at_ns, Body::Channel(Fact { event, fields })));
         Ok(())
     }
 
