@@ -1,0 +1,1 @@
+//! The daemon: records a host, keeps what many hosts recorded, and answers who may ask.

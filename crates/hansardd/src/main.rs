@@ -1,0 +1,3 @@
+//! `hansardd`: the daemon's command line.
+
+fn main() {}
