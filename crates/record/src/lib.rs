@@ -7,6 +7,8 @@
 //! - [`lost`]: what a capture is told when evidence is being lost
 //! - [`file_sink`]: a recording as one file; [`spool`]: parts of many, until somebody has them for
 //!   good; [`memory_sink`]: the one that fails on purpose
+//! - [`forward`]: the way from a spool to a service; its messages are pure, the rest is the only part
+//!   of this crate that is asynchronous (feature `forward`)
 //! - [`order`]: the order that every sink keeps; [`conformance`]: what every sink must do, as a
 //!   suite
 //! - [`environment`]: [`clock`], [`disk`] and [`random`] source, which are passed in; [`sim`]: the
@@ -29,6 +31,7 @@ pub mod conformance;
 pub mod disk;
 pub mod environment;
 pub mod file_sink;
+pub mod forward;
 mod intake;
 pub mod lost;
 pub mod memory_sink;
