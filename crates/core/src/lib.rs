@@ -10,7 +10,7 @@
 //!   happens when it cannot be
 //! - [`event`]: what happened; [`fields`]: flat named facts inside an event
 //! - [`frame`]: events become durable frames; [`seal`]: frames are chained and signed
-//! - [`writer`]: events → frames → seals; [`reader`]: the way back, for hostile bytes
+//! - [`writer`]: events → frames → seals, also after a recorder died; [`reader`]: the way back, for hostile bytes
 //! - [`uid`]: identifiers of what is told about events
 //! - [`verify`]: a recording's verdict; [`sink`]: where frames and seals go
 //! - [`limits`]: every bound, and what happens at it

@@ -271,6 +271,22 @@ impl Spool {
             .collect()
     }
 
+    /// Parts of one segment that are durable and not released, in their order. (A segment's parts
+    /// are bounded by its writer and by `SEGMENT_FRAMES_MAX`.)
+    #[must_use]
+    pub fn pending_of(&self, session: SessionId, segment: u32) -> Vec<Pending> {
+        let state = self.0.lock();
+        let of_segment = state.index.pending_of(session, segment);
+        of_segment
+            .filter(|(position, _, end)| state.is_durable(position.file, *end))
+            .map(|(position, spot, _)| Pending {
+                session,
+                spot,
+                position,
+            })
+            .collect()
+    }
+
     /// Reads a part, byte for byte as it was put.
     ///
     /// # Errors
