@@ -310,6 +310,22 @@ impl Spool {
             .collect()
     }
 
+    /// Parts of one segment that are durable and not released, in their order. (A segment's parts
+    /// are bounded by its writer and by `SEGMENT_FRAMES_MAX`.)
+    #[must_use]
+    pub fn pending_in(&self, session: SessionId, segment: u32) -> Vec<Pending> {
+        let state = self.0.lock();
+        let of_segment = state.index.pending_in(session, segment);
+        of_segment
+            .filter(|(position, _, end)| state.is_durable(position.file, *end))
+            .map(|(position, spot, _)| Pending {
+                session,
+                spot,
+                position,
+            })
+            .collect()
+    }
+
     /// The part that was written last, unless everything is released.
     #[must_use]
     pub fn newest(&self) -> Option<Pending> {
