@@ -2,7 +2,16 @@
 //! in, and the one way to say that a test cannot run here.
 
 // Everything here runs inside tests, where a panic is how a failure is told.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod daemon;
+
+pub use daemon::Daemon;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
