@@ -7,6 +7,9 @@
 //!   [`recorder`]: whose key signed a recording
 //! - [`host_id`], [`name`]: identifiers and what names may be; [`role`]: who may what
 //! - [`limits`]: every bound, and what happens at it
+//!
+//! With `authority`: `authority` issues certificates, `registry` knows who joined, `join` is what
+//! goes over the wire, `host_identity` what a host keeps, `tls` how they connect.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -20,16 +23,52 @@
     )
 )]
 
+#[cfg(feature = "authority")]
+pub mod authority;
 pub mod certificate;
+#[cfg(feature = "authority")]
+mod fact;
+#[cfg(feature = "authority")]
+pub mod failure;
+#[cfg(feature = "authority")]
+mod files;
+#[cfg(feature = "authority")]
+pub mod hex;
 pub mod host_id;
+#[cfg(feature = "authority")]
+pub mod host_identity;
+#[cfg(feature = "authority")]
+pub mod host_row;
+#[cfg(feature = "authority")]
+pub mod join;
+#[cfg(feature = "authority")]
+pub mod key;
 pub mod limits;
+#[cfg(feature = "authority")]
+pub mod moment;
 pub mod name;
 pub mod peer;
+#[cfg(feature = "authority")]
+pub mod random;
 pub mod recorder;
+#[cfg(feature = "authority")]
+pub mod registry;
 pub mod role;
+#[cfg(feature = "authority")]
+pub mod tls;
+#[cfg(feature = "authority")]
+pub mod token;
 
+#[cfg(feature = "authority")]
+pub use authority::{Authority, Issued, Subject};
 pub use certificate::{BadCertificate, Certificate, Purpose};
+#[cfg(feature = "authority")]
+pub use failure::Failure;
 pub use host_id::HostId;
+#[cfg(feature = "authority")]
+pub use host_identity::{HostIdentity, HostKeys};
 pub use peer::{Peer, Principal};
 pub use recorder::check_recorder;
+#[cfg(feature = "authority")]
+pub use registry::Registry;
 pub use role::{Role, Roles};
