@@ -9,6 +9,7 @@
 //!   good; [`memory_sink`]: the one that fails on purpose
 //! - [`forward`]: the way from a spool to a service; its messages are pure, the rest is the only part
 //!   of this crate that is asynchronous (feature `forward`)
+//! - [`quarantine`]: parts that nobody takes
 //! - [`order`]: the order that every sink keeps; [`conformance`]: what every sink must do, as a
 //!   suite
 //! - [`environment`]: [`clock`], [`disk`] and [`random`] source, which are passed in; [`sim`]: the
@@ -37,6 +38,7 @@ pub mod lost;
 pub mod memory_sink;
 pub mod order;
 mod pump;
+pub mod quarantine;
 pub mod random;
 pub mod real_disk;
 pub mod recorder;
