@@ -12,6 +12,7 @@
 //! - [`open_sessions`]: which sessions are being recorded; [`revive`]: brings to an end what a
 //!   recorder left open that died
 //! - [`diary`]: the own recording of a host or service
+//! - [`quarantine`]: parts that nobody takes
 //! - [`order`]: the order that every sink keeps; [`conformance`]: what every sink must do, as a
 //!   suite
 //! - [`environment`]: [`clock`], [`disk`] and [`random`] source, which are passed in; [`sim`]: the
@@ -42,6 +43,7 @@ pub mod memory_sink;
 pub mod open_sessions;
 pub mod order;
 mod pump;
+pub mod quarantine;
 pub mod random;
 pub mod real_disk;
 pub mod recorder;

@@ -15,7 +15,7 @@ use hansard_core::{Seal, SessionId};
 use crate::order::Spot;
 
 mod down;
-mod up;
+pub(super) mod up;
 
 pub use down::{Down, Problem, ProblemKind};
 pub use up::{Hello, Up};

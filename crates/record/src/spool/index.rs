@@ -143,7 +143,9 @@ impl Index {
         }) = parts.known.insert(entry.spot, known)
         {
             self.pending.remove(&old);
-            self.pending_bytes = self.pending_bytes.saturating_sub(end.saturating_sub(old.offset));
+            self.pending_bytes = self
+                .pending_bytes
+                .saturating_sub(end.saturating_sub(old.offset));
         }
         self.pending.insert(position, (entry.session, entry.spot));
         let bytes = entry.end().saturating_sub(entry.offset);

@@ -176,13 +176,22 @@ fn versions_that_differ_are_told_with_both_numbers() {
     assert_eq!(hello.check(), Ok(()));
     hello.version = 2;
     let why = hello.check().unwrap_err().to_string();
-    assert!(why.contains("version 1") && why.contains("version 2"), "{why}");
+    assert!(
+        why.contains("version 1") && why.contains("version 2"),
+        "{why}"
+    );
     assert!(why.contains("bring this side up to date"), "{why}");
     let welcome = Down::Welcome {
         version: 0,
         software: String::new(),
     };
-    assert!(welcome.check().unwrap_err().to_string().contains("the other"));
+    assert!(
+        welcome
+            .check()
+            .unwrap_err()
+            .to_string()
+            .contains("the other")
+    );
 }
 
 #[test]
