@@ -13,3 +13,4 @@
 
 pub mod eventlog;
 pub mod steady;
+pub mod api;
