@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -146,6 +147,8 @@ impl Daemon {
             .env_remove("JOURNAL_STREAM")
             .stdout(Stdio::null())
             .stderr(log)
+            // A group of its own: whatever stands before it ends with it.
+            .process_group(0)
             .spawn()
             .expect("hansardd starts");
         let child = self.child.insert(child);
@@ -178,7 +181,7 @@ impl Daemon {
     /// SIGKILL, and nothing of it is left when this returns.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
+            signal(child.id(), "KILL");
             let _ = child.wait();
         }
     }
@@ -210,11 +213,10 @@ impl Drop for Daemon {
     }
 }
 
-fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(pid.to_string())
-        .status()
-        .expect("kill");
-    assert!(status.success(), "kill -{name} {pid}");
+/// To the whole group, so that it reaches the daemon behind a tracer. One that is gone needs none.
+fn signal(group: u32, name: &str) {
+    let _ = Command::new("kill")
+        .args([&format!("-{name}"), "--", &format!("-{group}")])
+        .stderr(Stdio::null())
+        .status();
 }
