@@ -9,6 +9,7 @@
 //!   good; [`memory_sink`]: the one that fails on purpose
 //! - [`open_sessions`]: which sessions are being recorded; [`revive`]: brings to an end what a
 //!   recorder left open that died
+//! - [`handoff`]: a program hands its session over to the daemon
 //! - [`diary`]: the own recording of a host or service
 //! - [`order`]: the order that every sink keeps; [`conformance`]: what every sink must do, as a
 //!   suite
@@ -33,6 +34,7 @@ pub mod diary;
 pub mod disk;
 pub mod environment;
 pub mod file_sink;
+pub mod handoff;
 mod intake;
 pub mod lost;
 pub mod memory_sink;
