@@ -74,13 +74,19 @@ pub(crate) struct ReadArgs {
 /// Options of `rec`.
 #[derive(Debug, Args)]
 pub(crate) struct RecArgs {
-    /// Where to write the recording; must not exist yet
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
+    /// Where to write the recording; must not exist yet. Without it, the session is handed over
+    /// to this machine's daemon
+    #[arg(short, long, value_name = "FILE", conflicts_with = "socket")]
+    pub(crate) out: Option<PathBuf>,
+    /// The daemon's capture socket, if not $HANSARD_RUNTIME_DIR/capture.sock or
+    /// /run/hansard/capture.sock
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
     /// Say nothing before and after
     #[arg(short, long)]
     pub(crate) quiet: bool,
-    /// Also keep what is typed, except where the terminal hides it
+    /// Also keep what is typed, except where the terminal hides it (a daemon may refuse it, or
+    /// keep it unasked)
     #[arg(short, long)]
     pub(crate) keystrokes: bool,
     /// Do not keep what is piped in
@@ -90,12 +96,13 @@ pub(crate) struct RecArgs {
     #[arg(long)]
     pub(crate) strict: bool,
     /// What to do while the record cannot be written: end the session, hold it back (30 s, then
-    /// end it), or continue and note the gap
-    #[arg(long, value_name = "POLICY", default_value = "hold", value_parser = parse_on_loss)]
+    /// end it), or continue and note the gap. Of a daemon's recordings its configuration says it
+    #[arg(long, value_name = "POLICY", default_value = "hold", value_parser = parse_on_loss,
+        requires = "out")]
     pub(crate) on_loss: OnLoss,
     /// Sign with this key (PEM, as `hansard keygen` or `openssl genpkey -algorithm ed25519` make
     /// it) instead of one made for this recording
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "out")]
     pub(crate) key: Option<PathBuf>,
     /// A title, kept in the header
     #[arg(long, value_name = "TEXT")]
