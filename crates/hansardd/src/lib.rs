@@ -21,5 +21,6 @@ pub mod data_dir;
 pub mod failure;
 pub mod init;
 pub mod journal;
+pub mod metrics;
 pub mod notify;
 pub mod timed_disk;
