@@ -3,6 +3,7 @@
 //! - [`config`]: what the file says; [`check`]: what contradicts itself in it
 
 #![forbid(unsafe_code)]
+
 #![cfg_attr(
     test,
     allow(
@@ -24,3 +25,6 @@ pub mod journal;
 pub mod metrics;
 pub mod notify;
 pub mod timed_disk;
+pub mod eventlog;
+pub mod steady;
+pub mod api;
