@@ -1,4 +1,8 @@
 //! The daemon: records a host, keeps what many hosts recorded, and answers who may ask.
+//!
+//! - [`config`]: what the file says; [`check`]: what contradicts itself in it
+
+#![forbid(unsafe_code)]
 
 #![cfg_attr(
     test,
@@ -11,6 +15,16 @@
     )
 )]
 
+pub mod capacity;
+pub mod check;
+pub mod config;
+pub mod data_dir;
+pub mod failure;
+pub mod init;
+pub mod journal;
+pub mod metrics;
+pub mod notify;
+pub mod timed_disk;
 pub mod eventlog;
 pub mod steady;
 pub mod api;
