@@ -271,6 +271,25 @@ impl Spool {
             .collect()
     }
 
+    /// Parts of one session that are durable and not released, in the order of the recording, after
+    /// this spot; at most `max`. One that stands before others of its session may have been put
+    /// after them, where the medium had lost it.
+    #[must_use]
+    pub fn pending_of(&self, session: SessionId, after: Option<Spot>, max: usize) -> Vec<Pending> {
+        let state = self.0.lock();
+        state
+            .index
+            .pending_of(session, after)
+            .filter(|(position, _, end)| state.is_durable(position.file, *end))
+            .take(max)
+            .map(|(position, spot, _)| Pending {
+                session,
+                spot,
+                position,
+            })
+            .collect()
+    }
+
     /// Reads a part, byte for byte as it was put.
     ///
     /// # Errors

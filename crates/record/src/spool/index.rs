@@ -217,6 +217,20 @@ impl Index {
         range.map(|(position, (session, spot))| (*position, *session, *spot))
     }
 
+    /// Entries of a session that are not released, in the order of the recording, after a spot; with
+    /// where each lies and ends.
+    pub(super) fn pending_of(
+        &self,
+        session: SessionId,
+        after: Option<Spot>,
+    ) -> impl Iterator<Item = (Position, Spot, u64)> {
+        use std::ops::Bound;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let parts = self.sessions.get(&session).into_iter();
+        let known = parts.flat_map(move |parts| parts.known.range((from, Bound::Unbounded)));
+        known.filter_map(|(spot, known)| known.at.map(|(at, end)| (at, *spot, end)))
+    }
+
     /// How many entries are not released.
     pub(super) fn pending_len(&self) -> usize {
         self.pending.len()
