@@ -58,8 +58,8 @@ use headers::Headers;
 pub use owner::Owners;
 pub use projecting::{Projecting, ProjectingFigures};
 use reading::Held;
-pub use ready::{READY_BYTES_MAX, READY_MAX};
 use ready::ReadyQueue;
+pub use ready::{READY_BYTES_MAX, READY_MAX};
 use setting_aside::Condemned;
 pub(crate) use split::split;
 pub use tap::{Tap, TapTrouble, Told};
@@ -293,7 +293,11 @@ impl Keeper {
             &self.putting_aside,
         ];
         let pauses = pauses.into_iter().filter_map(|pause| pause.due_ns());
-        let pack = self.stores.archive.due_ns().filter(|_| !self.storing.is_failing());
+        let pack = self
+            .stores
+            .archive
+            .due_ns()
+            .filter(|_| !self.storing.is_failing());
         pauses.chain(pack).min()
     }
 

@@ -12,6 +12,7 @@
 )]
 
 pub mod bell;
+pub mod follow;
 pub mod keeper;
 pub mod live;
 pub mod tee;

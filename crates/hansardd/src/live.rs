@@ -24,10 +24,10 @@ pub mod listing;
 mod session;
 mod watching;
 
-pub use session::{LiveRow, SegmentCounts, Standing};
 use session::LiveSession;
-pub use watching::{Control, FOLLOWERS_MAX, Watching};
+pub use session::{LiveRow, SegmentCounts, Standing};
 use watching::Watchers;
+pub use watching::{Control, FOLLOWERS_MAX, Watching};
 
 /// Sessions that are known here; beyond them the eighth that was silent for longest is forgotten,
 /// which costs only that it is listed late.
@@ -90,7 +90,9 @@ impl Live {
             return None;
         }
         let registry = self.registry();
-        let mut found = parts.iter().map(|part| registry.refused.get(&part.session()));
+        let mut found = parts
+            .iter()
+            .map(|part| registry.refused.get(&part.session()));
         found.find_map(|why| why.cloned())
     }
 
@@ -142,10 +144,17 @@ impl Live {
         if !registry.sessions.contains_key(&session) {
             match header {
                 Some(header) => registry.begin(header, source.clone(), now_ns),
-                None => registry.begin_as(session, StartFacts::unknown(session), source.clone(), now_ns),
+                None => registry.begin_as(
+                    session,
+                    StartFacts::unknown(session),
+                    source.clone(),
+                    now_ns,
+                ),
             }
         }
-        let Registry { sessions, bytes, .. } = &mut *registry;
+        let Registry {
+            sessions, bytes, ..
+        } = &mut *registry;
         if let Some(known) = sessions.get_mut(&session) {
             known.told((segment, stored_bytes), events, bytes);
         }
@@ -162,7 +171,9 @@ impl Live {
     /// be called by whoever runs the projector, for each of [`hansard_store::project::Projector::done`].
     pub fn projected(&self, session: SessionId, segment: u32) {
         let mut registry = self.registry();
-        let Registry { sessions, bytes, .. } = &mut *registry;
+        let Registry {
+            sessions, bytes, ..
+        } = &mut *registry;
         let Some(known) = sessions.get_mut(&session) else {
             return;
         };
@@ -175,7 +186,11 @@ impl Live {
     /// A session of which everything is archived was offered again.
     pub(crate) fn is_over(&self, session: SessionId) {
         let mut registry = self.registry();
-        if registry.sessions.get(&session).is_some_and(|known| known.has_nothing()) {
+        if registry
+            .sessions
+            .get(&session)
+            .is_some_and(|known| known.has_nothing())
+        {
             registry.sessions.remove(&session);
         }
     }
@@ -214,7 +229,10 @@ impl Live {
     pub fn standing(&self, session: SessionId) -> Option<Standing> {
         let followers = self.0.watchers.count(session);
         let registry = self.registry();
-        registry.sessions.get(&session).map(|known| known.standing(followers))
+        registry
+            .sessions
+            .get(&session)
+            .map(|known| known.standing(followers))
     }
 
     /// The key that must have signed a session's segments, if its header is known here.
@@ -229,7 +247,10 @@ impl Live {
     #[must_use]
     pub fn source(&self, session: SessionId) -> Option<Source> {
         let registry = self.registry();
-        registry.sessions.get(&session).map(|known| known.source.clone())
+        registry
+            .sessions
+            .get(&session)
+            .map(|known| known.source.clone())
     }
 
     /// Sessions of which the catalog may not know everything yet, those of the query, in its order.
@@ -284,7 +305,10 @@ impl Live {
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.0.registry.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .registry
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -303,11 +327,20 @@ impl Registry {
 
     /// Forgets the eighth of the sessions that was silent for longest.
     fn forget_silent(&mut self) {
-        let mut touched: Vec<u64> = self.sessions.values().map(|known| known.touched_ns).collect();
+        let mut touched: Vec<u64> = self
+            .sessions
+            .values()
+            .map(|known| known.touched_ns)
+            .collect();
         let nth = touched.len() / 8;
         let (_, bound, _) = touched.select_nth_unstable(nth);
         let bound = *bound;
-        let Self { sessions, bytes, forgot, .. } = self;
+        let Self {
+            sessions,
+            bytes,
+            forgot,
+            ..
+        } = self;
         sessions.retain(|_, known| {
             let stays = known.touched_ns > bound;
             if !stays {

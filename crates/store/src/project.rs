@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use hansard_core::{Body, Event, SessionId};
 
-use crate::archive::{ArchiveError, SegmentId};
 use crate::archive::read::{Fetch, fetch};
+use crate::archive::{ArchiveError, SegmentId};
 use crate::blob::{BlobError, BlobStore};
 use crate::catalog::{
     Catalog, CatalogError, EventRow, Quarantined, Query, SegmentRow, SegmentUpdate, StartFacts,

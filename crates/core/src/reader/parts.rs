@@ -171,7 +171,9 @@ mod tests {
             writer
                 .push_data(i * 1000, Stream::Output, text.as_bytes())
                 .unwrap();
-            writer.push(i * 1000, &Body::Resize { cols: 80, rows: 24 }).unwrap();
+            writer
+                .push(i * 1000, &Body::Resize { cols: 80, rows: 24 })
+                .unwrap();
         }
         writer.finish(30_000, &End::default()).unwrap();
         let parts = writer.parts();

@@ -80,7 +80,9 @@ impl Projecting {
     /// Whether the thread lives.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        self.thread
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
     }
 }
 
@@ -106,7 +108,10 @@ fn run(shared: &Shared, mut projector: Projector) {
         for (session, segment) in projector.done() {
             shared.live.projected(*session, *segment);
         }
-        let mut figures = shared.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut figures = shared
+            .figures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let sleep = match outcome {
             Ok(progress) => {
                 figures.segments = figures.segments.saturating_add(progress.segments);

@@ -58,10 +58,7 @@ impl Keeper {
     fn read_batch(&mut self) -> Result<bool, Pause> {
         self.tell_held()?;
         self.read_filled()?;
-        let batch = self
-            .stores
-            .spool
-            .pending(self.after.as_ref(), BATCH_PARTS);
+        let batch = self.stores.spool.pending(self.after.as_ref(), BATCH_PARTS);
         self.learn(&batch)?;
         for pending in &batch {
             if !self.sessions.contains_key(&pending.session) {
@@ -329,10 +326,7 @@ impl Keeper {
             self.held = Some(held);
             return told;
         }
-        self.figures.events = self
-            .figures
-            .events
-            .saturating_add(held.events.len() as u64);
+        self.figures.events = self.figures.events.saturating_add(held.events.len() as u64);
         for event in &held.events {
             if let Body::Data { bytes, .. } = &event.body {
                 self.figures.data_bytes =

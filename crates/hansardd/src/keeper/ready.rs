@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use hansard_core::SessionId;
 use hansard_store::SealedSegment;
 use hansard_store::archive::SegmentId;
 
@@ -97,17 +96,10 @@ impl ReadyQueue {
         }
     }
 
-    /// Takes out what there is of a session; answers which segments.
-    pub(super) fn remove(&mut self, session: SessionId) -> Vec<SegmentId> {
-        let mut removed = Vec::new();
-        self.queue.retain(|ready| {
-            let stays = ready.id().0 != session;
-            if !stays {
-                removed.push(ready.id());
-            }
-            stays
-        });
+    /// Takes out a session's segments from this number on.
+    pub(super) fn remove_from(&mut self, (session, number): SegmentId) {
+        self.queue
+            .retain(|ready| ready.id().0 != session || ready.id().1 < number);
         self.bytes = self.queue.iter().map(Ready::bytes).sum();
-        removed
     }
 }

@@ -63,7 +63,11 @@ impl Keeper {
         self.comparing.succeeded();
     }
 
-    fn compare(&self, (session, number): SegmentId, parts: &[Pending]) -> Result<Compared, ArchiveError> {
+    fn compare(
+        &self,
+        (session, number): SegmentId,
+        parts: &[Pending],
+    ) -> Result<Compared, ArchiveError> {
         let archived = match self.stores.archive.segment(session, number)? {
             Some((row, bytes)) if row.number == number => match bytes {
                 Ok(bytes) => split(session, &bytes).0,

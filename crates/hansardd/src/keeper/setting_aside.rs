@@ -5,6 +5,7 @@ use hansard_core::SessionId;
 use hansard_core::frame::{Part, Place};
 use hansard_record::order::Spot;
 use hansard_record::spool::Pending;
+use hansard_store::archive::SegmentId;
 use hansard_store::catalog::Quarantined;
 use hansard_store::limits::ROW_TEXT_BYTES_MAX;
 
@@ -46,8 +47,12 @@ impl Keeper {
         }
         work.state = State::Aside;
         self.growing.take(session);
-        for segment in self.ready.remove(session) {
-            self.unsettled.remove(&segment);
+        // What is sealed before it is sound, and is archived all the same.
+        self.ready.remove_from((session, segment));
+        let from = (session, segment)..=(session, u32::MAX);
+        let gone: Vec<SegmentId> = self.unsettled.range(from).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.unsettled.remove(&id);
         }
         if self.held_session() == Some(session) {
             self.held = None;
@@ -106,7 +111,7 @@ impl Keeper {
         self.putting_aside.succeeded();
     }
 
-    /// Puts everything of a session aside that the archive was not given.
+    /// Puts everything of a session aside but what is on its way into the archive.
     fn put_session(&mut self, session: SessionId, condemned: &mut Condemned) -> Put {
         let mut after = self.given(session).last().map(|segment| Spot {
             segment: *segment,

@@ -101,14 +101,8 @@ impl Keeper {
                 Err(ArchiveError::Conflict(alarm)) => self.conflict(id, &alarm),
             }
         }
-        again.retain(|ready| {
-            let (session, number) = ready.id();
-            let stays = self.sessions.get(&session).is_none_or(|work| !work.is_aside());
-            if !stays {
-                self.unsettled.remove(&(session, number));
-            }
-            stays
-        });
+        // What was condemned meanwhile goes no further.
+        again.retain(|ready| self.unsettled.contains_key(&ready.id()));
         if taken == 0 {
             self.ready.put_back(again);
         } else {
@@ -200,7 +194,11 @@ impl Keeper {
             spots.extend(parts.iter().map(|p| (p.session, p.spot)));
             if is_final {
                 self.headers.remove(segment.0);
-                if self.sessions.get(&segment.0).is_some_and(super::work::Work::is_idle) {
+                if self
+                    .sessions
+                    .get(&segment.0)
+                    .is_some_and(super::work::Work::is_idle)
+                {
                     self.sessions.remove(&segment.0);
                 }
             }
@@ -229,7 +227,7 @@ impl Keeper {
         }
     }
 
-    /// Numbers of a session's segments that the archive was given and has not settled, in order.
+    /// Numbers of a session's segments that are on their way into the archive, in order.
     pub(super) fn given(&self, session: SessionId) -> Vec<u32> {
         let of_it = (session, 0)..=(session, u32::MAX);
         let numbers = self.unsettled.range(of_it).map(|((_, number), _)| *number);

@@ -83,7 +83,12 @@ impl Work {
             std::cmp::Ordering::Equal => Stands::Next,
             std::cmp::Ordering::Greater if is_seal_of(spot, self.expect) => Stands::Next,
             std::cmp::Ordering::Greater => Stands::TooEarly,
-            _ if self.archived.is_some_and(|archived| spot.segment <= archived) => Stands::Repeat,
+            _ if self
+                .archived
+                .is_some_and(|archived| spot.segment <= archived) =>
+            {
+                Stands::Repeat
+            }
             _ => Stands::Done,
         }
     }
@@ -91,10 +96,6 @@ impl Work {
     /// Whether nothing of it is in anybody's hands, so that it may be forgotten.
     pub(super) fn is_idle(&self) -> bool {
         self.state == State::Fine && self.unsettled == 0 && self.expect.place == Place::Frame(0)
-    }
-
-    pub(super) fn is_aside(&self) -> bool {
-        self.state == State::Aside
     }
 
     /// Whether a segment that begins so continues the chain, as far as its beginning tells.

@@ -85,12 +85,7 @@ pub fn merge_events(query: &Query, page: Page<EventRow>, live: Vec<EventRow>) ->
 }
 
 /// Two lists in the query's order that have nothing in common.
-fn merge<T>(
-    query: &Query,
-    page: Page<T>,
-    new: Vec<T>,
-    place: impl Fn(&T) -> Cursor,
-) -> Page<T> {
+fn merge<T>(query: &Query, page: Page<T>, new: Vec<T>, place: impl Fn(&T) -> Cursor) -> Page<T> {
     let Page { rows, next } = page;
     let mut all: Vec<T> = match next {
         // What stands behind a page that is not the last may have others of the catalog before it.
@@ -99,7 +94,9 @@ fn merge<T>(
                 true => place(row) > end,
                 false => place(row) < end,
             };
-            rows.into_iter().chain(new.into_iter().filter(|row| before(row))).collect()
+            rows.into_iter()
+                .chain(new.into_iter().filter(|row| before(row)))
+                .collect()
         }
         None => rows.into_iter().chain(new).collect(),
     };

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
+use hansard_core::SessionId;
 use hansard_core::event::{Body, Event};
 use hansard_core::fields::{Fields, Value};
-use hansard_core::SessionId;
 use hansard_store::catalog::{Cursor, EndFacts, EventRow, Query, SessionRow, StartFacts};
 use hansard_store::project::{end_facts, event_row};
 use hansard_store::segment::SegmentFacts;
@@ -79,7 +79,10 @@ impl LiveRow {
     /// Adds what a row of the catalog does not count yet.
     pub fn add_to(&self, row: &mut SessionRow) {
         let counted = row.segments;
-        let new = self.segments.iter().filter(|s| u64::from(s.segment) >= counted);
+        let new = self
+            .segments
+            .iter()
+            .filter(|s| u64::from(s.segment) >= counted);
         for counts in new {
             row.segments = row.segments.saturating_add(1);
             row.events = row.events.saturating_add(counts.events);
@@ -191,7 +194,11 @@ impl LiveSession {
         all_bytes: &mut usize,
     ) {
         self.is_told = true;
-        if self.segments.back().is_none_or(|counts| counts.segment < segment) {
+        if self
+            .segments
+            .back()
+            .is_none_or(|counts| counts.segment < segment)
+        {
             self.segments.push_back(SegmentCounts {
                 segment,
                 ..SegmentCounts::default()
@@ -268,12 +275,19 @@ impl LiveSession {
             }
             self.segments.pop_front();
         }
-        while self.events.front().is_some_and(|event| event.seq < listed_below) {
+        while self
+            .events
+            .front()
+            .is_some_and(|event| event.seq < listed_below)
+        {
             if let Some(event) = self.events.pop_front() {
                 self.release(&event, all_bytes);
             }
         }
-        if self.dropped_below.is_some_and(|below| below <= listed_below) {
+        if self
+            .dropped_below
+            .is_some_and(|below| below <= listed_below)
+        {
             self.dropped_below = None;
         }
         // An idle session keeps no room for what it once had.
@@ -344,7 +358,10 @@ fn size_of(event: &Event) -> usize {
 }
 
 fn fields_size(fields: &Fields) -> usize {
-    fields.iter().map(|(name, value)| 64 + name.len() + value_size(value)).sum()
+    fields
+        .iter()
+        .map(|(name, value)| 64 + name.len() + value_size(value))
+        .sum()
 }
 
 fn value_size(value: &Value) -> usize {

@@ -66,7 +66,10 @@ impl Watchers {
 
     pub(super) fn count(&self, session: SessionId) -> usize {
         let inner = self.lock();
-        inner.sessions.get(&session).map_or(0, |followed| followed.followers)
+        inner
+            .sessions
+            .get(&session)
+            .map_or(0, |followed| followed.followers)
     }
 
     fn join(&self, session: SessionId) -> Option<Bell> {
@@ -134,7 +137,12 @@ impl Watching {
     /// Why the session goes no further, if it was put aside.
     #[must_use]
     pub fn is_aside(&self) -> Option<String> {
-        self.live.watchers().lock().aside.get(&self.session).cloned()
+        self.live
+            .watchers()
+            .lock()
+            .aside
+            .get(&self.session)
+            .cloned()
     }
 }
 
