@@ -28,3 +28,8 @@ pub mod timed_disk;
 pub mod eventlog;
 pub mod steady;
 pub mod api;
+pub mod bell;
+pub mod follow;
+pub mod keeper;
+pub mod live;
+pub mod tee;
