@@ -31,6 +31,7 @@ mod screen;
 mod search;
 mod seekable;
 mod source;
+mod trust;
 mod verify;
 mod watched;
 
