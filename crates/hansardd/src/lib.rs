@@ -15,6 +15,7 @@
 )]
 
 pub mod api;
+pub mod behind;
 pub mod bell;
 pub mod capacity;
 pub mod check;
