@@ -11,6 +11,7 @@
 //! - [`event`]: what happened; [`fields`]: flat named facts inside an event
 //! - [`frame`]: events become durable frames; [`seal`]: frames are chained and signed
 //! - [`writer`]: events → frames → seals; [`reader`]: the way back, for hostile bytes
+//! - [`proof`]: signatures outside of seals
 //! - [`uid`]: identifiers of what is told about events
 //! - [`verify`]: a recording's verdict; [`sink`]: where frames and seals go
 //! - [`limits`]: every bound, and what happens at it
@@ -35,6 +36,7 @@ pub mod frame;
 pub mod id;
 pub mod limits;
 pub mod policy;
+pub mod proof;
 pub mod reader;
 pub mod seal;
 pub mod session;
