@@ -4,6 +4,8 @@
 // Everything here runs inside tests, where a panic is how a failure is told.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod fault_proxy;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
