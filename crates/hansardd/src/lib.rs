@@ -35,3 +35,4 @@ pub mod tee;
 pub mod timed_disk;
 
 pub mod join;
+pub mod ingest;
