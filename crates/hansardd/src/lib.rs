@@ -3,7 +3,6 @@
 //! - [`config`]: what the file says; [`check`]: what contradicts itself in it
 
 #![forbid(unsafe_code)]
-
 #![cfg_attr(
     test,
     allow(
@@ -15,16 +14,19 @@
     )
 )]
 
+pub mod api;
 pub mod capacity;
 pub mod check;
 pub mod config;
 pub mod data_dir;
+pub mod doctor;
+pub mod eventlog;
 pub mod failure;
 pub mod init;
 pub mod journal;
 pub mod metrics;
 pub mod notify;
-pub mod timed_disk;
-pub mod eventlog;
+pub mod signals;
 pub mod steady;
-pub mod api;
+pub mod stores;
+pub mod timed_disk;
