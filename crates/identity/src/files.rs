@@ -182,11 +182,6 @@ pub(crate) mod crash {
             self.0.1.store(moment, Ordering::Relaxed);
         }
 
-        /// Moments that have passed since.
-        pub(crate) fn passed(&self) -> u32 {
-            self.0.0.load(Ordering::Relaxed)
-        }
-
         pub(super) fn before(&self) -> io::Result<()> {
             let now = self.0.0.fetch_add(1, Ordering::Relaxed) + 1;
             match self.0.1.load(Ordering::Relaxed) {

@@ -11,6 +11,7 @@
 //!   of this crate that is asynchronous (feature `forward`)
 //! - [`open_sessions`]: which sessions are being recorded; [`revive`]: brings to an end what a
 //!   recorder left open that died
+//! - [`handoff`]: a program hands its session over to the daemon
 //! - [`diary`]: the own recording of a host or service
 //! - [`quarantine`]: parts that nobody takes
 //! - [`order`]: the order that every sink keeps; [`conformance`]: what every sink must do, as a
@@ -37,6 +38,7 @@ pub mod disk;
 pub mod environment;
 pub mod file_sink;
 pub mod forward;
+pub mod handoff;
 mod intake;
 pub mod lost;
 pub mod memory_sink;

@@ -1,42 +1,6 @@
 //! Who asks: the process at the other end of the socket, and the role it has.
 
-use std::fmt;
-
-/// What somebody may do at a service. The order is that of their power: a higher role may
-/// everything that a lower one may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// Sees own sessions.
-    User,
-    /// Sees sessions that were given for review.
-    Reviewer,
-    /// Sees everything, changes nothing.
-    Auditor,
-    /// Sees everything, and administers.
-    Admin,
-}
-
-impl Role {
-    /// All of them, the most powerful first.
-    pub const ALL: [Self; 4] = [Self::Admin, Self::Auditor, Self::Reviewer, Self::User];
-
-    /// The fixed name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Auditor => "auditor",
-            Self::Reviewer => "reviewer",
-            Self::User => "user",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+pub use hansard_identity::role::Role;
 
 /// The process at the other end of the admin socket, as the kernel names it. Never what a client
 /// says of itself.
