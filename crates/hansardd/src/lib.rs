@@ -17,6 +17,8 @@
 pub mod api;
 pub mod capacity;
 pub mod check;
+pub mod cli;
+pub mod command;
 pub mod config;
 pub mod data_dir;
 pub mod doctor;
@@ -26,6 +28,7 @@ pub mod init;
 pub mod journal;
 pub mod metrics;
 pub mod notify;
+pub mod run;
 pub mod signals;
 pub mod steady;
 pub mod stores;

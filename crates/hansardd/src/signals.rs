@@ -1,7 +1,7 @@
 //! Signals as values: a thread that sleeps until one comes, and says which.
 
 use std::io;
-use std::sync::mpsc::{Sender, sync_channel};
+use std::sync::mpsc::sync_channel;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -14,12 +14,12 @@ pub enum Signal {
     Reload,
 }
 
-/// Starts the thread. When this returns, no signal ends the process on its own any more; the thread
-/// ends when nobody listens, at the next signal.
+/// Starts the thread. When this returns, no signal ends the process on its own any more. `tell`
+/// answers whether anybody listens still; if not, the thread ends.
 ///
 /// # Errors
 /// What the system says; then signals do what they usually do.
-pub fn listen(to: Sender<Signal>) -> io::Result<()> {
+pub fn listen(tell: impl Fn(Signal) -> bool + Send + 'static) -> io::Result<()> {
     let (ready, is_ready) = sync_channel(1);
     std::thread::Builder::new()
         .name("signals".to_owned())
@@ -39,7 +39,7 @@ pub fn listen(to: Sender<Signal>) -> io::Result<()> {
                             _ = interrupt.recv() => Signal::Stop,
                             _ = hangup.recv() => Signal::Reload,
                         };
-                        if to.send(what).is_err() {
+                        if !tell(what) {
                             return Ok(());
                         }
                     }
