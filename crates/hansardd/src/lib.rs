@@ -15,6 +15,8 @@
 )]
 
 pub mod api;
+pub mod behind;
+pub mod bell;
 pub mod capacity;
 pub mod check;
 pub mod cli;
@@ -24,8 +26,11 @@ pub mod data_dir;
 pub mod doctor;
 pub mod eventlog;
 pub mod failure;
+pub mod follow;
 pub mod init;
 pub mod journal;
+pub mod keeper;
+pub mod live;
 pub mod metrics;
 pub mod notify;
 pub mod run;
@@ -33,3 +38,8 @@ pub mod signals;
 pub mod steady;
 pub mod stores;
 pub mod timed_disk;
+pub mod steady;
+pub mod tee;
+pub mod timed_disk;
+
+pub mod join;
