@@ -13,7 +13,7 @@ mod buffer;
 #[cfg(test)]
 mod hostile;
 mod item;
-mod segment;
+pub(crate) mod segment;
 
 use buffer::Buffer;
 pub use item::{Damage, FrameItem, Item, ReadError, SealItem, Tail};
