@@ -12,7 +12,6 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use hansard_identity::authority::Authority;
 
@@ -23,7 +22,7 @@ use hansard_identity::join::RenewRequest;
 use hansard_identity::token::JoinAs;
 use hansard_identity::{Peer, check_recorder};
 
-use support::{Cluster, HOUR, NOW, YEAR, files_under, line, random, reason};
+use support::{Cluster, HOUR, NOW, YEAR, files_under, line, reason};
 
 #[test]
 fn renewing_goes_on_for_years_and_over_holidays() {
