@@ -15,16 +15,24 @@
 )]
 
 pub mod api;
+pub mod bell;
 pub mod capacity;
 pub mod check;
 pub mod config;
 pub mod data_dir;
 pub mod eventlog;
 pub mod failure;
+pub mod follow;
 pub mod init;
 pub mod join;
 pub mod journal;
+pub mod keeper;
+pub mod live;
 pub mod metrics;
 pub mod notify;
 pub mod steady;
 pub mod timed_disk;
+pub mod tee;
+pub mod timed_disk;
+
+pub mod join;

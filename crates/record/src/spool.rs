@@ -293,7 +293,9 @@ impl Spool {
             .collect()
     }
 
-    /// The same for one session, after the spot given, in the order of the recording.
+    /// Parts of one session that are durable and not released, in the order of the recording, after
+    /// this spot; at most `max`. One that stands before others of its session may have been put
+    /// after them, where the medium had lost it.
     #[must_use]
     pub fn pending_of(&self, session: SessionId, after: Option<Spot>, max: usize) -> Vec<Pending> {
         let state = self.0.lock();
