@@ -24,14 +24,12 @@ pub mod eventlog;
 pub mod failure;
 pub mod follow;
 pub mod init;
-pub mod join;
 pub mod journal;
 pub mod keeper;
 pub mod live;
 pub mod metrics;
 pub mod notify;
 pub mod steady;
-pub mod timed_disk;
 pub mod tee;
 pub mod timed_disk;
 
