@@ -157,15 +157,12 @@ fn basic_constraints(value: &[u8]) -> Result<bool, BadCertificate> {
         // Not the one spelling that DER has, but the one that `rcgen` writes.
         (Some(ca), None) if ca.whole == [tag::BOOLEAN, 1, 0] && parts.is_empty() => Ok(false),
         (Some(ca), None) if ca.whole == [tag::BOOLEAN, 1, 0xff] && parts.is_empty() => Ok(true),
-        (Some(ca), Some(between)) if ca.whole == [tag::BOOLEAN, 1, 0xff] && parts.is_empty() => {
-            match between {
-                Element {
-                    tag: tag::INTEGER,
-                    content: [0..=0x7f],
-                    ..
-                } => Ok(true),
-                _ => bad(MALFORMED),
-            }
+        (Some(ca), Some(between))
+            if ca.whole == [tag::BOOLEAN, 1, 0xff]
+                && matches!(between.whole, [tag::INTEGER, 1, 0..=0x7f])
+                && parts.is_empty() =>
+        {
+            Ok(true)
         }
         _ => bad(MALFORMED),
     }
