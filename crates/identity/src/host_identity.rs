@@ -78,7 +78,7 @@ impl HostKeys {
             PrivateKey::read(&path)?.ok_or_else(|| {
                 let shown = path.display();
                 Failure::Refused(format!(
-                    "{shown}: there is no key; `hansardd init` or `hansardd join` makes it"
+                    "{shown}: there is no key; `hansardd init` makes it"
                 ))
             })
         };
