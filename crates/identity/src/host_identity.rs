@@ -241,6 +241,12 @@ impl HostIdentity {
         self.tls.0.peer()
     }
 
+    /// The directory it is kept in.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.keys.directory
+    }
+
     /// Its keys.
     #[must_use]
     pub fn keys(&self) -> &HostKeys {

@@ -14,7 +14,10 @@ use hansard_record::{Spool, SpoolOptions};
 fn a_handle_leaves_room_to_the_others() {
     let (mine, theirs) = (sample_parts(1).unwrap(), sample_parts(2).unwrap());
     let bytes = |parts: &[hansard_core::Part]| -> u64 {
-        parts.iter().map(|part| part.bytes().len() as u64 + 200).sum()
+        parts
+            .iter()
+            .map(|part| part.bytes().len() as u64 + 200)
+            .sum()
     };
     let options = SpoolOptions {
         bytes_max: bytes(&mine) + bytes(&theirs),

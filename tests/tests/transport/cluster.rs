@@ -177,7 +177,11 @@ impl Cluster {
     }
 
     /// How a host connects; without a certificate if `is_anonymous`.
-    pub(crate) fn client_config(&self, host: &HostIdentity, is_anonymous: bool) -> Arc<ClientConfig> {
+    pub(crate) fn client_config(
+        &self,
+        host: &HostIdentity,
+        is_anonymous: bool,
+    ) -> Arc<ClientConfig> {
         let own = (!is_anonymous).then(|| live(host));
         let time = Arc::new(self.clock.clone());
         Arc::new(client_config(host.authority(), own, time).unwrap())

@@ -52,7 +52,12 @@ pub(crate) fn endpoint(cluster: &Cluster, identity: &HostIdentity, at: SocketAdd
 }
 
 impl Host {
-    pub(crate) fn start(cluster: &Cluster, identity: &HostIdentity, at: SocketAddr, rt: &Runtime) -> Self {
+    pub(crate) fn start(
+        cluster: &Cluster,
+        identity: &HostIdentity,
+        at: SocketAddr,
+        rt: &Runtime,
+    ) -> Self {
         Self::start_with(
             endpoint(cluster, identity, at),
             options(),

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use hansard_core::{Session, SessionId};
 use hansard_core::event::{Body, Event};
+use hansard_core::{Session, SessionId};
 use hansard_store::catalog::{Cursor, EndFacts, EventRow, Query, SessionRow, StartFacts};
 use hansard_store::project::{end_facts, event_row};
 use hansard_store::segment::SegmentFacts;

@@ -102,7 +102,7 @@ impl Ground<'_> {
             aside,
             aside_sessions,
         };
-        let hooks = self.hooks(&connections, &log);
+        let hooks = self.hooks(&connections);
         let taps: Vec<Box<dyn Tap>> = vec![Box::new(LogTap(log))];
         let keeper = Keeper::new(work, live.clone(), taps, clock, hooks);
         let settled = keeper.settled_bell();
@@ -177,11 +177,14 @@ impl Ground<'_> {
         Ok(log)
     }
 
-    fn hooks(&self, connections: &Connections, log: &Arc<Mutex<EventLog>>) -> Hooks {
+    fn hooks(&self, connections: &Connections) -> Hooks {
         let (facts, journal) = (self.facts.clone(), self.start.journal.clone());
         let alarm = move |raised: &Raised| {
             let what = raised.what.clone();
-            journal.error("alarm", &[("matter", &raised.matter.as_str()), ("what", &what)]);
+            journal.error(
+                "alarm",
+                &[("matter", &raised.matter.as_str()), ("what", &what)],
+            );
             facts.mention(fact::raised(raised));
         };
         let told = connections.clone();
@@ -191,9 +194,9 @@ impl Ground<'_> {
             let noted = open.settled(&spool, session, tip.number);
             noted.map_err(|e| e.to_string())
         };
-        let (own, catalog) = (self.key, Arc::clone(&self.stores.catalog));
-        let _ = (catalog, log);
-        let source_of = move |header: &Session| (header.recorder_key == own).then_some(Source::Local);
+        let own = self.key;
+        let source_of =
+            move |header: &Session| (header.recorder_key == own).then_some(Source::Local);
         Hooks {
             alarm: Arc::new(alarm),
             settled: Arc::new(settled),
@@ -207,7 +210,11 @@ impl Ground<'_> {
 struct LogTap(Arc<Mutex<EventLog>>);
 
 impl Tap for LogTap {
-    fn events(&mut self, told: &Told<'_>, events: &[hansard_core::Event]) -> Result<(), TapTrouble> {
+    fn events(
+        &mut self,
+        told: &Told<'_>,
+        events: &[hansard_core::Event],
+    ) -> Result<(), TapTrouble> {
         let unknown;
         let header = match told.header {
             Some(header) => header,
@@ -239,7 +246,11 @@ impl Turner {
     fn run(&self, stopped: &std::sync::mpsc::Receiver<()>, tidy: &mut Tidy) {
         let mut next_tidy = std::time::Instant::now();
         loop {
-            let ticked = self.log.lock().unwrap_or_else(PoisonError::into_inner).tick();
+            let ticked = self
+                .log
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .tick();
             if let Err(e) = ticked {
                 self.complain("the event log cannot be written", &e);
             }

@@ -2,10 +2,11 @@
 
 use hansard_capture::local::{Config as SocketConfig, Happening, Means, Server, Wishes};
 use hansard_core::event::Fact;
-use hansard_core::fields::Fields;
+use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::Policy;
 use hansard_core::{Body, Sink};
 use hansard_identity::HostIdentity;
+use hansard_identity::recorder::CERTIFICATE_FIELD;
 use hansard_record::Environment;
 use hansard_record::open_sessions::OpenSessions;
 
@@ -50,9 +51,10 @@ impl Recording<'_> {
         let journal = self.start.journal.clone();
         let means = Means {
             key: self.identity.recorder_key(),
-            facts: self
-                .about
-                .with("recorder_certificate", self.identity.recorder_certificate().to_vec()),
+            facts: self.about.with(
+                CERTIFICATE_FIELD,
+                Value::Bytes(self.identity.recorder_certificate().to_vec()),
+            ),
             recorder: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
             sinks,
             env: self.environment.clone(),
@@ -67,14 +69,21 @@ impl Recording<'_> {
         };
         let server = Server::start(config, means).map_err(|e| {
             let what = format!("{}: {}", shown(&socket), crate::failure::plain(&e));
-            Failure::new(STATUS_FAILED, what, "see who has it, and that runtime_dir is there")
+            Failure::new(
+                STATUS_FAILED,
+                what,
+                "see who has it, and that runtime_dir is there",
+            )
         })?;
         let registry = server.registry();
         let journal = self.start.journal.clone();
         let stop = move || {
             let left = server.stop();
             if left > 0 {
-                journal.warning("recordings are left for the next start", &[("sessions", &left)]);
+                journal.warning(
+                    "recordings are left for the next start",
+                    &[("sessions", &left)],
+                );
             }
         };
         closers.push(("capture", Box::new(stop)));
@@ -131,7 +140,10 @@ fn said(happening: &Happening) -> String {
         Happening::Began { session, .. } => format!("session {session} began"),
         Happening::Ended { session, reason } => format!("session {session} ended: {reason}"),
         Happening::Lost { session, why } => format!("session {session} is lost: {why}"),
-        Happening::Refused { uid: Some(uid), why } => format!("refused to uid {uid}: {why}"),
+        Happening::Refused {
+            uid: Some(uid),
+            why,
+        } => format!("refused to uid {uid}: {why}"),
         Happening::Refused { uid: None, why } => format!("refused: {why}"),
     }
 }

@@ -125,12 +125,18 @@ impl Sending<'_> {
                 };
             }),
             alarm: Arc::new(move |alarm| {
-                journal.error("the service does not take a session", &[("what", &alarm.why)]);
+                journal.error(
+                    "the service does not take a session",
+                    &[("what", &alarm.why)],
+                );
                 let _ = facts.tell(raised(&alarm));
             }),
             live: Box::new(move || {
                 let sessions = live.get().map(Running::list).unwrap_or_default();
-                sessions.into_iter().map(|running| running.session).collect()
+                sessions
+                    .into_iter()
+                    .map(|running| running.session)
+                    .collect()
             }),
             before_forget: Arc::new(move |session, segment| open.settled(&spool, session, segment)),
         }

@@ -45,6 +45,18 @@ pub enum AlarmKind {
     Damaged,
 }
 
+impl AlarmKind {
+    /// The word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+            Self::Damaged => "spool_damaged",
+        }
+    }
+}
+
 /// A session is not sent any more. The caller MUST make an event of it: this is evidence that will
 /// not reach the archive without hands.
 #[derive(Debug, Clone, PartialEq, Eq)]
