@@ -467,7 +467,6 @@ impl Stream {
         }
         if now >= self.times.look + LOOK_EVERY {
             self.times.look = now;
-            self.shared.parts.admission.admit(&self.place.line.peer)?;
             self.look();
         }
         self.say(out).await
