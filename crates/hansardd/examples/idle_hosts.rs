@@ -2,8 +2,8 @@
 //! two thousand of them.
 //!
 //! ```text
-//! idle_hosts measure HOSTS SESSIONS               a service here, the hosts in another process
-//! idle_hosts client DIR ADDRESS HOSTS SESSIONS    the hosts alone, towards any service
+//! idle_hosts measure HOSTS SESSIONS                     a service here, the hosts in another process
+//! idle_hosts client DIR ADDRESS FIRST HOSTS SESSIONS    hosts alone, towards any service
 //! ```
 //!
 //! Each host has SESSIONS open sessions, of which the service has the first frames. DIR holds the
@@ -59,9 +59,16 @@ fn main() {
         Some("measure") => measure(number(1), number(2)),
         Some("client") => {
             let address = arguments[2].parse().unwrap();
-            client(Path::new(&arguments[1]), address, number(3), number(4));
+            client(
+                Path::new(&arguments[1]),
+                address,
+                number(3)..number(3) + number(4),
+                number(5),
+            );
         }
-        _ => println!("idle_hosts measure HOSTS SESSIONS | client DIR ADDRESS HOSTS SESSIONS"),
+        _ => {
+            println!("idle_hosts measure HOSTS SESSIONS | client DIR ADDRESS FIRST HOSTS SESSIONS")
+        }
     }
 }
 
@@ -82,12 +89,12 @@ fn random(bytes: &mut [u8]) -> std::io::Result<()> {
     RealRandom.fill(bytes)
 }
 
-/// Ends the other process and removes the directory.
-struct Gone(PathBuf, Option<Child>);
+/// Ends the other processes and removes the directory.
+struct Gone(PathBuf, Vec<Child>);
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.1 {
+        for child in &mut self.1 {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -98,40 +105,47 @@ impl Drop for Gone {
 fn measure(hosts: usize, sessions: usize) {
     let dir = env::temp_dir().join(format!("hansard-idle-hosts-{}", process::id()));
     fs::create_dir(&dir).unwrap();
-    let mut gone = Gone(dir.clone(), None);
+    let mut gone = Gone(dir.clone(), Vec::new());
     let (registry, service) = enrol(&dir, hosts);
     let runtime = runtime();
     let (address, connections) = serve(&dir, registry, &service, &runtime);
-    thread::sleep(Duration::from_millis(300));
-    let before = resident_kib();
-    let counts = [hosts.to_string(), sessions.to_string()];
-    let child = Command::new(env::current_exe().unwrap())
-        .arg("client")
-        .arg(dir.join("hosts"))
-        .arg(address.to_string())
-        .args(&counts)
-        .spawn();
-    gone.1 = Some(child.unwrap());
+    let mut resident = vec![resident_kib()];
+    let half = hosts / 2;
+    for (first, count) in [(0, half), (half, hosts - half)] {
+        let counts = [first.to_string(), count.to_string(), sessions.to_string()];
+        let child = Command::new(env::current_exe().unwrap())
+            .arg("client")
+            .arg(dir.join("hosts"))
+            .arg(address.to_string())
+            .args(&counts)
+            .spawn();
+        gone.1.push(child.unwrap());
+        wait_for(&connections, first + count, sessions);
+        // Long enough for pings, and for what only the beginning needed to be given back.
+        thread::sleep(Duration::from_secs(20));
+        resident.push(resident_kib());
+    }
+    let (before, first, all) = (resident[0], resident[1], resident[2]);
+    // What the first half costs beyond that, it costs once.
+    let each = (all as f64 - first as f64) / (hosts - half) as f64;
+    println!("resident KiB: no host {before}, {half} hosts {first}, {hosts} hosts {all}");
+    println!("each further host with {sessions} sessions: {each:.1} KiB");
+    let of_2000 = (first as f64 + each * (2000.0 - half as f64)) / 1024.0;
+    println!("two thousand hosts by that: {of_2000:.0} MiB");
+}
+
+fn wait_for(connections: &Connections, hosts: usize, sessions: usize) {
     let begin = Instant::now();
     loop {
         let list = connections.list();
         let there: usize = list.iter().map(|host| host.sessions).sum();
         if list.len() == hosts && there == hosts * sessions {
-            break;
+            return;
         }
         let is_in_time = begin.elapsed() < Duration::from_secs(300);
         assert!(is_in_time, "only {} hosts connected", list.len());
         thread::sleep(Duration::from_millis(100));
     }
-    println!("connected after {:.1} s", begin.elapsed().as_secs_f64());
-    // Long enough for pings, and for what only the beginning needed to be given back.
-    thread::sleep(Duration::from_secs(25));
-    let after = resident_kib();
-    let each = (after - before) as f64 / hosts as f64;
-    println!("hosts {hosts}, sessions {}", hosts * sessions);
-    println!("resident before {before} KiB, after {after} KiB: {each:.1} KiB for each host");
-    let of_2000 = (before as f64 + each * 2000.0) / 1024.0;
-    println!("two thousand such hosts by that: {of_2000:.0} MiB");
 }
 
 fn enrol(dir: &Path, hosts: usize) -> (Arc<Registry>, HostIdentity) {
@@ -257,9 +271,9 @@ fn begun(identity: &HostIdentity, id: SessionId) -> Vec<Part> {
     writer.parts()
 }
 
-fn client(dir: &Path, address: SocketAddr, hosts: usize, sessions: usize) {
+fn client(dir: &Path, address: SocketAddr, hosts: std::ops::Range<usize>, sessions: usize) {
     let runtime = runtime();
-    for n in 0..hosts {
+    for n in hosts {
         let identity = HostIdentity::open(&dir.join(n.to_string()))
             .unwrap()
             .unwrap();
