@@ -69,7 +69,7 @@ fn a_host_has_so_many_connections_and_the_oldest_makes_room() {
         .collect();
     let _other = enter(&connections, 2);
     let cut: Vec<bool> = all.iter().map(|p| p.line.take().cut.is_some()).collect();
-    assert_eq!(cut[0], true);
+    assert!(cut[0]);
     assert!(cut[1..].iter().all(|cut| !cut));
     drop(all);
     assert_eq!(connections.list().len(), 1);
