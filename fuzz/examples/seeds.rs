@@ -63,7 +63,26 @@ fn main() -> std::io::Result<()> {
         put("idx", &format!("s{i}"), format!("\x30\x01\x40\x05\x20{stream}").as_bytes())?;
     }
     put("idx", "kinds", b"\x10\x00\x80\x01\x05\x01\x20abc\x40\x10label\x70\x18one\ntwo\n\x70\x40x")?;
+    transport()?;
     recordings(&events)
+}
+
+/// The golden messages of each direction, what a later version might say, and a part too long.
+fn transport() -> std::io::Result<()> {
+    let golden = include_str!("../../formats/golden/transport-v1.txt");
+    let side = |side: &str| -> Vec<u8> {
+        let lines = golden.lines().filter(|line| line.starts_with(side));
+        let hex = lines.filter_map(|line| line.rsplit(' ').next());
+        let byte = |pair: &[u8]| u8::from_str_radix(&String::from_utf8_lossy(pair), 16).unwrap_or(0);
+        hex.flat_map(|hex| hex.as_bytes().chunks(2).map(byte).collect::<Vec<_>>()).collect()
+    };
+    let (up, down) = (side("up"), side("down"));
+    let unknown = b"\x55\x04\0\0\0abcd";
+    put("transport", "up", &[&b"\x07"[..], &up].concat())?;
+    put("transport", "down", &[&b"\x03"[..], &down].concat())?;
+    put("transport", "later", &[&b"\x02"[..], unknown, &up, unknown].concat())?;
+    let long = [&b"\x40"[..], &up, b"\x02\xc0\xc6\x2d\0", &[9; 24]].concat();
+    put("transport", "too-long", &long)
 }
 
 fn recordings(events: &[Event]) -> std::io::Result<()> {

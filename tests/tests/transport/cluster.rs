@@ -193,3 +193,24 @@ fn live(identity: &HostIdentity) -> Arc<LiveCertificate> {
     let live = LiveCertificate::new(identity.tls_certificate(), identity.authority(), key);
     Arc::new(live.unwrap())
 }
+
+impl Cluster {
+    /// Connects trusting what `trusting` does, with the certificate of somebody else.
+    pub(crate) fn client_config_as(
+        &self,
+        trusting: &HostIdentity,
+        shown: &HostIdentity,
+    ) -> Arc<ClientConfig> {
+        let time = Arc::new(self.clock.clone());
+        let config = client_config(trusting.authority(), Some(live(shown)), time);
+        Arc::new(config.unwrap())
+    }
+
+    /// Locks a host out.
+    pub(crate) fn lock(&self, host: &HostIdentity) {
+        let now = self.clock.utc_ns();
+        self.registry
+            .lock(host.id(), "a test", None, "root", now)
+            .unwrap();
+    }
+}

@@ -25,7 +25,6 @@ pub(crate) struct Host {
     pub(crate) status: Arc<Status>,
     pub(crate) alarms: Arc<Mutex<Vec<Alarm>>>,
     pub(crate) controls: Arc<Mutex<Vec<Control>>>,
-    pub(crate) quarantine: Quarantine,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
 }
@@ -85,7 +84,7 @@ impl Host {
         let told: Arc<Mutex<Vec<Control>>> = Arc::clone(&controls);
         let forwarder = Forwarder::new(
             &spool,
-            quarantine.clone(),
+            quarantine,
             connect,
             Arc::new(SimRandom::new(7)),
             options,
@@ -107,7 +106,6 @@ impl Host {
             status,
             alarms,
             controls,
-            quarantine,
             stop: Some(stop),
             task: Some(task),
         }
