@@ -259,7 +259,7 @@ impl OpenSessions {
             return Ok(());
         }
         // The opening frame of the next segment says all that the tip would; it costs no decoding.
-        let is_followed = !spool.pending_of(session, settled).is_empty();
+        let is_followed = !spool.pending_in(session, settled).is_empty();
         let tip = if is_followed {
             None
         } else {
@@ -339,7 +339,7 @@ impl Shared {
 /// meanwhile, which makes the session one that cannot be gone on with and nothing worse.
 fn tip_of(spool: &Spool, session: SessionId, segment: u32) -> io::Result<Option<Tip>> {
     let mut parts = Vec::new();
-    for pending in spool.pending_of(session, segment) {
+    for pending in spool.pending_in(session, segment) {
         match spool.read(&pending) {
             Ok(part) => parts.push(part),
             Err(e) if e.kind() == io::ErrorKind::InvalidData => return Ok(None),

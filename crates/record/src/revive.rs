@@ -248,7 +248,7 @@ fn end(
 }
 
 fn read(spool: &Spool, session: SessionId, segment: u32) -> Result<Vec<Part>, Failed> {
-    let of_segment = spool.pending_of(session, segment);
+    let of_segment = spool.pending_in(session, segment);
     let read = of_segment.iter().map(|pending| spool.read(pending));
     read.collect::<io::Result<_>>().map_err(|e| match e.kind() {
         io::ErrorKind::InvalidData => Failed::Never(e.to_string()),

@@ -82,7 +82,7 @@ impl Host {
     /// What a keeper does with a sealed segment.
     fn settle(&mut self, session: SessionId, segment: u32) {
         self.open.settled(&self.spool, session, segment).unwrap();
-        let pending = self.spool.pending_of(session, segment);
+        let pending = self.spool.pending_in(session, segment);
         let read = pending.iter().map(|p| self.spool.read(p).unwrap());
         self.archived.extend(read);
         let names: Vec<_> = pending.iter().map(|p| (p.session, p.spot)).collect();

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use hansard_core::{Body, Event, SessionId};
 
-use crate::archive::ArchiveError;
 use crate::archive::read::{Fetch, fetch};
+use crate::archive::{ArchiveError, SegmentId};
 use crate::blob::{BlobError, BlobStore};
 use crate::catalog::{
     Catalog, CatalogError, EventRow, Quarantined, Query, SegmentRow, SegmentUpdate, StartFacts,
@@ -21,8 +21,8 @@ use crate::segment::{Unfit, walk};
 
 mod facts;
 
-pub use facts::event_name;
-use facts::{cut, end_facts, event_row, start_facts};
+use facts::cut;
+pub use facts::{end_facts, event_name, event_row, start_facts};
 
 /// What one run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,6 +51,7 @@ pub struct Projector {
     events: Vec<EventRow>,
     updates: Vec<SegmentUpdate>,
     progress: Progress,
+    done: Vec<SegmentId>,
 }
 
 /// Why a segment's projection stopped.
@@ -78,7 +79,15 @@ impl Projector {
             events: Vec::new(),
             updates: Vec::new(),
             progress: Progress::default(),
+            done: Vec::new(),
         }
+    }
+
+    /// The segments that the last run counted or put aside, also where that run failed: their rows
+    /// are in the catalog.
+    #[must_use]
+    pub fn done(&self) -> &[SegmentId] {
+        &self.done
     }
 
     /// Projects the next segments that wait, at most this many. One that cannot be read is put
@@ -90,6 +99,7 @@ impl Projector {
         self.progress = Progress::default();
         self.events.clear();
         self.updates.clear();
+        self.done.clear();
         for row in self.catalog.unprojected(segments_max)? {
             self.segment(&row)?;
         }
@@ -205,6 +215,8 @@ impl Projector {
         self.write_events()?;
         self.catalog.project(&self.updates)?;
         self.progress.segments += self.updates.len() as u64;
+        let counted = self.updates.iter().map(|u| (u.session, u.segment));
+        self.done.extend(counted);
         self.updates.clear();
         Ok(())
     }
@@ -226,6 +238,7 @@ impl Projector {
         self.catalog
             .quarantine(&item, Some((row.session, row.number)))?;
         self.progress.quarantined += 1;
+        self.done.push((row.session, row.number));
         Ok(())
     }
 }

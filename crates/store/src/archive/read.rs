@@ -86,6 +86,29 @@ impl Archive {
         }))
     }
 
+    /// The first segment of a session whose number is this or higher: its row, and its bytes or
+    /// what is wrong with them. `None` where no such segment is archived.
+    ///
+    /// # Errors
+    /// What the stores say.
+    pub fn segment(
+        &self,
+        session: SessionId,
+        from: u32,
+    ) -> Result<Option<(SegmentRow, Result<Vec<u8>, String>)>, ArchiveError> {
+        let rows = self.catalog.segments(session, from, 1)?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let bytes = match fetch(&*self.blobs, &row) {
+            Ok(bytes) => Ok(bytes),
+            Err(Fetch::Lost(what) | Fetch::Differs(_, what)) => Err(what),
+            Err(Fetch::Failed(BlobError::Retry(why))) => return Err(ArchiveError::Retry(why)),
+            Err(Fetch::Failed(e)) => Err(e.to_string()),
+        };
+        Ok(Some((row, bytes)))
+    }
+
     /// Checks a session as it is archived: every digest, signature and event, and whether it ends
     /// with the newest segment. `None` where nothing of it is archived.
     ///

@@ -10,7 +10,8 @@ use crate::catalog::{EndFacts, EventRow, StartFacts};
 use crate::limits::{ROW_FACTS_BYTES_MAX, ROW_TEXT_BYTES_MAX};
 
 /// The row of an event that is not Data.
-pub(super) fn event_row(session: SessionId, event: &Event, start: &StartFacts) -> EventRow {
+#[must_use]
+pub fn event_row(session: SessionId, event: &Event, start: &StartFacts) -> EventRow {
     EventRow {
         session,
         seq: event.seq,
@@ -70,7 +71,8 @@ fn facts(event: &Event) -> String {
 }
 
 /// What is listed of a header.
-pub(super) fn start_facts(session: &Session) -> StartFacts {
+#[must_use]
+pub fn start_facts(session: &Session) -> StartFacts {
     let text = |fields: &Fields, names: &[&str]| {
         let found = names.iter().find_map(|name| fields.get(name));
         cut(&found.map(words).unwrap_or_default())
@@ -87,7 +89,9 @@ pub(super) fn start_facts(session: &Session) -> StartFacts {
     }
 }
 
-pub(super) fn end_facts(end: &End) -> EndFacts {
+/// What is listed of a session's end.
+#[must_use]
+pub fn end_facts(end: &End) -> EndFacts {
     EndFacts {
         reason: cut(&end.reason),
         exit_status: end.exit_status,
