@@ -14,7 +14,7 @@ mod buffer;
 mod hostile;
 mod item;
 mod parts;
-mod segment;
+pub(crate) mod segment;
 
 use buffer::Buffer;
 pub use item::{Damage, FrameItem, Item, ReadError, SealItem, Tail};

@@ -42,6 +42,11 @@ impl SigningKey {
         self.0.verifying_key().to_bytes()
     }
 
+    /// The key as the library has it, for signatures outside of seals.
+    pub(crate) fn dalek(&self) -> &ed25519_dalek::SigningKey {
+        &self.0
+    }
+
     fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {
         self.0.sign(message).to_bytes()
     }
