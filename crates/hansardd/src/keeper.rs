@@ -70,19 +70,31 @@ use work::Work;
 /// forgotten, and asked from the catalog when their next part comes.
 pub const WORKS_MAX: usize = 65_536;
 
+/// See [`Hooks::alarm`].
+pub type OnAlarm = Arc<dyn Fn(&Raised) + Send + Sync>;
+
+/// See [`Hooks::settled`].
+pub type OnSettled = Arc<dyn Fn(SessionId, u32) + Send + Sync>;
+
+/// See [`Hooks::before_forget`].
+pub type BeforeForget = Arc<dyn Fn(SessionId, &Tip) -> Result<(), String> + Send + Sync>;
+
+/// See [`Hooks::source_of`].
+pub type SourceOf = Arc<dyn Fn(&Session) -> Option<Source> + Send + Sync>;
+
 /// What the keeper tells others. None of these MUST block: while one lasts, nothing is archived.
 #[derive(Clone)]
 pub struct Hooks {
     /// Somebody must look at this. Told at least once, after what it is about is durable.
-    pub alarm: Arc<dyn Fn(&Raised) + Send + Sync>,
+    pub alarm: OnAlarm,
     /// A segment is archived: a receipt of class S, for whoever offered it. At least once.
-    pub settled: Arc<dyn Fn(SessionId, u32) + Send + Sync>,
+    pub settled: OnSettled,
     /// A segment that is not its session's last is about to be forgotten: from here on only the
     /// catalog knows where the session's chain ends. MUST NOT answer `Ok` before whoever would have
     /// to go on with the session after a crash has it durably. It is asked again after an error.
-    pub before_forget: Arc<dyn Fn(SessionId, &Tip) -> Result<(), String> + Send + Sync>,
+    pub before_forget: BeforeForget,
     /// Who offers a session, for parts that were in the spool before this start.
-    pub source_of: Arc<dyn Fn(&Session) -> Option<Source> + Send + Sync>,
+    pub source_of: SourceOf,
 }
 
 impl Default for Hooks {

@@ -157,6 +157,7 @@ fn the_power_cut_at_every_write() {
             let aside = world.aside(bad[0].session());
             assert!(aside.len() >= bytes_of(&bad).len(), "call {call}");
             assert!(!world.catalog.quarantined(None, 9).unwrap().is_empty());
+            assert!(!world.alarms.lock().unwrap().is_empty(), "call {call}");
             assert!(world.stored(bad[0].session()).len() < bytes_of(&bad).len());
             if !was_cut {
                 break;
