@@ -70,19 +70,31 @@ use work::Work;
 /// forgotten, and asked from the catalog when their next part comes.
 pub const WORKS_MAX: usize = 65_536;
 
+/// See [`Hooks::alarm`].
+pub type OnAlarm = Arc<dyn Fn(&Raised) + Send + Sync>;
+
+/// See [`Hooks::settled`].
+pub type OnSettled = Arc<dyn Fn(SessionId, u32) + Send + Sync>;
+
+/// See [`Hooks::before_forget`].
+pub type BeforeForget = Arc<dyn Fn(SessionId, &Tip) -> Result<(), String> + Send + Sync>;
+
+/// See [`Hooks::source_of`].
+pub type SourceOf = Arc<dyn Fn(&Session) -> Option<Source> + Send + Sync>;
+
 /// What the keeper tells others. None of these MUST block: while one lasts, nothing is archived.
 #[derive(Clone)]
 pub struct Hooks {
     /// Somebody must look at this. Told at least once, after what it is about is durable.
-    pub alarm: Arc<dyn Fn(&Raised) + Send + Sync>,
+    pub alarm: OnAlarm,
     /// A segment is archived: a receipt of class S, for whoever offered it. At least once.
-    pub settled: Arc<dyn Fn(SessionId, u32) + Send + Sync>,
+    pub settled: OnSettled,
     /// A segment that is not its session's last is about to be forgotten: from here on only the
     /// catalog knows where the session's chain ends. MUST NOT answer `Ok` before whoever would have
     /// to go on with the session after a crash has it durably. It is asked again after an error.
-    pub before_forget: Arc<dyn Fn(SessionId, &Tip) -> Result<(), String> + Send + Sync>,
+    pub before_forget: BeforeForget,
     /// Who offers a session, for parts that were in the spool before this start.
-    pub source_of: Arc<dyn Fn(&Session) -> Option<Source> + Send + Sync>,
+    pub source_of: SourceOf,
 }
 
 impl Default for Hooks {
@@ -163,6 +175,7 @@ pub struct Keeper {
     /// The last part that was looked at.
     after: Option<Pending>,
     sessions: HashMap<SessionId, Work>,
+    works_max: usize,
     growing: Growing,
     headers: Headers,
     /// Events that a tap did not take yet. Nothing else is told before them.
@@ -209,6 +222,7 @@ impl Keeper {
             growing_bytes_max: GROWING_BYTES_MAX,
             after: None,
             sessions: HashMap::new(),
+            works_max: WORKS_MAX,
             growing: Growing::default(),
             headers: Headers::default(),
             held: None,
@@ -256,7 +270,7 @@ impl Keeper {
     pub fn step(&mut self) -> Step {
         let now_ns = self.clock.monotonic_ns();
         let took = self.read_on(now_ns);
-        if !took || self.ready.fills_an_offer() {
+        if !took || self.ready.is_due(now_ns) {
             self.offer(now_ns);
         }
         self.write_packs(now_ns);
@@ -303,8 +317,10 @@ impl Keeper {
 
     /// Forgets sessions of which nothing is in the spool, if there are too many.
     fn forget_idle(&mut self) {
-        if self.sessions.len() > WORKS_MAX {
+        if self.sessions.len() > self.works_max {
             self.sessions.retain(|_, work| !work.is_idle());
+            // Where most are in use, they are not gone through again for each one more.
+            self.works_max = self.sessions.len().saturating_mul(2).max(WORKS_MAX);
         }
     }
 

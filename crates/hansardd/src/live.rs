@@ -248,7 +248,7 @@ impl Live {
     pub fn recorder_key(&self, session: SessionId) -> Option<[u8; 32]> {
         let registry = self.registry();
         let known = registry.sessions.get(&session)?;
-        known.key_is_known().then(|| known.start.recorder_key)
+        known.key_is_known().then_some(known.start.recorder_key)
     }
 
     /// Who offers a session's parts, if that is known here.

@@ -1,6 +1,8 @@
 //! Sessions that must not be archived: their parts become files, somebody is told, and the spool
 //! forgets them, in this order.
 
+use std::io;
+
 use hansard_core::SessionId;
 use hansard_core::frame::{Part, Place};
 use hansard_record::order::Spot;
@@ -23,8 +25,8 @@ pub(super) struct Condemned {
     segment: u32,
     matter: Matter,
     why: String,
-    /// Whether it was told, and noted in the catalog, that the session is aside.
-    is_told: bool,
+    /// Whether somebody was told that the session is aside; `None` where only the catalog knows.
+    is_told: Option<bool>,
 }
 
 /// What writing files came to.
@@ -63,7 +65,7 @@ impl Keeper {
             segment,
             matter,
             why: why.to_owned(),
-            is_told: false,
+            is_told: Some(false),
         };
         self.condemned.insert(session, condemned);
     }
@@ -73,8 +75,8 @@ impl Keeper {
         self.condemned.entry(session).or_insert_with(|| Condemned {
             segment,
             matter: Matter::Unsound,
-            why: "more of a session whose parts were put aside before".to_owned(),
-            is_told: true,
+            why: "its parts began to be put aside before the last start".to_owned(),
+            is_told: None,
         });
     }
 
@@ -142,7 +144,12 @@ impl Keeper {
     }
 
     fn tell_aside(&mut self, session: SessionId, condemned: &mut Condemned) -> Result<(), String> {
-        if condemned.is_told {
+        let is_told = match condemned.is_told {
+            Some(is_told) => is_told,
+            None => self.is_noted(session)?,
+        };
+        condemned.is_told = Some(true);
+        if is_told {
             return Ok(());
         }
         let segment = condemned.segment;
@@ -154,8 +161,6 @@ impl Keeper {
             what: format!("spool {session}/{segment}"),
             reason,
         };
-        let noted = self.stores.catalog.quarantine(&item, None);
-        noted.map_err(|e| e.to_string())?;
         self.raise(&Raised {
             matter: condemned.matter,
             session: Some(session),
@@ -163,18 +168,44 @@ impl Keeper {
             what: format!("segment {segment}: {}", condemned.why),
             kept: Some(self.stores.aside.place_of(session)),
         });
-        condemned.is_told = true;
-        Ok(())
+        // A crash here raises the alarm once more at the next start. That is what the note is for.
+        let noted = self.stores.catalog.quarantine(&item, None);
+        noted.map_err(|e| {
+            condemned.is_told = None;
+            e.to_string()
+        })
     }
 
-    /// Writes parts of one session as files; those that the spool cannot read any more are left out,
-    /// for there is nothing of them to keep.
+    /// Whether the catalog has a note that somebody was told of this session.
+    fn is_noted(&self, session: SessionId) -> Result<bool, String> {
+        let begin = format!("spool {session}/");
+        let noted = self.stores.catalog.quarantined(Some(&begin), 1);
+        let noted = noted.map_err(|e| e.to_string())?;
+        Ok(noted.iter().any(|item| item.what.starts_with(&begin)))
+    }
+
+    /// Writes parts of one session as files; those that the medium has damaged are left out, for there
+    /// is nothing of them to keep.
     pub(super) fn put_files(&mut self, pending: &[Pending]) -> Put {
         let (mut parts, mut bytes): (Vec<Part>, usize) = (Vec::new(), 0);
         for (i, one) in pending.iter().enumerate() {
-            if let Ok(part) = self.stores.spool.read(one) {
-                bytes = bytes.saturating_add(part.bytes().len());
-                parts.push(part);
+            match self.stores.spool.read(one) {
+                Ok(part) => {
+                    bytes = bytes.saturating_add(part.bytes().len());
+                    parts.push(part);
+                }
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => self.raise(&Raised {
+                    matter: Matter::SpoolDamaged,
+                    session: Some(one.session),
+                    segment: Some(one.spot.segment),
+                    what: format!(
+                        "{}: {e}; the others of its session are put aside without it",
+                        one.spot
+                    ),
+                    kept: None,
+                }),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Put::Failed(format!("the spool: {e}")),
             }
             let is_last = i.saturating_add(1) == pending.len();
             if bytes < FILE_BYTES_MAX && !is_last {

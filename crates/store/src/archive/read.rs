@@ -15,6 +15,9 @@ use crate::limits::PROBLEMS_LISTED_MAX;
 /// Segments' places that are asked for at once.
 const PLACES: usize = 256;
 
+/// A segment's row, and its bytes or what is wrong with them.
+pub type Found = (SegmentRow, Result<Vec<u8>, String>);
+
 /// A segment that is not what was archived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -95,7 +98,7 @@ impl Archive {
         &self,
         session: SessionId,
         from: u32,
-    ) -> Result<Option<(SegmentRow, Result<Vec<u8>, String>)>, ArchiveError> {
+    ) -> Result<Option<Found>, ArchiveError> {
         let rows = self.catalog.segments(session, from, 1)?;
         let Some(row) = rows.into_iter().next() else {
             return Ok(None);
