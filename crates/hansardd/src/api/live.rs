@@ -102,6 +102,9 @@ fn tell(mut watch: Box<dyn Watch>, pieces: &mut Pieces) -> Result<(), Option<Str
                 "seq": seq, "at_ns": at_ns, "family": "screen",
                 "cols": cols, "rows": rows, "text": dump,
             }),
+            Ok(Seen::Lost { segment, what }) => json!({
+                "family": "lost", "segment": segment, "reason": what,
+            }),
             Ok(Seen::Over(why)) => {
                 let over = json!({ "family": "over", "reason": why });
                 return put(pieces, &over).map_err(|Gone| None);
@@ -128,10 +131,12 @@ pub(super) fn events(
     log: Log,
 ) -> Handler {
     let list = super::answers::blocking(move |call| {
-        let page = listings.events(&call.params.query()?)?;
-        let rows: Vec<Json> = page.rows.iter().map(rows::event).collect();
-        let next = page.next.map(|next| next.to_string());
-        Ok(listed("events", rows, next, Some(listings.behind()?)))
+        let listing = listings.events(&call.params.query()?)?;
+        let mut behind = listings.behind()?;
+        behind.more |= !listing.complete;
+        let rows: Vec<Json> = listing.page.rows.iter().map(rows::event).collect();
+        let next = listing.page.next.map(|next| next.to_string());
+        Ok(listed("events", rows, next, Some(behind)))
     });
     let open = move |call: &Call| {
         let tail = Tail::new(call, &event_log)?;

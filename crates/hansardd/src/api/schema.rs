@@ -233,9 +233,10 @@ fn event() -> Json {
 fn followed() -> Json {
     object(
         "One line of a stream: an event as in the format `jsonl`, the screen so far (`screen`), a \
-sign of life (`heartbeat`), or that nothing comes any more (`over`).",
+sign of life (`heartbeat`), a segment that cannot be read (`lost`), or that nothing comes any more (`over`).",
         &[
             ("family", text(), "what the line is"),
+            ("segment?", count(), "of `lost`: number of the segment"),
             (
                 "seq?",
                 count(),
@@ -252,7 +253,7 @@ sign of life (`heartbeat`), or that nothing comes any more (`over`).",
             (
                 "reason?",
                 or_null(text()),
-                "of `over`: why, where no end was recorded",
+                "of `lost` and `over`: why",
             ),
         ],
     )

@@ -16,6 +16,7 @@ use hansard_store::{Catalog, Query};
 use super::limits::BEHIND_MAX;
 use super::problem::Trouble;
 use super::role::{Caller, Known, Peer};
+use crate::live::listing::Listing;
 
 /// Who a peer is and which role they have.
 pub type Admit = Arc<dyn Fn(&Peer) -> Known + Send + Sync>;
@@ -50,11 +51,11 @@ pub trait Listings: Send + Sync {
     /// As sorted by [`Trouble`].
     fn sessions(&self, query: &Query) -> Result<Page<SessionRow>, Trouble>;
 
-    /// Events, by time.
+    /// Events, by time. A listing that is not complete leaves out what is not listed yet.
     ///
     /// # Errors
     /// As sorted by [`Trouble`].
-    fn events(&self, query: &Query) -> Result<Page<EventRow>, Trouble>;
+    fn events(&self, query: &Query) -> Result<Listing<EventRow>, Trouble>;
 
     /// How far the rows are behind.
     ///
@@ -68,8 +69,11 @@ impl<C: Catalog + ?Sized> Listings for C {
         Ok(Catalog::sessions(self, query)?)
     }
 
-    fn events(&self, query: &Query) -> Result<Page<EventRow>, Trouble> {
-        Ok(Catalog::events(self, query)?)
+    fn events(&self, query: &Query) -> Result<Listing<EventRow>, Trouble> {
+        Ok(Listing {
+            page: Catalog::events(self, query)?,
+            complete: true,
+        })
     }
 
     fn behind(&self) -> Result<Behind, Trouble> {
@@ -146,6 +150,13 @@ pub enum Seen {
         /// Control sequences that bring a blank terminal of that size into this state.
         dump: String,
     },
+    /// A segment, or the rest of it, cannot be read; the next event is of a later one.
+    Lost {
+        /// Its number, from 0.
+        segment: u32,
+        /// What is wrong.
+        what: String,
+    },
     /// Nothing within the time given.
     Nothing,
     /// Nothing will ever come any more; why, in words, where no end was recorded.
@@ -156,7 +167,7 @@ pub enum Seen {
 ///
 /// The first answer MUST be the header (event 0). A [`Seen::Screen`] MAY come second, and stands for
 /// all events up to its number; after it, or without it, every event MUST come, in order, without a
-/// hole and none twice. After [`Seen::Over`] nothing is asked any more.
+/// hole that a [`Seen::Lost`] does not tell of, and none twice. After [`Seen::Over`] nothing is asked any more.
 pub trait Watch: Send {
     /// What comes next, waiting for it at most this long.
     ///
