@@ -3,7 +3,6 @@
 //! - [`config`]: what the file says; [`check`]: what contradicts itself in it
 
 #![forbid(unsafe_code)]
-
 #![cfg_attr(
     test,
     allow(
@@ -15,21 +14,21 @@
     )
 )]
 
+pub mod api;
+pub mod bell;
 pub mod capacity;
 pub mod check;
 pub mod config;
 pub mod data_dir;
+pub mod eventlog;
 pub mod failure;
+pub mod follow;
 pub mod init;
 pub mod journal;
-pub mod metrics;
-pub mod notify;
-pub mod timed_disk;
-pub mod eventlog;
-pub mod steady;
-pub mod api;
-pub mod bell;
-pub mod follow;
 pub mod keeper;
 pub mod live;
+pub mod metrics;
+pub mod notify;
+pub mod steady;
 pub mod tee;
+pub mod timed_disk;

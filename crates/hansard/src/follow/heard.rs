@@ -62,7 +62,10 @@ impl Ear {
                     Ok(None) => Err(malformed("it ended without saying so")),
                     Err(failure) => Err(failure),
                 };
-                let last = !matches!(next, Ok(Heard::Event(_) | Heard::Screen { .. } | Heard::Lost(_)));
+                let last = !matches!(
+                    next,
+                    Ok(Heard::Event(_) | Heard::Screen { .. } | Heard::Lost(_))
+                );
                 // Nobody listens any more, or there is nothing more to tell.
                 if teller.send(next).is_err() || last {
                     return;

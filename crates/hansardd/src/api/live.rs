@@ -131,12 +131,10 @@ pub(super) fn events(
     log: Log,
 ) -> Handler {
     let list = super::answers::blocking(move |call| {
-        let listing = listings.events(&call.params.query()?)?;
-        let mut behind = listings.behind()?;
-        behind.more |= !listing.complete;
-        let rows: Vec<Json> = listing.page.rows.iter().map(rows::event).collect();
-        let next = listing.page.next.map(|next| next.to_string());
-        Ok(listed("events", rows, next, Some(behind)))
+        let page = listings.events(&call.params.query()?)?;
+        let rows: Vec<Json> = page.rows.iter().map(rows::event).collect();
+        let next = page.next.map(|next| next.to_string());
+        Ok(listed("events", rows, next, Some(listings.behind()?)))
     });
     let open = move |call: &Call| {
         let tail = Tail::new(call, &event_log)?;

@@ -250,11 +250,7 @@ sign of life (`heartbeat`), a segment that cannot be read (`lost`), or that noth
                 text(),
                 "of `screen`: what brings a blank terminal into that state",
             ),
-            (
-                "reason?",
-                or_null(text()),
-                "of `lost` and `over`: why",
-            ),
+            ("reason?", or_null(text()), "of `lost` and `over`: why"),
         ],
     )
 }

@@ -16,7 +16,6 @@ use hansard_store::{Catalog, Query};
 use super::limits::BEHIND_MAX;
 use super::problem::Trouble;
 use super::role::{Caller, Known, Peer};
-use crate::live::listing::Listing;
 
 /// Who a peer is and which role they have.
 pub type Admit = Arc<dyn Fn(&Peer) -> Known + Send + Sync>;
@@ -51,11 +50,11 @@ pub trait Listings: Send + Sync {
     /// As sorted by [`Trouble`].
     fn sessions(&self, query: &Query) -> Result<Page<SessionRow>, Trouble>;
 
-    /// Events, by time. A listing that is not complete leaves out what is not listed yet.
+    /// Events, by time.
     ///
     /// # Errors
     /// As sorted by [`Trouble`].
-    fn events(&self, query: &Query) -> Result<Listing<EventRow>, Trouble>;
+    fn events(&self, query: &Query) -> Result<Page<EventRow>, Trouble>;
 
     /// How far the rows are behind.
     ///
@@ -69,11 +68,8 @@ impl<C: Catalog + ?Sized> Listings for C {
         Ok(Catalog::sessions(self, query)?)
     }
 
-    fn events(&self, query: &Query) -> Result<Listing<EventRow>, Trouble> {
-        Ok(Listing {
-            page: Catalog::events(self, query)?,
-            complete: true,
-        })
+    fn events(&self, query: &Query) -> Result<Page<EventRow>, Trouble> {
+        Ok(Catalog::events(self, query)?)
     }
 
     fn behind(&self) -> Result<Behind, Trouble> {
