@@ -67,7 +67,7 @@ fn killed_at_random_moments() {
         }
         load.stop();
     });
-    pair.settle();
+    pair.settle(load.outcomes().len());
     let outcomes = load.outcomes();
     let tally = Kept::open(&pair.service.data()).check(&outcomes, &pair.service.data());
     let took = since.elapsed();

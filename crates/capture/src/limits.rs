@@ -14,11 +14,11 @@ pub(crate) const OPEN_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long a program may refuse to read an answer. At the bound it counts as gone.
 pub(crate) const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// How long a program may take to close a session that somebody ended: it hangs its own program up
-/// and kills it after two seconds. At the bound the recording is ended without it.
+/// Default of [`crate::local::Config::end_wait`]: a program hangs what it runs up, and
+/// kills it after two seconds.
 pub const END_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// The same when the daemon stops.
+/// Default of [`crate::local::Config::stop_wait`].
 pub const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// How long a stopping daemon waits for recordings to become durable, beyond what their policy

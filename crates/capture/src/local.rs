@@ -25,8 +25,8 @@ use hansard_record::{Environment, OpenSessions, Options};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::limits::{
-    ACCEPT_PAUSE, CONNECTIONS_MAX, CONNECTIONS_OF_USER_MAX, STOP_DURABLE_MAX, STOP_LOOK_EVERY,
-    STOP_WAIT_MAX,
+    ACCEPT_PAUSE, CONNECTIONS_MAX, CONNECTIONS_OF_USER_MAX, END_WAIT_MAX, STOP_DURABLE_MAX,
+    STOP_LOOK_EVERY, STOP_WAIT_MAX,
 };
 use crate::registry::{Line, Registry};
 
@@ -80,6 +80,11 @@ pub struct Config {
     pub connections_of_user_max: usize,
     /// How the recorders work.
     pub options: Options,
+    /// How long a program may take to close a session that somebody ended. At the bound the
+    /// recording is ended without it.
+    pub end_wait: Duration,
+    /// The same when the daemon stops.
+    pub stop_wait: Duration,
 }
 
 impl Config {
@@ -93,6 +98,8 @@ impl Config {
             connections_max: CONNECTIONS_MAX,
             connections_of_user_max: CONNECTIONS_OF_USER_MAX,
             options: Options::default(),
+            end_wait: END_WAIT_MAX,
+            stop_wait: STOP_WAIT_MAX,
         }
     }
 }
@@ -183,10 +190,11 @@ impl Server {
         let (woken, wake) = io::pipe()?;
         rustix::io::ioctl_fionbio(&woken, true)?;
         rustix::io::ioctl_fionbio(&wake, true)?;
+        let registry = Registry::new(wake, config.end_wait);
         let shared = Arc::new(Shared {
             config,
             means,
-            registry: Registry::new(wake),
+            registry,
             stopping: AtomicBool::new(false),
             connections: Mutex::new(Connections::default()),
             fewer: Condvar::new(),
@@ -293,7 +301,8 @@ fn accept(shared: &Arc<Shared>, listener: UnixListener, mut woken: PipeReader) {
     // The name goes first: who comes now finds no daemon rather than one that does not answer.
     let _ = std::fs::remove_file(&shared.config.socket);
     drop(listener);
-    shared.registry.end_all(THE_DAEMON_STOPS, STOP_WAIT_MAX);
+    let wait = shared.config.stop_wait;
+    shared.registry.end_all(THE_DAEMON_STOPS, wait);
 }
 
 /// Waits for a connection, a wake-up, or the earliest of these moments.

@@ -13,7 +13,7 @@ use hansard_core::{Session, SessionId};
 use hansard_record::Recorder;
 use hansard_record::handoff::FromDaemon;
 
-use crate::limits::{COMMAND_BYTES_MAX, END_WAIT_MAX, REASON_BYTES_MAX};
+use crate::limits::{COMMAND_BYTES_MAX, REASON_BYTES_MAX};
 
 /// A session that is being recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,7 @@ struct Shared {
     running: Mutex<HashMap<SessionId, Running>>,
     /// Wakes the thread that watches the deadlines.
     wake: Mutex<PipeWriter>,
+    end_wait: Duration,
 }
 
 struct Running {
@@ -105,10 +106,11 @@ impl Line {
 }
 
 impl Registry {
-    pub(crate) fn new(wake: PipeWriter) -> Self {
+    pub(crate) fn new(wake: PipeWriter, end_wait: Duration) -> Self {
         Self(Arc::new(Shared {
             running: Mutex::new(HashMap::new()),
             wake: Mutex::new(wake),
+            end_wait,
         }))
     }
 
@@ -122,8 +124,8 @@ impl Registry {
     }
 
     /// Ends a session: its program is told to end it, and the recording's `End` says who did and
-    /// why. Answers at once. A program that has not closed after [`END_WAIT_MAX`] is not waited
-    /// for, and its recording ends without it.
+    /// why. Answers at once. A program that has not closed within the bound
+    /// ([`crate::local::Config::end_wait`]) is not waited for, and its recording ends without it.
     ///
     /// # Errors
     /// [`NotRunning`].
@@ -132,7 +134,7 @@ impl Registry {
             reason: cut(reason, REASON_BYTES_MAX),
             by: cut(by, REASON_BYTES_MAX),
         };
-        let line = self.mark(session, &ended, END_WAIT_MAX)?;
+        let line = self.mark(session, &ended, self.0.end_wait)?;
         self.wake();
         let Ended { reason, by } = ended;
         // One that does not read is ended by the deadline.
@@ -260,7 +262,9 @@ impl Registry {
 
 /// At most so many bytes of a text, in whole characters.
 pub(crate) fn cut(text: &str, bytes_max: usize) -> String {
-    text.get(..text.floor_char_boundary(bytes_max))
-        .unwrap_or_default()
-        .to_owned()
+    let whole = (0..=bytes_max).rev().find_map(|end| text.get(..end));
+    match text.len() <= bytes_max {
+        true => text.to_owned(),
+        false => whole.unwrap_or_default().to_owned(),
+    }
 }

@@ -197,7 +197,8 @@ pub(crate) struct VerifyArgs {
     /// Sessions of the service (their UUIDs), or files; `-` is standard input
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Accept only this signer (public key, PEM; may be given more than once)
+    /// Accept only this signer, or signers that this authority has certified (public key or
+    /// certificate, PEM; may be given more than once)
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Vec<PathBuf>,
     /// Answer in JSON, one object a line

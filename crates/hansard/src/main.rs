@@ -42,6 +42,7 @@ mod show;
 mod source;
 mod status;
 mod token;
+mod trust;
 mod verify;
 mod watched;
 

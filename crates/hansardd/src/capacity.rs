@@ -45,7 +45,7 @@ impl Fullness {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Fine => "fine",
+            Self::Fine => "normal",
             Self::Warning => "warning",
             Self::Critical => "critical",
             Self::Full => "full",
@@ -163,7 +163,7 @@ pub type Probe<T> = Box<dyn Fn() -> io::Result<T> + Send>;
 /// Watches file systems and spool. Call [`Watch::look`] now and then, from any thread.
 #[derive(Default)]
 pub struct Watch {
-    disks: Vec<(PathBuf, Probe<Disk>, Gauge, Gauge)>,
+    disks: Vec<(String, PathBuf, Probe<Disk>, Gauge, Gauge)>,
     bounds: Vec<(Probe<Filling>, Gauge)>,
 }
 
@@ -174,7 +174,7 @@ pub struct Look {
     pub crossings: Vec<Crossing>,
     /// What could not be asked, and why.
     pub failures: Vec<(String, io::Error)>,
-    /// Bytes free on each disk, by its name.
+    /// Each disk that answered, by its name.
     pub free: Vec<(String, Disk)>,
 }
 
@@ -183,8 +183,8 @@ impl Watch {
     pub fn disk(&mut self, name: &str, path: &Path, probe: Probe<Disk>) {
         let (bytes, inodes) = (format!("{name} bytes"), format!("{name} inodes"));
         let gauges = (Gauge::new(bytes), Gauge::new(inodes));
-        self.disks
-            .push((path.to_owned(), probe, gauges.0, gauges.1));
+        let (name, path) = (name.to_owned(), path.to_owned());
+        self.disks.push((name, path, probe, gauges.0, gauges.1));
     }
 
     /// Watches something with a bound of its own, called `name`.
@@ -195,12 +195,12 @@ impl Watch {
     /// Asks once.
     pub fn look(&mut self) -> Look {
         let mut look = Look::default();
-        for (path, probe, bytes, inodes) in &mut self.disks {
+        for (name, path, probe, bytes, inodes) in &mut self.disks {
             match probe() {
                 Ok(disk) => {
                     look.crossings.extend(bytes.take(disk.bytes));
                     look.crossings.extend(inodes.take(disk.inodes));
-                    look.free.push((path.display().to_string(), disk));
+                    look.free.push((name.clone(), disk));
                 }
                 Err(e) => look.failures.push((path.display().to_string(), e)),
             }
@@ -249,7 +249,7 @@ mod tests {
                 (100, "full"),
                 (93, "critical"),
                 (84, "warning"),
-                (69, "fine")
+                (69, "normal")
             ]
         );
     }
@@ -258,7 +258,7 @@ mod tests {
     fn hovering_at_a_mark_is_told_once() {
         let hovering: Vec<u64> = (0..100).map(|i| 73 + i % 4).collect();
         assert_eq!(run(&hovering), [(75, "warning")]);
-        assert_eq!(run(&[10, 100, 10]), [(100, "full"), (10, "fine")]);
+        assert_eq!(run(&[10, 100, 10]), [(100, "full"), (10, "normal")]);
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(look.failures.len(), 1);
         assert_eq!(
             told(look),
-            ["spool fine"],
+            ["spool normal"],
             "one that cannot be asked hides no other"
         );
     }

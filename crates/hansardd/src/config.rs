@@ -211,6 +211,24 @@ impl Config {
             name => name.to_owned(),
         }
     }
+
+    /// The names that stand in this service's certificate.
+    #[must_use]
+    pub fn server_names(&self) -> Vec<String> {
+        let named = self.serve.ingest.as_ref().map(|ingest| &ingest.names);
+        match named {
+            Some(names) if !names.is_empty() => names.clone(),
+            _ => {
+                let own = self.node_name().to_lowercase();
+                let usual = [own.as_str(), "localhost", "127.0.0.1", "::1"];
+                let mut names: Vec<String> = usual.map(ToOwned::to_owned).to_vec();
+                // A machine may have a name that DNS does not allow; it is reached under another.
+                names.retain(|name| hansard_identity::name::check_server_name(name).is_ok());
+                names.dedup();
+                names
+            }
+        }
+    }
 }
 
 /// The text of a file, if it is short enough to be a configuration.

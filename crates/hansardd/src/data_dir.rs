@@ -10,6 +10,8 @@
 //! | `archive/` | packs of segments |
 //! | `catalog/` | which segment is newest, and rows |
 //! | `log/` | the event log |
+//! | `open/` | notes of sessions that are being recorded, so that they can be ended after a kill |
+//! | `diary` | where the chain of own recordings ends |
 //! | `quarantine/` | what was no sound recording, kept to be looked at |
 //!
 //! A crash while it is made leaves it without `hansardd.json` and with `init.unfinished`: nothing
@@ -102,6 +104,18 @@ impl DataDir {
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.0.join("log")
+    }
+
+    /// Notes of sessions that are being recorded.
+    #[must_use]
+    pub fn open_sessions(&self) -> PathBuf {
+        self.0.join("open")
+    }
+
+    /// Where the chain of own recordings ends.
+    #[must_use]
+    pub fn diary_link(&self) -> PathBuf {
+        self.0.join("diary")
     }
 
     /// What was no sound recording.
@@ -198,6 +212,7 @@ impl DataDir {
             self.archive(),
             self.catalog(),
             self.log(),
+            self.open_sessions(),
             self.quarantine(),
         ];
         for dir in &all {

@@ -13,6 +13,8 @@ use crate::config::{Config, HostPort};
 use crate::data_dir::{DataDir, Mark};
 use crate::failure::{Failure, STATUS_FAILED, STATUS_WRONG_USE};
 
+pub mod keys;
+
 /// The cluster of a machine that is alone, if nobody says otherwise.
 pub const CLUSTER: &str = "local";
 

@@ -15,20 +15,34 @@
 )]
 
 pub mod api;
+pub mod behind;
 pub mod bell;
 pub mod capacity;
 pub mod check;
+pub mod cli;
+pub mod command;
 pub mod config;
 pub mod data_dir;
 pub mod eventlog;
 pub mod failure;
 pub mod follow;
 pub mod init;
+pub mod doctor;
+pub mod eventlog;
+pub mod failure;
+pub mod follow;
+pub mod ingest;
+pub mod init;
+pub mod join;
 pub mod journal;
 pub mod keeper;
 pub mod live;
 pub mod metrics;
 pub mod notify;
 pub mod steady;
+pub mod run;
+pub mod signals;
+pub mod steady;
+pub mod stores;
 pub mod tee;
 pub mod timed_disk;

@@ -104,6 +104,7 @@ impl Certificate {
             return bad("bytes behind it");
         }
         check_algorithms(&x509)?;
+        check_wrapping(der, &x509)?;
         let extensions = Extensions::read(&x509)?;
         let purpose = purpose_of(&extensions)?;
         let (cluster, principal) = extensions.named;
@@ -242,6 +243,28 @@ fn check_algorithms(x509: &X509Certificate<'_>) -> Result<(), BadCertificate> {
         return bad("not signed with Ed25519");
     }
     Ok(())
+}
+
+/// What stands between the signed part and the signature: an algorithm identifier of Ed25519, and a
+/// bit string of 64 whole bytes (RFC 8410).
+const BETWEEN: [u8; 10] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x41, 0x00];
+
+/// What is wrapped around the signed part is not signed itself, and the parser takes it in more than
+/// one spelling: a certificate would have twins that are other bytes and mean the same.
+fn check_wrapping(der: &[u8], x509: &X509Certificate<'_>) -> Result<(), BadCertificate> {
+    let signature: &[u8] = &x509.signature_value.data;
+    let content = [x509.tbs_certificate.as_ref(), &BETWEEN, signature].concat();
+    let mut head = vec![0x30];
+    match u16::try_from(content.len()).map(u16::to_be_bytes) {
+        Ok([0, low @ 0..=0x7f]) => head.push(low),
+        Ok([0, low]) => head.extend([0x81, low]),
+        Ok([high, low]) => head.extend([0x82, high, low]),
+        Err(_) => return bad(format!("longer than {CERTIFICATE_BYTES_MAX} bytes")),
+    }
+    if der.strip_prefix(head.as_slice()) == Some(content.as_slice()) {
+        return Ok(());
+    }
+    bad("not written in the one way that DER has")
 }
 
 /// The one common name; no other part of a name means anything to us.

@@ -18,26 +18,26 @@ use hansard_store::{Archive, Catalog, Query};
 use crate::load::{Outcome, bytes_of};
 
 /// The stores of a service that does not run.
-pub struct Kept {
+pub(crate) struct Kept {
     archive: Archive,
     catalog: Arc<dyn Catalog>,
 }
 
 /// What was counted while everything was checked.
 #[derive(Debug, Default)]
-pub struct Tally {
-    pub sessions: usize,
-    pub revived: usize,
-    pub produced: u64,
-    pub recorded: u64,
+pub(crate) struct Tally {
+    pub(crate) sessions: usize,
+    pub(crate) revived: usize,
+    pub(crate) produced: u64,
+    pub(crate) recorded: u64,
     /// Bytes that were produced, not acknowledged, and are not recorded; a gap stands for them.
-    pub gone: u64,
-    pub lines: usize,
+    pub(crate) gone: u64,
+    pub(crate) lines: usize,
 }
 
 impl Kept {
     /// Opens what is under a service's `data_dir`.
-    pub fn open(data: &Path) -> Self {
+    pub(crate) fn open(data: &Path) -> Self {
         let blobs = FsBlobs::open(&data.join("archive"), "the audit").unwrap();
         let catalog = SqliteCatalog::open(&data.join("catalog"), "the audit").unwrap();
         let catalog: Arc<dyn Catalog> = Arc::new(catalog);
@@ -50,7 +50,7 @@ impl Kept {
     }
 
     /// Everything that was acknowledged is there once, in order, and what is not there is a gap.
-    pub fn check(&self, outcomes: &[Outcome], data: &Path) -> Tally {
+    pub(crate) fn check(&self, outcomes: &[Outcome], data: &Path) -> Tally {
         let mut tally = Tally::default();
         let mut expected = BTreeMap::new();
         for outcome in outcomes {
@@ -68,7 +68,11 @@ impl Kept {
         let report = report.unwrap_or_else(|| panic!("{what} is not in the archive: {outcome:?}"));
         assert!(report.is_intact(), "{what}: {:?}", report.problems);
         let found = &report.report;
-        assert_eq!(found.verdict, Verdict::Complete, "{what}: {outcome:?}\n{found:?}");
+        assert_eq!(
+            found.verdict,
+            Verdict::Complete,
+            "{what}: {outcome:?}\n{found:?}"
+        );
         let reader = self.archive.open_session(outcome.session).unwrap().unwrap();
         let (mut bytes, mut marks, mut next_seq) = (Vec::new(), 0, 0);
         let mut ei = BTreeSet::new();
@@ -98,17 +102,27 @@ impl Kept {
             }
         }
         let truth = bytes_of(outcome.number, outcome.produced.max(bytes.len() as u64));
-        assert!(truth.starts_with(&bytes), "{what}: other bytes than were produced");
+        assert!(
+            truth.starts_with(&bytes),
+            "{what}: other bytes than were produced"
+        );
         let recorded = bytes.len() as u64;
         assert!(
             recorded >= outcome.acknowledged && marks >= outcome.marks.1,
             "{what}: {recorded} bytes and {marks} marks are recorded: {outcome:?}"
         );
         if outcome.closed {
-            assert_eq!((recorded, marks), (outcome.produced, outcome.marks.0), "{what}");
+            assert_eq!(
+                (recorded, marks),
+                (outcome.produced, outcome.marks.0),
+                "{what}"
+            );
             assert_eq!(found.gaps, 0, "{what}");
         } else if recorded < outcome.produced {
-            assert!(found.gaps > 0, "{what}: something is missing, and no gap says so");
+            assert!(
+                found.gaps > 0,
+                "{what}: something is missing, and no gap says so"
+            );
         }
         tally.sessions += 1;
         tally.revived += usize::from(found.gaps > 0);
@@ -133,7 +147,11 @@ impl Kept {
             }
         }
         for outcome in outcomes {
-            assert_eq!(listed.get(&outcome.session), Some(&1), "{outcome:?} in the listing");
+            assert_eq!(
+                listed.get(&outcome.session),
+                Some(&1),
+                "{outcome:?} in the listing"
+            );
         }
     }
 }
@@ -154,8 +172,8 @@ fn check_log(dir: &Path, expected: &BTreeMap<SessionId, BTreeSet<u64>>) -> usize
             }
             for line in BufReader::new(fs::File::open(file.path()).unwrap()).lines() {
                 let line = line.unwrap();
-                let json: serde_json::Value = serde_json::from_str(&line)
-                    .unwrap_or_else(|e| panic!("{name}: {e}: {line}"));
+                let json: serde_json::Value =
+                    serde_json::from_str(&line).unwrap_or_else(|e| panic!("{name}: {e}: {line}"));
                 let uid = json["uid"].as_str().unwrap().to_owned();
                 assert!(seen.insert(uid), "twice in {name}: {line}");
                 lines += 1;

@@ -15,24 +15,24 @@ use hansard_record::handoff::{HandoffTape, NotOpened};
 
 /// What became of a session.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Which.
-    pub session: SessionId,
+    pub(crate) session: SessionId,
     /// Number of it, which its bytes are made from.
-    pub number: u64,
+    pub(crate) number: u64,
     /// Bytes that the program handed over.
-    pub produced: u64,
+    pub(crate) produced: u64,
     /// Bytes of them that it was told are durable.
-    pub acknowledged: u64,
+    pub(crate) acknowledged: u64,
     /// Marks that it handed over, and how many of them were durable for sure.
-    pub marks: (u64, u64),
+    pub(crate) marks: (u64, u64),
     /// Whether its end was acknowledged.
-    pub closed: bool,
+    pub(crate) closed: bool,
 }
 
 /// The bytes of a session: lines that say which they are, so that nothing can be moved or repeated
 /// unnoticed.
-pub fn bytes_of(session: u64, length: u64) -> Vec<u8> {
+pub(crate) fn bytes_of(session: u64, length: u64) -> Vec<u8> {
     let mut text = String::new();
     let mut line = 0u64;
     while (text.len() as u64) < length {
@@ -47,14 +47,14 @@ pub fn bytes_of(session: u64, length: u64) -> Vec<u8> {
 }
 
 /// Keeps several programs busy until told to stop; every session that was opened has an outcome.
-pub struct Load {
+pub(crate) struct Load {
     stop: AtomicBool,
     number: AtomicU64,
     outcomes: Mutex<Vec<Outcome>>,
 }
 
 impl Load {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             stop: AtomicBool::new(false),
             number: AtomicU64::new(0),
@@ -62,16 +62,16 @@ impl Load {
         }
     }
 
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    pub fn outcomes(&self) -> Vec<Outcome> {
+    pub(crate) fn outcomes(&self) -> Vec<Outcome> {
         self.outcomes.lock().unwrap().clone()
     }
 
     /// One program after another at this socket, until told to stop.
-    pub fn run(&self, socket: &Path) {
+    pub(crate) fn run(&self, socket: &Path) {
         while !self.stop.load(Ordering::Relaxed) {
             let number = self.number.fetch_add(1, Ordering::Relaxed);
             let tape = match HandoffTape::open(socket, claims(number)) {
@@ -147,7 +147,7 @@ fn exited() -> End {
 }
 
 /// What a program says of its session. The daemon makes the header.
-pub fn claims(number: u64) -> Session {
+pub(crate) fn claims(number: u64) -> Session {
     Session {
         id: SessionId::new_v7(0, [0; 10]),
         parent: None,
@@ -164,6 +164,6 @@ pub fn claims(number: u64) -> Session {
 }
 
 /// Where a daemon takes sessions.
-pub fn capture_socket(runtime: &Path) -> PathBuf {
+pub(crate) fn capture_socket(runtime: &Path) -> PathBuf {
     runtime.join("capture.sock")
 }

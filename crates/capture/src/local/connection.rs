@@ -180,6 +180,7 @@ fn finish(
     ended: Option<Ended>,
     heard_ns: u64,
 ) -> Result<(String, Closed), Lost> {
+    let is_away = matches!(over, Over::Away(_));
     let mut end = match over {
         Over::Closed(end) => end,
         Over::Lost(lost) => return Err(lost),
@@ -203,7 +204,7 @@ fn finish(
     let reason = end.reason.clone();
     let summary = recorder.close(end)?;
     let closed = Closed {
-        gaps: summary.gaps,
+        gaps: summary.gaps.saturating_add(u64::from(is_away)),
         missing_bytes: summary.missing.bytes,
         stored_bytes: summary.stored_bytes,
     };

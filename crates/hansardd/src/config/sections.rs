@@ -34,7 +34,7 @@ section! {
         /// The name that recordings and lists show for this machine. Empty: the system's host name.
         name: String = String::new();
         /// Labels of this machine, by which retention and roles may choose: `env: production`. At
-        /// most 64; a name has at most 63 letters, digits and `-._/`, a value 256 bytes.
+        /// most 32; a name has at most 64 letters, digits and `-._/`, a value 256 bytes.
         labels: Labels = Labels::new();
         /// Where everything durable is: spool, archive, catalog, event log, keys. Made by
         /// `hansardd init`, for the daemon's user only, and held by one process.
@@ -99,6 +99,8 @@ section! {
         /// The service's addresses, `host:port` (port 3025 if there is none), tried in this order.
         /// Required.
         service: Vec<HostPort> = Vec::new();
+        /// The name that the service's certificate must have. Empty: the host of the first address.
+        server_name: String = String::new();
         /// Longest pause before the next attempt to reach the service. Pauses double from a quarter
         /// of a second up to this, each shortened at random by up to a half.
         retry_max: Span = Span::seconds(30), in [Span::seconds(1), Span::seconds(600)];
@@ -170,6 +172,9 @@ section! {
     Ingest {
         /// Address to listen at.
         listen: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), super::value::INGEST_PORT);
+        /// Names and addresses under which hosts reach this service; they stand in its certificate.
+        /// Empty: this machine's name, `localhost`, 127.0.0.1 and ::1. At most 32.
+        names: Vec<String> = Vec::new();
         /// Most hosts that are connected at a time. One more is refused and tries again later.
         hosts_max: u32 = 4096, in [1, 100_000];
     }

@@ -18,10 +18,10 @@ pub const VALUE_BYTES_MAX: usize = 4096;
 pub const LIST_LEN_MAX: usize = 1000;
 
 /// Most labels of a node, or of a rule's `match`; more is refused.
-pub const LABELS_MAX: usize = 64;
+pub const LABELS_MAX: usize = 32;
 
 /// Longest name of a label, bytes; a longer one is refused.
-pub const LABEL_NAME_BYTES_MAX: usize = 63;
+pub const LABEL_NAME_BYTES_MAX: usize = 64;
 
 /// Longest value of a label, bytes; a longer one is refused.
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
