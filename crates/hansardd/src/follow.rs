@@ -96,8 +96,8 @@ pub struct Followed {
 }
 
 impl Followed {
-    /// Follows a session from the beginning of a segment; 0 is the session's. While somebody does,
-    /// its recorder is asked to close frames after 100 ms.
+    /// Follows a session from the beginning of a segment that it has or will have; 0 is its first.
+    /// While somebody does, its recorder is asked to close frames after 100 ms.
     ///
     /// # Errors
     /// `Busy`.

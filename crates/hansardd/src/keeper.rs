@@ -163,6 +163,7 @@ pub struct Keeper {
     /// The last part that was looked at.
     after: Option<Pending>,
     sessions: HashMap<SessionId, Work>,
+    works_max: usize,
     growing: Growing,
     headers: Headers,
     /// Events that a tap did not take yet. Nothing else is told before them.
@@ -209,6 +210,7 @@ impl Keeper {
             growing_bytes_max: GROWING_BYTES_MAX,
             after: None,
             sessions: HashMap::new(),
+            works_max: WORKS_MAX,
             growing: Growing::default(),
             headers: Headers::default(),
             held: None,
@@ -256,7 +258,7 @@ impl Keeper {
     pub fn step(&mut self) -> Step {
         let now_ns = self.clock.monotonic_ns();
         let took = self.read_on(now_ns);
-        if !took || self.ready.fills_an_offer() {
+        if !took || self.ready.is_due(now_ns) {
             self.offer(now_ns);
         }
         self.write_packs(now_ns);
@@ -303,8 +305,10 @@ impl Keeper {
 
     /// Forgets sessions of which nothing is in the spool, if there are too many.
     fn forget_idle(&mut self) {
-        if self.sessions.len() > WORKS_MAX {
+        if self.sessions.len() > self.works_max {
             self.sessions.retain(|_, work| !work.is_idle());
+            // Where most are in use, they are not gone through again for each one more.
+            self.works_max = self.sessions.len().saturating_mul(2).max(WORKS_MAX);
         }
     }
 

@@ -97,7 +97,10 @@ impl Events {
         match (part.place(), &mut self.reader) {
             (Place::Seal, _) => {
                 self.reader = None;
-                self.segment = part.segment().saturating_add(1);
+                // Behind the last segment nothing comes: who begins in it is told that it ends.
+                if !is_final(part) {
+                    self.segment = part.segment().saturating_add(1);
+                }
                 Ok(Vec::new())
             }
             (Place::Frame(0), _) => {
@@ -110,5 +113,12 @@ impl Events {
             // Behind a frame that was not sound, up to the next segment.
             (Place::Frame(_), None) => Ok(Vec::new()),
         }
+    }
+}
+
+fn is_final(part: &Part) -> bool {
+    match part {
+        Part::Seal(seal) => seal.statement().is_ok_and(|stated| stated.is_final),
+        Part::Frame(_) => false,
     }
 }

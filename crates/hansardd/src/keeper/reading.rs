@@ -189,24 +189,33 @@ impl Keeper {
             Ok(part) => Ok(Some(part)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) if e.kind() == io::ErrorKind::InvalidData => {
-                if let Some(work) = self.sessions.get_mut(&pending.session) {
-                    work.state = State::Lame;
-                }
-                self.growing.take(pending.session);
-                self.raise(&Raised {
-                    matter: Matter::SpoolDamaged,
-                    session: Some(pending.session),
-                    segment: Some(pending.spot.segment),
-                    what: format!(
-                        "{}: {e}; nothing more of it is archived until a restart, when its sender offers again what it still has",
-                        pending.spot
-                    ),
-                    kept: None,
-                });
+                self.lame(pending, &e);
                 Ok(None)
             }
             Err(e) => Err(Pause(format!("the spool: {e}"))),
         }
+    }
+
+    /// A part that was durable cannot be read. Its session goes no further in this life.
+    pub(super) fn lame(&mut self, pending: &Pending, error: &io::Error) {
+        let Some(work) = self.sessions.get_mut(&pending.session) else {
+            return;
+        };
+        if work.state == State::Lame {
+            return;
+        }
+        work.state = State::Lame;
+        self.growing.take(pending.session);
+        self.raise(&Raised {
+            matter: Matter::SpoolDamaged,
+            session: Some(pending.session),
+            segment: Some(pending.spot.segment),
+            what: format!(
+                "{}: {error}; nothing more of it is archived until a restart, when its sender offers again what it still has",
+                pending.spot
+            ),
+            kept: None,
+        });
     }
 
     fn open_segment(&mut self, part: &Part) -> Result<(), GrowError> {
@@ -379,7 +388,7 @@ impl Keeper {
         self.unsettled.insert(id, (tip, now_ns));
         self.sealed.push_back((now_ns, id));
         self.live.sealed(facts, part.bytes().len() as u64);
-        self.ready.push(segment);
+        self.ready.push(segment, now_ns);
         Ok(())
     }
 }

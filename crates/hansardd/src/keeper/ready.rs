@@ -17,6 +17,10 @@ pub const READY_BYTES_MAX: usize = 16 * 1024 * 1024;
 const OFFER_SEGMENTS_MAX: usize = 256;
 const OFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// How long the first of them waits for others while parts keep coming, nanoseconds: fsyncs are
+/// shared, and nobody waits for a receipt of class S meanwhile.
+const OFFER_AGE_NS: u64 = 100_000_000;
+
 /// One of them.
 pub(super) enum Ready {
     Whole(SealedSegment),
@@ -44,6 +48,8 @@ impl Ready {
 pub(super) struct ReadyQueue {
     queue: VecDeque<Ready>,
     bytes: usize,
+    /// When something came that found nothing waiting.
+    since_ns: u64,
 }
 
 impl ReadyQueue {
@@ -55,12 +61,17 @@ impl ReadyQueue {
         self.queue.len() >= READY_MAX
     }
 
-    /// Whether as much waits as is given to the archive at once.
-    pub(super) fn fills_an_offer(&self) -> bool {
-        self.queue.len() >= OFFER_SEGMENTS_MAX || self.bytes >= OFFER_BYTES_MAX
+    /// Whether as much waits as is given to the archive at once, or something for long enough.
+    pub(super) fn is_due(&self, now_ns: u64) -> bool {
+        let is_old = now_ns.saturating_sub(self.since_ns) >= OFFER_AGE_NS;
+        let is_much = self.queue.len() >= OFFER_SEGMENTS_MAX || self.bytes >= OFFER_BYTES_MAX;
+        is_much || (is_old && !self.queue.is_empty())
     }
 
-    pub(super) fn push(&mut self, segment: SealedSegment) {
+    pub(super) fn push(&mut self, segment: SealedSegment, now_ns: u64) {
+        if self.queue.is_empty() {
+            self.since_ns = now_ns;
+        }
         let ready = match self.bytes.saturating_add(segment.bytes().len()) > READY_BYTES_MAX {
             true => Ready::Later((segment.facts().session, segment.facts().number)),
             false => Ready::Whole(segment),

@@ -1,6 +1,8 @@
 //! Sessions that must not be archived: their parts become files, somebody is told, and the spool
 //! forgets them, in this order.
 
+use std::io;
+
 use hansard_core::SessionId;
 use hansard_core::frame::{Part, Place};
 use hansard_record::order::Spot;
@@ -167,14 +169,28 @@ impl Keeper {
         Ok(())
     }
 
-    /// Writes parts of one session as files; those that the spool cannot read any more are left out,
-    /// for there is nothing of them to keep.
+    /// Writes parts of one session as files; those that the medium has damaged are left out, for there
+    /// is nothing of them to keep.
     pub(super) fn put_files(&mut self, pending: &[Pending]) -> Put {
         let (mut parts, mut bytes): (Vec<Part>, usize) = (Vec::new(), 0);
         for (i, one) in pending.iter().enumerate() {
-            if let Ok(part) = self.stores.spool.read(one) {
-                bytes = bytes.saturating_add(part.bytes().len());
-                parts.push(part);
+            match self.stores.spool.read(one) {
+                Ok(part) => {
+                    bytes = bytes.saturating_add(part.bytes().len());
+                    parts.push(part);
+                }
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => self.raise(&Raised {
+                    matter: Matter::SpoolDamaged,
+                    session: Some(one.session),
+                    segment: Some(one.spot.segment),
+                    what: format!(
+                        "{}: {e}; the others of its session are put aside without it",
+                        one.spot
+                    ),
+                    kept: None,
+                }),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Put::Failed(format!("the spool: {e}")),
             }
             let is_last = i.saturating_add(1) == pending.len();
             if bytes < FILE_BYTES_MAX && !is_last {

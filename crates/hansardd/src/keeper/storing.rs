@@ -1,5 +1,7 @@
 //! Into the archive, and out of the spool.
 
+use std::io;
+
 use hansard_core::frame::Place;
 use hansard_core::{Class, Receipt, SessionId};
 use hansard_record::order::Spot;
@@ -60,8 +62,15 @@ impl Keeper {
         };
         let mut parts = Vec::new();
         for pending in self.parts_of((session, number)) {
-            let part = self.stores.spool.read(&pending);
-            parts.push(part.map_err(|e| format!("the spool: {e}"))?);
+            match self.stores.spool.read(&pending) {
+                Ok(part) => parts.push(part),
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                    self.unsettled.remove(&(session, number));
+                    self.lame(&pending, &e);
+                    return Ok(None);
+                }
+                Err(e) => return Err(format!("the spool: {e}")),
+            }
         }
         match SealedSegment::from_parts(&parts) {
             Ok(segment) => Ok(Some(segment)),

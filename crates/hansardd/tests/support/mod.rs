@@ -177,8 +177,12 @@ pub fn bytes_of(parts: &[Part]) -> Vec<u8> {
 
 /// The events of a recording.
 pub fn events_of(parts: &[Part]) -> Vec<Event> {
-    let bytes = bytes_of(parts);
-    let mut reader = Reader::new(bytes.as_slice());
+    events_in(&bytes_of(parts))
+}
+
+/// The events of a recording's bytes, which must be sound.
+pub fn events_in(bytes: &[u8]) -> Vec<Event> {
+    let mut reader = Reader::new(bytes);
     let mut events = Vec::new();
     loop {
         match reader.next_item().unwrap() {
