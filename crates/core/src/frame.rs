@@ -14,6 +14,10 @@ use crate::wire::{
     Malformed, MessageReader, MessageWriter, Varint, get_varint, malformed, put_varint,
 };
 
+mod check;
+
+pub use check::Sound;
+
 /// First eight bytes of every segment, and so of every recording: not text, and damaged by any
 /// transfer that takes it for text.
 pub const MAGIC: [u8; 8] = [0x89, b'H', b'N', b'S', b'D', 0x0d, 0x0a, 0x1a];

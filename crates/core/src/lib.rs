@@ -11,6 +11,8 @@
 //! - [`event`]: what happened; [`fields`]: flat named facts inside an event
 //! - [`frame`]: events become durable frames; [`seal`]: frames are chained and signed
 //! - [`writer`]: events → frames → seals; [`reader`]: the way back, for hostile bytes
+//! - [`proof`]: signatures outside of seals
+//! - [`writer`]: events → frames → seals, also after a recorder died; [`reader`]: the way back, for hostile bytes
 //! - [`uid`]: identifiers of what is told about events
 //! - [`verify`]: a recording's verdict; [`sink`]: where frames and seals go
 //! - [`limits`]: every bound, and what happens at it
@@ -35,6 +37,7 @@ pub mod frame;
 pub mod id;
 pub mod limits;
 pub mod policy;
+pub mod proof;
 pub mod reader;
 pub mod seal;
 pub mod session;

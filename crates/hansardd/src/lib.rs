@@ -1,5 +1,8 @@
 //! The daemon: records a host, keeps what many hosts recorded, and answers who may ask.
+//!
+//! - [`config`]: what the file says; [`check`]: what contradicts itself in it
 
+#![forbid(unsafe_code)]
 #![cfg_attr(
     test,
     allow(
@@ -11,5 +14,24 @@
     )
 )]
 
+pub mod api;
+pub mod behind;
+pub mod bell;
+pub mod capacity;
+pub mod check;
+pub mod config;
+pub mod data_dir;
 pub mod eventlog;
+pub mod failure;
+pub mod follow;
+pub mod init;
+pub mod journal;
+pub mod keeper;
+pub mod live;
+pub mod metrics;
+pub mod notify;
 pub mod steady;
+pub mod tee;
+pub mod timed_disk;
+
+pub mod join;

@@ -1,2 +1,74 @@
-//! Who is who in a cluster: its authority, the hosts and services that it certified, the tokens
-//! they joined with, and the roles of people.
+//! Who is who in a cluster: its authority, its hosts and services, join tokens, roles.
+//!
+//! Two halves. What a client needs to check a signer is always there; what a daemon needs to issue,
+//! join, renew and connect is behind the feature `authority`. Time and randomness are passed in.
+//!
+//! - [`certificate`]: reading certificates, strictly; [`peer`]: who they are about;
+//!   [`recorder`]: whose key signed a recording
+//! - [`host_id`], [`name`]: identifiers and what names may be; [`role`]: who may what
+//! - [`limits`]: every bound, and what happens at it
+//!
+//! With `authority`: `authority` issues certificates, `registry` knows who joined, `join` is what
+//! goes over the wire, `host_identity` what a host keeps, `tls` how they connect.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
+
+#[cfg(feature = "authority")]
+pub mod authority;
+pub mod certificate;
+#[cfg(feature = "authority")]
+mod fact;
+#[cfg(feature = "authority")]
+pub mod failure;
+#[cfg(feature = "authority")]
+mod files;
+#[cfg(feature = "authority")]
+pub mod hex;
+pub mod host_id;
+#[cfg(feature = "authority")]
+pub mod host_identity;
+#[cfg(feature = "authority")]
+pub mod host_row;
+#[cfg(feature = "authority")]
+pub mod join;
+#[cfg(feature = "authority")]
+pub mod key;
+pub mod limits;
+#[cfg(feature = "authority")]
+pub mod moment;
+pub mod name;
+pub mod peer;
+#[cfg(feature = "authority")]
+pub mod random;
+pub mod recorder;
+#[cfg(feature = "authority")]
+pub mod registry;
+pub mod role;
+#[cfg(feature = "authority")]
+pub mod tls;
+#[cfg(feature = "authority")]
+pub mod token;
+
+#[cfg(feature = "authority")]
+pub use authority::{Authority, Issued, Subject};
+pub use certificate::{BadCertificate, Certificate, Purpose};
+#[cfg(feature = "authority")]
+pub use failure::Failure;
+pub use host_id::HostId;
+#[cfg(feature = "authority")]
+pub use host_identity::{HostIdentity, HostKeys};
+pub use peer::{Peer, Principal};
+pub use recorder::check_recorder;
+#[cfg(feature = "authority")]
+pub use registry::Registry;
+pub use role::{Role, Roles};

@@ -126,6 +126,19 @@ pub struct Usage {
     pub bytes_max: u64,
     /// Parts that are not released.
     pub parts: usize,
+    /// Bytes of their entries: what is still to be sent or kept elsewhere.
+    pub pending_bytes: u64,
+}
+
+/// Called when parts have become durable.
+pub type Listener = Arc<dyn Fn() + Send + Sync>;
+
+impl Pending {
+    /// Whether it was written before the other one, whichever sessions they are of.
+    #[must_use]
+    pub fn is_before(&self, other: &Self) -> bool {
+        self.position < other.position
+    }
 }
 
 impl Spool {
@@ -187,6 +200,7 @@ impl Spool {
             state,
             synced,
             damage,
+            listeners: Mutex::default(),
             _lock: lock,
         }));
         spool.prove(&unproven)?;
@@ -246,7 +260,15 @@ impl Spool {
             bytes: state.files.bytes(),
             bytes_max: self.0.options.bytes_max,
             parts: state.index.pending_len(),
+            pending_bytes: state.index.pending_bytes(),
         }
+    }
+
+    /// From now on `listener` is called each time that parts have become durable, by the thread
+    /// that put them, before its `put` returns. It MUST be quick and MUST NOT put. There is no way
+    /// to take it back: it is for the one or two readers that a spool has.
+    pub fn listen(&self, listener: Listener) {
+        self.0.listeners().push(listener);
     }
 
     /// Parts that are durable and not released, oldest first, after the one given; at most `max`.
@@ -269,6 +291,53 @@ impl Spool {
                 position,
             })
             .collect()
+    }
+
+    /// Parts of one session that are durable and not released, in the order of the recording, after
+    /// this spot; at most `max`. One that stands before others of its session may have been put
+    /// after them, where the medium had lost it.
+    #[must_use]
+    pub fn pending_of(&self, session: SessionId, after: Option<Spot>, max: usize) -> Vec<Pending> {
+        let state = self.0.lock();
+        state
+            .index
+            .pending_of(session, after)
+            .filter(|(position, end, _)| state.is_durable(position.file, *end))
+            .take(max)
+            .map(|(position, _, spot)| Pending {
+                session,
+                spot,
+                position,
+            })
+            .collect()
+    }
+
+    /// Parts of one segment that are durable and not released, in their order. (A segment's parts
+    /// are bounded by its writer and by `SEGMENT_FRAMES_MAX`.)
+    #[must_use]
+    pub fn pending_in(&self, session: SessionId, segment: u32) -> Vec<Pending> {
+        let state = self.0.lock();
+        let of_segment = state.index.pending_in(session, segment);
+        of_segment
+            .filter(|(position, _, end)| state.is_durable(position.file, *end))
+            .map(|(position, spot, _)| Pending {
+                session,
+                spot,
+                position,
+            })
+            .collect()
+    }
+
+    /// The part that was written last, unless everything is released.
+    #[must_use]
+    pub fn newest(&self) -> Option<Pending> {
+        let state = self.0.lock();
+        let (position, session, spot) = state.index.newest()?;
+        Some(Pending {
+            session,
+            spot,
+            position,
+        })
     }
 
     /// Reads a part, byte for byte as it was put.
@@ -334,6 +403,8 @@ impl Spool {
 
 impl Sink for Spool {
     fn put(&mut self, parts: &[Part]) -> Result<Receipt, SinkError> {
-        self.put_all(parts, self.0.options.bytes_max)
+        let receipt = self.put_all(parts, self.0.options.bytes_max)?;
+        self.0.tell_listeners();
+        Ok(receipt)
     }
 }

@@ -43,4 +43,4 @@ pub use archive::{Archive, ArchiveError, ArchiveOptions};
 pub use blob::{BlobError, BlobName, BlobStore};
 pub use catalog::{Catalog, CatalogError, Query};
 pub use chain::{Alarm, AlarmKind};
-pub use segment::SealedSegment;
+pub use segment::{GrowingSegment, SealedSegment};

@@ -13,8 +13,8 @@ use hansard_core::reader::{Item, Reader};
 use hansard_core::{Body, Event, Session, SessionId};
 use hansard_view::document::{Counted, Documents, Place};
 
-use crate::archive::ArchiveError;
 use crate::archive::read::{Fetch, fetch_current};
+use crate::archive::{ArchiveError, SegmentId};
 use crate::blob::{BlobError, BlobStore};
 use crate::catalog::{
     Catalog, CatalogError, EventRow, Quarantined, Query, SegmentRow, SegmentUpdate,
@@ -24,8 +24,8 @@ use crate::segment::{Unfit, walk};
 
 mod facts;
 
-pub use facts::unknown_header;
-use facts::{cut, end_facts, event_row, start_facts};
+use facts::cut;
+pub use facts::{end_facts, event_row, start_facts, unknown_header};
 
 /// What one run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +54,7 @@ pub struct Projector {
     events: Vec<EventRow>,
     updates: Vec<SegmentUpdate>,
     progress: Progress,
+    done: Vec<SegmentId>,
 }
 
 /// A session up to the segment that comes next.
@@ -88,7 +89,15 @@ impl Projector {
             events: Vec::new(),
             updates: Vec::new(),
             progress: Progress::default(),
+            done: Vec::new(),
         }
+    }
+
+    /// The segments that the last run counted or put aside, also where that run failed: their rows
+    /// are in the catalog.
+    #[must_use]
+    pub fn done(&self) -> &[SegmentId] {
+        &self.done
     }
 
     /// Projects the next segments that wait, at most this many. One that cannot be read is put
@@ -100,6 +109,7 @@ impl Projector {
         self.progress = Progress::default();
         self.events.clear();
         self.updates.clear();
+        self.done.clear();
         let done = self.run_rows(segments_max);
         if done.is_err() {
             // What is remembered is ahead of what was written.
@@ -260,6 +270,8 @@ impl Projector {
         self.write_events()?;
         self.catalog.project(&self.updates)?;
         self.progress.segments += self.updates.len() as u64;
+        let counted = self.updates.iter().map(|u| (u.session, u.segment));
+        self.done.extend(counted);
         self.updates.clear();
         Ok(())
     }
@@ -281,6 +293,7 @@ impl Projector {
         self.catalog
             .quarantine(&item, Some((row.session, row.number)))?;
         self.progress.quarantined += 1;
+        self.done.push((row.session, row.number));
         Ok(())
     }
 }

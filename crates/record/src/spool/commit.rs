@@ -14,7 +14,7 @@ use crate::order::Spot;
 use crate::spool::files::Files;
 use crate::spool::index::{Index, Standing};
 use crate::spool::layout::{self, Digest, Entry, entry_len};
-use crate::spool::{Rot, SpoolOptions};
+use crate::spool::{Listener, Rot, SpoolOptions};
 
 pub(super) struct Shared {
     pub(super) dir: PathBuf,
@@ -22,6 +22,7 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     pub(super) synced: Condvar,
     pub(super) damage: Vec<Rot>,
+    pub(super) listeners: Mutex<Vec<Listener>>,
     pub(super) _lock: Box<dyn Send + Sync>,
 }
 
@@ -87,6 +88,16 @@ impl State {
 impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tell_listeners(&self) {
+        self.listeners().iter().for_each(|listener| listener());
     }
 
     /// Sorts out which parts are new, and what the others wait for.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use hansard_core::SessionId;
+use hansard_core::frame::Place;
 
 use crate::order::{Spot, Turn};
 use crate::spool::layout::{Digest, Entry};
@@ -70,6 +71,8 @@ pub(super) enum Standing {
 pub(super) struct Index {
     sessions: HashMap<SessionId, Parts>,
     pending: BTreeMap<Position, (SessionId, Spot)>,
+    /// Bytes of all entries in `pending`.
+    pending_bytes: u64,
     released: VecDeque<(SessionId, Spot)>,
     /// The spool is in use, and no longer being opened.
     is_open: bool,
@@ -135,12 +138,18 @@ impl Index {
         let parts = self.sessions.entry(entry.session).or_default();
         parts.is_found = !self.is_open;
         if let Some(Known {
-            at: Some((old, _)), ..
+            at: Some((old, end)),
+            ..
         }) = parts.known.insert(entry.spot, known)
         {
             self.pending.remove(&old);
+            self.pending_bytes = self
+                .pending_bytes
+                .saturating_sub(end.saturating_sub(old.offset));
         }
         self.pending.insert(position, (entry.session, entry.spot));
+        let bytes = entry.end().saturating_sub(entry.offset);
+        self.pending_bytes = self.pending_bytes.saturating_add(bytes);
     }
 
     /// From now on sessions are gone on with, rather than found.
@@ -153,8 +162,14 @@ impl Index {
         let Some((session, spot)) = self.pending.remove(&position) else {
             return;
         };
-        if let Some(parts) = self.sessions.get_mut(&session) {
-            parts.known.remove(&spot);
+        if let Some(parts) = self.sessions.get_mut(&session)
+            && let Some(Known {
+                at: Some((at, end)),
+                ..
+            }) = parts.known.remove(&spot)
+        {
+            let bytes = end.saturating_sub(at.offset);
+            self.pending_bytes = self.pending_bytes.saturating_sub(bytes);
         }
         self.drop_if_empty(session);
     }
@@ -173,6 +188,8 @@ impl Index {
         }
         known.at = None;
         self.pending.remove(&position);
+        let bytes = end.saturating_sub(position.offset);
+        self.pending_bytes = self.pending_bytes.saturating_sub(bytes);
         self.released.push_back((session, spot));
         while self.released.len() > RELEASED_MAX {
             self.forget_oldest();
@@ -215,6 +232,45 @@ impl Index {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let range = self.pending.range((from, Bound::Unbounded));
         range.map(|(position, (session, spot))| (*position, *session, *spot))
+    }
+
+    /// The entries of a session that are not released, after a spot: where each lies and ends.
+    pub(super) fn pending_of(
+        &self,
+        session: SessionId,
+        after: Option<Spot>,
+    ) -> impl Iterator<Item = (Position, u64, Spot)> {
+        use std::ops::Bound;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let parts = self.sessions.get(&session).into_iter();
+        parts
+            .flat_map(move |parts| parts.known.range((from, Bound::Unbounded)))
+            .filter_map(|(spot, known)| known.at.map(|(position, end)| (position, end, *spot)))
+    }
+
+    /// The entry that was written last and is not released.
+    pub(super) fn newest(&self) -> Option<(Position, SessionId, Spot)> {
+        let (position, (session, spot)) = self.pending.last_key_value()?;
+        Some((*position, *session, *spot))
+    }
+
+    /// Bytes of the entries that are not released.
+    pub(super) fn pending_bytes(&self) -> u64 {
+        self.pending_bytes
+    }
+
+    /// Entries of one segment that are not released, with their ends.
+    pub(super) fn pending_in(
+        &self,
+        session: SessionId,
+        segment: u32,
+    ) -> impl Iterator<Item = (Position, Spot, u64)> {
+        let spot = |place| Spot { segment, place };
+        let range = spot(Place::Frame(0))..=spot(Place::Seal);
+        let parts = self.sessions.get(&session).into_iter();
+        parts
+            .flat_map(move |parts| parts.known.range(range.clone()))
+            .filter_map(|(spot, known)| known.at.map(|(position, end)| (position, *spot, end)))
     }
 
     /// How many entries are not released.

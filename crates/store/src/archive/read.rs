@@ -100,12 +100,35 @@ impl Archive {
     ///
     /// # Errors
     /// `Retry` when a store fails.
-    pub fn segment(&self, row: &SegmentRow) -> Result<Result<Vec<u8>, String>, ArchiveError> {
+    pub fn segment_bytes(&self, row: &SegmentRow) -> Result<Result<Vec<u8>, String>, ArchiveError> {
         match fetch_current(&*self.blobs, &*self.catalog, row) {
             Ok(bytes) => Ok(Ok(bytes)),
             Err(Fetch::Lost(what) | Fetch::Differs(_, what)) => Ok(Err(what)),
             Err(Fetch::Failed(e)) => Err(e.into()),
         }
+    }
+
+    /// The first segment of a session whose number is this or higher: its row, and its bytes or
+    /// what is wrong with them. `None` where no such segment is archived.
+    ///
+    /// # Errors
+    /// What the stores say.
+    pub fn segment(
+        &self,
+        session: SessionId,
+        from: u32,
+    ) -> Result<Option<(SegmentRow, Result<Vec<u8>, String>)>, ArchiveError> {
+        let rows = self.catalog.segments(session, from, 1)?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let bytes = match fetch_current(&*self.blobs, &*self.catalog, &row) {
+            Ok(bytes) => Ok(bytes),
+            Err(Fetch::Lost(what) | Fetch::Differs(_, what)) => Err(what),
+            Err(Fetch::Failed(BlobError::Retry(why))) => return Err(ArchiveError::Retry(why)),
+            Err(Fetch::Failed(e)) => Err(e.to_string()),
+        };
+        Ok(Some((row, bytes)))
     }
 
     /// Checks a session as it is archived: every digest, signature and event, and whether it ends

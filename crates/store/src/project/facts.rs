@@ -11,7 +11,8 @@ use crate::catalog::{EndFacts, EventRow, StartFacts};
 use crate::limits::{ROW_LABELS_MAX, ROW_TEXT_BYTES_MAX};
 
 /// The row of a document.
-pub(super) fn event_row(session: SessionId, document: &Document) -> EventRow {
+#[must_use]
+pub fn event_row(session: SessionId, document: &Document) -> EventRow {
     let text = |name: &str| {
         let found = document.json.get(name).and_then(Json::as_str);
         cut(found.unwrap_or_default())
@@ -50,7 +51,8 @@ pub fn unknown_header(session: SessionId) -> Session {
 }
 
 /// What is listed of a header.
-pub(super) fn start_facts(session: &Session) -> StartFacts {
+#[must_use]
+pub fn start_facts(session: &Session) -> StartFacts {
     let text = |fields: &Fields, names: &[&str]| {
         let found = names.iter().find_map(|name| fields.get(name));
         cut(&found.map(words).unwrap_or_default())
@@ -79,7 +81,9 @@ fn labels(session: &Session) -> Vec<String> {
         .collect()
 }
 
-pub(super) fn end_facts(end: &End) -> EndFacts {
+/// What is listed of a session's end.
+#[must_use]
+pub fn end_facts(end: &End) -> EndFacts {
     EndFacts {
         reason: cut(&end.reason),
         exit_status: end.exit_status,

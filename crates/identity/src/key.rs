@@ -1,0 +1,95 @@
+//! Ed25519 private keys: a 32-byte seed, and PKCS#8 in PEM as `openssl genpkey -algorithm ed25519`
+//! writes it (RFC 8410).
+
+use std::fmt;
+use std::path::Path;
+
+use hansard_core::seal::SigningKey;
+use rcgen::{KeyPair, PKCS_ED25519};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use x509_parser::pem::Pem;
+
+use crate::failure::Failure;
+use crate::files::{self, Files, SECRET};
+use crate::random::{Random, draw};
+
+/// PKCS#8 of an Ed25519 key before its seed (RFC 8410 §7).
+const PKCS8: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
+
+/// A private key. Never printed.
+#[derive(Clone)]
+pub struct PrivateKey([u8; 32]);
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(…)")
+    }
+}
+
+impl PrivateKey {
+    /// The key with this seed, which the caller drew at random.
+    #[must_use]
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self(seed)
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> [u8; 32] {
+        self.signing().public()
+    }
+
+    /// The key as recorders and proofs use it.
+    #[must_use]
+    pub fn signing(&self) -> SigningKey {
+        SigningKey::from_seed(self.0)
+    }
+
+    /// PKCS#8 in DER, for TLS.
+    #[must_use]
+    pub fn pkcs8(&self) -> PrivatePkcs8KeyDer<'static> {
+        PrivatePkcs8KeyDer::from([PKCS8.as_slice(), &self.0].concat())
+    }
+
+    /// The key as the library that issues certificates has it.
+    pub(crate) fn issuing(&self) -> Result<KeyPair, Failure> {
+        KeyPair::from_pkcs8_der_and_sign_algo(&self.pkcs8(), &PKCS_ED25519)
+            .map_err(|e| Failure::Refused(format!("not an Ed25519 key: {e}")))
+    }
+
+    /// Reads a key's file, if it is there.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, Failure> {
+        let Some(text) = files::read(path)? else {
+            return Ok(None);
+        };
+        let mut blocks = Pem::iter_from_buffer(&text);
+        if let (Some(Ok(block)), None) = (blocks.next(), blocks.next())
+            && block.label == "PRIVATE KEY"
+            && let Some(seed) = block.contents.strip_prefix(&PKCS8)
+            && let Ok(seed) = seed.try_into()
+        {
+            return Ok(Some(Self(seed)));
+        }
+        Err(Failure::Refused(format!(
+            "{}: not an Ed25519 private key in PEM",
+            path.display()
+        )))
+    }
+
+    /// The key in this file; a new one if there is none. An existing key is never replaced. A crash
+    /// leaves no key or a whole one, which the next call takes.
+    pub(crate) fn read_or_create(
+        path: &Path,
+        files: &Files,
+        random: &dyn Random,
+    ) -> Result<Self, Failure> {
+        if let Some(key) = Self::read(path)? {
+            return Ok(key);
+        }
+        let key = Self(draw(random)?);
+        files.create(path, key.issuing()?.serialize_pem().as_bytes(), SECRET)?;
+        Ok(key)
+    }
+}

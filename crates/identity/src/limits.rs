@@ -1,0 +1,75 @@
+//! Every bound of this crate, and what happens at it.
+
+/// Bytes of a host's or service's name. A longer one is refused (X.509 has no room for more in a
+/// common name).
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of a cluster's name. A longer one is refused.
+pub const CLUSTER_BYTES_MAX: usize = 63;
+
+/// Bytes of a certificate in DER. A longer one is refused unread; ours have less than 1 KiB.
+pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
+
+/// DNS names and addresses in a service's certificate. More are refused.
+pub const SERVER_NAMES_MAX: usize = 32;
+
+/// Bytes of one DNS name (RFC 1035). A longer one is refused.
+pub const SERVER_NAME_BYTES_MAX: usize = 253;
+
+/// Names of users, and of groups, that are given one role. More are refused.
+pub const ROLE_NAMES_MAX: usize = 1000;
+
+/// How long a host's or service's TLS certificate holds, seconds (24 h). It renews itself from half
+/// of that on; once it has expired, the host needs its recorder key to get another.
+pub const TLS_LIFE_S: u64 = 24 * 3600;
+
+/// How long a recorder key's certificate holds, seconds (10 years), or until the authority's end.
+/// After half of it a renewal brings a new one.
+pub const RECORDER_LIFE_S: u64 = 10 * 365 * 24 * 3600;
+
+/// How long an authority holds, seconds (20 years). At its end nothing is issued any more.
+pub const AUTHORITY_LIFE_S: u64 = 20 * 365 * 24 * 3600;
+
+/// How much earlier than now a certificate begins, seconds (1 h): clocks differ. A token is taken
+/// as long as the clock is not further than this before the token's making.
+pub const CLOCK_SKEW_S: u64 = 3600;
+
+/// Seconds after which no certificate is issued (2200-01-01): a clock beyond is broken.
+pub const UTC_S_MAX: u64 = 7_258_118_400;
+
+/// Bytes of one file of the registry or of an identity. A longer one is refused unread.
+pub const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Bytes of a body of join or renew. A longer one is refused unread.
+pub const BODY_BYTES_MAX: usize = 32 * 1024;
+
+/// Labels of a host. More are refused.
+pub const LABELS_MAX: usize = 32;
+
+/// Bytes of a label's name. A longer one is refused.
+pub const LABEL_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of a label's value. A longer one is refused.
+pub const LABEL_VALUE_BYTES_MAX: usize = 256;
+
+/// Bytes of a reason, or of the name of who did something. A longer one is refused.
+pub const REASON_BYTES_MAX: usize = 512;
+
+/// Hosts and services in one registry. At the limit nobody joins any more, and the refusal says so.
+pub const HOSTS_MAX: usize = 20_000;
+
+/// Tokens in one registry. At the limit none is made until old ones are removed.
+pub const TOKENS_MAX: usize = 10_000;
+
+/// How often one token may be used at most. A higher number is refused.
+pub const TOKEN_USES_MAX: u32 = 1000;
+
+/// How long a token may hold at most, nanoseconds (30 days). A longer time is refused.
+pub const TOKEN_LIFE_NS_MAX: u64 = 30 * 24 * 3600 * 1_000_000_000;
+
+/// How long an expired token is kept for people to look at, nanoseconds (30 days); then its file is
+/// removed when the next token is made.
+pub const TOKEN_KEPT_NS: u64 = 30 * 24 * 3600 * 1_000_000_000;
+
+/// Rows in one page of a listing. A larger page is answered with this many and a cursor.
+pub const PAGE_ROWS_MAX: usize = 1000;
