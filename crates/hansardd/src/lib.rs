@@ -30,6 +30,7 @@ pub mod keeper;
 pub mod live;
 pub mod metrics;
 pub mod notify;
+pub mod retention;
 pub mod steady;
 pub mod tee;
 pub mod timed_disk;

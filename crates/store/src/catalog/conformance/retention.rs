@@ -116,21 +116,21 @@ pub(super) fn expires(catalog: &Fresh) -> Result<(), String> {
             ..all.clone()
         },
         Expiry {
-            label: text("group=1"),
+            labels: vec!["group=1".to_owned()],
             ..all.clone()
         },
         Expiry {
-            label: text("env=prod"),
+            labels: vec!["env=prod".to_owned()],
             ..all.clone()
         },
         Expiry {
-            label: text("env"),
+            labels: vec!["env".to_owned()],
             ..all.clone()
         },
         Expiry {
             user: text("user-1"),
             kind: text("exec"),
-            label: text("group=3"),
+            labels: vec!["group=3".to_owned(), "env=prod".to_owned()],
             ..all.clone()
         },
     ] {
