@@ -77,28 +77,10 @@ pub(super) fn arrives(catalog: &Fresh) -> Result<(), String> {
     same("behind what was deleted", rows, vec![next])
 }
 
-pub(super) fn expires(catalog: &Fresh) -> Result<(), String> {
-    let mut rows = Vec::new();
-    for number in 0..12 {
-        rows.push(counted_session(catalog, number)?);
-    }
-    rows.sort_by_key(Cursor::of_session);
-    let all = Expiry {
-        ended_before_ns: FOREVER,
-        dated_before_ns: FOREVER,
-        ..Expiry::default()
-    };
-    same("not dated", expired(catalog, &all)?.len(), 0)?;
-    must("date", catalog.date(100))?;
-    must("date again", catalog.date(5000))?;
-    same("dated", expired(catalog, &all)?, rows.clone())?;
-    let dated = Expiry {
-        dated_before_ns: 100,
-        ..all.clone()
-    };
-    same("dated later", expired(catalog, &dated)?.len(), 0)?;
+/// Everything that can be asked, one by one and together.
+fn expiries(all: &Expiry) -> Vec<Expiry> {
     let text = |text: &str| Some(text.to_owned());
-    for expiry in [
+    vec![
         Expiry {
             ended_before_ns: 3_000_000,
             ..all.clone()
@@ -133,7 +115,30 @@ pub(super) fn expires(catalog: &Fresh) -> Result<(), String> {
             labels: vec!["group=3".to_owned(), "env=prod".to_owned()],
             ..all.clone()
         },
-    ] {
+    ]
+}
+
+pub(super) fn expires(catalog: &Fresh) -> Result<(), String> {
+    let mut rows = Vec::new();
+    for number in 0..12 {
+        rows.push(counted_session(catalog, number)?);
+    }
+    rows.sort_by_key(Cursor::of_session);
+    let all = Expiry {
+        ended_before_ns: FOREVER,
+        dated_before_ns: FOREVER,
+        ..Expiry::default()
+    };
+    same("not dated", expired(catalog, &all)?.len(), 0)?;
+    must("date", catalog.date(100))?;
+    must("date again", catalog.date(5000))?;
+    same("dated", expired(catalog, &all)?, rows.clone())?;
+    let dated = Expiry {
+        dated_before_ns: 100,
+        ..all.clone()
+    };
+    same("dated later", expired(catalog, &dated)?.len(), 0)?;
+    for expiry in expiries(&all) {
         let wanted: Vec<_> = rows
             .iter()
             .filter(|row| expiry.admits(row))
@@ -220,6 +225,11 @@ pub(super) fn buries(catalog: &Fresh) -> Result<(), String> {
     let listed = must("sessions", catalog.sessions(&Query::default()))?.rows;
     same("sessions", listed, vec![other])?;
 
+    sweeps(catalog)
+}
+
+/// The rows of the events of the one session go, and no others.
+fn sweeps(catalog: &Fresh) -> Result<(), String> {
     let mut swept = 0;
     loop {
         let rows = must("sweep", catalog.sweep(7))?;
