@@ -37,6 +37,7 @@ pub mod metrics;
 pub mod notify;
 pub mod run;
 pub mod signals;
+pub mod retention;
 pub mod steady;
 pub mod stores;
 pub mod tee;

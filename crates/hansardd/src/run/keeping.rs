@@ -37,9 +37,6 @@ const LOG_TICK: Duration = Duration::from_millis(500);
 /// How often old files of the event log are looked at.
 const LOG_TIDY: Duration = Duration::from_secs(300);
 
-/// What a day is, in milliseconds.
-const DAY_MS: u64 = 86_400_000;
-
 /// What keeping is made of, for those who answer from it.
 pub(super) struct Keeping {
     pub(super) catalog: Arc<dyn Catalog>,
@@ -149,10 +146,10 @@ impl Ground<'_> {
         };
         let service = self.host.to_string();
         let log = EventLog::open(parts, &root, &service).map_err(|e| Failure::about(&root, &e))?;
-        let days = |age: crate::config::Span| Some(age.as_millis().div_ceil(DAY_MS));
+        let ns = |age: crate::config::Span| Some(age.as_millis().saturating_mul(1_000_000));
         let ages = Ages {
-            compress_after_days: days(self.log.compress_after),
-            keep_days: days(self.log.keep),
+            compress_after_ns: ns(self.log.compress_after),
+            keep_ns: ns(self.log.keep),
         };
         let dir = root.join(&service);
         let disk = Arc::clone(&environment.disk);

@@ -116,8 +116,10 @@ fn fact_of(happening: &Happening) -> Option<Body> {
                 .with("recording", session.to_string())
                 .with("reason", why.as_str()),
         ),
-        Happening::Refused { uid, why } => {
-            let fields = Fields::new().with("reason", why.as_str());
+        Happening::Refused { uid, why, times } => {
+            let fields = Fields::new()
+                .with("reason", why.as_str())
+                .with("times", *times);
             let fields = match uid {
                 Some(uid) => fields.with("login", format!("uid {uid}")),
                 None => fields,
@@ -140,10 +142,9 @@ fn said(happening: &Happening) -> String {
         Happening::Began { session, .. } => format!("session {session} began"),
         Happening::Ended { session, reason } => format!("session {session} ended: {reason}"),
         Happening::Lost { session, why } => format!("session {session} is lost: {why}"),
-        Happening::Refused {
-            uid: Some(uid),
-            why,
-        } => format!("refused to uid {uid}: {why}"),
-        Happening::Refused { uid: None, why } => format!("refused: {why}"),
+        Happening::Refused { uid, why, times } => match uid {
+            Some(uid) => format!("refused to uid {uid}, {times} times: {why}"),
+            None => format!("refused, {times} times: {why}"),
+        },
     }
 }
