@@ -1,6 +1,14 @@
 //! The daemon: records a host, keeps what many hosts recorded, and answers who may ask.
 //!
-//! - [`config`]: what the file says; [`check`]: what contradicts itself in it
+//! From the ground up:
+//!
+//! - [`config`]: what the file says; [`check`]: what contradicts itself in it; [`data_dir`], [`init`],
+//!   [`doctor`]: the directory of everything durable, made and looked at
+//! - [`stores`], [`tee`], [`live`], [`keeper`], [`eventlog`], [`follow`]: what is taken, kept, told
+//! - [`api`], [`behind`], [`join`]: what people and hosts ask
+//! - [`run`]: all of it as one process; [`signals`], [`notify`], [`journal`], [`metrics`],
+//!   [`capacity`]: what runs it, and is told how it goes
+//! - [`cli`], [`command`]: the command line
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -28,6 +36,7 @@ pub mod eventlog;
 pub mod failure;
 pub mod follow;
 pub mod init;
+pub mod join;
 pub mod journal;
 pub mod keeper;
 pub mod live;
@@ -37,9 +46,5 @@ pub mod run;
 pub mod signals;
 pub mod steady;
 pub mod stores;
-pub mod timed_disk;
-pub mod steady;
 pub mod tee;
 pub mod timed_disk;
-
-pub mod join;
