@@ -13,6 +13,8 @@ mod daemon;
 
 pub use daemon::Daemon;
 
+pub mod fault_proxy;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;

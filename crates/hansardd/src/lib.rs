@@ -48,3 +48,6 @@ pub mod steady;
 pub mod stores;
 pub mod tee;
 pub mod timed_disk;
+
+pub mod join;
+pub mod ingest;

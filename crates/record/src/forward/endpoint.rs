@@ -36,7 +36,7 @@ pub struct Endpoint {
     pub addresses: Vec<String>,
     /// The name that the service's certificate must have.
     pub server_name: ServerName<'static>,
-    /// The authority to trust, and this host's certificate and key.
+    /// The authority to trust, this host's certificate and key, and `h2` as the protocol.
     pub tls: Arc<ClientConfig>,
 }
 
@@ -87,9 +87,7 @@ impl Endpoint {
         let tcp = TcpStream::connect(address).await?;
         // Receipts of small parts would otherwise wait for one another.
         tcp.set_nodelay(true)?;
-        let mut config = (*self.tls).clone();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        let tls = TlsConnector::from(Arc::new(config))
+        let tls = TlsConnector::from(Arc::clone(&self.tls))
             .connect(self.server_name.clone(), tcp)
             .await?;
         let (requests, connection) = Builder::new(TokioExecutor::new())

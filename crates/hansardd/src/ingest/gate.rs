@@ -1,0 +1,159 @@
+//! Which host may write which session: the one whose certified key the session's header names.
+
+use hansard_core::reader::{Item, Reader};
+use hansard_core::{Body, Part, Session, SessionId};
+use hansard_identity::Peer;
+
+/// What a gate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    /// The host may write it.
+    Allowed,
+    /// It cannot be known now; the host offers the session again, from its beginning.
+    Retry(String),
+    /// It may not, and that is nobody's fault.
+    Refused(String),
+    /// It may not, and an administrator has to know.
+    Alarm(String),
+}
+
+/// Says who may write which session.
+///
+/// - `owner` is asked before the first part of a session on a connection is put, and MUST NOT say
+///   `Allowed` unless the recorder key of the session is one that is certified for `peer`.
+/// - `first` is the first part that was offered on this connection. It is sound by itself
+///   ([`Part::check`]), but may stand anywhere in the session.
+/// - It may block.
+pub trait Gate: Send + Sync {
+    /// Whether `peer` may write `session`.
+    fn owner(&self, peer: &Peer, session: SessionId, first: &Part) -> Ruling;
+}
+
+/// Whether a key is certified for a host or service.
+pub type IsKeyOf = Box<dyn Fn(&Peer, &[u8; 32]) -> bool + Send + Sync>;
+
+/// The key that signed what the archive has of a session; none when it has nothing of it. The error
+/// says why that cannot be known now.
+pub type ArchivedKey = Box<dyn Fn(SessionId) -> Result<Option<[u8; 32]>, String> + Send + Sync>;
+
+/// The rule: by the header where the session begins, by the archive where it goes on, and by both
+/// where a session begins that is there already.
+pub struct KeyGate {
+    is_key_of: IsKeyOf,
+    archived_key: ArchivedKey,
+}
+
+impl KeyGate {
+    /// With these two to ask.
+    #[must_use]
+    pub fn new(is_key_of: IsKeyOf, archived_key: ArchivedKey) -> Self {
+        Self {
+            is_key_of,
+            archived_key,
+        }
+    }
+}
+
+impl Gate for KeyGate {
+    fn owner(&self, peer: &Peer, session: SessionId, first: &Part) -> Ruling {
+        let archived = match (self.archived_key)(session) {
+            Ok(key) => key,
+            Err(why) => return Ruling::Retry(why),
+        };
+        let begun = match header(first) {
+            Header::None => None,
+            Header::Of(header) => Some(header.recorder_key),
+            Header::Unreadable(why) => return Ruling::Alarm(why),
+        };
+        let Some(key) = archived.or(begun) else {
+            return Ruling::Retry(
+                "nothing is known here of how the session began: offer it from its beginning"
+                    .to_owned(),
+            );
+        };
+        if begun.is_some_and(|begun| begun != key) {
+            let why = "the session is in the archive already, signed with another key";
+            return Ruling::Alarm(why.to_owned());
+        }
+        if !(self.is_key_of)(peer, &key) {
+            let why = "the session's recorder key is not certified for this host";
+            return Ruling::Alarm(why.to_owned());
+        }
+        Ruling::Allowed
+    }
+}
+
+enum Header {
+    /// The part is not where a session begins.
+    None,
+    Of(Box<Session>),
+    Unreadable(String),
+}
+
+fn header(part: &Part) -> Header {
+    let is_first = matches!(part, Part::Frame(f) if f.segment == 0 && f.index == 0);
+    if !is_first {
+        return Header::None;
+    }
+    let frame = match Reader::new(part.bytes()).next_item() {
+        Ok(Item::Frame(frame)) => frame,
+        Ok(_) => return Header::Unreadable("the first frame cannot be read".to_owned()),
+        Err(e) => return Header::Unreadable(format!("the first frame cannot be read: {e}")),
+    };
+    match frame.events.into_iter().next().map(|event| event.body) {
+        Some(Body::Start(session)) if session.id == part.session() => Header::Of(session),
+        _ => Header::Unreadable("the session does not begin with its own header".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hansard_core::seal::SigningKey;
+    use hansard_identity::{HostId, Principal};
+    use hansard_record::conformance::sample_parts;
+
+    fn peer() -> Peer {
+        Peer {
+            cluster: "test".into(),
+            principal: Principal::Host(HostId::new_v7(1, [1; 10])),
+            name: "web-1".into(),
+            serial: "01".into(),
+            not_after_ns: u64::MAX,
+        }
+    }
+
+    /// Sessions of [`sample_parts`] are signed with the key of their number.
+    fn key(n: u8) -> [u8; 32] {
+        SigningKey::from_seed([n; 32]).public()
+    }
+
+    fn rule(archived: Result<Option<[u8; 32]>, String>, first: &Part) -> Ruling {
+        let gate = KeyGate::new(
+            Box::new(|_, asked| *asked == key(1)),
+            Box::new(move |_| archived.clone()),
+        );
+        gate.owner(&peer(), first.session(), first)
+    }
+
+    #[test]
+    fn a_host_writes_sessions_of_its_own_key_and_no_others() {
+        let (mine, theirs) = (sample_parts(1).unwrap(), sample_parts(2).unwrap());
+        assert_eq!(rule(Ok(None), &mine[0]), Ruling::Allowed);
+        assert_eq!(rule(Ok(Some(key(1))), &mine[0]), Ruling::Allowed);
+        assert_eq!(rule(Ok(Some(key(1))), &mine[9]), Ruling::Allowed);
+        assert!(matches!(rule(Ok(None), &mine[9]), Ruling::Retry(_)));
+        let down = Err("the catalog is down".to_owned());
+        assert!(matches!(rule(down, &mine[0]), Ruling::Retry(_)));
+        for (archived, first) in [
+            (None, &theirs[0]),         // another host's session
+            (Some(key(2)), &mine[0]),   // a session of this name is there, another's
+            (Some(key(2)), &mine[9]),   // the same, from the middle
+            (Some(key(2)), &theirs[9]), // another host's, from the middle
+            (Some(key(1)), &theirs[0]), // begun anew with another key
+        ] {
+            let ruling = rule(Ok(archived), first);
+            assert!(matches!(ruling, Ruling::Alarm(_)), "{ruling:?}");
+        }
+    }
+}
