@@ -35,6 +35,7 @@ pub mod doctor;
 pub mod eventlog;
 pub mod failure;
 pub mod follow;
+pub mod ingest;
 pub mod init;
 pub mod join;
 pub mod journal;
@@ -48,6 +49,3 @@ pub mod steady;
 pub mod stores;
 pub mod tee;
 pub mod timed_disk;
-
-pub mod join;
-pub mod ingest;

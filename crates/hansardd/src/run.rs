@@ -23,10 +23,17 @@ use crate::metrics::serve::Health;
 use crate::notify::Notify;
 use crate::signals::Signal;
 
+mod asking;
+mod capturing;
 pub mod fact;
+mod keeping;
+mod measuring;
 mod minder;
 mod opening;
+mod own;
 mod reload;
+mod round;
+mod serving;
 
 pub use minder::{FACTS_WAITING_MAX, LOOK_EVERY};
 use opening::Opened;
@@ -134,6 +141,9 @@ fn turn(start: &Start, opened: &Opened, health: &Health) -> (Ending, Config) {
             Err(RecvTimeoutError::Disconnected) => return (Ending::Told, config),
         }
         health.turned();
+        if let Some(why) = opened.failed() {
+            return (Ending::Fatal(why), config);
+        }
         if alive_every.is_some_and(|every| last_alive.elapsed() >= every) {
             tell(start, start.notify.alive());
             last_alive = Instant::now();

@@ -143,3 +143,33 @@ pub fn alarm(kind: &str, recording: Option<&str>, segment: Option<u32>, reason: 
     };
     admin("alarm", fields)
 }
+
+/// Parts were put aside.
+#[must_use]
+pub fn quarantined(recording: &str, segment: Option<u32>, path: &str, reason: &str) -> Body {
+    let fields = Fields::new()
+        .with("recording", recording)
+        .with("path", path)
+        .with("reason", reason);
+    let fields = match segment {
+        Some(segment) => fields.with("segment", Value::Uint(u64::from(segment))),
+        None => fields,
+    };
+    admin("recording.quarantined", fields)
+}
+
+/// Somebody wanted to be recorded and was not, and so had no session.
+#[must_use]
+pub fn session_rejected(uid: Option<u64>, reason: &str) -> Body {
+    let fields = Fields::new()
+        .with("reason", reason)
+        .with("success", Value::Bool(false));
+    let fields = match uid {
+        Some(uid) => fields.with("uid", Value::Uint(uid)),
+        None => fields,
+    };
+    Body::Auth(Fact {
+        event: "session.rejected".to_owned(),
+        fields,
+    })
+}

@@ -17,8 +17,9 @@ use crate::journal::Journal;
 /// How often capacities are looked at.
 pub const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Most facts that wait to be written into the diary; who has one more, waits.
-pub const FACTS_WAITING_MAX: usize = 64;
+/// Most facts that wait to be written into the diary. With one more the daemon ends, in order and with
+/// an error: what cannot be recorded must not go on as if it were, and who has a fact must not wait.
+pub const FACTS_WAITING_MAX: usize = 4096;
 
 /// How often the diary's day is looked at, at least.
 const TURN: Duration = Duration::from_secs(1);
@@ -43,38 +44,60 @@ pub(super) struct Minder {
 
 /// The running thread.
 pub(super) struct Minding {
-    facts: SyncSender<Body>,
+    facts: Facts,
     thread: JoinHandle<()>,
 }
 
-/// Where facts are handed over.
+/// What the thread is told.
+enum Message {
+    Fact(Box<Body>),
+    /// Nothing comes after this.
+    Stop,
+}
+
+/// What the thread hears.
+pub(super) struct Told(Receiver<Message>);
+
+/// Where facts are handed over, from any thread and without waiting.
 #[derive(Clone)]
-pub(super) struct Facts(SyncSender<Body>);
+pub(super) struct Facts {
+    to: SyncSender<Message>,
+    wake: Sender<Wake>,
+}
 
 impl Facts {
-    /// Hands a fact over to be recorded; waits while too many wait. With an error the thread is
-    /// gone, and the daemon is ending.
-    pub(super) fn tell(&self, body: Body) -> io::Result<()> {
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        match self.0.try_send(body) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(body)) => self.0.send(body).map_err(gone),
-            Err(TrySendError::Disconnected(_)) => Err(io::ErrorKind::BrokenPipe.into()),
+    /// A place to hand facts over, and its other end.
+    pub(super) fn new(wake: Sender<Wake>) -> (Self, Told) {
+        let (to, told) = sync_channel(FACTS_WAITING_MAX);
+        (Self { to, wake }, Told(told))
+    }
+
+    /// Hands a fact over to be recorded soon. What must be durable before something happens is
+    /// recorded by whoever does that.
+    pub(super) fn tell(&self, body: Body) {
+        match self.to.try_send(Message::Fact(Box::new(body))) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                let why = "more happens than the daemon's own recording can take".to_owned();
+                let _ = self.wake.send(Wake::Fatal(why));
+            }
+            // The thread ended, which it does after an error that ends the daemon, or when the
+            // daemon has closed everything that could say something.
+            Err(TrySendError::Disconnected(_)) => {}
         }
     }
 }
 
 impl Minder {
     /// Starts the thread.
-    pub(super) fn start(self) -> io::Result<Minding> {
-        let (facts, told) = sync_channel(FACTS_WAITING_MAX);
+    pub(super) fn start(self, facts: Facts, told: Told) -> io::Result<Minding> {
         let thread = std::thread::Builder::new()
             .name("minder".to_owned())
-            .spawn(move || self.run(&told))?;
+            .spawn(move || self.run(&told.0))?;
         Ok(Minding { facts, thread })
     }
 
-    fn run(mut self, told: &Receiver<Body>) {
+    fn run(mut self, told: &Receiver<Message>) {
         let mut next_look = Instant::now();
         loop {
             if Instant::now() >= next_look {
@@ -82,9 +105,9 @@ impl Minder {
                 next_look = Instant::now() + LOOK_EVERY;
             }
             let outcome = match told.recv_timeout(TURN) {
-                Ok(body) => self.diary.event(body),
+                Ok(Message::Fact(body)) => self.diary.event(*body),
                 Err(RecvTimeoutError::Timeout) => self.diary.tick(),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             };
             if let Err(lost) = outcome {
                 // What cannot be recorded must not go on as if it were.
@@ -141,14 +164,9 @@ impl Minder {
 }
 
 impl Minding {
-    /// Where facts are handed over.
-    pub(super) fn facts(&self) -> Facts {
-        Facts(self.facts.clone())
-    }
-
-    /// Ends the thread when nobody else can hand anything over; what was, is recorded.
+    /// Ends the thread; everything that was handed over before is recorded.
     pub(super) fn stop(self) {
-        drop(self.facts);
+        let _ = self.facts.to.send(Message::Stop);
         let _ = self.thread.join();
     }
 }

@@ -1,0 +1,125 @@
+//! What is measured of the ground that everything stands on: spool, disks, packs, log.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hansard_record::Environment;
+use hansard_record::spool::Spool;
+use hansard_store::Archive;
+
+use super::Start;
+use super::minder::Seen;
+use crate::capacity::{Filling, Watch, disk_of};
+use crate::data_dir::DataDir;
+use crate::metrics::{Measure, Metrics};
+use crate::stores::Stores;
+use crate::timed_disk::TimedDisk;
+
+/// The environment, with the times of its disk's syncs measured.
+pub(super) fn timed(environment: &Environment, metrics: &Metrics) -> Environment {
+    let sync_seconds = metrics.sync_seconds();
+    let on_sync = Arc::new(move |took: Duration| sync_seconds.observe(took.as_secs_f64()));
+    Environment {
+        disk: Arc::new(TimedDisk::new(environment.disk.clone(), on_sync)),
+        ..environment.clone()
+    }
+}
+
+/// Disks and bounds to be watched.
+pub(super) fn watch(dir: &DataDir, spool: &Spool, keeps: bool) -> Watch {
+    let mut watch = Watch::default();
+    let mut disks = vec![("spool disk", dir.spool())];
+    if keeps {
+        disks.push(("archive disk", dir.archive()));
+    }
+    for (name, path) in disks {
+        let asked = path.clone();
+        watch.disk(name, &path, Box::new(move || disk_of(&asked)));
+    }
+    let of_spool = spool.clone();
+    let filling = move || {
+        let usage = of_spool.usage();
+        Ok(Filling {
+            used: usage.bytes,
+            free: usage.bytes_max.saturating_sub(usage.bytes),
+        })
+    };
+    watch.bound("spool", Box::new(filling));
+    watch
+}
+
+/// Numbers of things as metrics have them. Above 2^53 they are rounded.
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn float(number: u64) -> f64 {
+    number as f64
+}
+
+/// What can be asked at any time.
+pub(super) fn measure(
+    metrics: &mut Metrics,
+    spool: &Spool,
+    kept: Option<&(Stores, Arc<Archive>)>,
+    start: &Start,
+) {
+    let of = || spool.clone();
+    let (bytes, bytes_max, parts) = (of(), of(), of());
+    metrics.read(Measure::SpoolBytes, move || float(bytes.usage().bytes));
+    metrics.read(Measure::SpoolBytesMax, move || {
+        float(bytes_max.usage().bytes_max)
+    });
+    metrics.read(Measure::SpoolParts, move || {
+        float(parts.usage().parts as u64)
+    });
+    let damage = float(spool.damage().len() as u64);
+    metrics.read(Measure::Damage, move || damage);
+    if let Some((_, archive)) = kept {
+        let (bytes, segments) = (archive.clone(), archive.clone());
+        metrics.read(Measure::ArchiveWaitsBytes, move || float(bytes.waits().0));
+        metrics.read(Measure::ArchiveWaits, move || {
+            float(segments.waits().1 as u64)
+        });
+    }
+    let (suppressed, unwritten) = (start.journal.clone(), start.journal.clone());
+    metrics.read(Measure::LogSuppressed, move || {
+        float(suppressed.suppressed())
+    });
+    metrics.read(Measure::LogUnwritten, move || float(unwritten.unwritten()));
+}
+
+/// What the minder last saw. The names are ours: two disks, three things with a bound.
+pub(super) fn measure_disks(metrics: &mut Metrics, seen: &Arc<Mutex<Seen>>) {
+    for (disk, name) in [("spool", "spool disk"), ("archive", "archive disk")] {
+        let label = || vec![("disk", disk.to_owned())];
+        let read = |value: fn(&crate::capacity::Disk) -> u64| {
+            let seen = Arc::clone(seen);
+            move || {
+                let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                {
+                    let found = seen.free.iter().find(|(there, _)| there == name);
+                    found.map_or(f64::NAN, |(_, disk)| float(value(disk)))
+                }
+            }
+        };
+        metrics.read_labelled(Measure::DiskFree, label(), read(|disk| disk.bytes.free));
+        metrics.read_labelled(
+            Measure::DiskInodesFree,
+            label(),
+            read(|disk| disk.inodes.free),
+        );
+    }
+    for what in [
+        "spool",
+        "spool disk bytes",
+        "spool disk inodes",
+        "archive disk bytes",
+        "archive disk inodes",
+    ] {
+        let seen = Arc::clone(seen);
+        let read = move || {
+            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = seen.fullness.iter().find(|(name, _)| name == what);
+            found.map_or(0.0, |(_, fullness)| f64::from(*fullness as u8))
+        };
+        metrics.read_labelled(Measure::Fullness, vec![("what", what.to_owned())], read);
+    }
+}
