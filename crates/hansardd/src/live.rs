@@ -14,7 +14,7 @@ use hansard_core::frame::{Part, Place};
 use hansard_core::{Event, Session, SessionId};
 use hansard_record::clock::Clock;
 use hansard_store::catalog::{CatalogError, EventRow, Query, StartFacts};
-use hansard_store::project::start_facts;
+use hansard_store::project::{start_facts, unknown_header};
 use hansard_store::segment::SegmentFacts;
 
 use crate::bell::Bell;
@@ -156,7 +156,15 @@ impl Live {
             sessions, bytes, ..
         } = &mut *registry;
         if let Some(known) = sessions.get_mut(&session) {
-            known.told((segment, stored_bytes), events, bytes);
+            let unknown;
+            let header = match header {
+                Some(header) => header,
+                None => {
+                    unknown = unknown_header(session);
+                    &unknown
+                }
+            };
+            known.told(header, (segment, stored_bytes), events, bytes);
         }
     }
 
@@ -284,9 +292,9 @@ impl Live {
         let wanted = |session: &SessionId| query.session.is_none_or(|wanted| wanted == *session);
         let mut complete = !registry.forgot;
         let mut rows = Vec::new();
-        for (session, known) in registry.sessions.iter().filter(|(id, _)| wanted(id)) {
+        for (_, known) in registry.sessions.iter().filter(|(id, _)| wanted(id)) {
             complete &= !known.has_dropped();
-            known.event_rows(*session, query, &mut rows);
+            known.event_rows(query, &mut rows);
         }
         drop(registry);
         rows.sort_by_key(hansard_store::catalog::Cursor::of_event);

@@ -52,7 +52,7 @@ impl Known for Archived {
         let page = self.0.sessions(&query).map_err(io::Error::other)?;
         let row = page.rows.into_iter().next();
         // Rows may lag behind the head; what was counted is then a little less at the end.
-        let counted = row.map(|_row| Counted::default()).unwrap_or_default();
+        let counted = row.map(|row| row.counted).unwrap_or_default();
         Ok(Some((head.next_seq, counted)))
     }
 }

@@ -68,7 +68,7 @@ impl Keeper {
         (session, number): SegmentId,
         parts: &[Pending],
     ) -> Result<Compared, ArchiveError> {
-        let archived = match self.stores.archive.segment(session, number)? {
+        let archived = match self.stores.archive.segment_from(session, number)? {
             Some((row, bytes)) if row.number == number => match bytes {
                 Ok(bytes) => split(session, &bytes).0,
                 Err(why) => return Ok(Compared::Lost(why)),

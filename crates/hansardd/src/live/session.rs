@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use hansard_core::SessionId;
+use hansard_core::{Session, SessionId};
 use hansard_core::event::{Body, Event};
-use hansard_core::fields::{Fields, Value};
 use hansard_store::catalog::{Cursor, EndFacts, EventRow, Query, SessionRow, StartFacts};
 use hansard_store::project::{end_facts, event_row};
 use hansard_store::segment::SegmentFacts;
+use hansard_view::document::{Counted, Documents, Place};
 
 use super::{LIVE_BYTES_MAX, LIVE_SESSION_BYTES_MAX};
 use crate::tee::Source;
@@ -71,6 +71,7 @@ impl LiveRow {
             data_bytes: 0,
             stored_bytes: 0,
             gaps: 0,
+            counted: Counted::default(),
         };
         self.add_to(&mut row);
         row
@@ -119,8 +120,11 @@ pub(super) struct LiveSession {
     pub(super) touched_ns: u64,
     /// Segments that the projector has not counted; the last may be open.
     segments: VecDeque<SegmentCounts>,
-    /// Events of them, Data left out.
-    events: VecDeque<Event>,
+    /// Rows of their events.
+    rows: VecDeque<EventRow>,
+    /// What was counted of what its end will say. After a start it is counted from the first segment
+    /// that is not archived; the row that the projector makes has all.
+    counted: Counted,
     bytes: usize,
     /// Events below this number were dropped, and are not listed yet.
     dropped_below: Option<u64>,
@@ -140,7 +144,8 @@ impl LiveSession {
             source,
             touched_ns: now_ns,
             segments: VecDeque::new(),
-            events: VecDeque::new(),
+            rows: VecDeque::new(),
+            counted: Counted::default(),
             bytes: 0,
             dropped_below: None,
             next_seq: 0,
@@ -164,7 +169,7 @@ impl LiveSession {
 
     /// Whether nothing of it waits to be listed.
     pub(super) fn has_nothing(&self) -> bool {
-        self.segments.is_empty() && self.events.is_empty()
+        self.segments.is_empty() && self.rows.is_empty()
     }
 
     /// Whether it is finished and listed.
@@ -189,11 +194,14 @@ impl LiveSession {
     /// Takes a frame's events; those that were told before are left out.
     pub(super) fn told(
         &mut self,
+        header: &Session,
         (segment, stored_bytes): (u32, u64),
         events: Vec<Event>,
         all_bytes: &mut usize,
     ) {
         self.is_told = true;
+        let counted = std::mem::take(&mut self.counted);
+        let mut documents = Documents::resume(Place::default(), header, counted);
         if self
             .segments
             .back()
@@ -204,16 +212,16 @@ impl LiveSession {
                 ..SegmentCounts::default()
             });
         }
-        let mut counted = false;
+        let mut is_counted = false;
         for event in events {
             if event.seq < self.next_seq {
                 continue;
             }
             self.next_seq = event.seq.saturating_add(1);
             let Some(counts) = self.segments.back_mut() else {
-                return;
+                break;
             };
-            if !std::mem::replace(&mut counted, true) {
+            if !std::mem::replace(&mut is_counted, true) {
                 counts.stored_bytes = counts.stored_bytes.saturating_add(stored_bytes);
             }
             counts.events = counts.events.saturating_add(1);
@@ -221,24 +229,26 @@ impl LiveSession {
             match &event.body {
                 Body::Data { bytes, .. } => {
                     counts.data_bytes = counts.data_bytes.saturating_add(bytes.len() as u64);
-                    continue;
                 }
                 Body::Gap(_) => counts.gaps = counts.gaps.saturating_add(1),
                 Body::End(end) => self.end = Some(Box::new(end_facts(end))),
                 _ => {}
             }
-            self.keep(event, all_bytes);
+            for document in documents.turn(&event) {
+                self.keep(event_row(header.id, &document), all_bytes);
+            }
         }
+        self.counted = documents.into_counted();
     }
 
-    /// Keeps an event, at the cost of older ones of this session.
-    fn keep(&mut self, event: Event, all_bytes: &mut usize) {
-        let bytes = size_of(&event);
+    /// Keeps a row, at the cost of older ones of this session.
+    fn keep(&mut self, row: EventRow, all_bytes: &mut usize) {
+        let bytes = size_of(&row);
         while self.bytes.saturating_add(bytes) > LIVE_SESSION_BYTES_MAX
             || all_bytes.saturating_add(bytes) > LIVE_BYTES_MAX
         {
-            let Some(oldest) = self.events.pop_front() else {
-                self.dropped_below = Some(event.seq.saturating_add(1));
+            let Some(oldest) = self.rows.pop_front() else {
+                self.dropped_below = Some(row.seq.saturating_add(1));
                 return;
             };
             self.dropped_below = Some(oldest.seq.saturating_add(1));
@@ -246,11 +256,11 @@ impl LiveSession {
         }
         self.bytes = self.bytes.saturating_add(bytes);
         *all_bytes = all_bytes.saturating_add(bytes);
-        self.events.push_back(event);
+        self.rows.push_back(row);
     }
 
-    fn release(&mut self, event: &Event, all_bytes: &mut usize) {
-        let bytes = size_of(event);
+    fn release(&mut self, row: &EventRow, all_bytes: &mut usize) {
+        let bytes = size_of(row);
         self.bytes = self.bytes.saturating_sub(bytes);
         *all_bytes = all_bytes.saturating_sub(bytes);
     }
@@ -275,13 +285,9 @@ impl LiveSession {
             }
             self.segments.pop_front();
         }
-        while self
-            .events
-            .front()
-            .is_some_and(|event| event.seq < listed_below)
-        {
-            if let Some(event) = self.events.pop_front() {
-                self.release(&event, all_bytes);
+        while self.rows.front().is_some_and(|row| row.seq < listed_below) {
+            if let Some(row) = self.rows.pop_front() {
+                self.release(&row, all_bytes);
             }
         }
         if self
@@ -291,8 +297,8 @@ impl LiveSession {
             self.dropped_below = None;
         }
         // An idle session keeps no room for what it once had.
-        if self.events.is_empty() {
-            self.events = VecDeque::new();
+        if self.rows.is_empty() {
+            self.rows = VecDeque::new();
         }
         if self.segments.is_empty() {
             self.segments = VecDeque::new();
@@ -310,65 +316,21 @@ impl LiveSession {
     }
 
     /// Adds the rows of its events that the query wants.
-    pub(super) fn event_rows(&self, session: SessionId, query: &Query, rows: &mut Vec<EventRow>) {
-        // By time the range is known without making rows of everything.
-        let in_time = |event: &&Event| {
-            let time_ns = self.start.utc_ns(event.at_ns);
-            query.from_ns.is_none_or(|from| time_ns >= from)
-                && query.until_ns.is_none_or(|until| time_ns < until)
-        };
+    pub(super) fn event_rows(&self, query: &Query, rows: &mut Vec<EventRow>) {
         let most = query.rows_max().saturating_add(1);
-        let made = |event: &Event| event_row(session, event, &self.start);
-        let wanted = |row: &EventRow| query.admits_event(row);
-        let events = self.events.iter().filter(in_time);
+        let wanted = |row: &&EventRow| query.admits_event(row);
+        let found = self.rows.iter();
         match query.newest_first {
-            true => rows.extend(events.rev().map(made).filter(wanted).take(most)),
-            false => rows.extend(events.map(made).filter(wanted).take(most)),
+            true => rows.extend(found.rev().filter(wanted).take(most).cloned()),
+            false => rows.extend(found.filter(wanted).take(most).cloned()),
         }
     }
 }
 
-/// Room that an event takes besides its texts and bytes.
-const EVENT_BYTES: usize = 160;
+/// Room that a row takes besides its texts.
+const ROW_BYTES: usize = 240;
 
-/// About how much memory an event takes.
-fn size_of(event: &Event) -> usize {
-    let fact = |fields: &Fields| fields_size(fields);
-    EVENT_BYTES
-        + match &event.body {
-            Body::Start(session) => {
-                1024 + fact(&session.subject) + fact(&session.origin) + fact(&session.target)
-            }
-            Body::Auth(f)
-            | Body::Channel(f)
-            | Body::Command(f)
-            | Body::File(f)
-            | Body::Network(f)
-            | Body::Process(f)
-            | Body::Transfer(f)
-            | Body::Request(f)
-            | Body::Admin(f) => f.event.len() + fact(&f.fields),
-            Body::Data { bytes, .. } | Body::Unknown { bytes, .. } => bytes.len(),
-            Body::Clock { reason, .. } => reason.len(),
-            Body::Mark { label } => label.len(),
-            Body::Gap(gap) => gap.cause.len(),
-            Body::End(end) => end.reason.len() + end.signal.as_ref().map_or(0, String::len),
-            Body::Resize { .. } => 0,
-        }
-}
-
-fn fields_size(fields: &Fields) -> usize {
-    fields
-        .iter()
-        .map(|(name, value)| 64 + name.len() + value_size(value))
-        .sum()
-}
-
-fn value_size(value: &Value) -> usize {
-    match value {
-        Value::Text(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::List(values) => values.iter().map(|v| 32 + value_size(v)).sum(),
-        Value::Uint(_) | Value::Int(_) | Value::Bool(_) => 0,
-    }
+/// About how much memory a row takes.
+fn size_of(row: &EventRow) -> usize {
+    ROW_BYTES + row.name.len() + row.user.len() + row.host.len() + row.kind.len() + row.facts.len()
 }
