@@ -1,5 +1,9 @@
 //! Opening the parts of the daemon, from the ground up.
 
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -73,6 +77,7 @@ impl Opened {
         closers: &mut Vec<Closer>,
     ) -> Result<Self, Failure> {
         let (config, dir) = (&start.config, &held.dir);
+        make_runtime_dir(&config.node.runtime_dir)?;
         let mut metrics = Metrics::default();
         let environment = timed(&start.environment, &metrics);
         let spool = stores::spool(&config.node, dir, environment.disk.clone(), who)?;
@@ -170,6 +175,15 @@ impl Opened {
             Ending::Fatal(why) => Some(why.as_str()),
         };
         self.tell(fact::stop(&self.roles, error));
+    }
+}
+
+/// The directory of the sockets, which a restart of the machine takes away: anybody may enter it.
+fn make_runtime_dir(path: &Path) -> Result<(), Failure> {
+    let made = DirBuilder::new().mode(0o755).create(path);
+    match made {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Failure::about(path, &e)),
+        _ => Ok(()),
     }
 }
 
