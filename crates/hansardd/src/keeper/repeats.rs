@@ -68,16 +68,21 @@ impl Keeper {
         (session, number): SegmentId,
         parts: &[Pending],
     ) -> Result<Compared, ArchiveError> {
-        let archived = match self.stores.archive.segment_from(session, number)? {
-            Some((row, bytes)) if row.number == number => match bytes {
-                Ok(bytes) => split(session, &bytes).0,
-                Err(why) => return Ok(Compared::Lost(why)),
-            },
-            _ => {
-                let why = "the segment was given up when the catalog was built anew";
-                return Ok(Compared::Lost(why.to_owned()));
+        let why = match self.stores.archive.segment_from(session, number)? {
+            Some((row, Ok(bytes))) if row.number == number => {
+                return Ok(self.compare_with(&split(session, &bytes).0, parts));
             }
+            Some((row, Err(why))) if row.number == number => why,
+            _ => "the segment was given up when the catalog was built anew".to_owned(),
         };
+        // What was deleted for good was archived before: whoever still has it may forget it.
+        match self.stores.archive.tombstone(session)? {
+            Some(_) => Ok(Compared::Same),
+            None => Ok(Compared::Lost(why)),
+        }
+    }
+
+    fn compare_with(&self, archived: &[Part], parts: &[Pending]) -> Compared {
         for pending in parts {
             let Ok(part) = self.stores.spool.read(pending) else {
                 // Damaged here and sound there, or gone already: nothing is lost by forgetting it.
@@ -85,10 +90,10 @@ impl Keeper {
             };
             let same = |there: &&Part| Spot::of(there) == pending.spot;
             if archived.iter().find(same) != Some(&part) {
-                return Ok(Compared::Differs(pending.spot));
+                return Compared::Differs(pending.spot);
             }
         }
-        Ok(Compared::Same)
+        Compared::Same
     }
 
     fn forget_repeats(&mut self, segment: SegmentId, parts: &[Pending]) {

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use hansard_core::{Session, SessionId};
 use hansard_core::event::{Body, Event};
+use hansard_core::{Session, SessionId};
 use hansard_store::catalog::{Cursor, EndFacts, EventRow, Query, SessionRow, StartFacts};
 use hansard_store::project::{end_facts, event_row};
 use hansard_store::segment::SegmentFacts;
@@ -58,7 +58,7 @@ impl LiveRow {
         }
     }
 
-    /// The row that this alone makes.
+    /// The row that this alone makes. Its `counted` is the projector's own, and empty here.
     #[must_use]
     pub fn row(&self) -> SessionRow {
         let mut row = SessionRow {
