@@ -7,6 +7,7 @@ use std::path::Path;
 use hansard_core::event::{End, Fact, Gap};
 use hansard_core::writer::{Bounds, SegmentWriter};
 use hansard_core::{Body, Event, Fields, Stream, Value};
+use hansard_record::handoff::{Closed, FromClient, FromDaemon, Open, Opened, VERSION};
 use hansard_fuzz::{decode, encode, key};
 use hansard_view::Format;
 
@@ -46,6 +47,7 @@ const STREAMS: [&str; 12] = [
 ];
 
 fn main() -> std::io::Result<()> {
+    handoff()?;
     for (name, cast) in [("v2", CAST_V2), ("v3", CAST_V3)] {
         put("asciicast", name, cast.as_bytes())?;
     }
@@ -63,7 +65,26 @@ fn main() -> std::io::Result<()> {
         put("idx", &format!("s{i}"), format!("\x30\x01\x40\x05\x20{stream}").as_bytes())?;
     }
     put("idx", "kinds", b"\x10\x00\x80\x01\x05\x01\x20abc\x40\x10label\x70\x18one\ntwo\n\x70\x40x")?;
+    transport()?;
     recordings(&events)
+}
+
+/// The golden messages of each direction, what a later version might say, and a part too long.
+fn transport() -> std::io::Result<()> {
+    let golden = include_str!("../../formats/golden/transport-v1.txt");
+    let side = |side: &str| -> Vec<u8> {
+        let lines = golden.lines().filter(|line| line.starts_with(side));
+        let hex = lines.filter_map(|line| line.rsplit(' ').next());
+        let byte = |pair: &[u8]| u8::from_str_radix(&String::from_utf8_lossy(pair), 16).unwrap_or(0);
+        hex.flat_map(|hex| hex.as_bytes().chunks(2).map(byte).collect::<Vec<_>>()).collect()
+    };
+    let (up, down) = (side("up"), side("down"));
+    let unknown = b"\x55\x04\0\0\0abcd";
+    put("transport", "up", &[&b"\x07"[..], &up].concat())?;
+    put("transport", "down", &[&b"\x03"[..], &down].concat())?;
+    put("transport", "later", &[&b"\x02"[..], unknown, &up, unknown].concat())?;
+    let long = [&b"\x40"[..], &up, b"\x02\xc0\xc6\x2d\0", &[9; 24]].concat();
+    put("transport", "too-long", &long)
 }
 
 fn recordings(events: &[Event]) -> std::io::Result<()> {
@@ -127,4 +148,42 @@ fn put(target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     let directory = Path::new("corpus").join(target);
     fs::create_dir_all(&directory)?;
     fs::write(directory.join(name), bytes)
+}
+
+/// A session as each side tells it, and each message alone.
+fn handoff() -> std::io::Result<()> {
+    let Some(Body::Start(claims)) = every_kind().into_iter().next().map(|event| event.body) else {
+        return Ok(());
+    };
+    let client = [
+        FromClient::Open(Open { version: VERSION, claims: claims.clone() }),
+        FromClient::Event(Body::Resize { cols: 80, rows: 24 }),
+        FromClient::Data { stream: Stream::Output, bytes: b"hi" },
+        FromClient::Flush(300),
+        FromClient::Close(End { reason: "exited".into(), exit_status: Some(3), signal: None }),
+    ];
+    let closed = Closed { gaps: 1, missing_bytes: 2, stored_bytes: 300 };
+    let daemon = [
+        FromDaemon::Opened(Opened { session: claims, notice: "recorded".into() }),
+        FromDaemon::Refused("no".into()),
+        FromDaemon::Durable(300),
+        FromDaemon::End { reason: "no".into(), by: "me".into() },
+        FromDaemon::Lost("no".into()),
+        FromDaemon::Closed(closed),
+    ];
+    let (mut all_client, mut all_daemon) = (Vec::new(), Vec::new());
+    for (i, message) in client.iter().enumerate() {
+        let mut one = Vec::new();
+        message.encode(&mut one);
+        all_client.extend_from_slice(&one);
+        put("handoff", &format!("client-{i}"), &one)?;
+    }
+    for (i, message) in daemon.iter().enumerate() {
+        let mut one = Vec::new();
+        message.encode(&mut one);
+        all_daemon.extend_from_slice(&one);
+        put("handoff", &format!("daemon-{i}"), &one)?;
+    }
+    put("handoff", "client", &all_client)?;
+    put("handoff", "daemon", &all_daemon)
 }

@@ -25,6 +25,10 @@ pub const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 /// holds. At the bound they are left to the next start, which revives them.
 pub const STOP_DURABLE_MAX: Duration = Duration::from_secs(5);
 
+/// Refusals that come within this time of one that was told are counted, and told with the next
+/// one after it: nobody fills the diary by knocking.
+pub(crate) const REFUSED_EVERY: Duration = Duration::from_secs(1);
+
 /// How often a stopping daemon looks whose time is over.
 pub(crate) const STOP_LOOK_EVERY: Duration = Duration::from_millis(200);
 

@@ -25,8 +25,8 @@ use hansard_record::{Environment, OpenSessions, Options};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::limits::{
-    ACCEPT_PAUSE, CONNECTIONS_MAX, CONNECTIONS_OF_USER_MAX, END_WAIT_MAX, STOP_DURABLE_MAX,
-    STOP_LOOK_EVERY, STOP_WAIT_MAX,
+    ACCEPT_PAUSE, CONNECTIONS_MAX, CONNECTIONS_OF_USER_MAX, END_WAIT_MAX, REFUSED_EVERY,
+    STOP_DURABLE_MAX, STOP_LOOK_EVERY, STOP_WAIT_MAX,
 };
 use crate::registry::{Line, Registry};
 
@@ -147,12 +147,14 @@ pub enum Happening {
         /// Why, in words.
         why: String,
     },
-    /// A session was not recorded, and so not begun.
+    /// Sessions were not recorded, and so not begun. Told at most once a second.
     Refused {
-        /// Whose; `None` where the system did not say.
+        /// Whose the last one was; `None` where the system did not say.
         uid: Option<u32>,
         /// Why, in words.
         why: String,
+        /// How many there were since the last time this was told.
+        times: u64,
     },
 }
 
@@ -168,8 +170,16 @@ struct Shared {
     registry: Registry,
     stopping: AtomicBool,
     connections: Mutex<Connections>,
+    refusals: Mutex<Refusals>,
     /// Told when a connection ends.
     fewer: Condvar,
+}
+
+/// Refusals that were not told yet, and when one last was.
+#[derive(Default)]
+struct Refusals {
+    untold: u64,
+    told_at: Option<Instant>,
 }
 
 /// How many connections there are; at most `connections_max` users have any.
@@ -197,6 +207,7 @@ impl Server {
             registry,
             stopping: AtomicBool::new(false),
             connections: Mutex::new(Connections::default()),
+            refusals: Mutex::new(Refusals::default()),
             fewer: Condvar::new(),
         });
         let of_thread = Arc::clone(&shared);
@@ -361,9 +372,23 @@ impl Shared {
         if let Ok(stream) = stream.try_clone() {
             let _ = Line::new(stream).say(&FromDaemon::Refused(why.to_owned()));
         }
+        self.tell_refused(uid, why);
+    }
+
+    fn tell_refused(&self, uid: Option<u32>, why: &str) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.untold = refusals.untold.saturating_add(1);
+        let told_at = refusals.told_at;
+        if told_at.is_some_and(|at| at.elapsed() < REFUSED_EVERY) {
+            return;
+        }
+        refusals.told_at = Some(Instant::now());
+        let times = std::mem::take(&mut refusals.untold);
+        drop(refusals);
         (self.means.tell)(Happening::Refused {
             uid,
             why: why.to_owned(),
+            times,
         });
     }
 

@@ -241,9 +241,16 @@ fn nonsense_is_refused_and_recorded_nowhere() {
     }
     assert!(support::recordings(&daemon.spool).is_empty());
     assert_eq!(daemon.notes(), 0);
-    wait_for("word of it", || {
-        daemon.happened.lock().unwrap().len() == hostile.len()
+    // Told once, and the others with the next one that comes a second later.
+    thread::sleep(Duration::from_millis(1010));
+    says(&daemon, &flush);
+    wait_for("word of it", || daemon.happened.lock().unwrap().len() == 2);
+    let told = daemon.happened.lock().unwrap().clone();
+    let times = told.iter().map(|what| match what {
+        Happening::Refused { times, .. } => *times,
+        other => panic!("{other:?}"),
     });
+    assert_eq!(times.collect::<Vec<_>>(), [1, hostile.len() as u64]);
 }
 
 #[test]

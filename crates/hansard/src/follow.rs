@@ -64,6 +64,9 @@ fn bytes(ear: &Ear) -> Result<u8, Failure> {
                 out.write_all(dump.as_bytes())?;
                 out.flush()?;
             }
+            Heard::Lost(what) => {
+                let _ = writeln!(io::stderr(), "hansard: a part cannot be read: {what}");
+            }
             Heard::Over(None) => return Ok(0),
             Heard::Over(Some(why)) => return Err(Failure::new(STATUS_DAMAGED, why)),
         }

@@ -54,11 +54,16 @@ pub(crate) fn each(
 fn behind(document: &Json) {
     let count = document.pointer("/behind/segments").and_then(Json::as_u64);
     let more = document.pointer("/behind/at_least").and_then(Json::as_bool);
-    if let Some(count) = count.filter(|count| *count > 0) {
-        let least = if more == Some(true) { "at least " } else { "" };
-        say(&format!(
-            "{least}{count} archived segments are not listed yet; ask again in a moment"
-        ));
+    let more = more == Some(true);
+    match count.unwrap_or(0) {
+        0 if more => say("not everything is listed yet; ask again in a moment"),
+        0 => {}
+        count => {
+            let least = if more { "at least " } else { "" };
+            say(&format!(
+                "{least}{count} archived segments are not listed yet; ask again in a moment"
+            ));
+        }
     }
 }
 

@@ -181,6 +181,12 @@ fn as_text(path: &Path, report: &Report, trust: &Trust) -> String {
     if report.gaps > 0 {
         text.push_str(&format!("  {} gaps were recorded\n", report.gaps));
     }
+    push_signers(&mut text, report, trust);
+    text
+}
+
+/// Who signed, and whether that is somebody whom the caller trusts.
+fn push_signers(text: &mut String, report: &Report, trust: &Trust) {
     match report.signers.as_slice() {
         [] => text.push_str("  nothing is signed\n"),
         signers => {
@@ -197,7 +203,6 @@ fn as_text(path: &Path, report: &Report, trust: &Trust) -> String {
         Trust::Certified(peer) => text.push_str(&format!("  signed by {peer}\n")),
         Trust::Untrusted(why) => text.push_str(&format!("  not signed by whom you trust: {why}\n")),
     }
-    text
 }
 
 fn as_json(path: &Path, report: &Report, trust: &Trust) -> serde_json::Value {

@@ -186,7 +186,7 @@ fn token(args: &InitArgs) -> Result<String, Failure> {
     let source: Box<dyn Read> = match (&args.token, &args.token_file) {
         (Some(token), _) => return Ok(token.trim().to_owned()),
         (None, None) => {
-            let next = "give --token-file; `hansard token add` at the service makes a token";
+            let next = "give --token-file; `hansard token create` at the service makes a token";
             return Err(Failure::new(STATUS_WRONG_USE, "--join needs a token", next));
         }
         (None, Some(path)) if path == Path::new("-") => Box::new(io::stdin()),

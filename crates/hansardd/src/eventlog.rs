@@ -1,7 +1,7 @@
 //! The event log: every event of every recording but Data, as one line of JSON each, in a file for
 //! each day, with a link to the newest.
 //!
-//! It is computed from recordings and can be again, but it promises more than a
+//! It is computed from recordings and can be again ([`rebuild`]), but it promises more than a
 //! projection: **each line exactly once**, whatever crashes when. The events of a session come in
 //! order, and those of which no [`EventLog::sync`] said `Ok` come again; a repeat is known by session
 //! and number. What makes that so is a [`cursor`] beside the files, and the lines behind it, which
@@ -11,12 +11,13 @@
 //! - `sessions`: how far each session is; [`cursor`]: the same, durable; `recover`: what a crash left
 //! - [`tidy`]: old files are compressed, older ones removed; not while the clock jumps
 //!   ([`crate::steady`])
+//! - [`rebuild`]: all files anew from the archive; `tap`: where the events come from
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hansard_core::{Event, Session, SessionId};
+use hansard_core::{Body, Event, Session, SessionId};
 use hansard_record::clock::Clock;
 use hansard_record::disk::Disk;
 use hansard_view::document::Documents;
@@ -27,8 +28,10 @@ mod file;
 pub mod known;
 pub mod link;
 pub mod notice;
+pub mod rebuild;
 mod recover;
 mod sessions;
+mod tap;
 #[cfg(test)]
 mod tests;
 pub mod tidy;
@@ -41,7 +44,7 @@ use link::Link;
 use notice::Notice;
 use recover::Ahead;
 use sessions::Sessions;
-pub use sessions::{SESSIONS_MAX, State};
+pub use sessions::{ENDED_MAX, SESSIONS_MAX, State};
 
 /// Bytes of lines that are not durable yet, beyond which they are made so before more is taken; where
 /// that fails, no more is taken.
@@ -162,7 +165,13 @@ impl EventLog {
             next_seq = event.seq.saturating_add(1);
         }
         let counted = documents.into_counted();
-        let state = State { next_seq, counted };
+        let has_ended = state.has_ended
+            || matches!(events.last(), Some(event) if matches!(event.body, Body::End(_)));
+        let state = State {
+            next_seq,
+            counted,
+            has_ended,
+        };
         self.sessions.put(header.id, state);
         if self.file.waiting() >= WRITE_BYTES {
             // It is repeated by the next sync, which says what is wrong.
@@ -235,6 +244,7 @@ impl EventLog {
             known.map_or_else(State::default, |(next_seq, counted)| State {
                 next_seq,
                 counted,
+                has_ended: false,
             }),
         )
     }

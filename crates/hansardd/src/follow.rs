@@ -212,7 +212,7 @@ impl Follow {
 
     fn look_in_archive(&mut self) -> Result<Option<Next>, FollowError> {
         let wanted = self.next.segment;
-        let Some((row, bytes)) = self.from.archive.segment_from(self.session, wanted)? else {
+        let Some((row, bytes)) = self.from.archive.segment(self.session, wanted)? else {
             return Ok(None);
         };
         if row.number > wanted {

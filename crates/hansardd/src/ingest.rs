@@ -25,7 +25,9 @@ mod figures;
 mod requests;
 mod stream;
 mod taker;
+mod times;
 mod waiting;
+mod working;
 
 pub use accept::{Ingest, Parts};
 pub use admission::{Admission, RegistryAdmission};

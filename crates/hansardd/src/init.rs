@@ -101,7 +101,7 @@ pub fn init(
     if !joins && config.store.is_none() {
         let what = "a machine that sends its recordings (forward) must join the service's cluster";
         let next =
-            "make a token there with `hansard token add`, and give --join, --token, --ca-pin";
+            "make a token there with `hansard token create`, and give --join, --token, --ca-pin";
         return Err(Failure::new(STATUS_WRONG_USE, what, next));
     }
     let dir = DataDir::new(&config.node.data_dir);

@@ -74,3 +74,125 @@ fn status(failure: &Failure) -> u16 {
         Failure::Retry(_) => 503,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+    use std::{env, fs, process};
+
+    use hansard_identity::token::JoinAs;
+    use hansard_identity::{Authority, HostIdentity, HostKeys};
+
+    use super::*;
+
+    const NOW: u64 = 1_795_248_000_000_000_000;
+    const HOUR: u64 = 3_600_000_000_000;
+
+    struct Scratch(PathBuf);
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn fill(bytes: &mut [u8]) -> std::io::Result<()> {
+        static COUNT: AtomicU8 = AtomicU8::new(0);
+        bytes.fill(COUNT.fetch_add(1, Ordering::Relaxed));
+        Ok(())
+    }
+
+    fn registry() -> (Scratch, Registry) {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let n = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("hansardd-join-{}-{n}", process::id()));
+        let authority = Authority::create(&path.join("authority"), "prod", NOW, &fill).unwrap();
+        Registry::create(&path).unwrap();
+        let (registry, _) = Registry::open(&path, Arc::new(authority), Arc::new(fill)).unwrap();
+        (Scratch(path), registry)
+    }
+
+    fn token(registry: &Registry) -> String {
+        let made = registry.create_token(JoinAs::Host, 1, HOUR, "root", NOW);
+        made.unwrap().answer.reveal()
+    }
+
+    fn request(keys: &HostKeys, token: &str) -> Vec<u8> {
+        let request = keys.join_request(token, "web-1", BTreeMap::new(), Vec::new());
+        serde_json::to_vec(&request).unwrap()
+    }
+
+    fn keys(at: &Path) -> HostKeys {
+        HostKeys::create(at, &fill).unwrap()
+    }
+
+    #[test]
+    fn join_and_renew_over_bytes_alone() {
+        let (scratch, registry) = registry();
+        let at = scratch.0.join("host");
+        let (keys, authority) = (keys(&at), registry.authority().own().der.clone());
+        let joined = join(&registry, &request(&keys, &token(&registry)), NOW);
+        assert_eq!((joined.status, joined.facts.len()), (200, 3));
+        keys.store(&read_body(&joined.body).unwrap(), &authority, NOW)
+            .unwrap();
+        let host = HostIdentity::open(&at).unwrap().unwrap();
+        let body = serde_json::to_vec(&host.renew_request()).unwrap();
+        let renewed = renew(&registry, Some(&host.peer()), &body, NOW + HOUR);
+        assert_eq!((renewed.status, renewed.facts.len()), (200, 1));
+        let before = host.peer().not_after_ns;
+        let host = host
+            .renewed(&read_body(&renewed.body).unwrap(), NOW + HOUR)
+            .unwrap();
+        assert_eq!(host.peer().not_after_ns, before + HOUR);
+        registry
+            .lock(host.id(), "stolen", None, "ada", NOW)
+            .unwrap();
+        assert_eq!(renew(&registry, None, &body, NOW).status, 403);
+    }
+
+    #[test]
+    fn every_refusal_has_its_status_and_says_nothing_of_the_inside() {
+        let (scratch, registry) = registry();
+        let keys = keys(&scratch.0.join("host"));
+        let text = |answer: &Answer| String::from_utf8(answer.body.clone()).unwrap();
+        let good = request(&keys, &token(&registry));
+        let unknown = String::from_utf8(good.clone()).unwrap();
+        let unknown = unknown.replace("\"name\"", "\"colour\":1,\"name\"");
+        for body in [
+            b"".as_slice(),
+            b"{}",
+            b"[1]",
+            b"\xff",
+            unknown.as_bytes(),
+            &[b'['; 100_000],
+            &[b' '; 32 * 1024 + 1],
+        ] {
+            let (join, renew) = (
+                join(&registry, body, NOW),
+                renew(&registry, None, body, NOW),
+            );
+            assert_eq!((join.status, renew.status), (400, 400), "{}", text(&join));
+            assert!(
+                text(&join).starts_with("{\"error\":\"the body"),
+                "{}",
+                text(&join)
+            );
+        }
+        let refused = join(&registry, &request(&keys, "hansard-join-x"), NOW);
+        assert_eq!((refused.status, refused.facts.len()), (401, 1));
+        assert!(!text(&refused).contains("not a token"));
+
+        // The disk is gone: try again, and no path of ours in the answer.
+        let hidden = scratch.0.join("hidden");
+        fs::rename(scratch.0.join("tokens"), &hidden).unwrap();
+        let retry = join(&registry, &good, NOW);
+        assert_eq!(retry.status, 503);
+        assert!(!text(&retry).contains("tokens") && text(&retry).contains("try again"));
+        assert_eq!(retry.facts.len(), 1, "but it is told inside");
+        fs::rename(hidden, scratch.0.join("tokens")).unwrap();
+        assert_eq!(join(&registry, &good, NOW).status, 200);
+    }
+}

@@ -35,6 +35,7 @@ pub mod keeper;
 pub mod live;
 pub mod metrics;
 pub mod notify;
+pub mod retention;
 pub mod run;
 pub mod signals;
 pub mod steady;

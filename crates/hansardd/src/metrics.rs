@@ -87,6 +87,7 @@ measures! {
     Damage: "spool_damage", Counter, Things, "Places in the spool that the disk has damaged.";
     ForwardConnected: "forward_connected", Gauge, Things, "1 while the service is connected, 0 while it is not.";
     ForwardConnects: "forward_connects", Counter, Things, "Connections to the service that were made.";
+    FactsLeftOut: "facts_left_out", Counter, Things, "Facts about the daemon that found no room on their way into its own recording.";
     DiskFree: "disk_free", Gauge, Bytes, "Bytes that are free for the daemon, by disk.";
     DiskInodesFree: "disk_inodes_free", Gauge, Things, "Inodes that are free for the daemon, by disk.";
     Fullness: "fullness", Gauge, Things, "How full something is: 0 fine, 1 from 75 %, 2 from 90 %, 3 from 99 %.";

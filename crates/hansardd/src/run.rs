@@ -23,12 +23,22 @@ use crate::metrics::serve::Health;
 use crate::notify::Notify;
 use crate::signals::Signal;
 
+mod answering;
 pub mod fact;
+mod facts;
+mod found;
+mod keeping;
+mod measuring;
 mod minder;
 mod opening;
+mod recording;
 mod reload;
+mod renewing;
+mod sending;
+mod taking;
 
-pub use minder::{FACTS_WAITING_MAX, LOOK_EVERY};
+pub use facts::FACTS_WAITING_MAX;
+pub use minder::LOOK_EVERY;
 use opening::Opened;
 
 /// How often the main loop turns, at least.

@@ -155,7 +155,7 @@ fn what_the_archive_has_lost_is_said_and_the_rest_goes_on() {
         life.world.clock.advance(2_000_000);
     }
     life.settle();
-    let (row, _) = life.archive.segment_from(id(1), 1).unwrap().unwrap();
+    let (row, _) = life.archive.segment(id(1), 1).unwrap().unwrap();
     let at = row.place.offset + row.place.bytes / 2;
     world.blobs.rot(&row.place.blob, at as usize, 2);
     let mut follow = life.followed().follow(id(1), 0).unwrap();

@@ -243,31 +243,49 @@ impl OpenSessions {
         }
     }
 
-    /// Notes that a segment is settled. MUST be called before the spool forgets any of its parts,
-    /// in the order of the segments, and they MUST NOT be forgotten if it fails. Of sessions that
-    /// are not noted here nothing is noted, at the cost of a look into a map.
+    /// Notes that a segment is settled, the final one too. MUST be called before the spool forgets
+    /// any of its parts, in the order of the segments, and they MUST NOT be forgotten if it fails.
+    /// Of sessions that are not noted here nothing is noted, at the cost of a look into a map.
     ///
     /// # Errors
     /// What the system says. Call it again later.
     pub fn settled(&self, spool: &Spool, session: SessionId, segment: u32) -> io::Result<()> {
+        self.note_settled(session, segment.saturating_add(1), || {
+            // The opening frame of the next segment says all that the tip would, without decoding.
+            let is_followed = !spool
+                .pending_in(session, segment.saturating_add(1))
+                .is_empty();
+            if is_followed {
+                return Ok(None);
+            }
+            tip_of(spool, session, segment)
+        })
+    }
+
+    /// The same for whoever knows already where the chain ends after the segment.
+    ///
+    /// # Errors
+    /// As [`OpenSessions::settled`].
+    pub fn settled_at(&self, tip: &Tip) -> io::Result<()> {
+        self.note_settled(tip.session, tip.segments, || Ok(Some(*tip)))
+    }
+
+    fn note_settled(
+        &self,
+        session: SessionId,
+        settled: u32,
+        tip: impl FnOnce() -> io::Result<Option<Tip>>,
+    ) -> io::Result<()> {
         let mut open = self.0.lock();
         let Some(Open { note, file, .. }) = open.get_mut(&session) else {
             return Ok(());
         };
-        let settled = segment.saturating_add(1);
         if note.settled >= settled {
             return Ok(());
         }
-        // The opening frame of the next segment says all that the tip would; it costs no decoding.
-        let is_followed = !spool.pending_in(session, settled).is_empty();
-        let tip = if is_followed {
-            None
-        } else {
-            tip_of(spool, session, segment)?
-        };
         let next = Note {
             settled,
-            tip,
+            tip: tip()?,
             ..note.clone()
         };
         next.write(&**file, next.survives == Survives::Power)?;

@@ -95,8 +95,10 @@ impl Default for SpoolOptions {
 
 /// The spool. Clones are the same spool; each may be given to a recorder as its sink, and threads
 /// that wait for durability at the same time share one fsync.
+///
+/// The number is what this handle leaves free: see [`Spool::leaving`].
 #[derive(Clone)]
-pub struct Spool(Arc<Shared>);
+pub struct Spool(Arc<Shared>, u64);
 
 /// A part that waits to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +196,7 @@ impl Spool {
         }
         let dir = dir.to_owned();
         let (state, synced) = (Mutex::new(state), Condvar::new());
-        let spool = Self(Arc::new(Shared {
+        let shared = Shared {
             dir,
             options,
             state,
@@ -202,7 +204,8 @@ impl Spool {
             damage,
             listeners: Mutex::default(),
             _lock: lock,
-        }));
+        };
+        let spool = Self(Arc::new(shared), 0);
         spool.prove(&unproven)?;
         Ok(spool)
     }
@@ -244,6 +247,13 @@ impl Spool {
         }
         self.0.lock().index.opens();
         Ok(())
+    }
+
+    /// The same spool, for somebody who takes no more when only so many bytes are left of its room:
+    /// they are for those who must be able to go on when others are held back.
+    #[must_use]
+    pub fn leaving(&self, bytes: u64) -> Self {
+        Self(Arc::clone(&self.0), bytes)
     }
 
     /// What was found damaged when it was opened, besides torn tails.
@@ -403,7 +413,8 @@ impl Spool {
 
 impl Sink for Spool {
     fn put(&mut self, parts: &[Part]) -> Result<Receipt, SinkError> {
-        let receipt = self.put_all(parts, self.0.options.bytes_max)?;
+        let bytes_max = self.0.options.bytes_max.saturating_sub(self.1);
+        let receipt = self.put_all(parts, bytes_max)?;
         self.0.tell_listeners();
         Ok(receipt)
     }

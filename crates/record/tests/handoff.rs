@@ -178,8 +178,14 @@ proptest! {
         }
         for kind in [1u8, 2, 3, 4, 5, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86] {
             let message = [&[kind], bytes.as_slice()].concat();
-            let _ = FromClient::decode(&message);
-            let _ = FromDaemon::decode(&message);
+            if let Ok(heard) = FromClient::decode(&message) {
+                let again = read_back(&from_client(&heard));
+                prop_assert_eq!(FromClient::decode(&again).unwrap(), heard);
+            }
+            if let Ok(heard) = FromDaemon::decode(&message) {
+                let again = read_back(&from_daemon(&heard));
+                prop_assert_eq!(FromDaemon::decode(&again).unwrap(), heard);
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use hansard_core::frame::Place;
 use hansard_core::policy::OnLoss;
 use hansard_core::seal::SigningKey;
 use hansard_core::verify::{Verdict, verify};
-use hansard_core::writer::{Bounds, SegmentWriter};
+use hansard_core::writer::{Bounds, LastSegment, SegmentWriter};
 use hansard_core::{Body, Part, Receipt, SessionId, Sink, SinkError, Stream};
 use hansard_record::disk::Disk;
 use hansard_record::open_sessions::{Boot, Plan, Survives};
@@ -81,10 +81,15 @@ impl Host {
 
     /// What a keeper does with a sealed segment.
     fn settle(&mut self, session: SessionId, segment: u32) {
-        self.open.settled(&self.spool, session, segment).unwrap();
         let pending = self.spool.pending_in(session, segment);
         let read = pending.iter().map(|p| self.spool.read(p).unwrap());
-        self.archived.extend(read);
+        let parts: Vec<Part> = read.collect();
+        // Both ways of noting it are as good.
+        match LastSegment::read(&parts).ok().and_then(|last| last.tip()) {
+            Some(tip) if segment % 2 == 1 => self.open.settled_at(&tip).unwrap(),
+            _ => self.open.settled(&self.spool, session, segment).unwrap(),
+        }
+        self.archived.extend(parts);
         let names: Vec<_> = pending.iter().map(|p| (p.session, p.spot)).collect();
         self.spool.forget(&names);
     }

@@ -12,7 +12,7 @@ mod support;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hansard_core::{Part, Sink, SinkError};
 use hansard_record::conformance::sample_parts;
@@ -527,42 +527,4 @@ impl Disk for CountingDisk {
     fn lock(&self, path: &Path, who: &str) -> std::io::Result<Box<dyn Send + Sync>> {
         RealDisk.lock(path, who)
     }
-}
-
-#[test]
-fn a_session_is_read_by_itself_and_whoever_reads_is_told_of_what_comes() {
-    let disk = SimDisk::new(1);
-    let mut spool = open(&disk);
-    let told = Arc::new(AtomicUsize::new(0));
-    let listener = (Arc::clone(&told), spool.clone());
-    spool.listen(Arc::new(move || {
-        // What it is told of is there to be read.
-        let (told, spool) = &listener;
-        told.store(spool.pending(None, usize::MAX).len(), Ordering::SeqCst);
-    }));
-    let (a, b) = (sample_parts(1).unwrap(), sample_parts(2).unwrap());
-    for (n, (a, b)) in a.iter().zip(&b).enumerate() {
-        spool.put(&[a.clone(), b.clone()]).unwrap();
-        assert_eq!(told.load(Ordering::SeqCst), 2 * n + 2);
-    }
-    let session = a[0].session();
-    let of = |after, max| -> Vec<Part> {
-        let pending = spool.pending_of(session, after, max);
-        pending.iter().map(|p| spool.read(p).unwrap()).collect()
-    };
-    assert_eq!(of(None, 5), a[..5]);
-    assert_eq!(of(Some(Spot::of(&a[4])), 3), a[5..8]);
-    assert_eq!(spool.newest().map(|p| p.session), Some(b[0].session()));
-
-    // What is released is gone from there, and from what is still to be kept elsewhere.
-    let before = spool.usage().pending_bytes;
-    let bytes: usize = a[..5].iter().map(|part| part.bytes().len()).sum();
-    spool.forget(&names(&a[..5]));
-    assert_eq!(of(None, 1), a[5..6]);
-    let released = before - spool.usage().pending_bytes;
-    assert!(released > bytes as u64 && released < bytes as u64 + 5 * 100);
-    spool.forget(&names(&a));
-    spool.forget(&names(&b));
-    assert_eq!((spool.usage().pending_bytes, spool.usage().parts), (0, 0));
-    assert!(spool.newest().is_none());
 }

@@ -41,8 +41,8 @@ pub struct Rule {
     pub host: Option<String>,
     /// Of this user.
     pub user: Option<String>,
-    /// With this label, `name=value`.
-    pub label: Option<String>,
+    /// With all of these labels, `name=value`.
+    pub labels: Vec<String>,
     /// How long, nanoseconds; `None`: for ever.
     pub keep_ns: Option<u64>,
 }
@@ -56,7 +56,7 @@ impl Rule {
             kind: self.kind.clone(),
             host: self.host.clone(),
             user: self.user.clone(),
-            label: self.label.clone(),
+            labels: self.labels.clone(),
             after,
             limit: RETENTION_BATCH,
         }

@@ -76,10 +76,12 @@ fn listing(catalog: &dyn Catalog) -> (Vec<SessionRow>, Vec<EventRow>) {
     )
 }
 
-/// Sessions of one to twelve segments; every ninth is still going on.
+/// Sessions of one to twelve segments of four events, of which every ninth is still going on; from
+/// 10,000 sessions on of one to fifty, so that these make a million events.
 fn sessions(count: u64) -> Vec<Vec<SealedSegment>> {
+    let segments_max = if count < 10_000 { 12 } else { 50 };
     let one = |n: u64| {
-        let mut segments = recording(n, 1 + (mix(n) % 12) as u32);
+        let mut segments = recording(n, 1 + (mix(n) % segments_max) as u32);
         if n % 9 == 8 && segments.len() > 1 {
             segments.pop();
         }

@@ -139,7 +139,7 @@ fn nothing_in_a_name_leaves_its_place() {
 fn a_session_is_taken_wherever_a_file_is() {
     let service = Service::start("api-taken");
     let recording = parts(header(1, "ada", "greeting"), "hello world\r\n", true);
-    service.kept.store(&[recording.clone()]);
+    service.kept.store(std::slice::from_ref(&recording));
     let sid = id(1).to_string();
     assert_eq!(service.ok(&["cat", &sid]), "hello world\r\n");
     assert!(service.ok(&["info", &sid]).contains("title greeting"));
@@ -368,7 +368,7 @@ fn another_account_has_another_role() {
 fn events_are_followed_without_a_hole_from_a_cursor_on() {
     let service = Service::start("api-events");
     let document = |n: u64| {
-        json!({ "event": if n % 2 == 0 { "exec" } else { "resize" }, "uid": n.to_string(),
+        json!({ "event": if n.is_multiple_of(2) { "exec" } else { "resize" }, "uid": n.to_string(),
             "time": "2026-11-21T08:00:00.000Z", "ei": n, "sid": id(1).to_string(), "user": "ada" })
     };
     (0..10).for_each(|n| service.kept.log(document(n)));

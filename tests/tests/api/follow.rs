@@ -116,19 +116,14 @@ fn people_see_the_screen_and_hostile_bytes_never_reach_their_terminal() {
     let program = hansard().to_str().unwrap();
     let socket = service.socket.to_str().unwrap();
     let command = [program, "follow", &sid, "--socket", socket];
-    std::thread::scope(|scope| {
-        let watched = scope.spawn(|| {
-            on_terminal(
-                &command,
-                &[
-                    ("live", "", Some((100, 30))),
-                    ("more to see", "?", None),
-                    ("q leaves", "", None),
-                    ("end", "q", None),
-                ],
-            )
-        });
-        // Each step is told when the one before was seen: the record of looks says that it has begun.
+    let watched = std::thread::scope(|scope| {
+        let steps = [
+            ("live", "", Some((100, 30))),
+            ("more-to-see", "?", None),
+            ("leaves", "q", None),
+        ];
+        let watched = scope.spawn(move || on_terminal(&command, &steps));
+        // The record of looks says that it has begun.
         let patience = Instant::now();
         while service.recorded().is_empty() {
             assert!(
@@ -137,9 +132,13 @@ fn people_see_the_screen_and_hostile_bytes_never_reach_their_terminal() {
             );
             std::thread::yield_now();
         }
-        kept.happen(id(1), 3 * SECOND_NS, output("more to see\r\n"));
-        kept.happen(id(1), 4 * SECOND_NS, end());
-        let watched = watched.join().unwrap();
+        kept.happen(id(1), 3 * SECOND_NS, output("more-to-see\r\n"));
+        watched.join().unwrap()
+    });
+    // Whoever comes when it is over sees how it ended, and leaves when they want to.
+    kept.happen(id(1), 4 * SECOND_NS, end());
+    let after = on_terminal(&command, &[("exit status 0", "q", None)]);
+    for watched in [watched, after] {
         let shown = String::from_utf8_lossy(&watched.stdout);
         assert!(watched.status.success(), "{} {shown:?}", watched.status);
         assert!(
@@ -149,7 +148,7 @@ fn people_see_the_screen_and_hostile_bytes_never_reach_their_terminal() {
         for bad in ["\x1b]0;", "\x1b[6n", "\x1b[?1000h"] {
             assert!(!shown.contains(bad), "{bad:?} in {shown:?}");
         }
-    });
+    }
 }
 
 #[test]

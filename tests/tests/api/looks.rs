@@ -12,7 +12,7 @@ use crate::speak::{ask, get};
 fn a_look_says_who_what_and_why() {
     let service = Service::start("api-looks");
     let recording = parts(header(1, "ada", "x"), "hello\r\n", true);
-    service.kept.store(&[recording.clone()]);
+    service.kept.store(std::slice::from_ref(&recording));
     let sid = id(1).to_string();
     let answer = get(
         &service,

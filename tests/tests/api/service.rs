@@ -47,7 +47,8 @@ impl Service {
         let roles = Arc::new(Mutex::new(BTreeMap::from([(own_uid(), Role::Admin)])));
         let record: Arc<Mutex<Vec<Fact>>> = Arc::default();
         let record_fails: Arc<AtomicBool> = Arc::default();
-        let (peers, said): (Arc<Mutex<Vec<Peer>>>, Arc<Mutex<Vec<String>>>) = Default::default();
+        let peers: Arc<Mutex<Vec<Peer>>> = Arc::default();
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
         let keeper = Arc::new(Keeper(Arc::clone(&kept)));
         let parts = Parts {
             admit: {

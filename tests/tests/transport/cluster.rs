@@ -177,7 +177,11 @@ impl Cluster {
     }
 
     /// How a host connects; without a certificate if `is_anonymous`.
-    pub(crate) fn client_config(&self, host: &HostIdentity, is_anonymous: bool) -> Arc<ClientConfig> {
+    pub(crate) fn client_config(
+        &self,
+        host: &HostIdentity,
+        is_anonymous: bool,
+    ) -> Arc<ClientConfig> {
         let own = (!is_anonymous).then(|| live(host));
         let time = Arc::new(self.clock.clone());
         Arc::new(client_config(host.authority(), own, time).unwrap())
@@ -188,4 +192,25 @@ fn live(identity: &HostIdentity) -> Arc<LiveCertificate> {
     let key = identity.keys().tls();
     let live = LiveCertificate::new(identity.tls_certificate(), identity.authority(), key);
     Arc::new(live.unwrap())
+}
+
+impl Cluster {
+    /// Connects trusting what `trusting` does, with the certificate of somebody else.
+    pub(crate) fn client_config_as(
+        &self,
+        trusting: &HostIdentity,
+        shown: &HostIdentity,
+    ) -> Arc<ClientConfig> {
+        let time = Arc::new(self.clock.clone());
+        let config = client_config(trusting.authority(), Some(live(shown)), time);
+        Arc::new(config.unwrap())
+    }
+
+    /// Locks a host out.
+    pub(crate) fn lock(&self, host: &HostIdentity) {
+        let now = self.clock.utc_ns();
+        self.registry
+            .lock(host.id(), "a test", None, "root", now)
+            .unwrap();
+    }
 }

@@ -25,7 +25,6 @@ pub(crate) struct Host {
     pub(crate) status: Arc<Status>,
     pub(crate) alarms: Arc<Mutex<Vec<Alarm>>>,
     pub(crate) controls: Arc<Mutex<Vec<Control>>>,
-    pub(crate) quarantine: Quarantine,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
 }
@@ -52,7 +51,12 @@ pub(crate) fn endpoint(cluster: &Cluster, identity: &HostIdentity, at: SocketAdd
 }
 
 impl Host {
-    pub(crate) fn start(cluster: &Cluster, identity: &HostIdentity, at: SocketAddr, rt: &Runtime) -> Self {
+    pub(crate) fn start(
+        cluster: &Cluster,
+        identity: &HostIdentity,
+        at: SocketAddr,
+        rt: &Runtime,
+    ) -> Self {
         Self::start_with(
             endpoint(cluster, identity, at),
             options(),
@@ -80,7 +84,7 @@ impl Host {
         let told: Arc<Mutex<Vec<Control>>> = Arc::clone(&controls);
         let forwarder = Forwarder::new(
             &spool,
-            quarantine.clone(),
+            quarantine,
             connect,
             Arc::new(SimRandom::new(7)),
             options,
@@ -88,6 +92,7 @@ impl Host {
                 control: Box::new(move |control| told.lock().unwrap().push(control)),
                 alarm: Arc::new(move |alarm| raised.lock().unwrap().push(alarm)),
                 live: Box::new(Vec::new),
+                before_forget: Arc::new(|_, _| Ok(())),
             },
         );
         let status = forwarder.status();
@@ -101,7 +106,6 @@ impl Host {
             status,
             alarms,
             controls,
-            quarantine,
             stop: Some(stop),
             task: Some(task),
         }

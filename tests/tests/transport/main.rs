@@ -14,6 +14,7 @@ mod faults;
 mod host;
 mod hostile;
 mod locks;
+mod raw;
 mod requests;
 mod sends;
 mod service;

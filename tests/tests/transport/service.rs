@@ -290,7 +290,9 @@ impl Service {
     /// Stops it; what it is made of can be started again.
     pub(crate) fn stop(mut self) -> Made {
         self.is_over.store(true, Ordering::SeqCst);
-        self.keeper.take().map(|keeper| keeper.join().unwrap());
+        if let Some(keeper) = self.keeper.take() {
+            keeper.join().unwrap();
+        }
         drop(self.stop.take());
         if let Some(task) = self.task.take() {
             self.runtime.block_on(task).unwrap();

@@ -39,8 +39,7 @@ pub(super) fn serve(shared: &Shared, stream: UnixStream, peer: &Peer) {
         Ok(opened) => opened,
         Err(why) => {
             let _ = line.say(&FromDaemon::Refused(why.clone()));
-            let uid = Some(peer.uid);
-            return (shared.means.tell)(Happening::Refused { uid, why });
+            return shared.tell_refused(Some(peer.uid), &why);
         }
     };
     let id = session.id;

@@ -28,6 +28,8 @@ pub(crate) enum Heard {
         /// What brings a blank terminal of that size there.
         dump: String,
     },
+    /// A part of the session cannot be read, in words.
+    Lost(String),
     /// Nothing comes any more; why, where no end was recorded.
     Over(Option<String>),
 }
@@ -60,7 +62,10 @@ impl Ear {
                     Ok(None) => Err(malformed("it ended without saying so")),
                     Err(failure) => Err(failure),
                 };
-                let last = !matches!(next, Ok(Heard::Event(_) | Heard::Screen { .. }));
+                let last = !matches!(
+                    next,
+                    Ok(Heard::Event(_) | Heard::Screen { .. } | Heard::Lost(_))
+                );
                 // Nobody listens any more, or there is nothing more to tell.
                 if teller.send(next).is_err() || last {
                     return;
@@ -96,6 +101,7 @@ fn hear(said: &Json) -> Result<Option<Heard>, String> {
     let number = |name: &str| said.get(name).and_then(Json::as_u64);
     let small = |name: &str| number(name).and_then(|n| u16::try_from(n).ok());
     let text = |name: &str| said.get(name).and_then(Json::as_str);
+    let reason = || text("reason").map(|why| escape_for_humans(why).into_owned());
     match text("family") {
         Some("heartbeat") => Ok(None),
         Some("screen") => {
@@ -108,10 +114,8 @@ fn hear(said: &Json) -> Result<Option<Heard>, String> {
                 dump: text("text").unwrap_or_default().to_owned(),
             }))
         }
-        Some("over") => {
-            let why = text("reason").map(|why| escape_for_humans(why).into_owned());
-            Ok(Some(Heard::Over(why)))
-        }
+        Some("lost") => Ok(Some(Heard::Lost(reason().unwrap_or_default()))),
+        Some("over") => Ok(Some(Heard::Over(reason()))),
         _ => read_event(said).map(|event| Some(Heard::Event(Box::new(event)))),
     }
 }

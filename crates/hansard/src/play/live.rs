@@ -91,6 +91,10 @@ impl<'a> Live<'a> {
                     self.screen = Screen::new(size.0, size.1);
                     self.screen.feed(dump.as_bytes());
                 }
+                Heard::Lost(what) => {
+                    let text = format!("a part cannot be read: {what}");
+                    self.notice = Some(Notice::long(text, self.started.elapsed()));
+                }
                 Heard::Over(why) => {
                     let why = why.unwrap_or_else(|| "the session ended".to_owned());
                     self.ending = Some(why);

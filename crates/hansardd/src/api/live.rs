@@ -102,6 +102,9 @@ fn tell(mut watch: Box<dyn Watch>, pieces: &mut Pieces) -> Result<(), Option<Str
                 "seq": seq, "at_ns": at_ns, "family": "screen",
                 "cols": cols, "rows": rows, "text": dump,
             }),
+            Ok(Seen::Lost { segment, what }) => json!({
+                "family": "lost", "segment": segment, "reason": what,
+            }),
             Ok(Seen::Over(why)) => {
                 let over = json!({ "family": "over", "reason": why });
                 return put(pieces, &over).map_err(|Gone| None);

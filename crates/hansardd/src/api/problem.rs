@@ -10,6 +10,8 @@ use serde_json::json;
 pub enum Trouble {
     /// Not now; asking again may help. The words are for the log only.
     Retry(String),
+    /// Not now, because others do it already; asking again helps. The words are for the caller.
+    Busy(String),
     /// Never like this. The words are for the caller.
     Refused(String),
     /// It is as asked already, or something else is in the way. The words are for the caller.
@@ -163,6 +165,7 @@ impl From<Trouble> for Problem {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Retry(why) => Self::unavailable(why),
+            Trouble::Busy(why) => Self::busy(&why),
             Trouble::Refused(why) => Self::bad(why),
             Trouble::Conflict(why) => {
                 let next = "look at what is there first";

@@ -233,9 +233,10 @@ fn event() -> Json {
 fn followed() -> Json {
     object(
         "One line of a stream: an event as in the format `jsonl`, the screen so far (`screen`), a \
-sign of life (`heartbeat`), or that nothing comes any more (`over`).",
+sign of life (`heartbeat`), a segment that cannot be read (`lost`), or that nothing comes any more (`over`).",
         &[
             ("family", text(), "what the line is"),
+            ("segment?", count(), "of `lost`: number of the segment"),
             (
                 "seq?",
                 count(),
@@ -249,11 +250,7 @@ sign of life (`heartbeat`), or that nothing comes any more (`over`).",
                 text(),
                 "of `screen`: what brings a blank terminal into that state",
             ),
-            (
-                "reason?",
-                or_null(text()),
-                "of `over`: why, where no end was recorded",
-            ),
+            ("reason?", or_null(text()), "of `lost` and `over`: why"),
         ],
     )
 }

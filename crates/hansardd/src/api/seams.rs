@@ -146,6 +146,13 @@ pub enum Seen {
         /// Control sequences that bring a blank terminal of that size into this state.
         dump: String,
     },
+    /// A segment, or the rest of it, cannot be read; the next event is of a later one.
+    Lost {
+        /// Its number, from 0.
+        segment: u32,
+        /// What is wrong.
+        what: String,
+    },
     /// Nothing within the time given.
     Nothing,
     /// Nothing will ever come any more; why, in words, where no end was recorded.
@@ -156,7 +163,7 @@ pub enum Seen {
 ///
 /// The first answer MUST be the header (event 0). A [`Seen::Screen`] MAY come second, and stands for
 /// all events up to its number; after it, or without it, every event MUST come, in order, without a
-/// hole and none twice. After [`Seen::Over`] nothing is asked any more.
+/// hole that a [`Seen::Lost`] does not tell of, and none twice. After [`Seen::Over`] nothing is asked any more.
 pub trait Watch: Send {
     /// What comes next, waiting for it at most this long.
     ///

@@ -9,7 +9,7 @@ use hansard_core::{Body, Event, Session, SessionId};
 use super::recorded::{knows, trouble};
 use crate::api::problem::Trouble;
 use crate::api::seams::{Following, Seen, Watch};
-use crate::follow::{self, Followed, Screens, Told};
+use crate::follow::{self, FollowError, Followed, Screens, Told};
 
 /// Following at a service.
 pub struct Watched {
@@ -61,17 +61,20 @@ impl Watch for One {
         if let Some(seen) = self.next.pop_front() {
             return Ok(seen);
         }
-        match self.watch.next(wait).map_err(|e| trouble(&e))? {
-            Told::Events(events) => {
+        match self.watch.next(wait) {
+            Ok(Told::Events(events)) => {
                 self.next.extend(events.into_iter().map(Seen::Event));
                 Ok(self.next.pop_front().unwrap_or(Seen::Nothing))
             }
-            // Whoever follows must not take what comes after it for what came next.
-            Told::Lost { segment, what } => Ok(Seen::Over(Some(format!(
-                "segment {segment} is lost: {what}"
-            )))),
-            Told::Waiting => Ok(Seen::Nothing),
-            Told::End => Ok(Seen::Over(None)),
+            // What comes after it is not what came next, which this says.
+            Ok(Told::Lost { segment, what }) => Ok(Seen::Lost { segment, what }),
+            Ok(Told::Waiting) => Ok(Seen::Nothing),
+            Ok(Told::End) => Ok(Seen::Over(None)),
+            Err(FollowError::Aside(why)) => {
+                let why = format!("the session was put aside: {why}");
+                Ok(Seen::Over(Some(why)))
+            }
+            Err(e) => Err(trouble(&e)),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Recorded {
 pub(super) fn trouble(e: &FollowError) -> Trouble {
     match e {
         FollowError::Retry(why) => Trouble::Retry(why.clone()),
-        FollowError::Busy => Trouble::Conflict(e.to_string()),
+        FollowError::Busy => Trouble::Busy(e.to_string()),
         FollowError::Aside(_) => Trouble::Refused(e.to_string()),
     }
 }

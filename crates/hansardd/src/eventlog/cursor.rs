@@ -144,7 +144,8 @@ fn lines<'a>(
             c.tx,
             c.terminal,
             c.enhanced,
-            c.participants
+            c.participants,
+            state.has_ended
         ]));
         if open.len() == LINE_SESSIONS {
             push_line(&mut text, &json!({ "open": std::mem::take(&mut open) }));
@@ -290,5 +291,13 @@ fn state(json: &Json) -> Option<(SessionId, State)> {
             .collect::<Option<_>>()?,
     };
     let next_seq = json.get(1)?.as_u64()?;
-    Some((id(json.get(0)?)?, State { next_seq, counted }))
+    let has_ended = json.get(7)?.as_bool()?;
+    Some((
+        id(json.get(0)?)?,
+        State {
+            next_seq,
+            counted,
+            has_ended,
+        },
+    ))
 }

@@ -16,6 +16,12 @@ impl Day {
         Self(utc_ns / DAY_NS)
     }
 
+    /// When it ends, UTC nanoseconds since 1970.
+    #[must_use]
+    pub fn end_ns(self) -> u64 {
+        self.0.saturating_add(1).saturating_mul(DAY_NS)
+    }
+
     /// The name of its file, as Teleport has it: `2026-11-21.00:00:00.log`.
     #[must_use]
     pub fn file_name(self) -> String {
@@ -50,6 +56,15 @@ impl Day {
     }
 }
 
+/// A moment of UTC as text (RFC 3339), to the second that has begun.
+#[must_use]
+pub fn text(utc_ns: u64) -> String {
+    let (year, month, day) = civil(i64::try_from(utc_ns / DAY_NS).unwrap_or(0));
+    let second = utc_ns % DAY_NS / 1_000_000_000;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// What stands between `.log` and `.gz`: nothing, or a number.
 fn is_turn(text: &str) -> bool {
     text.is_empty()
@@ -74,6 +89,7 @@ mod tests {
             Day::of(1_795_305_600_000_000_000).file_name(),
             "2026-11-22.00:00:00.log"
         );
+        assert_eq!(text(1_795_305_599_999_999_999), "2026-11-21T23:59:59Z");
         for other in [
             "",
             "cursor",

@@ -1,6 +1,6 @@
 //! How far each session is logged.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use hansard_core::SessionId;
 use hansard_view::document::Counted;
@@ -9,6 +9,10 @@ use hansard_view::document::Counted;
 /// without events first; of those the catalog is asked when they come again.
 pub const SESSIONS_MAX: usize = 200_000;
 
+/// Sessions that have ended, of which events may come again until they are archived, which is soon.
+/// Beyond them the first is forgotten; the catalog knows it by then.
+pub const ENDED_MAX: usize = 10_000;
+
 /// How far one session is logged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
@@ -16,6 +20,8 @@ pub struct State {
     pub next_seq: u64,
     /// What was counted of the events before.
     pub counted: Counted,
+    /// Whether its end is logged.
+    pub has_ended: bool,
 }
 
 /// Sessions that are not settled, and what changed of them since the cursor was written.
@@ -24,6 +30,7 @@ pub(super) struct Sessions {
     states: HashMap<SessionId, Entry>,
     changed: BTreeSet<SessionId>,
     gone: BTreeSet<SessionId>,
+    ended: VecDeque<SessionId>,
     touches: u64,
 }
 
@@ -43,6 +50,14 @@ impl Sessions {
         }
         self.touches = self.touches.saturating_add(1);
         let touched = self.touches;
+        if state.has_ended && self.get(session).is_none_or(|there| !there.has_ended) {
+            self.ended.push_back(session);
+            if self.ended.len() > ENDED_MAX
+                && let Some(first) = self.ended.pop_front()
+            {
+                self.forget(first);
+            }
+        }
         self.states.insert(session, Entry { state, touched });
         self.changed.insert(session);
         self.gone.remove(&session);
@@ -105,6 +120,22 @@ mod tests {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&n.to_be_bytes());
         SessionId::from_bytes(bytes)
+    }
+
+    #[test]
+    fn of_those_that_have_ended_the_last_are_remembered() {
+        let mut sessions = Sessions::default();
+        let ended = State {
+            has_ended: true,
+            ..State::default()
+        };
+        for n in 0..ENDED_MAX as u64 + 5 {
+            sessions.put(id(n), State::default());
+            sessions.put(id(n), ended.clone());
+            sessions.put(id(n), ended.clone());
+        }
+        assert_eq!(sessions.len(), ENDED_MAX);
+        assert!(sessions.get(id(4)).is_none() && sessions.get(id(5)).is_some());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::eventlog::tidy::{Ages, Tidy};
 
 mod crashes;
 mod days;
+mod rebuilt;
 
 const NOON: u64 = 1_795_262_400_000_000_000;
 const HOUR: u64 = 3600 * 1_000_000_000;

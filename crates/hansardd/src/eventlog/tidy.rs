@@ -18,7 +18,7 @@ use hansard_record::clock::Clock;
 use hansard_record::disk::{Disk, DiskFile};
 
 use super::Current;
-use super::day::Day;
+use super::day::{DAY_NS, Day};
 use super::file::{named, read_full_at, write_all_at};
 use super::notice::Notice;
 use crate::steady::{Jump, Steady};
@@ -32,13 +32,13 @@ const READ_BYTES: usize = 256 * 1024;
 /// The end of the name of a file that is not whole yet.
 const NEW: &str = ".new";
 
-/// How long files stay, in days. A day's file is a day old when the next day begins.
+/// How long files stay after their day has ended, nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ages {
     /// Older files are compressed; `None`: never.
-    pub compress_after_days: Option<u64>,
+    pub compress_after_ns: Option<u64>,
     /// Older files are removed; `None`: never.
-    pub keep_days: Option<u64>,
+    pub keep_ns: Option<u64>,
 }
 
 /// What one run did.
@@ -103,13 +103,13 @@ impl Tidy {
             let Some(day) = Day::of_file(&name).filter(|_| !self.is_current(&name)) else {
                 continue;
             };
-            let age = today.0.saturating_sub(day.0);
-            if may_delete && self.ages.keep_days.is_some_and(|keep| age > keep) {
+            let age_ns = utc.saturating_sub(day.end_ns());
+            let has_ended = day < today;
+            let older = |most: Option<u64>| has_ended && most.is_some_and(|most| age_ns >= most);
+            if may_delete && older(self.ages.keep_ns) {
                 self.remove_old(&name, notify)?;
                 tidied.removed += 1;
-            } else if day.file_name() == name
-                && self.ages.compress_after_days.is_some_and(|most| age > most)
-            {
+            } else if day.file_name() == name && older(self.ages.compress_after_ns) {
                 tidied.compressed += u64::from(self.compress(&name, day, &mut names)?);
             }
         }
@@ -144,7 +144,10 @@ impl Tidy {
         notify(Notice::Removed {
             name: name.to_owned(),
             bytes: self.disk.open(&path)?.size()?,
-            reason: format!("older than {} days", self.ages.keep_days.unwrap_or(0)),
+            reason: format!(
+                "older than {} days",
+                self.ages.keep_ns.unwrap_or(0) / DAY_NS
+            ),
         });
         self.disk.remove(&path)?;
         self.disk.sync_dir(&self.dir)
@@ -205,7 +208,7 @@ fn newest(names: &BTreeSet<String>, today: Day) -> Option<u64> {
     let past = days.iter().copied().filter(|day| *day < today).max();
     // Today's own file was made by this start.
     past.or_else(|| days.iter().copied().filter(|day| *day > today).min())
-        .map(|day| day.0.saturating_add(1).saturating_mul(super::day::DAY_NS))
+        .map(Day::end_ns)
 }
 
 fn deflate(from: &dyn DiskFile, to: &dyn DiskFile) -> io::Result<()> {

@@ -58,6 +58,8 @@ struct At {
     next_seq: u64,
     /// The segment from whose beginning the next event can be read.
     segment: u32,
+    /// The last event was the session's end: there is no next one, and nowhere to read it from.
+    has_ended: bool,
 }
 
 /// An emulator and how far it has come.
@@ -83,6 +85,8 @@ pub struct Watch {
     pub at_ns: u64,
     /// Number of the first event that the screen does not show.
     pub next_seq: u64,
+    /// The session ended with what the screen shows.
+    pub has_ended: bool,
     events: Events,
     _place: Place,
 }
@@ -116,6 +120,7 @@ impl Screens {
             at_ns,
             next_seq,
             segment,
+            has_ended,
         } = screen.at;
         let events = Events::new(&self.from, session, (segment, next_seq))?;
         Ok(Watch {
@@ -124,6 +129,7 @@ impl Screens {
             dump: screen.screen.dump().into_bytes(),
             at_ns,
             next_seq,
+            has_ended,
             events,
             _place: place,
         })
@@ -238,6 +244,7 @@ impl LiveScreen {
                     for event in told {
                         self.at.at_ns = event.at_ns;
                         self.at.next_seq = event.seq.saturating_add(1);
+                        self.at.has_ended = matches!(event.body, Body::End(_));
                         match event.body {
                             Body::Start(header) => self.header = Some(Arc::from(header)),
                             body => self.screen.apply(&body),
@@ -267,6 +274,9 @@ impl Watch {
     /// # Errors
     /// See [`FollowError`].
     pub fn next(&mut self, at_most: Duration) -> Result<Told, FollowError> {
+        if self.has_ended {
+            return Ok(Told::End);
+        }
         self.events.next(at_most)
     }
 }

@@ -24,9 +24,9 @@ use crate::ingest::depot::Depot;
 use crate::ingest::figures::{Figures, add};
 use crate::ingest::gate::Gate;
 use crate::ingest::limits::{
-    ADMISSION_EVERY, CONNECTIONS_MAX, GATHERED_BYTES_MAX, HANDSHAKE_MAX, HEADERS_BYTES_MAX,
-    PUTS_MAX, REQUESTS_MAX, SEND_BUFFER_BYTES, SMALL_REQUESTS_MAX, STRANGERS_MAX,
-    STRANGERS_PER_ADDRESS_MAX, STRANGERS_TOLD_MAX, STREAMLESS_MAX, WINDOW_BYTES,
+    ADMISSION_EVERY, CONNECTIONS_MAX, EXPIRY_EVERY, GATHERED_BYTES_MAX, HANDSHAKE_MAX,
+    HEADERS_BYTES_MAX, PUTS_MAX, REQUESTS_MAX, SEND_BUFFER_BYTES, SMALL_REQUESTS_MAX,
+    STRANGERS_MAX, STRANGERS_PER_ADDRESS_MAX, STRANGERS_TOLD_MAX, STREAMLESS_MAX, WINDOW_BYTES,
 };
 use crate::ingest::note::{Note, Witness};
 use crate::ingest::requests::{Answer, Connection, answer};
@@ -212,17 +212,18 @@ impl Ingest {
         }
     }
 
-    /// Ends the connections of hosts that are locked out.
+    /// Ends the connections of hosts that are locked out, or whose certificate has ended.
     async fn watch(&self) {
         let parts = &self.0.parts;
         let mut seen = parts.admission.changes();
+        let mut looked = Instant::now();
         loop {
             sleep(ADMISSION_EVERY).await;
             let now = parts.admission.changes();
-            if now == seen {
+            if now == seen && looked.elapsed() < EXPIRY_EVERY {
                 continue;
             }
-            seen = now;
+            (seen, looked) = (now, Instant::now());
             for line in parts.connections.all() {
                 if let Err(why) = parts.admission.admit(&line.peer) {
                     line.cut(&why);

@@ -83,12 +83,14 @@ pub const SESSIONS_MAX: usize = 4096;
 /// Controls that wait to be said to one host; one more is not taken.
 pub const CONTROLS_MAX: usize = 64;
 
-/// How often a connection looks whether a segment was stored that nobody told it of, and whether
-/// its host may still be connected.
-pub const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// How often a connection looks whether a segment was stored that nobody told it of.
+pub const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// How often it is looked whether somebody was locked out.
 pub const ADMISSION_EVERY: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether a certificate has ended or a lock has begun with time.
+pub const EXPIRY_EVERY: Duration = Duration::from_secs(5);
 
 /// Strangers turned away that are told of in one second; the others are only counted.
 pub const STRANGERS_TOLD_MAX: u32 = 5;

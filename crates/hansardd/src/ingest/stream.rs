@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,8 +13,8 @@ use hansard_record::forward::wire::{Decoder, Down, Hello, ProblemKind, Up};
 use http_body_util::BodyExt;
 use http_body_util::channel::Sender;
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::ingest::accept::Shared;
 use crate::ingest::connections::Place;
@@ -27,11 +25,8 @@ use crate::ingest::limits::{
 };
 use crate::ingest::note::Note;
 use crate::ingest::taker::{Offer, Taken, Taker};
-
-/// Work that is under way; its outcome goes with what it has borrowed.
-type Working = Pin<Box<dyn Future<Output = Option<(Taker, Taken)>> + Send>>;
-type Asking = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
-type Looking = Pin<Box<dyn Future<Output = Vec<(SessionId, u32)>> + Send>>;
+use crate::ingest::times::Times;
+use crate::ingest::working::{Asking, Looking, Working, look, outcome, work};
 
 /// Bytes that one permit stands for.
 pub(super) const PERMIT_BYTES: usize = 1024;
@@ -70,17 +65,6 @@ struct Gathered {
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// When something happened last.
-struct Times {
-    heard: Instant,
-    busy: Instant,
-    look: Instant,
-    /// Since when it has not been read from.
-    unread: Option<Instant>,
-    /// Since when a long message is coming in.
-    large: Option<Instant>,
-}
-
 /// Why a stream ended.
 type Ended = String;
 
@@ -90,7 +74,6 @@ impl Stream {
         place: Arc<Place>,
         down: Sender<Bytes, Infallible>,
     ) -> Self {
-        let now = Instant::now();
         let number = place.line.number;
         let connections = shared.parts.connections.clone();
         let taker = Taker::new(
@@ -115,13 +98,7 @@ impl Stream {
             unstored: HashMap::new(),
             told: HashMap::new(),
             shut: Vec::new(),
-            times: Times {
-                heard: now,
-                busy: now,
-                look: now,
-                unread: None,
-                large: None,
-            },
+            times: Times::new(),
         }
     }
 
@@ -144,9 +121,10 @@ impl Stream {
         self.begin_work();
         self.ask_for_room();
         let may_read = self.may_read();
-        self.note_reading(may_read);
+        let is_large = self.decoder.wanted_bytes() > FREE_BYTES;
+        self.times.note(may_read, is_large);
         let line = Arc::clone(&self.place.line);
-        let wake = self.next_time();
+        let wake = self.times.next();
         tokio::select! {
             biased;
             () = line.wake.notified() => self.say_what_waits().await,
@@ -188,18 +166,6 @@ impl Stream {
         self.wanted() <= self.room()
             && self.gathered.bytes < BATCH_BYTES
             && self.gathered.offers.len() < BATCH_PARTS
-    }
-
-    fn note_reading(&mut self, may_read: bool) {
-        let now = Instant::now();
-        self.times.unread = match may_read {
-            true => None,
-            false => self.times.unread.or(Some(now)),
-        };
-        self.times.large = match self.decoder.wanted_bytes() > FREE_BYTES {
-            true => self.times.large.or(Some(now)),
-            false => None,
-        };
     }
 
     /// Asks for room for a long message, or to gather more while a batch is in work.
@@ -427,21 +393,6 @@ impl Stream {
         }
     }
 
-    /// The next moment at which something is to be looked at.
-    fn next_time(&self) -> Instant {
-        let times = &self.times;
-        let mut next = times.look + LOOK_EVERY;
-        if let Some(unread) = times.unread {
-            next = next.min(times.busy.max(unread) + BUSY_EVERY);
-        } else {
-            next = next.min(times.heard + SILENCE_MAX);
-        }
-        if let Some(large) = times.large {
-            next = next.min(large + LARGE_MESSAGE_MAX);
-        }
-        next
-    }
-
     async fn on_time(&mut self) -> Result<(), Ended> {
         let now = Instant::now();
         let mut out = Vec::new();
@@ -467,7 +418,6 @@ impl Stream {
         }
         if now >= self.times.look + LOOK_EVERY {
             self.times.look = now;
-            self.shared.parts.admission.admit(&self.place.line.peer)?;
             self.look();
         }
         self.say(out).await
@@ -481,18 +431,7 @@ impl Stream {
         }
         let unstored: Vec<_> = self.unstored.iter().map(|(s, of)| (*s, *of)).collect();
         let depot = Arc::clone(&self.shared.parts.depot);
-        self.looking = Some(Box::pin(async move {
-            let look = move || {
-                let holds = |(session, (segment, digest)): &(SessionId, (u32, Digest))| {
-                    depot.holds(*session, *segment, digest) == Ok(true)
-                };
-                let held = unstored.iter().filter(|of| holds(of));
-                held.map(|(session, (segment, _))| (*session, *segment))
-                    .collect()
-            };
-            let looked = tokio::task::spawn_blocking(look).await;
-            looked.unwrap_or_default()
-        }));
+        self.looking = Some(look(depot, unstored));
     }
 }
 
@@ -500,39 +439,5 @@ fn busy(why: &str) -> Down {
     Down::Busy {
         pause_ms: u64::try_from(BUSY_PAUSE.as_millis()).unwrap_or(1000),
         why: why.to_owned(),
-    }
-}
-
-/// Does something with a taker, when it is its turn, on a thread that may block.
-fn work(
-    puts: Arc<Semaphore>,
-    wait: Duration,
-    mut taker: Taker,
-    what: impl FnOnce(&mut Taker) -> Taken + Send + 'static,
-) -> Working {
-    Box::pin(async move {
-        if !wait.is_zero() {
-            sleep(wait).await;
-        }
-        let turn = puts.acquire_owned().await.ok()?;
-        let done = tokio::task::spawn_blocking(move || {
-            let taken = what(&mut taker);
-            drop(turn);
-            (taker, taken)
-        });
-        done.await.ok()
-    })
-}
-
-/// The outcome of something that may not be under way; then it waits for ever. What is done is
-/// taken out.
-async fn outcome<T>(under_way: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
-    match under_way {
-        Some(future) => {
-            let outcome = future.as_mut().await;
-            *under_way = None;
-            outcome
-        }
-        None => std::future::pending().await,
     }
 }

@@ -92,7 +92,7 @@ impl Keeper {
             None => None,
         };
         if part.is_none() {
-            let archived = self.stores.archive.segment_from(session, 0);
+            let archived = self.stores.archive.segment(session, 0);
             let archived = archived.map_err(|e| Pause(e.to_string()))?;
             if let Some((_, Ok(bytes))) = archived {
                 part = split(session, &bytes).0.into_iter().next();

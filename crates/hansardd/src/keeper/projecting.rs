@@ -38,7 +38,7 @@ pub struct ProjectingFigures {
 /// The running thread; it ends when this is dropped.
 pub struct Projecting {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -66,7 +66,7 @@ impl Projecting {
             .spawn(move || run(&of_thread, projector))?;
         Ok(Self {
             shared,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -80,20 +80,28 @@ impl Projecting {
     /// Whether the thread lives.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.thread
-            .as_ref()
-            .is_some_and(|thread| !thread.is_finished())
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Projects what is archived, and ends. What it does not finish still waits to be projected.
+    pub fn stop(&self) {
+        self.shared.stops.store(true, Ordering::Release);
+        self.shared.bell.ring();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
     }
 }
 
 impl Drop for Projecting {
     fn drop(&mut self) {
-        self.shared.stops.store(true, Ordering::Release);
-        self.shared.bell.ring();
-        if let Some(thread) = self.thread.take() {
-            // What it had not finished still waits to be projected.
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }
 
@@ -101,9 +109,8 @@ fn run(shared: &Shared, mut projector: Projector) {
     let mut pause = PAUSE_FIRST;
     loop {
         let rung = shared.bell.rung();
-        if shared.stops.load(Ordering::Acquire) {
-            return;
-        }
+        // Asked before the run: what was archived before the stop is projected.
+        let stopping = shared.stops.load(Ordering::Acquire);
         let outcome = projector.run(SEGMENTS_PER_RUN);
         for (session, segment) in projector.done() {
             shared.live.projected(*session, *segment);
@@ -128,6 +135,9 @@ fn run(shared: &Shared, mut projector: Projector) {
             }
         };
         drop(figures);
+        if stopping && sleep.is_some() {
+            return;
+        }
         if let Some((since, at_most)) = sleep {
             shared.bell.wait(since, at_most);
         }

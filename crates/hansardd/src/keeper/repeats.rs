@@ -68,7 +68,7 @@ impl Keeper {
         (session, number): SegmentId,
         parts: &[Pending],
     ) -> Result<Compared, ArchiveError> {
-        let why = match self.stores.archive.segment_from(session, number)? {
+        let why = match self.stores.archive.segment(session, number)? {
             Some((row, Ok(bytes))) if row.number == number => {
                 return Ok(self.compare_with(&split(session, &bytes).0, parts));
             }

@@ -17,7 +17,7 @@ pub struct KeeperThread {
     stops: Arc<AtomicBool>,
     bell: Bell,
     figures: Arc<Mutex<Figures>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl KeeperThread {
@@ -36,7 +36,7 @@ impl KeeperThread {
             stops,
             bell,
             figures,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -51,20 +51,29 @@ impl KeeperThread {
     /// spool: the daemon must be restarted.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.thread
-            .as_ref()
-            .is_some_and(|thread| !thread.is_finished())
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Works through what is in the spool, writes what waits, and ends. Whatever it leaves undone is
+    /// in the spool.
+    pub fn stop(&self) {
+        self.stops.store(true, Ordering::Release);
+        self.bell.ring();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
     }
 }
 
 impl Drop for KeeperThread {
     fn drop(&mut self) {
-        self.stops.store(true, Ordering::Release);
-        self.bell.ring();
-        if let Some(thread) = self.thread.take() {
-            // Whatever it left undone is in the spool.
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }
 
@@ -72,12 +81,14 @@ fn run(mut keeper: Keeper, stops: &AtomicBool) {
     let bell = keeper.live.bell().clone();
     loop {
         let rung = bell.rung();
-        if stops.load(Ordering::Acquire) {
-            break;
-        }
+        let stopping = stops.load(Ordering::Acquire);
         let step = keeper.step();
         if step.is_busy {
             continue;
+        }
+        // Asked before the step: what was put before the stop has been worked through.
+        if stopping {
+            break;
         }
         let now_ns = keeper.clock.monotonic_ns();
         let due = step.due_ns.map(|due_ns| {

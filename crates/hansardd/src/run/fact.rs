@@ -143,3 +143,21 @@ pub fn alarm(kind: &str, recording: Option<&str>, segment: Option<u32>, reason: 
     };
     admin("alarm", fields)
 }
+
+/// An alarm of the keeper's.
+#[must_use]
+pub fn raised(raised: &crate::keeper::Raised) -> Body {
+    let session = raised.session.map(|session| session.to_string());
+    let Body::Admin(mut fact) = alarm(
+        raised.matter.as_str(),
+        session.as_deref(),
+        raised.segment,
+        &raised.what,
+    ) else {
+        return alarm(raised.matter.as_str(), None, None, &raised.what);
+    };
+    if let Some(kept) = &raised.kept {
+        fact.fields.push("path", crate::failure::shown(kept));
+    }
+    Body::Admin(fact)
+}

@@ -2,23 +2,20 @@
 //! into it what the main thread has to say, which must not wait for a disk itself.
 
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hansard_core::Body;
 use hansard_record::diary::Diary;
 
+use super::facts::{Facts, Said};
 use super::{Wake, fact};
 use crate::capacity::{Crossing, Disk, Fullness, Watch};
 use crate::journal::Journal;
 
 /// How often capacities are looked at.
 pub const LOOK_EVERY: Duration = Duration::from_secs(10);
-
-/// Most facts that wait to be written into the diary; who has one more, waits.
-pub const FACTS_WAITING_MAX: usize = 64;
 
 /// How often the diary's day is looked at, at least.
 const TURN: Duration = Duration::from_secs(1);
@@ -43,38 +40,20 @@ pub(super) struct Minder {
 
 /// The running thread.
 pub(super) struct Minding {
-    facts: SyncSender<Body>,
+    facts: Facts,
     thread: JoinHandle<()>,
 }
 
-/// Where facts are handed over.
-#[derive(Clone)]
-pub(super) struct Facts(SyncSender<Body>);
-
-impl Facts {
-    /// Hands a fact over to be recorded; waits while too many wait. With an error the thread is
-    /// gone, and the daemon is ending.
-    pub(super) fn tell(&self, body: Body) -> io::Result<()> {
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        match self.0.try_send(body) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(body)) => self.0.send(body).map_err(gone),
-            Err(TrySendError::Disconnected(_)) => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-}
-
 impl Minder {
-    /// Starts the thread.
-    pub(super) fn start(self) -> io::Result<Minding> {
-        let (facts, told) = sync_channel(FACTS_WAITING_MAX);
+    /// Starts the thread, which records what it is told.
+    pub(super) fn start(self, facts: Facts, told: Receiver<Said>) -> io::Result<Minding> {
         let thread = std::thread::Builder::new()
             .name("minder".to_owned())
             .spawn(move || self.run(&told))?;
         Ok(Minding { facts, thread })
     }
 
-    fn run(mut self, told: &Receiver<Body>) {
+    fn run(mut self, told: &Receiver<Said>) {
         let mut next_look = Instant::now();
         loop {
             if Instant::now() >= next_look {
@@ -82,9 +61,9 @@ impl Minder {
                 next_look = Instant::now() + LOOK_EVERY;
             }
             let outcome = match told.recv_timeout(TURN) {
-                Ok(body) => self.diary.event(body),
+                Ok(Said::Fact(body)) => self.diary.event(*body),
                 Err(RecvTimeoutError::Timeout) => self.diary.tick(),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Said::Done) | Err(RecvTimeoutError::Disconnected) => return,
             };
             if let Err(lost) = outcome {
                 // What cannot be recorded must not go on as if it were.
@@ -141,14 +120,9 @@ impl Minder {
 }
 
 impl Minding {
-    /// Where facts are handed over.
-    pub(super) fn facts(&self) -> Facts {
-        Facts(self.facts.clone())
-    }
-
-    /// Ends the thread when nobody else can hand anything over; what was, is recorded.
+    /// Ends the thread; what it was told before is recorded.
     pub(super) fn stop(self) {
-        drop(self.facts);
+        self.facts.done();
         let _ = self.thread.join();
     }
 }

@@ -1,15 +1,18 @@
 //! Opening the parts of the daemon, from the ground up.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use hansard_capture::registry::Registry as Running;
 use hansard_core::Body;
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
-use hansard_identity::{HostId, HostIdentity};
+use hansard_identity::recorder::CERTIFICATE_FIELD;
+use hansard_identity::{Authority, HostIdentity, Registry};
 use hansard_record::Environment;
 use hansard_record::diary::{About, DAY_NS, Diary, Means};
+use hansard_record::forward::Status;
 use hansard_record::open_sessions::{OpenSessions, this_boot};
 use hansard_record::recorder::Options;
 use hansard_record::revive::{Revival, revive};
@@ -17,17 +20,29 @@ use hansard_record::spool::Spool;
 use hansard_store::Archive;
 use tokio::runtime::Runtime;
 
-use super::minder::{Facts, Minder, Seen};
+use super::answering::Answering;
+use super::facts::{Facts, facts};
+use super::keeping::{Ground, Keeping};
+use super::measuring::{measure, measure_disks, measure_facts, measure_keeping, measure_sending};
+use super::minder::{Minder, Seen};
+use super::recording::{Recording, Sinks};
+use super::sending::Sending;
+use super::taking::Taking;
 use super::{Closer, Ending, Start, fact};
 use crate::capacity::{Filling, Watch, disk_of};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Held};
-use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY, shown};
-use crate::init::keys::host_dir;
+use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
+use crate::init::keys::{authority_dir, host_dir, registry_dir};
+use crate::metrics::Metrics;
 use crate::metrics::serve::{Health, serve};
-use crate::metrics::{Measure, Metrics};
 use crate::stores::{self, Stores};
+use crate::tee::{Source, Tee};
 use crate::timed_disk::TimedDisk;
+
+/// Room of the spool that only the daemon's own recording may use, so that it can say what happens
+/// when sessions are held back.
+pub(super) const SPOOL_RESERVE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Threads of the runtime that serves connections.
 const RUNTIME_THREADS: usize = 2;
@@ -45,6 +60,9 @@ pub(super) struct Opened {
 
 impl Opened {
     /// Opens everything. What is open is in `closers`, also after an error.
+    ///
+    /// The order: what died with the last process is ended first, then what makes room in the spool
+    /// begins, then the own recording, then what takes more.
     pub(super) fn open(
         start: &Start,
         held: &Held,
@@ -67,37 +85,52 @@ impl Opened {
             }
             None => None,
         };
-        let roles = roles(config);
-        let diary = Own {
+        let (open, revival) = revived(dir, &environment, &spool, &key)?;
+        let (facts, told) = facts();
+        let base = Base {
             start,
             dir,
             environment: &environment,
+            spool: &spool,
             identity: &identity,
+            open: &open,
+            facts: &facts,
         };
-        let (diary, revival) = diary.open(&spool, &key)?;
-        let of_closer = diary.clone();
-        let close_diary = move || drop(of_closer.close("the daemon stopped"));
-        closers.push(("own recording", Box::new(close_diary)));
+        let keeping = base.keep(kept.as_ref(), closers)?;
+        let running = keeping
+            .as_ref()
+            .map(|k| k.running.clone())
+            .unwrap_or_default();
+        let sending = base.send(&running, closers)?;
+        let diary = base.diary(&key, keeping.as_ref(), &revival, closers)?;
 
         measure(&mut metrics, &spool, kept.as_ref(), start);
+        measure_facts(&mut metrics, &facts);
+        if let Some(keeping) = &keeping {
+            let clock = Arc::clone(&environment.clock);
+            measure_keeping(&mut metrics, keeping, move || clock.monotonic_ns());
+        }
+        sending
+            .iter()
+            .for_each(|status| measure_sending(&mut metrics, status));
         let seen = Arc::new(Mutex::new(Seen::default()));
         measure_disks(&mut metrics, &seen);
         let minder = Minder {
-            diary,
+            diary: diary.clone(),
             watch: watch(dir, &spool, kept.is_some()),
             journal: start.journal.clone(),
             wake: start.wake.clone(),
             seen,
         };
-        let minding = minder.start().map_err(no_thread)?;
-        let facts = minding.facts();
+        let minding = minder.start(facts.clone(), told).map_err(no_thread)?;
         closers.push(("minder", Box::new(move || minding.stop())));
 
-        serve_all(start, metrics, health, closers)?;
+        base.record(keeping.as_ref(), &running, closers)?;
+        base.serve(keeping.as_ref(), &diary, (metrics, health), closers)?;
 
         let opened = Self {
-            roles,
-            facts,
+            roles: roles(config),
+            facts: facts.clone(),
             in_force: Arc::new(RwLock::new(config.clone())),
         };
         opened.say_what_was_found(start, dir, &spool, kept.as_ref(), &revival, &key);
@@ -127,80 +160,6 @@ impl Opened {
             Ending::Fatal(why) => Some(why.as_str()),
         };
         self.tell(fact::stop(&self.roles, error));
-    }
-
-    /// Says what the start found and made good: in the own recording, and in the log.
-    fn say_what_was_found(
-        &self,
-        start: &Start,
-        dir: &DataDir,
-        spool: &Spool,
-        kept: Option<&(Stores, Arc<Archive>)>,
-        revival: &Revival,
-        key: &SigningKey,
-    ) {
-        let recovered = u64::try_from(revival.revived.len()).unwrap_or(u64::MAX);
-        let hex = hansard_identity::hex::encode(&key.public());
-        self.tell(fact::start(&self.roles, &hex, recovered));
-        for revived in &revival.revived {
-            let session = revived.session.to_string();
-            let lost = revived.gap.as_ref().and_then(|gap| gap.bytes_max);
-            start.journal.warning(
-                "a recording was brought to an end, its recorder had died",
-                &[("session", &session)],
-            );
-            self.tell(fact::recovered(&session, "its recorder had died", lost));
-        }
-        for left in &revival.left {
-            let session = left.session.to_string();
-            start.journal.error(
-                "a recording could not be brought to an end",
-                &[("session", &session), ("why", &left.why)],
-            );
-            self.tell(fact::alarm("unfinished", Some(&session), None, &left.why));
-        }
-        for rot in spool.damage() {
-            let (path, offset) = (shown(&rot.path), rot.offset);
-            start.journal.error(
-                "the disk has damaged the spool",
-                &[("path", &path), ("offset", &offset)],
-            );
-            let what = format!("{path}: the entry at {offset} is damaged");
-            self.tell(fact::alarm("spool_damaged", None, None, &what));
-        }
-        let Some((stores, _)) = kept else {
-            return;
-        };
-        let opened = &stores.opened;
-        if let Some((why, aside)) = &opened.rebuilt {
-            let path = shown(aside.as_deref().unwrap_or(&dir.catalog()));
-            start.journal.error(
-                "the catalog was damaged and was built anew",
-                &[("why", why), ("damaged", &path)],
-            );
-            self.tell(fact::catalog_damaged(&path, why));
-            let (adopted, projected) = (&opened.adopted, &opened.projected);
-            self.tell(fact::catalog_rebuilt(
-                adopted.segments,
-                projected.events,
-                adopted.quarantined.saturating_add(projected.quarantined),
-                adopted.after_loss,
-            ));
-        }
-        for alarm in &opened.adopted.alarms {
-            let session = alarm.session.to_string();
-            start.journal.error(
-                "a segment in the archive is not what must be there",
-                &[("session", &session), ("what", &alarm.what)],
-            );
-            let kind = alarm.kind.as_str();
-            self.tell(fact::alarm(
-                kind,
-                Some(&session),
-                Some(alarm.segment),
-                &alarm.what,
-            ));
-        }
     }
 }
 
@@ -246,63 +205,251 @@ fn roles(config: &Config) -> Vec<&'static str> {
     on.map(|(name, _)| name).collect()
 }
 
-/// What the own recording needs.
-struct Own<'a> {
+/// Brings to an end what died with the last process.
+fn revived(
+    dir: &DataDir,
+    environment: &Environment,
+    spool: &Spool,
+    key: &SigningKey,
+) -> Result<(OpenSessions, Revival), Failure> {
+    let boot = this_boot(environment).map_err(|e| Failure::about(dir.path(), &e))?;
+    let notes = dir.open_sessions();
+    let about = |e: std::io::Error| Failure::about(&notes, &e);
+    let open = OpenSessions::open(&notes, environment.disk.clone(), boot).map_err(about)?;
+    let revival = revive(spool, &mut spool.clone(), key, &open).map_err(about)?;
+    Ok((open, revival))
+}
+
+/// What every role stands on.
+struct Base<'a> {
     start: &'a Start,
     dir: &'a DataDir,
     environment: &'a Environment,
+    spool: &'a Spool,
     identity: &'a HostIdentity,
+    open: &'a OpenSessions,
+    facts: &'a Facts,
 }
 
-impl Own<'_> {
-    /// Brings to an end what died with the last process, and begins today's own recording.
-    fn open(&self, spool: &Spool, key: &SigningKey) -> Result<(Diary, Revival), Failure> {
-        let (dir, environment) = (self.dir, self.environment);
-        let boot = this_boot(environment).map_err(|e| Failure::about(dir.path(), &e))?;
-        let notes = dir.open_sessions();
-        let disk = environment.disk.clone();
-        let open =
-            OpenSessions::open(&notes, disk, boot).map_err(|e| Failure::about(&notes, &e))?;
-        let revival = revive(spool, &mut spool.clone(), key, &open)
-            .map_err(|e| Failure::about(&notes, &e))?;
-        let of_diary = spool.clone();
+impl Base<'_> {
+    fn keep(
+        &self,
+        kept: Option<&(Stores, Arc<Archive>)>,
+        closers: &mut Vec<Closer>,
+    ) -> Result<Option<Keeping>, Failure> {
+        let (Some((stores, archive)), Some(store)) = (kept, &self.start.config.store) else {
+            return Ok(None);
+        };
+        let ground = Ground {
+            start: self.start,
+            dir: self.dir,
+            environment: self.environment,
+            spool: self.spool,
+            stores,
+            archive,
+            log: &store.event_log,
+            open: self.open,
+            host: self.identity.id(),
+            key: self.identity.recorder_key().public(),
+            facts: self.facts,
+        };
+        ground.keep(closers).map(Some)
+    }
+
+    fn send(
+        &self,
+        running: &Arc<OnceLock<Running>>,
+        closers: &mut Vec<Closer>,
+    ) -> Result<Option<Arc<Status>>, Failure> {
+        let Some(forward) = &self.start.config.forward else {
+            return Ok(None);
+        };
+        let sending = Sending {
+            start: self.start,
+            dir: self.dir,
+            environment: self.environment,
+            spool: self.spool,
+            identity: identity(self.dir)?,
+            open: self.open,
+            facts: self.facts,
+            running,
+        };
+        sending.send(forward, closers).map(Some)
+    }
+
+    /// Makes sinks: with a store they are told to whoever looks on, too.
+    fn sinks(&self, keeping: Option<&Keeping>, leaving: u64) -> Sinks {
+        let spool = self.spool.leaving(leaving);
+        match keeping {
+            Some(keeping) => {
+                let tee = Tee::new(spool, keeping.live.clone(), Source::Local);
+                Box::new(move || Box::new(tee.clone()))
+            }
+            None => Box::new(move || Box::new(spool.clone())),
+        }
+    }
+
+    /// Begins today's own recording.
+    fn diary(
+        &self,
+        key: &SigningKey,
+        keeping: Option<&Keeping>,
+        revival: &Revival,
+        closers: &mut Vec<Closer>,
+    ) -> Result<Diary, Failure> {
         let means = Means {
             key: key.clone(),
-            sinks: Box::new(move || Box::new(of_diary.clone())),
-            env: environment.clone(),
-            open: open.clone(),
-            link: dir.diary_link(),
+            sinks: self.sinks(keeping, 0),
+            env: self.environment.clone(),
+            open: self.open.clone(),
+            link: self.dir.diary_link(),
         };
-        let diary = Diary::open(self.about(), means, &revival).map_err(|lost| {
+        let diary = Diary::open(self.about(), means, revival).map_err(|lost| {
             let what = format!("the daemon's own recording cannot be begun: {lost}");
             let next = "make room on the disk of data_dir; `hansardd doctor` looks at it";
             Failure::new(STATUS_FAILED, what, next)
         })?;
         // A crash before this finds the same recordings finished, at the next start.
+        let notes = self.dir.open_sessions();
         revival
-            .done(&open)
+            .done(self.open)
             .map_err(|e| Failure::about(&notes, &e))?;
-        Ok((diary, revival))
+        let of_closer = diary.clone();
+        let close = move || drop(of_closer.close("the daemon stopped"));
+        closers.push(("own recording", Box::new(close)));
+        Ok(diary)
+    }
+
+    fn record(
+        &self,
+        keeping: Option<&Keeping>,
+        running: &Arc<OnceLock<Running>>,
+        closers: &mut Vec<Closer>,
+    ) -> Result<(), Failure> {
+        let Some(local) = &self.start.config.capture.local else {
+            return Ok(());
+        };
+        let recording = Recording {
+            start: self.start,
+            environment: self.environment,
+            identity: self.identity,
+            about: self.target(),
+            open: self.open,
+            facts: self.facts,
+        };
+        let sinks = self.sinks(keeping, SPOOL_RESERVE_BYTES);
+        let registry = recording.serve(local, sinks, closers)?;
+        // Nobody else sets it.
+        let _ = running.set(registry);
+        Ok(())
+    }
+
+    /// Starts the runtime and what it serves.
+    fn serve(
+        &self,
+        keeping: Option<&Keeping>,
+        diary: &Diary,
+        (metrics, health): (Metrics, Arc<Health>),
+        closers: &mut Vec<Closer>,
+    ) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(RUNTIME_THREADS)
+            .thread_name("serving")
+            .enable_all()
+            .build()
+            .map_err(no_thread)?;
+        let config = &self.start.config;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        if let Some(serving) = &config.serve.metrics {
+            let listener = listen(&runtime, "serve.metrics.listen", serving.listen)?;
+            // Where the kernel chose the port, only this says which.
+            let address = listener.local_addr().unwrap_or(serving.listen);
+            runtime.spawn(serve(listener, Arc::new(metrics.finish()), health));
+            self.start.journal.info("metrics", &[("listen", &address)]);
+        }
+        if let Some(keeping) = keeping {
+            let registry = self.registry()?;
+            if let Some(ingest) = &config.serve.ingest {
+                let taking = Taking {
+                    start: self.start,
+                    environment: self.environment,
+                    spool: self.spool,
+                    identity: self.identity,
+                    registry: &registry,
+                    keeping,
+                    facts: self.facts,
+                    diary,
+                };
+                taking.take(ingest, &runtime, stopped.clone(), closers)?;
+            }
+            if let Some(admin) = &config.serve.admin {
+                let answering = Answering {
+                    start: self.start,
+                    dir: self.dir,
+                    environment: self.environment,
+                    keeping,
+                    registry: &registry,
+                    host: self.identity.id(),
+                    cluster: self.identity.cluster().to_owned(),
+                    facts: self.facts,
+                    diary,
+                    running: keeping.running.get().cloned(),
+                };
+                answering.answer(admin, &runtime, stopped)?;
+            }
+        }
+        let close = move || {
+            let _ = stop.send(true);
+            runtime.shutdown_timeout(CONNECTIONS_END);
+        };
+        closers.push(("serving", Box::new(close)));
+        Ok(())
+    }
+
+    /// The hosts and tokens of the cluster whose authority is here.
+    fn registry(&self) -> Result<Arc<Registry>, Failure> {
+        let keys = self.dir.keys();
+        let unreadable = |e: hansard_identity::Failure| {
+            let what = e.to_string();
+            let what = hansard_view::escape_for_humans(&what);
+            let next = "bring the keys back from where they went";
+            Failure::new(STATUS_NOT_READY, what, next)
+        };
+        let authority = Authority::open(&authority_dir(&keys)).map_err(unreadable)?;
+        let random = Arc::clone(&self.environment.random);
+        let fill = move |bytes: &mut [u8]| random.fill(bytes);
+        let opened = Registry::open(&registry_dir(&keys), Arc::new(authority), Arc::new(fill));
+        let (registry, found) = opened.map_err(unreadable)?;
+        found.into_iter().for_each(|body| self.facts.mention(body));
+        Ok(Arc::new(registry))
+    }
+
+    /// What every header says of this machine.
+    fn target(&self) -> Fields {
+        let config = &self.start.config;
+        let labels = config.node.labels.iter();
+        let labels = labels.map(|(name, value)| Value::Text(format!("{name}={value}")));
+        let target = Fields::new()
+            .with("server_id", self.identity.id().to_string())
+            .with("server_hostname", config.node_name())
+            .with("cluster_name", self.identity.cluster());
+        match config.node.labels.is_empty() {
+            true => target,
+            false => target.with("server_labels", Value::List(labels.collect())),
+        }
     }
 
     fn about(&self) -> About {
-        let config = &self.start.config;
-        let id: HostId = self.identity.id();
-        let mut target = Fields::new()
-            .with("server_id", id.to_string())
-            .with("server_hostname", config.node_name())
-            .with("cluster_name", self.identity.cluster());
-        for (name, value) in &config.node.labels {
-            target.push(format!("label.{name}"), Value::Text(value.clone()));
-        }
+        let kind = match self.start.config.store {
+            Some(_) => "service",
+            None => "host",
+        };
+        let certificate = self.identity.recorder_certificate().to_vec();
         About {
-            kind: if config.store.is_some() {
-                "service"
-            } else {
-                "host"
-            }
-            .to_owned(),
-            target,
+            kind: kind.to_owned(),
+            target: self
+                .target()
+                .with(CERTIFICATE_FIELD, Value::Bytes(certificate)),
             policy: Policy::default(),
             recorder: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
             options: Options::default(),
@@ -333,107 +480,13 @@ fn watch(dir: &DataDir, spool: &Spool, keeps: bool) -> Watch {
     watch
 }
 
-/// Numbers of things as metrics have them. Above 2^53 they are rounded.
-#[allow(clippy::cast_precision_loss)]
-fn float(number: u64) -> f64 {
-    number as f64
+/// Until it is time to stop.
+pub(super) async fn told(mut stop: tokio::sync::watch::Receiver<bool>) {
+    // An end of the sender is an end, too.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
-fn measure(
-    metrics: &mut Metrics,
-    spool: &Spool,
-    kept: Option<&(Stores, Arc<Archive>)>,
-    start: &Start,
-) {
-    let of = || spool.clone();
-    let (bytes, bytes_max, parts) = (of(), of(), of());
-    metrics.read(Measure::SpoolBytes, move || float(bytes.usage().bytes));
-    metrics.read(Measure::SpoolBytesMax, move || {
-        float(bytes_max.usage().bytes_max)
-    });
-    metrics.read(Measure::SpoolParts, move || {
-        float(parts.usage().parts as u64)
-    });
-    let damage = float(spool.damage().len() as u64);
-    metrics.read(Measure::Damage, move || damage);
-    if let Some((_, archive)) = kept {
-        let (bytes, segments) = (archive.clone(), archive.clone());
-        metrics.read(Measure::ArchiveWaitsBytes, move || float(bytes.waits().0));
-        metrics.read(Measure::ArchiveWaits, move || {
-            float(segments.waits().1 as u64)
-        });
-    }
-    let (suppressed, unwritten) = (start.journal.clone(), start.journal.clone());
-    metrics.read(Measure::LogSuppressed, move || {
-        float(suppressed.suppressed())
-    });
-    metrics.read(Measure::LogUnwritten, move || float(unwritten.unwritten()));
-}
-
-/// What the minder last saw. The names are ours: two disks, three things with a bound.
-fn measure_disks(metrics: &mut Metrics, seen: &Arc<Mutex<Seen>>) {
-    for (disk, name) in [("spool", "spool disk"), ("archive", "archive disk")] {
-        let label = || vec![("disk", disk.to_owned())];
-        let read = |value: fn(&crate::capacity::Disk) -> u64| {
-            let seen = Arc::clone(seen);
-            move || {
-                let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                {
-                    let found = seen.free.iter().find(|(there, _)| there == name);
-                    found.map_or(f64::NAN, |(_, disk)| float(value(disk)))
-                }
-            }
-        };
-        metrics.read_labelled(Measure::DiskFree, label(), read(|disk| disk.bytes.free));
-        metrics.read_labelled(
-            Measure::DiskInodesFree,
-            label(),
-            read(|disk| disk.inodes.free),
-        );
-    }
-    for what in [
-        "spool",
-        "spool disk bytes",
-        "spool disk inodes",
-        "archive disk bytes",
-        "archive disk inodes",
-    ] {
-        let seen = Arc::clone(seen);
-        let read = move || {
-            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let found = seen.fullness.iter().find(|(name, _)| name == what);
-            found.map_or(0.0, |(_, fullness)| f64::from(*fullness as u8))
-        };
-        metrics.read_labelled(Measure::Fullness, vec![("what", what.to_owned())], read);
-    }
-}
-
-/// Starts the runtime and what it serves.
-fn serve_all(
-    start: &Start,
-    metrics: Metrics,
-    health: Arc<Health>,
-    closers: &mut Vec<Closer>,
-) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(RUNTIME_THREADS)
-        .thread_name("serving")
-        .enable_all()
-        .build()
-        .map_err(no_thread)?;
-    if let Some(serving) = &start.config.serve.metrics {
-        let listener = listen(&runtime, "serve.metrics.listen", serving.listen)?;
-        // Where the kernel chose the port, only this says which.
-        let address = listener.local_addr().unwrap_or(serving.listen);
-        runtime.spawn(serve(listener, Arc::new(metrics.finish()), health));
-        start.journal.info("metrics", &[("listen", &address)]);
-    }
-    let stop = move || runtime.shutdown_timeout(CONNECTIONS_END);
-    closers.push(("serving", Box::new(stop)));
-    Ok(())
-}
-
-fn listen(
+pub(super) fn listen(
     runtime: &Runtime,
     key: &str,
     address: std::net::SocketAddr,
@@ -445,7 +498,7 @@ fn listen(
     })
 }
 
-fn no_thread(error: std::io::Error) -> Failure {
+pub(super) fn no_thread(error: std::io::Error) -> Failure {
     let what = format!("no thread: {}", crate::failure::plain(&error));
     Failure::new(STATUS_FAILED, what, "raise the limit of tasks or of memory")
 }

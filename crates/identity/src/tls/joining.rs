@@ -29,7 +29,7 @@ impl FromStr for CaPin {
         let digits = text.strip_prefix("sha256:").and_then(hex::decode);
         digits.map(Self).ok_or_else(|| {
             Failure::Malformed(
-                "a pin is sha256: and 64 lower-case hexadecimal digits, as `hansardd ca` shows it"
+                "a pin is sha256: and 64 lower-case hexadecimal digits, as `hansardd init` showed it"
                     .into(),
             )
         })

@@ -15,10 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use hansard_core::event::Body;
 use hansard_identity::authority::Authority;
 use hansard_identity::host_identity::{HostIdentity, HostKeys};
 use hansard_identity::random::Random;
-use hansard_identity::registry::{Enrolment, Registry};
+use hansard_identity::registry::{Denied, Enrolment, Registry};
 use hansard_identity::token::JoinAs;
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -149,4 +150,17 @@ pub(crate) fn files_under(directory: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Name and fields of a fact, as one line.
+pub(crate) fn line(body: &Body) -> String {
+    let (Body::Auth(fact) | Body::Admin(fact)) = body else {
+        panic!("{body:?}")
+    };
+    let fields = fact.fields.iter().map(|(n, v)| format!(" {n}={v:?}"));
+    format!("{}{}", fact.event, fields.collect::<String>())
+}
+
+pub(crate) fn reason(denied: &Denied) -> String {
+    denied.facts.iter().map(line).collect()
 }

@@ -94,7 +94,7 @@ impl Archive {
     ///
     /// # Errors
     /// What the stores say.
-    pub fn segment_from(
+    pub fn segment(
         &self,
         session: SessionId,
         from: u32,
@@ -126,7 +126,7 @@ impl Archive {
     ///
     /// # Errors
     /// `Retry` when a store fails.
-    pub fn segment(&self, row: &SegmentRow) -> Result<Result<Vec<u8>, String>, ArchiveError> {
+    pub fn segment_bytes(&self, row: &SegmentRow) -> Result<Result<Vec<u8>, String>, ArchiveError> {
         match fetch_current(&*self.blobs, &*self.catalog, row) {
             Ok(bytes) => Ok(Ok(bytes)),
             Err(Fetch::Lost(what) | Fetch::Differs(_, what)) => Ok(Err(what)),

@@ -19,8 +19,8 @@ pub struct Expiry {
     pub host: Option<String>,
     /// Of this user.
     pub user: Option<String>,
-    /// With this label, `name=value`.
-    pub label: Option<String>,
+    /// With all of these labels, `name=value`.
+    pub labels: Vec<String>,
     /// Behind this place, by start.
     pub after: Option<Cursor>,
     /// Rows of the answer, at most [`crate::limits::QUERY_ROWS_MAX`].
@@ -195,12 +195,12 @@ impl Expiry {
         let same =
             |wanted: &Option<String>, word: &str| wanted.as_deref().is_none_or(|w| w == word);
         let start = &row.start;
-        let labelled = |label: &String| start.labels.iter().any(|there| there == label);
+        let labelled = |label: &String| start.labels.contains(label);
         start.utc_ns(row.last_ns) < self.ended_before_ns
             && same(&self.kind, &start.kind)
             && same(&self.host, &start.host)
             && same(&self.user, &start.user)
-            && self.label.as_ref().is_none_or(labelled)
+            && self.labels.iter().all(labelled)
             && self
                 .after
                 .is_none_or(|after| Cursor::of_session(row) > after)

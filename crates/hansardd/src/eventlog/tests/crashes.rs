@@ -3,8 +3,8 @@
 use super::*;
 
 const AGES: Ages = Ages {
-    compress_after_days: Some(0),
-    keep_days: None,
+    compress_after_ns: Some(0),
+    keep_ns: None,
 };
 
 /// What was given to the log, and what was promised.

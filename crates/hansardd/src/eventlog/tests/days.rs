@@ -22,8 +22,8 @@ fn a_line_goes_to_the_day_of_its_arrival_whatever_the_clock_does() {
     world.clock.set_utc_ns(NOON + YEARS);
     give(&mut log, 3);
     let ages = Ages {
-        compress_after_days: Some(7),
-        keep_days: Some(30),
+        compress_after_ns: Some(7 * DAY_NS),
+        keep_ns: Some(30 * DAY_NS),
     };
     let mut tidy = world.tidy(log.current(), ages);
     let mut removed = Vec::new();
@@ -64,8 +64,8 @@ fn old_files_are_removed_when_the_clock_is_believed_and_somebody_is_told() {
     let world = World::new(2);
     let mut log = world.open().unwrap();
     let ages = Ages {
-        compress_after_days: Some(1),
-        keep_days: Some(5),
+        compress_after_ns: Some(DAY_NS),
+        keep_ns: Some(5 * DAY_NS),
     };
     let mut tidy = world.tidy(log.current(), ages);
     let mut told = Vec::new();
@@ -105,8 +105,8 @@ fn a_file_that_is_open_is_never_tidied_away() {
     // The clock goes on, and nothing comes: the file is old and open.
     world.clock.advance(3 * DAY_NS);
     let ages = Ages {
-        compress_after_days: Some(0),
-        keep_days: Some(0),
+        compress_after_ns: Some(0),
+        keep_ns: Some(0),
     };
     let mut tidy = world.tidy(log.current(), ages);
     let tidied = tidy.run(&mut |_| {}).unwrap();

@@ -1,1 +1,123 @@
-//! Tests.
+//! Who is told what.
+
+use super::*;
+use hansard_identity::Principal;
+use hansard_record::forward::wire::ProblemKind;
+use hansard_record::order::Spot;
+
+fn host(n: u8) -> HostId {
+    HostId::new_v7(1, [n; 10])
+}
+
+fn session(n: u8) -> SessionId {
+    SessionId::from_bytes([n; 16])
+}
+
+fn enter(connections: &Connections, n: u8) -> Place {
+    let peer = Peer {
+        cluster: "test".into(),
+        principal: Principal::Host(host(n)),
+        name: format!("host-{n}"),
+        serial: "01".into(),
+        not_after_ns: u64::MAX,
+    };
+    connections.enter(peer, "127.0.0.1:1".parse().unwrap())
+}
+
+fn problem(n: u8) -> Problem {
+    Problem {
+        session: session(n),
+        kind: ProblemKind::Conflict,
+        at: Spot {
+            segment: 0,
+            place: hansard_core::frame::Place::Frame(0),
+        },
+        why: "why".into(),
+    }
+}
+
+#[test]
+fn what_is_stored_is_told_to_who_sent_it_last_and_only_the_newest() {
+    let connections = Connections::new();
+    let (old, new) = (enter(&connections, 1), enter(&connections, 1));
+    assert!(connections.route(old.line.number, session(1)));
+    connections.stored(session(1), 0);
+    assert!(connections.route(new.line.number, session(1)));
+    connections.stored(session(1), 2);
+    connections.stored(session(1), 1);
+    connections.stored(session(2), 9);
+    connections.problem(problem(1));
+    connections.problem(problem(1));
+    assert_eq!(old.line.take().stored, HashMap::from([(session(1), 0)]));
+    let waiting = new.line.take();
+    assert_eq!(waiting.stored, HashMap::from([(session(1), 2)]));
+    assert_eq!(waiting.problems.len(), 1);
+    // When the old one ends, nothing changes for the new.
+    drop(old);
+    connections.stored(session(1), 3);
+    assert_eq!(new.line.take().stored, HashMap::from([(session(1), 3)]));
+    connections.unroute(new.line.number, session(1));
+    connections.stored(session(1), 4);
+    assert!(new.line.take().stored.is_empty());
+}
+
+#[test]
+fn a_host_has_so_many_connections_and_the_oldest_makes_room() {
+    let connections = Connections::new();
+    let all: Vec<Place> = (0..=PEER_CONNECTIONS_MAX)
+        .map(|_| enter(&connections, 1))
+        .collect();
+    let _other = enter(&connections, 2);
+    let cut: Vec<bool> = all.iter().map(|p| p.line.take().cut.is_some()).collect();
+    assert!(cut[0]);
+    assert!(cut[1..].iter().all(|cut| !cut));
+    drop(all);
+    assert_eq!(connections.list().len(), 1);
+    connections.end_all("over");
+    assert_eq!(_other.line.take().cut.as_deref(), Some("over"));
+}
+
+#[test]
+fn controls_go_to_the_newest_connection_and_do_not_pile_up() {
+    let connections = Connections::new();
+    let follow = Control::Follow {
+        session: session(1),
+        on: true,
+    };
+    let to = To::Host(host(1));
+    assert_eq!(
+        connections.send(to, follow.clone()),
+        Err(NotSent::NotConnected)
+    );
+    let (old, new) = (enter(&connections, 1), enter(&connections, 1));
+    for _ in 0..crate::ingest::limits::CONTROLS_MAX {
+        connections.send(to, follow.clone()).unwrap();
+    }
+    assert_eq!(connections.send(to, follow.clone()), Err(NotSent::Full));
+    assert!(old.line.take().controls.is_empty());
+    assert!(!new.line.take().controls.is_empty());
+    let of_session = To::Session(session(1));
+    assert_eq!(
+        connections.send(of_session, follow.clone()),
+        Err(NotSent::NotConnected)
+    );
+    connections.route(old.line.number, session(1));
+    connections.send(of_session, follow).unwrap();
+    assert_eq!(old.line.take().controls.len(), 1);
+}
+
+#[test]
+fn sessions_of_one_connection_are_bounded() {
+    let connections = Connections::new();
+    let place = enter(&connections, 1);
+    let id = |n: usize| SessionId::from_bytes((n as u128).to_be_bytes());
+    for n in 0..SESSIONS_MAX {
+        assert!(connections.route(place.line.number, id(n)));
+    }
+    assert!(!connections.route(place.line.number, id(SESSIONS_MAX)));
+    assert!(connections.route(place.line.number, id(0)));
+    connections.unroute(place.line.number, id(0));
+    assert!(connections.route(place.line.number, id(SESSIONS_MAX)));
+    drop(place);
+    assert!(connections.lock().sessions.is_empty());
+}

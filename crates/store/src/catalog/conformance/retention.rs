@@ -77,6 +77,47 @@ pub(super) fn arrives(catalog: &Fresh) -> Result<(), String> {
     same("behind what was deleted", rows, vec![next])
 }
 
+/// Everything that can be asked, one by one and together.
+fn expiries(all: &Expiry) -> Vec<Expiry> {
+    let text = |text: &str| Some(text.to_owned());
+    vec![
+        Expiry {
+            ended_before_ns: 3_000_000,
+            ..all.clone()
+        },
+        Expiry {
+            kind: text("exec"),
+            ..all.clone()
+        },
+        Expiry {
+            host: text("höst-3"),
+            ..all.clone()
+        },
+        Expiry {
+            user: text("user-2"),
+            ..all.clone()
+        },
+        Expiry {
+            labels: vec!["group=1".to_owned()],
+            ..all.clone()
+        },
+        Expiry {
+            labels: vec!["env=prod".to_owned()],
+            ..all.clone()
+        },
+        Expiry {
+            labels: vec!["env".to_owned()],
+            ..all.clone()
+        },
+        Expiry {
+            user: text("user-1"),
+            kind: text("exec"),
+            labels: vec!["group=3".to_owned(), "env=prod".to_owned()],
+            ..all.clone()
+        },
+    ]
+}
+
 pub(super) fn expires(catalog: &Fresh) -> Result<(), String> {
     let mut rows = Vec::new();
     for number in 0..12 {
@@ -97,43 +138,7 @@ pub(super) fn expires(catalog: &Fresh) -> Result<(), String> {
         ..all.clone()
     };
     same("dated later", expired(catalog, &dated)?.len(), 0)?;
-    let text = |text: &str| Some(text.to_owned());
-    for expiry in [
-        Expiry {
-            ended_before_ns: 3_000_000,
-            ..all.clone()
-        },
-        Expiry {
-            kind: text("exec"),
-            ..all.clone()
-        },
-        Expiry {
-            host: text("höst-3"),
-            ..all.clone()
-        },
-        Expiry {
-            user: text("user-2"),
-            ..all.clone()
-        },
-        Expiry {
-            label: text("group=1"),
-            ..all.clone()
-        },
-        Expiry {
-            label: text("env=prod"),
-            ..all.clone()
-        },
-        Expiry {
-            label: text("env"),
-            ..all.clone()
-        },
-        Expiry {
-            user: text("user-1"),
-            kind: text("exec"),
-            label: text("group=3"),
-            ..all.clone()
-        },
-    ] {
+    for expiry in expiries(&all) {
         let wanted: Vec<_> = rows
             .iter()
             .filter(|row| expiry.admits(row))
@@ -220,6 +225,11 @@ pub(super) fn buries(catalog: &Fresh) -> Result<(), String> {
     let listed = must("sessions", catalog.sessions(&Query::default()))?.rows;
     same("sessions", listed, vec![other])?;
 
+    sweeps(catalog)
+}
+
+/// The rows of the events of the one session go, and no others.
+fn sweeps(catalog: &Fresh) -> Result<(), String> {
     let mut swept = 0;
     loop {
         let rows = must("sweep", catalog.sweep(7))?;

@@ -299,7 +299,7 @@ pub(super) fn expired(
             values.push(Value::Text(wanted.clone()));
         }
     }
-    if let Some(label) = &expiry.label {
+    for label in &expiry.labels {
         text.push_str(" AND instr(labels, char(10) || ? || char(10)) > 0");
         values.push(Value::Text(label.clone()));
     }
