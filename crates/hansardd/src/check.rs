@@ -325,14 +325,14 @@ fn covers(earlier: &Rule, later: &Rule) -> bool {
 fn listening(config: &Config, found: &mut Vec<Finding>) {
     let metrics = config.serve.metrics.as_ref().map(|metrics| metrics.listen);
     let ingest = config.serve.ingest.as_ref().map(|ingest| ingest.listen);
-    if let (Some(metrics), Some(ingest)) = (metrics, ingest) {
-        if overlap(metrics, ingest) {
-            found.push(Finding::error(
-                "serve.metrics.listen",
-                "the same address as serve.ingest.listen",
-                "give one of them another port; the usual ones are 3081 and 3025",
-            ));
-        }
+    if let (Some(metrics), Some(ingest)) = (metrics, ingest)
+        && overlap(metrics, ingest)
+    {
+        found.push(Finding::error(
+            "serve.metrics.listen",
+            "the same address as serve.ingest.listen",
+            "give one of them another port; the usual ones are 3081 and 3025",
+        ));
     }
     if metrics.is_some_and(|metrics| !metrics.ip().is_loopback()) {
         found.push(Finding::warning(

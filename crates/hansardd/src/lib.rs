@@ -1,6 +1,14 @@
 //! The daemon: records a host, keeps what many hosts recorded, and answers who may ask.
 //!
-//! - [`config`]: what the file says; [`check`]: what contradicts itself in it
+//! From the ground up:
+//!
+//! - [`config`]: what the file says; [`check`]: what contradicts itself in it; [`data_dir`], [`init`],
+//!   [`doctor`]: the directory of everything durable, made and looked at
+//! - [`stores`], [`tee`], [`live`], [`keeper`], [`eventlog`], [`follow`]: what is taken, kept, told
+//! - [`api`], [`behind`], [`join`]: what people and hosts ask
+//! - [`run`]: all of it as one process; [`signals`], [`notify`], [`journal`], [`metrics`],
+//!   [`capacity`]: what runs it, and is told how it goes
+//! - [`cli`], [`command`]: the command line
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

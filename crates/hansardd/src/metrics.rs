@@ -73,18 +73,18 @@ measures! {
     SpoolBytes: "spool", Gauge, Bytes, "Bytes of the spool's files.";
     SpoolBytesMax: "spool_max", Gauge, Bytes, "Bytes that the spool's files may have.";
     SpoolParts: "spool_parts", Gauge, Things, "Parts in the spool that nobody has for good yet.";
-    SpoolOldest: "spool_oldest_part", Gauge, Seconds, "Age of the oldest part that waits in the spool.";
     ArchiveWaitsBytes: "archive_waits", Gauge, Bytes, "Bytes of segments that wait in packs.";
     ArchiveWaits: "archive_waits_segments", Gauge, Things, "Segments that wait in packs.";
-    SettleLag: "settle_lag", Gauge, Seconds, "From a segment's arrival to its being archived, the last one.";
-    ProjectionLag: "projection_lag_segments", Gauge, Things, "Archived segments without rows yet, as far as was counted.";
+    SettleLag: "settle_lag", Gauge, Seconds, "Age of the oldest sealed segment that is not archived yet.";
+    ProjectionLag: "projection_lag_segments", Gauge, Things, "Archived segments without rows yet, at most 1000.";
     Hosts: "hosts_connected", Gauge, Things, "Hosts that are connected.";
-    Sessions: "sessions_live", Gauge, Things, "Sessions that have begun here and not ended.";
-    Events: "events", Counter, Things, "Events that were taken.";
+    Sessions: "sessions_live", Gauge, Things, "Sessions that are being recorded here.";
+    Events: "events", Counter, Things, "Events that were told to the event log.";
     Gaps: "gaps", Counter, Things, "Gaps in recordings: something was not recorded, and the recording says so.";
-    Conflicts: "conflicts", Counter, Things, "Parts that were not what had to come: forks, replays, second writers.";
-    Quarantined: "quarantined", Counter, Things, "Parts that were put aside because they are no sound recording.";
+    Conflicts: "conflicts", Counter, Things, "Alarms of the keeper: forks, replays, second writers, damage.";
+    Quarantined: "quarantined", Counter, Things, "Sessions that were put aside.";
     Damage: "spool_damage", Counter, Things, "Places in the spool that the disk has damaged.";
+    ForwardLag: "forward_lag", Gauge, Seconds, "Age of the oldest part that the service has not received.";
     ForwardConnected: "forward_connected", Gauge, Things, "1 while the service is connected, 0 while it is not.";
     ForwardConnects: "forward_connects", Counter, Things, "Connections to the service that were made.";
     FactsLeftOut: "facts_left_out", Counter, Things, "Facts about the daemon that found no room on their way into its own recording.";
@@ -144,7 +144,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Reads a measure with this closure, which MUST NOT block.
+    /// Reads a measure with this closure, on a thread that may block, but not for long.
     pub fn read(&mut self, measure: Measure, read: impl Fn() -> f64 + Send + Sync + 'static) {
         self.read_labelled(measure, Vec::new(), read);
     }

@@ -144,6 +144,9 @@ fn turn(start: &Start, opened: &Opened, health: &Health) -> (Ending, Config) {
             Err(RecvTimeoutError::Disconnected) => return (Ending::Told, config),
         }
         health.turned();
+        if let Some(why) = opened.failed() {
+            return (Ending::Fatal(why), config);
+        }
         if alive_every.is_some_and(|every| last_alive.elapsed() >= every) {
             tell(start, start.notify.alive());
             last_alive = Instant::now();

@@ -14,6 +14,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -270,4 +271,72 @@ fn pages_and_completions() {
     assert!(page.contains("ca\\-pin"), "{page}");
     let script = machine.bare(&["completions", "bash"]);
     assert!(String::from_utf8_lossy(&script.stdout).contains("reindex"));
+}
+
+/// One request to the admin socket; status and body.
+fn asked(machine: &Machine, path: &str) -> (u16, String) {
+    let mut stream = UnixStream::connect(machine.dir().join("run/admin.sock")).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: hansard\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer)
+}
+
+#[test]
+fn everything_on_one_machine() {
+    let machine = Machine::new(
+        "all",
+        "capture: {local: {}}\nstore: {pack_age: 1s}\nserve: {admin: {}, metrics: {listen: '127.0.0.1:0'}}\n",
+    );
+    machine.must(&["init"]);
+    let daemon = machine.start();
+    let (status, answer) = asked(&machine, "/v1/status");
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer.contains("\"server_hostname\":\"web-1\""), "{answer}");
+    // The daemon's own recording is told to the event log as it is written.
+    let log = machine.data().join("log/events.log");
+    machine.wait_until(|| {
+        let lines = fs::read_to_string(&log).unwrap_or_default();
+        lines.contains("\"event\":\"daemon.start\"")
+    });
+    machine.wait_until(|| asked(&machine, "/v1/sessions").1.contains("\"service\""));
+    // And what was asked is in it, too.
+    machine.wait_until(|| {
+        asked(&machine, "/v1/events?limit=50")
+            .1
+            .contains("daemon.start")
+    });
+    let doctor = machine.must(&["doctor"]);
+    assert!(doctor.contains("capture.sock answers"), "{doctor}");
+    assert!(doctor.contains("admin.sock answers"), "{doctor}");
+    let (status, _) = daemon.stop();
+    assert_eq!(status, Some(0), "{}", machine.said());
+    assert!(!machine.said().contains(" error: "), "{}", machine.said());
+    let lines = fs::read_to_string(&log).unwrap();
+    let starts = lines.matches("\"event\":\"daemon.start\"").count();
+    assert_eq!(starts, 1, "{lines}");
+    // The next life has told the last one's end, once.
+    let daemon = machine.start();
+    machine.wait_until(|| {
+        let lines = fs::read_to_string(&log).unwrap();
+        lines.matches("\"event\":\"daemon.start\"").count() == 2
+            && lines.matches("\"event\":\"daemon.stop\"").count() == 1
+    });
+    daemon.kill();
+    let daemon = machine.start();
+    machine.wait_until(|| {
+        let lines = fs::read_to_string(&log).unwrap();
+        lines.matches("\"event\":\"daemon.start\"").count() == 3
+            && lines.contains("\"event\":\"recording.recovered\"")
+    });
+    let (status, _) = daemon.stop();
+    assert_eq!(status, Some(0), "{}", machine.said());
 }

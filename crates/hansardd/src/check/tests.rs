@@ -118,7 +118,7 @@ fn the_spool_and_its_disk() {
 
 #[test]
 fn what_is_recorded_and_what_is_said_about_it() {
-    let with = |local: &str| format!("{BASE}").replace("local: {}", &format!("local: {{{local}}}"));
+    let with = |local: &str| BASE.replace("local: {}", &format!("local: {{{local}}}"));
     assert_eq!(
         errors(&with("on_loss: continue, strict: true")),
         ["capture.local.strict"]

@@ -91,15 +91,15 @@ mod tests {
     #[test]
     fn a_reload_changes_some_keys_and_a_start_the_rest() {
         let before = "capture: {local: {}}\nstore: {}\nserve: {admin: {}}\n";
-        let after = "capture: {local: {hold: 5s}}\nstore: {pack_age: 5s}\n\
+        let after = "capture: {local: {hold: 5s}}\nstore: {event_log: {keep: 5d}}\n\
             serve: {admin: {roles: {auditor: {groups: [audit]}}}}\n";
         let changed = |key: &str, live| (key.to_owned(), live);
         assert_eq!(
             between(before, after),
             [
-                changed("capture.local.hold", true),
+                changed("capture.local.hold", false),
                 changed("serve.admin.roles.auditor.groups", true),
-                changed("store.pack_age", false),
+                changed("store.event_log.keep", true),
             ]
         );
         assert_eq!(between(before, before), []);

@@ -70,26 +70,26 @@ section! {
         /// What happens to a session while its record cannot be made durable: `hold` it back for at
         /// most `hold`, then end it; `end` it at once; or let it `continue` with a gap in the
         /// record, an alarm event and a metric.
-        on_loss: OnLoss = OnLoss::Hold => live;
+        on_loss: OnLoss = OnLoss::Hold;
         /// Longest time that a session is held back before it is ended.
-        hold: Span = Span::seconds(30), in [Span::millis(100), Span::seconds(3600)] => live;
+        hold: Span = Span::seconds(30), in [Span::millis(100), Span::seconds(3600)];
         /// Nothing is shown to the user before it is durable. Costs a sync of the disk for
         /// every answer of a program.
-        strict: bool = false => live;
+        strict: bool = false;
         /// What the user is told when recording begins. Empty: nothing, which is not lawful
         /// everywhere.
-        notice: String = "This session is recorded.".to_owned() => live;
+        notice: String = "This session is recorded.".to_owned();
         /// Keep what is piped into a program (no terminal).
-        stdin: bool = true => live;
+        stdin: bool = true;
         /// Keep what is typed at a terminal, passwords aside: what a terminal hides is never kept.
-        keystrokes: bool = false => live;
+        keystrokes: bool = false;
         /// Keep what a program shows on a terminal or writes to a pipe.
-        stdout: bool = true => live;
+        stdout: bool = true;
         /// Keep what a program writes to standard error when that is a pipe of its own.
-        stderr: bool = true => live;
+        stderr: bool = true;
         /// Most sessions at a time. One more is refused, with the reason, and the refusal is an
         /// event.
-        sessions_max: u32 = 1000, in [1, 100_000] => live;
+        sessions_max: u32 = 1000, in [1, 100_000];
     }
 }
 

@@ -5,6 +5,7 @@ use hansard_core::frame::Part;
 use hansard_record::order::Spot;
 use hansard_record::spool::Pending;
 use hansard_store::archive::SegmentId;
+use hansard_store::chain::Tip;
 use hansard_store::{AlarmKind, ArchiveError};
 
 use super::setting_aside::Put;
@@ -18,8 +19,8 @@ const SEGMENTS_PER_STEP: usize = 32;
 
 /// What comparing came to.
 enum Compared {
-    /// They are in the archive, byte for byte.
-    Same,
+    /// They are in the archive, byte for byte; where the chain ends after them.
+    Same(Tip),
     /// Another part is in the place of this one.
     Differs(Spot),
     /// The archive does not have the segment as it was.
@@ -37,10 +38,7 @@ impl Keeper {
             };
             self.repeats_len = self.repeats_len.saturating_sub(parts.len());
             let done = match self.compare(segment, &parts) {
-                Ok(Compared::Same) => {
-                    self.forget_repeats(segment, &parts);
-                    true
-                }
+                Ok(Compared::Same(tip)) => self.forget_repeats(segment, &tip, &parts),
                 Ok(Compared::Differs(spot)) => {
                     let what = format!("{spot} is in the archive with other bytes");
                     let matter = Matter::Chain(AlarmKind::Fork);
@@ -70,19 +68,20 @@ impl Keeper {
     ) -> Result<Compared, ArchiveError> {
         let why = match self.stores.archive.segment(session, number)? {
             Some((row, Ok(bytes))) if row.number == number => {
-                return Ok(self.compare_with(&split(session, &bytes).0, parts));
+                let archived = split(session, &bytes).0;
+                return Ok(self.compare_with(Tip::from(&row), &archived, parts));
             }
             Some((row, Err(why))) if row.number == number => why,
             _ => "the segment was given up when the catalog was built anew".to_owned(),
         };
         // What was deleted for good was archived before: whoever still has it may forget it.
         match self.stores.archive.tombstone(session)? {
-            Some(_) => Ok(Compared::Same),
+            Some(tombstone) => Ok(Compared::Same(Tip::from(&tombstone))),
             None => Ok(Compared::Lost(why)),
         }
     }
 
-    fn compare_with(&self, archived: &[Part], parts: &[Pending]) -> Compared {
+    fn compare_with(&self, tip: Tip, archived: &[Part], parts: &[Pending]) -> Compared {
         for pending in parts {
             let Ok(part) = self.stores.spool.read(pending) else {
                 // Damaged here and sound there, or gone already: nothing is lost by forgetting it.
@@ -93,10 +92,15 @@ impl Keeper {
                 return Compared::Differs(pending.spot);
             }
         }
-        Compared::Same
+        Compared::Same(tip)
     }
 
-    fn forget_repeats(&mut self, segment: SegmentId, parts: &[Pending]) {
+    /// Answers whether they may be forgotten, and are.
+    fn forget_repeats(&mut self, segment: SegmentId, tip: &Tip, parts: &[Pending]) -> bool {
+        if let Err(why) = (self.hooks.before_forget)(segment.0, tip) {
+            self.figures.trouble = Some(why);
+            return false;
+        }
         (self.hooks.settled)(segment.0, segment.1);
         self.figures.segments = self.figures.segments.saturating_add(1);
         let spots: Vec<_> = parts.iter().map(|p| (p.session, p.spot)).collect();
@@ -108,6 +112,7 @@ impl Keeper {
         if is_over {
             self.live.is_over(segment.0);
         }
+        true
     }
 
     /// What came is all there is of the segment: it must not be forgotten.

@@ -110,8 +110,14 @@ pub async fn serve(listener: TcpListener, exposition: Arc<Exposition>, health: A
         let (exposition, health) = (Arc::clone(&exposition), Arc::clone(&health));
         tokio::spawn(async move {
             let answering = service_fn(|request| {
-                let response = answer(&request, &exposition, &health);
-                async { Ok::<_, Infallible>(response) }
+                let (exposition, health) = (Arc::clone(&exposition), Arc::clone(&health));
+                async move {
+                    // Some measures ask a catalog, which is nothing for a thread of the runtime.
+                    let answered =
+                        tokio::task::spawn_blocking(move || answer(&request, &exposition, &health));
+                    let failed = |_| text(StatusCode::INTERNAL_SERVER_ERROR, String::new());
+                    Ok::<_, Infallible>(answered.await.unwrap_or_else(failed))
+                }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())

@@ -130,7 +130,7 @@ pub(super) fn measure_sending(metrics: &mut Metrics, status: &Arc<Status>) {
     metrics.read(Measure::Conflicts, move || {
         float(conflicts.snapshot().conflicts)
     });
-    metrics.read(Measure::SpoolOldest, move || {
+    metrics.read(Measure::ForwardLag, move || {
         oldest.snapshot().lag.as_secs_f64()
     });
 }

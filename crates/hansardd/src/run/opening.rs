@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::data_dir::{DataDir, Held};
 use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
 use crate::init::keys::{authority_dir, host_dir, registry_dir};
+use crate::keeper::KeeperThread;
 use crate::metrics::Metrics;
 use crate::metrics::serve::{Health, serve};
 use crate::stores::{self, Stores};
@@ -56,6 +57,7 @@ pub(super) struct Opened {
     pub(super) roles: Vec<&'static str>,
     facts: Facts,
     in_force: Arc<RwLock<Config>>,
+    keeper: Option<Arc<KeeperThread>>,
 }
 
 impl Opened {
@@ -132,9 +134,17 @@ impl Opened {
             roles: roles(config),
             facts: facts.clone(),
             in_force: Arc::new(RwLock::new(config.clone())),
+            keeper: keeping.map(|keeping| keeping.keeper),
         };
         opened.say_what_was_found(start, dir, &spool, kept.as_ref(), &revival, &key);
         Ok(opened)
+    }
+
+    /// Why the daemon must not go on, if so.
+    pub(super) fn failed(&self) -> Option<String> {
+        let keeper = self.keeper.as_ref()?;
+        let why = "the keeper's thread ended: nothing is archived any more";
+        (!keeper.is_running()).then(|| why.to_owned())
     }
 
     /// Records a fact about the daemon. It is durable soon; what must be so before something

@@ -37,6 +37,7 @@ impl Machine {
         let name = format!("hansardd-{name}-{}-{number}", std::process::id());
         let dir = std::env::temp_dir().join(name);
         fs::create_dir(&dir).unwrap();
+        fs::create_dir(dir.join("run")).unwrap();
         let machine = Self {
             dir,
             env: Vec::new(),
@@ -155,14 +156,15 @@ impl Machine {
 
     /// Waits until it has said something.
     pub fn wait_for(&self, text: &str) {
+        self.wait_until(|| self.said().contains(text));
+    }
+
+    /// Waits until something is so.
+    pub fn wait_until(&self, so: impl Fn() -> bool) {
         let since = Instant::now();
-        while !self.said().contains(text) {
-            assert!(
-                since.elapsed() < PATIENCE,
-                "no {text:?} in\n{}",
-                self.said()
-            );
-            std::thread::sleep(Duration::from_millis(5));
+        while !so() {
+            assert!(since.elapsed() < PATIENCE, "it is not so:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 

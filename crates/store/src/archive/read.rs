@@ -94,11 +94,7 @@ impl Archive {
     ///
     /// # Errors
     /// What the stores say.
-    pub fn segment(
-        &self,
-        session: SessionId,
-        from: u32,
-    ) -> Result<Option<Found>, ArchiveError> {
+    pub fn segment(&self, session: SessionId, from: u32) -> Result<Option<Found>, ArchiveError> {
         let rows = self.catalog.segments(session, from, 1)?;
         let Some(row) = rows.into_iter().next() else {
             return Ok(None);

@@ -1,0 +1,160 @@
+//! The systemd unit: sound, narrow, and letting through what the daemon does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use hansard_tests::{Daemon, Scratch, hansardd, repository, skipped};
+
+/// Exposure that `systemd-analyze security` may find, in tenths; 100 is no protection at all.
+const EXPOSURE_MAX: u32 = 20;
+
+fn packaging(name: &str) -> PathBuf {
+    repository().join("packaging/systemd").join(name)
+}
+
+fn run(program: &str, args: &[&str]) -> Option<Output> {
+    Command::new(program).args(args).output().ok()
+}
+
+/// Whether a program is there; says so if not.
+fn has(program: &str) -> bool {
+    let there = run(program, &["--version"]).is_some_and(|done| done.status.success());
+    if !there {
+        skipped(&format!("{program} is not installed"));
+    }
+    there
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_unit_is_sound() {
+    if !has("systemd-analyze") {
+        return;
+    }
+    let dir = Scratch::new("units");
+    let unit = fs::read_to_string(packaging("hansardd.service")).unwrap();
+    // The program is where the package puts it, which is not here.
+    let program = hansardd().display().to_string();
+    let here = dir.join("hansardd.service");
+    fs::write(&here, unit.replace("/usr/bin/hansardd", &program)).unwrap();
+    let done = run("systemd-analyze", &["verify", here.to_str().unwrap()]).unwrap();
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(text(&done.stderr), "", "complaints");
+}
+
+#[test]
+fn the_unit_is_narrow() {
+    if !has("systemd-analyze") {
+        return;
+    }
+    let unit = packaging("hansardd.service");
+    let threshold = format!("--threshold={EXPOSURE_MAX}");
+    let args = [
+        "security",
+        "--offline=true",
+        &threshold,
+        unit.to_str().unwrap(),
+    ];
+    let done = run("systemd-analyze", &args).unwrap();
+    let said = text(&done.stdout);
+    assert!(done.status.success(), "{said}");
+    assert!(said.contains("Overall exposure level"), "{said}");
+}
+
+#[test]
+fn the_user_can_be_made() {
+    if !has("systemd-sysusers") {
+        return;
+    }
+    let file = packaging("hansard.sysusers");
+    let done = run("systemd-sysusers", &["--dry-run", file.to_str().unwrap()]).unwrap();
+    let said = text(&done.stdout) + &text(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    assert!(!said.contains("Failed"), "{said}");
+}
+
+/// The system calls of a set as systemd knows them, with those of the sets inside it.
+fn calls_of(set: &str, found: &mut BTreeSet<String>) {
+    let done = run("systemd-analyze", &["syscall-filter", set]).unwrap();
+    assert!(done.status.success(), "{set}");
+    for line in text(&done.stdout).lines().skip(1).map(str::trim) {
+        match line.chars().next() {
+            None | Some('#') => {}
+            Some('@') => calls_of(line, found),
+            Some(_) => {
+                found.insert(line.to_owned());
+            }
+        }
+    }
+}
+
+/// What the unit's filter lets through: a first line of what is allowed, then what is taken away.
+fn filter() -> BTreeSet<String> {
+    let unit = fs::read_to_string(packaging("hansardd.service")).unwrap();
+    let mut allowed = BTreeSet::new();
+    for line in unit
+        .lines()
+        .filter_map(|l| l.strip_prefix("SystemCallFilter="))
+    {
+        let mut calls = BTreeSet::new();
+        let sets = line.trim_start_matches('~').split_whitespace();
+        sets.for_each(|set| match set.starts_with('@') {
+            true => calls_of(set, &mut calls),
+            false => drop(calls.insert(set.to_owned())),
+        });
+        match line.starts_with('~') {
+            true => allowed.retain(|call| !calls.contains(call)),
+            false => allowed.extend(calls),
+        }
+    }
+    assert!(allowed.contains("openat") && !allowed.contains("mount"));
+    allowed
+}
+
+#[test]
+fn the_filter_lets_through_what_the_daemon_does() {
+    if !has("systemd-analyze") || !has("strace") {
+        return;
+    }
+    let dir = Scratch::new("units-calls");
+    let sections = "capture: {local: {}}\nstore: {pack_age: 1s}\n\
+        serve: {admin: {}, ingest: {listen: '127.0.0.1:0'}, metrics: {listen: '127.0.0.1:0'}}";
+    let daemon = Daemon::new(dir.path(), "units", sections);
+    fs::create_dir_all(daemon.runtime()).unwrap();
+    daemon.must("init", &[]);
+    let trace = dir.join("trace");
+    let words = ["strace", "-f", "-qq", "-o", trace.to_str().unwrap()];
+    let mut daemon = daemon.behind(&words);
+    daemon.start();
+    daemon.stop();
+    let allowed = filter();
+    let mut refused = BTreeSet::new();
+    for line in fs::read_to_string(&trace).unwrap().lines() {
+        // PID name(arguments) = result, and lines about signals, exits and what was interrupted.
+        let Some((_, call)) = line.split_once(' ') else {
+            continue;
+        };
+        let Some((name, _)) = call.trim_start().split_once('(') else {
+            continue;
+        };
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if !name.is_empty() && name.chars().all(is_name) && !allowed.contains(name) {
+            refused.insert(name.to_owned());
+        }
+    }
+    // SQLite gives its log to the owner of its file where it runs as root, which the unit does not.
+    refused.remove("fchown");
+    assert_eq!(refused, BTreeSet::new(), "refused by the unit's filter");
+}
