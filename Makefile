@@ -20,6 +20,9 @@ PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEBUG := $(TARGET)/debug/hansard
 RELEASE := $(TARGET)/release/hansard
+# Both programs, as the tests are told where they are.
+DEBUG_BINS := HANSARD_BIN=$(DEBUG) HANSARDD_BIN=$(DEBUG)d
+RELEASE_BINS := HANSARD_BIN=$(RELEASE) HANSARDD_BIN=$(RELEASE)d
 
 .PHONY: help demo test lint bench torture fuzz peers golden install release debug needs-%
 .SILENT:
@@ -28,23 +31,23 @@ help:
 	sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 release:
-	$(CARGO) build --release --locked --quiet -p hansard
+	$(CARGO) build --release --locked --quiet -p hansard -p hansardd
 
 debug:
-	$(CARGO) build --locked --quiet -p hansard
+	$(CARGO) build --locked --quiet -p hansard -p hansardd
 
 # What a machine must have for these, from Debian; installs what is missing and says so.
 needs-%:
 	scripts/needs.sh $*
 
 demo: needs-demo release
-	HANSARD_BIN=$(RELEASE) scripts/demo.sh
+	$(RELEASE_BINS) scripts/demo.sh
 
 # The peers take minutes to build: they are built where nothing may be skipped, and otherwise used
 # if `make peers` made them.
 test: needs-test debug $(if $(CI),peers)
 	$(CARGO) check --locked --quiet --manifest-path fuzz/Cargo.toml --bins
-	HANSARD_BIN=$(DEBUG) $(CARGO) test --workspace --locked --no-fail-fast
+	$(DEBUG_BINS) $(CARGO) test --workspace --locked --no-fail-fast
 
 lint:
 	$(CARGO) fmt --all --check
@@ -75,7 +78,7 @@ torture: needs-test release
 		-p hansard-core --test mutations -- --nocapture
 	HANSARD_TORTURE=100000 $(CARGO) test --release --locked --quiet \
 		-p hansard-record --test power_loss -- --nocapture
-	HANSARD_TORTURE=1000 HANSARD_BIN=$(RELEASE) $(CARGO) test --release --locked --quiet \
+	HANSARD_TORTURE=1000 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test kill -- --nocapture
 	HANSARD_TORTURE=500 $(CARGO) test --release --locked --quiet -p hansard-tests --test tlog_peer
 	HANSARD_TORTURE=10000 $(CARGO) test --release --locked --quiet \

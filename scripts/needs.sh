@@ -7,11 +7,13 @@ case "${1:-}" in
     # A person's hands (Python's own pty module), an editor, top.
     demo) wanted=(python3 vim-tiny procps) ;;
     # The second reader's libraries, players and recorders of other formats that must accept our
-    # recordings and make some for us, a CBOR library, a tracer to kill at system calls, the
-    # fuzzer's runtime (targets are compiled), and what the demo needs.
+    # recordings and make some for us, a judge of certificates, a CBOR library, a tracer to kill at system calls, the
+    # fuzzer's runtime (targets are compiled), two hosts' worth of network and what cuts it,
+    # certificates' second opinion, and what the demo needs.
     test)
         wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 strace g++)
-        wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps)
+        wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps openssl)
+        wanted+=(iproute2 iptables openssl systemd)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;

@@ -7,6 +7,7 @@ use std::path::Path;
 use hansard_core::event::{End, Fact, Gap};
 use hansard_core::writer::{Bounds, SegmentWriter};
 use hansard_core::{Body, Event, Fields, Stream, Value};
+use hansard_record::handoff::{Closed, FromClient, FromDaemon, Open, Opened, VERSION};
 use hansard_fuzz::{decode, encode, key};
 use hansard_view::Format;
 
@@ -46,6 +47,7 @@ const STREAMS: [&str; 12] = [
 ];
 
 fn main() -> std::io::Result<()> {
+    handoff()?;
     for (name, cast) in [("v2", CAST_V2), ("v3", CAST_V3)] {
         put("asciicast", name, cast.as_bytes())?;
     }
@@ -146,4 +148,42 @@ fn put(target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     let directory = Path::new("corpus").join(target);
     fs::create_dir_all(&directory)?;
     fs::write(directory.join(name), bytes)
+}
+
+/// A session as each side tells it, and each message alone.
+fn handoff() -> std::io::Result<()> {
+    let Some(Body::Start(claims)) = every_kind().into_iter().next().map(|event| event.body) else {
+        return Ok(());
+    };
+    let client = [
+        FromClient::Open(Open { version: VERSION, claims: claims.clone() }),
+        FromClient::Event(Body::Resize { cols: 80, rows: 24 }),
+        FromClient::Data { stream: Stream::Output, bytes: b"hi" },
+        FromClient::Flush(300),
+        FromClient::Close(End { reason: "exited".into(), exit_status: Some(3), signal: None }),
+    ];
+    let closed = Closed { gaps: 1, missing_bytes: 2, stored_bytes: 300 };
+    let daemon = [
+        FromDaemon::Opened(Opened { session: claims, notice: "recorded".into() }),
+        FromDaemon::Refused("no".into()),
+        FromDaemon::Durable(300),
+        FromDaemon::End { reason: "no".into(), by: "me".into() },
+        FromDaemon::Lost("no".into()),
+        FromDaemon::Closed(closed),
+    ];
+    let (mut all_client, mut all_daemon) = (Vec::new(), Vec::new());
+    for (i, message) in client.iter().enumerate() {
+        let mut one = Vec::new();
+        message.encode(&mut one);
+        all_client.extend_from_slice(&one);
+        put("handoff", &format!("client-{i}"), &one)?;
+    }
+    for (i, message) in daemon.iter().enumerate() {
+        let mut one = Vec::new();
+        message.encode(&mut one);
+        all_daemon.extend_from_slice(&one);
+        put("handoff", &format!("daemon-{i}"), &one)?;
+    }
+    put("handoff", "client", &all_client)?;
+    put("handoff", "daemon", &all_daemon)
 }

@@ -2,7 +2,16 @@
 //! in, and the one way to say that a test cannot run here.
 
 // Everything here runs inside tests, where a panic is how a failure is told.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod daemon;
+
+pub use daemon::Daemon;
 
 pub mod fault_proxy;
 
@@ -55,21 +64,33 @@ pub fn peer_data() -> Option<PathBuf> {
 #[must_use]
 pub fn hansard() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| match env::var_os("HANSARD_BIN") {
-        Some(path) => {
-            let path = repository().join(path);
-            assert!(
-                path.is_file(),
-                "HANSARD_BIN names no file: {}",
-                path.display()
-            );
-            path
-        }
-        None => build(),
-    })
+    BUILT.get_or_init(|| built("hansard", "HANSARD_BIN"))
 }
 
-fn build() -> PathBuf {
+/// The built `hansardd`: `HANSARDD_BIN`, else built now, as [`hansard`].
+///
+/// # Panics
+/// If it cannot be built.
+#[must_use]
+pub fn hansardd() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built("hansardd", "HANSARDD_BIN"))
+}
+
+/// The program that the variable names, else the package's, built now.
+fn built(package: &str, variable: &str) -> PathBuf {
+    match env::var_os(variable) {
+        Some(path) => {
+            let path = repository().join(path);
+            let shown = path.display();
+            assert!(path.is_file(), "{variable} names no file: {shown}");
+            path
+        }
+        None => build(package),
+    }
+}
+
+fn build(package: &str) -> PathBuf {
     // A test program runs from <target>/<profile>/deps/NAME-HASH.
     let me = env::current_exe().expect("own path");
     let profile_dir = me
@@ -83,7 +104,7 @@ fn build() -> PathBuf {
     let mut command = Command::new(cargo);
     command
         .current_dir(repository())
-        .args(["build", "--quiet", "--locked", "-p", "hansard"]);
+        .args(["build", "--quiet", "--locked", "-p", package]);
     command
         .arg("--target-dir")
         .arg(profile_dir.parent().expect("a target directory"));
@@ -91,8 +112,8 @@ fn build() -> PathBuf {
         command.arg("--release");
     }
     let status = command.status().expect("cargo starts");
-    assert!(status.success(), "cargo build -p hansard: {status}");
-    profile_dir.join("hansard")
+    assert!(status.success(), "cargo build -p {package}: {status}");
+    profile_dir.join(package)
 }
 
 /// A directory of its own for one test, removed when dropped.

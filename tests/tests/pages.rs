@@ -80,7 +80,22 @@ fn subcommands() -> BTreeMap<String, String> {
         .filter_map(|l| l.strip_prefix("  ")?.split_whitespace().next())
         .filter(|name| name.chars().all(|c| c.is_ascii_lowercase()) && *name != "help")
         .map(|name| (name.to_owned(), help(&[name])))
+        .map(|(name, help)| (name.clone(), with_inner(&name, help)))
         .collect()
+}
+
+/// The help of a command and of the commands in it.
+fn with_inner(name: &str, mut whole: String) -> String {
+    let Some(listed) = whole.split("Commands:").nth(1).map(str::to_owned) else {
+        return whole;
+    };
+    let lines = listed.lines().skip(1).take_while(|l| l.starts_with("  "));
+    for inner in lines.filter_map(|l| l.split_whitespace().next()) {
+        if inner != "help" {
+            whole.push_str(&help(&[name, inner]));
+        }
+    }
+    whole
 }
 
 fn breaches(path: &Path, programs: &BTreeMap<String, String>) -> Vec<String> {

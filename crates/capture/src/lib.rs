@@ -1,1 +1,22 @@
 //! Where sessions come from: programs that hand their session over to the daemon.
+//!
+//! - [`local`]: the capture socket of a machine, and what runs on the other end of it
+//! - [`registry`]: the sessions that are being recorded now, to be listed, followed and ended
+//! - [`limits`]: every bound, and what happens at it
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
+
+pub mod limits;
+pub mod local;
+pub mod registry;
+
+pub use registry::{NotRunning, Registry, RunningSession};

@@ -12,6 +12,7 @@
 //! - [`frame`]: events become durable frames; [`seal`]: frames are chained and signed
 //! - [`writer`]: events → frames → seals; [`reader`]: the way back, for hostile bytes
 //! - [`proof`]: signatures outside of seals
+//! - [`writer`]: events → frames → seals, also after a recorder died; [`reader`]: the way back, for hostile bytes
 //! - [`uid`]: identifiers of what is told about events
 //! - [`verify`]: a recording's verdict; [`sink`]: where frames and seals go
 //! - [`limits`]: every bound, and what happens at it

@@ -13,10 +13,12 @@ mod buffer;
 #[cfg(test)]
 mod hostile;
 mod item;
-mod segment;
+mod parts;
+pub(crate) mod segment;
 
 use buffer::Buffer;
 pub use item::{Damage, FrameItem, Item, ReadError, SealItem, Tail};
+pub use parts::PartReader;
 use segment::OpenSegment;
 
 /// Reads a recording's records from a source of bytes.

@@ -8,7 +8,7 @@ use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
 use crate::id::SessionId;
-use crate::wire::{Malformed, MessageReader, MessageWriter, malformed};
+use crate::wire::{Malformed, MessageReader, MessageWriter, Varint, get_varint, malformed};
 
 /// A SHA-256 digest.
 pub type Digest = [u8; 32];
@@ -265,4 +265,35 @@ pub struct Seal {
     pub segment: u32,
     /// The record exactly as stored.
     pub bytes: Vec<u8>,
+}
+
+impl Seal {
+    /// What it states, if it is one whole record in the place it claims and its signature fits.
+    /// Whether that is true of the segment, only reading the segment tells.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn statement(&self) -> Result<Statement, Malformed> {
+        let Varint::Value(_, len) = get_varint(self.bytes.get(1..).unwrap_or_default()) else {
+            return malformed("seal: its length cannot be read");
+        };
+        let payload_at = len.saturating_add(3);
+        let statement = Statement::open(self.bytes.get(payload_at..).unwrap_or_default())?;
+        let place = PlaceOf {
+            session: self.session,
+            segment: self.segment,
+            index: statement.frames,
+        };
+        let stated = (statement.session, statement.segment);
+        match crate::frame::parse_head(&self.bytes, Some(place)) {
+            crate::frame::ParsedHead::Head(head)
+                if head.kind == crate::frame::HeadKind::Seal
+                    && (head.head_len, head.record_len()) == (payload_at, self.bytes.len())
+                    && stated == (self.session, self.segment) =>
+            {
+                Ok(statement)
+            }
+            _ => malformed("seal: it is not the record it was said to be"),
+        }
+    }
 }

@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use zstd_safe::zstd_sys::ZSTD_EndDirective;
-use zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
+use zstd_safe::{CCtx, CParameter, ResetDirective};
 
 use crate::body;
 use crate::columns::Columns;
@@ -17,6 +16,12 @@ use crate::limits::{
 };
 use crate::seal::{Digest, NO_PREDECESSOR, PlaceOf, SegmentDigest, SigningKey, Statement};
 use crate::session::Session;
+
+mod revive;
+mod stream;
+
+pub use revive::{LastSegment, ReviveError, Tip};
+use stream::{compress_piece, zstd_error};
 
 /// When frames are closed and segments sealed. The defaults are those of [`crate::limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,10 +144,23 @@ impl SegmentWriter {
     /// # Errors
     /// When the header is longer than an event may be, or memory is short.
     pub fn new(session: Session, key: SigningKey, bounds: Bounds) -> Result<Self, WriteError> {
+        let mut writer = Self::at_chain(session.id, key, bounds, (0, NO_PREDECESSOR))?;
+        writer.push_encoded(0, &Body::Start(Box::new(session)))?;
+        writer.cut()?;
+        Ok(writer)
+    }
+
+    /// A writer that goes on after the segment with this digest, with the segment of this number.
+    fn at_chain(
+        session: SessionId,
+        key: SigningKey,
+        bounds: Bounds,
+        (number, predecessor): (u32, Digest),
+    ) -> Result<Self, WriteError> {
         let compressor = CCtx::try_create()
             .ok_or_else(|| WriteError::Compression("no memory for the compressor".into()))?;
         let mut writer = Self {
-            session: session.id,
+            session,
             key,
             bounds: Bounds {
                 frame_bytes: bounds.frame_bytes.min(FRAME_BYTES_MAX),
@@ -157,8 +175,8 @@ impl SegmentWriter {
             last_ns: 0,
             frame_first_ns: 0,
             segment: OpenSegment {
-                number: 0,
-                predecessor: NO_PREDECESSOR,
+                number,
+                predecessor,
                 started: None,
                 open_header: None,
                 first_ns: 0,
@@ -168,8 +186,6 @@ impl SegmentWriter {
             ended: false,
         };
         writer.set_level(LEVEL_CALM)?;
-        writer.push_encoded(0, &Body::Start(Box::new(session)))?;
-        writer.cut()?;
         Ok(writer)
     }
 
@@ -453,41 +469,5 @@ impl SegmentWriter {
             compressor.set_parameter(parameter).map_err(zstd_error)?;
         }
         Ok(())
-    }
-}
-
-fn zstd_error(code: usize) -> WriteError {
-    WriteError::Compression(zstd_safe::get_error_name(code).to_owned())
-}
-
-fn compress_piece(
-    compressor: &mut CCtx<'static>,
-    out: &mut Vec<u8>,
-    piece: &[u8],
-    flush: bool,
-) -> Result<(), WriteError> {
-    let directive = if flush {
-        ZSTD_EndDirective::ZSTD_e_flush
-    } else {
-        ZSTD_EndDirective::ZSTD_e_continue
-    };
-    let mut input = InBuffer::around(piece);
-    loop {
-        if out.capacity() - out.len() < 1024 {
-            out.reserve(64 * 1024);
-        }
-        let pos = out.len();
-        let mut output = OutBuffer::around_pos(out, pos);
-        let left = compressor
-            .compress_stream2(&mut output, &mut input, directive)
-            .map_err(zstd_error)?;
-        let done = if flush {
-            left == 0
-        } else {
-            input.pos() == piece.len()
-        };
-        if done {
-            return Ok(());
-        }
     }
 }

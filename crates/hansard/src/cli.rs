@@ -1,6 +1,8 @@
 //! The command line: every command, option and its help, in one place. Man pages and completions
 //! are made from it.
 
+mod service;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -10,6 +12,10 @@ use hansard_core::OnLoss;
 use hansard_view::Format;
 
 use crate::moment::Moment;
+pub(crate) use service::{
+    EventsArgs, FilterArgs, FollowArgs, HostArgs, HostCommand, KillArgs, LookArgs, LsArgs,
+    PageArgs, ServiceArgs, ShowArgs, StatusArgs, TokenArgs, TokenCommand,
+};
 
 /// Record, replay, search and verify sessions
 #[derive(Debug, Parser)]
@@ -43,6 +49,23 @@ pub(crate) enum Command {
     Search(SearchArgs),
     /// Turn a recording into another format
     Convert(ConvertArgs),
+    /// List sessions of the service
+    Ls(LsArgs),
+    /// Say what the service knows of a session
+    Show(ShowArgs),
+    /// List events of the service, or follow them
+    Events(EventsArgs),
+    /// Watch a session as it happens
+    #[command(after_help = "q leaves; h j k l look aside, z follows the cursor again.")]
+    Follow(FollowArgs),
+    /// End a session that is going on
+    Kill(KillArgs),
+    /// Make, list or remove tokens that hosts join with
+    Token(TokenArgs),
+    /// List hosts, lock them out, let them in again
+    Host(HostArgs),
+    /// Say how the service is, and who you are to it
+    Status(StatusArgs),
     /// Make a key to sign recordings with
     Keygen(KeygenArgs),
     /// Print the completion script for a shell
@@ -69,18 +92,26 @@ pub(crate) struct ReadArgs {
     /// Which recording, if the file holds several: tlog's `rec`, Teleport's session id
     #[arg(long, value_name = "ID")]
     pub(crate) rec: Option<String>,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
 }
 
 /// Options of `rec`.
 #[derive(Debug, Args)]
 pub(crate) struct RecArgs {
-    /// Where to write the recording; must not exist yet
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
+    /// Where to write the recording; must not exist yet. Without it, the session is handed over
+    /// to this machine's daemon
+    #[arg(short, long, value_name = "FILE", conflicts_with = "socket")]
+    pub(crate) out: Option<PathBuf>,
+    /// The daemon's capture socket, if not $HANSARD_RUNTIME_DIR/capture.sock or
+    /// /run/hansard/capture.sock
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
     /// Say nothing before and after
     #[arg(short, long)]
     pub(crate) quiet: bool,
-    /// Also keep what is typed, except where the terminal hides it
+    /// Also keep what is typed, except where the terminal hides it (a daemon may refuse it, or
+    /// keep it unasked)
     #[arg(short, long)]
     pub(crate) keystrokes: bool,
     /// Do not keep what is piped in
@@ -90,12 +121,13 @@ pub(crate) struct RecArgs {
     #[arg(long)]
     pub(crate) strict: bool,
     /// What to do while the record cannot be written: end the session, hold it back (30 s, then
-    /// end it), or continue and note the gap
-    #[arg(long, value_name = "POLICY", default_value = "hold", value_parser = parse_on_loss)]
+    /// end it), or continue and note the gap. Of a daemon's recordings its configuration says it
+    #[arg(long, value_name = "POLICY", default_value = "hold", value_parser = parse_on_loss,
+        requires = "out")]
     pub(crate) on_loss: OnLoss,
     /// Sign with this key (PEM, as `hansard keygen` or `openssl genpkey -algorithm ed25519` make
     /// it) instead of one made for this recording
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "out")]
     pub(crate) key: Option<PathBuf>,
     /// A title, kept in the header
     #[arg(long, value_name = "TEXT")]
@@ -112,7 +144,7 @@ pub(crate) struct RecArgs {
 /// Options of `play`.
 #[derive(Debug, Args)]
 pub(crate) struct PlayArgs {
-    /// The recording, in any format that can be read
+    /// A session of the service (its UUID), or a file in any format that can be read
     pub(crate) file: PathBuf,
     /// How fast: 1 is as it was, 0.0625 to 64
     #[arg(short, long, default_value_t = 1.0, value_name = "FACTOR")]
@@ -136,7 +168,8 @@ pub(crate) struct PlayArgs {
 /// Options of `cat`.
 #[derive(Debug, Args)]
 pub(crate) struct CatArgs {
-    /// The recording, in any format that can be read; `-` is standard input
+    /// A session of the service (its UUID), or a file in any format that can be read; `-` is
+    /// standard input
     pub(crate) file: PathBuf,
     /// Send a terminal every sequence, also those that change its state or make it answer
     #[arg(long)]
@@ -148,7 +181,8 @@ pub(crate) struct CatArgs {
 /// Options of `info`.
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// The recording, in any format that can be read; `-` is standard input
+    /// A session of the service (its UUID), or a file in any format that can be read; `-` is
+    /// standard input
     pub(crate) file: PathBuf,
     /// Answer in JSON
     #[arg(long)]
@@ -160,10 +194,11 @@ pub(crate) struct InfoArgs {
 /// Options of `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The recordings; `-` is standard input
+    /// Sessions of the service (their UUIDs), or files; `-` is standard input
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Accept only this signer (public key, PEM; may be given more than once)
+    /// Accept only this signer, or signers that this authority has certified (public key or
+    /// certificate, PEM; may be given more than once)
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Vec<PathBuf>,
     /// Answer in JSON, one object a line
@@ -172,12 +207,14 @@ pub(crate) struct VerifyArgs {
     /// Say nothing; the exit status is the answer
     #[arg(short, long, conflicts_with = "json")]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
 }
 
 /// Options of `screen`.
 #[derive(Debug, Args)]
 pub(crate) struct ScreenArgs {
-    /// The recording, in any format that can be read
+    /// A session of the service (its UUID), or a file in any format that can be read
     pub(crate) file: PathBuf,
     /// Which moment: seconds, [H:]M:S, 1h2m3s, or `end`
     #[arg(long, value_name = "MOMENT", default_value = "end")]
@@ -197,7 +234,7 @@ pub(crate) struct ScreenArgs {
 pub(crate) struct SearchArgs {
     /// What stood on the screen
     pub(crate) text: String,
-    /// The recording, in any format that can be read
+    /// A session of the service (its UUID), or a file in any format that can be read
     pub(crate) file: PathBuf,
     /// Stop after this many findings
     #[arg(short, long, default_value_t = 1000, value_name = "N")]
@@ -223,7 +260,7 @@ pub(crate) struct ConvertArgs {
     /// Sign a Hansard recording with this key (PEM) instead of one made for it
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// The recording; `-` is standard input
+    /// A session of the service (its UUID), or a file; `-` is standard input
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
     /// Where to; `-` is standard output

@@ -62,9 +62,9 @@ pub(crate) fn signing_key(path: Option<&Path>) -> Result<SigningKey, Failure> {
     Ok(SigningKey::from_seed(seed))
 }
 
-/// A public key of `--trust`.
-pub(crate) fn public_key(path: &Path) -> Result<[u8; 32], Failure> {
-    read(path, "PUBLIC KEY", &PUBLIC_DER)
+/// A public key of `--trust`, in the text of that file.
+pub(crate) fn public_key(path: &Path, text: &str) -> Result<[u8; 32], Failure> {
+    parsed(path, text, "PUBLIC KEY", &PUBLIC_DER)
 }
 
 /// Lower-case hexadecimal, as a signer is shown.
@@ -97,7 +97,11 @@ fn read(path: &Path, label: &str, der: &[u8]) -> Result<[u8; 32], Failure> {
     let mut text = String::new();
     let taken = file.take(FILE_BYTES_MAX).read_to_string(&mut text);
     taken.map_err(|e| Failure::about(path, &e))?;
-    parse(&text, label, der).ok_or_else(|| {
+    parsed(path, &text, label, der)
+}
+
+fn parsed(path: &Path, text: &str, label: &str, der: &[u8]) -> Result<[u8; 32], Failure> {
+    parse(text, label, der).ok_or_else(|| {
         let what = label.to_lowercase();
         Failure::new(
             STATUS_WRONG_USE,

@@ -19,9 +19,15 @@ mod cat;
 mod cli;
 mod convert;
 mod draft;
+mod events;
 mod failure;
+mod follow;
+mod host;
 mod info;
 mod key;
+mod kill;
+mod listing;
+mod ls;
 mod man;
 mod moment;
 mod play;
@@ -30,7 +36,13 @@ mod rec;
 mod screen;
 mod search;
 mod seekable;
+mod service;
+mod session;
+mod show;
 mod source;
+mod status;
+mod token;
+mod trust;
 mod verify;
 mod watched;
 
@@ -51,6 +63,14 @@ fn main() -> ExitCode {
         Command::Screen(args) => screen::run(args),
         Command::Search(args) => search::run(args),
         Command::Convert(args) => convert::run(args),
+        Command::Ls(args) => ls::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Events(args) => events::run(args),
+        Command::Follow(args) => follow::run(args),
+        Command::Kill(args) => kill::run(args),
+        Command::Token(args) => token::run(args),
+        Command::Host(args) => host::run(args),
+        Command::Status(args) => status::run(args),
         Command::Keygen(args) => key::run(args),
         Command::Completions { shell } => man::completions(*shell),
         Command::Man { directory } => man::pages(directory),

@@ -19,19 +19,23 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
 /// `hansard man DIRECTORY`: one page for the program and one for each command.
 pub(crate) fn pages(directory: &Path) -> Result<u8, Failure> {
     std::fs::create_dir_all(directory).map_err(|e| Failure::about(directory, &e))?;
-    let program = Cli::command();
-    page(directory, program.clone(), "hansard")?;
-    for command in program.get_subcommands() {
-        let name = format!("hansard-{}", command.get_name());
-        page(directory, command.clone(), &name)?;
-    }
+    pages_of(directory, Cli::command(), "hansard")?;
     Ok(0)
+}
+
+/// The page of a command, and those of its commands: two levels deep.
+fn pages_of(directory: &Path, command: clap::Command, name: &str) -> Result<(), Failure> {
+    for inner in command.get_subcommands() {
+        let name = format!("{name}-{}", inner.get_name());
+        pages_of(directory, inner.clone(), &name)?;
+    }
+    page(directory, command, name)
 }
 
 fn page(directory: &Path, command: clap::Command, name: &str) -> Result<(), Failure> {
     let path = directory.join(format!("{name}.1"));
     let mut text = Vec::new();
-    // clap keeps names for the life of the program; there are a dozen.
+    // clap keeps names for the life of the program; there are two dozen.
     let command = command.name(String::leak(name.to_owned()) as &'static str);
     clap_mangen::Man::new(command).render(&mut text)?;
     std::fs::write(&path, text).map_err(|e| Failure::about(&path, &e))

@@ -8,13 +8,14 @@
 //! - `player`: the loop; `commands`: what the keys do; `finder`: searching
 //! - `picture`, `status`, `notice`, `help`, `prompt`: what there is to see
 //! - `canvas`, `paint`, `sequences`: how it gets onto the terminal; `terminal`: taken and restored
-//! - `keys`: what was pressed
+//! - `keys`: what was pressed; `live`: a session that happens now, in the same picture
 
 mod canvas;
 mod commands;
 mod finder;
 mod help;
 mod keys;
+mod live;
 mod notice;
 mod paint;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod timeline;
 
 use crate::cli::PlayArgs;
 use crate::failure::{Failure, STATUS_WRONG_USE};
+use crate::follow::Ear;
 use timeline::{SPEED_MAX, SPEED_MIN};
 
 /// Plays the recording until the viewer has had enough.
@@ -46,6 +48,12 @@ pub(crate) fn run(args: &PlayArgs) -> Result<u8, Failure> {
     terminal::perform(&keys, |stage| {
         player::Player::new(args, reel, stage).run(args.at)
     })
+}
+
+/// Shows a session as it happens until the viewer has had enough.
+pub(crate) fn watch(ear: &Ear) -> Result<u8, Failure> {
+    let keys = terminal::find_keys()?;
+    terminal::perform(&keys, |stage| live::Live::new(ear, stage).run())
 }
 
 /// Panics after the first picture if a test asks for it: there is no other way to see what a

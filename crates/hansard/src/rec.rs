@@ -1,41 +1,45 @@
-//! `hansard rec`: runs a program here and records it into a file, in this process.
+//! `hansard rec`: runs a program here and records it: into a file, in this process, or by handing
+//! the session over to this machine's daemon.
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use hansard_core::SessionId;
 use hansard_core::event::End;
 use hansard_core::policy::Policy;
 use hansard_core::session::Session;
 use hansard_record::{Environment, FileSink, Lost, Options, Recorder};
-use hansard_shell::{Mode, Prompts, describe, mode};
+use hansard_shell::{Exit, Mode, Prompts, ShellError, describe, mode};
 
 use crate::cli::RecArgs;
 use crate::failure::{Failure, STATUS_RECORDER, STATUS_WRONG_USE, shown};
 use crate::{key, moment, source};
 
+mod handed;
+
 /// Runs and records; answers the program's status.
 pub(crate) fn run(args: &RecArgs) -> Result<u8, Failure> {
+    match &args.out {
+        Some(out) => into_file(args, out),
+        None => handed::over(args),
+    }
+}
+
+fn into_file(args: &RecArgs, out: &Path) -> Result<u8, Failure> {
     let argv = argv(args);
-    let options = shell_options(args)?;
+    let options = shell_options(args, &policy(args))?;
     let env = Environment::real();
     let key = key::signing_key(args.key.as_deref())?;
     let session = session(args, &argv, &env, key.public())?;
-    let sink = FileSink::create(&args.out, &*env.disk).map_err(|e| cannot_create(args, &e))?;
+    let sink = FileSink::create(out, &*env.disk).map_err(|e| cannot_create(out, &e))?;
     let recorder = Recorder::open(session, key, Box::new(sink), &env, Options::default())
-        .map_err(|lost| not_recorded(args, &lost))?;
-    notice(args);
+        .map_err(|lost| not_recorded(out, &lost))?;
+    notice(args, out);
     let ran = hansard_shell::run(&hansard_shell::Command::new(argv), &options, &recorder);
-    let end = match &ran {
-        Ok(exit) => exit.end(),
-        Err(error) => End {
-            reason: error.to_string(),
-            ..End::default()
-        },
-    };
-    let closed = recorder.close(end);
+    let closed = recorder.close(end_of(&ran));
     let exit = ran.map_err(|error| Failure::new(error.status(), error.to_string()))?;
-    let summary = closed.map_err(|lost| not_recorded(args, &lost))?;
+    let summary = closed.map_err(|lost| not_recorded(out, &lost))?;
     if summary.gaps > 0 {
         let gaps = summary.gaps;
         say(&format!(
@@ -44,12 +48,23 @@ pub(crate) fn run(args: &RecArgs) -> Result<u8, Failure> {
         ));
     }
     if !args.quiet {
-        let (file, size) = (shown(&args.out), moment::bytes(summary.stored_bytes));
+        let (file, size) = (shown(out), moment::bytes(summary.stored_bytes));
         say(&format!(
             "hansard: recorded {size} in {file}; `hansard play {file}` replays it"
         ));
     }
     Ok(exit.status)
+}
+
+/// What the last event of the recording says.
+fn end_of(ran: &Result<Exit, ShellError>) -> End {
+    match ran {
+        Ok(exit) => exit.end(),
+        Err(error) => End {
+            reason: error.to_string(),
+            ..End::default()
+        },
+    }
 }
 
 /// The program and its arguments; the user's shell if there is none.
@@ -71,8 +86,9 @@ fn policy(args: &RecArgs) -> Policy {
     }
 }
 
-fn shell_options(args: &RecArgs) -> Result<hansard_shell::Options, Failure> {
-    let mut options = hansard_shell::Options::from_policy(&policy(args));
+/// How the program is run under a policy.
+fn shell_options(args: &RecArgs, policy: &Policy) -> Result<hansard_shell::Options, Failure> {
+    let mut options = hansard_shell::Options::from_policy(policy);
     if !args.prompt.is_empty() {
         options.prompts = Prompts::new(args.prompt.iter().map(String::as_str))
             .map_err(|error| Failure::new(STATUS_WRONG_USE, format!("--prompt: {error}")))?;
@@ -109,8 +125,8 @@ fn session(
     })
 }
 
-fn cannot_create(args: &RecArgs, error: &io::Error) -> Failure {
-    let failure = Failure::about(&args.out, error);
+fn cannot_create(out: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::about(out, error);
     match error.kind() {
         io::ErrorKind::AlreadyExists => {
             failure.hint("a recording is never written over; choose another name for --out")
@@ -120,15 +136,15 @@ fn cannot_create(args: &RecArgs, error: &io::Error) -> Failure {
     }
 }
 
-fn not_recorded(args: &RecArgs, lost: &Lost) -> Failure {
+fn not_recorded(out: &Path, lost: &Lost) -> Failure {
     Failure::new(
         STATUS_RECORDER,
-        format!("recording into {} failed: {lost}", shown(&args.out)),
+        format!("recording into {} failed: {lost}", shown(out)),
     )
     .hint("what is in the file is intact; `hansard verify` says up to where")
 }
 
-fn notice(args: &RecArgs) {
+fn notice(args: &RecArgs, out: &Path) {
     if args.quiet {
         return;
     }
@@ -142,7 +158,7 @@ fn notice(args: &RecArgs) {
     };
     say(&format!(
         "hansard: this session is recorded into {}: {kept}",
-        shown(&args.out)
+        shown(out)
     ));
 }
 

@@ -1,15 +1,17 @@
 //! Recordings as commands seek in them: with keyframes, whatever the format.
 //!
-//! A `.hansard` file gets its index beside it. Anything else is turned into a recording in a file
+//! A `.hansard` file gets its index beside it. A session of a service is fetched into a file without
+//! a name, so that a crash leaves nothing. Anything else is turned into a recording in a file
 //! without a name first, so that there is one way to seek, and it holds nothing in memory.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use hansard_core::SessionId;
 use hansard_core::reader::ReadError;
 use hansard_view::index::IndexError;
 use hansard_view::segments::SegmentEncoder;
@@ -18,7 +20,8 @@ use hansard_view::{Format, Indexed, copy};
 use crate::cli::ReadArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
 use crate::key;
-use crate::progress::Progress;
+use crate::progress::{Meter, Progress};
+use crate::session;
 use crate::source::{Source, not_a_recording, open_file};
 
 /// Attempts to find a name for a temporary file that nobody has.
@@ -27,7 +30,8 @@ const NAMES_MAX: u32 = 100;
 /// Opens a recording of any readable format for seeking. What was passed over (damage in a
 /// foreign format, a missing end) is said on standard error.
 pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<Indexed, Failure> {
-    let plain = path.as_os_str() != "-" && path.metadata().is_ok_and(|m| m.is_file());
+    let named = session::named(path).is_some();
+    let plain = !named && path.as_os_str() != "-" && path.metadata().is_ok_and(|m| m.is_file());
     let may_be_ours = read.from.is_none_or(|format| format == Format::Hansard);
     if plain && may_be_ours && begins_like_ours(path)? {
         let mut progress = Progress::new("indexing", None);
@@ -37,7 +41,10 @@ pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<Indexed, Failure> {
         });
         return indexed.map_err(|error| failure(path, &error));
     }
-    let (file, converted) = convert(path, read)?;
+    let (file, converted) = match session::named(path) {
+        Some(session) => (fetch(path, session, read)?, Ok(())),
+        None => convert(path, read)?,
+    };
     let mut progress = Progress::new("indexing", None);
     let indexed = Indexed::in_memory(Arc::new(file), &mut |done| {
         progress.of(done.bytes, done.total);
@@ -92,6 +99,16 @@ fn convert(path: &Path, read: &ReadArgs) -> Result<(File, Result<(), Failure>), 
     }
     source.finish();
     Ok((file, Ok(())))
+}
+
+/// A session's recording, as the service sends it, in a file that nobody else can open.
+fn fetch(path: &Path, session: SessionId, read: &ReadArgs) -> Result<File, Failure> {
+    let mut file = nameless()?;
+    let meter = Meter::new(Progress::new("fetching", None));
+    let bytes = session::open(session, &read.look)?;
+    let fetched = io::copy(&mut meter.reading(bytes), &mut file);
+    fetched.map_err(|e| Failure::about(path, &e))?;
+    Ok(file)
 }
 
 /// A temporary file whose name is gone before anything is written into it: a crash leaves nothing.

@@ -3,53 +3,36 @@
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
-use hansard_core::reader::{ReadError, Tail};
+use hansard_core::SessionId;
+use hansard_core::reader::{Damage, ReadError, Tail};
 use hansard_core::verify::{Report, Verdict, verify};
+use hansard_identity::Principal;
+use hansard_view::escape_for_humans;
 use serde_json::json;
 
-use crate::cli::VerifyArgs;
+use crate::cli::{LookArgs, VerifyArgs};
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_UNFINISHED, STATUS_WRONG_USE, shown};
-use crate::key::{hex, public_key};
+use crate::key::hex;
 use crate::moment;
 use crate::progress::{Meter, Progress};
-
-/// Whether the signer is one that was named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    /// No key was named.
-    Unchecked,
-    Trusted,
-    Untrusted,
-}
-
-impl Trust {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Unchecked => "unchecked",
-            Self::Trusted => "trusted",
-            Self::Untrusted => "not trusted",
-        }
-    }
-}
+use crate::service::{Asked, Service};
+use crate::session;
+use crate::trust::{Anchors, Trust};
 
 /// Checks all files; the worst verdict is the exit status.
 pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
-    let trusted: Vec<[u8; 32]> = args
-        .trust
-        .iter()
-        .map(|p| public_key(p))
-        .collect::<Result<_, _>>()?;
+    let anchors = Anchors::read(args.trust.iter().map(AsRef::as_ref))?;
     let mut worst = 0;
     for path in &args.files {
-        let status = match check(path) {
+        let status = match check(path, &args.look) {
             Ok(report) => {
-                let trust = trust(&report, &trusted);
+                let trust = anchors.judge(&report);
                 if args.json {
-                    writeln!(io::stdout(), "{}", as_json(path, &report, trust))?;
+                    writeln!(io::stdout(), "{}", as_json(path, &report, &trust))?;
                 } else if !args.quiet {
-                    write!(io::stdout(), "{}", as_text(path, &report, trust))?;
+                    write!(io::stdout(), "{}", as_text(path, &report, &trust))?;
                 }
-                status(&report, trust)
+                status(&report, &trust)
             }
             Err(failure) => {
                 if args.json {
@@ -77,13 +60,21 @@ fn worse(a: u8, b: u8) -> u8 {
         .unwrap_or(0)
 }
 
-fn check(path: &Path) -> Result<Report, Failure> {
+fn check(path: &Path, look: &LookArgs) -> Result<Report, Failure> {
+    if let Some(session) = session::named(path) {
+        return check_kept(path, session, look);
+    }
     let (reader, total): (Box<dyn Read>, _) = if path.as_os_str() == "-" {
         (Box::new(io::stdin().lock()), None)
     } else {
         let (file, len) = crate::source::open_file(path)?;
         (Box::new(file), Some(len))
     };
+    check_bytes(path, reader, total)
+}
+
+/// Checks a recording's bytes.
+fn check_bytes(path: &Path, reader: Box<dyn Read>, total: Option<u64>) -> Result<Report, Failure> {
     let meter = Meter::new(Progress::new("checking", total));
     verify(meter.reading(reader)).map_err(|error| match error {
         ReadError::Io(error) => Failure::about(path, &error),
@@ -96,25 +87,50 @@ fn check(path: &Path) -> Result<Report, Failure> {
     })
 }
 
-fn trust(report: &Report, trusted: &[[u8; 32]]) -> Trust {
-    if trusted.is_empty() {
-        Trust::Unchecked
-    } else if !report.signers.is_empty() && report.signers.iter().all(|key| trusted.contains(key)) {
-        Trust::Trusted
-    } else {
-        Trust::Untrusted
+/// Checks a session of the service here, from its bytes; and whether they are all that the service
+/// has archived, which the bytes alone cannot tell. A service that hides the newest part of a
+/// recording would have to lie about its archive, too: note the head down elsewhere
+/// (docs/verify.md) where that matters.
+fn check_kept(path: &Path, session: SessionId, look: &LookArgs) -> Result<Report, Failure> {
+    let id = session.to_string();
+    let asked = Asked::get(&["sessions", &id, "verify"]).with("reason", look.reason.as_deref());
+    let kept = Service::new(&look.service)?.document(&asked)?;
+    let mut report = check_bytes(path, Box::new(session::open(session, look)?), None)?;
+    let mut differs = |what: String| {
+        report.verdict = Verdict::Damaged;
+        report.damages_count += 1;
+        report.damages.push(Damage {
+            offset: report.intact_bytes,
+            segment: None,
+            frame: None,
+            what,
+            resumed_at: None,
+        });
+    };
+    let newest = kept.get("archived_segment").and_then(|n| n.as_u64());
+    if let Some(newest) = newest.filter(|newest| *newest >= report.segments) {
+        differs(format!(
+            "the service has archived segment {newest}, and what it sends ends before"
+        ));
     }
+    let differences = kept.get("differences").and_then(|d| d.as_array());
+    for difference in differences.into_iter().flatten() {
+        let what = difference.get("what").and_then(|w| w.as_str());
+        let what = escape_for_humans(what.unwrap_or("a segment is not what was archived"));
+        differs(format!("in the archive: {what}"));
+    }
+    Ok(report)
 }
 
 /// A recording signed by somebody else is not evidence, however intact it is.
-fn status(report: &Report, trust: Trust) -> u8 {
+fn status(report: &Report, trust: &Trust) -> u8 {
     match trust {
-        Trust::Untrusted => STATUS_DAMAGED,
-        Trust::Unchecked | Trust::Trusted => report.verdict.exit_status(),
+        Trust::Untrusted(_) => STATUS_DAMAGED,
+        Trust::Unchecked | Trust::Key | Trust::Certified(_) => report.verdict.exit_status(),
     }
 }
 
-fn as_text(path: &Path, report: &Report, trust: Trust) -> String {
+fn as_text(path: &Path, report: &Report, trust: &Trust) -> String {
     let file = shown(path);
     let until = moment::show(report.intact_ns);
     let mut text = match report.verdict {
@@ -165,6 +181,12 @@ fn as_text(path: &Path, report: &Report, trust: Trust) -> String {
     if report.gaps > 0 {
         text.push_str(&format!("  {} gaps were recorded\n", report.gaps));
     }
+    push_signers(&mut text, report, trust);
+    text
+}
+
+/// Who signed, and whether that is somebody whom the caller trusts.
+fn push_signers(text: &mut String, report: &Report, trust: &Trust) {
     match report.signers.as_slice() {
         [] => text.push_str("  nothing is signed\n"),
         signers => {
@@ -176,21 +198,40 @@ fn as_text(path: &Path, report: &Report, trust: Trust) -> String {
             ));
         }
     }
-    text
+    match trust {
+        Trust::Unchecked | Trust::Key => {}
+        Trust::Certified(peer) => text.push_str(&format!("  signed by {peer}\n")),
+        Trust::Untrusted(why) => text.push_str(&format!("  not signed by whom you trust: {why}\n")),
+    }
 }
 
-fn as_json(path: &Path, report: &Report, trust: Trust) -> serde_json::Value {
+fn as_json(path: &Path, report: &Report, trust: &Trust) -> serde_json::Value {
     let damages: Vec<_> = report
         .damages
         .iter()
         .map(|d| json!({ "offset": d.offset, "segment": d.segment, "frame": d.frame, "what": d.what, "resumed_at": d.resumed_at }))
         .collect();
+    let signed_by = match trust {
+        Trust::Certified(peer) => Some(json!({
+            "cluster": peer.cluster,
+            "kind": if matches!(peer.principal, Principal::Service(_)) { "service" } else { "host" },
+            "id": peer.principal.id().map(|id| id.to_string()),
+            "name": peer.name,
+        })),
+        _ => None,
+    };
+    let signer_error = match trust {
+        Trust::Untrusted(why) => Some(why),
+        _ => None,
+    };
     json!({
         "file": path.to_string_lossy(),
         "verdict": report.verdict.as_str(),
         "sid": report.session.as_ref().map(|s| s.id.to_string()),
         "signers": report.signers.iter().map(|key| hex(key)).collect::<Vec<_>>(),
         "signer": trust.as_str(),
+        "signed_by": signed_by,
+        "signer_error": signer_error,
         "segments": report.segments,
         "frames": report.frames,
         "events": report.events,

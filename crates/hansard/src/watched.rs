@@ -1,4 +1,4 @@
-//! The files of a recording as commands read them: by path or from standard input, showing how far
+//! The files of a recording as commands read them: by path, from a service or from standard input, showing how far
 //! that has come.
 
 use std::io::{self, Read};
@@ -10,6 +10,7 @@ use hansard_view::source::Source;
 use crate::cli::ReadArgs;
 use crate::failure::Failure;
 use crate::progress::{Meter, Progress};
+use crate::session;
 
 /// Files that are read, and one line of progress for all of them.
 pub(crate) struct Watched {
@@ -24,6 +25,9 @@ impl Watched {
         let (inputs, total): (Box<dyn Inputs>, _) = if path.as_os_str() == "-" {
             let input = Box::new(io::stdin().lock());
             (Box::new(Once::new(input, read.timing.as_deref())), None)
+        } else if let Some(session) = session::named(path) {
+            let bytes = Box::new(session::open(session, &read.look)?);
+            (Box::new(Once::new(bytes, None)), None)
         } else {
             let metadata = path.metadata().map_err(failed)?;
             if metadata.is_dir() {

@@ -1,4 +1,6 @@
 //! The daemon: records a host, keeps what many hosts recorded, and answers who may ask.
+//!
+//! - [`config`]: what the file says; [`check`]: what contradicts itself in it
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -12,4 +14,31 @@
     )
 )]
 
+pub mod api;
+pub mod behind;
+pub mod bell;
+pub mod capacity;
+pub mod check;
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod data_dir;
+pub mod doctor;
+pub mod eventlog;
+pub mod failure;
+pub mod follow;
 pub mod ingest;
+pub mod init;
+pub mod join;
+pub mod journal;
+pub mod keeper;
+pub mod live;
+pub mod metrics;
+pub mod notify;
+pub mod run;
+pub mod signals;
+pub mod retention;
+pub mod steady;
+pub mod stores;
+pub mod tee;
+pub mod timed_disk;

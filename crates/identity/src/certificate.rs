@@ -7,28 +7,28 @@ use std::fmt;
 
 use hansard_core::proof::is_signature;
 use hansard_core::seal::SIGNATURE_BYTES;
-use x509_parser::asn1_rs::{Oid, oid};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, ParsedExtension};
-use x509_parser::parse_x509_certificate;
-use x509_parser::pem::Pem;
-use x509_parser::x509::AlgorithmIdentifier;
 
-use crate::limits::{CERTIFICATE_BYTES_MAX, SERVER_NAMES_MAX};
-use crate::name::{check_name, check_server_name};
+use crate::der::{Element, Elements, tag};
+use crate::extensions::Extensions;
+use crate::limits::{CERTIFICATE_BYTES_MAX, SERIAL_BYTES_MAX};
+use crate::moment;
+use crate::name::check_name;
 use crate::peer::{Peer, Principal};
+use crate::pem;
 
-/// Ed25519, as key and as signature (RFC 8410).
-const ED25519: Oid<'static> = oid!(1.3.101.112);
+/// An algorithm identifier: Ed25519, without parameters (RFC 8410 §3).
+const ED25519: [u8; 7] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 
-/// The purpose of a recorder key's certificate: signing documents (RFC 9336). It is neither of the
-/// purposes that TLS asks for, so no TLS library takes such a certificate.
-const DOCUMENT_SIGNING: Oid<'static> = oid!(1.3.6.1.5.5.7.3.36);
+/// A public key's information before the 32 bytes of the key (RFC 8410 §4).
+const ED25519_KEY: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 
-/// The bits of the key usage extension that say "signatures", and "signatures of certificates and
-/// of lists of revoked ones" (RFC 5280 §4.2.1.3).
-const USE_SIGNATURES: u16 = 1;
-const USE_CERTIFICATES: u16 = (1 << 5) | (1 << 6);
+/// Version 3.
+const VERSION_3: [u8; 3] = [0x02, 0x01, 0x02];
+
+/// The type of a common name, 2.5.4.3.
+const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 
 /// What a certificate's key may be used for. Exactly one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub struct Certificate {
     subject: Vec<u8>,
     issuer: Vec<u8>,
     signed: Vec<u8>,
-    signature: Vec<u8>,
+    signature: [u8; SIGNATURE_BYTES],
 }
 
 /// A certificate that is refused, and why, in words without anything that it says itself.
@@ -97,43 +97,43 @@ impl Certificate {
         if der.len() > CERTIFICATE_BYTES_MAX {
             return bad(format!("longer than {CERTIFICATE_BYTES_MAX} bytes"));
         }
-        let Ok((rest, x509)) = parse_x509_certificate(der) else {
-            return bad("not X.509 in DER");
-        };
-        if !rest.is_empty() {
-            return bad("bytes behind it");
+        let (signed, signature) = unwrap(der)?;
+        let mut fields = signed.inside();
+        let version = fields.expect(tag::VERSION);
+        if version.is_none_or(|version| version.content != VERSION_3) {
+            return bad("not of version 3");
         }
-        check_algorithms(&x509)?;
-        let extensions = Extensions::read(&x509)?;
-        let purpose = purpose_of(&extensions)?;
-        let (cluster, principal) = extensions.named;
-        let Ok(key) = <[u8; 32]>::try_from(&*x509.public_key().subject_public_key.data) else {
+        let serial = serial(fields.next())?;
+        if fields.next().is_none_or(|a| a.whole != ED25519) {
+            return bad("not signed with Ed25519");
+        }
+        let issuer = sequence(&mut fields)?;
+        let (not_before_s, not_after_s) = validity(sequence(&mut fields)?)?;
+        let subject = sequence(&mut fields)?;
+        let key = sequence(&mut fields)?.whole.strip_prefix(&ED25519_KEY);
+        let Some(Ok(key)) = key.map(<[u8; 32]>::try_from) else {
             return bad("the key is not an Ed25519 key");
         };
-        let seconds = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp());
-        let validity = x509.validity();
-        let (Ok(not_before_s), Ok(not_after_s)) =
-            (seconds(validity.not_before), seconds(validity.not_after))
-        else {
-            return bad("it holds since before 1970");
+        let extensions = fields.expect(tag::EXTENSIONS);
+        let Some(extensions) = extensions.filter(|_| fields.is_empty()) else {
+            return bad("it has no extensions, or something besides them");
         };
+        let extensions = Extensions::read(extensions.content)?;
+        let purpose = extensions.purpose()?;
+        let (cluster, principal) = extensions.named;
         Ok(Self {
             cluster,
             principal,
-            name: common_name(&x509)?,
+            name: common_name(subject.content)?,
             purpose,
             key,
-            serial: x509
-                .raw_serial()
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect(),
+            serial,
             not_before_s,
             not_after_s,
-            subject: x509.subject().as_raw().to_vec(),
-            issuer: x509.issuer().as_raw().to_vec(),
-            signed: x509.tbs_certificate.as_ref().to_vec(),
-            signature: x509.signature_value.data.to_vec(),
+            subject: subject.whole.to_vec(),
+            issuer: issuer.whole.to_vec(),
+            signed: signed.whole.to_vec(),
+            signature,
         })
     }
 
@@ -143,7 +143,13 @@ impl Certificate {
     /// # Errors
     /// When there is none, more than one, something else, or [`Certificate::read`] refuses it.
     pub fn from_pem(text: &[u8]) -> Result<(Self, Vec<u8>), BadCertificate> {
-        let der = der_of_pem(text)?;
+        // PEM takes four characters for three bytes, and a line's end for 64 of them.
+        if text.len() > 4 * CERTIFICATE_BYTES_MAX {
+            return bad(format!("longer than {CERTIFICATE_BYTES_MAX} bytes"));
+        }
+        let Some(der) = pem::decode(text, "CERTIFICATE") else {
+            return bad("not one CERTIFICATE in PEM");
+        };
         Ok((Self::read(&der)?, der))
     }
 
@@ -203,9 +209,7 @@ impl Certificate {
     }
 
     fn is_signed_by(&self, key: &[u8; 32]) -> Result<(), BadCertificate> {
-        if self.signature.len() == SIGNATURE_BYTES
-            && is_signature(key, &self.signed, &self.signature)
-        {
+        if is_signature(key, &self.signed, &self.signature) {
             return Ok(());
         }
         bad("the signature is not the authority's")
@@ -215,171 +219,86 @@ impl Certificate {
 /// Nanoseconds in a second.
 const NS: u64 = 1_000_000_000;
 
-/// DER of the one certificate in a PEM text.
-fn der_of_pem(text: &[u8]) -> Result<Vec<u8>, BadCertificate> {
-    // PEM takes four characters for three bytes, and a line's end for 64 of them.
-    if text.len() > 4 * CERTIFICATE_BYTES_MAX {
-        return bad(format!("longer than {CERTIFICATE_BYTES_MAX} bytes"));
+/// The signed part and the signature. What is wrapped around the signed part is not signed itself:
+/// there is one way to write it, or a certificate would have twins that are other bytes.
+fn unwrap(der: &[u8]) -> Result<(Element<'_>, [u8; SIGNATURE_BYTES]), BadCertificate> {
+    let Some(certificate) = Element::only(der, tag::SEQUENCE) else {
+        return bad("not X.509 in DER");
+    };
+    let mut parts = certificate.inside();
+    let signed = sequence(&mut parts)?;
+    if parts.next().is_none_or(|a| a.whole != ED25519) {
+        return bad("not signed with Ed25519");
     }
-    let mut blocks = Pem::iter_from_buffer(text);
-    match (blocks.next(), blocks.next()) {
-        (Some(Ok(block)), None) if block.label == "CERTIFICATE" => Ok(block.contents),
-        (Some(Ok(_)), None) => bad("the PEM block is not a CERTIFICATE"),
-        (Some(Ok(_)), Some(_)) => bad("more than one PEM block"),
-        _ => bad("no certificate in PEM"),
+    let signature = parts.expect(tag::BIT_STRING).map(|bits| bits.content);
+    let signature = match signature {
+        // No unused bits, and nothing behind it.
+        Some([0, signature @ ..]) if parts.is_empty() => signature.try_into().ok(),
+        _ => None,
+    };
+    match signature {
+        Some(signature) => Ok((signed, signature)),
+        None => bad("not signed with Ed25519"),
     }
 }
 
-fn check_algorithms(x509: &X509Certificate<'_>) -> Result<(), BadCertificate> {
-    let is_ed25519 = |a: &AlgorithmIdentifier<'_>| a.algorithm == ED25519 && a.parameters.is_none();
-    if x509.version().0 != 2 {
-        return bad("not of version 3");
+fn sequence<'a>(elements: &mut Elements<'a>) -> Result<Element<'a>, BadCertificate> {
+    match elements.expect(tag::SEQUENCE) {
+        Some(element) => Ok(element),
+        None => bad("not X.509 in DER"),
     }
-    if !is_ed25519(&x509.public_key().algorithm) {
-        return bad("the key is not an Ed25519 key");
+}
+
+/// A positive number in its shortest form (RFC 5280 §4.1.2.2).
+fn serial(element: Option<Element<'_>>) -> Result<String, BadCertificate> {
+    let bytes = match element {
+        Some(element) if element.tag == tag::INTEGER => element.content,
+        _ => return bad("not X.509 in DER"),
+    };
+    let is_shortest = match bytes {
+        [] | [0] => false,
+        [0, second, ..] => *second >= 0x80,
+        [first, ..] => *first < 0x80,
+    };
+    if !is_shortest || bytes.len() > SERIAL_BYTES_MAX {
+        return bad("its serial number is not one");
     }
-    if !is_ed25519(&x509.signature_algorithm) || !is_ed25519(&x509.tbs_certificate.signature) {
-        return bad("not signed with Ed25519");
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// From when and until when, UTC seconds since 1970.
+fn validity(element: Element<'_>) -> Result<(u64, u64), BadCertificate> {
+    let mut times = element.inside();
+    let mut next = || match times.next() {
+        Some(time) if time.tag == tag::UTC_TIME && time.content.len() == 13 => {
+            moment::seconds(time.content)
+        }
+        Some(time) if time.tag == tag::GENERALIZED_TIME && time.content.len() == 15 => {
+            moment::seconds(time.content)
+        }
+        _ => None,
+    };
+    match (next(), next()) {
+        (Some(not_before), Some(not_after)) if times.is_empty() => Ok((not_before, not_after)),
+        _ => bad("its times are none, or before 1970"),
     }
-    Ok(())
 }
 
 /// The one common name; no other part of a name means anything to us.
-fn common_name(x509: &X509Certificate<'_>) -> Result<String, BadCertificate> {
-    let mut attributes = x509.subject().iter_attributes();
-    let mut names = x509.subject().iter_common_name();
-    let (Some(name), None) = (names.next(), attributes.nth(1)) else {
+fn common_name(subject: &[u8]) -> Result<String, BadCertificate> {
+    let attribute =
+        Element::only(subject, tag::SET).and_then(|set| Element::only(set.content, tag::SEQUENCE));
+    let Some(attribute) = attribute else {
         return bad("the subject is not one common name");
     };
-    match name.as_str() {
-        Ok(name) if check_name(name).is_ok() => Ok(name.to_owned()),
-        _ => bad("the common name has letters that names do not have"),
-    }
-}
-
-/// The extensions that mean something to us.
-struct Extensions {
-    is_authority: bool,
-    uses: u16,
-    purposes: Option<Purpose>,
-    named: (String, Principal),
-    has_server_names: bool,
-}
-
-impl Extensions {
-    fn read(x509: &X509Certificate<'_>) -> Result<Self, BadCertificate> {
-        let Ok(all) = x509.extensions_map() else {
-            return bad("an extension stands there twice");
-        };
-        let (mut is_authority, mut uses, mut purposes, mut named) = (None, None, None, None);
-        for extension in all.values() {
-            match extension.parsed_extension() {
-                ParsedExtension::BasicConstraints(basic) => {
-                    if !basic.ca && basic.path_len_constraint.is_some() {
-                        return bad("a path's length without being an authority");
-                    }
-                    is_authority = Some(basic.ca);
-                }
-                ParsedExtension::KeyUsage(usage) => uses = Some(usage.flags),
-                ParsedExtension::ExtendedKeyUsage(purpose) => {
-                    purposes = Some(extended_purpose(purpose)?);
-                }
-                ParsedExtension::SubjectAlternativeName(names) => {
-                    named = Some(read_names(&names.general_names)?);
-                }
-                ParsedExtension::SubjectKeyIdentifier(_)
-                | ParsedExtension::AuthorityKeyIdentifier(_) => {}
-                ParsedExtension::ParseError { .. } => return bad("an extension is malformed"),
-                _ if extension.critical => {
-                    return bad("a critical extension that is not understood");
-                }
-                _ => {}
+    let mut parts = attribute.inside();
+    match (parts.expect(tag::OID), parts.expect(tag::UTF8_STRING)) {
+        (Some(oid), Some(name)) if oid.content == COMMON_NAME && parts.is_empty() => {
+            match std::str::from_utf8(name.content) {
+                Ok(name) if check_name(name).is_ok() => Ok(name.to_owned()),
+                _ => bad("the common name has letters that names do not have"),
             }
         }
-        match (is_authority, uses, named) {
-            (Some(is_authority), Some(uses), Some((named, has_server_names))) => Ok(Self {
-                is_authority,
-                uses,
-                purposes,
-                named,
-                has_server_names,
-            }),
-            _ => bad("basic constraints, key usage or alternative name is missing"),
-        }
-    }
-}
-
-/// The one purpose of a certificate that is not an authority's.
-fn extended_purpose(purpose: &ExtendedKeyUsage<'_>) -> Result<Purpose, BadCertificate> {
-    let others = purpose.any
-        || purpose.code_signing
-        || purpose.email_protection
-        || purpose.time_stamping
-        || purpose.ocsp_signing;
-    match (
-        purpose.client_auth,
-        purpose.server_auth,
-        purpose.other.as_slice(),
-    ) {
-        (true, false, []) if !others => Ok(Purpose::Client),
-        (false, true, []) if !others => Ok(Purpose::Server),
-        (false, false, [oid]) if !others && *oid == DOCUMENT_SIGNING => Ok(Purpose::Recorder),
-        _ => bad("not exactly one of the purposes that our certificates have"),
-    }
-}
-
-/// The one URI, and whether DNS names or addresses stand beside it.
-fn read_names(names: &[GeneralName<'_>]) -> Result<((String, Principal), bool), BadCertificate> {
-    if names.len() > SERVER_NAMES_MAX + 1 {
-        return bad(format!("more than {SERVER_NAMES_MAX} names"));
-    }
-    let (mut named, mut has_server_names) = (None, false);
-    for name in names {
-        match name {
-            GeneralName::URI(uri) => match Principal::parse(uri) {
-                Some((cluster, principal)) if named.is_none() => {
-                    named = Some((cluster.to_owned(), principal));
-                }
-                Some(_) => return bad("more than one URI"),
-                None => return bad("its URI names no principal of a cluster"),
-            },
-            GeneralName::DNSName(dns) if check_server_name(dns).is_ok() => has_server_names = true,
-            GeneralName::IPAddress(bytes) if matches!(bytes.len(), 4 | 16) => {
-                has_server_names = true;
-            }
-            _ => return bad("a name that our certificates do not have, or a wildcard"),
-        }
-    }
-    match named {
-        Some(named) => Ok((named, has_server_names)),
-        None => bad("no URI that names a principal"),
-    }
-}
-
-/// What the key may do, if everything that is said about it fits together.
-fn purpose_of(said: &Extensions) -> Result<Purpose, BadCertificate> {
-    let principal = &said.named.1;
-    if said.has_server_names && said.purposes != Some(Purpose::Server) {
-        return bad("names of a server in the certificate of none");
-    }
-    if said.is_authority {
-        let fits = *principal == Principal::Authority
-            && said.purposes.is_none()
-            && said.uses == USE_CERTIFICATES;
-        return if fits {
-            Ok(Purpose::Authority)
-        } else {
-            bad("an authority (CA:TRUE) that names itself something else")
-        };
-    }
-    if said.uses != USE_SIGNATURES {
-        return bad("its key may be used for something else than signatures");
-    }
-    match (principal, said.purposes) {
-        (Principal::Host(_), Some(purpose @ (Purpose::Client | Purpose::Recorder)))
-        | (Principal::Service(_), Some(purpose @ (Purpose::Server | Purpose::Recorder))) => {
-            Ok(purpose)
-        }
-        _ => bad("its purpose does not fit who it is about"),
+        _ => bad("the subject is not one common name"),
     }
 }

@@ -24,7 +24,7 @@ pub enum Failure {
 
 /// What somebody hears whose token is unknown, wrong, expired, used up or for another role: no
 /// difference that could be tried out.
-pub const TOKEN_REFUSED: &str = "the token is not valid: ask for another with `hansard token add`";
+pub const TOKEN_REFUSED: &str = "the token is not valid (any more): ask for another";
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -78,7 +78,7 @@ impl HostKeys {
             PrivateKey::read(&path)?.ok_or_else(|| {
                 let shown = path.display();
                 Failure::Refused(format!(
-                    "{shown}: there is no key; `hansardd init` or `hansardd join` makes it"
+                    "{shown}: there is no key; `hansardd init` makes it"
                 ))
             })
         };
@@ -239,6 +239,12 @@ impl HostIdentity {
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.tls.0.peer()
+    }
+
+    /// The directory it is kept in.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.keys.directory
     }
 
     /// Its keys.

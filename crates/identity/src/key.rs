@@ -7,10 +7,10 @@ use std::path::Path;
 use hansard_core::seal::SigningKey;
 use rcgen::{KeyPair, PKCS_ED25519};
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use x509_parser::pem::Pem;
 
 use crate::failure::Failure;
 use crate::files::{self, Files, SECRET};
+use crate::pem;
 use crate::random::{Random, draw};
 
 /// PKCS#8 of an Ed25519 key before its seed (RFC 8410 §7).
@@ -64,10 +64,8 @@ impl PrivateKey {
         let Some(text) = files::read(path)? else {
             return Ok(None);
         };
-        let mut blocks = Pem::iter_from_buffer(&text);
-        if let (Some(Ok(block)), None) = (blocks.next(), blocks.next())
-            && block.label == "PRIVATE KEY"
-            && let Some(seed) = block.contents.strip_prefix(&PKCS8)
+        let der = pem::decode(&text, "PRIVATE KEY");
+        if let Some(seed) = der.as_deref().and_then(|der| der.strip_prefix(&PKCS8))
             && let Ok(seed) = seed.try_into()
         {
             return Ok(Some(Self(seed)));

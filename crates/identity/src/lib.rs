@@ -3,7 +3,7 @@
 //! Two halves. What a client needs to check a signer is always there; what a daemon needs to issue,
 //! join, renew and connect is behind the feature `authority`. Time and randomness are passed in.
 //!
-//! - [`certificate`]: reading certificates, strictly; [`peer`]: who they are about;
+//! - [`certificate`]: reading certificates, strictly ([`pem`] around them); [`peer`]: who they are about;
 //!   [`recorder`]: whose key signed a recording
 //! - [`host_id`], [`name`]: identifiers and what names may be; [`role`]: who may what
 //! - [`limits`]: every bound, and what happens at it
@@ -26,6 +26,8 @@
 #[cfg(feature = "authority")]
 pub mod authority;
 pub mod certificate;
+mod der;
+mod extensions;
 #[cfg(feature = "authority")]
 mod fact;
 #[cfg(feature = "authority")]
@@ -44,10 +46,10 @@ pub mod join;
 #[cfg(feature = "authority")]
 pub mod key;
 pub mod limits;
-#[cfg(feature = "authority")]
 pub mod moment;
 pub mod name;
 pub mod peer;
+pub mod pem;
 #[cfg(feature = "authority")]
 pub mod random;
 pub mod recorder;

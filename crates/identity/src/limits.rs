@@ -10,6 +10,12 @@ pub const CLUSTER_BYTES_MAX: usize = 63;
 /// Bytes of a certificate in DER. A longer one is refused unread; ours have less than 1 KiB.
 pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
 
+/// Bytes of a certificate's serial number (RFC 5280 §4.1.2.2). A longer one is refused.
+pub const SERIAL_BYTES_MAX: usize = 20;
+
+/// Extensions of a certificate. One with more is refused; ours have six.
+pub const EXTENSIONS_MAX: usize = 16;
+
 /// DNS names and addresses in a service's certificate. More are refused.
 pub const SERVER_NAMES_MAX: usize = 32;
 

@@ -4,6 +4,8 @@
 //! durable before anybody hears of it; what is in memory follows the files. A crash between two
 //! files leaves a token that says which host it let in, and the repeat of the same join finishes.
 
+#[cfg(test)]
+mod crash_tests;
 mod joining;
 mod locks;
 mod tokens;

@@ -3,12 +3,13 @@
 //! No session is resumed: a resumed one would not show the certificate again, and a host that was
 //! locked out or has expired meanwhile would be let in.
 
+mod believed;
 mod joining;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{
@@ -23,6 +24,7 @@ use crate::failure::Failure;
 use crate::key::PrivateKey;
 use crate::peer::Peer;
 
+pub use believed::BelievedAuthority;
 pub use joining::{CaPin, Trusted, joining_config};
 
 /// HTTP/2, and nothing else.
@@ -150,25 +152,28 @@ pub fn client_config(
     own: Option<Arc<LiveCertificate>>,
     time: Arc<dyn TimeProvider>,
 ) -> Result<ClientConfig, Failure> {
-    let roots = Arc::new(roots(authority_der)?);
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider())
-        .build()
-        .map_err(unusable)?;
+    roots(authority_der)?;
+    client(Arc::new(BelievedAuthority::known(authority_der)), own, time)
+}
+
+/// A client that believes in this authority's services, and shows `own`, if there is one.
+fn client(
+    believed: Arc<BelievedAuthority>,
+    own: Option<Arc<LiveCertificate>>,
+    time: Arc<dyn TimeProvider>,
+) -> Result<ClientConfig, Failure> {
     let config = ClientConfig::builder_with_details(provider(), time)
         .with_protocol_versions(&[&version::TLS13])
         .map_err(unusable)?
-        .with_webpki_verifier(verifier);
+        .dangerous()
+        .with_custom_certificate_verifier(believed);
     let mut config = match own {
         Some(own) => config.with_client_cert_resolver(own),
         None => config.with_no_client_auth(),
     };
-    finish_client(&mut config);
-    Ok(config)
-}
-
-fn finish_client(config: &mut ClientConfig) {
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 /// Who is at the other end of a service's connection, from the certificates that it showed

@@ -9,6 +9,10 @@
 //!   good; [`memory_sink`]: the one that fails on purpose
 //! - [`forward`]: the way from a spool to a service; its messages are pure, the rest is the only part
 //!   of this crate that is asynchronous (feature `forward`)
+//! - [`open_sessions`]: which sessions are being recorded; [`revive`]: brings to an end what a
+//!   recorder left open that died
+//! - [`handoff`]: a program hands its session over to the daemon
+//! - [`diary`]: the own recording of a host or service
 //! - [`quarantine`]: parts that nobody takes
 //! - [`order`]: the order that every sink keeps; [`conformance`]: what every sink must do, as a
 //!   suite
@@ -29,27 +33,33 @@
 
 pub mod clock;
 pub mod conformance;
+pub mod diary;
 pub mod disk;
 pub mod environment;
 pub mod file_sink;
 pub mod forward;
+pub mod handoff;
 mod intake;
 pub mod lost;
 pub mod memory_sink;
+pub mod open_sessions;
 pub mod order;
 mod pump;
 pub mod quarantine;
 pub mod random;
 pub mod real_disk;
 pub mod recorder;
+pub mod revive;
 pub mod sim;
 pub mod spool;
 mod sys;
 mod worker;
 
+pub use diary::Diary;
 pub use environment::Environment;
 pub use file_sink::FileSink;
 pub use lost::{Cause, Count, Lost, Summary};
 pub use memory_sink::MemorySink;
+pub use open_sessions::OpenSessions;
 pub use recorder::{Options, Recorder};
 pub use spool::{Spool, SpoolOptions};

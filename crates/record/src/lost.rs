@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use hansard_core::seal::Digest;
+
 /// Evidence is being lost: the capture must end its session, by whatever path it has.
 ///
 /// Every call on a recorder answers this from the first loss on. With `on_loss: continue` there is
@@ -76,6 +78,8 @@ pub struct Summary {
     pub seals: u64,
     /// Bytes of frames and seals.
     pub stored_bytes: u64,
+    /// Digest of the final seal, once the recording is complete.
+    pub digest: Option<Digest>,
 }
 
 impl Lost {

@@ -386,6 +386,7 @@ impl Pump {
             produced,
             recorded,
             missing: produced.minus(recorded),
+            digest: self.is_complete().then(|| self.writer.head()),
             ..self.totals
         }
     }

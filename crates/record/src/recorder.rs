@@ -54,6 +54,18 @@ pub struct Options {
     pub merge_ns: u64,
 }
 
+impl Options {
+    /// Most bytes of data that were handed over and are in no durable frame at any moment, and so
+    /// what a recorder that is killed can take with it: the open frame, the queue, and the batch
+    /// that is being worked on.
+    #[must_use]
+    pub fn loss_bytes_max(&self) -> u64 {
+        let queue_bytes = self.queue_bytes.max(QUEUE_BYTES_MIN) as u64;
+        let frame_bytes = self.bounds.frame_bytes as u64;
+        frame_bytes.saturating_add(queue_bytes.saturating_mul(2))
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

@@ -95,8 +95,10 @@ impl Default for SpoolOptions {
 
 /// The spool. Clones are the same spool; each may be given to a recorder as its sink, and threads
 /// that wait for durability at the same time share one fsync.
+///
+/// The number is what this handle leaves free: see [`Spool::leaving`].
 #[derive(Clone)]
-pub struct Spool(Arc<Shared>);
+pub struct Spool(Arc<Shared>, u64);
 
 /// A part that waits to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +196,7 @@ impl Spool {
         }
         let dir = dir.to_owned();
         let (state, synced) = (Mutex::new(state), Condvar::new());
-        let spool = Self(Arc::new(Shared {
+        let shared = Shared {
             dir,
             options,
             state,
@@ -202,7 +204,8 @@ impl Spool {
             damage,
             listeners: Mutex::default(),
             _lock: lock,
-        }));
+        };
+        let spool = Self(Arc::new(shared), 0);
         spool.prove(&unproven)?;
         Ok(spool)
     }
@@ -244,6 +247,13 @@ impl Spool {
         }
         self.0.lock().index.opens();
         Ok(())
+    }
+
+    /// The same spool, for somebody who takes no more when only so many bytes are left of its room:
+    /// they are for those who must be able to go on when others are held back.
+    #[must_use]
+    pub fn leaving(&self, bytes: u64) -> Self {
+        Self(Arc::clone(&self.0), bytes)
     }
 
     /// What was found damaged when it was opened, besides torn tails.
@@ -293,7 +303,9 @@ impl Spool {
             .collect()
     }
 
-    /// The same for one session, after the spot given, in the order of the recording.
+    /// Parts of one session that are durable and not released, in the order of the recording, after
+    /// this spot; at most `max`. One that stands before others of its session may have been put
+    /// after them, where the medium had lost it.
     #[must_use]
     pub fn pending_of(&self, session: SessionId, after: Option<Spot>, max: usize) -> Vec<Pending> {
         let state = self.0.lock();
@@ -303,6 +315,22 @@ impl Spool {
             .filter(|(position, end, _)| state.is_durable(position.file, *end))
             .take(max)
             .map(|(position, _, spot)| Pending {
+                session,
+                spot,
+                position,
+            })
+            .collect()
+    }
+
+    /// Parts of one segment that are durable and not released, in their order. (A segment's parts
+    /// are bounded by its writer and by `SEGMENT_FRAMES_MAX`.)
+    #[must_use]
+    pub fn pending_in(&self, session: SessionId, segment: u32) -> Vec<Pending> {
+        let state = self.0.lock();
+        let of_segment = state.index.pending_in(session, segment);
+        of_segment
+            .filter(|(position, _, end)| state.is_durable(position.file, *end))
+            .map(|(position, spot, _)| Pending {
                 session,
                 spot,
                 position,
@@ -385,7 +413,8 @@ impl Spool {
 
 impl Sink for Spool {
     fn put(&mut self, parts: &[Part]) -> Result<Receipt, SinkError> {
-        let receipt = self.put_all(parts, self.0.options.bytes_max)?;
+        let bytes_max = self.0.options.bytes_max.saturating_sub(self.1);
+        let receipt = self.put_all(parts, bytes_max)?;
         self.0.tell_listeners();
         Ok(receipt)
     }

@@ -33,17 +33,27 @@ pub fn describe(argv: &[OsString]) -> Description {
 
 fn subject() -> Fields {
     let uid = rustix::process::getuid().as_raw();
+    subject_of(uid, login_uid("self"))
+}
+
+/// Who acts: the user with this number, who logged in as `login` (itself, where nobody did).
+#[must_use]
+pub fn subject_of(uid: u32, login: Option<u32>) -> Fields {
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = |uid: u32| name_of(&passwd, uid).unwrap_or_else(|| uid.to_string());
-    // Who logged in, which `su` and `sudo` do not change; 2^32-1 is "nobody did".
-    let login = fs::read_to_string("/proc/self/loginuid").ok();
-    let login = login
-        .and_then(|text| text.trim().parse::<u32>().ok())
-        .filter(|n| *n != u32::MAX);
     Fields::new()
         .with("user", name(uid))
         .with("login", name(login.unwrap_or(uid)))
         .with("uid", u64::from(uid))
+}
+
+/// Who logged in for a process (its number, or `self`), which `su` and `sudo` do not change;
+/// `None` where nobody did or the system does not say.
+#[must_use]
+pub fn login_uid(process: &str) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{process}/loginuid")).ok()?;
+    let login = text.trim().parse().ok()?;
+    (login != u32::MAX).then_some(login)
 }
 
 fn origin() -> Fields {

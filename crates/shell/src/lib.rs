@@ -41,7 +41,7 @@ mod terminal;
 mod viewer;
 
 pub use command::Command;
-pub use describe::{Description, describe};
+pub use describe::{Description, describe, login_uid, subject_of};
 pub use error::ShellError;
 pub use exit::{Ending, Exit};
 pub use options::Options;

@@ -61,6 +61,7 @@ pub(crate) fn run_on_pipes<T: Tape>(
         typed,
         farewell: None,
         lost: None,
+        rang: false,
         ended: None,
         asked_at: None,
         spoke: 0,
@@ -79,6 +80,8 @@ struct Session<'a, T: Tape> {
     typed: Option<Typed>,
     farewell: Option<Farewell>,
     lost: Option<TapeLost>,
+    /// The tape's bell has rung, which it does once.
+    rang: bool,
     ended: Option<WaitStatus>,
     /// When it was last asked who holds the pipes.
     asked_at: Option<Instant>,
@@ -98,6 +101,7 @@ struct Input {
 #[derive(Default)]
 struct Ready {
     signals: bool,
+    bell: bool,
     input: bool,
     input_refused: bool,
     outputs: [bool; 2],
@@ -109,6 +113,10 @@ impl<T: Tape> Session<'_, T> {
             let ready = self.wait()?;
             if ready.signals {
                 self.on_signals();
+            }
+            if ready.bell {
+                self.rang = true;
+                self.hear();
             }
             for (at, ready) in ready.outputs.into_iter().enumerate() {
                 if ready {
@@ -142,6 +150,8 @@ impl<T: Tape> Session<'_, T> {
             timeout.and_then(|at| Timespec::try_from(at.saturating_duration_since(now)).ok());
         let mut fds = Fds::new();
         let signals = fds.add(self.signals.as_fd(), PollFlags::IN);
+        let bell = self.tape.bell().filter(|_| !self.rang);
+        let bell = bell.and_then(|bell| fds.add(bell, PollFlags::IN));
         let outputs = self.outputs.each_ref().map(|lane| {
             lane.as_ref().and_then(|lane| match lane.is_blocked() {
                 true => fds.add(lane.to(), PollFlags::OUT),
@@ -163,6 +173,7 @@ impl<T: Tape> Session<'_, T> {
         fds.poll(timeout.as_ref())?;
         Ok(Ready {
             signals: !fds.came(signals).is_empty(),
+            bell: !fds.came(bell).is_empty(),
             input: fds.came(to).contains(PollFlags::OUT) || !fds.came(from).is_empty(),
             input_refused: fds.came(to).intersects(GONE),
             outputs: outputs.map(|at| !fds.came(at).is_empty()),
@@ -232,6 +243,15 @@ impl<T: Tape> Session<'_, T> {
         if !released.is_empty()
             && self.lost.is_none()
             && let Err(lost) = self.tape.data(Stream::Keystrokes, &released)
+        {
+            self.lose(lost);
+        }
+    }
+
+    /// Hears what the tape has to say.
+    fn hear(&mut self) {
+        if self.lost.is_none()
+            && let Err(lost) = self.tape.check()
         {
             self.lose(lost);
         }

@@ -68,6 +68,7 @@ pub(crate) fn run_on_terminal<T: Tape>(
         typed,
         farewell: None,
         lost: None,
+        rang: false,
         ended: None,
         rounds: 0,
         look: true,
@@ -92,6 +93,8 @@ struct Session<'a, T: Tape> {
     typed: Option<Typed>,
     farewell: Option<Farewell>,
     lost: Option<TapeLost>,
+    /// The tape's bell has rung, which it does once.
+    rang: bool,
     /// The program's end, and how much its terminal had passed on by then.
     ended: Option<(WaitStatus, u64)>,
     /// Rounds since keys and signals were looked at.
@@ -104,6 +107,7 @@ struct Session<'a, T: Tape> {
 #[derive(Default)]
 struct Ready {
     signals: bool,
+    bell: bool,
     keys: bool,
     keys_gone: bool,
     program_takes: bool,
@@ -128,6 +132,10 @@ impl<T: Tape> Session<'_, T> {
             let ready = self.wait(turn)?;
             if ready.signals {
                 self.on_signals()?;
+            }
+            if ready.bell {
+                self.rang = true;
+                self.keep(Tape::check);
             }
             if ready.keys {
                 self.read_keys();
@@ -253,6 +261,8 @@ impl<T: Tape> Session<'_, T> {
                 false => fds.add(errors.from(), PollFlags::IN),
             });
         let signals = fds.add(self.signals.as_fd(), PollFlags::IN);
+        let bell = self.tape.bell().filter(|_| !self.rang);
+        let bell = bell.and_then(|bell| fds.add(bell, PollFlags::IN));
         let events = when(PollFlags::IN, self.pending.is_empty());
         let keys = self
             .keys
@@ -265,6 +275,7 @@ impl<T: Tape> Session<'_, T> {
             || !(fds.came(screen) | fds.came(errors)).is_empty();
         Ok(Ready {
             signals: !fds.came(signals).is_empty(),
+            bell: !fds.came(bell).is_empty(),
             keys: keys.contains(PollFlags::IN),
             keys_gone: keys.intersects(GONE),
             program_takes: came.contains(PollFlags::OUT),

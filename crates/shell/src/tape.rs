@@ -1,6 +1,7 @@
 //! What this crate needs of a recorder.
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 
 use hansard_core::event::{Body, Stream};
 
@@ -40,6 +41,44 @@ pub trait Tape {
     /// # Errors
     /// [`TapeLost`] when the session must end.
     fn flush(&self) -> Result<(), TapeLost>;
+
+    /// A descriptor that becomes readable, and stays so, when [`Tape::check`] has something to say:
+    /// a session in which nothing happens hears of it that way. `None` where nothing ever comes
+    /// that the other calls do not tell.
+    fn bell(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Whether the session may go on.
+    ///
+    /// # Errors
+    /// [`TapeLost`] when it must end.
+    fn check(&self) -> Result<(), TapeLost> {
+        Ok(())
+    }
+}
+
+impl Tape for hansard_record::handoff::HandoffTape {
+    fn data(&self, stream: Stream, bytes: &[u8]) -> Result<(), TapeLost> {
+        self.data(stream, bytes)
+            .map_err(|gone| TapeLost(gone.to_string()))
+    }
+
+    fn event(&self, body: Body) -> Result<(), TapeLost> {
+        self.event(body).map_err(|gone| TapeLost(gone.to_string()))
+    }
+
+    fn flush(&self) -> Result<(), TapeLost> {
+        self.flush().map_err(|gone| TapeLost(gone.to_string()))
+    }
+
+    fn bell(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.bell())
+    }
+
+    fn check(&self) -> Result<(), TapeLost> {
+        self.check().map_err(|gone| TapeLost(gone.to_string()))
+    }
 }
 
 impl Tape for hansard_record::Recorder {

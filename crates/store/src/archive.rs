@@ -31,7 +31,7 @@ use crate::segment::{SealedSegment, SegmentFacts, Unfit};
 pub(crate) mod read;
 mod waiting;
 
-pub use read::{Problem, SessionReader, SessionReport};
+pub use read::{Found, Problem, SessionReader, SessionReport};
 use waiting::{Closed, Ticket, Waiting};
 
 /// Why a segment is not archived, sorted by what the caller does about it.
@@ -251,9 +251,25 @@ impl Archive {
             return Ok(());
         }
         let heads = self.catalog.heads(&sessions)?;
+        let mut tips: Vec<(SessionId, Option<Tip>)> = sessions
+            .into_iter()
+            .zip(heads.iter().map(|head| head.as_ref().map(Tip::from)))
+            .collect();
+        // Of what was deleted the catalog still knows where it ended.
+        let new: Vec<SessionId> = tips
+            .iter()
+            .filter(|(_, tip)| tip.is_none())
+            .map(|t| t.0)
+            .collect();
+        if !new.is_empty() {
+            let mut tombstones = self.catalog.tombstones(&new)?.into_iter();
+            for (_, tip) in tips.iter_mut().filter(|(_, tip)| tip.is_none()) {
+                *tip = tombstones.next().flatten().as_ref().map(Tip::from);
+            }
+        }
         let mut waiting = self.waiting();
-        for (session, head) in sessions.into_iter().zip(heads) {
-            waiting.learn(session, head.as_ref().map(Tip::from));
+        for (session, tip) in tips {
+            waiting.learn(session, tip);
         }
         Ok(())
     }
@@ -295,7 +311,17 @@ impl Archive {
         match there {
             Some(row) if row.content == facts.content => Gathered::Archived,
             Some(_) => Gathered::No(ArchiveError::Conflict(fork(facts))),
-            None => Gathered::No(ArchiveError::Refused(format!(
+            None => self.missing(facts),
+        }
+    }
+
+    /// A segment before its session's newest that the catalog does not have.
+    fn missing(&self, facts: &SegmentFacts) -> Gathered {
+        match self.tombstone(facts.session) {
+            Err(e) => Gathered::No(e),
+            // It was archived, and deleted since: whoever still has it may forget it.
+            Ok(Some(_)) => Gathered::Archived,
+            Ok(None) => Gathered::No(ArchiveError::Refused(format!(
                 "segment {} of {} was given up when the catalog was built anew",
                 facts.number, facts.session
             ))),

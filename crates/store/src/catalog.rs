@@ -13,10 +13,12 @@ use crate::blob::BlobName;
 pub mod conformance;
 pub mod memory;
 pub mod query;
+pub mod retention;
 pub mod rows;
 pub mod sqlite;
 
-pub use query::{Cursor, Page, Query};
+pub use query::{ArrivalCursor, Cursor, Page, Query};
+pub use retention::{Burial, Buried, Expiry, Move, Retention, Tombstone};
 pub use rows::{EndFacts, EventRow, SegmentUpdate, SessionRow, StartFacts};
 
 /// Why a catalog did not do what it was asked, sorted by what the caller does about it. A segment
@@ -153,12 +155,17 @@ pub struct Quarantined {
 ///   followed is lost or repeatable; they MUST NOT be lost while a later `advance` is kept.
 /// - On `Retry` any part of a call may have been done. Repeating it MUST be harmless.
 /// - `put_events` MUST leave one row for each (session, seq, ordinal), however often it is put.
+/// - Whoever projects does so for the segments of a session in order; `counted` of a session's row is
+///   that of the last update.
 /// - `project` MUST count a segment's update once, however often it is made, and never without
 ///   taking the segment off those that wait.
 /// - Rows MUST be answered in the order that the query asks, each once, and an answer that does not
 ///   hold all MUST say where to go on.
+/// - `arrived` MUST answer segments in the order in which they became their sessions' heads, whatever
+///   their sessions, and MUST NOT let one become visible before another that was there when somebody
+///   asked. Cursors MUST NOT be used twice, also where what they named was deleted.
 /// - Writers and readers MUST NOT wait for each other longer than for one group of writes.
-pub trait Catalog: Send + Sync {
+pub trait Catalog: Retention {
     /// The newest segment of each of these sessions.
     ///
     /// # Errors
@@ -181,6 +188,17 @@ pub trait Catalog: Send + Sync {
         from: u32,
         limit: usize,
     ) -> Result<Vec<SegmentRow>, CatalogError>;
+
+    /// The next segments after this place in the order of their arrival, at most `limit`, fewer only
+    /// at the end. [`ArrivalCursor::default`] is before the first.
+    ///
+    /// # Errors
+    /// As sorted by [`CatalogError`].
+    fn arrived(
+        &self,
+        after: ArrivalCursor,
+        limit: usize,
+    ) -> Result<Vec<(ArrivalCursor, SegmentRow)>, CatalogError>;
 
     /// Which of these blobs hold a segment that a row points to.
     ///

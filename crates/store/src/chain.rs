@@ -5,7 +5,7 @@ use std::fmt;
 use hansard_core::SessionId;
 use hansard_core::seal::{Digest, NO_PREDECESSOR};
 
-use crate::catalog::SegmentRow;
+use crate::catalog::{SegmentRow, Tombstone};
 use crate::segment::SegmentFacts;
 
 /// What is wrong with a segment that is sound in itself. Each is either an attack or a fault that
@@ -106,6 +106,20 @@ impl From<&SegmentRow> for Tip {
             next_seq: row.next_seq,
             last_ns: row.last_ns,
             is_final: row.is_final,
+        }
+    }
+}
+
+/// Nothing follows what was deleted, whether it had ended or not.
+impl From<&Tombstone> for Tip {
+    fn from(tombstone: &Tombstone) -> Self {
+        Self {
+            number: tombstone.number,
+            digest: tombstone.digest,
+            key: tombstone.key,
+            next_seq: tombstone.next_seq,
+            last_ns: tombstone.last_ns,
+            is_final: true,
         }
     }
 }

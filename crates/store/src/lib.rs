@@ -9,6 +9,7 @@
 //! - [`catalog`]: which segment is newest, where each is, and the rows that people ask for
 //! - [`archive`]: the four steps of storing, and the way back to a recording
 //! - [`project`]: segments → rows; [`reindex`]: all of a catalog from the blobs alone
+//! - [`retention`]: deleting for good what is old enough, and what it leaves
 //! - [`fault`]: failing on purpose; [`limits`]: every bound, and what happens at it
 //!
 //! No clock, no runtime: time is passed in, and everything blocks its caller. What is not here on
@@ -35,10 +36,11 @@ pub mod limits;
 pub mod pack;
 pub mod project;
 pub mod reindex;
+pub mod retention;
 pub mod segment;
 
 pub use archive::{Archive, ArchiveError, ArchiveOptions};
 pub use blob::{BlobError, BlobName, BlobStore};
 pub use catalog::{Catalog, CatalogError, Query};
 pub use chain::{Alarm, AlarmKind};
-pub use segment::SealedSegment;
+pub use segment::{GrowingSegment, SealedSegment};

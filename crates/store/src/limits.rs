@@ -54,14 +54,17 @@ pub const QUERY_ROWS_MAX: usize = 1000;
 /// bytes; a longer one is cut. The recording has it all.
 pub const ROW_TEXT_BYTES_MAX: usize = 256;
 
-/// Longest facts of an event's row, in bytes of JSON; longer ones are left out, and the row says how
-/// long they were. The recording has them all.
-pub const ROW_FACTS_BYTES_MAX: usize = 64 * 1024;
+/// Longest facts of an event's row, in bytes of JSON: what a document's bound is, so none is longer.
+pub const ROW_FACTS_BYTES_MAX: usize = hansard_view::limits::DOCUMENT_BYTES_MAX;
+
+/// Labels of a host that a session's row holds; further ones are not there to be found by.
+pub const ROW_LABELS_MAX: usize = 32;
 
 /// Rows of events that a projection gathers before it writes them.
 pub const PROJECT_ROWS: usize = 8192;
 
-/// Sessions whose header a projection remembers; beyond them it forgets all, and asks the catalog.
+/// Sessions whose header and counts a projection remembers; beyond them it writes what it has,
+/// forgets all, and asks the stores.
 pub const PROJECT_SESSIONS_MAX: usize = 10_000;
 
 /// Segments that reindexing looks at in one round; with more, it reads the packs' tables again for
@@ -70,3 +73,13 @@ pub const REINDEX_ENTRIES_MAX: usize = 250_000;
 
 /// Problems that one reading of a session lists; further ones are only counted.
 pub const PROBLEMS_LISTED_MAX: usize = 100;
+
+/// Rows of events of deleted sessions that are removed in one transaction.
+pub const SWEEP_ROWS: usize = 4096;
+
+/// Doomed blobs, and expired sessions, that retention looks at at once.
+pub const RETENTION_BATCH: usize = 100;
+
+/// Share of a pack's bytes that must be dead, per cent, for it to be written again without them;
+/// with less it waits for others of its sessions to expire.
+pub const REPACK_DEAD_PERCENT: u64 = 50;

@@ -1,4 +1,5 @@
-//! Segments → rows: sessions as they are listed, and their events as facts.
+//! Segments → rows: sessions as they are listed, and their events as the documents that the event
+//! log has of them.
 //!
 //! A projection reads what is archived and nothing else, so nothing is listed before it is durable.
 //! It may lag, and may be done again: events have one row each whatever happens, and a segment is
@@ -8,21 +9,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hansard_core::{Body, Event, SessionId};
+use hansard_core::reader::{Item, Reader};
+use hansard_core::{Body, Event, Session, SessionId};
+use hansard_view::document::{Counted, Documents, Place};
 
-use crate::archive::ArchiveError;
-use crate::archive::read::{Fetch, fetch};
+use crate::archive::read::{Fetch, fetch_current};
+use crate::archive::{ArchiveError, SegmentId};
 use crate::blob::{BlobError, BlobStore};
 use crate::catalog::{
-    Catalog, CatalogError, EventRow, Quarantined, Query, SegmentRow, SegmentUpdate, StartFacts,
+    Catalog, CatalogError, EventRow, Quarantined, Query, SegmentRow, SegmentUpdate,
 };
 use crate::limits::{CATALOG_EVENTS_MAX, PROJECT_ROWS, PROJECT_SESSIONS_MAX};
 use crate::segment::{Unfit, walk};
 
 mod facts;
 
-pub use facts::event_name;
-use facts::{cut, end_facts, event_row, start_facts};
+use facts::cut;
+pub use facts::{end_facts, event_row, start_facts, unknown_header};
 
 /// What one run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,10 +50,18 @@ impl Progress {
 pub struct Projector {
     blobs: Arc<dyn BlobStore>,
     catalog: Arc<dyn Catalog>,
-    starts: HashMap<SessionId, StartFacts>,
+    running: HashMap<SessionId, Running>,
     events: Vec<EventRow>,
     updates: Vec<SegmentUpdate>,
     progress: Progress,
+    done: Vec<SegmentId>,
+}
+
+/// A session up to the segment that comes next.
+#[derive(Clone)]
+struct Running {
+    header: Arc<Session>,
+    counted: Counted,
 }
 
 /// Why a segment's projection stopped.
@@ -74,11 +85,19 @@ impl Projector {
         Self {
             blobs,
             catalog,
-            starts: HashMap::new(),
+            running: HashMap::new(),
             events: Vec::new(),
             updates: Vec::new(),
             progress: Progress::default(),
+            done: Vec::new(),
         }
+    }
+
+    /// The segments that the last run counted or put aside, also where that run failed: their rows
+    /// are in the catalog.
+    #[must_use]
+    pub fn done(&self) -> &[SegmentId] {
+        &self.done
     }
 
     /// Projects the next segments that wait, at most this many. One that cannot be read is put
@@ -90,11 +109,20 @@ impl Projector {
         self.progress = Progress::default();
         self.events.clear();
         self.updates.clear();
+        self.done.clear();
+        let done = self.run_rows(segments_max);
+        if done.is_err() {
+            // What is remembered is ahead of what was written.
+            self.running.clear();
+        }
+        done.map(|()| self.progress)
+    }
+
+    fn run_rows(&mut self, segments_max: usize) -> Result<(), ArchiveError> {
         for row in self.catalog.unprojected(segments_max)? {
             self.segment(&row)?;
         }
-        self.write()?;
-        Ok(self.progress)
+        Ok(self.write()?)
     }
 
     /// Projects until nothing waits.
@@ -115,20 +143,24 @@ impl Projector {
     }
 
     fn segment(&mut self, row: &SegmentRow) -> Result<(), ArchiveError> {
-        let bytes = match fetch(&*self.blobs, row) {
+        let bytes = match fetch_current(&*self.blobs, &*self.catalog, row) {
             Ok(bytes) => bytes,
             Err(Fetch::Failed(BlobError::Retry(why))) => return Err(ArchiveError::Retry(why)),
             Err(Fetch::Failed(e)) => return self.quarantine(row, e.to_string()),
             Err(Fetch::Lost(why) | Fetch::Differs(_, why)) => return self.quarantine(row, why),
         };
-        let start = self.start_of(row)?;
-        match self.rows(row, &bytes, start) {
+        let running = self.running_of(row)?;
+        match self.rows(row, &bytes, running.clone()) {
             Ok(update) => {
                 self.updates.push(update);
                 Ok(())
             }
             Err(Stop::Catalog(e)) => Err(e.into()),
-            Err(Stop::Unfit(unfit)) => self.quarantine(row, unfit.to_string()),
+            Err(Stop::Unfit(unfit)) => {
+                // The next segment goes on as if this one were not.
+                self.remember(row.session, running)?;
+                self.quarantine(row, unfit.to_string())
+            }
         }
     }
 
@@ -137,7 +169,7 @@ impl Projector {
         &mut self,
         row: &SegmentRow,
         bytes: &[u8],
-        mut start: StartFacts,
+        running: Running,
     ) -> Result<SegmentUpdate, Stop> {
         let mut update = SegmentUpdate {
             session: row.session,
@@ -149,16 +181,19 @@ impl Projector {
             data_bytes: 0,
             stored_bytes: bytes.len() as u64,
             gaps: 0,
+            counted: Counted::default(),
         };
+        let mut header = running.header;
+        let mut documents = Documents::resume(Place::default(), &header, running.counted);
         walk(bytes, |events| {
             for event in events {
                 count(&mut update, &event);
-                if let Body::Start(session) = &event.body {
-                    start = start_facts(session);
-                    update.start = Some(start.clone());
+                for document in documents.turn(&event) {
+                    self.events.push(event_row(row.session, &document));
                 }
-                if !matches!(event.body, Body::Data { .. }) {
-                    self.events.push(event_row(row.session, &event, &start));
+                if let Body::Start(session) = event.body {
+                    update.start = Some(start_facts(&session));
+                    header = Arc::new(*session);
                 }
             }
             if self.events.len() >= PROJECT_ROWS {
@@ -166,21 +201,26 @@ impl Projector {
             }
             Ok::<(), Stop>(())
         })?;
-        if update.start.is_some() && !row.is_final {
-            self.remember(row.session, start);
+        update.counted = documents.into_counted();
+        if !row.is_final {
+            let counted = update.counted.clone();
+            let running = Running { header, counted };
+            self.remember(row.session, running).map_err(Stop::Catalog)?;
         }
         Ok(update)
     }
 
-    /// What the session's header says, which is in its first segment.
-    fn start_of(&mut self, row: &SegmentRow) -> Result<StartFacts, ArchiveError> {
+    /// The session up to this segment: as it is remembered, or as the stores have it.
+    fn running_of(&mut self, row: &SegmentRow) -> Result<Running, ArchiveError> {
         let session = row.session;
-        if let Some(start) = self.starts.get(&session) {
-            return Ok(start.clone());
+        if let Some(running) = self.running.remove(&session) {
+            return Ok(running);
         }
+        let unknown = || Arc::new(unknown_header(session));
         if row.number == 0 {
             // It is about to be read.
-            return Ok(StartFacts::unknown(session));
+            let (header, counted) = (unknown(), Counted::default());
+            return Ok(Running { header, counted });
         }
         let query = Query {
             session: Some(session),
@@ -188,16 +228,41 @@ impl Projector {
             ..Query::default()
         };
         let found = self.catalog.sessions(&query)?.rows.into_iter().next();
-        let start = found.map_or_else(|| StartFacts::unknown(session), |found| found.start);
-        self.remember(session, start.clone());
-        Ok(start)
+        let header = self.header_of(session)?;
+        Ok(Running {
+            header: header.map_or_else(unknown, Arc::new),
+            counted: found.map(|found| found.counted).unwrap_or_default(),
+        })
     }
 
-    fn remember(&mut self, session: SessionId, start: StartFacts) {
-        if self.starts.len() >= PROJECT_SESSIONS_MAX {
-            self.starts.clear();
+    /// The header in a session's first segment, if that can be read.
+    fn header_of(&self, session: SessionId) -> Result<Option<Session>, ArchiveError> {
+        let rows = self.catalog.segments(session, 0, 1)?;
+        let Some(first) = rows.iter().find(|row| row.number == 0) else {
+            return Ok(None);
+        };
+        let bytes = match fetch_current(&*self.blobs, &*self.catalog, first) {
+            Ok(bytes) => bytes,
+            Err(Fetch::Failed(e)) => return Err(e.into()),
+            Err(Fetch::Lost(_) | Fetch::Differs(..)) => return Ok(None),
+        };
+        match Reader::resume(bytes.as_slice(), 0).next_item() {
+            Ok(Item::Frame(frame)) => Ok(frame.events.into_iter().find_map(|e| match e.body {
+                Body::Start(session) => Some(*session),
+                _ => None,
+            })),
+            _ => Ok(None),
         }
-        self.starts.insert(session, start);
+    }
+
+    fn remember(&mut self, session: SessionId, running: Running) -> Result<(), CatalogError> {
+        if self.running.len() >= PROJECT_SESSIONS_MAX {
+            // What is forgotten is asked from the catalog, which must have it.
+            self.write()?;
+            self.running.clear();
+        }
+        self.running.insert(session, running);
+        Ok(())
     }
 
     /// Writes what was gathered: events first, so that a segment that is counted has all its rows.
@@ -205,6 +270,8 @@ impl Projector {
         self.write_events()?;
         self.catalog.project(&self.updates)?;
         self.progress.segments += self.updates.len() as u64;
+        let counted = self.updates.iter().map(|u| (u.session, u.segment));
+        self.done.extend(counted);
         self.updates.clear();
         Ok(())
     }
@@ -226,6 +293,7 @@ impl Projector {
         self.catalog
             .quarantine(&item, Some((row.session, row.number)))?;
         self.progress.quarantined += 1;
+        self.done.push((row.session, row.number));
         Ok(())
     }
 }

@@ -36,6 +36,8 @@ pub struct Adopted {
     pub too_early: u64,
     /// Segments whose predecessors are lost, taken all the same when building anew.
     pub after_loss: u64,
+    /// Segments of sessions that were deleted, left alone.
+    pub deleted: u64,
     /// Segments that are not sound, or are forks.
     pub quarantined: u64,
     /// What to raise, at most [`PROBLEMS_LISTED_MAX`].
@@ -65,6 +67,10 @@ pub fn reindex(
     let progress = Projector::new(blobs.clone(), catalog.clone()).run_all()?;
     Ok((adopted, progress))
 }
+
+mod recall;
+
+pub use recall::{RECALLED_MAX, Recalled, recall};
 
 /// What is to be looked at: the places of segments by session, number and content.
 type Found = BTreeMap<(SessionId, u32, Digest), Vec<Spot>>;
@@ -182,6 +188,7 @@ impl<'a> Adoption<'a> {
     /// Takes what was found, session by session, number by number.
     fn take(&mut self, found: Found) -> Result<(), ArchiveError> {
         let mut tip: Option<(SessionId, Option<Tip>)> = None;
+        let mut deleted = None;
         let mut found = found.into_iter().peekable();
         while let Some(((session, number, content), spots)) = found.next() {
             let mut candidates = vec![(content, spots)];
@@ -193,6 +200,14 @@ impl<'a> Adoption<'a> {
             if tip.is_none_or(|(of, _)| of != session) {
                 let head = self.catalog.heads(&[session])?.into_iter().next().flatten();
                 tip = Some((session, head.as_ref().map(Tip::from)));
+                if head.is_none() && self.catalog.tombstones(&[session])? != [None] {
+                    deleted = Some(session);
+                }
+            }
+            if deleted == Some(session) {
+                // Its bytes are in a pack that waits for others to expire, too.
+                self.adopted.deleted += 1;
+                continue;
             }
             let known = tip.and_then(|(_, tip)| tip);
             if known.is_some_and(|tip| number <= tip.number) {

@@ -13,6 +13,10 @@ use sha2::{Digest as _, Sha256};
 use crate::chain::{Alarm, AlarmKind};
 use crate::limits::SEGMENT_STORED_BYTES_MAX;
 
+mod growing;
+
+pub use growing::GrowingSegment;
+
 /// Why bytes are no segment to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unfit {
@@ -112,7 +116,7 @@ impl SealedSegment {
         }
         let mut check = Check::default();
         let facts = walk(&bytes, |events| {
-            check.note(events);
+            check.note(&events);
             Ok::<(), Unfit>(())
         })?;
         check.conclude(&facts)?;
@@ -200,11 +204,11 @@ struct Check {
 }
 
 impl Check {
-    fn note(&mut self, events: Vec<Event>) {
+    fn note(&mut self, events: &[Event]) {
         if let Some(Event {
             body: Body::Start(session),
             ..
-        }) = events.into_iter().next()
+        }) = events.first()
         {
             self.recorder_key = Some(session.recorder_key);
         }

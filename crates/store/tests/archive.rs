@@ -395,7 +395,7 @@ fn what_a_dead_sender_left_in_a_blob_is_adopted() {
     f.archive.flush();
     // The pack is written, the heads are not advanced; service and sender die for good.
     f.archive.put(&one[2..3], 0);
-    f.faults.go_down_at(3, Fault::Before);
+    f.faults.go_down_at(4, Fault::Before);
     let put = f.archive.put(&two, 0);
     assert!(
         matches!(put.flushed.trouble, Some(ArchiveError::Retry(_))),
@@ -428,7 +428,7 @@ fn what_a_dead_sender_left_in_a_blob_is_adopted() {
 fn a_blob_that_is_not_what_its_name_says_stands_in_nobodys_way() {
     let f = fixture();
     let segments = recording(1, 3);
-    f.faults.go_down_at(3, Fault::Before);
+    f.faults.go_down_at(4, Fault::Before);
     assert!(f.archive.put(&segments, 0).flushed.trouble.is_some());
     f.faults.heal();
     // The pack that was written rots before it is pointed to.
@@ -471,10 +471,10 @@ fn too_much_that_waits_is_pushed_back() {
         support::split(&writer.parts()).remove(0)
     };
     let mut offered = Vec::new();
-    // Reading heads succeeds, and writing blobs does not.
+    // Reading heads and tombstones succeeds, and writing blobs does not.
     for n in 0..14 {
         let segment = segment(n);
-        f.faults.go_down_at(2, Fault::Before);
+        f.faults.go_down_at(3, Fault::Before);
         let put = archive.put(std::slice::from_ref(&segment), 0);
         f.faults.heal();
         offered.push(segment);

@@ -82,6 +82,7 @@ fn update(session: hansard_core::SessionId, segment: u32) -> SegmentUpdate {
         data_bytes: 0,
         stored_bytes: 0,
         gaps: 0,
+        counted: hansard_view::document::Counted::default(),
     }
 }
 

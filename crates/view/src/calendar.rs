@@ -1,7 +1,8 @@
-//! Days of the Gregorian calendar, for the formats that write dates as text.
+//! Days of the Gregorian calendar, for whatever writes dates as text.
 
 /// Days since 1970 of a date in the Gregorian calendar.
-pub(crate) fn days(year: i64, month: i64, day: i64) -> i64 {
+#[must_use]
+pub fn days(year: i64, month: i64, day: i64) -> i64 {
     // Years begin in March here, so that the day that some have stands at their end.
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -9,8 +10,9 @@ pub(crate) fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// The way back.
-pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
+/// The way back: year, month and day.
+#[must_use]
+pub fn civil(days: i64) -> (i64, i64, i64) {
     let days = days.saturating_add(719_468);
     let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;

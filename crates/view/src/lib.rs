@@ -39,7 +39,7 @@
     )
 )]
 
-mod calendar;
+pub mod calendar;
 pub mod cast;
 pub mod cell;
 pub mod codec;

@@ -92,6 +92,7 @@ impl Host {
                 control: Box::new(move |control| told.lock().unwrap().push(control)),
                 alarm: Arc::new(move |alarm| raised.lock().unwrap().push(alarm)),
                 live: Box::new(Vec::new),
+                before_forget: Arc::new(|_, _| Ok(())),
             },
         );
         let status = forwarder.status();

@@ -21,7 +21,7 @@ const ZSTD_HEADER: [u8; 5] = [0x28, 0xb5, 0x2f, 0xfd, 0x00];
 /// RFC 8878 §3.1.1.2.
 const ZSTD_BLOCK_HEADER_BYTES: usize = 3;
 
-pub(super) struct OpenSegment {
+pub(crate) struct OpenSegment {
     session: SessionId,
     number: u32,
     digest: SegmentDigest,
@@ -33,7 +33,7 @@ pub(super) struct OpenSegment {
 }
 
 impl OpenSegment {
-    pub(super) fn new(header: &SegmentHeader) -> Result<Self, String> {
+    pub(crate) fn new(header: &SegmentHeader) -> Result<Self, String> {
         let mut decompressor =
             DCtx::try_create().ok_or_else(|| String::from("no memory for the decompressor"))?;
         decompressor
@@ -51,21 +51,26 @@ impl OpenSegment {
         })
     }
 
-    pub(super) fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         self.number
     }
 
-    pub(super) fn session(&self) -> SessionId {
+    pub(crate) fn session(&self) -> SessionId {
         self.session
     }
 
     /// Time of the last event that was decoded, or the base time.
-    pub(super) fn at_ns(&self) -> u64 {
+    pub(crate) fn at_ns(&self) -> u64 {
         self.at_ns
     }
 
+    /// What a seal would state: digest so far, number of the next event, time of the last.
+    pub(crate) fn into_state(self) -> (SegmentDigest, u64, u64) {
+        (self.digest, self.seq, self.at_ns)
+    }
+
     /// Where the next record stands.
-    pub(super) fn next_place(&self) -> PlaceOf {
+    pub(crate) fn next_place(&self) -> PlaceOf {
         PlaceOf {
             session: self.session,
             segment: self.number,
@@ -74,7 +79,7 @@ impl OpenSegment {
     }
 
     /// Checks a frame's checksum, counts it into the segment's digest, answers its payload.
-    pub(super) fn check<'a>(
+    pub(crate) fn check<'a>(
         &mut self,
         record: &'a [u8],
         head_len: usize,
@@ -97,7 +102,7 @@ impl OpenSegment {
     }
 
     /// Decompresses and decodes a checked payload; answers events and raw bytes.
-    pub(super) fn decode(&mut self, payload: &[u8]) -> Result<(Vec<Event>, u64), String> {
+    pub(crate) fn decode(&mut self, payload: &[u8]) -> Result<(Vec<Event>, u64), String> {
         self.decompress(payload)?;
         let raw_bytes = self.raw.len() as u64;
         self.raw_total += raw_bytes;
@@ -147,7 +152,7 @@ impl OpenSegment {
     }
 
     /// Checks a seal against what was read.
-    pub(super) fn check_seal(&self, payload: &[u8], decoded: bool) -> Result<Statement, String> {
+    pub(crate) fn check_seal(&self, payload: &[u8], decoded: bool) -> Result<Statement, String> {
         let statement = Statement::open(payload).map_err(|why| why.0)?;
         let PlaceOf {
             session,
@@ -173,7 +178,7 @@ fn zstd_error(code: usize) -> String {
 
 /// Checks that `Start` is event 0 and only that, and that nothing follows `End`; answers whether
 /// the session ended.
-pub(super) fn check_order(events: &[Event], session: SessionId) -> Result<bool, String> {
+pub(crate) fn check_order(events: &[Event], session: SessionId) -> Result<bool, String> {
     let mut ended = false;
     for event in events {
         if ended {

@@ -19,8 +19,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 const MINUTE_NS: u64 = 60 * SECOND_NS;
 
 /// Columns and rows that a key looks aside by.
-const PAN_COLS: isize = 8;
-const PAN_ROWS: isize = 4;
+pub(super) const PAN_COLS: isize = 8;
+pub(super) const PAN_ROWS: isize = 4;
 
 impl Player<'_> {
     /// A key was pressed. Answers whether that was the end.

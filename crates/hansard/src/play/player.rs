@@ -447,6 +447,6 @@ impl<'a> Player<'a> {
 }
 
 /// As a shell says it.
-fn status_of(signal: Signal) -> u8 {
+pub(super) fn status_of(signal: Signal) -> u8 {
     STATUS_SIGNAL.saturating_add(u8::try_from(signal.as_raw()).unwrap_or(0))
 }

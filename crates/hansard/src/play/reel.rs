@@ -13,6 +13,7 @@ use hansard_view::{Format, Indexed, Replay, Screen};
 use crate::cli::PlayArgs;
 use crate::failure::{Failure, STATUS_WRONG_USE, shown};
 use crate::seekable;
+use crate::session;
 use crate::source::open_file;
 
 /// Events that are passed without anything to see before the loop gets its turn again.
@@ -348,6 +349,13 @@ fn doubtful_is_none(error: IndexError) -> Result<Vec<Point>, IndexError> {
 
 /// Only our own format can be read while it grows: others are turned into it when opened.
 fn check_followable(args: &PlayArgs) -> Result<(), Failure> {
+    if session::named(&args.file).is_some() {
+        let message = "a session of the service is not followed by playing it";
+        return Err(Failure::new(STATUS_WRONG_USE, message).hint(format!(
+            "`hansard follow {}` shows it as it happens",
+            shown(&args.file)
+        )));
+    }
     let mut beginning = Vec::new();
     let (file, _) = open_file(&args.file)?;
     file.take(16)

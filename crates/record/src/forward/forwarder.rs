@@ -76,6 +76,11 @@ pub struct Hooks {
     pub alarm: Arc<dyn Fn(Alarm) + Send + Sync>,
     /// The sessions that are being recorded here.
     pub live: Box<dyn Fn() -> Vec<SessionId> + Send + Sync>,
+    /// A segment, and all before it, is in the service's archive and is about to be forgotten here;
+    /// called on a thread that may block. MUST NOT answer `Ok` before whoever would have to go on
+    /// with the session after a crash has noted where its chain ends. With an error it stays in the
+    /// spool, and is offered and answered again on the next connection.
+    pub before_forget: Arc<dyn Fn(SessionId, u32) -> std::io::Result<()> + Send + Sync>,
 }
 
 /// Sends what is in a spool to a service, and forgets what is in the service's archive.
@@ -118,7 +123,7 @@ impl Forwarder {
             quarantine,
             Arc::clone(&random),
             Arc::clone(&status),
-            Arc::clone(&hooks.alarm),
+            (Arc::clone(&hooks.alarm), Arc::clone(&hooks.before_forget)),
         );
         Self {
             connect,

@@ -45,6 +45,18 @@ pub enum AlarmKind {
     Damaged,
 }
 
+impl AlarmKind {
+    /// The word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+            Self::Damaged => "spool_damaged",
+        }
+    }
+}
+
 /// A session is not sent any more. The caller MUST make an event of it: this is evidence that will
 /// not reach the archive without hands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +99,9 @@ pub(super) struct Batch {
     pub(super) again_at: Option<Instant>,
 }
 
+/// See [`super::Hooks::before_forget`].
+type BeforeForget = Arc<dyn Fn(SessionId, u32) -> io::Result<()> + Send + Sync>;
+
 /// The queue over a spool.
 pub(super) struct Queue {
     spool: Spool,
@@ -94,6 +109,7 @@ pub(super) struct Queue {
     random: Arc<dyn Random>,
     status: Arc<Status>,
     alarm: Arc<dyn Fn(Alarm) + Send + Sync>,
+    before_forget: BeforeForget,
     cursor: Option<Pending>,
     held: BTreeMap<SessionId, Held>,
     aside: BTreeSet<SessionId>,
@@ -108,7 +124,7 @@ impl Queue {
         quarantine: Quarantine,
         random: Arc<dyn Random>,
         status: Arc<Status>,
-        alarm: Arc<dyn Fn(Alarm) + Send + Sync>,
+        (alarm, before_forget): (Arc<dyn Fn(Alarm) + Send + Sync>, BeforeForget),
     ) -> Self {
         Self {
             spool,
@@ -116,6 +132,7 @@ impl Queue {
             random,
             status,
             alarm,
+            before_forget,
             cursor: None,
             held: BTreeMap::new(),
             aside: BTreeSet::new(),
@@ -260,7 +277,12 @@ impl Queue {
                 .filter(|pending| pending.spot.segment <= segment)
                 .map(|pending| (session, pending.spot))
                 .collect();
-            if stored.is_empty() {
+            let Some((_, last)) = stored.last() else {
+                return;
+            };
+            // A crash after this leaves parts that are offered again, and found in the archive.
+            if let Err(e) = (self.before_forget)(session, last.segment) {
+                self.status.note_error(&format!("session {session}: {e}"));
                 return;
             }
             self.spool.forget(&stored);

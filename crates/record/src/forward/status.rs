@@ -109,6 +109,11 @@ impl Status {
         inner.counts.failures = inner.counts.failures.saturating_add(1);
     }
 
+    /// Something failed that is no fault of the connection.
+    pub(super) fn note_error(&self, why: &str) {
+        self.lock().last_error = Some((Instant::now(), why.to_owned()));
+    }
+
     /// How it is now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

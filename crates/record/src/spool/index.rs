@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use hansard_core::SessionId;
+use hansard_core::frame::Place;
 
 use crate::order::{Spot, Turn};
 use crate::spool::layout::{Digest, Entry};
@@ -256,6 +257,20 @@ impl Index {
     /// Bytes of the entries that are not released.
     pub(super) fn pending_bytes(&self) -> u64 {
         self.pending_bytes
+    }
+
+    /// Entries of one segment that are not released, with their ends.
+    pub(super) fn pending_in(
+        &self,
+        session: SessionId,
+        segment: u32,
+    ) -> impl Iterator<Item = (Position, Spot, u64)> {
+        let spot = |place| Spot { segment, place };
+        let range = spot(Place::Frame(0))..=spot(Place::Seal);
+        let parts = self.sessions.get(&session).into_iter();
+        parts
+            .flat_map(move |parts| parts.known.range(range.clone()))
+            .filter_map(|(spot, known)| known.at.map(|(position, end)| (position, *spot, end)))
     }
 
     /// How many entries are not released.

@@ -9,11 +9,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Archive, ArchiveError};
 use crate::blob::{BlobError, BlobStore};
-use crate::catalog::SegmentRow;
+use crate::catalog::{Catalog, SegmentRow, Tombstone};
 use crate::limits::PROBLEMS_LISTED_MAX;
 
 /// Segments' places that are asked for at once.
 const PLACES: usize = 256;
+
+/// A segment's row, and its bytes or what is wrong with them.
+pub type Found = (SegmentRow, Result<Vec<u8>, String>);
 
 /// A segment that is not what was archived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +89,51 @@ impl Archive {
         }))
     }
 
+    /// The first segment of a session whose number is this or higher: its row, and its bytes or
+    /// what is wrong with them. `None` where no such segment is archived.
+    ///
+    /// # Errors
+    /// What the stores say.
+    pub fn segment(
+        &self,
+        session: SessionId,
+        from: u32,
+    ) -> Result<Option<Found>, ArchiveError> {
+        let rows = self.catalog.segments(session, from, 1)?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let bytes = match fetch_current(&*self.blobs, &*self.catalog, &row) {
+            Ok(bytes) => Ok(bytes),
+            Err(Fetch::Lost(what) | Fetch::Differs(_, what)) => Err(what),
+            Err(Fetch::Failed(BlobError::Retry(why))) => return Err(ArchiveError::Retry(why)),
+            Err(Fetch::Failed(e)) => Err(e.to_string()),
+        };
+        Ok(Some((row, bytes)))
+    }
+
+    /// What is left of a session that was deleted: by whom, why and when.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub fn tombstone(&self, session: SessionId) -> Result<Option<Tombstone>, ArchiveError> {
+        let found = self.catalog.tombstones(&[session])?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// One segment's bytes, if they are what was archived; otherwise, inside, what is wrong with
+    /// them. For whoever goes over segments as they arrived.
+    ///
+    /// # Errors
+    /// `Retry` when a store fails.
+    pub fn segment_bytes(&self, row: &SegmentRow) -> Result<Result<Vec<u8>, String>, ArchiveError> {
+        match fetch_current(&*self.blobs, &*self.catalog, row) {
+            Ok(bytes) => Ok(Ok(bytes)),
+            Err(Fetch::Lost(what) | Fetch::Differs(_, what)) => Ok(Err(what)),
+            Err(Fetch::Failed(e)) => Err(e.into()),
+        }
+    }
+
     /// Checks a session as it is archived: every digest, signature and event, and whether it ends
     /// with the newest segment. `None` where nothing of it is archived.
     ///
@@ -151,7 +199,7 @@ impl SessionReader<'_> {
             }
         };
         self.next = row.number.saturating_add(1);
-        match fetch(&*self.archive.blobs, &row) {
+        match fetch_current(&*self.archive.blobs, &*self.archive.catalog, &row) {
             Ok(bytes) => self.bytes = io::Cursor::new(bytes),
             Err(Fetch::Lost(what)) => self.note(row.number, what),
             Err(Fetch::Differs(bytes, what)) => {
@@ -189,8 +237,30 @@ pub(crate) enum Fetch {
     Differs(Vec<u8>, String),
 }
 
+/// The same, and where they are gone from there, from where they have been moved since the row was
+/// read: packs with many deleted segments are written again.
+pub(crate) fn fetch_current(
+    blobs: &dyn BlobStore,
+    catalog: &dyn Catalog,
+    row: &SegmentRow,
+) -> Result<Vec<u8>, Fetch> {
+    let lost = match fetch(blobs, row) {
+        Err(Fetch::Lost(lost)) => lost,
+        other => return other,
+    };
+    let rows = catalog.segments(row.session, row.number, 1);
+    let rows = rows.map_err(|e| Fetch::Failed(BlobError::Retry(e.to_string())))?;
+    let moved = |there: &&SegmentRow| {
+        there.number == row.number && there.content == row.content && there.place != row.place
+    };
+    match rows.iter().find(moved) {
+        Some(there) => fetch(blobs, there),
+        None => Err(Fetch::Lost(lost)),
+    }
+}
+
 /// A segment's bytes, if they are what was archived.
-pub(crate) fn fetch(blobs: &dyn BlobStore, row: &SegmentRow) -> Result<Vec<u8>, Fetch> {
+fn fetch(blobs: &dyn BlobStore, row: &SegmentRow) -> Result<Vec<u8>, Fetch> {
     let place = &row.place;
     let range = place.offset..place.offset.saturating_add(place.bytes);
     match blobs.read(&place.blob, range) {

@@ -11,6 +11,7 @@ use crate::catalog::{
     SegmentRow, SegmentUpdate, SessionRow, StartFacts,
 };
 
+mod retention;
 mod rows;
 
 /// An empty catalog under test.
@@ -20,7 +21,7 @@ pub type Fresh = Arc<dyn Catalog>;
 type Rule = (&'static str, fn(&Fresh) -> Result<(), String>);
 
 /// The rules, in the words of the contract.
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 18] = [
     ("heads follow their chains", heads_follow),
     ("the same again changes nothing", repeats),
     ("a fork is a conflict and changes nothing", forks),
@@ -41,6 +42,16 @@ const RULES: [Rule; 14] = [
         "events are found by everything that can be asked",
         rows::finds_events,
     ),
+    ("segments arrive in one order", retention::arrives),
+    (
+        "what is old is found, and what is held is not",
+        retention::expires,
+    ),
+    (
+        "what is deleted leaves a tombstone and no more",
+        retention::buries,
+    ),
+    ("what moved is where it was moved to", retention::moves),
 ];
 
 /// Puts fresh, empty catalogs through every rule.

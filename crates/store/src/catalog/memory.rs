@@ -7,11 +7,13 @@ use hansard_core::SessionId;
 
 use crate::blob::BlobName;
 use crate::catalog::{
-    Advanced, Catalog, CatalogError, Cursor, EventRow, Head, Page, Quarantined, Query, SegmentRow,
-    SegmentUpdate, SessionRow, StartFacts,
+    Advanced, ArrivalCursor, Catalog, CatalogError, Cursor, EventRow, Head, Page, Quarantined,
+    Query, SegmentRow, SegmentUpdate, SessionRow, Tombstone,
 };
 use crate::fault::{Fault, Faults};
 use crate::limits::CATALOG_EVENTS_MAX;
+
+mod retention;
 
 /// The catalog. Clones are the same catalog, so that what it holds outlives whoever used it.
 #[derive(Clone, Default)]
@@ -29,6 +31,16 @@ struct Kept {
     /// Places of events by what must be unique.
     places: BTreeMap<(SessionId, u64, u32), Cursor>,
     quarantined: BTreeMap<String, Quarantined>,
+    /// Segments by the order they came in, and how many there ever were.
+    arrivals: BTreeMap<u64, (SessionId, u32)>,
+    arrived: u64,
+    held: BTreeSet<SessionId>,
+    /// When a session was dated, and with how many segments.
+    dates: BTreeMap<SessionId, (u64, u64)>,
+    tombstones: BTreeMap<SessionId, Tombstone>,
+    /// Deleted sessions that may have rows of events.
+    unswept: BTreeSet<SessionId>,
+    doomed: BTreeSet<BlobName>,
 }
 
 impl MemoryCatalog {
@@ -83,11 +95,16 @@ impl Kept {
 
     fn advance(&mut self, row: &SegmentRow) -> Advanced {
         let key = (row.session, row.number);
+        if self.tombstones.contains_key(&row.session) {
+            return Advanced::Conflict;
+        }
         let there = self.segments.get(&key).map(|there| there.content);
         let outcome = Head::advance(self.head(row.session).map(Head::of).as_ref(), there, row);
         if outcome == Advanced::Done {
             self.segments.insert(key, row.clone());
             self.unprojected.insert(key);
+            self.arrived += 1;
+            self.arrivals.insert(self.arrived, key);
         }
         outcome
     }
@@ -97,17 +114,7 @@ impl Kept {
             return;
         }
         let row = self.sessions.entry(update.session);
-        let row = row.or_insert_with(|| SessionRow {
-            session: update.session,
-            start: StartFacts::unknown(update.session),
-            last_ns: 0,
-            end: None,
-            segments: 0,
-            events: 0,
-            data_bytes: 0,
-            stored_bytes: 0,
-            gaps: 0,
-        });
+        let row = row.or_insert_with(|| SessionRow::unknown(update.session));
         if let Some(start) = &update.start {
             row.start = start.clone();
         }
@@ -120,6 +127,7 @@ impl Kept {
         row.data_bytes = row.data_bytes.saturating_add(update.data_bytes);
         row.stored_bytes = row.stored_bytes.saturating_add(update.stored_bytes);
         row.gaps = row.gaps.saturating_add(update.gaps);
+        row.counted.clone_from(&update.counted);
     }
 }
 
@@ -141,6 +149,19 @@ impl Catalog for MemoryCatalog {
         self.look(|kept| {
             let rows = kept.segments.range((session, from)..=(session, u32::MAX));
             rows.take(limit).map(|(_, row)| row.clone()).collect()
+        })
+    }
+
+    fn arrived(
+        &self,
+        after: ArrivalCursor,
+        limit: usize,
+    ) -> Result<Vec<(ArrivalCursor, SegmentRow)>, CatalogError> {
+        self.look(|kept| {
+            let behind = kept.arrivals.range(after.0.saturating_add(1)..).take(limit);
+            behind
+                .filter_map(|(n, key)| Some((ArrivalCursor(*n), kept.segments.get(key)?.clone())))
+                .collect()
         })
     }
 

@@ -103,6 +103,11 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
+/// A segment's place in the order of arrival. A number, for programs to give back; larger is later.
+/// A catalog that is built anew counts anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+pub struct ArrivalCursor(pub u64);
+
 /// A row's place in the order of a listing. As text it is for programs to give back, not to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {

@@ -1,6 +1,7 @@
 //! The rows that are computed from segments.
 
 use hansard_core::{EventUid, SessionId};
+use hansard_view::document::Counted;
 
 /// A session, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,27 @@ pub struct SessionRow {
     pub stored_bytes: u64,
     /// Gaps that were recorded.
     pub gaps: u64,
+    /// What was counted so far of what the documents of its end will say.
+    pub counted: Counted,
+}
+
+impl SessionRow {
+    /// A session of which nothing is counted.
+    #[must_use]
+    pub fn unknown(session: SessionId) -> Self {
+        Self {
+            session,
+            start: StartFacts::unknown(session),
+            last_ns: 0,
+            end: None,
+            segments: 0,
+            events: 0,
+            data_bytes: 0,
+            stored_bytes: 0,
+            gaps: 0,
+            counted: Counted::default(),
+        }
+    }
 }
 
 /// What a session's header says, as far as it is listed and searched for.
@@ -41,6 +63,8 @@ pub struct StartFacts {
     pub host: String,
     /// What was run, or a title that somebody gave: the target's `title` or `command`.
     pub title: String,
+    /// Labels of the host, `name=value`: the target's `server_labels`.
+    pub labels: Vec<String>,
     /// UTC time of the start, nanoseconds since 1970.
     pub start_utc_ns: u64,
     /// Public key of the recorder.
@@ -60,6 +84,7 @@ impl StartFacts {
             login: String::new(),
             host: String::new(),
             title: String::new(),
+            labels: Vec::new(),
             start_utc_ns: unix_ms.saturating_mul(1_000_000).min(TIME_NS_MAX),
             recorder_key: [0; 32],
         }
@@ -107,6 +132,8 @@ pub struct SegmentUpdate {
     pub stored_bytes: u64,
     /// Gaps.
     pub gaps: u64,
+    /// What was counted up to its end.
+    pub counted: Counted,
 }
 
 /// An event that is not Data, as it is listed: facts, never bytes of a stream.
@@ -121,15 +148,16 @@ pub struct EventRow {
     /// UTC time, nanoseconds since 1970: the session's start and the event's monotonic time, so
     /// that a clock that is set does not move events.
     pub time_ns: u64,
-    /// The event's name.
+    /// The event's name, as the document has it.
     pub name: String,
-    /// The session's user, host and kind, so that a database without joins finds the event.
+    /// User, host and kind, as the document has them, so that a database without joins finds the
+    /// event.
     pub user: String,
     /// See `user`.
     pub host: String,
     /// See `user`.
     pub kind: String,
-    /// The event as JSON, as in the `jsonl` format.
+    /// The document: the bytes of its line in the event log.
     pub facts: String,
 }
 

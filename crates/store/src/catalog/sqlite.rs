@@ -15,16 +15,18 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::blob::BlobName;
 use crate::blob::fs::lock;
 use crate::catalog::{
-    Advanced, Catalog, CatalogError, Cursor, EventRow, Page, Quarantined, Query, SegmentRow,
-    SegmentUpdate, SessionRow,
+    Advanced, ArrivalCursor, Burial, Buried, Catalog, CatalogError, Cursor, EventRow, Expiry, Move,
+    Page, Quarantined, Query, Retention, SegmentRow, SegmentUpdate, SessionRow, Tombstone,
 };
 use crate::limits::{CATALOG_EVENTS_MAX, CATALOG_READERS_MAX};
 
 mod read;
+mod retention;
 mod schema;
 mod write;
 mod writer;
 
+use retention::{Act, Done};
 use writer::{Job, Writer};
 
 /// The file's name in its directory.
@@ -204,6 +206,14 @@ impl Catalog for SqliteCatalog {
         self.read(|connection| read::segments(connection, session, from, limit))
     }
 
+    fn arrived(
+        &self,
+        after: ArrivalCursor,
+        limit: usize,
+    ) -> Result<Vec<(ArrivalCursor, SegmentRow)>, CatalogError> {
+        self.read(|connection| read::arrived(connection, after, limit))
+    }
+
     fn referenced(&self, blobs: &[BlobName]) -> Result<Vec<bool>, CatalogError> {
         self.read(|connection| read::referenced(connection, blobs))
     }
@@ -257,5 +267,73 @@ impl Catalog for SqliteCatalog {
     fn events(&self, query: &Query) -> Result<Page<EventRow>, CatalogError> {
         let rows = self.read(|connection| read::events(connection, query))?;
         Ok(query.page(rows, Cursor::of_event))
+    }
+}
+
+impl SqliteCatalog {
+    fn retain(&self, act: Act) -> Result<Done, CatalogError> {
+        self.writer.ask(|reply| Job::Retain(act, reply))
+    }
+}
+
+impl Retention for SqliteCatalog {
+    fn hold(&self, session: SessionId, held: bool) -> Result<(), CatalogError> {
+        self.retain(Act::Hold(session, held)).map(drop)
+    }
+
+    fn held(&self, sessions: &[SessionId]) -> Result<Vec<bool>, CatalogError> {
+        self.read(|connection| retention::held(connection, sessions))
+    }
+
+    fn date(&self, utc_ns: u64) -> Result<(), CatalogError> {
+        self.retain(Act::Date(utc_ns)).map(drop)
+    }
+
+    fn expired(&self, expiry: &Expiry) -> Result<Vec<SessionRow>, CatalogError> {
+        self.read(|connection| retention::expired(connection, expiry))
+    }
+
+    fn bury(&self, session: SessionId, burial: &Burial) -> Result<Buried, CatalogError> {
+        match self.retain(Act::Bury(session, burial.clone()))? {
+            Done::Buried(buried) => Ok(buried),
+            _ => Err(CatalogError::Retry(
+                "the catalog answered nothing".to_owned(),
+            )),
+        }
+    }
+
+    fn tombstones(&self, sessions: &[SessionId]) -> Result<Vec<Option<Tombstone>>, CatalogError> {
+        self.read(|connection| retention::tombstones(connection, sessions))
+    }
+
+    fn sweep(&self, limit: usize) -> Result<u64, CatalogError> {
+        match self.retain(Act::Sweep(limit))? {
+            Done::Swept(rows) => Ok(rows),
+            _ => Ok(0),
+        }
+    }
+
+    fn doomed(
+        &self,
+        after: Option<&BlobName>,
+        limit: usize,
+    ) -> Result<Vec<BlobName>, CatalogError> {
+        let names = self.read(|connection| retention::doomed(connection, after, limit))?;
+        let parse = |name: &String| {
+            BlobName::parse(name).map_err(|e| CatalogError::Damaged(format!("the catalog: {e}")))
+        };
+        names.iter().map(parse).collect()
+    }
+
+    fn segments_in(&self, blob: &BlobName) -> Result<Vec<SegmentRow>, CatalogError> {
+        self.read(|connection| retention::segments_in(connection, blob))
+    }
+
+    fn relocate(&self, moves: &[Move]) -> Result<(), CatalogError> {
+        self.retain(Act::Relocate(moves.to_vec())).map(drop)
+    }
+
+    fn undoom(&self, blob: &BlobName) -> Result<(), CatalogError> {
+        self.retain(Act::Undoom(blob.clone())).map(drop)
     }
 }

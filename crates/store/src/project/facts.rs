@@ -1,76 +1,58 @@
 //! One event → one row; one header → what is listed of it.
 
 use hansard_core::event::End;
-use hansard_core::{Body, Event, Fields, Session, SessionId, Value};
-use hansard_view::jsonl::event_json;
-use serde_json::json;
+use hansard_core::session::ClockQuality;
+use hansard_core::{Fields, Policy, Session, SessionId, Value};
+use hansard_view::document::Document;
+use serde_json::Value as Json;
 
 use crate::catalog::rows::TIME_NS_MAX;
 use crate::catalog::{EndFacts, EventRow, StartFacts};
-use crate::limits::{ROW_FACTS_BYTES_MAX, ROW_TEXT_BYTES_MAX};
+use crate::limits::{ROW_LABELS_MAX, ROW_TEXT_BYTES_MAX};
 
-/// The row of an event that is not Data.
-pub(super) fn event_row(session: SessionId, event: &Event, start: &StartFacts) -> EventRow {
+/// The row of a document.
+#[must_use]
+pub fn event_row(session: SessionId, document: &Document) -> EventRow {
+    let text = |name: &str| {
+        let found = document.json.get(name).and_then(Json::as_str);
+        cut(found.unwrap_or_default())
+    };
     EventRow {
         session,
-        seq: event.seq,
-        ordinal: 0,
-        time_ns: start.utc_ns(event.at_ns),
-        name: cut(&event_name(&event.body)),
-        user: start.user.clone(),
-        host: start.host.clone(),
-        kind: start.kind.clone(),
-        facts: facts(event),
+        seq: document.seq,
+        ordinal: document.ordinal,
+        time_ns: document.time_ns.min(TIME_NS_MAX),
+        name: document.event.to_owned(),
+        user: text("user"),
+        host: text("server_hostname"),
+        kind: text("kind"),
+        facts: document.to_string(),
     }
 }
 
-/// The name an event is listed under: its own where it has one, Teleport's where that has one.
+/// What stands for the header of a session whose first segment could not be read: what its
+/// identifier says. Log, rows and whatever else is made of such a session are made with it.
 #[must_use]
-pub fn event_name(body: &Body) -> String {
-    match body {
-        Body::Start(_) => "session.start".to_owned(),
-        Body::End(_) => "session.end".to_owned(),
-        Body::Data { .. } => "print".to_owned(),
-        Body::Resize { .. } => "resize".to_owned(),
-        Body::Clock { .. } => "clock".to_owned(),
-        Body::Mark { .. } => "mark".to_owned(),
-        Body::Gap(_) => "gap".to_owned(),
-        Body::Unknown { kind, .. } => format!("unknown.{kind}"),
-        Body::Auth(fact)
-        | Body::Channel(fact)
-        | Body::Command(fact)
-        | Body::File(fact)
-        | Body::Network(fact)
-        | Body::Process(fact)
-        | Body::Transfer(fact)
-        | Body::Request(fact)
-        | Body::Admin(fact) => fact.event.clone(),
+pub fn unknown_header(session: SessionId) -> Session {
+    let start = StartFacts::unknown(session);
+    Session {
+        id: session,
+        parent: None,
+        kind: start.kind,
+        subject: Fields::new(),
+        origin: Fields::new(),
+        target: Fields::new(),
+        start_utc_ns: start.start_utc_ns,
+        clock: ClockQuality::Unknown,
+        policy: Policy::default(),
+        recorder_key: start.recorder_key,
+        recorder: String::new(),
     }
-}
-
-/// An event as JSON. Of a kind that we do not know only that it is there: its bytes may be what
-/// rows must not hold.
-fn facts(event: &Event) -> String {
-    let text = match &event.body {
-        Body::Unknown { kind, bytes } => json!({
-            "seq": event.seq, "at_ns": event.at_ns, "family": "unknown", "kind": kind,
-            "bytes": bytes.len(),
-        })
-        .to_string(),
-        _ => event_json(event).to_string(),
-    };
-    if text.len() <= ROW_FACTS_BYTES_MAX {
-        return text;
-    }
-    json!({
-        "seq": event.seq, "at_ns": event.at_ns, "family": event.body.family(),
-        "left_out_bytes": text.len(),
-    })
-    .to_string()
 }
 
 /// What is listed of a header.
-pub(super) fn start_facts(session: &Session) -> StartFacts {
+#[must_use]
+pub fn start_facts(session: &Session) -> StartFacts {
     let text = |fields: &Fields, names: &[&str]| {
         let found = names.iter().find_map(|name| fields.get(name));
         cut(&found.map(words).unwrap_or_default())
@@ -82,12 +64,26 @@ pub(super) fn start_facts(session: &Session) -> StartFacts {
         login: text(&session.subject, &["login"]),
         host: text(&session.target, &["server_hostname"]),
         title: text(&session.target, &["title", "command", "argv"]),
+        labels: labels(session),
         start_utc_ns: session.start_utc_ns.min(TIME_NS_MAX),
         recorder_key: session.recorder_key,
     }
 }
 
-pub(super) fn end_facts(end: &End) -> EndFacts {
+fn labels(session: &Session) -> Vec<String> {
+    let said = match session.target.get("server_labels") {
+        Some(Value::List(labels)) => labels.as_slice(),
+        Some(label) => std::slice::from_ref(label),
+        None => &[],
+    };
+    let some = said.iter().take(ROW_LABELS_MAX);
+    some.map(|label| cut(&words(label).replace('\n', " ")))
+        .collect()
+}
+
+/// What is listed of a session's end.
+#[must_use]
+pub fn end_facts(end: &End) -> EndFacts {
     EndFacts {
         reason: cut(&end.reason),
         exit_status: end.exit_status,
@@ -133,40 +129,46 @@ pub(super) fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hansard_core::Policy;
     use hansard_core::event::Fact;
-    use hansard_core::session::ClockQuality;
+    use hansard_core::{Body, Event};
+    use hansard_view::document::{Counted, Documents, Place};
 
     use super::*;
+    use crate::limits::ROW_FACTS_BYTES_MAX;
 
     fn row(body: Body) -> EventRow {
-        let session = SessionId::from_bytes([1; 16]);
+        let header = unknown_header(SessionId::from_bytes([1; 16]));
+        let mut documents = Documents::resume(Place::default(), &header, Counted::default());
         let event = Event {
             seq: 7,
             at_ns: 5,
             body,
         };
-        event_row(session, &event, &StartFacts::unknown(session))
+        event_row(header.id, &documents.turn(&event)[0])
     }
 
     #[test]
-    fn what_is_too_long_for_a_row_is_left_out_and_says_so() {
+    fn a_row_is_the_document_and_never_longer_than_its_bound() {
         let fact = |bytes: usize| {
+            let argv = (0..40).map(|_| Value::from("x".repeat(bytes)));
             row(Body::Command(Fact {
-                event: "é".repeat(400),
-                fields: Fields::new().with("argv", "x".repeat(bytes)),
+                event: "session.command".to_owned(),
+                fields: Fields::new()
+                    .with("argv", Value::List(argv.collect()))
+                    .with("user", "root")
+                    .with("server_hostname", "h".repeat(1000)),
             }))
         };
-        let small = fact(1000);
-        assert!(small.facts.contains(&"x".repeat(1000)));
-        assert_eq!(small.name, "é".repeat(128));
-        let large = fact(70_000);
-        assert!(large.facts.len() < 200, "{}", large.facts);
-        assert!(
-            large.facts.contains("\"left_out_bytes\":7"),
-            "{}",
-            large.facts
+        let small = fact(10);
+        assert!(small.facts.contains(&"x".repeat(10)));
+        assert_eq!(
+            (small.name.as_str(), small.user.as_str()),
+            ("session.command", "root")
         );
+        assert_eq!((small.host.len(), small.kind.as_str()), (256, "unknown"));
+        let large = fact(70_000);
+        assert!(large.facts.len() <= ROW_FACTS_BYTES_MAX);
+        assert!(large.facts.contains("\"truncated\":["), "{}", large.facts);
     }
 
     #[test]
@@ -175,8 +177,8 @@ mod tests {
             kind: 200,
             bytes: b"what somebody typed".to_vec(),
         });
-        assert_eq!(unknown.name, "unknown.200");
-        assert!(unknown.facts.contains("\"bytes\":19"));
+        assert_eq!(unknown.name, "unknown");
+        assert!(unknown.facts.contains("\"length\":19"));
         assert!(!unknown.facts.contains("typed"));
     }
 
@@ -185,6 +187,10 @@ mod tests {
         let argv = ["git", "status"].map(|word| Value::Text(word.to_owned()));
         let mut target = Fields::new().with("server_hostname", "web-1");
         target.push("argv", Value::List(argv.to_vec()));
+        target.push(
+            "server_labels",
+            Value::List(vec!["env=prod".into(), "a\nb=c".into()]),
+        );
         let mut subject = Fields::new();
         subject.push("login", Value::Bytes(b"r\xffot".to_vec()));
         let start = start_facts(&Session {
@@ -208,6 +214,7 @@ mod tests {
             (start.host.as_str(), start.title.as_str()),
             ("web-1", "git status")
         );
+        assert_eq!(start.labels, ["env=prod", "a b=c"]);
         assert_eq!((start.kind.len(), start.start_utc_ns), (256, TIME_NS_MAX));
         assert_eq!(start.utc_ns(u64::MAX), TIME_NS_MAX);
     }

@@ -11,6 +11,7 @@ mod every;
 mod fields;
 mod imported;
 mod ours;
+mod service;
 
 pub use every::{COMMON, PATTERNS, PLACES};
 pub(super) use every::{NOTES, OWN, WITHHELD};
@@ -104,11 +105,12 @@ pub struct Row {
 }
 
 /// The tables, under the headings of the page.
-pub const TABLES: [(&str, &[Row]); 5] = [
+pub const TABLES: [(&str, &[Row]); 6] = [
     ("Sessions and channels", &events::SESSIONS),
     ("Commands, files, network, requests", &events::INSIDE),
     ("Signing in and administration", &admin::ROWS),
     ("Hansard's own", &ours::ROWS),
+    ("Of hosts and services themselves", &service::ROWS),
     ("Of imported ContainerSSH logs", &imported::ROWS),
 ];
 

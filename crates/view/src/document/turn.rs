@@ -100,6 +100,12 @@ impl Documents {
         &self.counted
     }
 
+    /// What was counted, taken along.
+    #[must_use]
+    pub fn into_counted(self) -> Counted {
+        self.counted
+    }
+
     /// The documents of the next event: none for Data, and none for anything before the header.
     pub fn turn(&mut self, event: &Event) -> Vec<Document> {
         self.count(&event.body);

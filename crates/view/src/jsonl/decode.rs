@@ -83,7 +83,11 @@ impl<R: Read> Decoder for JsonlDecoder<R> {
     }
 }
 
-fn read_event(json: &Json) -> Result<Event, String> {
+/// The event that [`super::event_json`] wrote. Whether it stands in its place is the caller's to check.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn read_event(json: &Json) -> Result<Event, String> {
     let object = json.as_object().ok_or("the line is no JSON object")?;
     let body = read_body(object)?;
     Ok(Event {

@@ -11,7 +11,7 @@ mod decode;
 mod encode;
 mod value;
 
-pub use decode::JsonlDecoder;
+pub use decode::{JsonlDecoder, read_event};
 pub use encode::{JsonlEncoder, event_json};
 
 /// Version of this format, in the first line.

@@ -31,7 +31,10 @@ fn scene(parts: &[Part]) -> Scene {
         Quarantine::new(Path::new("/aside"), Arc::new(disk.clone())),
         Arc::new(SimRandom::new(1)),
         Arc::clone(&status),
-        Arc::new(move |alarm| raised.lock().unwrap().push(alarm)),
+        (
+            Arc::new(move |alarm| raised.lock().unwrap().push(alarm)),
+            Arc::new(|_, _| Ok(())),
+        ),
     );
     Scene {
         disk,

@@ -1,5 +1,7 @@
 //! The rules for rows: counted once, found by everything that can be asked.
 
+use hansard_view::document::Counted;
+
 use super::{
     Advanced, Cursor, EndFacts, EventRow, Fresh, Query, SegmentUpdate, SessionId, SessionRow,
     StartFacts, chain, must, must_advance, same, session,
@@ -17,7 +19,40 @@ pub(super) fn update(of: SessionId, segment: u32) -> SegmentUpdate {
         data_bytes: 100,
         stored_bytes: 50,
         gaps: 1,
+        counted: counted(u64::from(segment)),
     }
+}
+
+/// What was counted up to here; a name may have anything in it.
+fn counted(n: u64) -> Counted {
+    Counted {
+        rx: n,
+        tx: 2 * n,
+        terminal: true,
+        enhanced: n > 1,
+        participants: vec!["a\nb\"".to_owned(), String::new()],
+    }
+}
+
+/// Archives and counts the first segment of a session, and answers its row.
+pub(super) fn counted_session(catalog: &Fresh, number: u8) -> Result<SessionRow, String> {
+    let of = session(number);
+    must_advance(catalog, &chain(of, 0..1)?, Advanced::Done)?;
+    let mut first = update(of, 0);
+    first.start = Some(start(number));
+    must("project", catalog.project(&[first]))?;
+    Ok(SessionRow {
+        session: of,
+        start: start(number),
+        last_ns: 0,
+        end: None,
+        segments: 1,
+        events: 10,
+        data_bytes: 100,
+        stored_bytes: 50,
+        gaps: 1,
+        counted: counted(0),
+    })
 }
 
 fn one_of(words: &[&str], number: u8) -> String {
@@ -34,6 +69,7 @@ fn start(number: u8) -> StartFacts {
         login: "root".to_owned(),
         host: format!("höst-{}", number % 5),
         title: "'; DROP TABLE sessions; --".to_owned(),
+        labels: vec![format!("group={}", number % 4), "env=prod".to_owned()],
         // Two sessions at each time.
         start_utc_ns: u64::from(number / 2) * 1_000_000,
         recorder_key: [number; 32],
@@ -81,11 +117,12 @@ pub(super) fn counts_once(catalog: &Fresh) -> Result<(), String> {
         data_bytes: 300,
         stored_bytes: 150,
         gaps: 3,
+        counted: counted(2),
     };
     same("counted", find()?, vec![wanted])
 }
 
-fn event(of: u8, seq: u64) -> EventRow {
+pub(super) fn event(of: u8, seq: u64) -> EventRow {
     let start = start(of);
     EventRow {
         session: session(of),
@@ -196,22 +233,7 @@ fn pages<T: Clone>(
 pub(super) fn finds_sessions(catalog: &Fresh) -> Result<(), String> {
     let mut rows = Vec::new();
     for number in 0..40u8 {
-        let of = session(number);
-        must_advance(catalog, &chain(of, 0..1)?, Advanced::Done)?;
-        let mut first = update(of, 0);
-        first.start = Some(start(number));
-        must("project", catalog.project(&[first]))?;
-        rows.push(SessionRow {
-            session: of,
-            start: start(number),
-            last_ns: 0,
-            end: None,
-            segments: 1,
-            events: 10,
-            data_bytes: 100,
-            stored_bytes: 50,
-            gaps: 1,
-        });
+        rows.push(counted_session(catalog, number)?);
     }
     rows.sort_by_key(Cursor::of_session);
     for query in queries() {

@@ -1,17 +1,24 @@
 //! What is read: one function for each question, with every value bound and none in the text.
 
 use hansard_core::SessionId;
+use hansard_view::document::Counted;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::write::int;
 use crate::blob::BlobName;
 use crate::catalog::{
-    EndFacts, EventRow, Place, Quarantined, Query, SegmentRow, SessionRow, StartFacts,
+    ArrivalCursor, EndFacts, EventRow, Place, Quarantined, Query, SegmentRow, SessionRow,
+    StartFacts,
 };
 
-const SEGMENT_COLUMNS: &str = "session, number, predecessor, digest, content, signed_by, next_seq, \
+pub(super) const SEGMENT_COLUMNS: &str = "session, number, predecessor, digest, content, signed_by, next_seq, \
      last_ns, is_final, after_loss, blob, offset, bytes";
+
+/// Columns of a session's row, in the order that [`session`] reads them.
+pub(super) const SESSION_COLUMNS: &str = "session, parent, kind, user, login, host, title, time_ns, \
+     recorder_key, last_ns, end_reason, exit_status, signal, segments, events, data_bytes, \
+     stored_bytes, gaps, labels, rx, tx, terminal, enhanced, participants";
 
 pub(super) fn heads(
     connection: &Connection,
@@ -42,6 +49,21 @@ pub(super) fn segments(
              ORDER BY number LIMIT ?"
         ))?
         .query_map(params![session.as_bytes(), from, rows(limit)], segment)?
+        .collect()
+}
+
+pub(super) fn arrived(
+    connection: &Connection,
+    after: ArrivalCursor,
+    limit: usize,
+) -> rusqlite::Result<Vec<(ArrivalCursor, SegmentRow)>> {
+    connection
+        .prepare(&format!(
+            "SELECT {SEGMENT_COLUMNS}, id FROM segments WHERE id > ? ORDER BY id LIMIT ?"
+        ))?
+        .query_map(params![int(after.0), rows(limit)], |row| {
+            Ok((ArrivalCursor(uint(row, 13)?), segment(row)?))
+        })?
         .collect()
 }
 
@@ -90,11 +112,8 @@ pub(super) fn sessions(
     connection: &Connection,
     query: &Query,
 ) -> rusqlite::Result<Vec<SessionRow>> {
-    let (text, values) = Select::new(query, &["time_ns", "session"]).finish(
-        "SELECT session, parent, kind, user, login, host, title, time_ns, recorder_key, last_ns,
-         end_reason, exit_status, signal, segments, events, data_bytes, stored_bytes, gaps
-         FROM sessions",
-    );
+    let (text, values) = Select::new(query, &["time_ns", "session"])
+        .finish(&format!("SELECT {SESSION_COLUMNS} FROM sessions"));
     connection
         .prepare(&text)?
         .query_map(params_from_iter(values), session)?
@@ -198,21 +217,21 @@ impl<'q> Select<'q> {
     }
 }
 
-fn rows(limit: usize) -> i64 {
+pub(super) fn rows(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<SessionId> {
+pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<SessionId> {
     row.get(column).map(SessionId::from_bytes)
 }
 
 /// A count or time; a negative one was never written.
-fn uint(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn uint(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let n: i64 = row.get(column)?;
     u64::try_from(n).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, n))
 }
 
-fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
+pub(super) fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
     let blob: String = row.get(10)?;
     let blob = BlobName::parse(&blob).map_err(|e| {
         rusqlite::Error::FromSqlConversionFailure(10, rusqlite::types::Type::Text, Box::new(e))
@@ -236,7 +255,7 @@ fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
     })
 }
 
-fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
+pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let reason: Option<String> = row.get(10)?;
     let (exit_status, signal) = (row.get(11)?, row.get(12)?);
     let end = reason.map(|reason| EndFacts {
@@ -254,6 +273,7 @@ fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
             login: row.get(4)?,
             host: row.get(5)?,
             title: row.get(6)?,
+            labels: list(&row.get::<_, String>(18)?),
             start_utc_ns: uint(row, 7)?,
             recorder_key: row.get(8)?,
         },
@@ -264,7 +284,39 @@ fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         data_bytes: uint(row, 15)?,
         stored_bytes: uint(row, 16)?,
         gaps: uint(row, 17)?,
+        counted: Counted {
+            rx: uint(row, 19)?,
+            tx: uint(row, 20)?,
+            terminal: row.get(21)?,
+            enhanced: row.get(22)?,
+            participants: names(&row.get::<_, String>(23)?),
+        },
     })
+}
+
+/// A list as one text: a line break before and after each.
+pub(super) fn lines(list: &[String]) -> String {
+    let mut text = String::new();
+    for item in list {
+        text.push('\n');
+        text.push_str(&item.replace('\n', " "));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// The way back.
+pub(super) fn list(lines: &str) -> Vec<String> {
+    let inside = lines.strip_prefix('\n').and_then(|l| l.strip_suffix('\n'));
+    let items = inside.into_iter().flat_map(|inside| inside.split('\n'));
+    items.map(str::to_owned).collect()
+}
+
+/// A list of names as JSON, since a name may have anything in it. What is no list was never written.
+fn names(json: &str) -> Vec<String> {
+    serde_json::from_str(json).unwrap_or_default()
 }
 
 fn event(row: &Row<'_>) -> rusqlite::Result<EventRow> {

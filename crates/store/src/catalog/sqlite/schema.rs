@@ -9,14 +9,15 @@ use crate::catalog::CatalogError;
 const APPLICATION_ID: i32 = 0x484e_5343;
 
 /// Version of the tables. Another version is built anew from the blobs, never altered in place.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// Segments are appended as they come, so that advancing many sessions touches few pages; all that
 /// is scattered is one narrow index. The other indices end in a table's key, so that each answers
-/// its filter in the order of the listing.
+/// its filter in the order of the listing. Numbers of segments are cursors of their arrival, so none is
+/// used twice (`AUTOINCREMENT`).
 const TABLES: &str = "
 CREATE TABLE segments (
-    id INTEGER PRIMARY KEY, session BLOB NOT NULL, number INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, session BLOB NOT NULL, number INTEGER NOT NULL,
     predecessor BLOB NOT NULL, digest BLOB NOT NULL,
     content BLOB NOT NULL, signed_by BLOB NOT NULL, next_seq INTEGER NOT NULL,
     last_ns INTEGER NOT NULL, is_final INTEGER NOT NULL, after_loss INTEGER NOT NULL,
@@ -31,8 +32,12 @@ CREATE TABLE sessions (
     login TEXT NOT NULL, host TEXT NOT NULL, title TEXT NOT NULL, time_ns INTEGER NOT NULL,
     recorder_key BLOB NOT NULL, last_ns INTEGER NOT NULL, end_reason TEXT, exit_status INTEGER,
     signal TEXT, segments INTEGER NOT NULL, events INTEGER NOT NULL,
-    data_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, gaps INTEGER NOT NULL
+    data_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, gaps INTEGER NOT NULL,
+    labels TEXT NOT NULL, rx INTEGER NOT NULL, tx INTEGER NOT NULL, terminal INTEGER NOT NULL,
+    enhanced INTEGER NOT NULL, participants TEXT NOT NULL,
+    dated_ns INTEGER NOT NULL, dated_segments INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX sessions_undated ON sessions (session) WHERE dated_segments <> segments;
 CREATE INDEX sessions_time ON sessions (time_ns, session);
 CREATE INDEX sessions_user ON sessions (user, time_ns, session);
 CREATE INDEX sessions_host ON sessions (host, time_ns, session);
@@ -45,6 +50,18 @@ CREATE INDEX events_time ON events (time_ns, session, seq, ordinal);
 CREATE INDEX events_user ON events (user, time_ns, session, seq, ordinal);
 CREATE INDEX events_host ON events (host, time_ns, session, seq, ordinal);
 CREATE INDEX events_name ON events (name, time_ns, session, seq, ordinal);
+CREATE TABLE holds (session BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE tombstones (
+    session BLOB PRIMARY KEY, parent BLOB, kind TEXT NOT NULL, user TEXT NOT NULL,
+    login TEXT NOT NULL, host TEXT NOT NULL, title TEXT NOT NULL, labels TEXT NOT NULL,
+    time_ns INTEGER NOT NULL, recorder_key BLOB NOT NULL, last_ns INTEGER NOT NULL,
+    number INTEGER NOT NULL, digest BLOB NOT NULL, signed_by BLOB NOT NULL,
+    next_seq INTEGER NOT NULL, is_final INTEGER NOT NULL, segments INTEGER NOT NULL,
+    stored_bytes INTEGER NOT NULL, by_whom TEXT NOT NULL, why TEXT NOT NULL,
+    deleted_ns INTEGER NOT NULL, unswept INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tombstones_unswept ON tombstones (session) WHERE unswept = 1;
+CREATE TABLE doomed (blob TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE quarantine (what TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
 ";
 
@@ -81,7 +98,15 @@ fn make(connection: &Connection) -> rusqlite::Result<()> {
 /// Touches the root of every table, so that a file that is mostly gone is known at once. What lies
 /// deeper is found by whoever reads it.
 fn quick_look(connection: &Connection) -> Result<(), CatalogError> {
-    for table in ["segments", "sessions", "events", "quarantine"] {
+    for table in [
+        "segments",
+        "sessions",
+        "events",
+        "holds",
+        "tombstones",
+        "doomed",
+        "quarantine",
+    ] {
         let looked = connection.query_row(
             &format!("SELECT EXISTS (SELECT 1 FROM {table})"),
             [],

@@ -3,7 +3,10 @@
 use hansard_core::SessionId;
 use hansard_core::seal::Digest;
 use rusqlite::{Connection, OptionalExtension, Statement, ToSql, params};
+use serde_json::json;
 
+use super::read::lines;
+use super::retention::{self, Act, Done};
 use crate::catalog::{
     Advanced, EventRow, Head, Quarantined, SegmentRow, SegmentUpdate, StartFacts,
 };
@@ -15,6 +18,7 @@ const ROWS_PER_INSERT: usize = 64;
 pub(super) struct Statements<'c> {
     connection: &'c Connection,
     content: Statement<'c>,
+    deleted: Statement<'c>,
     head: Statement<'c>,
     add_segment: Statement<'c>,
     take_off: Statement<'c>,
@@ -35,6 +39,7 @@ impl<'c> Statements<'c> {
         Ok(Self {
             connection,
             content: sql("SELECT content FROM segments WHERE session = ? AND number = ?")?,
+            deleted: sql("SELECT 1 FROM tombstones WHERE session = ?")?,
             head: sql(
                 "SELECT number, digest, is_final FROM segments WHERE session = ?
                  ORDER BY number DESC LIMIT 1",
@@ -45,11 +50,12 @@ impl<'c> Statements<'c> {
             take_off: sql("UPDATE segments SET waiting = 0
                  WHERE session = ? AND number = ? AND waiting = 1")?,
             add_session: sql("INSERT INTO sessions VALUES
-                 (?, NULL, ?, '', '', '', '', ?, ?, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0)
+                 (?, NULL, ?, '', '', '', '', ?, ?, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0,
+                  '', 0, 0, 0, 0, '[]', 0, 0)
                  ON CONFLICT DO NOTHING")?,
             start: sql(
                 "UPDATE sessions SET parent = ?2, kind = ?3, user = ?4, login = ?5, host = ?6,
-                 title = ?7, time_ns = ?8, recorder_key = ?9 WHERE session = ?1",
+                 title = ?7, time_ns = ?8, recorder_key = ?9, labels = ?10 WHERE session = ?1",
             )?,
             end: sql(
                 "UPDATE sessions SET end_reason = ?2, exit_status = ?3, signal = ?4
@@ -58,7 +64,8 @@ impl<'c> Statements<'c> {
             count: sql(
                 "UPDATE sessions SET last_ns = max(last_ns, ?2), segments = segments + 1,
                  events = events + ?3, data_bytes = data_bytes + ?4,
-                 stored_bytes = stored_bytes + ?5, gaps = gaps + ?6 WHERE session = ?1",
+                 stored_bytes = stored_bytes + ?5, gaps = gaps + ?6, rx = ?7, tx = ?8,
+                 terminal = ?9, enhanced = ?10, participants = ?11 WHERE session = ?1",
             )?,
         })
     }
@@ -77,7 +84,12 @@ impl<'c> Statements<'c> {
                 is_final: found.get(2)?,
             })
         });
-        let outcome = Head::advance(head.optional()?.as_ref(), there, row);
+        let head = head.optional()?;
+        // A session of which segments are there was not deleted.
+        if head.is_none() && self.deleted.exists([session])? {
+            return Ok(Advanced::Conflict);
+        }
+        let outcome = Head::advance(head.as_ref(), there, row);
         if outcome != Advanced::Done {
             return Ok(outcome);
         }
@@ -140,22 +152,33 @@ impl<'c> Statements<'c> {
                 start.host,
                 start.title,
                 int(start.start_utc_ns),
-                start.recorder_key
+                start.recorder_key,
+                lines(&start.labels)
             ])?;
         }
         if let Some(end) = &update.end {
             self.end
                 .execute(params![session, end.reason, end.exit_status, end.signal])?;
         }
+        let counted = &update.counted;
         self.count.execute(params![
             session,
             int(update.last_ns),
             int(update.events),
             int(update.data_bytes),
             int(update.stored_bytes),
-            int(update.gaps)
+            int(update.gaps),
+            int(counted.rx),
+            int(counted.tx),
+            counted.terminal,
+            counted.enhanced,
+            json!(counted.participants).to_string()
         ])?;
         Ok(())
+    }
+
+    pub(super) fn retain(&mut self, act: &Act) -> rusqlite::Result<Done> {
+        retention::act(self.connection, act)
     }
 
     pub(super) fn quarantine(

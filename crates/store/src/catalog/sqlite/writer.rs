@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use hansard_core::SessionId;
 use rusqlite::Connection;
 
+use super::retention::{Act, Done};
 use super::sorted;
 use super::write::Statements;
 use crate::catalog::{Advanced, CatalogError, EventRow, Quarantined, SegmentRow, SegmentUpdate};
@@ -24,6 +25,7 @@ pub(super) enum Job {
     Events(Arc<[EventRow]>, Reply<()>),
     Project(Arc<[SegmentUpdate]>, Reply<()>),
     Quarantine(Quarantined, Option<(SessionId, u32)>, Reply<()>),
+    Retain(Act, Reply<Done>),
 }
 
 #[derive(Default)]
@@ -66,7 +68,8 @@ impl Writer {
         {
             let mut queue = self.shared.queue();
             match job {
-                Job::Advance(..) => queue.heads.push_back(job),
+                // What is deleted must be so durably, before a blob goes.
+                Job::Advance(..) | Job::Retain(..) => queue.heads.push_back(job),
                 _ => queue.rows.push_back(job),
             }
         }
@@ -119,6 +122,8 @@ fn take(jobs: &mut VecDeque<Job>, items_max: usize) -> Vec<Job> {
             Job::Events(rows, _) => rows.len(),
             Job::Project(updates, _) => updates.len(),
             Job::Quarantine(..) => 1,
+            Job::Retain(Act::Sweep(rows), _) => *rows,
+            Job::Retain(..) => 1,
         });
         if !taken.is_empty() && items > items_max {
             break;
@@ -194,6 +199,9 @@ fn act(
         Job::Quarantine(item, segment, reply) => statements
             .quarantine(item, *segment)
             .map(|()| answer(reply.clone(), ())),
+        Job::Retain(act, reply) => statements
+            .retain(act)
+            .map(|done| answer(reply.clone(), done)),
     };
     match done {
         Ok(answer) => answers.push(answer),
@@ -209,6 +217,7 @@ fn act(
 fn refusal(job: Job) -> Answer {
     match job {
         Job::Advance(_, reply) => answer(reply, Vec::new()),
+        Job::Retain(_, reply) => answer(reply, Done::Nothing),
         Job::Events(_, reply) | Job::Project(_, reply) | Job::Quarantine(.., reply) => {
             answer(reply, ())
         }

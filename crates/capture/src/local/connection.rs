@@ -1,0 +1,211 @@
+//! One program and its session, from its first message to the recording's end.
+
+use std::io::{self, BufReader};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use hansard_core::Session;
+use hansard_core::event::{Body, End, Gap};
+use hansard_record::handoff::{
+    Closed, DATA_BYTES_MAX, FromClient, FromDaemon, LOSS_BYTES_MAX, MESSAGE_BYTES_MAX,
+    OPEN_BYTES_MAX, Opened, ReadFailed, read_message,
+};
+use hansard_record::open_sessions::{Plan, Survives};
+use hansard_record::{Lost, Recorder};
+
+use crate::limits::{ANSWER_WAIT_MAX, OPEN_WAIT_MAX};
+use crate::local::peer::Peer;
+use crate::local::{Happening, Shared, THE_CLIENT_WENT_AWAY, header};
+use crate::registry::{Ended, Line};
+
+/// What ended the conversation.
+enum Over {
+    /// The program closed the session.
+    Closed(End),
+    /// It died, dropped the connection, or does not keep to the protocol; why, in words.
+    Away(String),
+    /// The recording failed.
+    Lost(Lost),
+}
+
+/// Serves a connection until its recording has ended.
+pub(super) fn serve(shared: &Shared, stream: UnixStream, peer: &Peer) {
+    let (line, mut source) = match lines(stream) {
+        Ok(both) => both,
+        // Without them there is nobody to talk to.
+        Err(_) => return,
+    };
+    let (session, recorder) = match open(shared, &mut source, peer) {
+        Ok(opened) => opened,
+        Err(why) => {
+            let _ = line.say(&FromDaemon::Refused(why.clone()));
+            return shared.tell_refused(Some(peer.uid), &why);
+        }
+    };
+    let id = session.id;
+    let who = (peer.uid, peer.pid);
+    let running = (recorder.clone(), Arc::clone(&line));
+    shared.registry.begin(&session, who, running.0, running.1);
+    // One that begins while the daemon stops is not among those that it ends.
+    if shared.stopping.load(std::sync::atomic::Ordering::SeqCst) {
+        let _ = shared.registry.end(id, crate::local::THE_DAEMON_STOPS, "");
+    }
+    let uid = peer.uid;
+    (shared.means.tell)(Happening::Began { session: id, uid });
+    let notice = header::notice(&session);
+    let session = Box::new(session);
+    let told = line.say(&FromDaemon::Opened(Opened { session, notice }));
+    let mut heard_ns = recorder.now_ns();
+    let over = match told.and_then(|()| source.get_ref().set_read_timeout(None)) {
+        Ok(()) => relay(&mut source, &line, &recorder, &mut heard_ns),
+        Err(e) => Over::Away(e.to_string()),
+    };
+    // The registry's handle goes first: closing waits for nobody who follows.
+    let ended = shared.registry.finish(id);
+    let outcome = finish(&recorder, over, ended, heard_ns);
+    drop(recorder);
+    let happened = match outcome {
+        Ok((reason, closed)) => {
+            // Complete and durable: there is nothing to revive. A note that stays is found
+            // finished by the next start.
+            let _ = shared.means.open.end(id);
+            let _ = line.say(&FromDaemon::Closed(closed));
+            Happening::Ended {
+                session: id,
+                reason,
+            }
+        }
+        Err(lost) => {
+            let why = lost.to_string();
+            let _ = line.say(&FromDaemon::Lost(why.clone()));
+            Happening::Lost { session: id, why }
+        }
+    };
+    (shared.means.tell)(happened);
+    shared.registry.wake();
+}
+
+/// Both directions of a connection.
+fn lines(stream: UnixStream) -> io::Result<(Arc<Line>, BufReader<UnixStream>)> {
+    stream.set_read_timeout(Some(OPEN_WAIT_MAX))?;
+    stream.set_write_timeout(Some(ANSWER_WAIT_MAX))?;
+    let line = Arc::new(Line::new(stream.try_clone()?));
+    Ok((line, BufReader::with_capacity(DATA_BYTES_MAX, stream)))
+}
+
+/// Reads the opening message and opens the recorder; an error is what the program is told.
+fn open(
+    shared: &Shared,
+    source: &mut BufReader<UnixStream>,
+    peer: &Peer,
+) -> Result<(Session, Recorder), String> {
+    let mut buffer = Vec::new();
+    match read_message(source, &mut buffer, OPEN_BYTES_MAX) {
+        Ok(true) => {}
+        Ok(false) => return Err("the connection was closed before a session began".to_owned()),
+        Err(e) => return Err(format!("no session was opened: {e}")),
+    }
+    let claims = match FromClient::decode(&buffer) {
+        Ok(FromClient::Open(open)) => *open.claims,
+        Ok(_) => return Err("a session must be opened first".to_owned()),
+        Err(e) => return Err(format!("the opening message is not understood: {e}")),
+    };
+    drop(buffer);
+    let (config, means) = (&shared.config, &shared.means);
+    let policy = header::in_force(&config.policy, config.wishes, &claims.policy);
+    let session = header::session(claims, peer, means, policy)?;
+    let loss = config.options.loss_bytes_max();
+    let plan = Plan {
+        survives: Survives::Kill,
+        loss_bytes_max: loss.saturating_add(LOSS_BYTES_MAX),
+    };
+    let (key, sink) = (means.key.clone(), (means.sinks)());
+    let how = (config.options, plan);
+    let recorder = means
+        .open
+        .record(session.clone(), key, sink, &means.env, how)
+        .map_err(|lost| lost.to_string())?;
+    Ok((session, recorder))
+}
+
+/// Hands everything to the recorder, until one side ends it.
+fn relay(
+    source: &mut BufReader<UnixStream>,
+    line: &Line,
+    recorder: &Recorder,
+    heard_ns: &mut u64,
+) -> Over {
+    let mut buffer = Vec::new();
+    loop {
+        match read_message(source, &mut buffer, MESSAGE_BYTES_MAX) {
+            Ok(true) => *heard_ns = recorder.now_ns(),
+            Ok(false) => return Over::Away(THE_CLIENT_WENT_AWAY.to_owned()),
+            Err(ReadFailed::Io(_)) => return Over::Away(THE_CLIENT_WENT_AWAY.to_owned()),
+            Err(ReadFailed::Malformed(what)) => return broken(&what.0),
+        }
+        let taken = match FromClient::decode(&buffer) {
+            Ok(FromClient::Data { stream, bytes }) => recorder.data(stream, bytes),
+            Ok(FromClient::Event(body @ (Body::Resize { .. } | Body::Mark { .. }))) => {
+                recorder.event(body)
+            }
+            // Whatever else there is, is for the daemon to say.
+            Ok(FromClient::Event(body)) => {
+                return broken(&format!("a program may not say `{}`", body.family()));
+            }
+            Ok(FromClient::Flush(number)) => match recorder.flush() {
+                Ok(()) if line.say(&FromDaemon::Durable(number)).is_err() => {
+                    return Over::Away(THE_CLIENT_WENT_AWAY.to_owned());
+                }
+                flushed => flushed,
+            },
+            Ok(FromClient::Close(end)) => return Over::Closed(end),
+            Ok(FromClient::Open(_)) => return broken("a second opening"),
+            Err(what) => return broken(&what.0),
+        };
+        if let Err(lost) = taken {
+            return Over::Lost(lost);
+        }
+    }
+}
+
+fn broken(what: &str) -> Over {
+    Over::Away(format!("the client does not keep to the protocol: {what}"))
+}
+
+/// Brings the recording to its end; answers the reason it gives.
+fn finish(
+    recorder: &Recorder,
+    over: Over,
+    ended: Option<Ended>,
+    heard_ns: u64,
+) -> Result<(String, Closed), Lost> {
+    let is_away = matches!(over, Over::Away(_));
+    let mut end = match over {
+        Over::Closed(end) => end,
+        Over::Lost(lost) => return Err(lost),
+        Over::Away(why) => {
+            let gap = Gap {
+                cause: why.clone(),
+                from_ns: heard_ns,
+                bytes_max: Some(LOSS_BYTES_MAX),
+                ..Gap::default()
+            };
+            recorder.event(Body::Gap(gap))?;
+            End {
+                reason: why,
+                ..End::default()
+            }
+        }
+    };
+    if let Some(ended) = ended {
+        end.reason = ended.to_string();
+    }
+    let reason = end.reason.clone();
+    let summary = recorder.close(end)?;
+    let closed = Closed {
+        gaps: summary.gaps.saturating_add(u64::from(is_away)),
+        missing_bytes: summary.missing.bytes,
+        stored_bytes: summary.stored_bytes,
+    };
+    Ok((reason, closed))
+}

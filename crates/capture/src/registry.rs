@@ -1,0 +1,270 @@
+//! The sessions that are being recorded now.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, PipeWriter, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hansard_core::limits::{FRAME_CUT_FOLLOWED_NS, FRAME_CUT_NS};
+use hansard_core::{Session, SessionId};
+use hansard_record::Recorder;
+use hansard_record::handoff::FromDaemon;
+
+use crate::limits::{COMMAND_BYTES_MAX, REASON_BYTES_MAX};
+
+/// A session that is being recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningSession {
+    /// Its id.
+    pub session: SessionId,
+    /// What kind of session.
+    pub kind: String,
+    /// The user's number, from the system.
+    pub uid: u32,
+    /// The user's name.
+    pub user: String,
+    /// The process that handed it over, where the system said.
+    pub pid: Option<i32>,
+    /// What is run, as that process says; may be cut.
+    pub command: String,
+    /// UTC time of its moment zero, nanoseconds since 1970.
+    pub start_utc_ns: u64,
+    /// Whether somebody has ended it, and its program is being waited for.
+    pub is_ending: bool,
+}
+
+/// No such session is being recorded here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotRunning;
+
+impl fmt::Display for NotRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no such session is being recorded on this machine")
+    }
+}
+
+impl std::error::Error for NotRunning {}
+
+/// The sessions. Clones are the same registry. As many as there may be connections.
+#[derive(Clone)]
+pub struct Registry(Arc<Shared>);
+
+struct Shared {
+    running: Mutex<HashMap<SessionId, Running>>,
+    /// Wakes the thread that watches the deadlines.
+    wake: Mutex<PipeWriter>,
+    end_wait: Duration,
+}
+
+struct Running {
+    about: RunningSession,
+    recorder: Recorder,
+    line: Arc<Line>,
+    ended: Option<Ended>,
+    deadline: Option<Instant>,
+}
+
+/// Who ended a session, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    reason: String,
+    by: String,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.by.as_str() {
+            "" => f.write_str(&self.reason),
+            by => write!(f, "ended by {by}: {}", self.reason),
+        }
+    }
+}
+
+/// The connection of a session, for whoever has something to say to its program.
+pub(crate) struct Line(Mutex<UnixStream>);
+
+impl Line {
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        Self(Mutex::new(stream))
+    }
+
+    pub(crate) fn say(&self, message: &FromDaemon) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.write_all(&bytes)
+    }
+
+    /// Nothing more is read from it: what the program has sent already is, and then its end comes.
+    fn close_reading(&self) {
+        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = stream.shutdown(Shutdown::Read);
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(wake: PipeWriter, end_wait: Duration) -> Self {
+        Self(Arc::new(Shared {
+            running: Mutex::new(HashMap::new()),
+            wake: Mutex::new(wake),
+            end_wait,
+        }))
+    }
+
+    /// What is being recorded now, the oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<RunningSession> {
+        let running = self.lock();
+        let mut all: Vec<_> = running.values().map(|r| r.about.clone()).collect();
+        all.sort_by_key(|about| about.session);
+        all
+    }
+
+    /// Ends a session: its program is told to end it, and the recording's `End` says who did and
+    /// why. Answers at once. A program that has not closed within the bound
+    /// ([`crate::local::Config::end_wait`]) is not waited for, and its recording ends without it.
+    ///
+    /// # Errors
+    /// [`NotRunning`].
+    pub fn end(&self, session: SessionId, reason: &str, by: &str) -> Result<(), NotRunning> {
+        let ended = Ended {
+            reason: cut(reason, REASON_BYTES_MAX),
+            by: cut(by, REASON_BYTES_MAX),
+        };
+        let line = self.mark(session, &ended, self.0.end_wait)?;
+        self.wake();
+        let Ended { reason, by } = ended;
+        // One that does not read is ended by the deadline.
+        let _ = line.say(&FromDaemon::End { reason, by });
+        Ok(())
+    }
+
+    /// Says whether somebody follows a session: its frames are closed more often then.
+    ///
+    /// # Errors
+    /// [`NotRunning`].
+    pub fn set_followed(&self, session: SessionId, on: bool) -> Result<(), NotRunning> {
+        let recorder = match self.lock().get(&session) {
+            Some(running) => running.recorder.clone(),
+            None => return Err(NotRunning),
+        };
+        recorder.set_frame_ns(if on {
+            FRAME_CUT_FOLLOWED_NS
+        } else {
+            FRAME_CUT_NS
+        });
+        Ok(())
+    }
+
+    /// Ends all, because the daemon stops.
+    pub(crate) fn end_all(&self, reason: &str, wait: Duration) {
+        let all: Vec<SessionId> = self.lock().keys().copied().collect();
+        let ended = Ended {
+            reason: reason.to_owned(),
+            by: String::new(),
+        };
+        for session in all {
+            if let Ok(line) = self.mark(session, &ended, wait) {
+                let (reason, by) = (ended.reason.clone(), ended.by.clone());
+                let _ = line.say(&FromDaemon::End { reason, by });
+            }
+        }
+    }
+
+    fn mark(
+        &self,
+        session: SessionId,
+        ended: &Ended,
+        wait: Duration,
+    ) -> Result<Arc<Line>, NotRunning> {
+        let mut running = self.lock();
+        let running = running.get_mut(&session).ok_or(NotRunning)?;
+        // The first reason stays, and the earliest deadline.
+        running.ended.get_or_insert_with(|| ended.clone());
+        running.about.is_ending = true;
+        let deadline = Instant::now() + wait;
+        let earlier = running.deadline.is_none_or(|at| deadline < at);
+        if earlier {
+            running.deadline = Some(deadline);
+        }
+        Ok(Arc::clone(&running.line))
+    }
+
+    /// Stops reading from those whose time is over; answers when the next one's is.
+    pub(crate) fn enforce(&self, now: Instant) -> Option<Instant> {
+        let mut late = Vec::new();
+        let mut next: Option<Instant> = None;
+        for running in self.lock().values_mut() {
+            match running.deadline {
+                Some(at) if at <= now => {
+                    running.deadline = None;
+                    late.push(Arc::clone(&running.line));
+                }
+                Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
+                None => {}
+            }
+        }
+        late.iter().for_each(|line| line.close_reading());
+        next
+    }
+
+    pub(crate) fn begin(
+        &self,
+        header: &Session,
+        (uid, pid): (u32, Option<i32>),
+        recorder: Recorder,
+        line: Arc<Line>,
+    ) {
+        let about = RunningSession {
+            session: header.id,
+            kind: header.kind.clone(),
+            uid,
+            user: header.subject.text("user").unwrap_or_default().to_owned(),
+            pid,
+            command: cut(
+                header.target.text("command").unwrap_or_default(),
+                COMMAND_BYTES_MAX,
+            ),
+            start_utc_ns: header.start_utc_ns,
+            is_ending: false,
+        };
+        let running = Running {
+            about,
+            recorder,
+            line,
+            ended: None,
+            deadline: None,
+        };
+        self.lock().insert(header.id, running);
+    }
+
+    /// Takes a session off the list; answers who ended it, if somebody did.
+    pub(crate) fn finish(&self, session: SessionId) -> Option<Ended> {
+        self.lock().remove(&session)?.ended
+    }
+
+    pub(crate) fn wake(&self) {
+        let mut wake = self.0.wake.lock().unwrap_or_else(PoisonError::into_inner);
+        // A full pipe has woken it already, and one without a reader wakes nobody.
+        let _ = wake.write(&[0]);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Running>> {
+        self.0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// At most so many bytes of a text, in whole characters.
+pub(crate) fn cut(text: &str, bytes_max: usize) -> String {
+    let whole = (0..=bytes_max).rev().find_map(|end| text.get(..end));
+    match text.len() <= bytes_max {
+        true => text.to_owned(),
+        false => whole.unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,245 @@
+//! The commands that ask a service.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use hansard_core::SessionId;
+
+use crate::service::{Time, long_s};
+
+/// Which service is asked.
+#[derive(Debug, Default, Clone, Args)]
+pub(crate) struct ServiceArgs {
+    /// The service's admin socket [default: admin.sock in $HANSARD_RUNTIME_DIR, or in /run/hansard]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+/// Options of everything that looks at a session of a service.
+#[derive(Debug, Default, Clone, Args)]
+pub(crate) struct LookArgs {
+    /// Why you look at a session of the service; goes into its record of looks
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+}
+
+/// What is listed.
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// Not before this time (UTC): 2026-11-21 or 2026-11-21T08:00
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<Time>,
+    /// Before this time (UTC)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Time>,
+    /// Not longer ago than this: 30m, 2h, 7d
+    #[arg(long, value_name = "DURATION", conflicts_with = "from", value_parser = Time::ago)]
+    pub(crate) since: Option<Time>,
+    /// Of this user
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// On this host
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// Of this kind: terminal, exec, host, …
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+}
+
+/// How much of a listing is shown.
+#[derive(Debug, Args)]
+pub(crate) struct PageArgs {
+    /// Show this many; says so when there are more
+    #[arg(short, long, value_name = "N", default_value_t = 100, value_parser = at_least_one)]
+    pub(crate) limit: usize,
+    /// Show all, however many
+    #[arg(short, long, conflicts_with = "limit")]
+    pub(crate) all: bool,
+    /// Go on where a listing with the same filters ended
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let n = text.parse::<usize>().ok().filter(|n| *n > 0);
+    n.ok_or_else(|| "not a number of at least 1".to_owned())
+}
+
+/// Options of `ls`.
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// The oldest first instead of the newest
+    #[arg(long)]
+    pub(crate) oldest: bool,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+    /// Answer in JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+}
+
+/// Options of `show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The session
+    pub(crate) session: SessionId,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+/// Options of `events`.
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Of this name, such as session.start
+    #[arg(long, value_name = "NAME")]
+    pub(crate) event: Option<String>,
+    /// Of this session
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<SessionId>,
+    /// Show what comes, as it comes, until interrupted
+    #[arg(short, long, conflicts_with_all = ["until", "all", "limit", "oldest"])]
+    pub(crate) follow: bool,
+    /// The oldest first instead of the newest
+    #[arg(long)]
+    pub(crate) oldest: bool,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+    /// Answer in JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+}
+
+/// Options of `follow`.
+#[derive(Debug, Args)]
+pub(crate) struct FollowArgs {
+    /// The session
+    pub(crate) session: SessionId,
+    /// Print the service's lines: the screen so far, then each event
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+/// Options of `kill`.
+#[derive(Debug, Args)]
+pub(crate) struct KillArgs {
+    /// The session
+    pub(crate) session: SessionId,
+    /// Why; goes into the record
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+}
+
+/// Options of `token`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+/// What is done with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token that hosts join with; it is said this once
+    Create {
+        /// What one joins as
+        #[arg(long, default_value = "host", value_parser = ["host"])]
+        role: String,
+        /// How long it holds: 30m, 1h, 7d
+        #[arg(long, default_value = "1h", value_name = "DURATION", value_parser = long_s)]
+        ttl: u64,
+        /// How often it can be used
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        uses: u32,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// List tokens, without their secrets
+    Ls {
+        #[command(flatten)]
+        page: PageArgs,
+        /// Answer in JSON, one object a line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Remove a token
+    Rm {
+        /// Its name, as `token ls` shows it
+        name: String,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+}
+
+/// Options of `host`.
+#[derive(Debug, Args)]
+pub(crate) struct HostArgs {
+    #[command(subcommand)]
+    pub(crate) command: HostCommand,
+}
+
+/// What is done with hosts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    /// List the hosts that joined
+    Ls {
+        #[command(flatten)]
+        page: PageArgs,
+        /// Answer in JSON, one object a line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Lock a host out, also where it is connected
+    Lock {
+        /// Its identifier, as `host ls` shows it
+        id: String,
+        /// Why; goes into the record
+        #[arg(long, value_name = "WORDS")]
+        reason: String,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Lift a host's lock
+    Unlock {
+        /// Its identifier, as `host ls` shows it
+        id: String,
+        /// Why; goes into the record
+        #[arg(long, value_name = "WORDS")]
+        reason: Option<String>,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+}

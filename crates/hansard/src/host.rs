@@ -1,0 +1,99 @@
+//! `hansard host`: the hosts that joined.
+
+use std::io::{self, Write as _};
+
+use hansard_view::escape_for_humans;
+use serde_json::{Value as Json, json};
+
+use crate::cli::{HostArgs, HostCommand, PageArgs, ServiceArgs};
+use crate::failure::Failure;
+use crate::listing::{self, text, time};
+use crate::service::{Align, Asked, Column, Service, Table};
+
+const COLUMNS: &[Column] = &[
+    ("HOST", Align::Whole),
+    ("NAME", Align::Left),
+    ("STATE", Align::Left),
+    ("LAST SEEN (UTC)", Align::Left),
+    ("CERTIFICATE UNTIL (UTC)", Align::Left),
+    ("LABELS", Align::Left),
+];
+
+/// Lists hosts, locks one out or lifts its lock.
+pub(crate) fn run(args: &HostArgs) -> Result<u8, Failure> {
+    match &args.command {
+        HostCommand::Ls {
+            page,
+            json,
+            service,
+        } => list(service, page, *json)?,
+        HostCommand::Lock {
+            id,
+            reason,
+            service,
+        } => {
+            let asked = Asked::post(&["hosts", id, "lock"], &json!({ "reason": reason }));
+            Service::new(service)?.document(&asked)?;
+            writeln!(io::stdout(), "host {} is locked out", escape_for_humans(id))?;
+        }
+        HostCommand::Unlock {
+            id,
+            reason,
+            service,
+        } => {
+            let asked = Asked::delete(&["hosts", id, "lock"]).with("reason", reason.as_deref());
+            Service::new(service)?.document(&asked)?;
+            writeln!(
+                io::stdout(),
+                "the lock of host {} is lifted",
+                escape_for_humans(id)
+            )?;
+        }
+    }
+    Ok(0)
+}
+
+fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failure> {
+    let service = Service::new(service)?;
+    let mut table = Table::new(COLUMNS);
+    let shown = listing::each(&service, &Asked::get(&["hosts"]), "hosts", page, |row| {
+        if json {
+            writeln!(io::stdout(), "{row}")?;
+        } else {
+            table.row(cells(row));
+        }
+        Ok(())
+    })?;
+    if shown == 0 {
+        let _ = writeln!(
+            io::stderr(),
+            "hansard: no host has joined; `hansard token create` makes what one joins with"
+        );
+    } else if !json {
+        write!(io::stdout(), "{}", table.text())?;
+    }
+    Ok(())
+}
+
+fn cells(row: &Json) -> Vec<String> {
+    let is = |name: &str| row.get(name).and_then(Json::as_bool) == Some(true);
+    let state = match (is("locked"), is("connected")) {
+        (true, _) => format!("locked: {}", text(row, "lock_reason")),
+        (false, true) => "connected".to_owned(),
+        (false, false) => "away".to_owned(),
+    };
+    let labels = row.get("labels").and_then(Json::as_object);
+    let labels: Vec<String> = labels
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    vec![
+        text(row, "host_id"),
+        text(row, "node_name"),
+        state,
+        time(row, "last_seen"),
+        time(row, "certificate_expires"),
+        labels.join(" "),
+    ]
+}

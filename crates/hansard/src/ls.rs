@@ -1,0 +1,91 @@
+//! `hansard ls`: sessions of the service.
+
+use std::io::{self, Write as _};
+
+use serde_json::Value as Json;
+
+use crate::cli::{FilterArgs, LsArgs};
+use crate::failure::Failure;
+use crate::listing::{self, text, time};
+use crate::moment;
+use crate::service::{Align, Asked, Column, Service, Table};
+
+const COLUMNS: &[Column] = &[
+    ("SESSION", Align::Whole),
+    ("START (UTC)", Align::Left),
+    ("LENGTH", Align::Right),
+    ("USER", Align::Left),
+    ("HOST", Align::Left),
+    ("KIND", Align::Left),
+    ("END", Align::Left),
+    ("TITLE", Align::Left),
+];
+
+/// Lists them.
+pub(crate) fn run(args: &LsArgs) -> Result<u8, Failure> {
+    let service = Service::new(&args.service)?;
+    let order = if args.oldest { "oldest" } else { "newest" };
+    let asked = filtered(Asked::get(&["sessions"]), &args.filter).with("order", Some(order));
+    let mut table = Table::new(COLUMNS);
+    let shown = listing::each(&service, &asked, "sessions", &args.page, |row| {
+        if args.json {
+            writeln!(io::stdout(), "{row}")?;
+        } else {
+            table.row(cells(row));
+        }
+        Ok(())
+    })?;
+    if !args.json && shown > 0 {
+        write!(io::stdout(), "{}", table.text())?;
+    } else if shown == 0 {
+        let _ = writeln!(io::stderr(), "hansard: no such sessions");
+    }
+    Ok(0)
+}
+
+/// The request with the filters.
+pub(crate) fn filtered(asked: Asked, filter: &FilterArgs) -> Asked {
+    let from = filter.from.or(filter.since).map(|time| time.text());
+    let until = filter.until.map(|time| time.text());
+    asked
+        .with("from", from.as_deref())
+        .with("until", until.as_deref())
+        .with("user", filter.user.as_deref())
+        .with("host", filter.host.as_deref())
+        .with("kind", filter.kind.as_deref())
+}
+
+fn cells(row: &Json) -> Vec<String> {
+    let user = match (text(row, "user"), text(row, "login")) {
+        (user, login) if login.is_empty() || user == login => user,
+        (user, login) => format!("{user} as {login}"),
+    };
+    let length = row.get("duration_ns").and_then(Json::as_u64).unwrap_or(0);
+    vec![
+        text(row, "sid"),
+        time(row, "session_start"),
+        moment::show(length / 1_000_000_000 * 1_000_000_000),
+        user,
+        text(row, "server_hostname"),
+        text(row, "kind"),
+        ended(row),
+        text(row, "title"),
+    ]
+}
+
+/// How a session ended, in few words.
+pub(crate) fn ended(row: &Json) -> String {
+    if row.get("ended").and_then(Json::as_bool) != Some(true) {
+        return "no end yet".to_owned();
+    }
+    let gaps = row.get("gaps").and_then(Json::as_u64).unwrap_or(0);
+    let mut words = match (text(row, "exit_status"), text(row, "signal")) {
+        (status, _) if !status.is_empty() => format!("status {status}"),
+        (_, signal) if !signal.is_empty() => format!("SIG{signal}"),
+        _ => text(row, "reason"),
+    };
+    if gaps > 0 {
+        words.push_str(&format!(", {gaps} gaps"));
+    }
+    words
+}

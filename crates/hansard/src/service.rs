@@ -1,0 +1,120 @@
+//! The service, as commands ask it: HTTP over its admin socket.
+//!
+//! - `answer`: documents, and what is said when there is none
+//! - `stream`: answers that go on, as bytes and as lines
+//! - `asked`: requests, written so that nothing in a value is taken for something else
+//! - `table`: answers for people; `when`: times as people write them
+
+mod answer;
+mod asked;
+mod stream;
+mod table;
+mod when;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+pub(crate) use asked::Asked;
+pub(crate) use stream::{Lines, Stream};
+pub(crate) use table::{Align, Column, Table};
+pub(crate) use when::{Time, long_s};
+
+use crate::cli::ServiceArgs;
+use crate::failure::{Failure, STATUS_WRONG_USE, shown};
+
+/// Where the daemon's sockets are unless something else is said.
+const RUNTIME_DIR: &str = "/run/hansard";
+
+/// How long the service may take to begin its answer: longer than it gives itself.
+const ANSWER_MAX: Duration = Duration::from_secs(90);
+
+/// A service, and how it is reached. A connection is made for each request.
+#[derive(Clone)]
+pub(crate) struct Service {
+    socket: PathBuf,
+    runtime: Rc<Runtime>,
+}
+
+impl Service {
+    /// The service of `--socket`, of `$HANSARD_RUNTIME_DIR`, or of this machine.
+    pub(crate) fn new(args: &ServiceArgs) -> Result<Self, Failure> {
+        let socket = args.socket.clone().unwrap_or_else(|| {
+            let directory = env::var_os("HANSARD_RUNTIME_DIR").filter(|d| !d.is_empty());
+            let directory = directory.map_or_else(|| PathBuf::from(RUNTIME_DIR), PathBuf::from);
+            directory.join("admin.sock")
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Failure::new(STATUS_WRONG_USE, format!("no event loop: {e}")))?;
+        let runtime = Rc::new(runtime);
+        Ok(Self { socket, runtime })
+    }
+
+    /// Sends a request; its answer's head is there when this returns.
+    fn send(&self, asked: &Asked) -> Result<Response<Incoming>, Failure> {
+        let request = Request::builder()
+            .method(asked.method())
+            .uri(asked.target())
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(asked.body().to_owned())))
+            .map_err(|e| Failure::new(STATUS_WRONG_USE, format!("not a request: {e}")))?;
+        self.runtime.block_on(async {
+            let stream = UnixStream::connect(&self.socket).await;
+            let stream = stream.map_err(|e| unreachable(&self.socket, &e))?;
+            let cut = |e: hyper::Error| self.cut(&e);
+            let (mut sender, connection) =
+                http1::handshake(TokioIo::new(stream)).await.map_err(cut)?;
+            // It ends with the answer, or when nobody reads that any more.
+            tokio::spawn(connection);
+            match timeout(ANSWER_MAX, sender.send_request(request)).await {
+                Ok(answer) => answer.map_err(cut),
+                Err(_) => Err(self.silent()),
+            }
+        })
+    }
+
+    fn cut(&self, error: &dyn std::fmt::Display) -> Failure {
+        let socket = shown(&self.socket);
+        Failure::new(
+            STATUS_WRONG_USE,
+            format!("{socket}: the connection was cut: {error}"),
+        )
+        .hint("the service may have stopped; `systemctl status hansardd` says, then try again")
+    }
+
+    fn silent(&self) -> Failure {
+        let socket = shown(&self.socket);
+        Failure::new(STATUS_WRONG_USE, format!("{socket}: no answer"))
+            .hint("the service hangs or is very busy; its log says more")
+    }
+}
+
+fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
+    let path = shown(socket);
+    match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+            Failure::new(STATUS_WRONG_USE, format!("{path}: no service listens there")).hint(
+                "start it (`systemctl start hansardd`), or name its socket with --socket PATH or HANSARD_RUNTIME_DIR",
+            )
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            Failure::new(STATUS_WRONG_USE, format!("{path}: you may not connect to it"))
+                .hint("its directory is closed to your account; an administrator can open it")
+        }
+        _ => Failure::about(socket, error),
+    }
+}

@@ -1,0 +1,100 @@
+//! Requests, written so that nothing in a value is taken for something else.
+
+use std::fmt::Write as _;
+
+use hyper::Method;
+use serde_json::Value as Json;
+
+/// A request to the service.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    method: Method,
+    target: String,
+    body: String,
+    has_params: bool,
+}
+
+impl Asked {
+    fn new(method: Method, path: &[&str]) -> Self {
+        let mut target = String::from("/v1");
+        for part in path {
+            target.push('/');
+            escape(part, &mut target);
+        }
+        Self {
+            method,
+            target,
+            body: String::new(),
+            has_params: false,
+        }
+    }
+
+    /// To look at what is under this path.
+    pub(crate) fn get(path: &[&str]) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// To do something, with this document.
+    pub(crate) fn post(path: &[&str], document: &Json) -> Self {
+        let mut asked = Self::new(Method::POST, path);
+        asked.body = document.to_string();
+        asked
+    }
+
+    /// To take something away.
+    pub(crate) fn delete(path: &[&str]) -> Self {
+        Self::new(Method::DELETE, path)
+    }
+
+    /// The same with a parameter, if there is a value.
+    pub(crate) fn with(mut self, name: &str, value: Option<&str>) -> Self {
+        if let Some(value) = value {
+            self.target.push(if self.has_params { '&' } else { '?' });
+            self.has_params = true;
+            self.target.push_str(name);
+            self.target.push('=');
+            escape(value, &mut self.target);
+        }
+        self
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(super) fn target(&self) -> &str {
+        &self.target
+    }
+
+    pub(super) fn body(&self) -> &str {
+        &self.body
+    }
+}
+
+/// Everything but letters, digits and a few signs that mean nothing in a URL, escaped.
+fn escape(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_stays_a_value() {
+        let asked = Asked::get(&["sessions", "../x"])
+            .with("user", Some("a&b=c d\u{e9}\r\n"))
+            .with("host", None)
+            .with("kind", Some("terminal"));
+        assert_eq!(
+            asked.target(),
+            "/v1/sessions/..%2Fx?user=a%26b%3Dc%20d%C3%A9%0D%0A&kind=terminal"
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! The HTTP API on the admin socket.
+//!
+//! - [`table`]: all routes, with who may and what they take and answer; the router and the OpenAPI
+//!   document ([`openapi`]) are made from it
+//! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
+//! - `router`: past everything that must be so first; `params`: what stands behind the question mark
+//! - `answers`, `live`: what the routes do; `rows`, `time`: how that is written; `stream`: answers
+//!   that go on
+//! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
+
+mod answers;
+pub mod limits;
+mod live;
+pub mod openapi;
+mod params;
+pub mod problem;
+pub mod role;
+mod router;
+mod rows;
+mod schema;
+pub mod seams;
+pub mod socket;
+mod stream;
+pub mod table;
+mod time;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+
+use limits::{DOWNLOADS_MAX, FOLLOWERS_MAX};
+use router::Handler;
+use seams::{
+    Admit, Audit, Ending, EventLog, Following, Hosts, Listings, Log, Recordings, Status, Tokens,
+};
+use stream::Streams;
+use table::Op;
+
+/// What the API stands on. Taken apart at once: each route gets what it needs and nothing else.
+pub struct Parts {
+    /// Who a peer is.
+    pub admit: Admit,
+    /// The record of looks and changes.
+    pub audit: Audit,
+    /// The service's log.
+    pub log: Log,
+    /// Facts about the service.
+    pub status: Status,
+    /// Rows.
+    pub listings: Arc<dyn Listings>,
+    /// Recordings as bytes.
+    pub recordings: Arc<dyn Recordings>,
+    /// Sessions while they happen.
+    pub following: Arc<dyn Following>,
+    /// The event log.
+    pub event_log: Arc<dyn EventLog>,
+    /// Tokens to join with.
+    pub tokens: Arc<dyn Tokens>,
+    /// Hosts that joined.
+    pub hosts: Arc<dyn Hosts>,
+    /// Ends sessions.
+    pub ending: Arc<dyn Ending>,
+}
+
+/// The API, ready to be served.
+#[derive(Clone)]
+pub struct Api {
+    router: Router,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Api {
+    /// The API over these parts. `boot` is what the identifiers of requests begin with: another one
+    /// at each start.
+    #[must_use]
+    pub fn new(parts: Parts, boot: String) -> Self {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let handlers = handlers(&parts, &stopping);
+        let gate = (parts.admit, parts.audit, parts.log);
+        Self {
+            router: router::router(handlers, gate, boot),
+            stopping,
+        }
+    }
+
+    fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Streams end soon.
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> {
+    let downloads = Streams::new(
+        DOWNLOADS_MAX,
+        stopping,
+        "too many recordings are being sent",
+    );
+    let followers = Streams::new(FOLLOWERS_MAX, stopping, "too many follow something");
+    let listings = || Arc::clone(&parts.listings);
+    let recordings = || Arc::clone(&parts.recordings);
+    let following = Arc::clone(&parts.following);
+    let event_log = Arc::clone(&parts.event_log);
+    let tokens = || Arc::clone(&parts.tokens);
+    let hosts = || Arc::clone(&parts.hosts);
+    let log = || Arc::clone(&parts.log);
+    BTreeMap::from([
+        (Op::Status, answers::status(Arc::clone(&parts.status))),
+        (Op::OpenApi, answers::openapi()),
+        (Op::Sessions, answers::sessions(listings())),
+        (Op::Session, answers::session(listings())),
+        (
+            Op::Recording,
+            live::recording(recordings(), downloads, log()),
+        ),
+        (
+            Op::Follow,
+            live::follow(following, followers.clone(), log()),
+        ),
+        (Op::Verify, answers::verify(recordings())),
+        (Op::End, answers::end(Arc::clone(&parts.ending))),
+        (
+            Op::Events,
+            live::events(listings(), event_log, followers, log()),
+        ),
+        (Op::Tokens, answers::tokens(tokens())),
+        (Op::TokenMake, answers::token_make(tokens())),
+        (Op::TokenRemove, answers::token_remove(tokens())),
+        (Op::Hosts, answers::hosts(hosts())),
+        (Op::HostLock, answers::host_lock(hosts())),
+        (Op::HostUnlock, answers::host_unlock(hosts())),
+    ])
+}

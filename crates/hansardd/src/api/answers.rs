@@ -1,0 +1,234 @@
+//! What the routes do, those that are no streams.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, header};
+use hansard_store::Query;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::limits::PAGE_MAX;
+use super::problem::{Problem, Trouble};
+use super::router::{Answered, Call, Handler};
+use super::rows;
+use super::seams::{Behind, Ending, Hosts, Listings, Recordings, Status, TokenWish, Tokens};
+
+/// Longest time that a token may hold, in seconds: 30 days. A longer one is refused.
+const TOKEN_TTL_S_MAX: u64 = 30 * 86_400;
+
+/// Most uses of one token; more are refused.
+const TOKEN_USES_MAX: u32 = 10_000;
+
+/// Longest reason, in bytes; a longer one is refused.
+const REASON_BYTES_MAX: usize = 1024;
+
+/// A handler whose work blocks, on a thread that may.
+pub(super) fn blocking(
+    work: impl Fn(Call) -> Result<Json, Problem> + Send + Sync + 'static,
+) -> Handler {
+    let work = Arc::new(work);
+    Arc::new(move |call| {
+        let work = Arc::clone(&work);
+        Box::pin(async move {
+            let done = tokio::task::spawn_blocking(move || work(call)).await;
+            let fault = |_| Problem::unavailable("the handler has a fault");
+            Ok(json_response(&done.map_err(fault)??))
+        })
+    })
+}
+
+/// One JSON document.
+pub(super) fn json_response(document: &Json) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{document}\n")));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+pub(super) fn status(status: Status) -> Handler {
+    blocking(move |call| {
+        let mut facts = status();
+        let you = json!({
+            "user": call.caller.user,
+            "uid": call.caller.peer.uid,
+            "role": call.caller.role.as_str(),
+        });
+        facts.insert("you".to_owned(), you);
+        Ok(Json::Object(facts))
+    })
+}
+
+pub(super) fn openapi() -> Handler {
+    Arc::new(|_| {
+        Box::pin(async {
+            let mut response = json_response(&Json::Null);
+            *response.body_mut() = Body::from(super::openapi::document());
+            Answered::Ok(response)
+        })
+    })
+}
+
+pub(super) fn sessions(listings: Arc<dyn Listings>) -> Handler {
+    blocking(move |call| {
+        let page = listings.sessions(&call.params.query()?)?;
+        let rows: Vec<Json> = page.rows.iter().map(rows::session).collect();
+        let next = page.next.map(|next| next.to_string());
+        Ok(listed("sessions", rows, next, Some(listings.behind()?)))
+    })
+}
+
+/// A listing, and whether it is all: rows that are not there yet are said, too.
+pub(super) fn listed(
+    name: &str,
+    rows: Vec<Json>,
+    next: Option<String>,
+    behind: Option<Behind>,
+) -> Json {
+    let mut document = json!({ name: rows, "complete": next.is_none(), "next": next });
+    if let (Some(behind), Some(document)) = (behind, document.as_object_mut()) {
+        let Behind { segments, more } = behind;
+        document.insert(
+            "behind".to_owned(),
+            json!({ "segments": segments, "at_least": more }),
+        );
+    }
+    document
+}
+
+pub(super) fn session(listings: Arc<dyn Listings>) -> Handler {
+    blocking(move |call| {
+        let query = Query {
+            session: Some(call.session()?),
+            limit: 1,
+            ..Query::default()
+        };
+        let page = listings.sessions(&query)?;
+        let row = page.rows.first().ok_or_else(Problem::not_found)?;
+        Ok(rows::session(row))
+    })
+}
+
+pub(super) fn verify(recordings: Arc<dyn Recordings>) -> Handler {
+    blocking(move |call| {
+        let session = call.session()?;
+        let found = recordings.verify(session)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        Ok(rows::verified(&session.to_string(), &found))
+    })
+}
+
+/// The body of what must be given a reason.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reason {
+    reason: String,
+}
+
+fn body<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T, Problem> {
+    serde_json::from_slice(&call.body).map_err(|e| Problem::bad(format!("the body: {e}")))
+}
+
+fn reason(call: &Call) -> Result<String, Problem> {
+    let Reason { reason } = body(call)?;
+    let reason = reason.trim().to_owned();
+    if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
+        let most = REASON_BYTES_MAX;
+        return Err(Problem::bad(format!("reason: 1 to {most} bytes of words")));
+    }
+    Ok(reason)
+}
+
+fn done(was: bool) -> Result<Json, Problem> {
+    if was {
+        Ok(json!({ "done": true }))
+    } else {
+        Err(Problem::not_found())
+    }
+}
+
+pub(super) fn end(ending: Arc<dyn Ending>) -> Handler {
+    blocking(move |call| {
+        let reason = reason(&call)?;
+        done(ending.end(call.session()?, &reason, &call.caller)?)
+    })
+}
+
+/// A page of rows by name: one more than fits is asked for, which says whether there is more.
+fn page<T>(
+    call: &Call,
+    list: impl FnOnce(Option<&str>, usize) -> Result<Vec<T>, Trouble>,
+    name: impl Fn(&T) -> String,
+) -> Result<(Vec<T>, Option<String>), Problem> {
+    let most = call.params.page().min(PAGE_MAX);
+    let mut rows = list(call.params.text("cursor"), most + 1)?;
+    let more = rows.len() > most;
+    rows.truncate(most);
+    let next = rows.last().filter(|_| more).map(name);
+    Ok((rows, next))
+}
+
+pub(super) fn tokens(tokens: Arc<dyn Tokens>) -> Handler {
+    blocking(move |call| {
+        let list = |after: Option<&str>, most| tokens.list(after, most);
+        let (rows, next) = page(&call, list, |row| row.name.clone())?;
+        let rows = rows.iter().map(|row| Json::Object(rows::token(row)));
+        Ok(listed("tokens", rows.collect(), next, None))
+    })
+}
+
+/// The body of a token that is wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    role: String,
+    ttl_s: u64,
+    uses: u32,
+}
+
+pub(super) fn token_make(tokens: Arc<dyn Tokens>) -> Handler {
+    blocking(move |call| {
+        let Wish { role, ttl_s, uses } = body(&call)?;
+        if role != "host" {
+            return Err(Problem::bad("role: only `host` joins with a token"));
+        }
+        if !(1..=TOKEN_TTL_S_MAX).contains(&ttl_s) {
+            return Err(Problem::bad(format!("ttl_s: 1 to {TOKEN_TTL_S_MAX}")));
+        }
+        if !(1..=TOKEN_USES_MAX).contains(&uses) {
+            return Err(Problem::bad(format!("uses: 1 to {TOKEN_USES_MAX}")));
+        }
+        let made = tokens.make(&TokenWish { role, ttl_s, uses }, &call.caller)?;
+        let mut object = rows::token(&made.row);
+        object.insert("token".to_owned(), made.token.into());
+        Ok(Json::Object(object))
+    })
+}
+
+pub(super) fn token_remove(tokens: Arc<dyn Tokens>) -> Handler {
+    blocking(move |call| done(tokens.remove(call.name()?, &call.caller)?))
+}
+
+pub(super) fn hosts(hosts: Arc<dyn Hosts>) -> Handler {
+    blocking(move |call| {
+        let list = |after: Option<&str>, most| hosts.list(after, most);
+        let (rows, next) = page(&call, list, |row| row.id.clone())?;
+        Ok(listed(
+            "hosts",
+            rows.iter().map(rows::host).collect(),
+            next,
+            None,
+        ))
+    })
+}
+
+pub(super) fn host_lock(hosts: Arc<dyn Hosts>) -> Handler {
+    blocking(move |call| {
+        let reason = reason(&call)?;
+        done(hosts.lock(call.name()?, Some(&reason), &call.caller)?)
+    })
+}
+
+pub(super) fn host_unlock(hosts: Arc<dyn Hosts>) -> Handler {
+    blocking(move |call| done(hosts.lock(call.name()?, None, &call.caller)?))
+}

@@ -1,0 +1,61 @@
+//! Every bound of the API, each with what happens at it.
+
+use std::time::Duration;
+
+/// Connections at the same time; further ones wait in the socket's queue.
+pub const CONNECTIONS_MAX: usize = 128;
+
+/// Requests being answered at the same time, streams aside; further ones are told to come again.
+pub const REQUESTS_MAX: usize = 32;
+
+/// Recordings being sent at the same time; further ones are told to come again.
+pub const DOWNLOADS_MAX: usize = 16;
+
+/// Streams that follow a session or the events at the same time; further ones are told to come
+/// again. Each has a thread.
+pub const FOLLOWERS_MAX: usize = 64;
+
+/// Bytes that hyper gathers for the head of a request; a longer head is refused.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest body of a request, in bytes; a longer one is refused.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest value of a parameter, in bytes; a longer one is refused.
+pub const PARAM_BYTES_MAX: usize = 1024;
+
+/// How long a request's head, or its body, may take to arrive; then the connection is closed. An
+/// idle connection is closed after the same time.
+pub const ARRIVAL_MAX: Duration = Duration::from_secs(10);
+
+/// How long an answer that is not a stream may take; then the caller is told to come again.
+pub const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// How long a reader of a stream may take nothing; then its connection is cut.
+pub const SLOW_READER_MAX: Duration = Duration::from_secs(30);
+
+/// Pieces of a stream that wait for its reader; with more, whoever makes them waits, too.
+pub const STREAM_PIECES: usize = 4;
+
+/// Bytes of a recording in one piece.
+pub const PIECE_BYTES: usize = 64 * 1024;
+
+/// A stream in which nothing happens says so this often, so that both ends know that the other is
+/// there.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How long one wait for something new takes at most: how late a stream notices that the service
+/// stops.
+pub const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// Documents of the event log that are taken at once.
+pub const BATCH_MAX: usize = 256;
+
+/// Rows of tokens and hosts on one page; the answer says how to go on.
+pub const PAGE_MAX: usize = 1000;
+
+/// Segments that were not made rows of yet are counted up to this many; the answer says "at least".
+pub const BEHIND_MAX: usize = 1000;
+
+/// How long connections get to finish when the service stops; then they are cut.
+pub const STOP_MAX: Duration = Duration::from_secs(5);

@@ -1,0 +1,145 @@
+//! The OpenAPI 3.1 document, written from the table of routes.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::live::{LINES, RECORDING};
+use super::schema::{all, named};
+use super::table::{Answer, Id, Kind, Param, ROUTES, Route};
+
+/// The document as text: the same for the same table.
+#[must_use]
+pub fn document() -> String {
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Hansard",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            "description": "The service's API on its admin socket: HTTP/1.1, JSON. Who asks is known \
+    from the socket's other end, and has a role by the service's configuration. Listings never stop \
+    silently: each says whether it is complete, and how to go on.",
+        },
+        "servers": [{ "url": "http://localhost", "description": "the socket /run/hansard/admin.sock" }],
+        "security": [{ "peer": [] }],
+        "paths": paths(),
+        "components": {
+            "securitySchemes": { "peer": {
+                "type": "http",
+                "scheme": "unix-peer",
+                "description": "Nothing is sent: the kernel names the process at the socket's other end.",
+            } },
+            "schemas": all(),
+            "responses": { "Problem": {
+                "description": "Not answered as asked.",
+                "content": { "application/json": { "schema": named("Error") } },
+            } },
+        },
+    });
+    match serde_json::to_string_pretty(&document) {
+        Ok(text) => text + "\n",
+        Err(error) => format!("{{\"error\":\"{error}\"}}\n"),
+    }
+}
+
+fn paths() -> Json {
+    let mut paths = Map::new();
+    for route in &ROUTES {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Some(path) = path.as_object_mut() {
+            path.insert(route.verb.as_str().to_lowercase(), operation(route));
+        }
+    }
+    Json::Object(paths)
+}
+
+fn operation(route: &Route) -> Json {
+    let mut object = Map::new();
+    let mut put = |name: &str, value: Json| {
+        object.insert(name.to_owned(), value);
+    };
+    put("operationId", json!(format!("{:?}", route.op)));
+    put("summary", json!(route.summary));
+    let mut doc = format!("Needs the role `{}` or a higher one.", route.least);
+    if let Some(noted) = route.noted {
+        doc.push_str(&format!(" Put on record first, as `{}`.", noted.event));
+    }
+    if !route.doc.is_empty() {
+        doc.push_str(&format!(" {}", route.doc));
+    }
+    put("description", json!(doc));
+    put("x-role", json!(route.least.as_str()));
+    let parameters: Vec<Json> = route
+        .id
+        .map(identifier)
+        .into_iter()
+        .chain(route.params.iter().map(parameter))
+        .collect();
+    if !parameters.is_empty() {
+        put("parameters", Json::Array(parameters));
+    }
+    if let Some(body) = route.body {
+        let content = json!({ "application/json": { "schema": named(body) } });
+        put(
+            "requestBody",
+            json!({ "required": true, "content": content }),
+        );
+    }
+    put(
+        "responses",
+        json!({ "200": answer(route), "default": { "$ref": "#/components/responses/Problem" } }),
+    );
+    Json::Object(object)
+}
+
+fn answer(route: &Route) -> Json {
+    let (doc, content) = match route.answer {
+        Answer::Json("OpenApi") => ("This document.", json!({ "application/json": {} })),
+        Answer::Json(name) => (
+            "The answer.",
+            json!({ "application/json": { "schema": named(name) } }),
+        ),
+        Answer::Lines(name) => (
+            "JSON lines, as long as there are any.",
+            json!({ LINES: { "schema": named(name) } }),
+        ),
+        Answer::Recording => (
+            "The recording's bytes. A connection that ends early means that it is not whole.",
+            json!({ RECORDING: { "schema": { "type": "string", "format": "binary" } } }),
+        ),
+    };
+    let mut content = content;
+    if route.params.iter().any(|param| param.name == "follow")
+        && let Some(content) = content.as_object_mut()
+    {
+        content.insert(LINES.to_owned(), json!({ "schema": named("Event") }));
+    }
+    json!({ "description": doc, "content": content })
+}
+
+fn identifier(id: Id) -> Json {
+    let (doc, schema) = match id {
+        Id::Session => (
+            "identifier of the session",
+            json!({ "type": "string", "format": "uuid" }),
+        ),
+        Id::Host => ("identifier of the host", name()),
+        Id::Token => ("name of the token", name()),
+    };
+    json!({ "name": "id", "in": "path", "required": true, "description": doc, "schema": schema })
+}
+
+fn name() -> Json {
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$" })
+}
+
+fn parameter(param: &Param) -> Json {
+    let schema = match param.kind {
+        Kind::Text => json!({ "type": "string", "maxLength": super::limits::PARAM_BYTES_MAX }),
+        Kind::Time => json!({ "type": "string", "format": "date-time" }),
+        Kind::Limit => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Bool => json!({ "type": "boolean" }),
+        Kind::Word(words) => json!({ "type": "string", "enum": words }),
+        Kind::Session => json!({ "type": "string", "format": "uuid" }),
+    };
+    json!({ "name": param.name, "in": "query", "required": false, "description": param.doc, "schema": schema })
+}

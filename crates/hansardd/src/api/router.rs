@@ -1,0 +1,310 @@
+//! From a request to its handler, past everything that must be so first: a role that is high
+//! enough, an identifier and parameters of their types, and the record of it, durable. All of that
+//! comes from the table ([`super::table`]); a handler cannot be reached around it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Extension, State};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use axum::routing::any;
+use hansard_core::event::Fact;
+use hansard_core::{Body as EventBody, Fields, SessionId, Value};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::limits::{ANSWER_MAX, ARRIVAL_MAX, BODY_BYTES_MAX, REQUESTS_MAX};
+use super::params::Params;
+use super::problem::Problem;
+use super::role::{Caller, Peer};
+use super::seams::{Admit, Audit, Log};
+use super::table::{Id, Noted, Op, ROUTES, Route, Verb, allowed};
+
+/// A request that passed everything the table asks.
+pub(super) struct Call {
+    pub(super) caller: Caller,
+    pub(super) id: Option<Name>,
+    pub(super) params: Params,
+    pub(super) body: Bytes,
+}
+
+/// What stood in the path's `{id}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Name {
+    Session(SessionId),
+    Other(String),
+}
+
+impl Call {
+    /// The session that it is about.
+    pub(super) fn session(&self) -> Result<SessionId, Problem> {
+        match self.id {
+            Some(Name::Session(id)) => Ok(id),
+            _ => Err(Problem::not_found()),
+        }
+    }
+
+    /// The name that it is about.
+    pub(super) fn name(&self) -> Result<&str, Problem> {
+        match &self.id {
+            Some(Name::Other(name)) => Ok(name),
+            _ => Err(Problem::not_found()),
+        }
+    }
+}
+
+pub(super) type Answered = Result<Response<Body>, Problem>;
+pub(super) type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
+pub(super) type Handler = Arc<dyn Fn(Call) -> Answering + Send + Sync>;
+
+/// What every request needs.
+struct Gate {
+    handlers: BTreeMap<Op, Handler>,
+    admit: Admit,
+    audit: Audit,
+    log: Log,
+    places: Semaphore,
+    boot: String,
+    count: AtomicU64,
+}
+
+/// The routes. `boot` is what request identifiers begin with.
+pub(super) fn router(
+    handlers: BTreeMap<Op, Handler>,
+    (admit, audit, log): (Admit, Audit, Log),
+    boot: String,
+) -> Router {
+    let gate = Arc::new(Gate {
+        handlers,
+        admit,
+        audit,
+        log,
+        places: Semaphore::new(REQUESTS_MAX),
+        boot,
+        count: AtomicU64::new(0),
+    });
+    let mut router = Router::new();
+    let mut paths: Vec<&'static str> = ROUTES.iter().map(|route| route.path).collect();
+    paths.dedup();
+    for path in paths {
+        let at = move |State(gate): State<Arc<Gate>>, peer: Extension<Peer>, request| async move {
+            gate.answer(Some(path), peer.0, request).await
+        };
+        router = router.route(path, any(at));
+    }
+    let nowhere = |State(gate): State<Arc<Gate>>, peer: Extension<Peer>, request| async move {
+        gate.answer(None, peer.0, request).await
+    };
+    router.fallback(nowhere).with_state(gate)
+}
+
+impl Gate {
+    async fn answer(
+        self: Arc<Self>,
+        path: Option<&'static str>,
+        peer: Peer,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        let n = self.count.fetch_add(1, Ordering::Relaxed);
+        let request_id = format!("{}-{n:x}", self.boot);
+        let mut response = match self.pass(path, peer, request).await {
+            Ok(response) => response,
+            Err(problem) => {
+                if let Some(inside) = &problem.inside {
+                    (self.log)(&format!(
+                        "request {request_id} of uid {}: {inside}",
+                        peer.uid
+                    ));
+                }
+                problem.response(&request_id)
+            }
+        };
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&request_id) {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let nosniff = HeaderValue::from_static("nosniff");
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        response
+    }
+
+    async fn pass(
+        self: &Arc<Self>,
+        path: Option<&'static str>,
+        peer: Peer,
+        request: Request<Body>,
+    ) -> Answered {
+        let known = (self.admit)(&peer);
+        let Some(role) = known.role else {
+            return Err(Problem::forbidden(
+                "your account has no role at this service",
+            ));
+        };
+        let user = known.user.unwrap_or_else(|| format!("uid {}", peer.uid));
+        let caller = Caller { peer, user, role };
+        let route = find(path, request.method())?;
+        let id = identifier(route, request.uri().path())?;
+        let params = Params::read(route, request.uri())?;
+        if caller.role < route.least {
+            self.note_refusal(route, &caller, id.as_ref(), &params)
+                .await;
+            let (has, needs) = (caller.role, route.least);
+            return Err(Problem::forbidden(&format!(
+                "this needs the role {needs}; you have the role {has}"
+            )));
+        }
+        let Ok(place) = self.places.try_acquire() else {
+            return Err(Problem::busy("too many requests are being answered"));
+        };
+        let body = read_body(route, request).await?;
+        if let Some(noted) = route.noted {
+            let reason = reason(&params, &body);
+            let event = event(noted, &caller, id.as_ref(), reason, true);
+            self.note(event).await?;
+        }
+        let handler = self
+            .handlers
+            .get(&route.op)
+            .ok_or_else(Problem::not_found)?;
+        let call = Call {
+            caller,
+            id,
+            params,
+            body,
+        };
+        let answer = timeout(ANSWER_MAX, handler(call)).await;
+        drop(place);
+        answer.unwrap_or_else(|_| Err(Problem::unavailable("the answer took too long")))
+    }
+
+    /// Puts an event on record; an error means that nothing is done.
+    async fn note(self: &Arc<Self>, event: EventBody) -> Result<(), Problem> {
+        let gate = Arc::clone(self);
+        let noted = tokio::task::spawn_blocking(move || (gate.audit)(event)).await;
+        match noted {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => Err(Problem::not_recorded(why)),
+            Err(_) => Err(Problem::not_recorded("the record of looks has a fault")),
+        }
+    }
+
+    /// Whoever has a role and reaches for what that role may not is put on record, too. They get
+    /// nothing either way, so a record that fails changes nothing for them; the log has it.
+    async fn note_refusal(
+        self: &Arc<Self>,
+        route: &Route,
+        caller: &Caller,
+        id: Option<&Name>,
+        params: &Params,
+    ) {
+        let Some(noted) = route.noted else { return };
+        let reason = params.text("reason").map(str::to_owned);
+        let event = event(noted, caller, id, reason, false);
+        if let Err(Problem {
+            inside: Some(why), ..
+        }) = self.note(event).await
+        {
+            (self.log)(&format!("a refusal could not be put on record: {why}"));
+        }
+    }
+}
+
+fn find(path: Option<&'static str>, method: &Method) -> Result<&'static Route, Problem> {
+    let path = path.ok_or_else(Problem::not_found)?;
+    let named = |verb: Verb| verb.as_str() == method.as_str();
+    let route = ROUTES.iter().find(|r| r.path == path && named(r.verb));
+    route.ok_or_else(|| Problem::method(allowed(path)))
+}
+
+/// What stands in the path as it was sent: identifiers need no escapes, so one with an escape is
+/// none.
+fn identifier(route: &Route, path: &str) -> Result<Option<Name>, Problem> {
+    let Some(kind) = route.id else {
+        return Ok(None);
+    };
+    let place = route.path.split('/').position(|part| part == "{id}");
+    let text = place
+        .and_then(|n| path.split('/').nth(n))
+        .unwrap_or_default();
+    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    match kind {
+        Id::Session => {
+            let id = text.parse().map_err(|_| Problem::not_found())?;
+            Ok(Some(Name::Session(id)))
+        }
+        Id::Host | Id::Token
+            if (1..=64).contains(&text.len())
+                && text.bytes().all(plain)
+                && !text.starts_with('.') =>
+        {
+            Ok(Some(Name::Other(text.to_owned())))
+        }
+        Id::Host | Id::Token => Err(Problem::not_found()),
+    }
+}
+
+async fn read_body(route: &Route, request: Request<Body>) -> Result<Bytes, Problem> {
+    let read = timeout(ARRIVAL_MAX, to_bytes(request.into_body(), BODY_BYTES_MAX)).await;
+    match (read, route.body) {
+        (Ok(Ok(body)), Some(_)) => Ok(body),
+        (Ok(Ok(body)), None) if body.is_empty() => Ok(body),
+        (Ok(Ok(_)), None) => Err(Problem::bad("this takes no body")),
+        (Ok(Err(_)), _) => Err(Problem::too_large(BODY_BYTES_MAX)),
+        (Err(_), _) => Err(Problem::bad("the body did not arrive in time")),
+    }
+}
+
+/// Why, as the caller says it: a parameter, or in the body.
+fn reason(params: &Params, body: &Bytes) -> Option<String> {
+    let said = params.text("reason").map(str::to_owned);
+    said.or_else(|| {
+        let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+        Some(body.get("reason")?.as_str()?.to_owned())
+    })
+}
+
+/// The event that says who did what to which thing, and why.
+fn event(
+    noted: Noted,
+    caller: &Caller,
+    id: Option<&Name>,
+    reason: Option<String>,
+    success: bool,
+) -> EventBody {
+    let mut fields = Fields::new()
+        .with("user", caller.user.as_str())
+        .with("user_uid", u64::from(caller.peer.uid))
+        .with("user_roles", Value::List(vec![caller.role.as_str().into()]))
+        .with("success", success);
+    if let Some(pid) = caller.peer.pid.and_then(|pid| u64::try_from(pid).ok()) {
+        fields.push("pid", pid);
+    }
+    match id {
+        Some(Name::Session(id)) => fields.push("recording", id.to_string()),
+        Some(Name::Other(name)) => {
+            let field = if noted.event.starts_with("lock.") {
+                "target"
+            } else {
+                "name"
+            };
+            fields.push(field, name.as_str());
+        }
+        None => {}
+    }
+    if let Some(format) = noted.format {
+        fields.push("format", format);
+    }
+    if let Some(reason) = reason {
+        fields.push("reason", reason);
+    }
+    EventBody::Admin(Fact {
+        event: noted.event.to_owned(),
+        fields,
+    })
+}

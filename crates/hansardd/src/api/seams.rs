@@ -1,0 +1,312 @@
+//! What the API stands on, as narrow as it needs it. Everything here blocks its caller, which is
+//! never a thread of the runtime.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hansard_core::seal::Digest;
+use hansard_core::verify::Report;
+use hansard_core::{Body, Event, SessionId};
+use hansard_store::archive::{Problem as Difference, SessionReport};
+use hansard_store::catalog::{EventRow, Page, SessionRow};
+use hansard_store::{Catalog, Query};
+
+use super::limits::BEHIND_MAX;
+use super::problem::Trouble;
+use super::role::{Caller, Known, Peer};
+
+/// Who a peer is and which role they have.
+pub type Admit = Arc<dyn Fn(&Peer) -> Known + Send + Sync>;
+
+/// Puts an event into the service's own recording. `Ok` MUST mean that it is durable; with an error
+/// nothing that was to be recorded is done.
+pub type Audit = Arc<dyn Fn(Body) -> Result<(), String> + Send + Sync>;
+
+/// Facts about the service, flat, for `GET /v1/status`.
+pub type Status = Arc<dyn Fn() -> serde_json::Map<String, serde_json::Value> + Send + Sync>;
+
+/// One line for the service's log; the caller escapes nothing.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How far rows are behind what is archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Behind {
+    /// Segments whose rows are not made yet.
+    pub segments: u64,
+    /// There are more than were counted.
+    pub more: bool,
+}
+
+/// Rows that are computed from recordings.
+///
+/// Pages MUST be in the order that the query asks, each row once, and MUST say where to go on if
+/// they do not hold all.
+pub trait Listings: Send + Sync {
+    /// Sessions, by start.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn sessions(&self, query: &Query) -> Result<Page<SessionRow>, Trouble>;
+
+    /// Events, by time.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn events(&self, query: &Query) -> Result<Page<EventRow>, Trouble>;
+
+    /// How far the rows are behind.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn behind(&self) -> Result<Behind, Trouble>;
+}
+
+impl<C: Catalog + ?Sized> Listings for C {
+    fn sessions(&self, query: &Query) -> Result<Page<SessionRow>, Trouble> {
+        Ok(Catalog::sessions(self, query)?)
+    }
+
+    fn events(&self, query: &Query) -> Result<Page<EventRow>, Trouble> {
+        Ok(Catalog::events(self, query)?)
+    }
+
+    fn behind(&self) -> Result<Behind, Trouble> {
+        let waiting = self.unprojected(BEHIND_MAX)?.len();
+        Ok(Behind {
+            segments: waiting as u64,
+            more: waiting >= BEHIND_MAX,
+        })
+    }
+}
+
+/// What checking a session came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// What the recording itself shows.
+    pub report: Report,
+    /// Number and digest of the newest archived segment, if anything is archived. The recording is
+    /// fresh if it contains it.
+    pub newest: Option<(u32, Digest)>,
+    /// Segments that are not what was archived.
+    pub differences: Vec<Difference>,
+}
+
+impl Verified {
+    /// Whether everything that was archived is there and unchanged.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        let fresh = self
+            .newest
+            .is_none_or(|(_, digest)| self.report.head == Some(digest));
+        fresh && self.differences.is_empty() && self.report.damages_count == 0
+    }
+}
+
+impl From<SessionReport> for Verified {
+    fn from(found: SessionReport) -> Self {
+        Self {
+            newest: Some((found.newest.number, found.newest.digest)),
+            report: found.report,
+            differences: found.problems,
+        }
+    }
+}
+
+/// Recordings as bytes.
+pub trait Recordings: Send + Sync {
+    /// A recording as a `.hansard` file has it: what is archived, then what is not archived yet, in
+    /// order, each part once. `None` MUST mean that nothing of the session is known.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`]. The reader's own errors cut the answer, which the caller sees.
+    fn open(&self, session: SessionId) -> Result<Option<Box<dyn Read + Send>>, Trouble>;
+
+    /// Checks a session where it is kept. `None` MUST mean that nothing of the session is known.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn verify(&self, session: SessionId) -> Result<Option<Verified>, Trouble>;
+}
+
+/// What a follower sees next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    /// The next event.
+    Event(Event),
+    /// Instead of all events up to `seq`, the screen that they made.
+    Screen {
+        /// Number of the last event in it.
+        seq: u64,
+        /// That event's time, nanoseconds since the start.
+        at_ns: u64,
+        /// Columns and rows.
+        size: (u16, u16),
+        /// Control sequences that bring a blank terminal of that size into this state.
+        dump: String,
+    },
+    /// A segment, or the rest of it, cannot be read; the next event is of a later one.
+    Lost {
+        /// Its number, from 0.
+        segment: u32,
+        /// What is wrong.
+        what: String,
+    },
+    /// Nothing within the time given.
+    Nothing,
+    /// Nothing will ever come any more; why, in words, where no end was recorded.
+    Over(Option<String>),
+}
+
+/// Somebody who follows a session.
+///
+/// The first answer MUST be the header (event 0). A [`Seen::Screen`] MAY come second, and stands for
+/// all events up to its number; after it, or without it, every event MUST come, in order, without a
+/// hole that a [`Seen::Lost`] does not tell of, and none twice. After [`Seen::Over`] nothing is asked any more.
+pub trait Watch: Send {
+    /// What comes next, waiting for it at most this long.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`]; the stream is cut.
+    fn next(&mut self, wait: Duration) -> Result<Seen, Trouble>;
+}
+
+/// Sessions while they happen.
+pub trait Following: Send + Sync {
+    /// Somebody follows this session from now on. `None` MUST mean that nothing of it is known.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn follow(&self, session: SessionId) -> Result<Option<Box<dyn Watch>>, Trouble>;
+}
+
+/// From where in the event log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since<'a> {
+    /// What comes from now on.
+    Now,
+    /// At or before the first document of this time, UTC nanoseconds since 1970.
+    Time(u64),
+    /// Behind this place, which the log itself gave.
+    Cursor(&'a str),
+}
+
+/// A stretch of the event log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// Documents, one JSON object each, in the order of the log.
+    pub documents: Vec<String>,
+    /// The place behind them.
+    pub cursor: String,
+}
+
+/// The event log as it is written, in the order of writing: what arrives late stands late, so that
+/// whoever goes on from a cursor misses nothing.
+pub trait EventLog: Send + Sync {
+    /// At most `most` documents from there on; waits at most this long for the first. A cursor MUST
+    /// be valid as long as the documents behind it are kept, also after a restart; one that is not
+    /// MUST be [`Trouble::Refused`].
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn read(&self, since: Since<'_>, most: usize, wait: Duration) -> Result<Batch, Trouble>;
+}
+
+/// A token that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenWish {
+    /// What one joins as: `host`.
+    pub role: String,
+    /// For how many seconds it holds.
+    pub ttl_s: u64,
+    /// How often it can be used.
+    pub uses: u32,
+}
+
+/// A token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Its name, which is no secret.
+    pub name: String,
+    /// What one joins as.
+    pub role: String,
+    /// Until when, UTC nanoseconds since 1970.
+    pub expires_ns: u64,
+    /// How often it can still be used.
+    pub uses_left: u32,
+}
+
+/// A token that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenMade {
+    /// What is listed of it.
+    pub row: TokenRow,
+    /// The token itself. Said this once.
+    pub token: String,
+}
+
+/// Tokens that hosts join with.
+pub trait Tokens: Send + Sync {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn make(&self, wish: &TokenWish, by: &Caller) -> Result<TokenMade, Trouble>;
+
+    /// Tokens that hold, by name, after this one; at most `most`, fewer only at the end.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<TokenRow>, Trouble>;
+
+    /// Removes one; `false` if there is none of that name.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn remove(&self, name: &str, by: &Caller) -> Result<bool, Trouble>;
+}
+
+/// A host, as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostRow {
+    /// Its identifier.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is connected now.
+    pub connected: bool,
+    /// When something last came from it, UTC nanoseconds since 1970.
+    pub seen_ns: Option<u64>,
+    /// Until when its certificate holds, UTC nanoseconds since 1970.
+    pub certificate_ns: Option<u64>,
+    /// Why it is locked out, if it is.
+    pub locked: Option<String>,
+}
+
+/// Hosts that joined.
+pub trait Hosts: Send + Sync {
+    /// Hosts by identifier, after this one; at most `most`, fewer only at the end.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<HostRow>, Trouble>;
+
+    /// Locks a host out, or lifts its lock. MUST hold for connections that there are, too. `false`
+    /// if there is no such host.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn lock(&self, id: &str, reason: Option<&str>, by: &Caller) -> Result<bool, Trouble>;
+}
+
+/// Sessions are ended through this.
+pub trait Ending: Send + Sync {
+    /// Ends a session that is going on; `false` if none of that name is.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn end(&self, session: SessionId, reason: &str, by: &Caller) -> Result<bool, Trouble>;
+}

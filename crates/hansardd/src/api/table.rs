@@ -1,0 +1,382 @@
+//! The one table of routes. The router lets through what it says and nothing else; the OpenAPI
+//! document is written from it.
+
+use super::role::Role;
+
+/// What a route does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)] // each is what its route's summary says
+pub enum Op {
+    Status,
+    OpenApi,
+    Sessions,
+    Session,
+    Recording,
+    Follow,
+    Verify,
+    End,
+    Events,
+    Tokens,
+    TokenMake,
+    TokenRemove,
+    Hosts,
+    HostLock,
+    HostUnlock,
+}
+
+/// HTTP methods that routes have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verb {
+    /// Looks, and changes nothing but the record of looks.
+    Get,
+    /// Makes or does something.
+    Post,
+    /// Takes something away.
+    Delete,
+}
+
+impl Verb {
+    /// The method's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// What stands in a path's `{id}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Id {
+    /// A session's UUID.
+    Session,
+    /// A host's identifier.
+    Host,
+    /// A token's name.
+    Token,
+}
+
+/// The type of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A UTC time, RFC 3339.
+    Time,
+    /// A number of rows, at least 1.
+    Limit,
+    /// `true` or `false`.
+    Bool,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A session's UUID.
+    Session,
+}
+
+/// A parameter behind the question mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Param {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+/// What an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// One JSON document of this schema.
+    Json(&'static str),
+    /// JSON lines of this schema, for as long as there are any.
+    Lines(&'static str),
+    /// A recording's bytes.
+    Recording,
+}
+
+/// What is put on record before the request is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noted {
+    /// Name of the event.
+    pub event: &'static str,
+    /// As what a recording was looked at.
+    pub format: Option<&'static str>,
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// What it does.
+    pub op: Op,
+    /// How it is asked.
+    pub verb: Verb,
+    /// Where.
+    pub path: &'static str,
+    /// The lowest role that may.
+    pub least: Role,
+    /// One line about it.
+    pub summary: &'static str,
+    /// What else there is to know.
+    pub doc: &'static str,
+    /// What its `{id}` is.
+    pub id: Option<Id>,
+    /// Its parameters; others are refused.
+    pub params: &'static [Param],
+    /// Schema of the JSON document that is sent along.
+    pub body: Option<&'static str>,
+    /// Its answer.
+    pub answer: Answer,
+    /// What is put on record first.
+    pub noted: Option<Noted>,
+}
+
+const fn p(name: &'static str, kind: Kind, doc: &'static str) -> Param {
+    Param { name, kind, doc }
+}
+
+const FROM: Param = p("from", Kind::Time, "not before this time");
+const UNTIL: Param = p("until", Kind::Time, "before this time");
+const USER: Param = p("user", Kind::Text, "of this user, letter by letter");
+const HOST: Param = p("host", Kind::Text, "on the host of this name");
+const KIND: Param = p(
+    "kind",
+    Kind::Text,
+    "of this kind: `terminal`, `exec`, `host`, …",
+);
+const ORDER: Param = p(
+    "order",
+    Kind::Word(&["newest", "oldest"]),
+    "what comes first; `newest` unless said otherwise",
+);
+const LIMIT: Param = p(
+    "limit",
+    Kind::Limit,
+    "rows of this answer at most; more than 1000 mean 1000",
+);
+const CURSOR: Param = p(
+    "cursor",
+    Kind::Text,
+    "go on where an answer with the same filters ended: its `next`",
+);
+const REASON: Param = p(
+    "reason",
+    Kind::Text,
+    "why you look; goes into the record of looks",
+);
+
+const LOOK: &str = "This is a look at a recording: it is put on record \
+(`session.recording.access`) before anything is answered, and refused if that fails.";
+
+const fn look(format: &'static str) -> Option<Noted> {
+    Some(Noted {
+        event: "session.recording.access",
+        format: Some(format),
+    })
+}
+
+const fn noted(event: &'static str) -> Option<Noted> {
+    Some(Noted {
+        event,
+        format: None,
+    })
+}
+
+const fn get(op: Op, path: &'static str, least: Role, answer: Answer) -> Route {
+    Route {
+        op,
+        verb: Verb::Get,
+        path,
+        least,
+        summary: "",
+        doc: "",
+        id: None,
+        params: &[],
+        body: None,
+        answer,
+        noted: None,
+    }
+}
+
+const fn of_session(op: Op, path: &'static str, answer: Answer, format: &'static str) -> Route {
+    Route {
+        id: Some(Id::Session),
+        params: &[REASON],
+        noted: look(format),
+        doc: LOOK,
+        ..get(op, path, Role::Auditor, answer)
+    }
+}
+
+const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> Route {
+    Route {
+        verb,
+        noted: noted(event),
+        ..get(op, path, Role::Admin, Answer::Json("Done"))
+    }
+}
+
+/// All routes.
+pub const ROUTES: [Route; 15] = [
+    Route {
+        summary: "How the service is, and who you are to it",
+        ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
+    },
+    Route {
+        summary: "This description",
+        ..get(
+            Op::OpenApi,
+            "/v1/openapi.json",
+            Role::User,
+            Answer::Json("OpenApi"),
+        )
+    },
+    Route {
+        summary: "Sessions, by start",
+        doc: "An answer that does not hold all says `complete: false` and has a `next`.",
+        params: &[FROM, UNTIL, USER, HOST, KIND, ORDER, LIMIT, CURSOR],
+        ..get(
+            Op::Sessions,
+            "/v1/sessions",
+            Role::Auditor,
+            Answer::Json("Sessions"),
+        )
+    },
+    Route {
+        summary: "One session, as it is listed",
+        ..of_session(
+            Op::Session,
+            "/v1/sessions/{id}",
+            Answer::Json("Session"),
+            "listing",
+        )
+    },
+    Route {
+        summary: "The recording, as a `.hansard` file",
+        ..of_session(
+            Op::Recording,
+            "/v1/sessions/{id}/recording",
+            Answer::Recording,
+            "hansard",
+        )
+    },
+    Route {
+        summary: "The session as it happens: the screen so far, then every event",
+        ..of_session(
+            Op::Follow,
+            "/v1/sessions/{id}/follow",
+            Answer::Lines("Followed"),
+            "live",
+        )
+    },
+    Route {
+        summary: "Checks the recording where it is kept",
+        ..of_session(
+            Op::Verify,
+            "/v1/sessions/{id}/verify",
+            Answer::Json("Verified"),
+            "verify",
+        )
+    },
+    Route {
+        id: Some(Id::Session),
+        summary: "Ends a session that is going on",
+        doc: "Put on record before it is done. What was recorded stays.",
+        body: Some("Reason"),
+        ..change(Op::End, Verb::Post, "/v1/sessions/{id}/end", "session.kill")
+    },
+    Route {
+        summary: "Events, by time; with `follow`, those of the event log as it is written",
+        doc: "With `follow=true` the answer is JSON lines, in the order of the log: documents, and \
+after them lines with nothing but a `cursor`, from which a later request goes on without a hole. \
+Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` cannot be given then.",
+        params: &[
+            FROM,
+            UNTIL,
+            USER,
+            HOST,
+            KIND,
+            p("event", Kind::Text, "of this name, such as `session.start`"),
+            p("session", Kind::Session, "of this session"),
+            ORDER,
+            LIMIT,
+            CURSOR,
+            p("follow", Kind::Bool, "go on with what comes"),
+        ],
+        ..get(
+            Op::Events,
+            "/v1/events",
+            Role::Auditor,
+            Answer::Json("Events"),
+        )
+    },
+    Route {
+        summary: "Tokens to join with, without their secrets",
+        params: &[LIMIT, CURSOR],
+        ..get(
+            Op::Tokens,
+            "/v1/tokens",
+            Role::Admin,
+            Answer::Json("Tokens"),
+        )
+    },
+    Route {
+        summary: "Makes a token to join with; the answer alone has its secret",
+        body: Some("TokenWish"),
+        answer: Answer::Json("TokenMade"),
+        ..change(Op::TokenMake, Verb::Post, "/v1/tokens", "join_token.create")
+    },
+    Route {
+        id: Some(Id::Token),
+        summary: "Removes a token",
+        params: &[REASON],
+        ..change(
+            Op::TokenRemove,
+            Verb::Delete,
+            "/v1/tokens/{id}",
+            "join_token.delete",
+        )
+    },
+    Route {
+        summary: "Hosts that joined",
+        params: &[LIMIT, CURSOR],
+        ..get(Op::Hosts, "/v1/hosts", Role::Auditor, Answer::Json("Hosts"))
+    },
+    Route {
+        id: Some(Id::Host),
+        summary: "Locks a host out, also where it is connected",
+        body: Some("Reason"),
+        ..change(
+            Op::HostLock,
+            Verb::Post,
+            "/v1/hosts/{id}/lock",
+            "lock.created",
+        )
+    },
+    Route {
+        id: Some(Id::Host),
+        summary: "Lifts a host's lock",
+        params: &[REASON],
+        ..change(
+            Op::HostUnlock,
+            Verb::Delete,
+            "/v1/hosts/{id}/lock",
+            "lock.deleted",
+        )
+    },
+];
+
+/// Methods of a path, as an `Allow` header has them.
+#[must_use]
+pub(super) fn allowed(path: &str) -> &'static str {
+    let has = |verb| ROUTES.iter().any(|r| r.path == path && r.verb == verb);
+    match (has(Verb::Get), has(Verb::Post), has(Verb::Delete)) {
+        (true, true, _) => "GET, POST",
+        (true, ..) => "GET",
+        (_, true, true) => "POST, DELETE",
+        (_, true, _) => "POST",
+        _ => "DELETE",
+    }
+}

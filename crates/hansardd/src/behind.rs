@@ -1,0 +1,18 @@
+//! What the API stands on in a running service: its seams ([`crate::api::seams`]) over the archive,
+//! what is not archived yet, the event log, the registry of hosts and what is being recorded.
+
+mod accounts;
+mod ending;
+mod following;
+mod joined;
+mod listed;
+mod logged;
+mod recorded;
+
+pub use accounts::Accounts;
+pub use ending::{EndHere, EndThere};
+pub use following::Watched;
+pub use joined::{Joined, Presence, Tell};
+pub use listed::Listed;
+pub use logged::Logged;
+pub use recorded::Recorded;

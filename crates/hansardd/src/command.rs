@@ -1,0 +1,325 @@
+//! What each command does, and says on standard output.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::mpsc::channel;
+
+use clap::CommandFactory as _;
+use hansard_record::Environment;
+use serde_json::json;
+
+use crate::check::{Surroundings, check};
+use crate::cli::{CheckArgs, Cli, Command, ConfigArgs, InitArgs, RunArgs};
+use crate::config::{ALL_IN_ONE, Config, Finding, HostPort, Level, LoadError};
+use crate::data_dir::DataDir;
+use crate::doctor::{Verdict, examine};
+use crate::failure::{Failure, STATUS_DONE, STATUS_FAILED, STATUS_WRONG_USE, shown};
+use crate::init::keys::ClusterKeys;
+use crate::init::{Origin, holder, init};
+use crate::journal::{Journal, Style};
+use crate::notify::Notify;
+use crate::run::{Start, Wake, run};
+use crate::{signals, stores};
+
+/// Longest token, bytes; what follows is refused.
+const TOKEN_BYTES_MAX: u64 = 4096;
+
+/// Does what the command line says; answers the exit status.
+///
+/// # Errors
+/// When it could not be done.
+pub fn perform(cli: &Cli, out: &mut dyn Write) -> Result<u8, Failure> {
+    match &cli.command {
+        Command::Check(args) => say_findings(args, out),
+        Command::Init(args) => initialise(args, out),
+        Command::Run(args) => start(args),
+        Command::Reindex(args) => rebuild(args, out),
+        Command::Doctor(args) => say_lines(args, out),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "hansardd", &mut script);
+            out.write_all(&script)?;
+            Ok(STATUS_DONE)
+        }
+        Command::Man { directory } => man(directory),
+    }
+}
+
+/// The configuration, and everything that contradicts itself in it; an error if it cannot be used.
+fn usable(args: &ConfigArgs) -> Result<(Config, Vec<Finding>), Failure> {
+    let config = Config::load(args.config.as_deref()).map_err(|e| {
+        let next = "see docs/configuration.md for every key";
+        Failure::new(STATUS_WRONG_USE, e.to_string(), next)
+    })?;
+    let findings = check(&config, &Surroundings::of_this_machine(&config));
+    let errors: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.level == Level::Error)
+        .map(ToString::to_string)
+        .collect();
+    match errors.is_empty() {
+        true => Ok((config, findings)),
+        false => {
+            let what = format!("{}:\n  {}", shown(&args.path()), errors.join("\n  "));
+            let next = "`hansardd check` says everything about it";
+            Err(Failure::new(STATUS_WRONG_USE, what, next))
+        }
+    }
+}
+
+/// `hansardd check`.
+fn say_findings(args: &CheckArgs, out: &mut dyn Write) -> Result<u8, Failure> {
+    let findings = match Config::load(args.config.config.as_deref()) {
+        Ok(config) => check(&config, &Surroundings::of_this_machine(&config)),
+        Err(LoadError::Wrong(_, findings)) => findings,
+        Err(e @ LoadError::Unreadable(..)) => {
+            return Err(Failure::new(STATUS_WRONG_USE, e.to_string(), ""));
+        }
+    };
+    let is_wrong = findings.iter().any(|f| f.level == Level::Error);
+    if args.json {
+        let rows: Vec<serde_json::Value> = findings
+            .iter()
+            .map(|f| {
+                json!({
+                    "level": f.level.as_str(), "key": f.key, "what": f.what, "next": f.next,
+                    "line": f.place.map(|p| p.line), "column": f.place.map(|p| p.column),
+                })
+            })
+            .collect();
+        writeln!(out, "{}", json!({"ok": !is_wrong, "findings": rows}))?;
+    } else {
+        for finding in &findings {
+            writeln!(out, "{finding}")?;
+        }
+        if findings.is_empty() {
+            writeln!(
+                out,
+                "{}: nothing to complain of",
+                shown(&args.config.path())
+            )?;
+        }
+    }
+    Ok(if is_wrong {
+        STATUS_WRONG_USE
+    } else {
+        STATUS_DONE
+    })
+}
+
+/// `hansardd init`.
+fn initialise(args: &InitArgs, out: &mut dyn Write) -> Result<u8, Failure> {
+    if args.all_in_one {
+        write_all_in_one(&args.config, out)?;
+    }
+    let (config, warnings) = usable(&args.config)?;
+    let origin = match args.join.is_empty() {
+        true => Origin::Found {
+            cluster: args.cluster.clone(),
+        },
+        false => Origin::Join {
+            service: addresses(&args.join)?,
+            token: token(args)?,
+            ca_pin: args.ca_pin.clone().unwrap_or_default(),
+        },
+    };
+    let environment = Environment::real();
+    let keys = ClusterKeys::new(&config, environment.clone());
+    let (mark, identity) = init(&config, &origin, &keys, &environment)?;
+    for warning in &warnings {
+        writeln!(out, "{warning}")?;
+    }
+    writeln!(out, "data_dir {}", shown(&config.node.data_dir))?;
+    writeln!(out, "host {}", mark.id)?;
+    writeln!(out, "cluster {}", mark.cluster)?;
+    for (name, value) in &identity.facts {
+        writeln!(out, "{name} {value}")?;
+    }
+    Ok(STATUS_DONE)
+}
+
+/// Writes the configuration of one machine, where there is none.
+fn write_all_in_one(args: &ConfigArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let path = args.path();
+    let about = |e: io::Error| Failure::about(&path, &e);
+    if let Some(above) = path.parent() {
+        fs::create_dir_all(above).map_err(about)?;
+    }
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(&path);
+    match file {
+        Ok(mut file) => {
+            file.write_all(ALL_IN_ONE.as_bytes()).map_err(about)?;
+            file.sync_all().map_err(about)?;
+            writeln!(out, "config {}", shown(&path))?;
+        }
+        // What somebody wrote there is left as it is.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            writeln!(out, "config {} is there already, and used", shown(&path))?;
+        }
+        Err(e) => return Err(about(e)),
+    }
+    Ok(())
+}
+
+fn addresses(texts: &[String]) -> Result<Vec<HostPort>, Failure> {
+    let parse = |text: &String| {
+        HostPort::parse(text).ok_or_else(|| {
+            let what = format!("{} is no address", crate::config::quoted(text));
+            Failure::new(
+                STATUS_WRONG_USE,
+                what,
+                "write host:port, as a.example.org:3025",
+            )
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// The token, from wherever it is. It is in no message.
+fn token(args: &InitArgs) -> Result<String, Failure> {
+    let source: Box<dyn Read> = match (&args.token, &args.token_file) {
+        (Some(token), _) => return Ok(token.trim().to_owned()),
+        (None, None) => {
+            let next = "give --token-file; `hansard token create` at the service makes a token";
+            return Err(Failure::new(STATUS_WRONG_USE, "--join needs a token", next));
+        }
+        (None, Some(path)) if path == Path::new("-") => Box::new(io::stdin()),
+        (None, Some(path)) => Box::new(File::open(path).map_err(|e| Failure::about(path, &e))?),
+    };
+    let mut text = String::new();
+    let read = source.take(TOKEN_BYTES_MAX).read_to_string(&mut text);
+    match read {
+        Ok(_) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+        Ok(_) => Err(Failure::new(STATUS_WRONG_USE, "the token is empty", "")),
+        Err(e) => Err(Failure::new(
+            STATUS_WRONG_USE,
+            format!("the token cannot be read: {}", crate::failure::plain(&e)),
+            "",
+        )),
+    }
+}
+
+/// `hansardd run`.
+fn start(args: &RunArgs) -> Result<u8, Failure> {
+    let (config, warnings) = usable(&args.config)?;
+    let environment = Environment::real();
+    let style = args.log.map_or_else(Style::of_stderr, Style::from);
+    let journal = Journal::new(style, Box::new(io::stderr()), environment.clock.clone());
+    for warning in &warnings {
+        journal.warning("the configuration is strange", &[("finding", warning)]);
+    }
+    let notify = Notify::from_environment()
+        .map_err(|e| Failure::new(STATUS_WRONG_USE, e.to_string(), ""))?;
+    let (wake, woken) = channel();
+    let by_signal = wake.clone();
+    signals::listen(move |signal| by_signal.send(Wake::Signal(signal)).is_ok())
+        .map_err(|e| Failure::new(STATUS_FAILED, format!("no signals: {e}"), ""))?;
+    run(Start {
+        config,
+        config_path: args.config.config.clone(),
+        journal,
+        environment,
+        notify,
+        wake,
+        woken,
+    })
+}
+
+/// `hansardd reindex`.
+fn rebuild(args: &ConfigArgs, out: &mut dyn Write) -> Result<u8, Failure> {
+    let (config, _) = usable(args)?;
+    if config.store.is_none() {
+        let what = "this machine keeps no recordings: there is nothing to build a catalog from";
+        return Err(Failure::new(
+            STATUS_WRONG_USE,
+            what,
+            "run it where `store` is on",
+        ));
+    }
+    let who = holder("reindex");
+    let held = DataDir::new(&config.node.data_dir).hold(&who)?;
+    let opened = stores::reindexed(&held.dir, &who, "somebody asked for it")?.opened;
+    let (adopted, projected) = (&opened.adopted, &opened.projected);
+    if let Some((_, Some(aside))) = &opened.rebuilt {
+        writeln!(out, "the old catalog is {}", shown(aside))?;
+    }
+    writeln!(
+        out,
+        "{} packs ({} damaged), {} segments ({} after a loss), {} events, {} quarantined",
+        adopted.packs,
+        adopted.packs_damaged,
+        adopted.segments,
+        adopted.after_loss,
+        projected.events,
+        adopted.quarantined.saturating_add(projected.quarantined),
+    )?;
+    for alarm in &adopted.alarms {
+        let alarm = alarm.to_string();
+        writeln!(out, "alarm: {}", hansard_view::escape_for_humans(&alarm))?;
+    }
+    Ok(STATUS_DONE)
+}
+
+/// `hansardd doctor`.
+fn say_lines(args: &CheckArgs, out: &mut dyn Write) -> Result<u8, Failure> {
+    let (config, _) = usable(&args.config)?;
+    let lines = examine(&config, &*Environment::real().clock);
+    let worst = lines.iter().map(|line| line.verdict).max();
+    if args.json {
+        let rows: Vec<serde_json::Value> = lines
+            .iter()
+            .map(|line| {
+                json!({
+                    "verdict": line.verdict.as_str(), "about": line.about,
+                    "what": line.what, "next": line.next,
+                })
+            })
+            .collect();
+        let is_ok = worst < Some(Verdict::Fail);
+        writeln!(out, "{}", json!({"ok": is_ok, "lines": rows}))?;
+    } else {
+        for line in &lines {
+            write!(
+                out,
+                "{:4}  {}: {}",
+                line.verdict.as_str(),
+                line.about,
+                line.what
+            )?;
+            match line.next.as_str() {
+                "" => writeln!(out)?,
+                next => writeln!(out, "; {next}")?,
+            }
+        }
+    }
+    Ok(match worst {
+        Some(Verdict::Fail) => STATUS_FAILED,
+        _ => STATUS_DONE,
+    })
+}
+
+/// `hansardd man`: one page for the program and one for each command.
+fn man(directory: &Path) -> Result<u8, Failure> {
+    fs::create_dir_all(directory).map_err(|e| Failure::about(directory, &e))?;
+    let program = Cli::command();
+    let mut pages = vec![("hansardd".to_owned(), program.clone())];
+    for command in program.get_subcommands() {
+        pages.push((format!("hansardd-{}", command.get_name()), command.clone()));
+    }
+    for (name, command) in pages {
+        let path = directory.join(format!("{name}.8"));
+        let mut text = Vec::new();
+        // clap keeps names for the life of the program; there are a dozen.
+        let command = command.name(String::leak(name) as &'static str);
+        let page = clap_mangen::Man::new(command).section("8");
+        page.render(&mut text)?;
+        fs::write(&path, text).map_err(|e| Failure::about(&path, &e))?;
+    }
+    Ok(STATUS_DONE)
+}

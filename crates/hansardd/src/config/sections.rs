@@ -1,0 +1,223 @@
+//! Every key there is. What stands above a key is what `docs/configuration.md` says of it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use hansard_core::policy::OnLoss;
+
+use super::key::section;
+use super::value::{HostPort, Labels, Size, Span};
+
+/// Port of metrics and health.
+const METRICS_PORT: u16 = 3081;
+
+section! {
+    /// The whole file.
+    Config {
+        /// Who this machine is, and where it keeps things.
+        node: Node = Node::default();
+        /// What is recorded here.
+        capture: Capture = Capture::default();
+        /// Sends what is recorded here to a service, and keeps it only until the service has it for
+        /// good. Not together with `store`.
+        forward: Option<Forward> = None;
+        /// Keeps recordings for good, on this machine's disk. Not together with `forward`.
+        store: Option<Store> = None;
+        /// What can be reached: by hosts, by people, by monitoring.
+        serve: Serve = Serve::default();
+    }
+}
+
+section! {
+    /// Who this machine is, and where it keeps things.
+    Node {
+        /// The name that recordings and lists show for this machine. Empty: the system's host name.
+        name: String = String::new();
+        /// Labels of this machine, by which retention and roles may choose: `env: production`. At
+        /// most 32; a name has at most 64 letters, digits and `-._/`, a value 256 bytes.
+        labels: Labels = Labels::new();
+        /// Where everything durable is: spool, archive, catalog, event log, keys. Made by
+        /// `hansardd init`, for the daemon's user only, and held by one process.
+        data_dir: PathBuf = PathBuf::from("/var/lib/hansard");
+        /// Where the sockets are: `capture.sock` for programs that hand their session over,
+        /// `admin.sock` for `hansard`. Emptied by a restart of the machine.
+        runtime_dir: PathBuf = PathBuf::from("/run/hansard");
+        /// How much may wait in the spool, that is, is on this disk and not yet kept for good by the
+        /// archive or the service. When it is full, sessions are held back, ended or go on with a
+        /// gap, as `on_loss` says; nothing that is in it is given up.
+        spool_bytes_max: Size = Size::gib(1), in [Size::mib(16), Size::gib(1024)];
+        /// Size of one of the spool's files. A file is removed as a whole, when everything in it is
+        /// kept for good elsewhere.
+        spool_file_bytes_max: Size = Size::mib(64), in [Size::mib(1), Size::gib(4)];
+        /// How long a stop may take: sessions are sealed, and what can be archived is. What is not
+        /// done then waits in the spool, which loses nothing.
+        stop_within: Span = Span::seconds(30), in [Span::seconds(1), Span::seconds(600)] => live;
+    }
+}
+
+section! {
+    /// What is recorded here.
+    Capture {
+        /// Sessions that programs on this machine hand over at `capture.sock`: `hansard rec` without
+        /// `--out`, `hansard-shell`.
+        local: Option<Local> = None;
+    }
+}
+
+section! {
+    /// Sessions of this machine.
+    Local {
+        /// What happens to a session while its record cannot be made durable: `hold` it back for at
+        /// most `hold`, then end it; `end` it at once; or let it `continue` with a gap in the
+        /// record, an alarm event and a metric.
+        on_loss: OnLoss = OnLoss::Hold => live;
+        /// Longest time that a session is held back before it is ended.
+        hold: Span = Span::seconds(30), in [Span::millis(100), Span::seconds(3600)] => live;
+        /// Nothing is shown to the user before it is durable. Costs a sync of the disk for
+        /// every answer of a program.
+        strict: bool = false => live;
+        /// What the user is told when recording begins. Empty: nothing, which is not lawful
+        /// everywhere.
+        notice: String = "This session is recorded.".to_owned() => live;
+        /// Keep what is piped into a program (no terminal).
+        stdin: bool = true => live;
+        /// Keep what is typed at a terminal, passwords aside: what a terminal hides is never kept.
+        keystrokes: bool = false => live;
+        /// Keep what a program shows on a terminal or writes to a pipe.
+        stdout: bool = true => live;
+        /// Keep what a program writes to standard error when that is a pipe of its own.
+        stderr: bool = true => live;
+        /// Most sessions at a time. One more is refused, with the reason, and the refusal is an
+        /// event.
+        sessions_max: u32 = 1000, in [1, 100_000] => live;
+    }
+}
+
+section! {
+    /// Sending to a service.
+    Forward {
+        /// The service's addresses, `host:port` (port 3025 if there is none), tried in this order.
+        /// Required.
+        service: Vec<HostPort> = Vec::new();
+        /// The name that the service's certificate must have. Empty: the host of the first address.
+        server_name: String = String::new();
+        /// Longest pause before the next attempt to reach the service. Pauses double from a quarter
+        /// of a second up to this, each shortened at random by up to a half.
+        retry_max: Span = Span::seconds(30), in [Span::seconds(1), Span::seconds(600)];
+        /// Most bytes that are sent and not yet answered. More wait in the spool.
+        in_flight_max: Size = Size::mib(8), in [Size::kib(512), Size::mib(256)];
+    }
+}
+
+section! {
+    /// The archive, the catalog and the event log.
+    Store {
+        /// Size at which a pack of segments is full and is written.
+        pack_bytes: Size = Size::mib(5), in [Size::kib(64), Size::mib(512)];
+        /// Age at which a pack is written though it is not full. Until it is written, senders keep
+        /// their copy.
+        pack_age: Span = Span::seconds(30), in [Span::seconds(1), Span::seconds(3600)];
+        /// How long recordings are kept. The first rule that matches a recording decides; one that
+        /// no rule matches is kept for ever. Every removal is an event.
+        retention: Vec<Rule> = Vec::new() => live;
+        /// The daily files of event documents, `log/SERVICE/YYYY-MM-DD.00:00:00.log`.
+        event_log: EventLog = EventLog::default();
+    }
+}
+
+section! {
+    /// How long some recordings are kept.
+    Rule {
+        /// Labels that the recording's host must have, all of them. Empty: any host.
+        labels: Labels = Labels::new();
+        /// The kind of session: `terminal`, `exec`, `host`, `service` … Empty: any.
+        kind: String = String::new();
+        /// The host's name. Empty: any.
+        host: String = String::new();
+        /// The user who was recorded. Empty: anybody.
+        user: String = String::new();
+        /// How long after its end a recording is kept, at least; it is removed within a day after.
+        /// Required.
+        keep: Span = Span::seconds(0), in [Span::seconds(0), Span::days(36_500)];
+    }
+}
+
+section! {
+    /// The event log's files.
+    EventLog {
+        /// Age at which a day's file is compressed (gzip), after it was closed.
+        compress_after: Span = Span::days(1), in [Span::seconds(3600), Span::days(3650)] => live;
+        /// How long a day's file is kept. It can be made again while the recordings are kept.
+        keep: Span = Span::days(365), in [Span::days(1), Span::days(36_500)] => live;
+    }
+}
+
+section! {
+    /// What can be reached.
+    Serve {
+        /// Takes recordings from hosts that have joined, over TLS with both sides authenticated.
+        /// Needs `store`.
+        ingest: Option<Ingest> = None;
+        /// Metrics for Prometheus at `/metrics`, and `/healthz` and `/readyz`, without
+        /// authentication.
+        metrics: Option<Metrics> = None;
+        /// The socket `admin.sock`, at which `hansard` lists, plays and administrates. Who is at the
+        /// other end is what the kernel says.
+        admin: Option<Admin> = None;
+    }
+}
+
+section! {
+    /// Taking recordings from hosts.
+    Ingest {
+        /// Address to listen at.
+        listen: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), super::value::INGEST_PORT);
+        /// Names and addresses under which hosts reach this service; they stand in its certificate.
+        /// Empty: this machine's name, `localhost`, 127.0.0.1 and ::1. At most 32.
+        names: Vec<String> = Vec::new();
+        /// Most hosts that are connected at a time. One more is refused and tries again later.
+        hosts_max: u32 = 4096, in [1, 100_000];
+    }
+}
+
+section! {
+    /// Metrics and health.
+    Metrics {
+        /// Address to listen at. Anybody who reaches it may read the metrics, which name no user and
+        /// no session; stay on a loopback address or put something with a password before it.
+        listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), METRICS_PORT);
+    }
+}
+
+section! {
+    /// The socket of administration.
+    Admin {
+        /// Who has which role on this machine, by the account at the other end of the socket.
+        /// Somebody with several roles may what any of them may.
+        roles: Roles = Roles::default();
+    }
+}
+
+section! {
+    /// The four roles.
+    Roles {
+        /// May administrate: tokens, hosts, ending sessions; and see what an auditor sees.
+        admin: Members = Members { users: vec!["root".to_owned()], groups: Vec::new() } => live;
+        /// May see all recordings and events. Every look is an event.
+        auditor: Members = Members::default() => live;
+        /// May see the recordings that a policy gives to reviewers.
+        reviewer: Members = Members::default() => live;
+        /// May see what was recorded of the account itself.
+        user: Members = Members { users: vec!["*".to_owned()], groups: Vec::new() } => live;
+    }
+}
+
+section! {
+    /// Who has a role.
+    Members {
+        /// Accounts, by name or number. `*` is everybody. At most 1000.
+        users: Vec<String> = Vec::new();
+        /// Groups, by name or number: everybody who is in one. At most 1000.
+        groups: Vec<String> = Vec::new();
+    }
+}

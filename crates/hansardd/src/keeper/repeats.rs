@@ -1,0 +1,133 @@
+//! Parts of segments that were archived before: after a start, or because a sender has not heard.
+//! Each is compared with what is archived, and forgotten when it is the same.
+
+use hansard_core::frame::Part;
+use hansard_record::order::Spot;
+use hansard_record::spool::Pending;
+use hansard_store::archive::SegmentId;
+use hansard_store::{AlarmKind, ArchiveError};
+
+use super::setting_aside::Put;
+use super::{Keeper, Matter, Raised, split};
+
+/// Such parts that wait to be compared; at as many the keeper reads no further.
+pub(super) const REPEATS_MAX: usize = 65_536;
+
+/// Segments that are compared in one step.
+const SEGMENTS_PER_STEP: usize = 32;
+
+/// What comparing came to.
+enum Compared {
+    /// They are in the archive, byte for byte.
+    Same,
+    /// Another part is in the place of this one.
+    Differs(Spot),
+    /// The archive does not have the segment as it was.
+    Lost(String),
+}
+
+impl Keeper {
+    pub(super) fn compare_repeats(&mut self, now_ns: u64) {
+        if self.repeats.is_empty() || !self.comparing.may_try(now_ns) {
+            return;
+        }
+        for _ in 0..SEGMENTS_PER_STEP {
+            let Some((segment, parts)) = self.repeats.pop_first() else {
+                break;
+            };
+            self.repeats_len = self.repeats_len.saturating_sub(parts.len());
+            let done = match self.compare(segment, &parts) {
+                Ok(Compared::Same) => {
+                    self.forget_repeats(segment, &parts);
+                    true
+                }
+                Ok(Compared::Differs(spot)) => {
+                    let what = format!("{spot} is in the archive with other bytes");
+                    let matter = Matter::Chain(AlarmKind::Fork);
+                    self.condemn(segment.0, segment.1, matter, &what);
+                    true
+                }
+                Ok(Compared::Lost(why)) => self.keep_better_copy(segment, &parts, &why),
+                Err(e) => {
+                    self.figures.trouble = Some(e.to_string());
+                    false
+                }
+            };
+            if !done {
+                self.repeats_len = self.repeats_len.saturating_add(parts.len());
+                self.repeats.insert(segment, parts);
+                self.comparing.failed(now_ns);
+                return;
+            }
+        }
+        self.comparing.succeeded();
+    }
+
+    fn compare(
+        &self,
+        (session, number): SegmentId,
+        parts: &[Pending],
+    ) -> Result<Compared, ArchiveError> {
+        let archived = match self.stores.archive.segment(session, number)? {
+            Some((row, bytes)) if row.number == number => match bytes {
+                Ok(bytes) => split(session, &bytes).0,
+                Err(why) => return Ok(Compared::Lost(why)),
+            },
+            _ => {
+                let why = "the segment was given up when the catalog was built anew";
+                return Ok(Compared::Lost(why.to_owned()));
+            }
+        };
+        for pending in parts {
+            let Ok(part) = self.stores.spool.read(pending) else {
+                // Damaged here and sound there, or gone already: nothing is lost by forgetting it.
+                continue;
+            };
+            let same = |there: &&Part| Spot::of(there) == pending.spot;
+            if archived.iter().find(same) != Some(&part) {
+                return Ok(Compared::Differs(pending.spot));
+            }
+        }
+        Ok(Compared::Same)
+    }
+
+    fn forget_repeats(&mut self, segment: SegmentId, parts: &[Pending]) {
+        (self.hooks.settled)(segment.0, segment.1);
+        self.figures.segments = self.figures.segments.saturating_add(1);
+        let spots: Vec<_> = parts.iter().map(|p| (p.session, p.spot)).collect();
+        self.stores.spool.forget(&spots);
+        let is_over = self
+            .sessions
+            .get(&segment.0)
+            .is_some_and(|work| work.tip.is_some_and(|tip| tip.is_final));
+        if is_over {
+            self.live.is_over(segment.0);
+        }
+    }
+
+    /// What came is all there is of the segment: it must not be forgotten.
+    fn keep_better_copy(&mut self, segment: SegmentId, parts: &[Pending], why: &str) -> bool {
+        let (session, number) = segment;
+        let kept = match self.put_files(parts) {
+            Put::Done => Some(self.stores.aside.place_of(session)),
+            Put::Full(_) => None,
+            Put::Failed(why) => {
+                self.figures.trouble = Some(why);
+                return false;
+            }
+        };
+        let is_kept = kept.is_some();
+        self.raise(&Raised {
+            matter: Matter::ArchiveDamaged,
+            session: Some(session),
+            segment: Some(number),
+            what: format!("segment {number} came again, and the archive does not have it: {why}"),
+            kept,
+        });
+        if is_kept {
+            let spots: Vec<_> = parts.iter().map(|p| (p.session, p.spot)).collect();
+            self.stores.spool.forget(&spots);
+        }
+        true
+    }
+}

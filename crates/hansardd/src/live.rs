@@ -1,0 +1,361 @@
+//! What is known of sessions before the catalog knows it: who records, what has been counted since,
+//! the events that are not listed yet, and who looks on.
+//!
+//! All of it is memory and may be lost: the keeper tells it again from the spool after a start.
+//!
+//! - [`listing`]: pages of the catalog and of this, merged; `session`: one session;
+//!   `watching`: who follows which
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hansard_core::frame::{Part, Place};
+use hansard_core::{Event, Session, SessionId};
+use hansard_record::clock::Clock;
+use hansard_store::catalog::{CatalogError, EventRow, Query, StartFacts};
+use hansard_store::project::{start_facts, unknown_header};
+use hansard_store::segment::SegmentFacts;
+
+use crate::bell::Bell;
+use crate::tee::{Source, header_of};
+
+pub mod listing;
+mod session;
+mod watching;
+
+use session::LiveSession;
+pub use session::{LiveRow, SegmentCounts, Standing};
+use watching::Watchers;
+pub use watching::{Control, FOLLOWERS_MAX, Watching};
+
+/// Sessions that are known here; beyond them the eighth that was silent for longest is forgotten,
+/// which costs only that it is listed late.
+pub const LIVE_SESSIONS_MAX: usize = 65_536;
+
+/// Bytes of one session's events that are not listed yet; beyond them its oldest are dropped, and
+/// listings say that they are not complete.
+pub const LIVE_SESSION_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of all such events together; beyond them the same happens to the session that comes next.
+pub const LIVE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The registry. Clones are the same registry.
+#[derive(Clone)]
+pub struct Live(Arc<Shared>);
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    /// Rung when parts have come.
+    keeper: Bell,
+    registry: Mutex<Registry>,
+    watchers: Watchers,
+    /// Whether any session is refused, so that nobody asks for nothing.
+    refuses_any: AtomicBool,
+}
+
+#[derive(Default)]
+struct Registry {
+    sessions: HashMap<SessionId, LiveSession>,
+    /// Bytes of events that are kept.
+    bytes: usize,
+    refused: HashMap<SessionId, String>,
+    /// Events of sessions were dropped that are not known here any more.
+    forgot: bool,
+}
+
+impl Live {
+    /// An empty registry. `control` is told when a session gets its first follower (`true`) and
+    /// when it loses its last (`false`).
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, control: Control) -> Self {
+        Self(Arc::new(Shared {
+            clock,
+            keeper: Bell::default(),
+            registry: Mutex::default(),
+            watchers: Watchers::new(control),
+            refuses_any: AtomicBool::new(false),
+        }))
+    }
+
+    /// Rung whenever parts have become durable.
+    #[must_use]
+    pub fn bell(&self) -> &Bell {
+        &self.0.keeper
+    }
+
+    /// Why none of these parts must be taken, if so.
+    pub(crate) fn refuses(&self, parts: &[Part]) -> Option<String> {
+        if !self.0.refuses_any.load(Ordering::Acquire) {
+            return None;
+        }
+        let registry = self.registry();
+        let mut found = parts
+            .iter()
+            .map(|part| registry.refused.get(&part.session()));
+        found.find_map(|why| why.cloned())
+    }
+
+    /// From now on parts of this session are refused at the door.
+    pub(crate) fn refuse(&self, session: SessionId, why: String) {
+        let mut registry = self.registry();
+        if registry.refused.len() < LIVE_SESSIONS_MAX {
+            registry.refused.insert(session, why);
+        }
+        self.0.refuses_any.store(true, Ordering::Release);
+    }
+
+    /// Parts have become durable.
+    pub(crate) fn arrived(&self, parts: &[Part], source: &Source) {
+        let now_ns = self.0.clock.monotonic_ns();
+        let mut registry = self.registry();
+        for part in parts {
+            if let Some(known) = registry.sessions.get_mut(&part.session()) {
+                known.touched_ns = now_ns;
+            } else if (part.segment(), part.place()) == (0, Place::Frame(0)) {
+                // Its key is known from now on, so the host it comes from may go on with it.
+                if let Some(header) = header_of(part) {
+                    registry.begin(&header, source.clone(), now_ns);
+                }
+            }
+        }
+        drop(registry);
+        let mut last = None;
+        for session in parts.iter().map(Part::session) {
+            if last.replace(session) != Some(session) {
+                self.0.watchers.ring(session);
+            }
+        }
+        self.0.keeper.ring();
+    }
+
+    /// The keeper has read events of a session, in order; each is told once. `header` is `None`
+    /// where the archive has lost it.
+    pub(crate) fn told(
+        &self,
+        session: SessionId,
+        header: Option<&Session>,
+        source: &Source,
+        (segment, stored_bytes): (u32, u64),
+        events: Vec<Event>,
+    ) {
+        let now_ns = self.0.clock.monotonic_ns();
+        let mut registry = self.registry();
+        if !registry.sessions.contains_key(&session) {
+            match header {
+                Some(header) => registry.begin(header, source.clone(), now_ns),
+                None => registry.begin_as(
+                    session,
+                    StartFacts::unknown(session),
+                    source.clone(),
+                    now_ns,
+                ),
+            }
+        }
+        let Registry {
+            sessions, bytes, ..
+        } = &mut *registry;
+        if let Some(known) = sessions.get_mut(&session) {
+            let unknown;
+            let header = match header {
+                Some(header) => header,
+                None => {
+                    unknown = unknown_header(session);
+                    &unknown
+                }
+            };
+            known.told(header, (segment, stored_bytes), events, bytes);
+        }
+    }
+
+    /// A segment is sealed: which events it ends before.
+    pub(crate) fn sealed(&self, facts: &SegmentFacts, seal_bytes: u64) {
+        if let Some(known) = self.registry().sessions.get_mut(&facts.session) {
+            known.sealed(facts, seal_bytes);
+        }
+    }
+
+    /// The projector has counted a segment (or put it aside): its events are in the catalog now. To
+    /// be called by whoever runs the projector, for each of [`hansard_store::project::Projector::done`].
+    pub fn projected(&self, session: SessionId, segment: u32) {
+        let mut registry = self.registry();
+        let Registry {
+            sessions, bytes, ..
+        } = &mut *registry;
+        let Some(known) = sessions.get_mut(&session) else {
+            return;
+        };
+        known.projected(segment, bytes);
+        if known.is_over() {
+            sessions.remove(&session);
+        }
+    }
+
+    /// A session of which everything is archived was offered again.
+    pub(crate) fn is_over(&self, session: SessionId) {
+        let mut registry = self.registry();
+        if registry
+            .sessions
+            .get(&session)
+            .is_some_and(|known| known.has_nothing())
+        {
+            registry.sessions.remove(&session);
+        }
+    }
+
+    /// Something happened to a session that those who follow it must look at: it was archived or
+    /// put aside.
+    pub(crate) fn ring(&self, session: SessionId) {
+        self.0.watchers.ring(session);
+    }
+
+    /// A session's parts are put aside: it is not followed any more, and its events that were never
+    /// archived are not listed.
+    pub(crate) fn set_aside(&self, session: SessionId, why: &str) {
+        let mut registry = self.registry();
+        if let Some(known) = registry.sessions.remove(&session) {
+            registry.bytes = registry.bytes.saturating_sub(known.bytes());
+        }
+        drop(registry);
+        self.0.watchers.set_aside(session, why);
+    }
+
+    /// Begins to look on. The first one that does so makes the recorder close frames after 100 ms.
+    /// `None` when as many do as may ([`FOLLOWERS_MAX`]).
+    #[must_use]
+    pub fn watch(&self, session: SessionId) -> Option<Watching> {
+        Watching::new(self.clone(), session)
+    }
+
+    fn watchers(&self) -> &Watchers {
+        &self.0.watchers
+    }
+
+    /// What is known of a session now; `None` when nothing is, which says nothing about whether it
+    /// is over.
+    #[must_use]
+    pub fn standing(&self, session: SessionId) -> Option<Standing> {
+        let followers = self.0.watchers.count(session);
+        let registry = self.registry();
+        registry
+            .sessions
+            .get(&session)
+            .map(|known| known.standing(followers))
+    }
+
+    /// The key that must have signed a session's segments, if its header is known here.
+    #[must_use]
+    pub fn recorder_key(&self, session: SessionId) -> Option<[u8; 32]> {
+        let registry = self.registry();
+        let known = registry.sessions.get(&session)?;
+        known.key_is_known().then_some(known.start.recorder_key)
+    }
+
+    /// Who offers a session's parts, if that is known here.
+    #[must_use]
+    pub fn source(&self, session: SessionId) -> Option<Source> {
+        let registry = self.registry();
+        registry
+            .sessions
+            .get(&session)
+            .map(|known| known.source.clone())
+    }
+
+    /// Sessions of which the catalog may not know everything yet, those of the query, in its order.
+    /// To be merged with what the catalog says: [`listing::sessions`].
+    ///
+    /// # Errors
+    /// `Refused` when the query names an event.
+    pub fn sessions(&self, query: &Query) -> Result<Vec<LiveRow>, CatalogError> {
+        let registry = self.registry();
+        let mut rows = Vec::new();
+        for (session, known) in registry.sessions.iter().filter(|(_, k)| k.is_told()) {
+            let row = known.row(*session);
+            if query.admits_session(&row.row())? {
+                rows.push(row);
+            }
+        }
+        drop(registry);
+        rows.sort_by_key(LiveRow::place);
+        if query.newest_first {
+            rows.reverse();
+        }
+        Ok(rows)
+    }
+
+    /// Events that the catalog may not have yet, those of the query, in its order, at most one more
+    /// than a page holds; and whether they are all there are. To be merged with what the catalog
+    /// says: [`listing::events`].
+    #[must_use]
+    pub fn events(&self, query: &Query) -> (Vec<EventRow>, bool) {
+        let registry = self.registry();
+        let wanted = |session: &SessionId| query.session.is_none_or(|wanted| wanted == *session);
+        let mut complete = !registry.forgot;
+        let mut rows = Vec::new();
+        for (_, known) in registry.sessions.iter().filter(|(id, _)| wanted(id)) {
+            complete &= !known.has_dropped();
+            known.event_rows(query, &mut rows);
+        }
+        drop(registry);
+        rows.sort_by_key(hansard_store::catalog::Cursor::of_event);
+        if query.newest_first {
+            rows.reverse();
+        }
+        rows.truncate(query.rows_max().saturating_add(1));
+        (rows, complete)
+    }
+
+    /// Sessions that are known here, and bytes of events that are not listed yet.
+    #[must_use]
+    pub fn usage(&self) -> (usize, usize) {
+        let registry = self.registry();
+        (registry.sessions.len(), registry.bytes)
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.0
+            .registry
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registry {
+    fn begin(&mut self, header: &Session, source: Source, now_ns: u64) {
+        self.begin_as(header.id, start_facts(header), source, now_ns);
+    }
+
+    fn begin_as(&mut self, session: SessionId, start: StartFacts, source: Source, now_ns: u64) {
+        if self.sessions.len() >= LIVE_SESSIONS_MAX {
+            self.forget_silent();
+        }
+        self.sessions
+            .insert(session, LiveSession::new(start, source, now_ns));
+    }
+
+    /// Forgets the eighth of the sessions that was silent for longest.
+    fn forget_silent(&mut self) {
+        let mut touched: Vec<u64> = self
+            .sessions
+            .values()
+            .map(|known| known.touched_ns)
+            .collect();
+        let nth = touched.len() / 8;
+        let (_, bound, _) = touched.select_nth_unstable(nth);
+        let bound = *bound;
+        let Self {
+            sessions,
+            bytes,
+            forgot,
+            ..
+        } = self;
+        sessions.retain(|_, known| {
+            let stays = known.touched_ns > bound;
+            if !stays {
+                *bytes = bytes.saturating_sub(known.bytes());
+                *forgot |= !known.has_nothing();
+            }
+            stays
+        });
+    }
+}

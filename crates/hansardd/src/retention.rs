@@ -1,0 +1,152 @@
+//! Deleting recordings that are old enough: the configuration's rules, the clock, and the events that
+//! say so. The work is [`hansard_store::retention`]'s.
+//!
+//! Nothing is deleted, and nothing is dated, while the clock cannot be believed: for a day of
+//! monotonic time after it jumped ([`crate::steady`]), which is an event by itself.
+
+use std::sync::Arc;
+
+use hansard_core::event::Fact;
+use hansard_core::{Body, Fields};
+use hansard_record::clock::Clock;
+use hansard_store::archive::ArchiveError;
+use hansard_store::catalog::{Burial, SegmentRow, SessionRow};
+use hansard_store::retention::{Retired, Rule, run};
+use hansard_store::{BlobStore, Catalog, Query};
+
+use crate::config::Rule as Configured;
+use crate::eventlog::day::text;
+use crate::steady::Steady;
+
+/// Deletes by rules. To be run every hour or so, on a thread that may take its time.
+pub struct Retention {
+    blobs: Arc<dyn BlobStore>,
+    catalog: Arc<dyn Catalog>,
+    clock: Arc<dyn Clock>,
+    steady: Option<Steady>,
+}
+
+/// Makes an event of the own recording, durable when `Ok`.
+pub type Diarist<'a> = dyn FnMut(Body) -> Result<(), String> + 'a;
+
+impl Retention {
+    /// Over these stores.
+    #[must_use]
+    pub fn new(
+        blobs: Arc<dyn BlobStore>,
+        catalog: Arc<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            blobs,
+            catalog,
+            clock,
+            steady: None,
+        }
+    }
+
+    /// One run. Every deletion is an event before it is done.
+    ///
+    /// # Errors
+    /// `Retry` when a store fails, or an event could not be made; the next run goes on.
+    pub fn run(
+        &mut self,
+        rules: &[Configured],
+        diarist: &mut Diarist<'_>,
+    ) -> Result<Retired, ArchiveError> {
+        let (monotonic, utc) = (self.clock.monotonic_ns(), self.clock.utc_ns());
+        let mut steady = match self.steady.take() {
+            Some(steady) => steady,
+            None => Steady::new(self.newest()?),
+        };
+        let jump = steady.look(monotonic, utc);
+        let may_delete = steady.may_delete(monotonic);
+        self.steady = Some(steady);
+        if let Some(jump) = jump {
+            let seconds = jump.ahead_ns / 1_000_000_000;
+            let fields = Fields::new()
+                .with("until", text(jump.until_utc_ns))
+                .with("reason", format!("the clock jumped by {seconds} s"));
+            diarist(admin("retention.paused", fields)).map_err(ArchiveError::Retry)?;
+        }
+        if !may_delete {
+            return Ok(Retired::default());
+        }
+        let rules: Vec<Rule> = rules.iter().enumerate().map(rule).collect();
+        let mut tell = |row: &SessionRow, burial: &Burial| {
+            let heads = self
+                .catalog
+                .heads(&[row.session])
+                .map_err(|e| e.to_string())?;
+            let newest = heads.into_iter().next().flatten();
+            diarist(deleted(row, burial, newest.as_ref()))
+        };
+        run(&*self.blobs, &*self.catalog, &rules, utc, &mut tell)
+    }
+
+    /// The newest time that was written down before this start: of the last session's start.
+    fn newest(&self) -> Result<Option<u64>, ArchiveError> {
+        let query = Query {
+            newest_first: true,
+            limit: 1,
+            ..Query::default()
+        };
+        let rows = self.catalog.sessions(&query)?.rows;
+        Ok(rows.first().map(|row| row.start.utc_ns(row.last_ns)))
+    }
+}
+
+/// The event that tells of a deletion.
+#[must_use]
+pub fn deleted(row: &SessionRow, burial: &Burial, newest: Option<&SegmentRow>) -> Body {
+    let start = &row.start;
+    let digest = newest.map(|newest| hex(&newest.digest)).unwrap_or_default();
+    admin(
+        "recording.deleted",
+        Fields::new()
+            .with("recording", row.session.to_string())
+            .with("rule", burial.by.as_str())
+            .with("reason", burial.why.as_str())
+            .with("owner", start.user.as_str())
+            .with("host", start.host.as_str())
+            .with("session_kind", start.kind.as_str())
+            .with("session_start", text(start.start_utc_ns))
+            .with("segments", row.segments)
+            .with("bytes", row.stored_bytes)
+            .with("digest", digest),
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn admin(event: &str, fields: Fields) -> Body {
+    Body::Admin(Fact {
+        event: event.to_owned(),
+        fields,
+    })
+}
+
+/// A rule of the configuration, named by its place there.
+fn rule((number, configured): (usize, &Configured)) -> Rule {
+    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let labels = configured.labels.iter();
+    Rule {
+        name: format!("retention rule {}", number.saturating_add(1)),
+        kind: text(&configured.kind),
+        host: text(&configured.host),
+        user: text(&configured.user),
+        labels: labels
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect(),
+        keep_ns: u64::try_from(configured.keep.0.as_nanos()).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! The role that keeps recordings: live registry, event log, keeper, projector.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use hansard_capture::registry::Registry as Running;
+use hansard_core::{Session, SessionId};
+use hansard_identity::HostId;
+use hansard_record::Environment;
+use hansard_record::open_sessions::OpenSessions;
+use hansard_record::spool::Spool;
+use hansard_store::project::Projector;
+use hansard_store::{Archive, Catalog};
+
+use super::facts::Facts;
+use super::{Closer, Start, fact};
+use crate::config::EventLog as LogConfig;
+use crate::data_dir::DataDir;
+use crate::eventlog::known::Archived;
+use crate::eventlog::link::SymbolicLink;
+use crate::eventlog::tidy::{Ages, Tidy};
+use crate::eventlog::{EventLog, Parts as LogParts};
+use crate::failure::Failure;
+use crate::follow::{Followed, Screens};
+use crate::ingest::{Connections, Control, To};
+use crate::keeper::{
+    ASIDE_BYTES_MAX, Aside, Hooks, Keeper, KeeperThread, Projecting, Raised, Stores as Work, Tap,
+    TapTrouble, Told,
+};
+use crate::live::Live;
+use crate::stores::Stores;
+use crate::tee::Source;
+
+/// How often the event log shows its lines to whoever follows the file, and turns its page.
+const LOG_TICK: Duration = Duration::from_millis(500);
+
+/// How often old files of the event log are looked at.
+const LOG_TIDY: Duration = Duration::from_secs(300);
+
+/// What keeping is made of, for those who answer from it.
+pub(super) struct Keeping {
+    pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) live: Live,
+    pub(super) followed: Followed,
+    pub(super) screens: Screens,
+    pub(super) connections: Connections,
+    /// What is recorded here, once that has begun.
+    pub(super) running: Arc<OnceLock<Running>>,
+    pub(super) keeper: Arc<KeeperThread>,
+    pub(super) projecting: Arc<Projecting>,
+}
+
+/// What keeping stands on.
+pub(super) struct Ground<'a> {
+    pub(super) start: &'a Start,
+    pub(super) dir: &'a DataDir,
+    pub(super) environment: &'a Environment,
+    pub(super) spool: &'a Spool,
+    pub(super) stores: &'a Stores,
+    pub(super) archive: &'a Arc<Archive>,
+    pub(super) log: &'a LogConfig,
+    pub(super) open: &'a OpenSessions,
+    pub(super) host: HostId,
+    /// The key of this daemon's own recordings.
+    pub(super) key: [u8; 32],
+    pub(super) facts: &'a Facts,
+}
+
+/// Asks whoever records a session to close frames sooner or later.
+fn followed(running: Arc<OnceLock<Running>>, connections: Connections) -> crate::live::Control {
+    Arc::new(move |session, on| {
+        let here = running.get();
+        if here.is_some_and(|here| here.set_followed(session, on).is_ok()) {
+            return;
+        }
+        // A host that is not connected is asked when its next part comes; until then it is late by
+        // a second at most.
+        let _ = connections.send(To::Session(session), Control::Follow { session, on });
+    })
+}
+
+impl Ground<'_> {
+    /// Begins to work through what is in the spool.
+    pub(super) fn keep(&self, closers: &mut Vec<Closer>) -> Result<Keeping, Failure> {
+        let connections = Connections::new();
+        let running: Arc<OnceLock<Running>> = Arc::default();
+        let clock = Arc::clone(&self.environment.clock);
+        let control = followed(Arc::clone(&running), connections.clone());
+        let live = Live::new(Arc::clone(&clock), control);
+        let log = self.event_log(closers)?;
+        let quarantine = self.dir.quarantine();
+        let disk = Arc::clone(&self.environment.disk);
+        let (aside, aside_sessions) = Aside::open(&quarantine, disk, ASIDE_BYTES_MAX)
+            .map_err(|e| Failure::about(&quarantine, &e))?;
+        let work = Work {
+            spool: self.spool.clone(),
+            archive: Arc::clone(self.archive),
+            catalog: Arc::clone(&self.stores.catalog),
+            aside,
+            aside_sessions,
+        };
+        let hooks = self.hooks(&connections);
+        let taps: Vec<Box<dyn Tap>> = vec![Box::new(LogTap(log))];
+        let keeper = Keeper::new(work, live.clone(), taps, clock, hooks);
+        let settled = keeper.settled_bell();
+        let blobs = Arc::clone(&self.stores.blobs);
+        let projector = Projector::new(blobs, Arc::clone(&self.stores.catalog));
+        let projecting = Projecting::start(projector, live.clone(), settled);
+        let projecting = Arc::new(projecting.map_err(super::opening::no_thread)?);
+        let of_closer = Arc::clone(&projecting);
+        closers.push(("projector", Box::new(move || of_closer.stop())));
+        let keeper = Arc::new(KeeperThread::start(keeper).map_err(super::opening::no_thread)?);
+        let of_closer = Arc::clone(&keeper);
+        closers.push(("keeper", Box::new(move || of_closer.stop())));
+        let followed = Followed {
+            spool: self.spool.clone(),
+            archive: Arc::clone(self.archive),
+            live: live.clone(),
+        };
+        Ok(Keeping {
+            catalog: Arc::clone(&self.stores.catalog),
+            live,
+            screens: Screens::new(followed.clone()),
+            followed,
+            connections,
+            running,
+            keeper,
+            projecting,
+        })
+    }
+
+    /// The event log, and the thread that turns its pages and tidies it.
+    fn event_log(&self, closers: &mut Vec<Closer>) -> Result<Arc<Mutex<EventLog>>, Failure> {
+        let root = self.dir.log();
+        let (facts, environment) = (self.facts.clone(), self.environment);
+        environment
+            .disk
+            .create_dir(&root)
+            .map_err(|e| Failure::about(&root, &e))?;
+        let parts = LogParts {
+            disk: Arc::clone(&environment.disk),
+            clock: Arc::clone(&environment.clock),
+            link: Box::new(SymbolicLink),
+            known: Box::new(Archived(Arc::clone(&self.stores.catalog))),
+            notify: Box::new(move |notice| facts.mention(notice.body())),
+        };
+        let service = self.host.to_string();
+        let log = EventLog::open(parts, &root, &service).map_err(|e| Failure::about(&root, &e))?;
+        let ns = |age: crate::config::Span| Some(age.as_millis().saturating_mul(1_000_000));
+        let ages = Ages {
+            compress_after_ns: ns(self.log.compress_after),
+            keep_ns: ns(self.log.keep),
+        };
+        let dir = root.join(&service);
+        let disk = Arc::clone(&environment.disk);
+        let clock = Arc::clone(&environment.clock);
+        let mut tidy = Tidy::new(disk, clock, &dir, log.current(), ages);
+        let log = Arc::new(Mutex::new(log));
+        let turner = Turner {
+            log: Arc::clone(&log),
+            facts: self.facts.clone(),
+            start_journal: self.start.journal.clone(),
+        };
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name("event log".to_owned())
+            .spawn(move || turner.run(&stopped, &mut tidy))
+            .map_err(super::opening::no_thread)?;
+        let close = move || {
+            drop(stop);
+            let _ = thread.join();
+        };
+        closers.push(("event log", Box::new(close)));
+        Ok(log)
+    }
+
+    fn hooks(&self, connections: &Connections) -> Hooks {
+        let (facts, journal) = (self.facts.clone(), self.start.journal.clone());
+        let alarm = move |raised: &Raised| {
+            let what = raised.what.clone();
+            journal.error(
+                "alarm",
+                &[("matter", &raised.matter.as_str()), ("what", &what)],
+            );
+            facts.mention(fact::raised(raised));
+        };
+        let told = connections.clone();
+        let settled = move |session: SessionId, segment: u32| told.stored(session, segment);
+        let (open, spool) = (self.open.clone(), self.spool.clone());
+        let before_forget = move |session: SessionId, tip: &hansard_store::chain::Tip| {
+            let noted = open.settled(&spool, session, tip.number);
+            noted.map_err(|e| e.to_string())
+        };
+        let own = self.key;
+        let source_of =
+            move |header: &Session| (header.recorder_key == own).then_some(Source::Local);
+        Hooks {
+            alarm: Arc::new(alarm),
+            settled: Arc::new(settled),
+            before_forget: Arc::new(before_forget),
+            source_of: Arc::new(source_of),
+        }
+    }
+}
+
+/// The event log as the keeper's tap.
+struct LogTap(Arc<Mutex<EventLog>>);
+
+impl Tap for LogTap {
+    fn events(
+        &mut self,
+        told: &Told<'_>,
+        events: &[hansard_core::Event],
+    ) -> Result<(), TapTrouble> {
+        let unknown;
+        let header = match told.header {
+            Some(header) => header,
+            None => {
+                unknown = hansard_store::project::unknown_header(told.session);
+                &unknown
+            }
+        };
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.events(header, events)
+            .map_err(|e| TapTrouble(format!("the event log: {e}")))
+    }
+
+    fn sync(&mut self) -> Result<(), TapTrouble> {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.sync()
+            .map_err(|e| TapTrouble(format!("the event log: {e}")))
+    }
+}
+
+/// Shows lines, turns pages, and tidies.
+struct Turner {
+    log: Arc<Mutex<EventLog>>,
+    facts: Facts,
+    start_journal: crate::journal::Journal,
+}
+
+impl Turner {
+    fn run(&self, stopped: &std::sync::mpsc::Receiver<()>, tidy: &mut Tidy) {
+        let mut next_tidy = std::time::Instant::now();
+        loop {
+            let ticked = self
+                .log
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .tick();
+            if let Err(e) = ticked {
+                self.complain("the event log cannot be written", &e);
+            }
+            if std::time::Instant::now() >= next_tidy {
+                next_tidy += LOG_TIDY;
+                let tidied = tidy.run(&mut |notice| self.facts.mention(notice.body()));
+                if let Err(e) = tidied {
+                    self.complain("the event log cannot be tidied", &e);
+                }
+            }
+            use std::sync::mpsc::RecvTimeoutError::Timeout;
+            if stopped.recv_timeout(LOG_TICK) != Err(Timeout) {
+                return;
+            }
+        }
+    }
+
+    /// What fails here is tried again, and the keeper archives nothing meanwhile that is not in the
+    /// log.
+    fn complain(&self, words: &'static str, error: &std::io::Error) {
+        self.start_journal.error(words, &[("error", error)]);
+    }
+}

@@ -1,0 +1,142 @@
+//! What the parts of a running daemon have to be measured by.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hansard_record::forward::Status;
+use hansard_record::spool::Spool;
+use hansard_store::Archive;
+
+use super::Start;
+use super::keeping::Keeping;
+use super::minder::Seen;
+use crate::metrics::{Measure, Metrics};
+use crate::stores::Stores;
+
+/// Numbers of things as metrics have them. Above 2^53 they are rounded.
+#[allow(clippy::cast_precision_loss)]
+fn float(number: u64) -> f64 {
+    number as f64
+}
+
+pub(super) fn measure(
+    metrics: &mut Metrics,
+    spool: &Spool,
+    kept: Option<&(Stores, Arc<Archive>)>,
+    start: &Start,
+) {
+    let of = || spool.clone();
+    let (bytes, bytes_max, parts) = (of(), of(), of());
+    metrics.read(Measure::SpoolBytes, move || float(bytes.usage().bytes));
+    metrics.read(Measure::SpoolBytesMax, move || {
+        float(bytes_max.usage().bytes_max)
+    });
+    metrics.read(Measure::SpoolParts, move || {
+        float(parts.usage().parts as u64)
+    });
+    let damage = float(spool.damage().len() as u64);
+    metrics.read(Measure::Damage, move || damage);
+    if let Some((_, archive)) = kept {
+        let (bytes, segments) = (archive.clone(), archive.clone());
+        metrics.read(Measure::ArchiveWaitsBytes, move || float(bytes.waits().0));
+        metrics.read(Measure::ArchiveWaits, move || {
+            float(segments.waits().1 as u64)
+        });
+    }
+    let (suppressed, unwritten) = (start.journal.clone(), start.journal.clone());
+    metrics.read(Measure::LogSuppressed, move || {
+        float(suppressed.suppressed())
+    });
+    metrics.read(Measure::LogUnwritten, move || float(unwritten.unwritten()));
+}
+
+/// What the minder last saw. The names are ours: two disks, three things with a bound.
+pub(super) fn measure_disks(metrics: &mut Metrics, seen: &Arc<Mutex<Seen>>) {
+    for (disk, name) in [("spool", "spool disk"), ("archive", "archive disk")] {
+        let label = || vec![("disk", disk.to_owned())];
+        let read = |value: fn(&crate::capacity::Disk) -> u64| {
+            let seen = Arc::clone(seen);
+            move || {
+                let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                {
+                    let found = seen.free.iter().find(|(there, _)| there == name);
+                    found.map_or(f64::NAN, |(_, disk)| float(value(disk)))
+                }
+            }
+        };
+        metrics.read_labelled(Measure::DiskFree, label(), read(|disk| disk.bytes.free));
+        metrics.read_labelled(
+            Measure::DiskInodesFree,
+            label(),
+            read(|disk| disk.inodes.free),
+        );
+    }
+    for what in [
+        "spool",
+        "spool disk bytes",
+        "spool disk inodes",
+        "archive disk bytes",
+        "archive disk inodes",
+    ] {
+        let seen = Arc::clone(seen);
+        let read = move || {
+            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = seen.fullness.iter().find(|(name, _)| name == what);
+            found.map_or(0.0, |(_, fullness)| f64::from(*fullness as u8))
+        };
+        metrics.read_labelled(Measure::Fullness, vec![("what", what.to_owned())], read);
+    }
+}
+
+/// What keeping counts.
+pub(super) fn measure_keeping(
+    metrics: &mut Metrics,
+    keeping: &Keeping,
+    now_ns: impl Fn() -> u64 + Send + Sync + 'static,
+) {
+    let of = || Arc::clone(&keeping.keeper);
+    let (events, conflicts, lag) = (of(), of(), of());
+    metrics.read(Measure::Events, move || float(events.figures().events));
+    metrics.read(Measure::Quarantined, move || {
+        float(conflicts.figures().sessions_aside)
+    });
+    metrics.read(Measure::SettleLag, move || {
+        let since = lag.figures().waiting_since_ns;
+        since.map_or(0.0, |since| float(now_ns().saturating_sub(since)) / 1e9)
+    });
+    let (projecting, archived) = (Arc::clone(&keeping.projecting), of());
+    metrics.read(Measure::ProjectionLag, move || {
+        let rows = projecting.figures();
+        let done = rows.segments.saturating_add(rows.quarantined);
+        float(archived.figures().segments.saturating_sub(done))
+    });
+    let live = keeping.live.clone();
+    metrics.read(Measure::Sessions, move || float(live.usage().0 as u64));
+    let connections = keeping.connections.clone();
+    metrics.read(Measure::Hosts, move || {
+        float(connections.list().len() as u64)
+    });
+}
+
+/// What sending counts.
+pub(super) fn measure_sending(metrics: &mut Metrics, status: &Arc<Status>) {
+    let of = || Arc::clone(status);
+    let (connected, connects, conflicts, oldest) = (of(), of(), of(), of());
+    metrics.read(Measure::ForwardConnected, move || {
+        f64::from(u8::from(connected.snapshot().connected_for.is_some()))
+    });
+    metrics.read(Measure::ForwardConnects, move || {
+        float(connects.snapshot().connections)
+    });
+    metrics.read(Measure::Conflicts, move || {
+        float(conflicts.snapshot().conflicts)
+    });
+    metrics.read(Measure::SpoolOldest, move || {
+        oldest.snapshot().lag.as_secs_f64()
+    });
+}
+
+/// Facts that found no room on their way into the own recording.
+pub(super) fn measure_facts(metrics: &mut Metrics, facts: &super::facts::Facts) {
+    let facts = facts.clone();
+    metrics.read(Measure::FactsLeftOut, move || float(facts.left_out()));
+}

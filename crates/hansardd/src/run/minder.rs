@@ -1,0 +1,128 @@
+//! The thread that does what comes round: looks at capacities, turns the diary's page, and writes
+//! into it what the main thread has to say, which must not wait for a disk itself.
+
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hansard_record::diary::Diary;
+
+use super::facts::{Facts, Said};
+use super::{Wake, fact};
+use crate::capacity::{Crossing, Disk, Fullness, Watch};
+use crate::journal::Journal;
+
+/// How often capacities are looked at.
+pub const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// How often the diary's day is looked at, at least.
+const TURN: Duration = Duration::from_secs(1);
+
+/// What the last look saw, for metrics.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// What is free, by disk.
+    pub(super) free: Vec<(String, Disk)>,
+    /// What is fuller than it should be.
+    pub(super) fullness: Vec<(String, Fullness)>,
+}
+
+/// What it works with.
+pub(super) struct Minder {
+    pub(super) diary: Diary,
+    pub(super) watch: Watch,
+    pub(super) journal: Journal,
+    pub(super) wake: Sender<Wake>,
+    pub(super) seen: Arc<Mutex<Seen>>,
+}
+
+/// The running thread.
+pub(super) struct Minding {
+    facts: Facts,
+    thread: JoinHandle<()>,
+}
+
+impl Minder {
+    /// Starts the thread, which records what it is told.
+    pub(super) fn start(self, facts: Facts, told: Receiver<Said>) -> io::Result<Minding> {
+        let thread = std::thread::Builder::new()
+            .name("minder".to_owned())
+            .spawn(move || self.run(&told))?;
+        Ok(Minding { facts, thread })
+    }
+
+    fn run(mut self, told: &Receiver<Said>) {
+        let mut next_look = Instant::now();
+        loop {
+            if Instant::now() >= next_look {
+                self.look();
+                next_look = Instant::now() + LOOK_EVERY;
+            }
+            let outcome = match told.recv_timeout(TURN) {
+                Ok(Said::Fact(body)) => self.diary.event(*body),
+                Err(RecvTimeoutError::Timeout) => self.diary.tick(),
+                Ok(Said::Done) | Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if let Err(lost) = outcome {
+                // What cannot be recorded must not go on as if it were.
+                let why = format!("the daemon's own recording cannot be written: {lost}");
+                self.journal.error("no own recording", &[("error", &lost)]);
+                let _ = self.wake.send(Wake::Fatal(why));
+                return;
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let look = self.watch.look();
+        for crossing in &look.crossings {
+            self.say(crossing);
+            if let Err(lost) = self.diary.event(fact::capacity(crossing)) {
+                self.journal.error("no own recording", &[("error", &lost)]);
+            }
+        }
+        for (what, error) in &look.failures {
+            let values: [(&str, &dyn std::fmt::Display); 2] = [("what", what), ("error", error)];
+            self.journal
+                .warning("its capacity cannot be asked", &values);
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.free = look.free;
+        for crossing in look.crossings {
+            match seen
+                .fullness
+                .iter_mut()
+                .find(|(what, _)| *what == crossing.what)
+            {
+                Some((_, fullness)) => *fullness = crossing.now,
+                None => seen.fullness.push((crossing.what, crossing.now)),
+            }
+        }
+    }
+
+    fn say(&self, crossing: &Crossing) {
+        let percent = crossing.filling.percent();
+        let values: [(&str, &dyn std::fmt::Display); 3] = [
+            ("what", &crossing.what),
+            ("level", &crossing.now.as_str()),
+            ("used_percent", &percent),
+        ];
+        match (crossing.is_worse(), crossing.now) {
+            (true, Fullness::Full | Fullness::Critical) => {
+                self.journal.error("it fills up", &values)
+            }
+            (true, _) => self.journal.warning("it fills up", &values),
+            (false, _) => self.journal.notice("it is less full", &values),
+        }
+    }
+}
+
+impl Minding {
+    /// Ends the thread; what it was told before is recorded.
+    pub(super) fn stop(self) {
+        self.facts.done();
+        let _ = self.thread.join();
+    }
+}

@@ -1,0 +1,150 @@
+//! The role that records: sessions that programs on this machine hand over.
+
+use hansard_capture::local::{Config as SocketConfig, Happening, Means, Server, Wishes};
+use hansard_core::event::Fact;
+use hansard_core::fields::{Fields, Value};
+use hansard_core::policy::Policy;
+use hansard_core::{Body, Sink};
+use hansard_identity::HostIdentity;
+use hansard_identity::recorder::CERTIFICATE_FIELD;
+use hansard_record::Environment;
+use hansard_record::open_sessions::OpenSessions;
+
+use super::facts::Facts;
+use super::{Closer, Start};
+use crate::config::Local;
+use crate::failure::{Failure, STATUS_FAILED, shown};
+
+/// Makes the sink of a recorder.
+pub(super) type Sinks = Box<dyn Fn() -> Box<dyn Sink + Send> + Send + Sync>;
+
+/// What recording stands on.
+pub(super) struct Recording<'a> {
+    pub(super) start: &'a Start,
+    pub(super) environment: &'a Environment,
+    pub(super) identity: &'a HostIdentity,
+    /// What every header says of this host.
+    pub(super) about: Fields,
+    pub(super) open: &'a OpenSessions,
+    pub(super) facts: &'a Facts,
+}
+
+impl Recording<'_> {
+    /// Opens the capture socket.
+    pub(super) fn serve(
+        self,
+        local: &Local,
+        sinks: Sinks,
+        closers: &mut Vec<Closer>,
+    ) -> Result<hansard_capture::registry::Registry, Failure> {
+        let socket = self.start.config.node.runtime_dir.join("capture.sock");
+        let mut config = SocketConfig::at(socket.clone());
+        config.policy = policy(local);
+        // What the daemon does not keep by itself, nobody's wish makes it keep: keys may hold
+        // secrets of others, too.
+        config.wishes = Wishes {
+            keystrokes: local.keystrokes,
+            ..Wishes::default()
+        };
+        config.connections_max = usize::try_from(local.sessions_max).unwrap_or(usize::MAX);
+        let facts = self.facts.clone();
+        let journal = self.start.journal.clone();
+        let means = Means {
+            key: self.identity.recorder_key(),
+            facts: self.about.with(
+                CERTIFICATE_FIELD,
+                Value::Bytes(self.identity.recorder_certificate().to_vec()),
+            ),
+            recorder: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
+            sinks,
+            env: self.environment.clone(),
+            open: self.open.clone(),
+            tell: Box::new(move |happening| {
+                if let Some(body) = fact_of(&happening) {
+                    journal.warning("a session is not recorded", &[("what", &said(&happening))]);
+                    // The daemon is ending if nobody takes it, and says so itself.
+                    let _ = facts.tell(body);
+                }
+            }),
+        };
+        let server = Server::start(config, means).map_err(|e| {
+            let what = format!("{}: {}", shown(&socket), crate::failure::plain(&e));
+            Failure::new(
+                STATUS_FAILED,
+                what,
+                "see who has it, and that runtime_dir is there",
+            )
+        })?;
+        let registry = server.registry();
+        let journal = self.start.journal.clone();
+        let stop = move || {
+            let left = server.stop();
+            if left > 0 {
+                journal.warning(
+                    "recordings are left for the next start",
+                    &[("sessions", &left)],
+                );
+            }
+        };
+        closers.push(("capture", Box::new(stop)));
+        Ok(registry)
+    }
+}
+
+/// What is kept of every session, and what happens when that cannot be.
+pub(super) fn policy(local: &Local) -> Policy {
+    Policy {
+        stdin: local.stdin,
+        keystrokes: local.keystrokes,
+        stdout: local.stdout,
+        stderr: local.stderr,
+        strict: local.strict,
+        on_loss: local.on_loss,
+        hold_ms_max: local.hold.as_millis(),
+        ..Policy::default()
+    }
+}
+
+/// Beginnings and ends are events of the sessions themselves; what has no session is ours to tell.
+fn fact_of(happening: &Happening) -> Option<Body> {
+    let (event, fields) = match happening {
+        Happening::Began { .. } | Happening::Ended { .. } => return None,
+        Happening::Lost { session, why } => (
+            "alarm",
+            Fields::new()
+                .with("alarm", "recording_lost")
+                .with("recording", session.to_string())
+                .with("reason", why.as_str()),
+        ),
+        Happening::Refused { uid, why, times } => {
+            let fields = Fields::new()
+                .with("reason", why.as_str())
+                .with("times", *times);
+            let fields = match uid {
+                Some(uid) => fields.with("login", format!("uid {uid}")),
+                None => fields,
+            };
+            ("session.rejected", fields)
+        }
+    };
+    let fact = Fact {
+        event: event.to_owned(),
+        fields,
+    };
+    Some(match happening {
+        Happening::Refused { .. } => Body::Auth(fact),
+        _ => Body::Admin(fact),
+    })
+}
+
+fn said(happening: &Happening) -> String {
+    match happening {
+        Happening::Began { session, .. } => format!("session {session} began"),
+        Happening::Ended { session, reason } => format!("session {session} ended: {reason}"),
+        Happening::Lost { session, why } => format!("session {session} is lost: {why}"),
+        Happening::Refused { uid, why, times } => match uid {
+            Some(uid) => format!("refused to uid {uid}, {times} times: {why}"),
+            None => format!("refused, {times} times: {why}"),
+        },
+    }
+}

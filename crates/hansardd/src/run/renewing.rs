@@ -1,0 +1,76 @@
+//! Certificates renew themselves: half of a certificate's life before it ends, a little earlier or
+//! later on each host.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use hansard_identity::HostIdentity;
+use hansard_identity::join::{JoinResponse, RenewRequest};
+use hansard_identity::tls::LiveCertificate;
+use hansard_record::Environment;
+
+use super::opening::no_thread;
+use super::{Closer, Start};
+use crate::failure::Failure;
+
+/// How often it is looked whether a renewal is due, and tried again after one that failed.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// Asks the authority, which may be far away. The error is for people.
+pub(super) type Ask = Box<dyn Fn(RenewRequest) -> Result<JoinResponse, String> + Send>;
+
+/// Begins to renew this machine's certificate; new connections use the new one at once.
+pub(super) fn renew(
+    start: &Start,
+    environment: &Environment,
+    identity: HostIdentity,
+    certificate: Arc<LiveCertificate>,
+    ask: Ask,
+    closers: &mut Vec<Closer>,
+) -> Result<(), Failure> {
+    let mut jitter = [0u8; 4];
+    // Without randomness all hosts renew at the same moment of their certificates' lives.
+    let _ = environment.random.fill(&mut jitter);
+    let jitter = u32::from_le_bytes(jitter);
+    let (journal, clock) = (start.journal.clone(), Arc::clone(&environment.clock));
+    let (stop, stopped) = channel::<()>();
+    let mut identity = Some(identity);
+    let thread = std::thread::Builder::new()
+        .name("renewing".to_owned())
+        .spawn(move || {
+            loop {
+                if let Some(mine) = identity.take_if(|i| i.needs_renewal(clock.utc_ns(), jitter)) {
+                    let directory = mine.directory().to_owned();
+                    let renewed = ask(mine.renew_request())
+                        .and_then(|r| mine.renewed(&r, clock.utc_ns()).map_err(|e| e.to_string()))
+                        .and_then(|new| {
+                            let (tls, authority) = (new.tls_certificate(), new.authority());
+                            let used = certificate.replace(tls, authority, new.keys().tls());
+                            used.map(|()| new).map_err(|e| e.to_string())
+                        });
+                    identity = match renewed {
+                        Ok(new) => {
+                            let until = new.peer().not_after_ns / 1_000_000_000;
+                            journal.notice("the certificate was renewed", &[("until_s", &until)]);
+                            Some(new)
+                        }
+                        Err(why) => {
+                            journal.error("the certificate was not renewed", &[("error", &why)]);
+                            HostIdentity::open(&directory).ok().flatten()
+                        }
+                    };
+                }
+                if stopped.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        })
+        .map_err(no_thread)?;
+    let close = move || {
+        drop(stop);
+        let _ = thread.join();
+    };
+    closers.push(("renewing", Box::new(close)));
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! The role that takes recordings from hosts.
+
+use std::sync::Arc;
+
+use hansard_core::event::Fact;
+use hansard_core::fields::Fields;
+use hansard_core::seal::Digest;
+use hansard_core::{Body, SessionId, Sink};
+use hansard_identity::registry::Registry;
+use hansard_identity::tls::{Clients, LiveCertificate, server_config};
+use hansard_identity::{HostIdentity, Peer};
+use hansard_record::Environment;
+use hansard_record::clock::Clock;
+use hansard_record::diary::Diary;
+use hansard_record::forward::wire::ProblemKind;
+use hansard_record::spool::Spool;
+use hansard_store::Catalog;
+use rustls::time_provider::DefaultTimeProvider;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use super::facts::Facts;
+use super::keeping::Keeping;
+use super::opening::{SPOOL_RESERVE_BYTES, listen};
+use super::{Closer, Start};
+use crate::config::Ingest as IngestConfig;
+use crate::failure::{Failure, STATUS_FAILED};
+use crate::ingest::{
+    Answer, Depot, Figures, Ingest, KeyGate, Note, Parts, RegistryAdmission, Witness,
+};
+use crate::keeper::Owners;
+use crate::live::Live;
+use crate::tee::{Source, Tee};
+
+/// What taking stands on.
+pub(super) struct Taking<'a> {
+    pub(super) start: &'a Start,
+    pub(super) environment: &'a Environment,
+    pub(super) spool: &'a Spool,
+    pub(super) identity: &'a HostIdentity,
+    pub(super) registry: &'a Arc<Registry>,
+    pub(super) keeping: &'a Keeping,
+    pub(super) facts: &'a Facts,
+    pub(super) diary: &'a Diary,
+}
+
+impl Taking<'_> {
+    /// Listens for hosts; answers what is counted.
+    pub(super) fn take(
+        self,
+        config: &IngestConfig,
+        runtime: &Runtime,
+        stop: watch::Receiver<bool>,
+        closers: &mut Vec<Closer>,
+    ) -> Result<Arc<Figures>, Failure> {
+        let identity = self.identity;
+        let certificate = LiveCertificate::new(
+            identity.tls_certificate(),
+            identity.authority(),
+            identity.keys().tls(),
+        );
+        let certificate = Arc::new(certificate.map_err(|e| unusable(&e))?);
+        let time = Arc::new(DefaultTimeProvider);
+        let own = Arc::clone(&certificate);
+        let tls = server_config(identity.authority(), own, Clients::OrAnonymous, time);
+        let tls = Arc::new(tls.map_err(|e| unusable(&e))?);
+        self.renew(certificate, closers)?;
+        let ingest = Ingest::new(self.parts(tls));
+        let figures = ingest.figures();
+        let listener = listen(runtime, "serve.ingest.listen", config.listen)?;
+        let address = listener.local_addr().unwrap_or(config.listen);
+        let journal = &self.start.journal;
+        journal.info("taking recordings from hosts", &[("listen", &address)]);
+        runtime.spawn(ingest.run(listener, super::opening::told(stop)));
+        Ok(figures)
+    }
+
+    fn parts(&self, tls: Arc<rustls::ServerConfig>) -> Parts {
+        let clock = Arc::clone(&self.environment.clock);
+        let keeping = self.keeping;
+        let (live, catalog) = (keeping.live.clone(), Arc::clone(&keeping.catalog));
+        let owners = Owners::new(live.clone(), self.spool.clone(), Arc::clone(&catalog));
+        let registry = Arc::clone(self.registry);
+        let is_key_of = move |peer: &Peer, key: &[u8; 32]| {
+            let id = peer.principal.id();
+            id.is_some_and(|id| registry.has_recorder_key(id, key))
+        };
+        let archived_key = move |session| owners.owner_key(session).map_err(|e| e.to_string());
+        let registry = Arc::clone(self.registry);
+        let admission = RegistryAdmission::new(Arc::clone(&registry), Arc::clone(&clock));
+        Parts {
+            tls,
+            admission: Arc::new(admission),
+            gate: Arc::new(KeyGate::new(Box::new(is_key_of), Box::new(archived_key))),
+            depot: Arc::new(Kept {
+                spool: self.spool.leaving(SPOOL_RESERVE_BYTES),
+                live,
+                catalog,
+            }),
+            witness: Arc::new(Told {
+                facts: self.facts.clone(),
+                journal: self.start.journal.clone(),
+            }),
+            join: self.small(|registry, _, body, now| crate::join::join(registry, body, now)),
+            renew: self
+                .small(|registry, peer, body, now| crate::join::renew(registry, peer, body, now)),
+            connections: keeping.connections.clone(),
+            software: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
+        }
+    }
+
+    /// A small request: what happened is recorded before it is answered.
+    fn small(&self, of: fn(&Registry, Option<&Peer>, &[u8], u64) -> crate::join::Answer) -> Answer {
+        let registry = Arc::clone(self.registry);
+        let clock: Arc<dyn Clock> = Arc::clone(&self.environment.clock);
+        let diary = self.diary.clone();
+        Arc::new(move |peer, body| {
+            let answer = of(&registry, peer.as_ref(), &body, clock.utc_ns());
+            let recorded = answer
+                .facts
+                .into_iter()
+                .try_for_each(|fact| diary.event(fact))
+                .and_then(|()| diary.flush());
+            match recorded {
+                Ok(()) => (answer.status, answer.body),
+                Err(_) => (
+                    503,
+                    br#"{"error":"it cannot be recorded now; try again"}"#.to_vec(),
+                ),
+            }
+        })
+    }
+
+    /// The service's own certificate comes from its own authority.
+    fn renew(
+        &self,
+        certificate: Arc<LiveCertificate>,
+        closers: &mut Vec<Closer>,
+    ) -> Result<(), Failure> {
+        let directory = self.identity.directory();
+        let Ok(Some(mine)) = HostIdentity::open(directory) else {
+            let what = "this machine's identity cannot be opened twice";
+            return Err(Failure::new(
+                STATUS_FAILED,
+                what,
+                "see the permissions of its files",
+            ));
+        };
+        let registry = Arc::clone(self.registry);
+        let (clock, facts) = (Arc::clone(&self.environment.clock), self.facts.clone());
+        let ask = move |request| match registry.renew(None, &request, clock.utc_ns()) {
+            Ok(done) => {
+                done.facts.into_iter().for_each(|fact| facts.mention(fact));
+                Ok(done.answer)
+            }
+            Err(denied) => {
+                denied
+                    .facts
+                    .into_iter()
+                    .for_each(|fact| facts.mention(fact));
+                Err(denied.failure.to_string())
+            }
+        };
+        let (start, environment) = (self.start, self.environment);
+        super::renewing::renew(
+            start,
+            environment,
+            mine,
+            certificate,
+            Box::new(ask),
+            closers,
+        )
+    }
+}
+
+/// Where parts of hosts go.
+struct Kept {
+    spool: Spool,
+    live: Live,
+    catalog: Arc<dyn Catalog>,
+}
+
+impl Depot for Kept {
+    fn sink(&self, peer: &Peer) -> Box<dyn Sink + Send> {
+        let id = peer.principal.id().map(|id| id.to_string());
+        let source = Source::Host(id.unwrap_or_default().into());
+        Box::new(Tee::new(self.spool.clone(), self.live.clone(), source))
+    }
+
+    fn archived(&self, session: SessionId) -> Result<Option<u32>, String> {
+        let heads = self.catalog.heads(&[session]).map_err(|e| e.to_string())?;
+        Ok(heads.into_iter().next().flatten().map(|head| head.number))
+    }
+
+    fn holds(&self, session: SessionId, segment: u32, digest: &Digest) -> Result<bool, String> {
+        let rows = self.catalog.segments(session, segment, 1);
+        let rows = rows.map_err(|e| e.to_string())?;
+        let is_it = |row: &hansard_store::catalog::SegmentRow| {
+            row.number == segment && row.digest == *digest
+        };
+        Ok(rows.first().is_some_and(is_it))
+    }
+}
+
+/// Makes events of what happens at the door.
+struct Told {
+    facts: Facts,
+    journal: crate::journal::Journal,
+}
+
+impl Witness for Told {
+    fn note(&self, note: Note) {
+        let said = said(&note);
+        match &note {
+            Note::TurnedAway { .. } | Note::NotTaken { is_alarm: true, .. } => {
+                self.journal.warning("at the door", &[("what", &said)]);
+            }
+            _ => self.journal.info("at the door", &[("what", &said)]),
+        }
+        self.facts.mention(fact_of(note));
+    }
+}
+
+fn said(note: &Note) -> String {
+    match note {
+        Note::Connected { peer, remote, .. } => format!("{} connected from {remote}", peer.name),
+        Note::Gone { peer, why, .. } => format!("{} is gone: {why}", peer.name),
+        Note::TurnedAway { remote, why, .. } => format!("{remote} was turned away: {why}"),
+        Note::NotTaken {
+            peer, session, why, ..
+        } => format!("session {session} of {} is not taken: {why}", peer.name),
+    }
+}
+
+fn of_peer(peer: &Peer) -> Fields {
+    let id = peer.principal.id().map(|id| id.to_string());
+    Fields::new()
+        .with("host_id", id.unwrap_or_default())
+        .with("node_name", peer.name.as_str())
+        .with("serial", peer.serial.as_str())
+}
+
+fn fact_of(note: Note) -> Body {
+    let auth = |event: &str, fields: Fields| {
+        Body::Auth(Fact {
+            event: event.to_owned(),
+            fields,
+        })
+    };
+    match note {
+        Note::Connected {
+            peer,
+            remote,
+            software,
+        } => {
+            let fields = of_peer(&peer).with("addr.remote", remote.to_string());
+            auth("host.connected", fields.with("client_version", software))
+        }
+        Note::Gone { peer, remote, why } => {
+            let fields = of_peer(&peer).with("addr.remote", remote.to_string());
+            auth("host.disconnected", fields.with("reason", why))
+        }
+        Note::TurnedAway {
+            peer,
+            remote,
+            why,
+            untold,
+        } => {
+            let fields = peer.as_ref().map(of_peer).unwrap_or_default();
+            let fields = fields
+                .with("addr.remote", remote.to_string())
+                .with("reason", why)
+                .with("not_told", untold);
+            auth("host.refused", fields)
+        }
+        Note::NotTaken {
+            peer,
+            remote,
+            session,
+            kind,
+            why,
+            ..
+        } => {
+            let kind = match kind {
+                ProblemKind::Conflict => "conflict",
+                ProblemKind::Refused => "foreign_session",
+                ProblemKind::Retry => "refused",
+            };
+            let fields = of_peer(&peer)
+                .with("alarm", kind)
+                .with("recording", session.to_string())
+                .with("reason", why)
+                .with("addr.remote", remote.to_string());
+            Body::Admin(Fact {
+                event: "alarm".to_owned(),
+                fields,
+            })
+        }
+    }
+}
+
+fn unusable(failure: &hansard_identity::Failure) -> Failure {
+    let what = failure.to_string();
+    let what = hansard_view::escape_for_humans(&what);
+    Failure::new(STATUS_FAILED, what, "see the keys in data_dir")
+}

@@ -1,0 +1,220 @@
+//! Opening what is durable: the spool, and for who keeps recordings, blobs, catalog and archive.
+//!
+//! A catalog that is damaged is put out of the way and built anew from the packs, by itself and while
+//! nobody is served yet: the packs are the evidence, the catalog is not. It is told as an alarm all
+//! the same, because only the catalog knew which segment was newest.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hansard_record::disk::Disk;
+use hansard_record::spool::{Spool, SpoolOptions};
+use hansard_store::blob::fs::FsBlobs;
+use hansard_store::catalog::CatalogError;
+use hansard_store::catalog::sqlite::{SqliteCatalog, set_aside};
+use hansard_store::project::Progress;
+use hansard_store::reindex::{Adopted, adopt, reindex};
+use hansard_store::{ArchiveOptions, BlobStore, Catalog};
+
+use crate::config::{Node, Store};
+use crate::data_dir::DataDir;
+use crate::failure::{Failure, STATUS_FAILED, STATUS_HELD, STATUS_NOT_READY, shown};
+
+/// A file in the catalog's directory while it is built anew. A crash then leaves it, and the next
+/// start builds on, instead of taking a part for the whole.
+const REBUILDING: &str = "rebuilding";
+
+/// The stores of who keeps recordings.
+pub struct Stores {
+    /// Packs.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Heads and rows.
+    pub catalog: Arc<dyn Catalog>,
+    /// What opening them did.
+    pub opened: Opened,
+}
+
+/// What opening did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Why the catalog was built anew, and where the damaged one is now; `None` where it was sound.
+    pub rebuilt: Option<(String, Option<PathBuf>)>,
+    /// What was found in packs.
+    pub adopted: Adopted,
+    /// Rows that were made, when it was built anew.
+    pub projected: Progress,
+}
+
+/// Opens the spool.
+///
+/// # Errors
+/// [`STATUS_NOT_READY`] when it was never made; [`STATUS_HELD`] when another process has it.
+pub fn spool(node: &Node, dir: &DataDir, disk: Arc<dyn Disk>, who: &str) -> Result<Spool, Failure> {
+    let path = made(&dir.spool())?;
+    let options = SpoolOptions {
+        bytes_max: node.spool_bytes_max.0,
+        file_bytes_max: node.spool_file_bytes_max.0,
+        holder: who.to_owned(),
+    };
+    Spool::open(&path, disk, options).map_err(|e| Failure::about(&path, &e))
+}
+
+/// The archive's options as the configuration has them.
+#[must_use]
+pub fn archive_options(store: &Store) -> ArchiveOptions {
+    ArchiveOptions {
+        pack_bytes: store.pack_bytes.0,
+        pack_age_ns: u64::try_from(store.pack_age.0.as_nanos()).unwrap_or(u64::MAX),
+    }
+}
+
+/// Opens blobs and catalog, and adopts what a crash left between them.
+///
+/// # Errors
+/// [`STATUS_NOT_READY`] when they were never made, or the catalog is of a later version;
+/// [`STATUS_HELD`] when another process has them; otherwise [`STATUS_FAILED`].
+pub fn open(dir: &DataDir, who: &str) -> Result<Stores, Failure> {
+    let blobs = blobs(dir, who)?;
+    let at = made(&dir.catalog())?;
+    let broken = match at.join(REBUILDING).exists() {
+        true => Some("building it anew was interrupted".to_owned()),
+        false => match SqliteCatalog::open(&at, who) {
+            Ok(catalog) => {
+                let catalog: Arc<dyn Catalog> = Arc::new(catalog);
+                match adopt(&*blobs, &*catalog) {
+                    Ok(adopted) => {
+                        return Ok(Stores {
+                            blobs,
+                            catalog,
+                            opened: Opened {
+                                rebuilt: None,
+                                adopted,
+                                projected: Progress::default(),
+                            },
+                        });
+                    }
+                    // A page that is only read now may be the broken one.
+                    Err(e) => damaged_after_all(catalog, &at, who, &e.to_string())?,
+                }
+            }
+            Err(CatalogError::Damaged(why)) => Some(why),
+            Err(e) => return Err(sorted(&e)),
+        },
+    };
+    rebuild(blobs, &at, who, broken.unwrap_or_default())
+}
+
+/// Builds the catalog anew, whatever it was: `hansardd reindex`.
+///
+/// # Errors
+/// As [`open`].
+pub fn reindexed(dir: &DataDir, who: &str, why: &str) -> Result<Stores, Failure> {
+    let blobs = blobs(dir, who)?;
+    let at = made(&dir.catalog())?;
+    rebuild(blobs, &at, who, why.to_owned())
+}
+
+fn blobs(dir: &DataDir, who: &str) -> Result<Arc<dyn BlobStore>, Failure> {
+    let path = made(&dir.archive())?;
+    let blobs = FsBlobs::open(&path, who).map_err(|e| Failure::about(&path, &e))?;
+    Ok(Arc::new(blobs))
+}
+
+/// Why the catalog must be built anew although it could be opened; otherwise the error.
+fn damaged_after_all(
+    catalog: Arc<dyn Catalog>,
+    at: &Path,
+    who: &str,
+    why: &str,
+) -> Result<Option<String>, Failure> {
+    drop(catalog);
+    let again = SqliteCatalog::open(at, who).and_then(|catalog| catalog.check());
+    match again {
+        Err(CatalogError::Damaged(why)) => Ok(Some(why)),
+        Err(e) => Err(sorted(&e)),
+        Ok(()) => Err(Failure::new(
+            STATUS_FAILED,
+            hansard_view::escape_for_humans(why),
+            "see that the disk is sound and has room, and start again",
+        )),
+    }
+}
+
+/// A crash in here leaves the mark, so the next start comes back here.
+fn rebuild(
+    blobs: Arc<dyn BlobStore>,
+    at: &Path,
+    who: &str,
+    why: String,
+) -> Result<Stores, Failure> {
+    let mark = at.join(REBUILDING);
+    let failed = |e: std::io::Error| Failure::about(at, &e);
+    let was_interrupted = mark.exists();
+    std::fs::write(&mark, b"").map_err(failed)?;
+    sync_dir(at).map_err(failed)?;
+    // What an interrupted run has built is ours, and is gone on with.
+    let aside = match was_interrupted {
+        true => None,
+        false => set_aside(at, who).map_err(failed)?,
+    };
+    let catalog = match SqliteCatalog::open(at, who) {
+        Err(CatalogError::Damaged(_)) => {
+            set_aside(at, who).map_err(failed)?;
+            SqliteCatalog::open(at, who)
+        }
+        done => done,
+    };
+    let catalog: Arc<dyn Catalog> = Arc::new(catalog.map_err(|e| sorted(&e))?);
+    let (adopted, projected) = reindex(&blobs, &catalog).map_err(|e| {
+        let what = format!("the catalog could not be built anew: {e}");
+        let next = "nothing is lost; see that the disk has room, and run it again";
+        Failure::new(STATUS_FAILED, what, next)
+    })?;
+    std::fs::remove_file(&mark).map_err(failed)?;
+    sync_dir(at).map_err(failed)?;
+    Ok(Stores {
+        blobs,
+        catalog,
+        opened: Opened {
+            rebuilt: Some((why, aside)),
+            adopted,
+            projected,
+        },
+    })
+}
+
+fn sync_dir(path: &Path) -> std::io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
+}
+
+/// The directory, if `hansardd init` made it.
+fn made(path: &Path) -> Result<PathBuf, Failure> {
+    match path.is_dir() {
+        true => Ok(path.to_owned()),
+        false => Err(Failure::new(
+            STATUS_NOT_READY,
+            format!("{} is not there", shown(path)),
+            "bring it back from where it went; only `hansardd init` makes one, in an empty data_dir",
+        )),
+    }
+}
+
+fn sorted(error: &CatalogError) -> Failure {
+    let what = hansard_view::escape_for_humans(&error.to_string()).into_owned();
+    match error {
+        CatalogError::Retry(_) if what.contains("held by") => {
+            Failure::new(STATUS_HELD, what, "stop that process first")
+        }
+        CatalogError::Retry(_) => Failure::new(STATUS_FAILED, what, "try again"),
+        CatalogError::Damaged(_) => Failure::new(
+            STATUS_FAILED,
+            what,
+            "run `hansardd reindex` while the daemon is stopped",
+        ),
+        CatalogError::Refused(_) => Failure::new(
+            STATUS_NOT_READY,
+            what,
+            "install the version of hansardd that made it, or run `hansardd reindex`",
+        ),
+    }
+}

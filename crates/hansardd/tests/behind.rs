@@ -1,0 +1,191 @@
+//! What stands behind the API is whole at every moment, wherever the parts are.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation
+)]
+
+mod support;
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hansard_core::verify::Verdict;
+use hansard_core::{Body, Event};
+use hansard_store::Query;
+use hansard_view::Screen;
+use hansardd::api::seams::{Following as _, Listings as _, Recordings as _, Seen, Watch};
+use hansardd::behind::{Listed, Recorded, Watched};
+use hansardd::follow::Screens;
+use support::{Life, Shape, World, bytes_of, events_of, id, parts};
+
+fn recordings(life: &Life) -> Recorded {
+    Recorded {
+        from: life.followed(),
+    }
+}
+
+fn read(life: &Life, number: u64) -> Option<Vec<u8>> {
+    let mut reader = recordings(life).open(id(number)).unwrap()?;
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).unwrap();
+    Some(bytes)
+}
+
+#[test]
+fn a_recording_is_whole_at_every_moment() {
+    let all = parts(1, Shape::of(4, 3));
+    for archived in 0..all.len() {
+        let world = World::new();
+        let mut life = world.life();
+        assert_eq!(read(&life, 1), None);
+        if archived > 0 {
+            life.put(&all[..archived]);
+            life.settle();
+            assert!(
+                read(&life, 1).unwrap() == bytes_of(&all[..archived]),
+                "{archived}"
+            );
+        }
+        for n in archived + 1..=all.len() {
+            life.put(&all[n - 1..n]);
+            assert!(
+                read(&life, 1).unwrap() == bytes_of(&all[..n]),
+                "{archived} {n}"
+            );
+        }
+        life.settle();
+        assert!(read(&life, 1).unwrap() == bytes_of(&all));
+        assert_eq!(read(&life, 2), None);
+    }
+}
+
+#[test]
+fn what_is_archived_is_checked_there_and_what_is_not_as_it_is() {
+    let world = World::new();
+    let mut life = world.life();
+    let all = parts(1, Shape::of(3, 2));
+    let kept = recordings(&life);
+    assert!(kept.verify(id(1)).unwrap().is_none());
+    life.put(&all[..2]);
+    let found = kept.verify(id(1)).unwrap().unwrap();
+    assert_eq!(
+        (found.newest, found.report.verdict),
+        (None, Verdict::Unfinished)
+    );
+    life.put(&all[2..]);
+    life.settle();
+    let found = kept.verify(id(1)).unwrap().unwrap();
+    assert_eq!(found.newest.unwrap().0, 2);
+    assert!(found.is_intact() && found.report.verdict == Verdict::Complete);
+}
+
+/// What a watcher sees until there is nothing more.
+fn seen(watch: &mut dyn Watch) -> (Vec<Seen>, bool) {
+    let mut all = Vec::new();
+    loop {
+        match watch.next(Duration::ZERO).unwrap() {
+            Seen::Nothing => return (all, false),
+            Seen::Over(why) => {
+                assert_eq!(why, None);
+                return (all, true);
+            }
+            seen => all.push(seen),
+        }
+    }
+}
+
+#[test]
+fn whoever_watches_sees_everything_from_whenever_they_came() {
+    let all = parts(1, Shape::of(3, 3));
+    let events = events_of(&all);
+    let mut whole = Screen::default();
+    events.iter().for_each(|event| whole.apply(&event.body));
+    for came in 1..=all.len() {
+        let world = World::new();
+        let mut life = world.life();
+        let watching = Watched {
+            from: life.followed(),
+            screens: Screens::new(life.followed()),
+        };
+        assert!(watching.follow(id(1)).unwrap().is_none());
+        life.put(&all[..came]);
+        let mut watch = watching.follow(id(1)).unwrap().unwrap();
+        let (mut told, over) = seen(&mut *watch);
+        // The end is known with its frame, before the seal.
+        assert_eq!(over, came + 1 >= all.len());
+        for part in &all[came..] {
+            life.put(std::slice::from_ref(part));
+            life.settle();
+            told.extend(seen(&mut *watch).0);
+        }
+        assert!(seen(&mut *watch).1, "{came}");
+        let mut screen = Screen::default();
+        let mut next = 0;
+        for seen in told {
+            match seen {
+                Seen::Event(Event { seq, body, .. }) => {
+                    assert_eq!(seq, next, "{came}");
+                    assert_eq!(matches!(body, Body::Start(_)), seq == 0);
+                    next = seq + 1;
+                    screen.apply(&body);
+                }
+                Seen::Screen {
+                    seq, size, dump, ..
+                } => {
+                    assert_eq!(next, 1, "the header comes first, then the screen");
+                    next = seq + 1;
+                    screen = Screen::new(size.0, size.1);
+                    screen.feed(dump.as_bytes());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(next, events.len() as u64, "{came}");
+        assert_eq!(
+            (screen.text(), screen.size()),
+            (whole.text(), whole.size()),
+            "{came}"
+        );
+    }
+}
+
+#[test]
+fn a_session_is_listed_once_from_its_first_part_on() {
+    let world = World::new();
+    let mut life = world.life();
+    let all = parts(1, Shape::of(3, 2));
+    let rows = Listed {
+        catalog: Arc::new(world.catalog.clone()),
+        live: life.live.clone(),
+    };
+    let events = events_of(&all).len() as u64;
+    for part in &all {
+        life.put(std::slice::from_ref(part));
+        life.settle();
+        let listed = rows.sessions(&Query::default()).unwrap();
+        assert_eq!((listed.rows.len(), listed.next), (1, None));
+    }
+    let before = rows.sessions(&Query::default()).unwrap().rows;
+    world.projector().run_all().unwrap();
+    let after = rows.sessions(&Query::default()).unwrap().rows;
+    assert_eq!(before[0].events, events);
+    assert_eq!((after.len(), after[0].events), (1, events));
+    // After a start, what is archived and not projected yet is said to be behind.
+    let late = parts(2, Shape::of(2, 1));
+    life.put(&late);
+    life.settle();
+    drop(life);
+    let life = world.life();
+    let rows = Listed {
+        catalog: Arc::new(world.catalog.clone()),
+        live: life.live.clone(),
+    };
+    assert_eq!(rows.behind().unwrap().segments, 2);
+    let listed = rows.events(&Query::default()).unwrap();
+    assert!(!listed.rows.is_empty() && listed.next.is_none());
+}

@@ -1,0 +1,114 @@
+//! What a catalog alone knew and segments tell, too: holds and deletions, which are events in the
+//! services' own recordings. Without this a catalog that was built anew would have what was deleted,
+//! as far as its bytes are still there, and would let what is held be deleted.
+
+use hansard_core::SessionId;
+
+use crate::archive::ArchiveError;
+use crate::catalog::{Burial, Buried, Catalog, EventRow, Query};
+
+/// Holds and deletions that are recalled at most; with more, reindexing says so and stops before
+/// anything could be deleted wrongly.
+pub const RECALLED_MAX: usize = 1_000_000;
+
+/// What was recalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recalled {
+    /// Sessions that are held.
+    pub held: u64,
+    /// Sessions that were deleted again.
+    pub deleted: u64,
+}
+
+/// Applies the holds and deletions that recordings signed with one of these keys tell of: the
+/// recorder keys of this cluster's services. Others may say what they want. To be run after
+/// [`super::reindex`], and before anything is deleted.
+///
+/// # Errors
+/// `Retry` when the catalog fails; `Refused` beyond [`RECALLED_MAX`]. Repeating is harmless.
+pub fn recall(catalog: &dyn Catalog, keys: &[[u8; 32]]) -> Result<Recalled, ArchiveError> {
+    let mut recalled = Recalled::default();
+    let mut holds = Vec::new();
+    for (name, held) in [("recording.held", true), ("recording.released", false)] {
+        let told = told(catalog, name, keys)?;
+        holds.extend(
+            told.into_iter()
+                .map(|(row, session)| (row.time_ns, session, held)),
+        );
+    }
+    // The last word counts.
+    holds.sort_unstable();
+    for (_, session, held) in &holds {
+        catalog.hold(*session, *held)?;
+    }
+    let mut sessions: Vec<SessionId> = holds.iter().map(|(_, session, _)| *session).collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    for some in sessions.chunks(1000) {
+        let held = catalog.held(some)?;
+        recalled.held += held.into_iter().filter(|held| *held).count() as u64;
+    }
+    // Somebody may have been told of a deletion that a hold then prevented: what is held stays.
+    for (row, session) in told(catalog, "recording.deleted", keys)? {
+        let json: serde_json::Value = serde_json::from_str(&row.facts).unwrap_or_default();
+        let said = |name: &str| json.get(name).and_then(|v| v.as_str()).map(str::to_owned);
+        let burial = Burial {
+            by: said("rule").or_else(|| said("user")).unwrap_or_default(),
+            why: said("reason").unwrap_or_default(),
+            utc_ns: row.time_ns,
+        };
+        let buried = catalog.bury(session, &burial)?;
+        recalled.deleted += u64::from(matches!(buried, Buried::Done(_)));
+    }
+    Ok(recalled)
+}
+
+/// Events of this name in recordings of these keys, with the session that each is about, by time.
+fn told(
+    catalog: &dyn Catalog,
+    name: &str,
+    keys: &[[u8; 32]],
+) -> Result<Vec<(EventRow, SessionId)>, ArchiveError> {
+    let mut query = Query {
+        name: Some(name.to_owned()),
+        ..Query::default()
+    };
+    let (mut all, mut trusted) = (Vec::new(), std::collections::HashMap::new());
+    loop {
+        let page = catalog.events(&query)?;
+        for row in page.rows {
+            let is_trusted = match trusted.get(&row.session) {
+                Some(is_trusted) => *is_trusted,
+                None => {
+                    let is_trusted = is_signed_by(catalog, row.session, keys)?;
+                    trusted.insert(row.session, is_trusted);
+                    is_trusted
+                }
+            };
+            let json: serde_json::Value = serde_json::from_str(&row.facts).unwrap_or_default();
+            let about = json.get("recording").and_then(|v| v.as_str());
+            if let Some(session) = about.and_then(|id| id.parse().ok()).filter(|_| is_trusted) {
+                all.push((row, session));
+            }
+        }
+        if all.len() > RECALLED_MAX {
+            return Err(ArchiveError::Refused(format!(
+                "more than {RECALLED_MAX} events {name}: holds and deletions cannot be recalled"
+            )));
+        }
+        match page.next {
+            None => return Ok(all),
+            next => query.after = next,
+        }
+    }
+}
+
+fn is_signed_by(
+    catalog: &dyn Catalog,
+    session: SessionId,
+    keys: &[[u8; 32]],
+) -> Result<bool, ArchiveError> {
+    let heads = catalog.heads(&[session])?;
+    let head = heads.into_iter().next().flatten();
+    Ok(head.is_some_and(|head| keys.contains(&head.key)))
+}

@@ -1,0 +1,306 @@
+//! What the service under test keeps: sessions in an archive, events as they come, tokens and hosts.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use hansard_core::event::End;
+use hansard_core::seal::SigningKey;
+use hansard_core::session::{ClockQuality, Session};
+use hansard_core::writer::{Bounds, SegmentWriter};
+use hansard_core::{Body, Event, Fields, Part, Policy, SessionId, Stream};
+use hansard_store::blob::memory::MemoryBlobs;
+use hansard_store::catalog::memory::MemoryCatalog;
+use hansard_store::project::Projector;
+use hansard_store::{Archive, ArchiveOptions, SealedSegment};
+use hansard_view::Screen;
+use hansardd::api::problem::Trouble;
+use hansardd::api::role::Caller;
+use hansardd::api::seams::{
+    Batch, Ending, EventLog, Following, HostRow, Hosts, Recordings, Seen, Since, TokenMade,
+    TokenRow, TokenWish, Tokens, Verified, Watch,
+};
+
+pub const SECOND_NS: u64 = 1_000_000_000;
+/// 2026-11-21T08:00:00Z.
+pub const BASE_NS: u64 = 1_795_248_000 * SECOND_NS;
+
+pub fn id(number: u64) -> SessionId {
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&number.to_le_bytes());
+    SessionId::new_v7(BASE_NS / 1_000_000 + number, random)
+}
+
+pub fn header(number: u64, user: &str, title: &str) -> Session {
+    Session {
+        id: id(number),
+        parent: None,
+        kind: "terminal".to_owned(),
+        subject: Fields::new().with("user", user).with("login", user),
+        origin: Fields::new(),
+        target: Fields::new()
+            .with("server_hostname", format!("web-{}", number % 2))
+            .with("title", title),
+        start_utc_ns: BASE_NS + number * SECOND_NS,
+        clock: ClockQuality::Synchronised,
+        policy: Policy::default(),
+        recorder_key: SigningKey::from_seed([7; 32]).public(),
+        recorder: "test".to_owned(),
+    }
+}
+
+/// The parts of a whole recording that shows this.
+pub fn parts(session: Session, shows: &str, ends: bool) -> Vec<Part> {
+    let key = SigningKey::from_seed([7; 32]);
+    let mut writer = SegmentWriter::new(session, key, Bounds::default()).unwrap();
+    writer
+        .push(0, &Body::Resize { cols: 80, rows: 24 })
+        .unwrap();
+    writer
+        .push_data(SECOND_NS, Stream::Output, shows.as_bytes())
+        .unwrap();
+    if ends {
+        let end = End {
+            reason: "exited".to_owned(),
+            exit_status: Some(0),
+            signal: None,
+        };
+        writer.finish(2 * SECOND_NS, &end).unwrap();
+    } else {
+        writer.cut().unwrap();
+    }
+    writer.parts()
+}
+
+#[derive(Default)]
+pub struct Kept {
+    pub blobs: MemoryBlobs,
+    pub catalog: MemoryCatalog,
+    /// Parts that are not archived yet.
+    pub pending: Mutex<BTreeMap<SessionId, Vec<u8>>>,
+    live: Mutex<BTreeMap<SessionId, Happening>>,
+    came: Condvar,
+    log: Mutex<Vec<String>>,
+    logged: Condvar,
+    pub tokens: Mutex<BTreeMap<String, TokenRow>>,
+    pub hosts: Mutex<BTreeMap<String, HostRow>>,
+    pub ended: Mutex<Vec<(SessionId, String, String)>>,
+}
+
+#[derive(Clone, Default)]
+struct Happening {
+    events: Vec<Event>,
+    over: bool,
+}
+
+impl Kept {
+    pub fn archive(&self) -> Archive {
+        Archive::new(
+            Arc::new(self.blobs.clone()),
+            Arc::new(self.catalog.clone()),
+            ArchiveOptions::default(),
+        )
+    }
+
+    /// Archives whole recordings and makes their rows.
+    pub fn store(&self, recordings: &[Vec<Part>]) {
+        let segments: Vec<SealedSegment> = recordings
+            .iter()
+            .map(|parts| SealedSegment::from_parts(parts).unwrap())
+            .collect();
+        let archive = self.archive();
+        let put = archive.put(&segments, 0);
+        assert!(put.receipts.iter().all(Result::is_ok));
+        assert!(archive.flush().trouble.is_none());
+        let (blobs, catalog) = (Arc::new(self.blobs.clone()), Arc::new(self.catalog.clone()));
+        Projector::new(blobs, catalog).run_all().unwrap();
+    }
+
+    /// Something happens in a session.
+    pub fn happen(&self, session: SessionId, at_ns: u64, body: Body) {
+        let mut live = self.live.lock().unwrap();
+        let happening = live.entry(session).or_default();
+        let seq = happening.events.len() as u64;
+        happening.over |= matches!(body, Body::End(_));
+        happening.events.push(Event { seq, at_ns, body });
+        self.came.notify_all();
+    }
+
+    /// A document is written to the event log.
+    pub fn log(&self, document: serde_json::Value) {
+        self.log.lock().unwrap().push(document.to_string());
+        self.logged.notify_all();
+    }
+}
+
+/// What is kept, as the API asks for it.
+#[derive(Clone)]
+pub struct Keeper(pub Arc<Kept>);
+
+impl Recordings for Keeper {
+    fn open(&self, session: SessionId) -> Result<Option<Box<dyn Read + Send>>, Trouble> {
+        let mut bytes = Vec::new();
+        let archive = self.0.archive();
+        if let Some(mut reader) = archive.open_session(session).unwrap() {
+            reader.read_to_end(&mut bytes).unwrap();
+        }
+        if let Some(pending) = self.0.pending.lock().unwrap().get(&session) {
+            bytes.extend_from_slice(pending);
+        }
+        let some = !bytes.is_empty();
+        Ok(some.then(|| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
+    }
+
+    fn verify(&self, session: SessionId) -> Result<Option<Verified>, Trouble> {
+        let found = self.0.archive().verify_session(session);
+        Ok(found.unwrap().map(Verified::from))
+    }
+}
+
+impl Following for Keeper {
+    fn follow(&self, session: SessionId) -> Result<Option<Box<dyn Watch>>, Trouble> {
+        if !self.0.live.lock().unwrap().contains_key(&session) {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(Watcher {
+            kept: Arc::clone(&self.0),
+            session,
+            next: 0,
+            late: true,
+        })))
+    }
+}
+
+/// One who follows: header, the screen of all before if that is much, then each event.
+struct Watcher {
+    kept: Arc<Kept>,
+    session: SessionId,
+    next: usize,
+    late: bool,
+}
+
+impl Watch for Watcher {
+    fn next(&mut self, wait: Duration) -> Result<Seen, Trouble> {
+        let live = self.kept.live.lock().unwrap();
+        let session = self.session;
+        let none_yet = |live: &mut BTreeMap<SessionId, Happening>| {
+            let happening = &live[&session];
+            happening.events.len() <= self.next && !happening.over
+        };
+        let waited = self.kept.came.wait_timeout_while(live, wait, none_yet);
+        let (live, _) = waited.unwrap();
+        let happening = &live[&session];
+        if self.next == 1 && std::mem::take(&mut self.late) && happening.events.len() > 3 {
+            let mut screen = Screen::default();
+            happening.events.iter().for_each(|e| screen.apply(&e.body));
+            let last = happening.events.last().unwrap();
+            // The end is told apart from the screen before it.
+            if !happening.over {
+                self.next = happening.events.len();
+                return Ok(Seen::Screen {
+                    seq: last.seq,
+                    at_ns: last.at_ns,
+                    size: screen.size(),
+                    dump: screen.dump(),
+                });
+            }
+        }
+        match happening.events.get(self.next) {
+            Some(event) => {
+                self.next += 1;
+                Ok(Seen::Event(event.clone()))
+            }
+            None if happening.over => Ok(Seen::Over(None)),
+            None => Ok(Seen::Nothing),
+        }
+    }
+}
+
+impl EventLog for Keeper {
+    fn read(&self, since: Since<'_>, most: usize, wait: Duration) -> Result<Batch, Trouble> {
+        let log = self.0.log.lock().unwrap();
+        let from = match since {
+            Since::Now => log.len(),
+            Since::Time(_) => 0,
+            Since::Cursor(place) => place
+                .parse()
+                .ok()
+                .filter(|n| *n <= log.len())
+                .ok_or_else(|| Trouble::Refused("cursor: not a place in the log".to_owned()))?,
+        };
+        let nothing = |log: &mut Vec<String>| log.len() <= from;
+        let waited = self.0.logged.wait_timeout_while(log, wait, nothing);
+        let (log, _) = waited.unwrap();
+        let documents: Vec<String> = log[from..].iter().take(most).cloned().collect();
+        Ok(Batch {
+            cursor: (from + documents.len()).to_string(),
+            documents,
+        })
+    }
+}
+
+impl Tokens for Keeper {
+    fn make(&self, wish: &TokenWish, by: &Caller) -> Result<TokenMade, Trouble> {
+        let mut tokens = self.0.tokens.lock().unwrap();
+        let row = TokenRow {
+            name: format!("t{:04}", tokens.len()),
+            role: wish.role.clone(),
+            expires_ns: BASE_NS + wish.ttl_s * SECOND_NS,
+            uses_left: wish.uses,
+        };
+        tokens.insert(row.name.clone(), row.clone());
+        let token = format!("secret-of-{}", by.user);
+        Ok(TokenMade { row, token })
+    }
+
+    fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<TokenRow>, Trouble> {
+        let tokens = self.0.tokens.lock().unwrap();
+        let behind = tokens
+            .iter()
+            .filter(|(n, _)| after.is_none_or(|a| n.as_str() > a));
+        Ok(behind.take(most).map(|(_, row)| row.clone()).collect())
+    }
+
+    fn remove(&self, name: &str, _: &Caller) -> Result<bool, Trouble> {
+        Ok(self.0.tokens.lock().unwrap().remove(name).is_some())
+    }
+}
+
+impl Hosts for Keeper {
+    fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<HostRow>, Trouble> {
+        let hosts = self.0.hosts.lock().unwrap();
+        let behind = hosts
+            .iter()
+            .filter(|(n, _)| after.is_none_or(|a| n.as_str() > a));
+        Ok(behind.take(most).map(|(_, row)| row.clone()).collect())
+    }
+
+    fn lock(&self, id: &str, reason: Option<&str>, _: &Caller) -> Result<bool, Trouble> {
+        let mut hosts = self.0.hosts.lock().unwrap();
+        let Some(host) = hosts.get_mut(id) else {
+            return Ok(false);
+        };
+        if host.locked.is_none() && reason.is_none() {
+            return Err(Trouble::Conflict("this host is not locked".to_owned()));
+        }
+        host.locked = reason.map(str::to_owned);
+        Ok(true)
+    }
+}
+
+impl Ending for Keeper {
+    fn end(&self, session: SessionId, reason: &str, by: &Caller) -> Result<bool, Trouble> {
+        if !self.0.live.lock().unwrap().contains_key(&session) {
+            return Ok(false);
+        }
+        let ended = (session, reason.to_owned(), by.user.clone());
+        self.0.ended.lock().unwrap().push(ended);
+        let end = End {
+            reason: "killed".to_owned(),
+            ..End::default()
+        };
+        self.0.happen(session, 60 * SECOND_NS, Body::End(end));
+        Ok(true)
+    }
+}

@@ -1,0 +1,22 @@
+//! The service's API and the client's commands against it: a real server on a unix socket, over
+//! stores in memory.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    unreachable_pub
+)]
+
+mod client;
+mod documents;
+mod follow;
+mod keep;
+mod looks;
+mod routes;
+mod service;
+mod speak;
+#[path = "../terminal/mod.rs"]
+mod terminal;

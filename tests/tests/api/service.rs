@@ -1,0 +1,190 @@
+//! The service under test: the real API on a unix socket of its own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hansard_core::Body;
+use hansard_core::event::Fact;
+use hansard_tests::{Scratch, hansard};
+use hansardd::api::role::{Known, Peer, Role};
+use hansardd::api::{Api, Parts, socket};
+use serde_json::{Value as Json, json};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::keep::{Keeper, Kept};
+
+/// The number of the user who runs the tests, as the kernel says it.
+pub fn own_uid() -> u32 {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").unwrap().uid()
+}
+
+pub struct Service {
+    pub scratch: Scratch,
+    pub socket: PathBuf,
+    pub kept: Arc<Kept>,
+    /// Roles by uid.
+    pub roles: Arc<Mutex<BTreeMap<u32, Role>>>,
+    /// What was put on record, and whether that works.
+    pub record: Arc<Mutex<Vec<Fact>>>,
+    pub record_fails: Arc<AtomicBool>,
+    pub peers: Arc<Mutex<Vec<Peer>>>,
+    pub said: Arc<Mutex<Vec<String>>>,
+    stop: watch::Sender<bool>,
+    runtime: Option<Runtime>,
+}
+
+impl Service {
+    pub fn start(name: &str) -> Self {
+        let scratch = Scratch::new(name);
+        let socket = scratch.join("admin.sock");
+        let kept = Arc::new(Kept::default());
+        let roles = Arc::new(Mutex::new(BTreeMap::from([(own_uid(), Role::Admin)])));
+        let record: Arc<Mutex<Vec<Fact>>> = Arc::default();
+        let record_fails: Arc<AtomicBool> = Arc::default();
+        let peers: Arc<Mutex<Vec<Peer>>> = Arc::default();
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
+        let keeper = Arc::new(Keeper(Arc::clone(&kept)));
+        let parts = Parts {
+            admit: {
+                let (roles, peers) = (Arc::clone(&roles), Arc::clone(&peers));
+                Arc::new(move |peer| {
+                    peers.lock().unwrap().push(*peer);
+                    Known {
+                        user: Some(format!("user{}", peer.uid)),
+                        role: roles.lock().unwrap().get(&peer.uid).copied(),
+                    }
+                })
+            },
+            audit: {
+                let (record, fails) = (Arc::clone(&record), Arc::clone(&record_fails));
+                Arc::new(move |body| {
+                    let Body::Admin(fact) = body else {
+                        panic!("{body:?}");
+                    };
+                    if fails.load(Ordering::SeqCst) {
+                        return Err("/var/lib/secret: disk full".to_owned());
+                    }
+                    record.lock().unwrap().push(fact);
+                    Ok(())
+                })
+            },
+            log: {
+                let said = Arc::clone(&said);
+                Arc::new(move |line| said.lock().unwrap().push(line.to_owned()))
+            },
+            status: Arc::new(|| {
+                let status = json!({ "name": "test\u{1b}[2J", "roles": ["store", "serve"] });
+                status.as_object().unwrap().clone()
+            }),
+            listings: Arc::new(kept.catalog.clone()),
+            recordings: keeper.clone(),
+            following: keeper.clone(),
+            event_log: keeper.clone(),
+            tokens: keeper.clone(),
+            hosts: keeper.clone(),
+            ending: keeper,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let guard = runtime.enter();
+        let listener = socket::listen(&socket).unwrap();
+        let api = Api::new(parts, "boot".to_owned());
+        runtime.spawn(socket::serve(listener, api, stopped));
+        drop(guard);
+        Self {
+            scratch,
+            socket,
+            kept,
+            roles,
+            record,
+            record_fails,
+            peers,
+            said,
+            stop,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// The asker has this role from now on.
+    pub fn role(&self, role: Option<Role>) {
+        let mut roles = self.roles.lock().unwrap();
+        roles.remove(&own_uid());
+        roles.extend(role.map(|role| (own_uid(), role)));
+    }
+
+    /// Stops as a service does.
+    pub fn stop(&self) {
+        self.stop.send(true).unwrap();
+    }
+
+    /// The client, towards this service.
+    pub fn client(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(hansard());
+        command
+            .args(args)
+            .env("HANSARD_RUNTIME_DIR", self.scratch.path())
+            .env("LC_ALL", "C.UTF-8");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.client(args).output().unwrap()
+    }
+
+    /// What the client says on standard output; it must succeed.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{args:?}: {} {said}",
+            output.status
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Exit status and what the client says on standard error; it must fail.
+    pub fn fails(&self, args: &[&str]) -> (i32, String) {
+        let output = self.run(args);
+        assert!(!output.status.success(), "{args:?}: {output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), said)
+    }
+
+    /// Names of the events on record, with the session or name that they are about.
+    pub fn recorded(&self) -> Vec<(String, Option<String>)> {
+        let record = self.record.lock().unwrap();
+        let about = |fact: &Fact| {
+            let named = ["recording", "target", "name"];
+            let found = named.iter().find_map(|name| fact.fields.text(name));
+            found.map(str::to_owned)
+        };
+        record.iter().map(|f| (f.event.clone(), about(f))).collect()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(10));
+        }
+    }
+}
+
+/// The JSON objects of these lines.
+pub fn lines(text: &str) -> Vec<Json> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
