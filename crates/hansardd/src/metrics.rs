@@ -76,12 +76,12 @@ measures! {
     ArchiveWaitsBytes: "archive_waits", Gauge, Bytes, "Bytes of segments that wait in packs.";
     ArchiveWaits: "archive_waits_segments", Gauge, Things, "Segments that wait in packs.";
     SettleLag: "settle_lag", Gauge, Seconds, "Age of the oldest sealed segment that is not archived yet.";
-    ProjectionLag: "projection_lag_segments", Gauge, Things, "Archived segments without rows yet, at most 1000.";
+    ProjectionLag: "projection_lag_segments", Gauge, Things, "Archived segments without rows yet, of those of this process.";
     Hosts: "hosts_connected", Gauge, Things, "Hosts that are connected.";
-    Sessions: "sessions_live", Gauge, Things, "Sessions that are being recorded here.";
+    Sessions: "sessions_live", Gauge, Things, "Sessions that something is known of and that are not over.";
     Events: "events", Counter, Things, "Events that were told to the event log.";
     Gaps: "gaps", Counter, Things, "Gaps in recordings: something was not recorded, and the recording says so.";
-    Conflicts: "conflicts", Counter, Things, "Alarms of the keeper: forks, replays, second writers, damage.";
+    Conflicts: "conflicts", Counter, Things, "Alarms about parts: forks, replays, second writers, damage.";
     Quarantined: "quarantined", Counter, Things, "Sessions that were put aside.";
     Damage: "spool_damage", Counter, Things, "Places in the spool that the disk has damaged.";
     ForwardLag: "forward_lag", Gauge, Seconds, "Age of the oldest part that the service has not received.";

@@ -197,6 +197,12 @@ fn a_reload_takes_what_it_can_and_refuses_what_is_wrong() {
         "{}",
         machine.said()
     );
+    // Roles take effect at once, for connections from then on.
+    assert_eq!(asked(&machine, "/v1/sessions").0, 200);
+    let nobody = "{roles: {admin: {users: []}, user: {users: []}}}";
+    machine.configure(&STORE.replace("admin: {}", &format!("admin: {nobody}")));
+    daemon.reload();
+    assert_eq!(asked(&machine, "/v1/sessions").0, 403);
     machine.configure("store: {pack_agee: 5s}");
     daemon.reload();
     machine.wait_for("the configuration has errors and is not used");
@@ -207,8 +213,8 @@ fn a_reload_takes_what_it_can_and_refuses_what_is_wrong() {
     );
     let (status, heard) = daemon.stop();
     assert_eq!(status, Some(0));
-    assert_eq!(heard.matches("RELOADING=1").count(), 2, "{heard}");
-    assert_eq!(heard.matches("READY=1").count(), 3, "{heard}");
+    assert_eq!(heard.matches("RELOADING=1").count(), 3, "{heard}");
+    assert_eq!(heard.matches("READY=1").count(), 4, "{heard}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hansard_tests::{Daemon, Scratch, hansard};
 
 /// How long what is in the host's spool may take to be archived once nothing disturbs it.
-const SETTLE_WITHIN: Duration = Duration::from_secs(90);
+const SETTLE_WITHIN: Duration = Duration::from_secs(20);
 
 /// Both, running.
 pub(crate) struct Pair {

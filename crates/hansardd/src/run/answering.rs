@@ -1,6 +1,6 @@
 //! The role that answers people on this machine: the admin socket.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hansard_capture::registry::Registry as Running;
 use hansard_core::Body;
@@ -19,7 +19,7 @@ use super::keeping::Keeping;
 use crate::api::seams::Recordings;
 use crate::api::{Api, Parts, socket};
 use crate::behind::{Accounts, EndHere, Joined, Listed, Logged, Recorded, Watched};
-use crate::config::{Admin, Members};
+use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 use crate::ingest::{Control, To};
@@ -37,13 +37,14 @@ pub(super) struct Answering<'a> {
     pub(super) facts: &'a Facts,
     pub(super) diary: &'a Diary,
     pub(super) running: Option<Running>,
+    /// The configuration in force, which a reload changes.
+    pub(super) in_force: &'a Arc<RwLock<Config>>,
 }
 
 impl Answering<'_> {
     /// Opens the admin socket.
     pub(super) fn answer(
         self,
-        admin: &Admin,
         runtime: &Runtime,
         stop: watch::Receiver<bool>,
     ) -> Result<(), Failure> {
@@ -52,7 +53,7 @@ impl Answering<'_> {
         // Without randomness two starts' requests may have the same names in the log.
         let _ = self.environment.random.fill(&mut random);
         let boot = hansard_identity::hex::encode(&random);
-        let api = Api::new(self.parts(admin), boot);
+        let api = Api::new(self.parts(), boot);
         let listener = {
             let _entered = runtime.enter();
             socket::listen(&path).map_err(|e| {
@@ -65,11 +66,9 @@ impl Answering<'_> {
         Ok(())
     }
 
-    fn parts(&self, admin: &Admin) -> Parts {
+    fn parts(&self) -> Parts {
         let keeping = self.keeping;
-        let accounts = Accounts {
-            roles: roles(admin),
-        };
+        let in_force = Arc::clone(self.in_force);
         let diary = self.diary.clone();
         let audit = move |body: Body| {
             let done = diary.event(body).and_then(|()| diary.flush());
@@ -102,7 +101,13 @@ impl Answering<'_> {
             from: keeping.followed.clone(),
         });
         Parts {
-            admit: Arc::new(move |peer| accounts.admit(peer)),
+            admit: Arc::new(move |peer| {
+                let config = in_force.read().unwrap_or_else(PoisonError::into_inner);
+                // A reload that takes the section away waits for the next start; roles do not.
+                let roles = config.serve.admin.as_ref().map(roles).unwrap_or_default();
+                drop(config);
+                Accounts { roles }.admit(peer)
+            }),
             audit: Arc::new(audit),
             log: Arc::new(move |line| journal.warning("api", &[("what", &line)])),
             status: self.status(),

@@ -1,11 +1,13 @@
 //! The role that keeps recordings: live registry, event log, keeper, projector.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use hansard_capture::registry::Registry as Running;
 use hansard_core::writer::Tip;
-use hansard_core::{Session, SessionId};
+use hansard_core::{Body, Session, SessionId};
 use hansard_identity::HostId;
 use hansard_record::Environment;
 use hansard_record::open_sessions::OpenSessions;
@@ -15,7 +17,7 @@ use hansard_store::{Archive, Catalog};
 
 use super::facts::Facts;
 use super::{Closer, Start, fact};
-use crate::config::EventLog as LogConfig;
+use crate::config::{Config, Span};
 use crate::data_dir::DataDir;
 use crate::eventlog::known::Archived;
 use crate::eventlog::link::SymbolicLink;
@@ -49,6 +51,10 @@ pub(super) struct Keeping {
     pub(super) running: Arc<OnceLock<Running>>,
     pub(super) keeper: Arc<KeeperThread>,
     pub(super) projecting: Arc<Projecting>,
+    /// Gaps in what was kept.
+    pub(super) gaps: Arc<AtomicU64>,
+    /// Alarms that were raised.
+    pub(super) alarms: Arc<AtomicU64>,
 }
 
 /// What keeping stands on.
@@ -59,7 +65,7 @@ pub(super) struct Ground<'a> {
     pub(super) spool: &'a Spool,
     pub(super) stores: &'a Stores,
     pub(super) archive: &'a Arc<Archive>,
-    pub(super) log: &'a LogConfig,
+    pub(super) in_force: &'a Arc<RwLock<Config>>,
     pub(super) open: &'a OpenSessions,
     pub(super) host: HostId,
     /// The key of this daemon's own recordings.
@@ -100,8 +106,12 @@ impl Ground<'_> {
             aside,
             aside_sessions,
         };
-        let hooks = self.hooks(&connections);
-        let taps: Vec<Box<dyn Tap>> = vec![Box::new(LogTap(log))];
+        let (gaps, alarms): (Arc<AtomicU64>, Arc<AtomicU64>) = Default::default();
+        let hooks = self.hooks(&connections, &alarms);
+        let taps: Vec<Box<dyn Tap>> = vec![Box::new(LogTap {
+            log,
+            gaps: Arc::clone(&gaps),
+        })];
         let keeper = Keeper::new(work, live.clone(), taps, clock, hooks);
         let settled = keeper.settled_bell();
         let blobs = Arc::clone(&self.stores.blobs);
@@ -127,6 +137,8 @@ impl Ground<'_> {
             running,
             keeper,
             projecting,
+            gaps,
+            alarms,
         })
     }
 
@@ -147,25 +159,26 @@ impl Ground<'_> {
         };
         let service = self.host.to_string();
         let log = EventLog::open(parts, &root, &service).map_err(|e| Failure::about(&root, &e))?;
-        let ns = |age: crate::config::Span| Some(age.as_millis().saturating_mul(1_000_000));
-        let ages = Ages {
-            compress_after_ns: ns(self.log.compress_after),
-            keep_ns: ns(self.log.keep),
-        };
         let dir = root.join(&service);
         let disk = Arc::clone(&environment.disk);
         let clock = Arc::clone(&environment.clock);
-        let mut tidy = Tidy::new(disk, clock, &dir, log.current(), ages);
+        let current = log.current();
+        let tidy = move |ages| {
+            let (disk, clock) = (Arc::clone(&disk), Arc::clone(&clock));
+            Tidy::new(disk, clock, &dir, current.clone(), ages)
+        };
         let log = Arc::new(Mutex::new(log));
         let turner = Turner {
             log: Arc::clone(&log),
             facts: self.facts.clone(),
-            start_journal: self.start.journal.clone(),
+            journal: self.start.journal.clone(),
+            in_force: Arc::clone(self.in_force),
+            tidy: Box::new(tidy),
         };
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::Builder::new()
             .name("event log".to_owned())
-            .spawn(move || turner.run(&stopped, &mut tidy))
+            .spawn(move || turner.run(&stopped))
             .map_err(super::opening::no_thread)?;
         let close = move || {
             drop(stop);
@@ -175,9 +188,11 @@ impl Ground<'_> {
         Ok(log)
     }
 
-    fn hooks(&self, connections: &Connections) -> Hooks {
+    fn hooks(&self, connections: &Connections, alarms: &Arc<AtomicU64>) -> Hooks {
+        let alarms = Arc::clone(alarms);
         let (facts, journal) = (self.facts.clone(), self.start.journal.clone());
         let alarm = move |raised: &Raised| {
+            alarms.fetch_add(1, Ordering::Relaxed);
             let what = raised.what.clone();
             journal.error(
                 "alarm",
@@ -213,7 +228,11 @@ impl Ground<'_> {
 }
 
 /// The event log as the keeper's tap.
-struct LogTap(Arc<Mutex<EventLog>>);
+struct LogTap {
+    log: Arc<Mutex<EventLog>>,
+    /// Gaps in what was told.
+    gaps: Arc<AtomicU64>,
+}
 
 impl Tap for LogTap {
     fn events(
@@ -229,13 +248,18 @@ impl Tap for LogTap {
                 &unknown
             }
         };
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.events(header, events)
-            .map_err(|e| TapTrouble(format!("the event log: {e}")))
+            .map_err(|e| TapTrouble(format!("the event log: {e}")))?;
+        let gaps = events
+            .iter()
+            .filter(|event| matches!(event.body, Body::Gap(_)));
+        self.gaps.fetch_add(gaps.count() as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), TapTrouble> {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.sync()
             .map_err(|e| TapTrouble(format!("the event log: {e}")))
     }
@@ -245,38 +269,61 @@ impl Tap for LogTap {
 struct Turner {
     log: Arc<Mutex<EventLog>>,
     facts: Facts,
-    start_journal: crate::journal::Journal,
+    journal: crate::journal::Journal,
+    in_force: Arc<RwLock<Config>>,
+    /// Makes what tidies, for these ages.
+    tidy: Box<dyn Fn(Ages) -> Tidy + Send>,
 }
 
 impl Turner {
-    fn run(&self, stopped: &std::sync::mpsc::Receiver<()>, tidy: &mut Tidy) {
-        let mut next_tidy = std::time::Instant::now();
+    fn run(&self, stopped: &Receiver<()>) {
+        let mut tidying: Option<(Ages, Tidy)> = None;
+        let mut next_tidy = Instant::now();
         loop {
-            let ticked = self
-                .log
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .tick();
+            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            let ticked = log.tick();
+            drop(log);
             if let Err(e) = ticked {
                 self.complain("the event log cannot be written", &e);
             }
-            if std::time::Instant::now() >= next_tidy {
-                next_tidy += LOG_TIDY;
-                let tidied = tidy.run(&mut |notice| self.facts.mention(notice.body()));
-                if let Err(e) = tidied {
-                    self.complain("the event log cannot be tidied", &e);
-                }
+            if Instant::now() >= next_tidy {
+                next_tidy = Instant::now() + LOG_TIDY;
+                self.tidy(&mut tidying);
             }
-            use std::sync::mpsc::RecvTimeoutError::Timeout;
-            if stopped.recv_timeout(LOG_TICK) != Err(Timeout) {
+            if stopped.recv_timeout(LOG_TICK) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
+        }
+    }
+
+    /// By the ages in force, which a reload changes.
+    fn tidy(&self, tidying: &mut Option<(Ages, Tidy)>) {
+        let config = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        let log = config.store.as_ref().map(|store| store.event_log.clone());
+        drop(config);
+        // A role that a reload takes away goes on until the next start.
+        let Some(log) = log else {
+            return;
+        };
+        let ns = |age: Span| Some(age.as_millis().saturating_mul(1_000_000));
+        let ages = Ages {
+            compress_after_ns: ns(log.compress_after),
+            keep_ns: ns(log.keep),
+        };
+        if tidying.as_ref().is_none_or(|(there, _)| *there != ages) {
+            *tidying = Some((ages, (self.tidy)(ages)));
+        }
+        let tidied = tidying
+            .as_mut()
+            .map(|(_, tidy)| tidy.run(&mut |notice| self.facts.mention(notice.body())));
+        if let Some(Err(e)) = tidied {
+            self.complain("the event log cannot be tidied", &e);
         }
     }
 
     /// What fails here is tried again, and the keeper archives nothing meanwhile that is not in the
     /// log.
     fn complain(&self, words: &'static str, error: &std::io::Error) {
-        self.start_journal.error(words, &[("error", error)]);
+        self.journal.error(words, &[("error", error)]);
     }
 }

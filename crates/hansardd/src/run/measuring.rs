@@ -1,7 +1,10 @@
 //! What the parts of a running daemon have to be measured by.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use hansard_record::Environment;
 use hansard_record::forward::Status;
 use hansard_record::spool::Spool;
 use hansard_store::Archive;
@@ -9,8 +12,11 @@ use hansard_store::Archive;
 use super::Start;
 use super::keeping::Keeping;
 use super::minder::Seen;
+use crate::capacity::{Filling, Watch, disk_of};
+use crate::data_dir::DataDir;
 use crate::metrics::{Measure, Metrics};
 use crate::stores::Stores;
+use crate::timed_disk::TimedDisk;
 
 /// Numbers of things as metrics have them. Above 2^53 they are rounded.
 #[allow(clippy::cast_precision_loss)]
@@ -109,6 +115,11 @@ pub(super) fn measure_keeping(
         let done = rows.segments.saturating_add(rows.quarantined);
         float(archived.figures().segments.saturating_sub(done))
     });
+    let (gaps, alarms) = (Arc::clone(&keeping.gaps), Arc::clone(&keeping.alarms));
+    metrics.read(Measure::Gaps, move || float(gaps.load(Ordering::Relaxed)));
+    metrics.read(Measure::Conflicts, move || {
+        float(alarms.load(Ordering::Relaxed))
+    });
     let live = keeping.live.clone();
     metrics.read(Measure::Sessions, move || float(live.usage().0 as u64));
     let connections = keeping.connections.clone();
@@ -139,4 +150,37 @@ pub(super) fn measure_sending(metrics: &mut Metrics, status: &Arc<Status>) {
 pub(super) fn measure_facts(metrics: &mut Metrics, facts: &super::facts::Facts) {
     let facts = facts.clone();
     metrics.read(Measure::FactsLeftOut, move || float(facts.left_out()));
+}
+
+/// The environment, with the times of its disk's syncs measured.
+pub(super) fn timed(environment: &Environment, metrics: &Metrics) -> Environment {
+    let sync_seconds = metrics.sync_seconds();
+    let on_sync = Arc::new(move |took: Duration| sync_seconds.observe(took.as_secs_f64()));
+    Environment {
+        disk: Arc::new(TimedDisk::new(environment.disk.clone(), on_sync)),
+        ..environment.clone()
+    }
+}
+
+/// Disks and bounds to be watched.
+pub(super) fn watch(dir: &DataDir, spool: &Spool, keeps: bool) -> Watch {
+    let mut watch = Watch::default();
+    let mut disks = vec![("spool disk", dir.spool())];
+    if keeps {
+        disks.push(("archive disk", dir.archive()));
+    }
+    for (name, path) in disks {
+        let asked = path.clone();
+        watch.disk(name, &path, Box::new(move || disk_of(&asked)));
+    }
+    let of_spool = spool.clone();
+    let filling = move || {
+        let usage = of_spool.usage();
+        Ok(Filling {
+            used: usage.bytes,
+            free: usage.bytes_max.saturating_sub(usage.bytes),
+        })
+    };
+    watch.bound("spool", Box::new(filling));
+    watch
 }

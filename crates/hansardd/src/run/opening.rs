@@ -27,13 +27,14 @@ use tokio::runtime::Runtime;
 use super::answering::Answering;
 use super::facts::{Facts, facts};
 use super::keeping::{Ground, Keeping};
-use super::measuring::{measure, measure_disks, measure_facts, measure_keeping, measure_sending};
+use super::measuring::{
+    measure, measure_disks, measure_facts, measure_keeping, measure_sending, timed, watch,
+};
 use super::minder::{Minder, Seen};
 use super::recording::{Recording, Sinks};
 use super::sending::Sending;
 use super::taking::Taking;
 use super::{Closer, Ending, Start, fact};
-use crate::capacity::{Filling, Watch, disk_of};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Held};
 use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
@@ -43,7 +44,6 @@ use crate::metrics::Metrics;
 use crate::metrics::serve::{Health, serve};
 use crate::stores::{self, Stores};
 use crate::tee::{Source, Tee};
-use crate::timed_disk::TimedDisk;
 
 /// Room of the spool that only the daemon's own recording may use, so that it can say what happens
 /// when sessions are held back.
@@ -94,6 +94,7 @@ impl Opened {
         };
         let (open, revival) = revived(dir, &environment, &spool, &key)?;
         let (facts, told) = facts();
+        let in_force = Arc::new(RwLock::new(config.clone()));
         let base = Base {
             start,
             dir,
@@ -102,6 +103,7 @@ impl Opened {
             identity: &identity,
             open: &open,
             facts: &facts,
+            in_force: &in_force,
         };
         let keeping = base.keep(kept.as_ref(), closers)?;
         let running = keeping
@@ -138,7 +140,7 @@ impl Opened {
         let opened = Self {
             roles: roles(config),
             facts: facts.clone(),
-            in_force: Arc::new(RwLock::new(config.clone())),
+            in_force,
             keeper: keeping.map(|keeping| keeping.keeper),
         };
         opened.say_what_was_found(start, dir, &spool, kept.as_ref(), &revival, &key);
@@ -187,16 +189,7 @@ fn make_runtime_dir(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The environment, with the times of its disk's syncs measured.
-fn timed(environment: &Environment, metrics: &Metrics) -> Environment {
-    let sync_seconds = metrics.sync_seconds();
-    let on_sync = Arc::new(move |took: Duration| sync_seconds.observe(took.as_secs_f64()));
-    Environment {
-        disk: Arc::new(TimedDisk::new(environment.disk.clone(), on_sync)),
-        ..environment.clone()
-    }
-}
-
+/// This machine's keys and certificates.
 fn identity(dir: &DataDir) -> Result<HostIdentity, Failure> {
     let next =
         "bring the keys back from where they went, or make a new machine with `hansardd init`";
@@ -253,6 +246,7 @@ struct Base<'a> {
     identity: &'a HostIdentity,
     open: &'a OpenSessions,
     facts: &'a Facts,
+    in_force: &'a Arc<RwLock<Config>>,
 }
 
 impl Base<'_> {
@@ -261,7 +255,7 @@ impl Base<'_> {
         kept: Option<&(Stores, Arc<Archive>)>,
         closers: &mut Vec<Closer>,
     ) -> Result<Option<Keeping>, Failure> {
-        let (Some((stores, archive)), Some(store)) = (kept, &self.start.config.store) else {
+        let Some((stores, archive)) = kept else {
             return Ok(None);
         };
         let ground = Ground {
@@ -271,7 +265,7 @@ impl Base<'_> {
             spool: self.spool,
             stores,
             archive,
-            log: &store.event_log,
+            in_force: self.in_force,
             open: self.open,
             host: self.identity.id(),
             key: self.identity.recorder_key().public(),
@@ -406,7 +400,7 @@ impl Base<'_> {
                 };
                 taking.take(ingest, &runtime, stopped.clone(), closers)?;
             }
-            if let Some(admin) = &config.serve.admin {
+            if config.serve.admin.is_some() {
                 let answering = Answering {
                     start: self.start,
                     dir: self.dir,
@@ -418,8 +412,9 @@ impl Base<'_> {
                     facts: self.facts,
                     diary,
                     running: keeping.running.get().cloned(),
+                    in_force: self.in_force,
                 };
-                answering.answer(admin, &runtime, stopped)?;
+                answering.answer(&runtime, stopped)?;
             }
         }
         let close = move || {
@@ -480,28 +475,6 @@ impl Base<'_> {
             day_ns: DAY_NS,
         }
     }
-}
-
-fn watch(dir: &DataDir, spool: &Spool, keeps: bool) -> Watch {
-    let mut watch = Watch::default();
-    let mut disks = vec![("spool disk", dir.spool())];
-    if keeps {
-        disks.push(("archive disk", dir.archive()));
-    }
-    for (name, path) in disks {
-        let asked = path.clone();
-        watch.disk(name, &path, Box::new(move || disk_of(&asked)));
-    }
-    let of_spool = spool.clone();
-    let filling = move || {
-        let usage = of_spool.usage();
-        Ok(Filling {
-            used: usage.bytes,
-            free: usage.bytes_max.saturating_sub(usage.bytes),
-        })
-    };
-    watch.bound("spool", Box::new(filling));
-    watch
 }
 
 /// Until it is time to stop.
