@@ -103,7 +103,7 @@ impl Taking<'_> {
             }),
             join: self.small(|registry, _, body, now| crate::join::join(registry, body, now)),
             renew: self
-                .small(|registry, peer, body, now| crate::join::renew(registry, peer, body, now)),
+                .small(crate::join::renew),
             connections: keeping.connections.clone(),
             software: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
         }
