@@ -8,10 +8,11 @@ use std::sync::mpsc::channel;
 
 use clap::CommandFactory as _;
 use hansard_record::Environment;
+use hansard_store::Archive;
 use serde_json::json;
 
 use crate::check::{Surroundings, check};
-use crate::cli::{CheckArgs, Cli, Command, ConfigArgs, InitArgs, RunArgs};
+use crate::cli::{CheckArgs, Cli, Command, ConfigArgs, InitArgs, ReindexArgs, RunArgs};
 use crate::config::{ALL_IN_ONE, Config, Finding, HostPort, Level, LoadError};
 use crate::data_dir::DataDir;
 use crate::doctor::{Verdict, examine};
@@ -20,8 +21,9 @@ use crate::init::keys::ClusterKeys;
 use crate::init::{Origin, holder, init};
 use crate::journal::{Journal, Style};
 use crate::notify::Notify;
-use crate::run::{Start, Wake, run};
-use crate::{signals, stores};
+use crate::run::rebuilt::Rebuilt;
+use crate::run::{Start, Wake, identity, run};
+use crate::{eventlog, signals, stores};
 
 /// Longest token, bytes; what follows is refused.
 const TOKEN_BYTES_MAX: u64 = 4096;
@@ -232,20 +234,37 @@ fn start(args: &RunArgs) -> Result<u8, Failure> {
 }
 
 /// `hansardd reindex`.
-fn rebuild(args: &ConfigArgs, out: &mut dyn Write) -> Result<u8, Failure> {
-    let (config, _) = usable(args)?;
-    if config.store.is_none() {
+fn rebuild(args: &ReindexArgs, out: &mut dyn Write) -> Result<u8, Failure> {
+    let (config, _) = usable(&args.config)?;
+    let Some(store) = &config.store else {
         let what = "this machine keeps no recordings: there is nothing to build a catalog from";
         return Err(Failure::new(
             STATUS_WRONG_USE,
             what,
             "run it where `store` is on",
         ));
-    }
+    };
     let who = holder("reindex");
     let held = DataDir::new(&config.node.data_dir).hold(&who)?;
-    let opened = stores::reindexed(&held.dir, &who, "somebody asked for it")?.opened;
+    let identity = identity(&held.dir)?;
+    let keys = [identity.recorder_key().public()];
+    let stores = stores::reindexed(&held.dir, &who, &keys, "somebody asked for it")?;
+    let opened = &stores.opened;
     let (adopted, projected) = (&opened.adopted, &opened.projected);
+    let note = Rebuilt::of(&held.dir);
+    let failed = |e: io::Error| Failure::about(&held.dir.catalog(), &e);
+    let quarantined = adopted.quarantined.saturating_add(projected.quarantined);
+    note.keep(
+        "catalog.rebuilt",
+        &[
+            ("segments", adopted.segments.into()),
+            ("events", projected.events.into()),
+            ("quarantined", quarantined.into()),
+            ("lost_segments", adopted.after_loss.into()),
+            ("reason", "hansardd reindex".into()),
+        ],
+    )
+    .map_err(failed)?;
     if let Some((_, Some(aside))) = &opened.rebuilt {
         writeln!(out, "the old catalog is {}", shown(aside))?;
     }
@@ -257,11 +276,37 @@ fn rebuild(args: &ConfigArgs, out: &mut dyn Write) -> Result<u8, Failure> {
         adopted.segments,
         adopted.after_loss,
         projected.events,
-        adopted.quarantined.saturating_add(projected.quarantined),
+        quarantined,
+    )?;
+    let recalled = opened.recalled;
+    writeln!(
+        out,
+        "{} sessions are held, {} were deleted by rules or by hand",
+        recalled.held, recalled.deleted,
     )?;
     for alarm in &adopted.alarms {
         let alarm = alarm.to_string();
         writeln!(out, "alarm: {}", hansard_view::escape_for_humans(&alarm))?;
+    }
+    if args.log {
+        let (blobs, catalog) = (stores.blobs.clone(), stores.catalog.clone());
+        let archive = Archive::new(blobs, catalog, stores::archive_options(store));
+        let service = identity.id().to_string();
+        let root = held.dir.log();
+        let written = eventlog::rebuild::rebuild(&archive, &*stores.catalog, &root, &service);
+        let written = written.map_err(|e| Failure::about(&root, &e))?;
+        let counts = [
+            ("segments", written.segments.into()),
+            ("events", written.lines.into()),
+            ("lost_segments", written.lost.into()),
+            ("reason", "hansardd reindex --log".into()),
+        ];
+        note.keep("log.rebuilt", &counts).map_err(failed)?;
+        writeln!(
+            out,
+            "the event log has {} lines in {} files, of {} segments ({} lost); the old one is beside it",
+            written.lines, written.files, written.segments, written.lost,
+        )?;
     }
     Ok(STATUS_DONE)
 }

@@ -31,15 +31,18 @@ mod keeping;
 mod measuring;
 mod minder;
 mod opening;
+pub mod rebuilt;
 mod recording;
 mod reload;
 mod renewing;
+mod retiring;
 mod sending;
 mod taking;
 
 pub use facts::FACTS_WAITING_MAX;
 pub use minder::LOOK_EVERY;
 use opening::Opened;
+pub(crate) use opening::identity;
 
 /// How often the main loop turns, at least.
 const TURN: Duration = Duration::from_secs(1);

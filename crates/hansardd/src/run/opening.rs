@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use hansard_capture::registry::Registry as Running;
-use hansard_core::Body;
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
+use hansard_core::{Body, SessionId};
 use hansard_identity::recorder::CERTIFICATE_FIELD;
 use hansard_identity::{Authority, HostIdentity, Registry};
 use hansard_record::Environment;
@@ -31,7 +31,9 @@ use super::measuring::{
     measure, measure_disks, measure_facts, measure_keeping, measure_sending, timed, watch,
 };
 use super::minder::{Minder, Seen};
+use super::rebuilt::Rebuilt;
 use super::recording::{Recording, Sinks};
+use super::retiring::{Retiring, waiting};
 use super::sending::Sending;
 use super::taking::Taking;
 use super::{Closer, Ending, Start, fact};
@@ -85,7 +87,7 @@ impl Opened {
         let key = identity.recorder_key();
         let kept = match &config.store {
             Some(store) => {
-                let stores = stores::open(dir, who)?;
+                let stores = stores::open(dir, who, &[key.public()])?;
                 let options = stores::archive_options(store);
                 let (blobs, catalog) = (stores.blobs.clone(), stores.catalog.clone());
                 Some((stores, Arc::new(Archive::new(blobs, catalog, options))))
@@ -105,7 +107,14 @@ impl Opened {
             facts: &facts,
             in_force: &in_force,
         };
-        let keeping = base.keep(kept.as_ref(), closers)?;
+        // Before anything is kept: whose a session is, its key says.
+        let serves = config.serve.ingest.is_some() || config.serve.admin.is_some();
+        let registry = match kept.is_some() && serves {
+            true => Some(base.registry()?),
+            false => None,
+        };
+        let waiting = waiting(kept.as_ref(), &spool, &revival);
+        let keeping = base.keep(kept.as_ref(), registry.clone(), closers)?;
         let running = keeping
             .as_ref()
             .map(|k| k.running.clone())
@@ -134,8 +143,10 @@ impl Opened {
         let minding = minder.start(facts.clone(), told).map_err(no_thread)?;
         closers.push(("minder", Box::new(move || minding.stop())));
 
+        base.retire(kept.as_ref(), keeping.as_ref(), &diary, waiting, closers)?;
         base.record(keeping.as_ref(), &running, closers)?;
-        base.serve(keeping.as_ref(), &diary, (metrics, health), closers)?;
+        let served = keeping.as_ref().zip(registry.as_ref());
+        base.serve(served, &diary, (metrics, health), closers)?;
 
         let opened = Self {
             roles: roles(config),
@@ -190,7 +201,7 @@ fn make_runtime_dir(path: &Path) -> Result<(), Failure> {
 }
 
 /// This machine's keys and certificates.
-fn identity(dir: &DataDir) -> Result<HostIdentity, Failure> {
+pub(crate) fn identity(dir: &DataDir) -> Result<HostIdentity, Failure> {
     let next =
         "bring the keys back from where they went, or make a new machine with `hansardd init`";
     match HostIdentity::open(&host_dir(&dir.keys())) {
@@ -253,6 +264,7 @@ impl Base<'_> {
     fn keep(
         &self,
         kept: Option<&(Stores, Arc<Archive>)>,
+        registry: Option<Arc<Registry>>,
         closers: &mut Vec<Closer>,
     ) -> Result<Option<Keeping>, Failure> {
         let Some((stores, archive)) = kept else {
@@ -270,8 +282,40 @@ impl Base<'_> {
             host: self.identity.id(),
             key: self.identity.recorder_key().public(),
             facts: self.facts,
+            registry,
         };
         ground.keep(closers).map(Some)
+    }
+
+    /// Begins to delete by rules.
+    fn retire(
+        &self,
+        kept: Option<&(Stores, Arc<Archive>)>,
+        keeping: Option<&Keeping>,
+        diary: &Diary,
+        waiting: Vec<SessionId>,
+        closers: &mut Vec<Closer>,
+    ) -> Result<(), Failure> {
+        let (Some((stores, _)), Some(keeping)) = (kept, keeping) else {
+            return Ok(());
+        };
+        let retiring = Retiring {
+            blobs: Arc::clone(&stores.blobs),
+            catalog: Arc::clone(&stores.catalog),
+            clock: Arc::clone(&self.environment.clock),
+            diary: diary.clone(),
+            journal: self.start.journal.clone(),
+            in_force: Arc::clone(self.in_force),
+            rebuilt: Rebuilt::of(self.dir),
+            recalling: stores.opened.recalling.clone(),
+            is_recalling: Arc::clone(&keeping.recalling),
+            spool: self.spool.clone(),
+            live: keeping.live.clone(),
+            waiting,
+            key: self.identity.recorder_key().public(),
+        };
+        closers.push(("retention", retiring.start().map_err(no_thread)?));
+        Ok(())
     }
 
     fn send(
@@ -365,7 +409,7 @@ impl Base<'_> {
     /// Starts the runtime and what it serves.
     fn serve(
         &self,
-        keeping: Option<&Keeping>,
+        keeping: Option<(&Keeping, &Arc<Registry>)>,
         diary: &Diary,
         (metrics, health): (Metrics, Arc<Health>),
         closers: &mut Vec<Closer>,
@@ -385,15 +429,14 @@ impl Base<'_> {
             runtime.spawn(serve(listener, Arc::new(metrics.finish()), health));
             self.start.journal.info("metrics", &[("listen", &address)]);
         }
-        if let Some(keeping) = keeping {
-            let registry = self.registry()?;
+        if let Some((keeping, registry)) = keeping {
             if let Some(ingest) = &config.serve.ingest {
                 let taking = Taking {
                     start: self.start,
                     environment: self.environment,
                     spool: self.spool,
                     identity: self.identity,
-                    registry: &registry,
+                    registry,
                     keeping,
                     facts: self.facts,
                     diary,
@@ -406,7 +449,7 @@ impl Base<'_> {
                     dir: self.dir,
                     environment: self.environment,
                     keeping,
-                    registry: &registry,
+                    registry,
                     host: self.identity.id(),
                     cluster: self.identity.cluster().to_owned(),
                     facts: self.facts,
