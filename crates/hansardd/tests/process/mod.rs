@@ -160,7 +160,7 @@ impl Machine {
     }
 
     /// Waits until something is so.
-    pub fn wait_until(&self, so: impl Fn() -> bool) {
+    pub fn wait_until(&self, mut so: impl FnMut() -> bool) {
         let since = Instant::now();
         while !so() {
             assert!(since.elapsed() < PATIENCE, "it is not so:\n{}", self.said());
