@@ -89,9 +89,9 @@ pub struct Hooks {
     pub alarm: OnAlarm,
     /// A segment is archived: a receipt of class S, for whoever offered it. At least once.
     pub settled: OnSettled,
-    /// A segment that is not its session's last is about to be forgotten: from here on only the
-    /// catalog knows where the session's chain ends. MUST NOT answer `Ok` before whoever would have
-    /// to go on with the session after a crash has it durably. It is asked again after an error.
+    /// A segment, the final one too, is about to be forgotten: from here on only the catalog knows
+    /// where the session's chain ends. MUST NOT answer `Ok` before whoever would have to go on with
+    /// the session after a crash has noted it. It is asked again after an error.
     pub before_forget: BeforeForget,
     /// Who offers a session, for parts that were in the spool before this start.
     pub source_of: SourceOf,

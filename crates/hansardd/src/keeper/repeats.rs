@@ -5,6 +5,7 @@ use hansard_core::frame::Part;
 use hansard_record::order::Spot;
 use hansard_record::spool::Pending;
 use hansard_store::archive::SegmentId;
+use hansard_store::chain::Tip;
 use hansard_store::{AlarmKind, ArchiveError};
 
 use super::setting_aside::Put;
@@ -18,8 +19,8 @@ const SEGMENTS_PER_STEP: usize = 32;
 
 /// What comparing came to.
 enum Compared {
-    /// They are in the archive, byte for byte.
-    Same,
+    /// They are in the archive, byte for byte; where the chain ends after them.
+    Same(Tip),
     /// Another part is in the place of this one.
     Differs(Spot),
     /// The archive does not have the segment as it was.
@@ -37,10 +38,7 @@ impl Keeper {
             };
             self.repeats_len = self.repeats_len.saturating_sub(parts.len());
             let done = match self.compare(segment, &parts) {
-                Ok(Compared::Same) => {
-                    self.forget_repeats(segment, &parts);
-                    true
-                }
+                Ok(Compared::Same(tip)) => self.forget_repeats(segment, &tip, &parts),
                 Ok(Compared::Differs(spot)) => {
                     let what = format!("{spot} is in the archive with other bytes");
                     let matter = Matter::Chain(AlarmKind::Fork);
@@ -68,9 +66,9 @@ impl Keeper {
         (session, number): SegmentId,
         parts: &[Pending],
     ) -> Result<Compared, ArchiveError> {
-        let archived = match self.stores.archive.segment(session, number)? {
+        let (tip, archived) = match self.stores.archive.segment(session, number)? {
             Some((row, bytes)) if row.number == number => match bytes {
-                Ok(bytes) => split(session, &bytes).0,
+                Ok(bytes) => (Tip::from(&row), split(session, &bytes).0),
                 Err(why) => return Ok(Compared::Lost(why)),
             },
             _ => {
@@ -88,10 +86,15 @@ impl Keeper {
                 return Ok(Compared::Differs(pending.spot));
             }
         }
-        Ok(Compared::Same)
+        Ok(Compared::Same(tip))
     }
 
-    fn forget_repeats(&mut self, segment: SegmentId, parts: &[Pending]) {
+    /// Answers whether they may be forgotten, and are.
+    fn forget_repeats(&mut self, segment: SegmentId, tip: &Tip, parts: &[Pending]) -> bool {
+        if let Err(why) = (self.hooks.before_forget)(segment.0, tip) {
+            self.figures.trouble = Some(why);
+            return false;
+        }
         (self.hooks.settled)(segment.0, segment.1);
         self.figures.segments = self.figures.segments.saturating_add(1);
         let spots: Vec<_> = parts.iter().map(|p| (p.session, p.spot)).collect();
@@ -103,6 +106,7 @@ impl Keeper {
         if is_over {
             self.live.is_over(segment.0);
         }
+        true
     }
 
     /// What came is all there is of the segment: it must not be forgotten.

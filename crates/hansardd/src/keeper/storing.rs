@@ -191,7 +191,7 @@ impl Keeper {
         let mut spots = Vec::new();
         while let Some((segment, tip)) = self.unforgotten.pop_front() {
             let is_final = tip.is_some_and(|tip| tip.is_final);
-            if let Some(tip) = tip.filter(|_| !is_final)
+            if let Some(tip) = tip
                 && let Err(why) = (self.hooks.before_forget)(segment.0, &tip)
             {
                 self.unforgotten.push_front((segment, Some(tip)));

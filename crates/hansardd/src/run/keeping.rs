@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use hansard_capture::registry::Registry as Running;
+use hansard_core::writer::Tip;
 use hansard_core::{Body, Session, SessionId};
 use hansard_identity::HostId;
 use hansard_record::Environment;
@@ -201,9 +202,17 @@ impl Ground<'_> {
         };
         let told = connections.clone();
         let settled = move |session: SessionId, segment: u32| told.stored(session, segment);
-        let (open, spool) = (self.open.clone(), self.spool.clone());
+        let open = self.open.clone();
         let before_forget = move |session: SessionId, tip: &hansard_store::chain::Tip| {
-            let noted = open.settled(&spool, session, tip.number);
+            let noted = open.settled_at(&Tip {
+                session,
+                key: tip.key,
+                segments: tip.number.saturating_add(1),
+                digest: tip.digest,
+                next_seq: tip.next_seq,
+                last_ns: tip.last_ns,
+                is_final: tip.is_final,
+            });
             noted.map_err(|e| e.to_string())
         };
         let own = self.key;
