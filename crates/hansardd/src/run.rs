@@ -34,6 +34,7 @@ mod opening;
 mod recording;
 mod reload;
 mod renewing;
+mod retiring;
 mod sending;
 mod taking;
 

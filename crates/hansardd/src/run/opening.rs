@@ -32,13 +32,14 @@ use super::measuring::{
 };
 use super::minder::{Minder, Seen};
 use super::recording::{Recording, Sinks};
+use super::retiring::Retiring;
 use super::sending::Sending;
 use super::taking::Taking;
 use super::{Closer, Ending, Start, fact};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Held};
 use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
-use crate::init::keys::{authority_dir, host_dir, registry_dir};
+use crate::init::keys::{authority_dir, identity, registry_dir};
 use crate::keeper::KeeperThread;
 use crate::metrics::Metrics;
 use crate::metrics::serve::{Health, serve};
@@ -85,7 +86,7 @@ impl Opened {
         let key = identity.recorder_key();
         let kept = match &config.store {
             Some(store) => {
-                let stores = stores::open(dir, who)?;
+                let stores = stores::open(dir, who, &[key.public()])?;
                 let options = stores::archive_options(store);
                 let (blobs, catalog) = (stores.blobs.clone(), stores.catalog.clone());
                 Some((stores, Arc::new(Archive::new(blobs, catalog, options))))
@@ -133,6 +134,9 @@ impl Opened {
         };
         let minding = minder.start(facts.clone(), told).map_err(no_thread)?;
         closers.push(("minder", Box::new(move || minding.stop())));
+        if let Some((stores, _)) = &kept {
+            base.retire(stores, &diary, closers)?;
+        }
 
         base.record(keeping.as_ref(), &running, closers)?;
         base.serve(keeping.as_ref(), &diary, (metrics, health), closers)?;
@@ -186,25 +190,6 @@ fn make_runtime_dir(path: &Path) -> Result<(), Failure> {
     match made {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Failure::about(path, &e)),
         _ => Ok(()),
-    }
-}
-
-/// This machine's keys and certificates.
-fn identity(dir: &DataDir) -> Result<HostIdentity, Failure> {
-    let next =
-        "bring the keys back from where they went, or make a new machine with `hansardd init`";
-    match HostIdentity::open(&host_dir(&dir.keys())) {
-        Ok(Some(identity)) => Ok(identity),
-        Ok(None) => Err(Failure::new(
-            STATUS_NOT_READY,
-            "this machine's keys are not certified",
-            next,
-        )),
-        Err(e) => {
-            let what = e.to_string();
-            let what = hansard_view::escape_for_humans(&what);
-            Err(Failure::new(STATUS_NOT_READY, what, next))
-        }
     }
 }
 
@@ -272,6 +257,24 @@ impl Base<'_> {
             facts: self.facts,
         };
         ground.keep(closers).map(Some)
+    }
+
+    /// Deletes what the rules say, from now on.
+    fn retire(
+        &self,
+        stores: &Stores,
+        diary: &Diary,
+        closers: &mut Vec<Closer>,
+    ) -> Result<(), Failure> {
+        let retiring = Retiring {
+            environment: self.environment,
+            journal: &self.start.journal,
+            stores,
+            diary,
+            in_force: self.in_force,
+            key: self.identity.recorder_key().public(),
+        };
+        retiring.start(closers)
     }
 
     fn send(
