@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use hansard_capture::registry::Registry as Running;
-use hansard_core::Body;
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
@@ -18,29 +17,23 @@ use hansard_record::recorder::Options;
 use hansard_record::revive::{Revival, revive};
 use hansard_record::spool::Spool;
 use hansard_store::Archive;
-use tokio::runtime::Runtime;
 
 use super::answering::Answering;
-use super::facts::{Facts, facts};
+use super::facts::Facts;
 use super::keeping::{Ground, Keeping};
 use super::opening::{SPOOL_RESERVE_BYTES, listen, no_thread};
-use super::measuring::{
-    measure, measure_disks, measure_facts, measure_keeping, measure_sending, timed, watch,
-};
-use super::minder::{Minder, Seen};
 use super::recording::{Recording, Sinks};
 use super::retiring::Retiring;
 use super::sending::Sending;
 use super::taking::Taking;
-use super::{Closer, Ending, Start, fact};
+use super::{Closer, Start};
 use crate::config::Config;
-use crate::data_dir::{DataDir, Held};
+use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
 use crate::init::keys::{authority_dir, identity, registry_dir};
-use crate::keeper::KeeperThread;
 use crate::metrics::Metrics;
 use crate::metrics::serve::{Health, serve};
-use crate::stores::{self, Stores};
+use crate::stores::Stores;
 use crate::tee::{Source, Tee};
 
 /// Threads of the runtime that serves connections.
@@ -321,4 +314,3 @@ impl Base<'_> {
         }
     }
 }
-

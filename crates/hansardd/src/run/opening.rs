@@ -4,47 +4,28 @@ use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use hansard_capture::registry::Registry as Running;
 use hansard_core::Body;
-use hansard_core::fields::{Fields, Value};
-use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
-use hansard_identity::recorder::CERTIFICATE_FIELD;
-use hansard_identity::{Authority, HostIdentity, Registry};
-use hansard_record::Environment;
-use hansard_record::diary::{About, DAY_NS, Diary, Means};
-use hansard_record::forward::Status;
-use hansard_record::open_sessions::{OpenSessions, this_boot};
-use hansard_record::recorder::Options;
-use hansard_record::revive::{Revival, revive};
-use hansard_record::spool::Spool;
 use hansard_store::Archive;
 use tokio::runtime::Runtime;
 
 use super::base::{Base, revived};
 use super::facts::{Facts, facts};
-use super::keeping::{Ground, Keeping};
 use super::measuring::{
     measure, measure_disks, measure_facts, measure_keeping, measure_sending, timed, watch,
 };
 use super::minder::{Minder, Seen};
-use super::recording::{Recording, Sinks};
-use super::retiring::Retiring;
-use super::sending::Sending;
-use super::taking::Taking;
 use super::{Closer, Ending, Start, fact};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Held};
-use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
-use crate::init::keys::{authority_dir, identity, registry_dir};
+use crate::failure::{Failure, STATUS_FAILED};
+use crate::init::keys::identity;
 use crate::keeper::KeeperThread;
 use crate::metrics::Metrics;
-use crate::metrics::serve::{Health, serve};
+use crate::metrics::serve::Health;
 use crate::stores::{self, Stores};
-use crate::tee::{Source, Tee};
 
 /// Room of the spool that only the daemon's own recording may use, so that it can say what happens
 /// when sessions are held back.
@@ -93,10 +74,8 @@ impl Opened {
             in_force: &in_force,
         };
         let keeping = base.keep(kept.as_ref(), closers)?;
-        let running = keeping
-            .as_ref()
-            .map(|k| k.running.clone())
-            .unwrap_or_default();
+        let running = keeping.as_ref().map(|keeping| keeping.running.clone());
+        let running = running.unwrap_or_default();
         let sending = base.send(&running, closers)?;
         let diary = base.diary(&key, keeping.as_ref(), &revival, closers)?;
 
@@ -106,9 +85,9 @@ impl Opened {
             let clock = Arc::clone(&environment.clock);
             measure_keeping(&mut metrics, keeping, move || clock.monotonic_ns());
         }
-        sending
-            .iter()
-            .for_each(|status| measure_sending(&mut metrics, status));
+        if let Some(status) = &sending {
+            measure_sending(&mut metrics, status);
+        }
         let seen = Arc::new(Mutex::new(Seen::default()));
         measure_disks(&mut metrics, &seen);
         let minder = Minder {
