@@ -303,6 +303,7 @@ fn client(dir: &Path, address: SocketAddr, hosts: std::ops::Range<usize>, sessio
                 control: Box::new(|_| {}),
                 alarm: Arc::new(|alarm| println!("{alarm:?}")),
                 live: Box::new(Vec::new),
+                before_forget: Arc::new(|_, _| Ok(())),
             },
         );
         runtime.spawn(forwarder.run(std::future::pending()));

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use hansard_core::frame::{Frame, Part};
 use hansard_core::{Sink, SinkError};
 use hansard_record::disk::Disk;
+use hansard_store::catalog::{Burial, Retention};
 use hansard_store::fault::{Fault, Faults};
 use hansard_store::{AlarmKind, Catalog};
 use hansardd::keeper::{Matter, Owners};
@@ -182,6 +183,41 @@ fn a_fork_of_what_is_archived_is_put_aside() {
         .cloned()
         .collect();
     assert_eq!(world.aside(id(1)), bytes_of(&aside));
+}
+
+#[test]
+fn what_was_deleted_for_good_may_be_forgotten_by_who_still_has_it() {
+    let world = World::new();
+    let recording = parts(1, Shape::of(3, 2));
+    let mut life = world.life();
+    life.put(&recording);
+    life.settle();
+    world.projector().run_all().unwrap();
+    let burial = Burial {
+        by: "retention".to_owned(),
+        why: "older than 90 days".to_owned(),
+        utc_ns: 1,
+    };
+    world.catalog.bury(id(1), &burial).unwrap();
+    drop(life);
+    let world = World {
+        disk: hansard_record::sim::SimDisk::new(2),
+        ..world
+    };
+    world.settled.lock().unwrap().clear();
+    let told = world.log.lock().unwrap().told();
+    let mut life = world.life();
+    life.put(&recording);
+    life.settle();
+    assert_eq!(life.spool.usage().parts, 0);
+    assert_eq!(world.settled.lock().unwrap().len(), 3);
+    assert_eq!(
+        world.log.lock().unwrap().told(),
+        told,
+        "nothing is told again"
+    );
+    assert!(world.alarms.lock().unwrap().is_empty());
+    assert_eq!(world.stored(id(1)), Vec::<u8>::new());
 }
 
 #[test]

@@ -168,14 +168,23 @@ impl Stream {
             && self.gathered.offers.len() < BATCH_PARTS
     }
 
-    /// Asks for room for a long message, or to gather more while a batch is in work.
+    /// Asks for room for a long message, or to gather more while a batch is in work; gives back what
+    /// is not needed.
     fn ask_for_room(&mut self) {
-        let wants_more = self.wanted() > self.room()
-            || (self.gathered.bytes > FREE_BYTES / 2 && self.gathered.permit.is_none());
-        if !wants_more || self.asking.is_some() || self.gathered.permit.is_some() {
+        let wanted = self.wanted();
+        if wanted <= FREE_BYTES && self.gathered.bytes <= FREE_BYTES / 2 {
+            self.gathered.permit = None;
+            self.asking = None;
             return;
         }
-        let bytes = self.wanted().max(BATCH_BYTES);
+        // With nothing gathered, nothing would ever give back too little room for a long message.
+        if wanted > self.room() && self.gathered.offers.is_empty() {
+            self.gathered.permit = None;
+        }
+        if self.asking.is_some() || self.gathered.permit.is_some() {
+            return;
+        }
+        let bytes = wanted.max(BATCH_BYTES);
         let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.shared.room);
         self.asking = Some(Box::pin(async move {

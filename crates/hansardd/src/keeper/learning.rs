@@ -8,6 +8,7 @@ use hansard_core::reader::PartReader;
 use hansard_core::{Session, SessionId};
 use hansard_record::spool::Pending;
 use hansard_store::catalog::CatalogError;
+use hansard_store::chain::Tip;
 
 use super::reading::Pause;
 use super::work::{State, Work, opening};
@@ -28,27 +29,41 @@ impl Keeper {
             return Ok(());
         }
         let ids: Vec<SessionId> = new.iter().map(|(session, _)| *session).collect();
-        let heads = match self.stores.catalog.heads(&ids) {
-            Ok(heads) => heads.into_iter().map(Some).collect(),
+        let tips = match self.tips(&ids) {
+            Ok(tips) => tips.into_iter().map(Some).collect(),
             Err(e) => {
                 self.note_damage(&e);
                 vec![None; new.len()]
             }
         };
-        for ((session, first), head) in new.into_iter().zip(heads) {
-            let head = match head {
-                Some(head) => head,
+        for ((session, first), tip) in new.into_iter().zip(tips) {
+            let tip = match tip {
+                Some(tip) => tip,
                 None if first == opening(0) => None,
                 None => continue,
             };
             let source = self.live.source(session).unwrap_or_default();
-            let mut work = Work::new(head.as_ref(), source);
+            let mut work = Work::new(tip, source);
             if self.stores.aside_sessions.contains(&session) {
                 work.state = State::Aside;
             }
             self.sessions.insert(session, work);
         }
         Ok(())
+    }
+
+    /// Where the chains of these sessions end in the catalog; of what was deleted it still knows.
+    fn tips(&self, sessions: &[SessionId]) -> Result<Vec<Option<Tip>>, CatalogError> {
+        let catalog = &self.stores.catalog;
+        let heads = catalog.heads(sessions)?;
+        let mut tips: Vec<Option<Tip>> = heads.iter().map(|h| h.as_ref().map(Tip::from)).collect();
+        let unknown = sessions.iter().zip(&tips).filter(|(_, tip)| tip.is_none());
+        let unknown: Vec<SessionId> = unknown.map(|(session, _)| *session).collect();
+        let mut tombstones = catalog.tombstones(&unknown)?.into_iter();
+        for tip in tips.iter_mut().filter(|tip| tip.is_none()) {
+            *tip = tombstones.next().flatten().as_ref().map(Tip::from);
+        }
+        Ok(tips)
     }
 
     pub(super) fn note_damage(&mut self, error: &CatalogError) {

@@ -66,16 +66,22 @@ impl Keeper {
         (session, number): SegmentId,
         parts: &[Pending],
     ) -> Result<Compared, ArchiveError> {
-        let (tip, archived) = match self.stores.archive.segment(session, number)? {
-            Some((row, bytes)) if row.number == number => match bytes {
-                Ok(bytes) => (Tip::from(&row), split(session, &bytes).0),
-                Err(why) => return Ok(Compared::Lost(why)),
-            },
-            _ => {
-                let why = "the segment was given up when the catalog was built anew";
-                return Ok(Compared::Lost(why.to_owned()));
+        let why = match self.stores.archive.segment(session, number)? {
+            Some((row, Ok(bytes))) if row.number == number => {
+                let archived = split(session, &bytes).0;
+                return Ok(self.compare_with(Tip::from(&row), &archived, parts));
             }
+            Some((row, Err(why))) if row.number == number => why,
+            _ => "the segment was given up when the catalog was built anew".to_owned(),
         };
+        // What was deleted for good was archived before: whoever still has it may forget it.
+        match self.stores.archive.tombstone(session)? {
+            Some(tombstone) => Ok(Compared::Same(Tip::from(&tombstone))),
+            None => Ok(Compared::Lost(why)),
+        }
+    }
+
+    fn compare_with(&self, tip: Tip, archived: &[Part], parts: &[Pending]) -> Compared {
         for pending in parts {
             let Ok(part) = self.stores.spool.read(pending) else {
                 // Damaged here and sound there, or gone already: nothing is lost by forgetting it.
@@ -83,10 +89,10 @@ impl Keeper {
             };
             let same = |there: &&Part| Spot::of(there) == pending.spot;
             if archived.iter().find(same) != Some(&part) {
-                return Ok(Compared::Differs(pending.spot));
+                return Compared::Differs(pending.spot);
             }
         }
-        Ok(Compared::Same(tip))
+        Compared::Same(tip)
     }
 
     /// Answers whether they may be forgotten, and are.

@@ -3,7 +3,6 @@
 use hansard_core::frame::{Place, SegmentHeader};
 use hansard_core::seal::NO_PREDECESSOR;
 use hansard_record::order::Spot;
-use hansard_store::catalog::SegmentRow;
 use hansard_store::chain::{Alarm, AlarmKind, Tip};
 
 use crate::tee::Source;
@@ -60,13 +59,13 @@ pub(super) fn opening(segment: u32) -> Spot {
 }
 
 impl Work {
-    /// A session whose newest archived segment is this.
-    pub(super) fn new(head: Option<&SegmentRow>, source: Source) -> Self {
-        let next = head.map_or(0, |head| head.number.saturating_add(1));
+    /// A session whose archived segments end so.
+    pub(super) fn new(tip: Option<Tip>, source: Source) -> Self {
+        let next = tip.map_or(0, |tip| tip.number.saturating_add(1));
         Self {
             expect: opening(next),
-            archived: head.map(|head| head.number),
-            tip: head.map(Tip::from),
+            archived: tip.map(|tip| tip.number),
+            tip,
             state: State::Fine,
             unsettled: 0,
             source,

@@ -58,7 +58,7 @@ impl LiveRow {
         }
     }
 
-    /// The row that this alone makes.
+    /// The row that this alone makes. Its `counted` is the projector's own, and empty here.
     #[must_use]
     pub fn row(&self) -> SessionRow {
         let mut row = SessionRow {

@@ -1,5 +1,9 @@
 //! Opening the parts of the daemon, from the ground up.
 
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -74,6 +78,7 @@ impl Opened {
         closers: &mut Vec<Closer>,
     ) -> Result<Self, Failure> {
         let (config, dir) = (&start.config, &held.dir);
+        make_runtime_dir(&config.node.runtime_dir)?;
         let mut metrics = Metrics::default();
         let environment = timed(&start.environment, &metrics);
         let spool = stores::spool(&config.node, dir, environment.disk.clone(), who)?;
@@ -137,7 +142,7 @@ impl Opened {
         base.serve(keeping.as_ref(), &diary, (metrics, health), closers)?;
 
         let opened = Self {
-            roles: roles(config),
+            roles: config.roles(),
             facts: facts.clone(),
             in_force,
             keeper: keeping.map(|keeping| keeping.keeper),
@@ -179,18 +184,13 @@ impl Opened {
     }
 }
 
-/// The roles that are switched on, in words.
-fn roles(config: &Config) -> Vec<&'static str> {
-    let roles = [
-        ("capture.local", config.capture.local.is_some()),
-        ("forward", config.forward.is_some()),
-        ("store", config.store.is_some()),
-        ("serve.ingest", config.serve.ingest.is_some()),
-        ("serve.admin", config.serve.admin.is_some()),
-        ("serve.metrics", config.serve.metrics.is_some()),
-    ];
-    let on = roles.into_iter().filter(|(_, is_on)| *is_on);
-    on.map(|(name, _)| name).collect()
+/// The directory of the sockets, which a restart of the machine takes away: anybody may enter it.
+fn make_runtime_dir(path: &Path) -> Result<(), Failure> {
+    let made = DirBuilder::new().mode(0o755).create(path);
+    match made {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Failure::about(path, &e)),
+        _ => Ok(()),
+    }
 }
 
 /// Brings to an end what died with the last process.
