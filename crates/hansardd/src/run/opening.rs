@@ -107,7 +107,7 @@ impl Opened {
         base.serve(keeping.as_ref(), &diary, (metrics, health), closers)?;
 
         let opened = Self {
-            roles: roles(config),
+            roles: config.roles(),
             facts: facts.clone(),
             in_force,
             keeper: keeping.map(|keeping| keeping.keeper),
@@ -173,20 +173,6 @@ fn make_runtime_dir(path: &Path) -> Result<(), Failure> {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Failure::about(path, &e)),
         _ => Ok(()),
     }
-}
-
-/// The roles that are switched on, in words.
-fn roles(config: &Config) -> Vec<&'static str> {
-    let roles = [
-        ("capture.local", config.capture.local.is_some()),
-        ("forward", config.forward.is_some()),
-        ("store", config.store.is_some()),
-        ("serve.ingest", config.serve.ingest.is_some()),
-        ("serve.admin", config.serve.admin.is_some()),
-        ("serve.metrics", config.serve.metrics.is_some()),
-    ];
-    let on = roles.into_iter().filter(|(_, is_on)| *is_on);
-    on.map(|(name, _)| name).collect()
 }
 
 /// Until it is time to stop.
