@@ -73,4 +73,5 @@ fn killed_at_random_moments() {
     let took = since.elapsed();
     println!("{kills} kills in {took:.0?}: {tally:?}");
     assert!(tally.sessions > 0 && tally.recorded > 0);
+    assert_eq!(tally.counted, 0, "nothing goes on without a record");
 }

@@ -64,7 +64,9 @@ impl Cluster {
             _scratch: scratch,
         };
         let said = cluster.service.must("init", &["--cluster", "test"]);
-        let pin = said.lines().find_map(|line| line.strip_prefix("authority "));
+        let pin = said
+            .lines()
+            .find_map(|line| line.strip_prefix("authority "));
         let pin = pin.unwrap_or_else(|| panic!("no authority in {said}"));
         cluster.service.start();
         for (host, name) in NAMES.iter().enumerate() {
@@ -72,7 +74,9 @@ impl Cluster {
             let dir = cluster._scratch.join(name);
             let sections = host_sections(&address, plan);
             let daemon = Daemon::new(&dir, name, &sections).behind(&cluster.net.at_host(host));
-            cluster.host_volumes.extend(volume(&daemon, plan.host_volume)?);
+            cluster
+                .host_volumes
+                .extend(volume(&daemon, plan.host_volume)?);
             cluster.hosts.push(daemon);
             let token = token(&cluster.service.runtime());
             let join = ["--join", &address, "--token", &token, "--ca-pin", pin];
@@ -94,7 +98,10 @@ impl Cluster {
     /// Records a command on a host to its end; the session is the one that the host then has.
     pub(crate) fn record(&self, host: usize, script: &str) -> Output {
         let mut command = self.client_at(host);
-        command.args(["rec", "--", "sh", "-c", script]).output().unwrap()
+        command
+            .args(["rec", "--", "sh", "-c", script])
+            .output()
+            .unwrap()
     }
 
     /// The client at the service.
@@ -129,7 +136,9 @@ impl Cluster {
     pub(crate) fn ended(&self, host: usize) -> usize {
         let rows = self.sessions();
         let ended = rows.iter().filter(|row| row["ended"] == true);
-        ended.filter(|row| row["server_hostname"] == NAMES[host]).count()
+        ended
+            .filter(|row| row["server_hostname"] == NAMES[host])
+            .count()
     }
 
     /// Waits until this is so.
@@ -157,7 +166,9 @@ impl Cluster {
                 .filter(|row| row["ended"] == true)
                 .map(|row| row["sid"].as_str().unwrap().parse().unwrap())
                 .collect();
-            outcomes.iter().all(|outcome| ended.contains(&outcome.session))
+            outcomes
+                .iter()
+                .all(|outcome| ended.contains(&outcome.session))
         });
         self.hosts.iter_mut().for_each(Daemon::stop);
         self.service.stop();

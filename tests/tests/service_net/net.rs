@@ -47,7 +47,9 @@ impl Net {
         // From here on, whatever happens, dropping it removes what was made.
         let net = Self {
             service: name("service"),
-            hosts: (0..HOSTS).map(|host| name(&format!("host{host}"))).collect(),
+            hosts: (0..HOSTS)
+                .map(|host| name(&format!("host{host}")))
+                .collect(),
         };
         for name in net.names() {
             let made = run("ip", &["netns", "add", name]);
@@ -60,7 +62,9 @@ impl Net {
         }
         for (host, name) in net.hosts.iter().enumerate() {
             let (service, wire) = (net.service.as_str(), wire(host));
-            let add = ["link", "add", &wire, "type", "veth", "peer", "name", "up0", "netns"];
+            let add = [
+                "link", "add", &wire, "type", "veth", "peer", "name", "up0", "netns",
+            ];
             must("ip", &[&["-n", service][..], &add, &[name]].concat());
             let addresses = [
                 (service, wire.as_str(), service_address(host)),
@@ -93,7 +97,14 @@ impl Net {
     pub(crate) fn disturb(&self, host: usize, fault: Fault) {
         let wire = wire(host);
         let (into, out) = (["INPUT", "-i", &wire], ["OUTPUT", "-o", &wire]);
-        let three_of_ten = ["-m", "statistic", "--mode", "random", "--probability", "0.3"];
+        let three_of_ten = [
+            "-m",
+            "statistic",
+            "--mode",
+            "random",
+            "--probability",
+            "0.3",
+        ];
         match fault {
             Fault::Down => must("ip", &["-n", &self.service, "link", "set", &wire, "down"]),
             Fault::Loss => {
@@ -113,7 +124,10 @@ impl Net {
 
     /// Takes back whatever disturbs a host's wire. (Rules of other hosts' wires, too.)
     pub(crate) fn mend(&self, host: usize) {
-        must("ip", &["-n", &self.service, "link", "set", &wire(host), "up"]);
+        must(
+            "ip",
+            &["-n", &self.service, "link", "set", &wire(host), "up"],
+        );
         let flush = ["netns", "exec", &self.service, "iptables", "-w", "10", "-F"];
         must("ip", &flush);
     }
@@ -146,7 +160,9 @@ fn remove_orphans() {
     let listed = run("ip", &["netns", "list"]);
     for line in String::from_utf8_lossy(&listed.stdout).lines() {
         let name = line.split_whitespace().next().unwrap_or_default();
-        let of = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        let of = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next());
         if of.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
             run("ip", &["netns", "del", name]);
         }

@@ -25,7 +25,9 @@ const UNDER_WAY: Duration = Duration::from_millis(300);
 fn lengths() -> Vec<Duration> {
     let longest = std::env::var("HANSARD_TORTURE");
     let longest = longest.map_or(1, |n| n.parse::<u64>().unwrap());
-    let lengths = [1, 10, 60, 600].into_iter().filter(|s| *s == 1 || *s <= longest);
+    let lengths = [1, 10, 60, 600]
+        .into_iter()
+        .filter(|s| *s == 1 || *s <= longest);
     lengths.map(Duration::from_secs).collect()
 }
 
@@ -69,7 +71,10 @@ fn a_wire_that_is_cut_in_every_way() {
     let data = cluster.service.data();
     let tally = Kept::open(&data).check(&outcomes, &data);
     println!("partitions of {lengths:?}: {tally:?}; the rest drained in {drained:.1?}");
-    assert!(outcomes.iter().all(|outcome| outcome.closed), "nobody was held up for long");
+    assert!(
+        outcomes.iter().all(|outcome| outcome.closed),
+        "nobody was held up for long"
+    );
     assert_eq!(tally.recorded, tally.produced);
 }
 
@@ -83,8 +88,13 @@ fn nothing_arrives(cluster: &Cluster, fault: Fault, length: Duration) {
     let after = (cluster.ended(CUT), cluster.ended(WHOLE));
     cluster.net.mend(CUT);
     assert_eq!(before.0, after.0, "{fault:?} lets sessions through");
-    assert!(before.1 < after.1, "{fault:?} stops the other host: {before:?}, {after:?}");
-    cluster.until("sessions arrive again", |cluster| cluster.ended(CUT) > after.0);
+    assert!(
+        before.1 < after.1,
+        "{fault:?} stops the other host: {before:?}, {after:?}"
+    );
+    cluster.until("sessions arrive again", |cluster| {
+        cluster.ended(CUT) > after.0
+    });
 }
 
 fn flapping(cluster: &Cluster, length: Duration) {

@@ -19,7 +19,9 @@ fn two_hosts_in_their_own_networks() {
         return;
     };
     cluster.until("both hosts are connected", |cluster| {
-        NAMES.iter().all(|name| cluster.host_row(name)["connected"] == true)
+        NAMES
+            .iter()
+            .all(|name| cluster.host_row(name)["connected"] == true)
     });
     shown_and_read(&cluster);
     followed_and_killed(&cluster);
@@ -27,7 +29,10 @@ fn two_hosts_in_their_own_networks() {
     not_its_own(&mut cluster);
     // And in numbers, both at once.
     let load = Load::new();
-    let sockets = cluster.hosts.iter().map(|host| capture_socket(&host.runtime()));
+    let sockets = cluster
+        .hosts
+        .iter()
+        .map(|host| capture_socket(&host.runtime()));
     let sockets: Vec<_> = sockets.collect();
     thread::scope(|scope| {
         for socket in &sockets {
@@ -57,8 +62,11 @@ fn session_of(cluster: &Cluster, word: &str) -> serde_json::Value {
 
 fn find(cluster: &Cluster, word: &str) -> Option<serde_json::Value> {
     let rows = cluster.sessions();
-    rows.into_iter()
-        .find(|row| row["title"].as_str().is_some_and(|title| title.contains(word)))
+    rows.into_iter().find(|row| {
+        row["title"]
+            .as_str()
+            .is_some_and(|title| title.contains(word))
+    })
 }
 
 fn id_of(row: &serde_json::Value) -> String {
@@ -113,11 +121,17 @@ fn followed_and_killed(cluster: &Cluster) {
     let mut seen = BufReader::new(follower.stdout.take().unwrap());
     let mut line = String::new();
     while !line.contains("watch-me") {
-        assert!(seen.read_line(&mut line).unwrap() > 0, "it ends with {line}");
+        assert!(
+            seen.read_line(&mut line).unwrap() > 0,
+            "it ends with {line}"
+        );
     }
     program.stdin.as_mut().unwrap().write_all(b"you\n").unwrap();
     while !line.contains("heard-you") {
-        assert!(seen.read_line(&mut line).unwrap() > 0, "it ends with {line}");
+        assert!(
+            seen.read_line(&mut line).unwrap() > 0,
+            "it ends with {line}"
+        );
     }
     cluster.must(&["kill", &id, "--reason", "seen enough"]);
     let ended = program.wait().unwrap();
@@ -134,7 +148,10 @@ fn followed_and_killed(cluster: &Cluster) {
 /// A host that is locked out is cut, keeps what it records, and sends it when the lock is lifted;
 /// the other one notices nothing.
 fn locked_out(cluster: &Cluster) {
-    let host = cluster.host_row(NAMES[0])["host_id"].as_str().unwrap().to_owned();
+    let host = cluster.host_row(NAMES[0])["host_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     cluster.must(&["host", "lock", &host, "--reason", "stolen"]);
     cluster.until("the locked host is cut off", |cluster| {
         let row = cluster.host_row(NAMES[0]);
@@ -166,11 +183,14 @@ fn not_its_own(cluster: &mut Cluster) {
     cluster.service.start();
     cluster.hosts[thief].start();
     let aside = cluster.hosts[thief].data().join("quarantine");
-    cluster.until("the service refuses it, and the thief puts it aside", |cluster| {
-        let names = fs::read_dir(&aside).map_or(0, Iterator::count);
-        let alarms = cluster.must(&["events", "--event", "alarm", "--json"]);
-        names > 0 && alarms.contains("\"recording\"")
-    });
+    cluster.until(
+        "the service refuses it, and the thief puts it aside",
+        |cluster| {
+            let names = fs::read_dir(&aside).map_or(0, Iterator::count);
+            let alarms = cluster.must(&["events", "--event", "alarm", "--json"]);
+            names > 0 && alarms.contains("\"recording\"")
+        },
+    );
     assert_eq!(find(cluster, "mine-alone"), None);
     cluster.hosts[owner].start();
     let row = session_of(cluster, "mine-alone");
