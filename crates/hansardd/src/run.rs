@@ -24,6 +24,7 @@ use crate::notify::Notify;
 use crate::signals::Signal;
 
 mod answering;
+mod base;
 pub mod fact;
 mod facts;
 mod found;
