@@ -73,6 +73,7 @@ fn killed_at_random_moments() {
     let took = since.elapsed();
     println!("{kills} kills in {took:.0?}: {tally:?}");
     assert!(tally.sessions > 0 && tally.recorded > 0);
+    assert_eq!(tally.counted, 0, "nothing goes on without a record");
 }
 
 /// Ends the programs when it is dropped, also by a test that fails.

@@ -32,6 +32,7 @@ mod keeping;
 mod measuring;
 mod minder;
 mod opening;
+mod reaching;
 mod recording;
 mod reload;
 mod renewing;
