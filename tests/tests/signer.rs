@@ -1,6 +1,7 @@
 //! `hansard verify --trust`: who signed a recording, by key and by a cluster's authority; and
 //! OpenSSL's own opinion of the certificates that say so.
 #![allow(
+    clippy::type_complexity,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -31,7 +31,7 @@ pub enum Command {
     /// Do everything that the configuration switches on, until told to stop
     Run(RunArgs),
     /// Build the catalog anew from the archive, while the daemon is stopped
-    Reindex(ConfigArgs),
+    Reindex(ReindexArgs),
     /// Look at everything the daemon needs, and say what to do
     Doctor(CheckArgs),
     /// Write a completion script for a shell to standard output
@@ -97,6 +97,17 @@ pub struct InitArgs {
     /// Digest of the cluster's authority, sha256:…, as its `hansardd init` said
     #[arg(long, value_name = "PIN", requires = "join")]
     pub ca_pin: Option<String>,
+}
+
+/// `reindex`.
+#[derive(Debug, Args)]
+pub struct ReindexArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Write the event log anew, too; the old files stay beside it
+    #[arg(long)]
+    pub event_log: bool,
 }
 
 /// `run`.

@@ -8,15 +8,17 @@ use std::sync::mpsc::channel;
 
 use clap::CommandFactory as _;
 use hansard_record::Environment;
+use hansard_store::Archive;
 use serde_json::json;
 
 use crate::check::{Surroundings, check};
-use crate::cli::{CheckArgs, Cli, Command, ConfigArgs, InitArgs, RunArgs};
+use crate::cli::{CheckArgs, Cli, Command, ConfigArgs, InitArgs, ReindexArgs, RunArgs};
 use crate::config::{ALL_IN_ONE, Config, Finding, HostPort, Level, LoadError};
 use crate::data_dir::DataDir;
 use crate::doctor::{Verdict, examine};
+use crate::eventlog::rebuild::rebuild as rebuild_log;
 use crate::failure::{Failure, STATUS_DONE, STATUS_FAILED, STATUS_WRONG_USE, shown};
-use crate::init::keys::ClusterKeys;
+use crate::init::keys::{ClusterKeys, identity};
 use crate::init::{Origin, holder, init};
 use crate::journal::{Journal, Style};
 use crate::notify::Notify;
@@ -232,19 +234,21 @@ fn start(args: &RunArgs) -> Result<u8, Failure> {
 }
 
 /// `hansardd reindex`.
-fn rebuild(args: &ConfigArgs, out: &mut dyn Write) -> Result<u8, Failure> {
-    let (config, _) = usable(args)?;
-    if config.store.is_none() {
+fn rebuild(args: &ReindexArgs, out: &mut dyn Write) -> Result<u8, Failure> {
+    let (config, _) = usable(&args.config)?;
+    let Some(store) = &config.store else {
         let what = "this machine keeps no recordings: there is nothing to build a catalog from";
         return Err(Failure::new(
             STATUS_WRONG_USE,
             what,
             "run it where `store` is on",
         ));
-    }
+    };
     let who = holder("reindex");
     let held = DataDir::new(&config.node.data_dir).hold(&who)?;
-    let opened = stores::reindexed(&held.dir, &who, "somebody asked for it")?.opened;
+    let key = identity(&held.dir)?.recorder_key().public();
+    let stores = stores::reindexed(&held.dir, &who, "somebody asked for it", &[key])?;
+    let opened = &stores.opened;
     let (adopted, projected) = (&opened.adopted, &opened.projected);
     if let Some((_, Some(aside))) = &opened.rebuilt {
         writeln!(out, "the old catalog is {}", shown(aside))?;
@@ -262,6 +266,18 @@ fn rebuild(args: &ConfigArgs, out: &mut dyn Write) -> Result<u8, Failure> {
     for alarm in &adopted.alarms {
         let alarm = alarm.to_string();
         writeln!(out, "alarm: {}", hansard_view::escape_for_humans(&alarm))?;
+    }
+    if args.event_log {
+        let (blobs, catalog) = (stores.blobs.clone(), stores.catalog.clone());
+        let archive = Archive::new(blobs, catalog, stores::archive_options(store));
+        let root = held.dir.log();
+        let rebuilt = rebuild_log(&archive, &*stores.catalog, &root, &held.mark.id)
+            .map_err(|e| Failure::about(&root, &e))?;
+        writeln!(
+            out,
+            "event log: {} lines in {} files of {} segments, {} of them lost",
+            rebuilt.lines, rebuilt.files, rebuilt.segments, rebuilt.lost
+        )?;
     }
     Ok(STATUS_DONE)
 }

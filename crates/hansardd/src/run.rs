@@ -24,6 +24,7 @@ use crate::notify::Notify;
 use crate::signals::Signal;
 
 mod answering;
+mod base;
 pub mod fact;
 mod facts;
 mod found;
@@ -34,6 +35,7 @@ mod opening;
 mod recording;
 mod reload;
 mod renewing;
+mod retiring;
 mod sending;
 mod taking;
 

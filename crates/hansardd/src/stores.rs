@@ -13,8 +13,9 @@ use hansard_store::blob::fs::FsBlobs;
 use hansard_store::catalog::CatalogError;
 use hansard_store::catalog::sqlite::{SqliteCatalog, set_aside};
 use hansard_store::project::Progress;
-use hansard_store::reindex::{Adopted, adopt, reindex};
-use hansard_store::{ArchiveOptions, BlobStore, Catalog};
+use hansard_store::reindex::{Adopted, Recalled, adopt, recall, reindex};
+use hansard_store::retention::{clear, superfluous};
+use hansard_store::{ArchiveError, ArchiveOptions, BlobStore, Catalog};
 
 use crate::config::{Node, Store};
 use crate::data_dir::DataDir;
@@ -43,6 +44,10 @@ pub struct Opened {
     pub adopted: Adopted,
     /// Rows that were made, when it was built anew.
     pub projected: Progress,
+    /// Legal holds and deletions that came back from the own recordings, when it was built anew.
+    pub recalled: Recalled,
+    /// Packs that were deleted because everything in them is archived elsewhere or was deleted.
+    pub superfluous: u64,
 }
 
 /// Opens the spool.
@@ -68,12 +73,14 @@ pub fn archive_options(store: &Store) -> ArchiveOptions {
     }
 }
 
-/// Opens blobs and catalog, and adopts what a crash left between them.
+/// Opens blobs and catalog, and makes good what a crash left between them. `keys` are the recorder
+/// keys of this cluster's services: what their own recordings tell of holds and deletions is believed
+/// when the catalog is built anew.
 ///
 /// # Errors
 /// [`STATUS_NOT_READY`] when they were never made, or the catalog is of a later version;
 /// [`STATUS_HELD`] when another process has them; otherwise [`STATUS_FAILED`].
-pub fn open(dir: &DataDir, who: &str) -> Result<Stores, Failure> {
+pub fn open(dir: &DataDir, who: &str, keys: &[[u8; 32]]) -> Result<Stores, Failure> {
     let blobs = blobs(dir, who)?;
     let at = made(&dir.catalog())?;
     let broken = match at.join(REBUILDING).exists() {
@@ -81,8 +88,10 @@ pub fn open(dir: &DataDir, who: &str) -> Result<Stores, Failure> {
         false => match SqliteCatalog::open(&at, who) {
             Ok(catalog) => {
                 let catalog: Arc<dyn Catalog> = Arc::new(catalog);
-                match adopt(&*blobs, &*catalog) {
-                    Ok(adopted) => {
+                let adopted = adopt(&*blobs, &*catalog)
+                    .and_then(|adopted| Ok((adopted, superfluous(&*blobs, &*catalog)?)));
+                match adopted {
+                    Ok((adopted, superfluous)) => {
                         return Ok(Stores {
                             blobs,
                             catalog,
@@ -90,6 +99,8 @@ pub fn open(dir: &DataDir, who: &str) -> Result<Stores, Failure> {
                                 rebuilt: None,
                                 adopted,
                                 projected: Progress::default(),
+                                recalled: Recalled::default(),
+                                superfluous,
                             },
                         });
                     }
@@ -101,17 +112,22 @@ pub fn open(dir: &DataDir, who: &str) -> Result<Stores, Failure> {
             Err(e) => return Err(sorted(&e)),
         },
     };
-    rebuild(blobs, &at, who, broken.unwrap_or_default())
+    rebuild(blobs, &at, who, (broken.unwrap_or_default(), keys))
 }
 
 /// Builds the catalog anew, whatever it was: `hansardd reindex`.
 ///
 /// # Errors
 /// As [`open`].
-pub fn reindexed(dir: &DataDir, who: &str, why: &str) -> Result<Stores, Failure> {
+pub fn reindexed(
+    dir: &DataDir,
+    who: &str,
+    why: &str,
+    keys: &[[u8; 32]],
+) -> Result<Stores, Failure> {
     let blobs = blobs(dir, who)?;
     let at = made(&dir.catalog())?;
-    rebuild(blobs, &at, who, why.to_owned())
+    rebuild(blobs, &at, who, (why.to_owned(), keys))
 }
 
 fn blobs(dir: &DataDir, who: &str) -> Result<Arc<dyn BlobStore>, Failure> {
@@ -145,7 +161,7 @@ fn rebuild(
     blobs: Arc<dyn BlobStore>,
     at: &Path,
     who: &str,
-    why: String,
+    (why, keys): (String, &[[u8; 32]]),
 ) -> Result<Stores, Failure> {
     let mark = at.join(REBUILDING);
     let failed = |e: std::io::Error| Failure::about(at, &e);
@@ -165,7 +181,7 @@ fn rebuild(
         done => done,
     };
     let catalog: Arc<dyn Catalog> = Arc::new(catalog.map_err(|e| sorted(&e))?);
-    let (adopted, projected) = reindex(&blobs, &catalog).map_err(|e| {
+    let built = anew(&blobs, &catalog, keys).map_err(|e| {
         let what = format!("the catalog could not be built anew: {e}");
         let next = "nothing is lost; see that the disk has room, and run it again";
         Failure::new(STATUS_FAILED, what, next)
@@ -177,9 +193,27 @@ fn rebuild(
         catalog,
         opened: Opened {
             rebuilt: Some((why, aside)),
-            adopted,
-            projected,
+            ..built
         },
+    })
+}
+
+/// Takes everything from the packs, then holds and deletions from the own recordings, and only then
+/// deletes what nothing needs.
+fn anew(
+    blobs: &Arc<dyn BlobStore>,
+    catalog: &Arc<dyn Catalog>,
+    keys: &[[u8; 32]],
+) -> Result<Opened, ArchiveError> {
+    let (adopted, projected) = reindex(blobs, catalog)?;
+    let recalled = recall(&**catalog, keys)?;
+    clear(&**blobs, &**catalog)?;
+    Ok(Opened {
+        rebuilt: None,
+        adopted,
+        projected,
+        recalled,
+        superfluous: superfluous(&**blobs, &**catalog)?,
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hansard_tests::{Daemon, Scratch, hansard};
 
 /// How long what is in the host's spool may take to be archived once nothing disturbs it.
-const SETTLE_WITHIN: Duration = Duration::from_secs(20);
+const SETTLE_WITHIN: Duration = Duration::from_secs(90);
 
 /// Both, running.
 pub(crate) struct Pair {
@@ -57,7 +57,7 @@ impl Pair {
             let rows = listed(&self.service.runtime());
             let ended = rows
                 .iter()
-                .filter(|row| row["kind"] == "exec" && !row["end"].is_null());
+                .filter(|row| row["kind"] == "exec" && row["ended"] == true);
             let ended = ended.count();
             if ended >= sessions {
                 break;

@@ -102,8 +102,7 @@ impl Taking<'_> {
                 journal: self.start.journal.clone(),
             }),
             join: self.small(|registry, _, body, now| crate::join::join(registry, body, now)),
-            renew: self
-                .small(|registry, peer, body, now| crate::join::renew(registry, peer, body, now)),
+            renew: self.small(crate::join::renew),
             connections: keeping.connections.clone(),
             software: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
         }
