@@ -100,6 +100,7 @@ impl Kept {
         let Found {
             recorded,
             counted,
+            at_most,
             marks,
             ..
         } = found_bytes;
@@ -118,6 +119,10 @@ impl Kept {
             assert!(
                 found.gaps > 0,
                 "{what}: something is missing, and no gap says so"
+            );
+            assert!(
+                outcome.produced <= recorded + counted + at_most,
+                "{what}: more is missing than the gap of {at_most} bytes: {outcome:?}, {recorded}"
             );
         }
         tally.sessions += 1;
@@ -160,8 +165,9 @@ struct Found {
     truth: Vec<u8>,
     at: u64,
     recorded: u64,
-    /// Bytes that gaps say are missing.
+    /// Bytes that gaps say are missing, and those that they say are missing at most.
     counted: u64,
+    at_most: u64,
     marks: u64,
     label: u64,
 }
@@ -175,6 +181,7 @@ impl Found {
             at: 0,
             recorded: 0,
             counted: 0,
+            at_most: 0,
             marks: 0,
             label: 0,
         }
@@ -202,6 +209,7 @@ impl Found {
                 let bytes = gap.bytes.unwrap_or(0);
                 self.at += bytes;
                 self.counted += bytes;
+                self.at_most += gap.bytes_max.unwrap_or(0);
             }
             Body::Mark { label } => {
                 let (number, label) = label.split_once(':').unwrap();

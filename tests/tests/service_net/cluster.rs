@@ -14,7 +14,7 @@ use crate::pair::{listed, token};
 use crate::volume::Volume;
 
 /// How long something may take that nothing disturbs.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(90);
 
 /// Names of the hosts.
 pub(crate) const NAMES: [&str; HOSTS] = ["alpha", "beta"];

@@ -85,6 +85,12 @@ fn the_services_disk() {
             let before = (files(&archive), load.outcomes().len());
             thread::sleep(FULL);
             let after = (files(&archive), load.outcomes().len());
+            if what == "bytes" {
+                cluster.until("hosts are told that it takes nothing", |cluster| {
+                    let mut hosts = cluster.hosts.iter();
+                    hosts.any(|host| host.said().contains("the service takes nothing now"))
+                });
+            }
             volume.empty();
             assert_eq!(
                 before.0, after.0,
