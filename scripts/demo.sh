@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# The main job, for real: records a person at a terminal, replays it, shows one moment, proves it.
+# The main job, for real: records a person at a terminal, replays it, shows one moment, proves it;
+# then the same with a service (scripts/demo_service.sh), which it starts and ends.
 # One line `ok: …` for each thing shown; ends with a failure at the first that is not so.
-# HANSARD_BIN: the built program. DEMO_DIR: where the files go. DEMO_EXIT=1: no closing words.
+# HANSARD_BIN, HANSARDD_BIN: the built programs. DEMO_DIR: where the files go. DEMO_EXIT=1: no closing words.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 hansard=$(realpath "${HANSARD_BIN:-target/release/hansard}")
+hansardd=$(realpath "${HANSARDD_BIN:-target/release/hansardd}")
 here=$PWD
 dir=${DEMO_DIR:-target/demo}
 rm -rf "$dir"
@@ -16,7 +18,7 @@ file=${path#"$here"/}
 secret='correct horse 42'
 # No terminal, login or taste of whoever runs this reaches the recorded shell.
 export LANG=C.UTF-8 LC_ALL=C.UTF-8 TERM=xterm-256color HOME="$dir"
-unset TMUX COLUMNS LINES EXINIT VIMINIT LS_COLORS
+unset TMUX COLUMNS LINES EXINIT VIMINIT LS_COLORS NOTIFY_SOCKET JOURNAL_STREAM
 
 ok() { echo "ok: $*"; }
 fail() {
@@ -166,6 +168,8 @@ convert() {
     ok "written as ${formats// /, }, and read again to the same screen"
 }
 
+. scripts/demo_service.sh
+
 closing_words() {
     local shown=${dir#"$here"/}
     cat <<WORDS
@@ -176,6 +180,14 @@ Look at it yourself:
   ${hansard#"$here"/} verify $shown/altered.hansard
   $shown/moment.svg                     the editor, as a picture
   $shown/session.cast                   for asciinema play
+
+The service has ended; what it kept is there. To start it again, and look at it from another terminal:
+  ${hansardd#"$here"/} run --config $shown/service/hansard.yaml
+  export HANSARD_RUNTIME_DIR=$shown/service/run
+  ${hansard#"$here"/} ls
+  ${hansard#"$here"/} play $id
+  ${hansard#"$here"/} rec                       and, from a third, hansard follow ID
+  ${hansard#"$here"/} events --limit 20
 WORDS
 }
 
@@ -185,4 +197,5 @@ moment
 prove
 hide
 convert
+service
 [ "${DEMO_EXIT:-}" = 1 ] || closing_words

@@ -8,6 +8,8 @@ STEPS is a file with one step a line (blank lines and lines with # are passed ov
     type TEXT      key by key; \\r is Enter, \\e is Escape
     size COLSxROWS the window gets another size
     pause SECONDS  the person looks at the screen
+    sign FILE      makes this file, for another person to see
+    await FILE     until another person made this file, 20 s at most
 The program is then given 20 s to end; its exit status is the person's. --saw keeps every byte that
 the terminal was sent. Needs no terminal of its own.
 """
@@ -78,6 +80,13 @@ class Person:
             self.look(until - time.monotonic())
         self.waited = at + len(wanted)
 
+    def await_sign(self, path):
+        until = time.monotonic() + PATIENCE_S
+        while not os.path.exists(path):
+            if self.ended or time.monotonic() > until:
+                sys.exit(f"person: nobody made {path}")
+            self.pause(KEY_S)
+
     def type(self, text):
         for key in text.replace("\\r", "\r").replace("\\e", "\x1b"):
             os.write(self.fd, key.encode())
@@ -93,6 +102,10 @@ class Person:
             self.resize(self.fd, rest)
         elif verb == "pause":
             self.pause(float(rest))
+        elif verb == "sign":
+            open(rest, "x", encoding="utf-8").close()
+        elif verb == "await":
+            self.await_sign(rest)
         else:
             sys.exit(f"person: no such step: {line}")
 

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use hansard_tests::{Scratch, hansard, repository, skipped};
+use hansard_tests::{Scratch, hansard, hansardd, repository, skipped};
 
 #[test]
 fn every_line_of_the_demo_comes_true() {
@@ -19,6 +19,7 @@ fn every_line_of_the_demo_comes_true() {
         .env("DEMO_EXIT", "1")
         .env("DEMO_DIR", scratch.join("demo"))
         .env("HANSARD_BIN", hansard())
+        .env("HANSARDD_BIN", hansardd())
         .env_remove("TERM")
         .stdin(Stdio::null())
         .output()
@@ -33,7 +34,7 @@ fn every_line_of_the_demo_comes_true() {
     // One that is silently passed over is a failure too.
     assert_eq!(
         said.lines().filter(|l| l.starts_with("ok: ")).count(),
-        10,
+        17,
         "{said}"
     );
 }

@@ -107,7 +107,7 @@ pub struct ReindexArgs {
     pub config: ConfigArgs,
     /// Write the event log anew as well; the old one stays beside it
     #[arg(long)]
-    pub log: bool,
+    pub event_log: bool,
 }
 
 /// `run`.

@@ -13,16 +13,18 @@ use serde_json::json;
 
 use crate::check::{Surroundings, check};
 use crate::cli::{CheckArgs, Cli, Command, ConfigArgs, InitArgs, ReindexArgs, RunArgs};
-use crate::config::{ALL_IN_ONE, Config, Finding, HostPort, Level, LoadError};
+use crate::config::{ALL_IN_ONE, Config, Finding, HostPort, Level, LoadError, Store};
 use crate::data_dir::DataDir;
 use crate::doctor::{Verdict, examine};
 use crate::failure::{Failure, STATUS_DONE, STATUS_FAILED, STATUS_WRONG_USE, shown};
 use crate::init::keys::ClusterKeys;
+use crate::init::keys::identity;
 use crate::init::{Origin, holder, init};
 use crate::journal::{Journal, Style};
 use crate::notify::Notify;
 use crate::run::rebuilt::Rebuilt;
-use crate::run::{Start, Wake, identity, run};
+use crate::run::{Start, Wake, run};
+use crate::stores::Stores;
 use crate::{eventlog, signals, stores};
 
 /// Longest token, bytes; what follows is refused.
@@ -288,27 +290,40 @@ fn rebuild(args: &ReindexArgs, out: &mut dyn Write) -> Result<u8, Failure> {
         let alarm = alarm.to_string();
         writeln!(out, "alarm: {}", hansard_view::escape_for_humans(&alarm))?;
     }
-    if args.log {
-        let (blobs, catalog) = (stores.blobs.clone(), stores.catalog.clone());
-        let archive = Archive::new(blobs, catalog, stores::archive_options(store));
+    if args.event_log {
         let service = identity.id().to_string();
-        let root = held.dir.log();
-        let written = eventlog::rebuild::rebuild(&archive, &*stores.catalog, &root, &service);
-        let written = written.map_err(|e| Failure::about(&root, &e))?;
-        let counts = [
-            ("segments", written.segments.into()),
-            ("events", written.lines.into()),
-            ("lost_segments", written.lost.into()),
-            ("reason", "hansardd reindex --log".into()),
-        ];
-        note.keep("log.rebuilt", &counts).map_err(failed)?;
-        writeln!(
-            out,
-            "the event log has {} lines in {} files, of {} segments ({} lost); the old one is beside it",
-            written.lines, written.files, written.segments, written.lost,
-        )?;
+        rebuild_log(&held.dir, (store, &stores), &service, &note, out)?;
     }
     Ok(STATUS_DONE)
+}
+
+/// `hansardd reindex --event-log`.
+fn rebuild_log(
+    dir: &DataDir,
+    (store, stores): (&Store, &Stores),
+    service: &str,
+    note: &Rebuilt,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let (blobs, catalog) = (stores.blobs.clone(), stores.catalog.clone());
+    let archive = Archive::new(blobs, catalog, stores::archive_options(store));
+    let root = dir.log();
+    let written = eventlog::rebuild::rebuild(&archive, &*stores.catalog, &root, service)
+        .map_err(|e| Failure::about(&root, &e))?;
+    let counts = [
+        ("segments", written.segments.into()),
+        ("events", written.lines.into()),
+        ("lost_segments", written.lost.into()),
+        ("reason", "hansardd reindex --event-log".into()),
+    ];
+    note.keep("log.rebuilt", &counts)
+        .map_err(|e| Failure::about(&dir.catalog(), &e))?;
+    writeln!(
+        out,
+        "the event log has {} lines in {} files, of {} segments ({} lost); the old one is beside it",
+        written.lines, written.files, written.segments, written.lost,
+    )?;
+    Ok(())
 }
 
 /// `hansardd doctor`.

@@ -212,6 +212,21 @@ impl Config {
         }
     }
 
+    /// The roles that are switched on, by their keys.
+    #[must_use]
+    pub fn roles(&self) -> Vec<&'static str> {
+        let roles = [
+            ("capture.local", self.capture.local.is_some()),
+            ("forward", self.forward.is_some()),
+            ("store", self.store.is_some()),
+            ("serve.ingest", self.serve.ingest.is_some()),
+            ("serve.admin", self.serve.admin.is_some()),
+            ("serve.metrics", self.serve.metrics.is_some()),
+        ];
+        let on = roles.into_iter().filter(|(_, is_on)| *is_on);
+        on.map(|(name, _)| name).collect()
+    }
+
     /// The names that stand in this service's certificate.
     #[must_use]
     pub fn server_names(&self) -> Vec<String> {

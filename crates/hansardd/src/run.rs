@@ -24,6 +24,7 @@ use crate::notify::Notify;
 use crate::signals::Signal;
 
 mod answering;
+mod base;
 pub mod fact;
 mod facts;
 mod found;
@@ -31,6 +32,7 @@ mod keeping;
 mod measuring;
 mod minder;
 mod opening;
+mod reaching;
 pub mod rebuilt;
 mod recording;
 mod reload;
@@ -42,7 +44,6 @@ mod taking;
 pub use facts::FACTS_WAITING_MAX;
 pub use minder::LOOK_EVERY;
 use opening::Opened;
-pub(crate) use opening::identity;
 
 /// How often the main loop turns, at least.
 const TURN: Duration = Duration::from_secs(1);

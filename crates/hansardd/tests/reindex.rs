@@ -113,7 +113,7 @@ fn a_catalog_that_is_lost_takes_no_hold_and_no_row_with_it() {
     let catalog = machine.data().join("catalog/catalog.sqlite");
     let size = fs::metadata(&catalog).unwrap().len();
     fs::write(&catalog, vec![0x5a; size as usize]).unwrap();
-    let said = machine.must(&["reindex", "--log"]);
+    let said = machine.must(&["reindex", "--event-log"]);
     assert!(said.contains(" sessions are held"), "{said}");
     assert!(said.contains("the event log has"), "{said}");
 

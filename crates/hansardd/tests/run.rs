@@ -345,4 +345,13 @@ fn everything_on_one_machine() {
     });
     let (status, _) = daemon.stop();
     assert_eq!(status, Some(0), "{}", machine.said());
+    // Both are made again from the archive, and the next life goes on.
+    let said = machine.must(&["reindex", "--event-log"]);
+    assert!(said.contains("event log: "), "{said}");
+    let daemon = machine.start();
+    machine.wait_until(|| {
+        let lines = fs::read_to_string(&log).unwrap();
+        lines.matches("\"event\":\"daemon.start\"").count() == 4
+    });
+    daemon.stop();
 }

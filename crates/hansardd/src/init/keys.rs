@@ -9,7 +9,7 @@ use hansard_identity::host_identity::HostKeys;
 use hansard_identity::join::JoinResponse;
 use hansard_identity::registry::{Denied, Enrolment};
 use hansard_identity::tls::{CaPin, Trusted, joining_config};
-use hansard_identity::{Authority, Registry};
+use hansard_identity::{Authority, HostIdentity, Registry};
 use hansard_record::Environment;
 use hansard_record::forward::{Endpoint, post};
 use rustls::pki_types::ServerName;
@@ -17,6 +17,7 @@ use rustls::time_provider::DefaultTimeProvider;
 
 use super::{Identity, Joining, Keys};
 use crate::config::{Config, HostPort, Labels};
+use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY, STATUS_WRONG_USE};
 
 /// Longest time that one address of a service has to answer.
@@ -44,6 +45,28 @@ pub fn registry_dir(keys: &Path) -> PathBuf {
 #[must_use]
 pub fn host_dir(keys: &Path) -> PathBuf {
     keys.join("host")
+}
+
+/// This machine's own keys and certificates.
+///
+/// # Errors
+/// [`STATUS_NOT_READY`] when they are not there, not certified, or do not fit each other.
+pub fn identity(dir: &DataDir) -> Result<HostIdentity, Failure> {
+    let next =
+        "bring the keys back from where they went, or make a new machine with `hansardd init`";
+    match HostIdentity::open(&host_dir(&dir.keys())) {
+        Ok(Some(identity)) => Ok(identity),
+        Ok(None) => Err(Failure::new(
+            STATUS_NOT_READY,
+            "this machine's keys are not certified",
+            next,
+        )),
+        Err(e) => {
+            let what = e.to_string();
+            let what = hansard_view::escape_for_humans(&what);
+            Err(Failure::new(STATUS_NOT_READY, what, next))
+        }
+    }
 }
 
 /// Makes and certifies keys.
@@ -122,7 +145,7 @@ impl Keys for ClusterKeys {
         let utc_ns = self.environment.clock.utc_ns();
         keys.store(&response, &authority_der, utc_ns)
             .map_err(sorted)?;
-        let opened = hansard_identity::HostIdentity::open(&host_dir(dir)).map_err(sorted)?;
+        let opened = HostIdentity::open(&host_dir(dir)).map_err(sorted)?;
         let cluster = opened.map(|identity| identity.cluster().to_owned());
         Ok(Identity {
             id: response.id,

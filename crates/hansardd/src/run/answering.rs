@@ -16,7 +16,6 @@ use tokio::sync::watch;
 use super::Start;
 use super::facts::Facts;
 use super::keeping::Keeping;
-use crate::api::seams::Recordings;
 use crate::api::{Api, Parts, socket};
 use crate::behind::{Accounts, EndHere, Held, Joined, Listed, Logged, Recorded, Watched};
 use crate::config::{Admin, Config, Members};
@@ -97,9 +96,6 @@ impl Answering<'_> {
                 let _ = facts.tell(body);
             }),
         };
-        let recorded: Arc<dyn Recordings> = Arc::new(Recorded {
-            from: keeping.followed.clone(),
-        });
         Parts {
             admit: Arc::new(move |peer| {
                 let config = in_force.read().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +111,9 @@ impl Answering<'_> {
                 catalog: Arc::clone(&keeping.catalog),
                 live: keeping.live.clone(),
             }),
-            recordings: recorded,
+            recordings: Arc::new(Recorded {
+                from: keeping.followed.clone(),
+            }),
             following: Arc::new(Watched {
                 from: keeping.followed.clone(),
                 screens: keeping.screens.clone(),

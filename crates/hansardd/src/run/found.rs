@@ -53,9 +53,13 @@ impl Opened {
             let what = format!("{path}: the entry at {offset} is damaged");
             self.tell(fact::alarm("spool_damaged", None, None, &what));
         }
-        let Some((stores, _)) = kept else {
-            return;
-        };
+        if let Some((stores, _)) = kept {
+            self.say_what_was_adopted(start, dir, stores);
+        }
+    }
+
+    /// The same of the archive and its catalog.
+    fn say_what_was_adopted(&self, start: &Start, dir: &DataDir, stores: &Stores) {
         let opened = &stores.opened;
         if let Some((why, aside)) = &opened.rebuilt {
             let path = shown(aside.as_deref().unwrap_or(&dir.catalog()));

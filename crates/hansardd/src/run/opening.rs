@@ -4,58 +4,33 @@ use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use hansard_capture::registry::Registry as Running;
-use hansard_core::fields::{Fields, Value};
-use hansard_core::policy::Policy;
+use hansard_core::Body;
 use hansard_core::seal::SigningKey;
-use hansard_core::{Body, SessionId};
-use hansard_identity::recorder::CERTIFICATE_FIELD;
-use hansard_identity::{Authority, HostIdentity, Registry};
-use hansard_record::Environment;
-use hansard_record::diary::{About, DAY_NS, Diary, Means};
-use hansard_record::forward::Status;
-use hansard_record::open_sessions::{OpenSessions, this_boot};
-use hansard_record::recorder::Options;
-use hansard_record::revive::{Revival, revive};
-use hansard_record::spool::Spool;
 use hansard_store::Archive;
 use tokio::runtime::Runtime;
 
-use super::answering::Answering;
+use super::base::{Base, revived};
 use super::facts::{Facts, facts};
-use super::keeping::{Ground, Keeping};
 use super::measuring::{
     measure, measure_disks, measure_facts, measure_keeping, measure_sending, timed, watch,
 };
 use super::minder::{Minder, Seen};
-use super::rebuilt::Rebuilt;
-use super::recording::{Recording, Sinks};
-use super::retiring::{Retiring, waiting};
-use super::sending::Sending;
-use super::taking::Taking;
+use super::retiring::waiting;
 use super::{Closer, Ending, Start, fact};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Held};
-use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
-use crate::init::keys::{authority_dir, host_dir, registry_dir};
+use crate::failure::{Failure, STATUS_FAILED};
+use crate::init::keys::identity;
 use crate::keeper::KeeperThread;
 use crate::metrics::Metrics;
-use crate::metrics::serve::{Health, serve};
+use crate::metrics::serve::Health;
 use crate::stores::{self, Stores};
-use crate::tee::{Source, Tee};
 
 /// Room of the spool that only the daemon's own recording may use, so that it can say what happens
 /// when sessions are held back.
 pub(super) const SPOOL_RESERVE_BYTES: u64 = 4 * 1024 * 1024;
-
-/// Threads of the runtime that serves connections.
-const RUNTIME_THREADS: usize = 2;
-
-/// How long connections have to end by themselves when the daemon does.
-const CONNECTIONS_END: Duration = Duration::from_secs(2);
 
 /// What is open while the daemon runs.
 pub(super) struct Opened {
@@ -85,15 +60,7 @@ impl Opened {
         let spool = stores::spool(&config.node, dir, environment.disk.clone(), who)?;
         let identity = identity(dir)?;
         let key = identity.recorder_key();
-        let kept = match &config.store {
-            Some(store) => {
-                let stores = stores::open(dir, who, &[key.public()])?;
-                let options = stores::archive_options(store);
-                let (blobs, catalog) = (stores.blobs.clone(), stores.catalog.clone());
-                Some((stores, Arc::new(Archive::new(blobs, catalog, options))))
-            }
-            None => None,
-        };
+        let kept = open_stores(config, dir, who, &key)?;
         let (open, revival) = revived(dir, &environment, &spool, &key)?;
         let (facts, told) = facts();
         let in_force = Arc::new(RwLock::new(config.clone()));
@@ -108,17 +75,11 @@ impl Opened {
             in_force: &in_force,
         };
         // Before anything is kept: whose a session is, its key says.
-        let serves = config.serve.ingest.is_some() || config.serve.admin.is_some();
-        let registry = match kept.is_some() && serves {
-            true => Some(base.registry()?),
-            false => None,
-        };
+        let registry = base.cluster(kept.is_some())?;
         let waiting = waiting(kept.as_ref(), &spool, &revival);
         let keeping = base.keep(kept.as_ref(), registry.clone(), closers)?;
-        let running = keeping
-            .as_ref()
-            .map(|k| k.running.clone())
-            .unwrap_or_default();
+        let running = keeping.as_ref().map(|keeping| keeping.running.clone());
+        let running = running.unwrap_or_default();
         let sending = base.send(&running, closers)?;
         let diary = base.diary(&key, keeping.as_ref(), &revival, closers)?;
 
@@ -128,9 +89,8 @@ impl Opened {
             let clock = Arc::clone(&environment.clock);
             measure_keeping(&mut metrics, keeping, move || clock.monotonic_ns());
         }
-        sending
-            .iter()
-            .for_each(|status| measure_sending(&mut metrics, status));
+        let status = sending.iter();
+        status.for_each(|status| measure_sending(&mut metrics, status));
         let seen = Arc::new(Mutex::new(Seen::default()));
         measure_disks(&mut metrics, &seen);
         let minder = Minder {
@@ -142,14 +102,13 @@ impl Opened {
         };
         let minding = minder.start(facts.clone(), told).map_err(no_thread)?;
         closers.push(("minder", Box::new(move || minding.stop())));
-
         base.retire(kept.as_ref(), keeping.as_ref(), &diary, waiting, closers)?;
         base.record(keeping.as_ref(), &running, closers)?;
         let served = keeping.as_ref().zip(registry.as_ref());
         base.serve(served, &diary, (metrics, health), closers)?;
 
         let opened = Self {
-            roles: roles(config),
+            roles: config.roles(),
             facts: facts.clone(),
             in_force,
             keeper: keeping.map(|keeping| keeping.keeper),
@@ -191,332 +150,29 @@ impl Opened {
     }
 }
 
+/// The stores of who keeps recordings, and the archive over them.
+fn open_stores(
+    config: &Config,
+    dir: &DataDir,
+    who: &str,
+    key: &SigningKey,
+) -> Result<Option<(Stores, Arc<Archive>)>, Failure> {
+    let Some(store) = &config.store else {
+        return Ok(None);
+    };
+    let stores = stores::open(dir, who, &[key.public()])?;
+    let options = stores::archive_options(store);
+    let (blobs, catalog) = (stores.blobs.clone(), stores.catalog.clone());
+    let archive = Archive::new(blobs, catalog, options);
+    Ok(Some((stores, Arc::new(archive))))
+}
+
 /// The directory of the sockets, which a restart of the machine takes away: anybody may enter it.
 fn make_runtime_dir(path: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().mode(0o755).create(path);
     match made {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Failure::about(path, &e)),
         _ => Ok(()),
-    }
-}
-
-/// This machine's keys and certificates.
-pub(crate) fn identity(dir: &DataDir) -> Result<HostIdentity, Failure> {
-    let next =
-        "bring the keys back from where they went, or make a new machine with `hansardd init`";
-    match HostIdentity::open(&host_dir(&dir.keys())) {
-        Ok(Some(identity)) => Ok(identity),
-        Ok(None) => Err(Failure::new(
-            STATUS_NOT_READY,
-            "this machine's keys are not certified",
-            next,
-        )),
-        Err(e) => {
-            let what = e.to_string();
-            let what = hansard_view::escape_for_humans(&what);
-            Err(Failure::new(STATUS_NOT_READY, what, next))
-        }
-    }
-}
-
-/// The roles that are switched on, in words.
-fn roles(config: &Config) -> Vec<&'static str> {
-    let roles = [
-        ("capture.local", config.capture.local.is_some()),
-        ("forward", config.forward.is_some()),
-        ("store", config.store.is_some()),
-        ("serve.ingest", config.serve.ingest.is_some()),
-        ("serve.admin", config.serve.admin.is_some()),
-        ("serve.metrics", config.serve.metrics.is_some()),
-    ];
-    let on = roles.into_iter().filter(|(_, is_on)| *is_on);
-    on.map(|(name, _)| name).collect()
-}
-
-/// Brings to an end what died with the last process.
-fn revived(
-    dir: &DataDir,
-    environment: &Environment,
-    spool: &Spool,
-    key: &SigningKey,
-) -> Result<(OpenSessions, Revival), Failure> {
-    let boot = this_boot(environment).map_err(|e| Failure::about(dir.path(), &e))?;
-    let notes = dir.open_sessions();
-    let about = |e: std::io::Error| Failure::about(&notes, &e);
-    let open = OpenSessions::open(&notes, environment.disk.clone(), boot).map_err(about)?;
-    let revival = revive(spool, &mut spool.clone(), key, &open).map_err(about)?;
-    Ok((open, revival))
-}
-
-/// What every role stands on.
-struct Base<'a> {
-    start: &'a Start,
-    dir: &'a DataDir,
-    environment: &'a Environment,
-    spool: &'a Spool,
-    identity: &'a HostIdentity,
-    open: &'a OpenSessions,
-    facts: &'a Facts,
-    in_force: &'a Arc<RwLock<Config>>,
-}
-
-impl Base<'_> {
-    fn keep(
-        &self,
-        kept: Option<&(Stores, Arc<Archive>)>,
-        registry: Option<Arc<Registry>>,
-        closers: &mut Vec<Closer>,
-    ) -> Result<Option<Keeping>, Failure> {
-        let Some((stores, archive)) = kept else {
-            return Ok(None);
-        };
-        let ground = Ground {
-            start: self.start,
-            dir: self.dir,
-            environment: self.environment,
-            spool: self.spool,
-            stores,
-            archive,
-            in_force: self.in_force,
-            open: self.open,
-            host: self.identity.id(),
-            key: self.identity.recorder_key().public(),
-            facts: self.facts,
-            registry,
-        };
-        ground.keep(closers).map(Some)
-    }
-
-    /// Begins to delete by rules.
-    fn retire(
-        &self,
-        kept: Option<&(Stores, Arc<Archive>)>,
-        keeping: Option<&Keeping>,
-        diary: &Diary,
-        waiting: Vec<SessionId>,
-        closers: &mut Vec<Closer>,
-    ) -> Result<(), Failure> {
-        let (Some((stores, _)), Some(keeping)) = (kept, keeping) else {
-            return Ok(());
-        };
-        let retiring = Retiring {
-            blobs: Arc::clone(&stores.blobs),
-            catalog: Arc::clone(&stores.catalog),
-            clock: Arc::clone(&self.environment.clock),
-            diary: diary.clone(),
-            journal: self.start.journal.clone(),
-            in_force: Arc::clone(self.in_force),
-            rebuilt: Rebuilt::of(self.dir),
-            recalling: stores.opened.recalling.clone(),
-            is_recalling: Arc::clone(&keeping.recalling),
-            spool: self.spool.clone(),
-            live: keeping.live.clone(),
-            waiting,
-            key: self.identity.recorder_key().public(),
-        };
-        closers.push(("retention", retiring.start().map_err(no_thread)?));
-        Ok(())
-    }
-
-    fn send(
-        &self,
-        running: &Arc<OnceLock<Running>>,
-        closers: &mut Vec<Closer>,
-    ) -> Result<Option<Arc<Status>>, Failure> {
-        let Some(forward) = &self.start.config.forward else {
-            return Ok(None);
-        };
-        let sending = Sending {
-            start: self.start,
-            dir: self.dir,
-            environment: self.environment,
-            spool: self.spool,
-            identity: identity(self.dir)?,
-            open: self.open,
-            facts: self.facts,
-            running,
-        };
-        sending.send(forward, closers).map(Some)
-    }
-
-    /// Makes sinks: with a store they are told to whoever looks on, too.
-    fn sinks(&self, keeping: Option<&Keeping>, leaving: u64) -> Sinks {
-        let spool = self.spool.leaving(leaving);
-        match keeping {
-            Some(keeping) => {
-                let tee = Tee::new(spool, keeping.live.clone(), Source::Local);
-                Box::new(move || Box::new(tee.clone()))
-            }
-            None => Box::new(move || Box::new(spool.clone())),
-        }
-    }
-
-    /// Begins today's own recording.
-    fn diary(
-        &self,
-        key: &SigningKey,
-        keeping: Option<&Keeping>,
-        revival: &Revival,
-        closers: &mut Vec<Closer>,
-    ) -> Result<Diary, Failure> {
-        let means = Means {
-            key: key.clone(),
-            sinks: self.sinks(keeping, 0),
-            env: self.environment.clone(),
-            open: self.open.clone(),
-            link: self.dir.diary_link(),
-        };
-        let diary = Diary::open(self.about(), means, revival).map_err(|lost| {
-            let what = format!("the daemon's own recording cannot be begun: {lost}");
-            let next = "make room on the disk of data_dir; `hansardd doctor` looks at it";
-            Failure::new(STATUS_FAILED, what, next)
-        })?;
-        // A crash before this finds the same recordings finished, at the next start.
-        let notes = self.dir.open_sessions();
-        revival
-            .done(self.open)
-            .map_err(|e| Failure::about(&notes, &e))?;
-        let of_closer = diary.clone();
-        let close = move || drop(of_closer.close("the daemon stopped"));
-        closers.push(("own recording", Box::new(close)));
-        Ok(diary)
-    }
-
-    fn record(
-        &self,
-        keeping: Option<&Keeping>,
-        running: &Arc<OnceLock<Running>>,
-        closers: &mut Vec<Closer>,
-    ) -> Result<(), Failure> {
-        let Some(local) = &self.start.config.capture.local else {
-            return Ok(());
-        };
-        let recording = Recording {
-            start: self.start,
-            environment: self.environment,
-            identity: self.identity,
-            about: self.target(),
-            open: self.open,
-            facts: self.facts,
-        };
-        let sinks = self.sinks(keeping, SPOOL_RESERVE_BYTES);
-        let registry = recording.serve(local, sinks, closers)?;
-        // Nobody else sets it.
-        let _ = running.set(registry);
-        Ok(())
-    }
-
-    /// Starts the runtime and what it serves.
-    fn serve(
-        &self,
-        keeping: Option<(&Keeping, &Arc<Registry>)>,
-        diary: &Diary,
-        (metrics, health): (Metrics, Arc<Health>),
-        closers: &mut Vec<Closer>,
-    ) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(RUNTIME_THREADS)
-            .thread_name("serving")
-            .enable_all()
-            .build()
-            .map_err(no_thread)?;
-        let config = &self.start.config;
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        if let Some(serving) = &config.serve.metrics {
-            let listener = listen(&runtime, "serve.metrics.listen", serving.listen)?;
-            // Where the kernel chose the port, only this says which.
-            let address = listener.local_addr().unwrap_or(serving.listen);
-            runtime.spawn(serve(listener, Arc::new(metrics.finish()), health));
-            self.start.journal.info("metrics", &[("listen", &address)]);
-        }
-        if let Some((keeping, registry)) = keeping {
-            if let Some(ingest) = &config.serve.ingest {
-                let taking = Taking {
-                    start: self.start,
-                    environment: self.environment,
-                    spool: self.spool,
-                    identity: self.identity,
-                    registry,
-                    keeping,
-                    facts: self.facts,
-                    diary,
-                };
-                taking.take(ingest, &runtime, stopped.clone(), closers)?;
-            }
-            if config.serve.admin.is_some() {
-                let answering = Answering {
-                    start: self.start,
-                    dir: self.dir,
-                    environment: self.environment,
-                    keeping,
-                    registry,
-                    host: self.identity.id(),
-                    cluster: self.identity.cluster().to_owned(),
-                    facts: self.facts,
-                    diary,
-                    running: keeping.running.get().cloned(),
-                    in_force: self.in_force,
-                };
-                answering.answer(&runtime, stopped)?;
-            }
-        }
-        let close = move || {
-            let _ = stop.send(true);
-            runtime.shutdown_timeout(CONNECTIONS_END);
-        };
-        closers.push(("serving", Box::new(close)));
-        Ok(())
-    }
-
-    /// The hosts and tokens of the cluster whose authority is here.
-    fn registry(&self) -> Result<Arc<Registry>, Failure> {
-        let keys = self.dir.keys();
-        let unreadable = |e: hansard_identity::Failure| {
-            let what = e.to_string();
-            let what = hansard_view::escape_for_humans(&what);
-            let next = "bring the keys back from where they went";
-            Failure::new(STATUS_NOT_READY, what, next)
-        };
-        let authority = Authority::open(&authority_dir(&keys)).map_err(unreadable)?;
-        let random = Arc::clone(&self.environment.random);
-        let fill = move |bytes: &mut [u8]| random.fill(bytes);
-        let opened = Registry::open(&registry_dir(&keys), Arc::new(authority), Arc::new(fill));
-        let (registry, found) = opened.map_err(unreadable)?;
-        found.into_iter().for_each(|body| self.facts.mention(body));
-        Ok(Arc::new(registry))
-    }
-
-    /// What every header says of this machine.
-    fn target(&self) -> Fields {
-        let config = &self.start.config;
-        let labels = config.node.labels.iter();
-        let labels = labels.map(|(name, value)| Value::Text(format!("{name}={value}")));
-        let target = Fields::new()
-            .with("server_id", self.identity.id().to_string())
-            .with("server_hostname", config.node_name())
-            .with("cluster_name", self.identity.cluster());
-        match config.node.labels.is_empty() {
-            true => target,
-            false => target.with("server_labels", Value::List(labels.collect())),
-        }
-    }
-
-    fn about(&self) -> About {
-        let kind = match self.start.config.store {
-            Some(_) => "service",
-            None => "host",
-        };
-        let certificate = self.identity.recorder_certificate().to_vec();
-        About {
-            kind: kind.to_owned(),
-            target: self
-                .target()
-                .with(CERTIFICATE_FIELD, Value::Bytes(certificate)),
-            policy: Policy::default(),
-            recorder: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
-            options: Options::default(),
-            day_ns: DAY_NS,
-        }
     }
 }
 
