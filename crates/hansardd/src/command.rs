@@ -320,7 +320,7 @@ fn rebuild_log(
         .map_err(|e| Failure::about(&dir.catalog(), &e))?;
     writeln!(
         out,
-        "the event log has {} lines in {} files, of {} segments ({} lost); the old one is beside it",
+        "event log: {} lines in {} files, of {} segments ({} lost); the old one is beside it",
         written.lines, written.files, written.segments, written.lost,
     )?;
     Ok(())
