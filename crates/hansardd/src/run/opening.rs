@@ -78,8 +78,10 @@ impl Opened {
         let registry = base.cluster(kept.is_some())?;
         let waiting = waiting(kept.as_ref(), &spool, &revival);
         let keeping = base.keep(kept.as_ref(), registry.clone(), closers)?;
-        let running = keeping.as_ref().map(|keeping| keeping.running.clone());
-        let running = running.unwrap_or_default();
+        let running = keeping
+            .as_ref()
+            .map(|k| k.running.clone())
+            .unwrap_or_default();
         let sending = base.send(&running, closers)?;
         let diary = base.diary(&key, keeping.as_ref(), &revival, closers)?;
 
@@ -89,9 +91,9 @@ impl Opened {
             let clock = Arc::clone(&environment.clock);
             measure_keeping(&mut metrics, keeping, move || clock.monotonic_ns());
         }
-        if let Some(status) = &sending {
-            measure_sending(&mut metrics, status);
-        }
+        sending
+            .iter()
+            .for_each(|status| measure_sending(&mut metrics, status));
         let seen = Arc::new(Mutex::new(Seen::default()));
         measure_disks(&mut metrics, &seen);
         let minder = Minder {
