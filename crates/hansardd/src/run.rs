@@ -33,6 +33,7 @@ mod measuring;
 mod minder;
 mod opening;
 mod reaching;
+pub mod rebuilt;
 mod recording;
 mod reload;
 mod renewing;
