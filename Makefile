@@ -7,6 +7,7 @@
 #   make lint      formatting, clippy, licences and crates that come along, rules of the tree
 #
 #   make bench     measure against script, tlog-rec, asciinema and a bare pty (about 15 minutes)
+#   make bench-service  what the service takes, keeps and lists in a second (about two minutes)
 #   make torture   kill the recorder and cut its power, over and over
 #   make fuzz      every fuzz target for FUZZ_SECONDS (60) seconds
 #   make peers     build asciinema 3 into .peers/, which tests and benches run beside ours
@@ -25,7 +26,7 @@ RELEASE := $(TARGET)/release/hansard
 DEBUG_BINS := HANSARD_BIN=$(DEBUG) HANSARDD_BIN=$(DEBUG)d
 RELEASE_BINS := HANSARD_BIN=$(RELEASE) HANSARDD_BIN=$(RELEASE)d
 
-.PHONY: help demo test lint bench torture fuzz peers golden install release debug needs-%
+.PHONY: help demo test lint bench bench-service torture fuzz peers golden install release debug needs-%
 .SILENT:
 
 help:
@@ -74,6 +75,10 @@ bench: needs-bench release peers
 	$(CARGO) run --release --locked --quiet -p hansard-store --example store_speed
 
 # The counts that a release must stand; `make test` runs a share of each.
+bench-service:
+	$(CARGO) build --release --locked --quiet -p hansardd --examples
+	python3 bench/service.py
+
 torture: needs-test release
 	HANSARD_TORTURE=1000000 $(CARGO) test --release --locked --quiet \
 		-p hansard-core --test mutations -- --nocapture
@@ -86,6 +91,10 @@ torture: needs-test release
 		-p hansard-store --test reindex -- --nocapture
 	HANSARD_TORTURE=2000 $(CARGO) test --release --locked --quiet \
 		-p hansard-store --test sqlite_kill --test archive_sigkill -- --nocapture
+	HANSARD_TORTURE=2000 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
+		-p hansard-tests --test service_kill -- --nocapture
+	HANSARD_TORTURE=600 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
+		-p hansard-tests --test service_net -- --nocapture
 
 # The sanitizer's runtime is stable's own; only the flag that asks for it is not.
 fuzz: needs-fuzz

@@ -60,6 +60,29 @@ impl Daemon {
         self
     }
 
+    /// The same for one that is there, from its next start on.
+    pub fn put_behind<S: AsRef<OsStr>>(&mut self, words: &[S]) {
+        self.before = words.iter().map(|w| w.as_ref().to_owned()).collect();
+    }
+
+    /// Waits until it has ended by itself, at most so long; says whether it has.
+    ///
+    /// # Panics
+    /// If the system does not say how it is.
+    pub fn dies_within(&mut self, at_most: Duration) -> bool {
+        let since = Instant::now();
+        while let Some(child) = &mut self.child {
+            if child.try_wait().expect("its status").is_some() {
+                self.child = None;
+            } else if since.elapsed() >= at_most {
+                return false;
+            } else {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        true
+    }
+
     /// Its configuration file.
     #[must_use]
     pub fn config(&self) -> PathBuf {
@@ -121,7 +144,18 @@ impl Daemon {
     /// # Panics
     /// If it ends before, or is not ready in time; with what it said.
     pub fn start(&mut self) {
-        assert!(self.try_start(), "hansardd: {}", self.said());
+        let since = Instant::now();
+        // One that a tracer's end took along may still be going when the tracer is gone.
+        while !self.try_start() {
+            let said = self.said();
+            let last = said.trim_end().rsplit("\n").take(3);
+            let is_held = last.into_iter().any(|line| line.contains(" is held by "));
+            assert!(
+                is_held && since.elapsed() < READY_WITHIN,
+                "hansardd: {said}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// The same; `false` if it ended before it was ready.

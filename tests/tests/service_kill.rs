@@ -1,6 +1,6 @@
-//! SIGKILL of service and host while programs hand sessions over: everything that was acknowledged
-//! is in the service's archive, once and in order; what is missing is a gap; the event log has every
-//! event once; and nobody had to mend anything.
+//! SIGKILL of service and host, at random moments and at system calls, while programs hand sessions
+//! over: everything that was acknowledged is in the service's archive, once and in order; what is
+//! missing is a gap; the event log has every event once; and nobody had to mend anything.
 //!
 //! `make test` runs a fixed small share; `HANSARD_TORTURE=2000` gives the number of kills.
 #![allow(
@@ -47,6 +47,7 @@ fn killed_at_random_moments() {
         for _ in 0..PROGRAMS {
             scope.spawn(|| load.run(&socket));
         }
+        let _ends = Ends(&load);
         for n in 0..kills {
             thread::sleep(moment(n, 300));
             // Both, one after the other, in turns; every seventh time together.
@@ -65,7 +66,6 @@ fn killed_at_random_moments() {
                 pair.host.start();
             }
         }
-        load.stop();
     });
     pair.settle(load.outcomes().len());
     let outcomes = load.outcomes();
@@ -73,4 +73,99 @@ fn killed_at_random_moments() {
     let took = since.elapsed();
     println!("{kills} kills in {took:.0?}: {tally:?}");
     assert!(tally.sessions > 0 && tally.recorded > 0);
+    assert_eq!(tally.counted, 0, "nothing goes on without a record");
+}
+
+/// Ends the programs when it is dropped, also by a test that fails.
+struct Ends<'a>(&'a Load);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Calls on the way to the disk, of service and host alike.
+const CALLS: [&str; 12] = [
+    "fdatasync",
+    "fsync",
+    "pwrite64",
+    "write",
+    "openat",
+    "rename",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "ftruncate",
+    "mkdir",
+    "symlink",
+];
+
+/// Dies at the n-th of these calls that any of its threads makes.
+fn dies_at(call: &str, n: u64) -> Vec<String> {
+    let inject = format!("inject={call}:signal=SIGKILL:when={n}");
+    let trace = format!("trace={call}");
+    let words = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        &trace,
+        "-e",
+        &inject,
+    ];
+    words.map(str::to_owned).to_vec()
+}
+
+#[test]
+fn killed_at_system_calls_on_the_way_to_the_disk() {
+    if std::process::Command::new("strace")
+        .arg("-V")
+        .output()
+        .is_err()
+    {
+        return hansard_tests::skipped("strace is not installed");
+    }
+    // The first calls of a process are its start's, the later ones its work's.
+    let moments: Vec<u64> = match std::env::var("HANSARD_TORTURE") {
+        Ok(_) => (1..=40).collect(),
+        Err(_) => vec![2],
+    };
+    let mut pair = Pair::new("service-calls");
+    let load = Load::new();
+    let socket = capture_socket(&pair.host.runtime());
+    let (mut died, mut lived) = (0, 0);
+    thread::scope(|scope| {
+        for _ in 0..PROGRAMS {
+            scope.spawn(|| load.run(&socket));
+        }
+        // Whatever happens here, the programs end.
+        let _ends = Ends(&load);
+        for (call, n) in CALLS
+            .iter()
+            .flat_map(|call| moments.iter().map(move |n| (call, *n)))
+        {
+            for daemon in [&mut pair.service, &mut pair.host] {
+                daemon.kill();
+                daemon.put_behind(&dies_at(call, n));
+                let is_dead = !daemon.try_start()
+                    || daemon.dies_within(Duration::from_millis(if moments.len() > 1 {
+                        700
+                    } else {
+                        200
+                    }));
+                *(if is_dead { &mut died } else { &mut lived }) += 1;
+                daemon.kill();
+                daemon.put_behind::<&str>(&[]);
+                daemon.start();
+            }
+        }
+    });
+    let outcomes = load.outcomes();
+    pair.settle(outcomes.len());
+    let tally = Kept::open(&pair.service.data()).check(&outcomes, &pair.service.data());
+    println!("died at {died} calls, {lived} were not made in time: {tally:?}");
+    assert!(died > lived, "{died} of {}", died + lived);
 }

@@ -13,8 +13,8 @@ use hansard_view::Format;
 
 use crate::moment::Moment;
 pub(crate) use service::{
-    EventsArgs, FilterArgs, FollowArgs, HostArgs, HostCommand, KillArgs, LookArgs, LsArgs,
-    PageArgs, ServiceArgs, ShowArgs, StatusArgs, TokenArgs, TokenCommand,
+    EventsArgs, FilterArgs, FollowArgs, HoldArgs, HoldCommand, HostArgs, HostCommand, KillArgs,
+    LookArgs, LsArgs, PageArgs, ServiceArgs, ShowArgs, StatusArgs, TokenArgs, TokenCommand,
 };
 
 /// Record, replay, search and verify sessions
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Follow(FollowArgs),
     /// End a session that is going on
     Kill(KillArgs),
+    /// Hold sessions, so that no rule deletes them, or let them go again
+    Hold(HoldArgs),
     /// Make, list or remove tokens that hosts join with
     Token(TokenArgs),
     /// List hosts, lock them out, let them in again

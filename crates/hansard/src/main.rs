@@ -22,6 +22,7 @@ mod draft;
 mod events;
 mod failure;
 mod follow;
+mod hold;
 mod host;
 mod info;
 mod key;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         Command::Follow(args) => follow::run(args),
         Command::Kill(args) => kill::run(args),
         Command::Token(args) => token::run(args),
+        Command::Hold(args) => hold::run(args),
         Command::Host(args) => host::run(args),
         Command::Status(args) => status::run(args),
         Command::Keygen(args) => key::run(args),

@@ -4,11 +4,12 @@
 //!   document ([`openapi`]) are made from it
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
-//! - `answers`, `live`: what the routes do; `rows`, `time`: how that is written; `stream`: answers
+//! - `answers`, `holds`, `live`: what the routes do; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
 mod answers;
+mod holds;
 pub mod limits;
 mod live;
 pub mod openapi;
@@ -33,7 +34,8 @@ use axum::Router;
 use limits::{DOWNLOADS_MAX, FOLLOWERS_MAX};
 use router::Handler;
 use seams::{
-    Admit, Audit, Ending, EventLog, Following, Hosts, Listings, Log, Recordings, Status, Tokens,
+    Admit, Audit, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Recordings, Status,
+    Tokens,
 };
 use stream::Streams;
 use table::Op;
@@ -62,6 +64,8 @@ pub struct Parts {
     pub hosts: Arc<dyn Hosts>,
     /// Ends sessions.
     pub ending: Arc<dyn Ending>,
+    /// Legal holds.
+    pub holds: Arc<dyn Holds>,
 }
 
 /// The API, ready to be served.
@@ -108,6 +112,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let event_log = Arc::clone(&parts.event_log);
     let tokens = || Arc::clone(&parts.tokens);
     let hosts = || Arc::clone(&parts.hosts);
+    let holds = || Arc::clone(&parts.holds);
     let log = || Arc::clone(&parts.log);
     BTreeMap::from([
         (Op::Status, answers::status(Arc::clone(&parts.status))),
@@ -116,14 +121,17 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::Session, answers::session(listings())),
         (
             Op::Recording,
-            live::recording(recordings(), downloads, log()),
+            live::recording(listings(), recordings(), downloads, log()),
         ),
         (
             Op::Follow,
-            live::follow(following, followers.clone(), log()),
+            live::follow(listings(), following, followers.clone(), log()),
         ),
-        (Op::Verify, answers::verify(recordings())),
+        (Op::Verify, answers::verify(listings(), recordings())),
         (Op::End, answers::end(Arc::clone(&parts.ending))),
+        (Op::Hold, holds::hold(listings(), holds())),
+        (Op::Release, holds::release(listings(), holds())),
+        (Op::Holds, holds::list(holds())),
         (
             Op::Events,
             live::events(listings(), event_log, followers, log()),

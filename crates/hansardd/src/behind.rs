@@ -4,6 +4,7 @@
 mod accounts;
 mod ending;
 mod following;
+mod held;
 mod joined;
 mod listed;
 mod logged;
@@ -12,6 +13,7 @@ mod recorded;
 pub use accounts::Accounts;
 pub use ending::{EndHere, EndThere};
 pub use following::Watched;
+pub use held::Held;
 pub use joined::{Joined, Presence, Tell};
 pub use listed::Listed;
 pub use logged::Logged;

@@ -105,7 +105,7 @@ pub struct ReindexArgs {
     /// Which configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Write the event log anew, too; the old files stay beside it
+    /// Write the event log anew as well; the old one stays beside it
     #[arg(long)]
     pub event_log: bool,
 }

@@ -16,14 +16,15 @@ use crate::cli::{CheckArgs, Cli, Command, ConfigArgs, InitArgs, ReindexArgs, Run
 use crate::config::{ALL_IN_ONE, Config, Finding, HostPort, Level, LoadError};
 use crate::data_dir::DataDir;
 use crate::doctor::{Verdict, examine};
-use crate::eventlog::rebuild::rebuild as rebuild_log;
 use crate::failure::{Failure, STATUS_DONE, STATUS_FAILED, STATUS_WRONG_USE, shown};
-use crate::init::keys::{ClusterKeys, identity};
+use crate::init::keys::ClusterKeys;
+use crate::init::keys::identity;
 use crate::init::{Origin, holder, init};
 use crate::journal::{Journal, Style};
 use crate::notify::Notify;
+use crate::run::rebuilt::Rebuilt;
 use crate::run::{Start, Wake, run};
-use crate::{signals, stores};
+use crate::{eventlog, signals, stores};
 
 /// Longest token, bytes; what follows is refused.
 const TOKEN_BYTES_MAX: u64 = 4096;
@@ -246,10 +247,25 @@ fn rebuild(args: &ReindexArgs, out: &mut dyn Write) -> Result<u8, Failure> {
     };
     let who = holder("reindex");
     let held = DataDir::new(&config.node.data_dir).hold(&who)?;
-    let key = identity(&held.dir)?.recorder_key().public();
-    let stores = stores::reindexed(&held.dir, &who, "somebody asked for it", &[key])?;
+    let identity = identity(&held.dir)?;
+    let keys = [identity.recorder_key().public()];
+    let stores = stores::reindexed(&held.dir, &who, &keys, "somebody asked for it")?;
     let opened = &stores.opened;
     let (adopted, projected) = (&opened.adopted, &opened.projected);
+    let note = Rebuilt::of(&held.dir);
+    let failed = |e: io::Error| Failure::about(&held.dir.catalog(), &e);
+    let quarantined = adopted.quarantined.saturating_add(projected.quarantined);
+    note.keep(
+        "catalog.rebuilt",
+        &[
+            ("segments", adopted.segments.into()),
+            ("events", projected.events.into()),
+            ("quarantined", quarantined.into()),
+            ("lost_segments", adopted.after_loss.into()),
+            ("reason", "hansardd reindex".into()),
+        ],
+    )
+    .map_err(failed)?;
     if let Some((_, Some(aside))) = &opened.rebuilt {
         writeln!(out, "the old catalog is {}", shown(aside))?;
     }
@@ -261,7 +277,13 @@ fn rebuild(args: &ReindexArgs, out: &mut dyn Write) -> Result<u8, Failure> {
         adopted.segments,
         adopted.after_loss,
         projected.events,
-        adopted.quarantined.saturating_add(projected.quarantined),
+        quarantined,
+    )?;
+    let recalled = opened.recalled;
+    writeln!(
+        out,
+        "{} sessions are held, {} were deleted by rules or by hand",
+        recalled.held, recalled.deleted,
     )?;
     for alarm in &adopted.alarms {
         let alarm = alarm.to_string();
@@ -270,13 +292,21 @@ fn rebuild(args: &ReindexArgs, out: &mut dyn Write) -> Result<u8, Failure> {
     if args.event_log {
         let (blobs, catalog) = (stores.blobs.clone(), stores.catalog.clone());
         let archive = Archive::new(blobs, catalog, stores::archive_options(store));
+        let service = identity.id().to_string();
         let root = held.dir.log();
-        let rebuilt = rebuild_log(&archive, &*stores.catalog, &root, &held.mark.id)
-            .map_err(|e| Failure::about(&root, &e))?;
+        let written = eventlog::rebuild::rebuild(&archive, &*stores.catalog, &root, &service);
+        let written = written.map_err(|e| Failure::about(&root, &e))?;
+        let counts = [
+            ("segments", written.segments.into()),
+            ("events", written.lines.into()),
+            ("lost_segments", written.lost.into()),
+            ("reason", "hansardd reindex --event-log".into()),
+        ];
+        note.keep("log.rebuilt", &counts).map_err(failed)?;
         writeln!(
             out,
-            "event log: {} lines in {} files of {} segments, {} of them lost",
-            rebuilt.lines, rebuilt.files, rebuilt.segments, rebuilt.lost
+            "the event log has {} lines in {} files, of {} segments ({} lost); the old one is beside it",
+            written.lines, written.files, written.segments, written.lost,
         )?;
     }
     Ok(STATUS_DONE)

@@ -32,6 +32,8 @@ mod keeping;
 mod measuring;
 mod minder;
 mod opening;
+mod reaching;
+pub mod rebuilt;
 mod recording;
 mod reload;
 mod renewing;

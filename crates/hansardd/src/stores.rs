@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use hansard_record::disk::Disk;
 use hansard_record::spool::{Spool, SpoolOptions};
+use hansard_store::archive::ArchiveError;
 use hansard_store::blob::fs::FsBlobs;
 use hansard_store::catalog::CatalogError;
 use hansard_store::catalog::sqlite::{SqliteCatalog, set_aside};
 use hansard_store::project::Progress;
 use hansard_store::reindex::{Adopted, Recalled, adopt, recall, reindex};
 use hansard_store::retention::{clear, superfluous};
-use hansard_store::{ArchiveError, ArchiveOptions, BlobStore, Catalog};
+use hansard_store::{ArchiveOptions, BlobStore, Catalog};
 
 use crate::config::{Node, Store};
 use crate::data_dir::DataDir;
@@ -24,6 +25,10 @@ use crate::failure::{Failure, STATUS_FAILED, STATUS_HELD, STATUS_NOT_READY, show
 /// A file in the catalog's directory while it is built anew. A crash then leaves it, and the next
 /// start builds on, instead of taking a part for the whole.
 const REBUILDING: &str = "rebuilding";
+
+/// A file in the catalog's directory after it was built anew, until holds and deletions that were in
+/// the spool then are recalled, too. While it is there nothing is deleted, and no hold is changed.
+const RECALLING: &str = "recalling";
 
 /// The stores of who keeps recordings.
 pub struct Stores {
@@ -40,14 +45,14 @@ pub struct Stores {
 pub struct Opened {
     /// Why the catalog was built anew, and where the damaged one is now; `None` where it was sound.
     pub rebuilt: Option<(String, Option<PathBuf>)>,
+    /// What is to be removed once everything is recalled; `None` where everything is.
+    pub recalling: Option<PathBuf>,
+    /// Holds and deletions that archived recordings told of, when it was built anew.
+    pub recalled: Recalled,
     /// What was found in packs.
     pub adopted: Adopted,
     /// Rows that were made, when it was built anew.
     pub projected: Progress,
-    /// Legal holds and deletions that came back from the own recordings, when it was built anew.
-    pub recalled: Recalled,
-    /// Packs that were deleted because everything in them is archived elsewhere or was deleted.
-    pub superfluous: u64,
 }
 
 /// Opens the spool.
@@ -73,9 +78,9 @@ pub fn archive_options(store: &Store) -> ArchiveOptions {
     }
 }
 
-/// Opens blobs and catalog, and makes good what a crash left between them. `keys` are the recorder
-/// keys of this cluster's services: what their own recordings tell of holds and deletions is believed
-/// when the catalog is built anew.
+/// Opens blobs and catalog, adopts what a crash left between them, and deletes packs that nothing
+/// points to any more. `keys` are the recorder keys of this cluster's services: only their recordings
+/// are believed about holds and deletions.
 ///
 /// # Errors
 /// [`STATUS_NOT_READY`] when they were never made, or the catalog is of a later version;
@@ -89,18 +94,19 @@ pub fn open(dir: &DataDir, who: &str, keys: &[[u8; 32]]) -> Result<Stores, Failu
             Ok(catalog) => {
                 let catalog: Arc<dyn Catalog> = Arc::new(catalog);
                 let adopted = adopt(&*blobs, &*catalog)
-                    .and_then(|adopted| Ok((adopted, superfluous(&*blobs, &*catalog)?)));
+                    .and_then(|adopted| superfluous(&*blobs, &*catalog).map(|_| adopted));
                 match adopted {
-                    Ok((adopted, superfluous)) => {
+                    Ok(adopted) => {
+                        let mark = at.join(RECALLING);
                         return Ok(Stores {
                             blobs,
                             catalog,
                             opened: Opened {
                                 rebuilt: None,
+                                recalling: mark.exists().then_some(mark),
+                                recalled: Recalled::default(),
                                 adopted,
                                 projected: Progress::default(),
-                                recalled: Recalled::default(),
-                                superfluous,
                             },
                         });
                     }
@@ -112,7 +118,7 @@ pub fn open(dir: &DataDir, who: &str, keys: &[[u8; 32]]) -> Result<Stores, Failu
             Err(e) => return Err(sorted(&e)),
         },
     };
-    rebuild(blobs, &at, who, (broken.unwrap_or_default(), keys))
+    rebuild(blobs, &at, who, keys, broken.unwrap_or_default())
 }
 
 /// Builds the catalog anew, whatever it was: `hansardd reindex`.
@@ -122,12 +128,12 @@ pub fn open(dir: &DataDir, who: &str, keys: &[[u8; 32]]) -> Result<Stores, Failu
 pub fn reindexed(
     dir: &DataDir,
     who: &str,
-    why: &str,
     keys: &[[u8; 32]],
+    why: &str,
 ) -> Result<Stores, Failure> {
     let blobs = blobs(dir, who)?;
     let at = made(&dir.catalog())?;
-    rebuild(blobs, &at, who, (why.to_owned(), keys))
+    rebuild(blobs, &at, who, keys, why.to_owned())
 }
 
 fn blobs(dir: &DataDir, who: &str) -> Result<Arc<dyn BlobStore>, Failure> {
@@ -161,7 +167,8 @@ fn rebuild(
     blobs: Arc<dyn BlobStore>,
     at: &Path,
     who: &str,
-    (why, keys): (String, &[[u8; 32]]),
+    keys: &[[u8; 32]],
+    why: String,
 ) -> Result<Stores, Failure> {
     let mark = at.join(REBUILDING);
     let failed = |e: std::io::Error| Failure::about(at, &e);
@@ -181,11 +188,19 @@ fn rebuild(
         done => done,
     };
     let catalog: Arc<dyn Catalog> = Arc::new(catalog.map_err(|e| sorted(&e))?);
-    let built = anew(&blobs, &catalog, keys).map_err(|e| {
+    let unfinished = |e: ArchiveError| {
         let what = format!("the catalog could not be built anew: {e}");
         let next = "nothing is lost; see that the disk has room, and run it again";
         Failure::new(STATUS_FAILED, what, next)
-    })?;
+    };
+    let (adopted, projected) = reindex(&blobs, &catalog).map_err(unfinished)?;
+    let recalled = recall(&*catalog, keys).map_err(unfinished)?;
+    clear(&*blobs, &*catalog).map_err(unfinished)?;
+    // What the newest recordings tell is in the spool yet. This stands before the other mark goes,
+    // so that no crash leaves a catalog that looks as if it knew everything.
+    let recalling = at.join(RECALLING);
+    std::fs::write(&recalling, b"").map_err(failed)?;
+    sync_dir(at).map_err(failed)?;
     std::fs::remove_file(&mark).map_err(failed)?;
     sync_dir(at).map_err(failed)?;
     Ok(Stores {
@@ -193,28 +208,24 @@ fn rebuild(
         catalog,
         opened: Opened {
             rebuilt: Some((why, aside)),
-            ..built
+            recalling: Some(recalling),
+            recalled,
+            adopted,
+            projected,
         },
     })
 }
 
-/// Takes everything from the packs, then holds and deletions from the own recordings, and only then
-/// deletes what nothing needs.
-fn anew(
-    blobs: &Arc<dyn BlobStore>,
-    catalog: &Arc<dyn Catalog>,
-    keys: &[[u8; 32]],
-) -> Result<Opened, ArchiveError> {
-    let (adopted, projected) = reindex(blobs, catalog)?;
-    let recalled = recall(&**catalog, keys)?;
-    clear(&**blobs, &**catalog)?;
-    Ok(Opened {
-        rebuilt: None,
-        adopted,
-        projected,
-        recalled,
-        superfluous: superfluous(&**blobs, &**catalog)?,
-    })
+/// Everything is recalled: this file is removed, durably.
+///
+/// # Errors
+/// What the system says; it is there then, and the next start recalls again.
+pub fn recalled(mark: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(mark) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    mark.parent().map_or(Ok(()), sync_dir)
 }
 
 fn sync_dir(path: &Path) -> std::io::Result<()> {

@@ -267,6 +267,13 @@ impl Registry {
             .is_some_and(|row| row.has_recorder_key(key))
     }
 
+    /// Whose recordings are signed with this key.
+    #[must_use]
+    pub fn host_of_recorder_key(&self, key: &[u8; 32]) -> Option<HostId> {
+        let known = self.known();
+        known.by_recorder_key.get(&crate::hex::encode(key)).copied()
+    }
+
     /// One host or service.
     #[must_use]
     pub fn host(&self, id: HostId) -> Option<HostRow> {

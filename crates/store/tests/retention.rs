@@ -321,15 +321,16 @@ fn burial(by: &str) -> Burial {
     }
 }
 
-/// A recording whose events say these things of sessions.
+/// A recording whose events say these things of sessions; with a `!`, that it was refused.
 fn diary(number: u64, told: &[(&str, SessionId)]) -> Vec<SealedSegment> {
     let mut header = support::header(number, &key(number));
     header.kind = "service".to_owned();
     let mut writer = SegmentWriter::new(header, key(number), Bounds::default()).unwrap();
     for (at, (event, about)) in told.iter().enumerate() {
         let fact = Fact {
-            event: (*event).to_owned(),
+            event: event.trim_start_matches('!').to_owned(),
             fields: Fields::new()
+                .with("success", !event.starts_with('!'))
                 .with("recording", about.to_string())
                 .with("rule", "the rule")
                 .with("reason", "old"),
@@ -351,6 +352,8 @@ fn a_catalog_that_is_built_anew_recalls_holds_and_deletions_of_its_own_services_
             ("recording.deleted", id(2)),
             ("recording.deleted", id(1)),
             ("recording.released", id(0)),
+            ("!recording.released", id(1)),
+            ("!recording.held", id(0)),
         ],
     );
     let forged = diary(

@@ -12,13 +12,14 @@ use hansard_core::writer::{Bounds, SegmentWriter};
 use hansard_core::{Body, Event, Fields, Part, Policy, SessionId, Stream};
 use hansard_store::blob::memory::MemoryBlobs;
 use hansard_store::catalog::memory::MemoryCatalog;
+use hansard_store::catalog::{Catalog as _, Retention as _};
 use hansard_store::project::Projector;
 use hansard_store::{Archive, ArchiveOptions, SealedSegment};
 use hansard_view::Screen;
 use hansardd::api::problem::Trouble;
 use hansardd::api::role::Caller;
 use hansardd::api::seams::{
-    Batch, Ending, EventLog, Following, HostRow, Hosts, Recordings, Seen, Since, TokenMade,
+    Batch, Ending, EventLog, Following, Holds, HostRow, Hosts, Recordings, Seen, Since, TokenMade,
     TokenRow, TokenWish, Tokens, Verified, Watch,
 };
 
@@ -286,6 +287,21 @@ impl Hosts for Keeper {
         }
         host.locked = reason.map(str::to_owned);
         Ok(true)
+    }
+}
+
+impl Holds for Keeper {
+    fn hold(&self, session: SessionId, held: bool) -> Result<bool, Trouble> {
+        let heads = self.0.catalog.heads(&[session])?;
+        if heads == [None] {
+            return Ok(false);
+        }
+        self.0.catalog.hold(session, held)?;
+        Ok(true)
+    }
+
+    fn list(&self, after: Option<SessionId>, most: usize) -> Result<Vec<SessionId>, Trouble> {
+        Ok(self.0.catalog.holds(after, most)?)
     }
 }
 

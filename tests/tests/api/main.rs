@@ -13,6 +13,7 @@
 mod client;
 mod documents;
 mod follow;
+mod holds;
 mod keep;
 mod looks;
 mod routes;

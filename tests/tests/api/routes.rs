@@ -63,7 +63,7 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
             .clone()
             .all(|r| r.least == Role::Admin && r.noted.is_some())
     );
-    assert_eq!(changes.count(), 5);
+    assert_eq!(changes.count(), 7);
 }
 
 #[test]

@@ -88,7 +88,8 @@ impl Service {
             event_log: keeper.clone(),
             tokens: keeper.clone(),
             hosts: keeper.clone(),
-            ending: keeper,
+            ending: keeper.clone(),
+            holds: keeper,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

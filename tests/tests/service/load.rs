@@ -51,6 +51,8 @@ pub(crate) struct Load {
     stop: AtomicBool,
     number: AtomicU64,
     outcomes: Mutex<Vec<Outcome>>,
+    /// Between two sessions of a program.
+    pause: Duration,
 }
 
 impl Load {
@@ -59,6 +61,7 @@ impl Load {
             stop: AtomicBool::new(false),
             number: AtomicU64::new(0),
             outcomes: Mutex::new(Vec::new()),
+            pause: Duration::ZERO,
         }
     }
 
@@ -68,6 +71,24 @@ impl Load {
 
     pub(crate) fn outcomes(&self) -> Vec<Outcome> {
         self.outcomes.lock().unwrap().clone()
+    }
+
+    /// The same with a pause between two sessions of a program.
+    #[allow(dead_code, reason = "not every test has time to lose")]
+    pub(crate) fn with_pauses(self, pause: Duration) -> Self {
+        Self { pause, ..self }
+    }
+
+    /// Tells everybody to stop when it is dropped, also by a panic.
+    #[allow(dead_code, reason = "not every test asserts while it runs")]
+    pub(crate) fn stop_when_dropped(&self) -> impl Drop + '_ {
+        struct Stop<'a>(&'a Load);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.stop();
+            }
+        }
+        Stop(self)
     }
 
     /// One program after another at this socket, until told to stop.
@@ -93,6 +114,7 @@ impl Load {
             let mut outcome = outcome.0;
             outcome.closed = closed;
             self.outcomes.lock().unwrap().push(outcome);
+            thread::sleep(self.pause);
         }
     }
 

@@ -123,7 +123,8 @@ fn text_of(json: &str, name: &str) -> String {
         .to_owned()
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens at.
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

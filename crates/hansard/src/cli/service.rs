@@ -146,6 +146,48 @@ pub(crate) struct KillArgs {
     pub(crate) service: ServiceArgs,
 }
 
+/// Options of `hold`.
+#[derive(Debug, Args)]
+pub(crate) struct HoldArgs {
+    #[command(subcommand)]
+    pub(crate) command: HoldCommand,
+}
+
+/// What is done with holds.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HoldCommand {
+    /// Hold a session: no rule deletes it
+    Add {
+        /// The session
+        session: SessionId,
+        /// Why; goes into the record
+        #[arg(long, value_name = "WORDS")]
+        reason: String,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// List the sessions that are held
+    Ls {
+        #[command(flatten)]
+        page: PageArgs,
+        /// Answer in JSON, one object a line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Lift a session's hold
+    Rm {
+        /// The session
+        session: SessionId,
+        /// Why; goes into the record
+        #[arg(long, value_name = "WORDS")]
+        reason: Option<String>,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+}
+
 /// Options of `token`.
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
+use hansard_core::SessionId;
 use hansard_store::Query;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -99,7 +100,7 @@ pub(super) fn listed(
 pub(super) fn session(listings: Arc<dyn Listings>) -> Handler {
     blocking(move |call| {
         let query = Query {
-            session: Some(call.session()?),
+            session: Some(living(&call, &*listings)?),
             limit: 1,
             ..Query::default()
         };
@@ -109,9 +110,19 @@ pub(super) fn session(listings: Arc<dyn Listings>) -> Handler {
     })
 }
 
-pub(super) fn verify(recordings: Arc<dyn Recordings>) -> Handler {
+/// The session that a request is about, unless it was deleted. Asked before its recording is: of
+/// one that is deleted meanwhile nothing is found, of one that was, nothing is left to be found.
+pub(super) fn living(call: &Call, listings: &dyn Listings) -> Result<SessionId, Problem> {
+    let session = call.session()?;
+    match listings.deleted(session)? {
+        Some(words) => Err(Trouble::Gone(words).into()),
+        None => Ok(session),
+    }
+}
+
+pub(super) fn verify(listings: Arc<dyn Listings>, recordings: Arc<dyn Recordings>) -> Handler {
     blocking(move |call| {
-        let session = call.session()?;
+        let session = living(&call, &*listings)?;
         let found = recordings.verify(session)?;
         let found = found.ok_or_else(Problem::not_found)?;
         Ok(rows::verified(&session.to_string(), &found))
@@ -129,7 +140,7 @@ fn body<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T, Problem> {
     serde_json::from_slice(&call.body).map_err(|e| Problem::bad(format!("the body: {e}")))
 }
 
-fn reason(call: &Call) -> Result<String, Problem> {
+pub(super) fn reason(call: &Call) -> Result<String, Problem> {
     let Reason { reason } = body(call)?;
     let reason = reason.trim().to_owned();
     if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
@@ -139,7 +150,7 @@ fn reason(call: &Call) -> Result<String, Problem> {
     Ok(reason)
 }
 
-fn done(was: bool) -> Result<Json, Problem> {
+pub(super) fn done(was: bool) -> Result<Json, Problem> {
     if was {
         Ok(json!({ "done": true }))
     } else {
@@ -155,7 +166,7 @@ pub(super) fn end(ending: Arc<dyn Ending>) -> Handler {
 }
 
 /// A page of rows by name: one more than fits is asked for, which says whether there is more.
-fn page<T>(
+pub(super) fn page<T>(
     call: &Call,
     list: impl FnOnce(Option<&str>, usize) -> Result<Vec<T>, Trouble>,
     name: impl Fn(&T) -> String,

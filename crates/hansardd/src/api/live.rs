@@ -10,7 +10,7 @@ use hansard_view::jsonl::event_json;
 use serde_json::{Value as Json, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::answers::listed;
+use super::answers::{listed, living};
 use super::limits::{BATCH_MAX, HEARTBEAT, WAIT_MAX};
 use super::problem::Problem;
 use super::router::{Call, Handler};
@@ -50,9 +50,14 @@ fn answer(
     streams.answer(place, media, make)
 }
 
-pub(super) fn recording(recordings: Arc<dyn Recordings>, streams: Streams, log: Log) -> Handler {
+pub(super) fn recording(
+    listings: Arc<dyn Listings>,
+    recordings: Arc<dyn Recordings>,
+    streams: Streams,
+    log: Log,
+) -> Handler {
     let open = move |call: &Call| {
-        let session = call.session()?;
+        let session = living(call, &*listings)?;
         let log = Arc::clone(&log);
         let reader = recordings.open(session)?;
         Ok(reader.map(|reader| -> Source {
@@ -66,9 +71,14 @@ pub(super) fn recording(recordings: Arc<dyn Recordings>, streams: Streams, log: 
     streaming(streams, RECORDING, Arc::new(open))
 }
 
-pub(super) fn follow(following: Arc<dyn Following>, streams: Streams, log: Log) -> Handler {
+pub(super) fn follow(
+    listings: Arc<dyn Listings>,
+    following: Arc<dyn Following>,
+    streams: Streams,
+    log: Log,
+) -> Handler {
     let open = move |call: &Call| {
-        let session = call.session()?;
+        let session = living(call, &*listings)?;
         let log = Arc::clone(&log);
         let watch = following.follow(session)?;
         Ok(watch.map(|watch| -> Source {

@@ -16,6 +16,8 @@ pub enum Trouble {
     Refused(String),
     /// It is as asked already, or something else is in the way. The words are for the caller.
     Conflict(String),
+    /// It was there and was deleted for good. The words are for the caller.
+    Gone(String),
 }
 
 impl From<hansard_store::CatalogError> for Trouble {
@@ -170,6 +172,11 @@ impl From<Trouble> for Problem {
             Trouble::Conflict(why) => {
                 let next = "look at what is there first";
                 Self::new(StatusCode::CONFLICT, "conflict", &why, next)
+            }
+            Trouble::Gone(why) => {
+                let next = "nothing brings it back; what is left of it is the event of its deletion: \
+GET /v1/events?event=recording.deleted";
+                Self::new(StatusCode::GONE, "deleted", &why, next)
             }
         }
     }

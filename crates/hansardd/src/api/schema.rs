@@ -91,6 +91,11 @@ pub(super) fn all() -> Map<String, Json> {
         "Sessions",
         listing("Sessions, by start.", "sessions", "Session", true),
     );
+    put("Hold", object("A hold.", &[("sid", uuid(), "the session")]));
+    put(
+        "Holds",
+        listing("Holds, by session.", "holds", "Hold", false),
+    );
     put("Event", event());
     put(
         "Events",

@@ -11,6 +11,7 @@ use hansard_core::verify::Report;
 use hansard_core::{Body, Event, SessionId};
 use hansard_store::archive::{Problem as Difference, SessionReport};
 use hansard_store::catalog::{EventRow, Page, SessionRow};
+use hansard_store::retention::epitaph;
 use hansard_store::{Catalog, Query};
 
 use super::limits::BEHIND_MAX;
@@ -61,6 +62,13 @@ pub trait Listings: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`].
     fn behind(&self) -> Result<Behind, Trouble>;
+
+    /// What there is to say of a session that was deleted for good: by what, why and when; `None` of
+    /// any other.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn deleted(&self, session: SessionId) -> Result<Option<String>, Trouble>;
 }
 
 impl<C: Catalog + ?Sized> Listings for C {
@@ -78,6 +86,16 @@ impl<C: Catalog + ?Sized> Listings for C {
             segments: waiting as u64,
             more: waiting >= BEHIND_MAX,
         })
+    }
+
+    fn deleted(&self, session: SessionId) -> Result<Option<String>, Trouble> {
+        let tombstones = self.tombstones(&[session])?;
+        let tombstone = tombstones.into_iter().next().flatten();
+        Ok(tombstone.map(|tombstone| {
+            let words = epitaph(session, &tombstone);
+            let at = super::time::text(tombstone.burial.utc_ns);
+            format!("{words}, on {at}")
+        }))
     }
 }
 
@@ -309,4 +327,20 @@ pub trait Ending: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`].
     fn end(&self, session: SessionId, reason: &str, by: &Caller) -> Result<bool, Trouble>;
+}
+
+/// Legal holds: what is held is not deleted, whatever the rules say.
+pub trait Holds: Send + Sync {
+    /// Holds a session, or lifts its hold. `Ok(true)` MUST mean that it is durable, and that nothing
+    /// deletes a session that is held; `false` if there is no such session.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn hold(&self, session: SessionId, held: bool) -> Result<bool, Trouble>;
+
+    /// Sessions that are held, by identifier, after this one; at most `most`, fewer only at the end.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn list(&self, after: Option<SessionId>, most: usize) -> Result<Vec<SessionId>, Trouble>;
 }

@@ -15,6 +15,9 @@ pub enum Op {
     Follow,
     Verify,
     End,
+    Hold,
+    Release,
+    Holds,
     Events,
     Tokens,
     TokenMake,
@@ -219,7 +222,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 15] = [
+pub const ROUTES: [Route; 18] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -286,6 +289,35 @@ pub const ROUTES: [Route; 15] = [
         doc: "Put on record before it is done. What was recorded stays.",
         body: Some("Reason"),
         ..change(Op::End, Verb::Post, "/v1/sessions/{id}/end", "session.kill")
+    },
+    Route {
+        id: Some(Id::Session),
+        summary: "Holds a session: no rule deletes it",
+        doc: "Until the hold is lifted; holding it twice is holding it once.",
+        body: Some("Reason"),
+        ..change(
+            Op::Hold,
+            Verb::Post,
+            "/v1/sessions/{id}/hold",
+            "recording.held",
+        )
+    },
+    Route {
+        id: Some(Id::Session),
+        summary: "Lifts a session's hold",
+        doc: "The rules apply to it again, from their next run on.",
+        params: &[REASON],
+        ..change(
+            Op::Release,
+            Verb::Delete,
+            "/v1/sessions/{id}/hold",
+            "recording.released",
+        )
+    },
+    Route {
+        summary: "Sessions that are held",
+        params: &[LIMIT, CURSOR],
+        ..get(Op::Holds, "/v1/holds", Role::Auditor, Answer::Json("Holds"))
     },
     Route {
         summary: "Events, by time; with `follow`, those of the event log as it is written",

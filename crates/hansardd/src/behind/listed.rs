@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hansard_core::SessionId;
 use hansard_store::catalog::{EventRow, Page, SessionRow};
 use hansard_store::{Catalog, Query};
 
@@ -35,5 +36,8 @@ impl Listings for Listed {
         };
         behind.more |= !self.live.events(&first).1;
         Ok(behind)
+    }
+    fn deleted(&self, session: SessionId) -> Result<Option<String>, Trouble> {
+        Listings::deleted(&*self.catalog, session)
     }
 }

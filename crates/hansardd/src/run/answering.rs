@@ -18,7 +18,7 @@ use super::facts::Facts;
 use super::keeping::Keeping;
 use crate::api::seams::Recordings;
 use crate::api::{Api, Parts, socket};
-use crate::behind::{Accounts, EndHere, Joined, Listed, Logged, Recorded, Watched};
+use crate::behind::{Accounts, EndHere, Held, Joined, Listed, Logged, Recorded, Watched};
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
@@ -122,6 +122,11 @@ impl Answering<'_> {
             }),
             event_log: Arc::new(Logged {
                 dir: self.dir.log().join(self.host.to_string()),
+            }),
+            holds: Arc::new(Held {
+                catalog: Arc::clone(&keeping.catalog),
+                from: keeping.followed.clone(),
+                recalling: Arc::clone(&keeping.recalling),
             }),
             tokens: Arc::new(joined.clone()),
             hosts: Arc::new(joined),

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use hansard_capture::registry::Registry as Running;
+use hansard_core::SessionId;
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
@@ -22,6 +23,7 @@ use super::answering::Answering;
 use super::facts::Facts;
 use super::keeping::{Ground, Keeping};
 use super::opening::{SPOOL_RESERVE_BYTES, listen, no_thread};
+use super::rebuilt::Rebuilt;
 use super::recording::{Recording, Sinks};
 use super::retiring::Retiring;
 use super::sending::Sending;
@@ -73,6 +75,7 @@ impl Base<'_> {
     pub(super) fn keep(
         &self,
         kept: Option<&(Stores, Arc<Archive>)>,
+        registry: Option<Arc<Registry>>,
         closers: &mut Vec<Closer>,
     ) -> Result<Option<Keeping>, Failure> {
         let Some((stores, archive)) = kept else {
@@ -90,6 +93,7 @@ impl Base<'_> {
             host: self.identity.id(),
             key: self.identity.recorder_key().public(),
             facts: self.facts,
+            registry,
         };
         ground.keep(closers).map(Some)
     }
@@ -97,19 +101,32 @@ impl Base<'_> {
     /// Deletes what the rules say, from now on.
     pub(super) fn retire(
         &self,
-        stores: &Stores,
+        kept: Option<&(Stores, Arc<Archive>)>,
+        keeping: Option<&Keeping>,
         diary: &Diary,
+        waiting: Vec<SessionId>,
         closers: &mut Vec<Closer>,
     ) -> Result<(), Failure> {
+        let (Some((stores, _)), Some(keeping)) = (kept, keeping) else {
+            return Ok(());
+        };
         let retiring = Retiring {
-            environment: self.environment,
-            journal: &self.start.journal,
-            stores,
-            diary,
-            in_force: self.in_force,
+            blobs: Arc::clone(&stores.blobs),
+            catalog: Arc::clone(&stores.catalog),
+            clock: Arc::clone(&self.environment.clock),
+            diary: diary.clone(),
+            journal: self.start.journal.clone(),
+            in_force: Arc::clone(self.in_force),
+            rebuilt: Rebuilt::of(self.dir),
+            recalling: stores.opened.recalling.clone(),
+            is_recalling: Arc::clone(&keeping.recalling),
+            spool: self.spool.clone(),
+            live: keeping.live.clone(),
+            waiting,
             key: self.identity.recorder_key().public(),
         };
-        retiring.start(closers)
+        closers.push(("retention", retiring.start().map_err(no_thread)?));
+        Ok(())
     }
 
     pub(super) fn send(
@@ -203,7 +220,7 @@ impl Base<'_> {
     /// Starts the runtime and what it serves.
     pub(super) fn serve(
         &self,
-        keeping: Option<&Keeping>,
+        keeping: Option<(&Keeping, &Arc<Registry>)>,
         diary: &Diary,
         (metrics, health): (Metrics, Arc<Health>),
         closers: &mut Vec<Closer>,
@@ -223,15 +240,14 @@ impl Base<'_> {
             runtime.spawn(serve(listener, Arc::new(metrics.finish()), health));
             self.start.journal.info("metrics", &[("listen", &address)]);
         }
-        if let Some(keeping) = keeping {
-            let registry = self.registry()?;
+        if let Some((keeping, registry)) = keeping {
             if let Some(ingest) = &config.serve.ingest {
                 let taking = Taking {
                     start: self.start,
                     environment: self.environment,
                     spool: self.spool,
                     identity: self.identity,
-                    registry: &registry,
+                    registry,
                     keeping,
                     facts: self.facts,
                     diary,
@@ -244,7 +260,7 @@ impl Base<'_> {
                     dir: self.dir,
                     environment: self.environment,
                     keeping,
-                    registry: &registry,
+                    registry,
                     host: self.identity.id(),
                     cluster: self.identity.cluster().to_owned(),
                     facts: self.facts,
@@ -261,6 +277,13 @@ impl Base<'_> {
         };
         closers.push(("serving", Box::new(close)));
         Ok(())
+    }
+
+    /// The same, where anybody is served who needs it.
+    pub(super) fn cluster(&self, keeps: bool) -> Result<Option<Arc<Registry>>, Failure> {
+        let serve = &self.start.config.serve;
+        let serves = serve.ingest.is_some() || serve.admin.is_some();
+        (keeps && serves).then(|| self.registry()).transpose()
     }
 
     /// The hosts and tokens of the cluster whose authority is here.

@@ -1,16 +1,19 @@
 //! The role that keeps recordings: live registry, event log, keeper, projector.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use hansard_capture::registry::Registry as Running;
+use hansard_core::frame::Place;
 use hansard_core::writer::Tip;
 use hansard_core::{Body, Session, SessionId};
-use hansard_identity::HostId;
+use hansard_identity::{HostId, Registry};
 use hansard_record::Environment;
+use hansard_record::forward::wire::{Problem, ProblemKind};
 use hansard_record::open_sessions::OpenSessions;
+use hansard_record::order::Spot;
 use hansard_record::spool::Spool;
 use hansard_store::project::Projector;
 use hansard_store::{Archive, Catalog};
@@ -27,8 +30,8 @@ use crate::failure::Failure;
 use crate::follow::{Followed, Screens};
 use crate::ingest::{Connections, Control, To};
 use crate::keeper::{
-    ASIDE_BYTES_MAX, Aside, Hooks, Keeper, KeeperThread, Projecting, Raised, Stores as Work, Tap,
-    TapTrouble, Told,
+    ASIDE_BYTES_MAX, Aside, Hooks, Keeper, KeeperThread, Matter, Projecting, Raised,
+    Stores as Work, Tap, TapTrouble, Told,
 };
 use crate::live::Live;
 use crate::stores::Stores;
@@ -51,6 +54,8 @@ pub(super) struct Keeping {
     pub(super) running: Arc<OnceLock<Running>>,
     pub(super) keeper: Arc<KeeperThread>,
     pub(super) projecting: Arc<Projecting>,
+    /// Whether holds and deletions are still recalled, after the catalog was built anew.
+    pub(super) recalling: Arc<AtomicBool>,
     /// Gaps in what was kept.
     pub(super) gaps: Arc<AtomicU64>,
     /// Alarms that were raised.
@@ -71,6 +76,8 @@ pub(super) struct Ground<'a> {
     /// The key of this daemon's own recordings.
     pub(super) key: [u8; 32],
     pub(super) facts: &'a Facts,
+    /// Whose keys are whose; `None` where hosts cannot join.
+    pub(super) registry: Option<Arc<Registry>>,
 }
 
 /// Asks whoever records a session to close frames sooner or later.
@@ -137,6 +144,7 @@ impl Ground<'_> {
             running,
             keeper,
             projecting,
+            recalling: Arc::new(AtomicBool::new(self.stores.opened.recalling.is_some())),
             gaps,
             alarms,
         })
@@ -191,7 +199,11 @@ impl Ground<'_> {
     fn hooks(&self, connections: &Connections, alarms: &Arc<AtomicU64>) -> Hooks {
         let alarms = Arc::clone(alarms);
         let (facts, journal) = (self.facts.clone(), self.start.journal.clone());
+        let connected = connections.clone();
         let alarm = move |raised: &Raised| {
+            if let Some(problem) = refusal(raised) {
+                connected.problem(problem);
+            }
             alarms.fetch_add(1, Ordering::Relaxed);
             let what = raised.what.clone();
             journal.error(
@@ -203,7 +215,13 @@ impl Ground<'_> {
         let told = connections.clone();
         let settled = move |session: SessionId, segment: u32| told.stored(session, segment);
         let open = self.open.clone();
+        let own = self.key;
         let before_forget = move |session: SessionId, tip: &hansard_store::chain::Tip| {
+            // The notes are of what this machine records; a stranger's session of the same name
+            // must not move them.
+            if tip.key != own {
+                return Ok(());
+            }
             let noted = open.settled_at(&Tip {
                 session,
                 key: tip.key,
@@ -215,9 +233,16 @@ impl Ground<'_> {
             });
             noted.map_err(|e| e.to_string())
         };
-        let own = self.key;
-        let source_of =
-            move |header: &Session| (header.recorder_key == own).then_some(Source::Local);
+        let registry = self.registry.clone();
+        let source_of = move |header: &Session| {
+            if header.recorder_key == own {
+                return Some(Source::Local);
+            }
+            let host = registry
+                .as_ref()?
+                .host_of_recorder_key(&header.recorder_key)?;
+            Some(Source::Host(host.to_string().into()))
+        };
         Hooks {
             alarm: Arc::new(alarm),
             settled: Arc::new(settled),
@@ -225,6 +250,29 @@ impl Ground<'_> {
             source_of: Arc::new(source_of),
         }
     }
+}
+
+/// What the sender of a session is told that was put aside: that it must not be offered again, so
+/// that it is put aside there, too.
+fn refusal(raised: &Raised) -> Option<Problem> {
+    match raised.matter {
+        Matter::Chain(_) | Matter::Unsound => {}
+        // The sender can do nothing about what is wrong here, or has what is missing.
+        Matter::Hole
+        | Matter::SpoolDamaged
+        | Matter::ArchiveDamaged
+        | Matter::AsideFull
+        | Matter::CatalogDamaged => return None,
+    }
+    Some(Problem {
+        session: raised.session?,
+        kind: ProblemKind::Conflict,
+        at: Spot {
+            segment: raised.segment.unwrap_or(0),
+            place: Place::Frame(0),
+        },
+        why: raised.what.clone(),
+    })
 }
 
 /// The event log as the keeper's tap.

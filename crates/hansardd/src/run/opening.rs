@@ -17,6 +17,7 @@ use super::measuring::{
     measure, measure_disks, measure_facts, measure_keeping, measure_sending, timed, watch,
 };
 use super::minder::{Minder, Seen};
+use super::retiring::waiting;
 use super::{Closer, Ending, Start, fact};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Held};
@@ -73,7 +74,10 @@ impl Opened {
             facts: &facts,
             in_force: &in_force,
         };
-        let keeping = base.keep(kept.as_ref(), closers)?;
+        // Before anything is kept: whose a session is, its key says.
+        let registry = base.cluster(kept.is_some())?;
+        let waiting = waiting(kept.as_ref(), &spool, &revival);
+        let keeping = base.keep(kept.as_ref(), registry.clone(), closers)?;
         let running = keeping.as_ref().map(|keeping| keeping.running.clone());
         let running = running.unwrap_or_default();
         let sending = base.send(&running, closers)?;
@@ -99,15 +103,13 @@ impl Opened {
         };
         let minding = minder.start(facts.clone(), told).map_err(no_thread)?;
         closers.push(("minder", Box::new(move || minding.stop())));
-        if let Some((stores, _)) = &kept {
-            base.retire(stores, &diary, closers)?;
-        }
-
+        base.retire(kept.as_ref(), keeping.as_ref(), &diary, waiting, closers)?;
         base.record(keeping.as_ref(), &running, closers)?;
-        base.serve(keeping.as_ref(), &diary, (metrics, health), closers)?;
+        let served = keeping.as_ref().zip(registry.as_ref());
+        base.serve(served, &diary, (metrics, health), closers)?;
 
         let opened = Self {
-            roles: roles(config),
+            roles: config.roles(),
             facts: facts.clone(),
             in_force,
             keeper: keeping.map(|keeping| keeping.keeper),
@@ -173,20 +175,6 @@ fn make_runtime_dir(path: &Path) -> Result<(), Failure> {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Failure::about(path, &e)),
         _ => Ok(()),
     }
-}
-
-/// The roles that are switched on, in words.
-fn roles(config: &Config) -> Vec<&'static str> {
-    let roles = [
-        ("capture.local", config.capture.local.is_some()),
-        ("forward", config.forward.is_some()),
-        ("store", config.store.is_some()),
-        ("serve.ingest", config.serve.ingest.is_some()),
-        ("serve.admin", config.serve.admin.is_some()),
-        ("serve.metrics", config.serve.metrics.is_some()),
-    ];
-    let on = roles.into_iter().filter(|(_, is_on)| *is_on);
-    on.map(|(name, _)| name).collect()
 }
 
 /// Until it is time to stop.

@@ -1,98 +1,197 @@
-//! Retention in a running daemon: a thread that deletes what the rules in force say, now and then.
+//! The thread that deletes by rules, and before that recalls what a catalog that was built anew does
+//! not know yet.
 
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hansard_core::Body;
-use hansard_record::Environment;
+use hansard_core::{Body, SessionId};
+use hansard_record::clock::Clock;
 use hansard_record::diary::Diary;
+use hansard_record::revive::Revival;
+use hansard_record::spool::Spool;
+use hansard_store::archive::ArchiveError;
 use hansard_store::reindex::recall;
+use hansard_store::retention::{Retired, clear};
+use hansard_store::{Archive, BlobStore, Catalog};
 
-use super::Closer;
+use super::rebuilt::Rebuilt;
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::journal::Journal;
+use crate::live::Live;
 use crate::retention::Retention;
-use crate::stores::Stores;
+use crate::stores::{self, Stores};
+use crate::tee::Source;
 
-/// How long after the start the rules are first applied: what the spool holds is archived by then.
-const FIRST: Duration = Duration::from_secs(600);
-
-/// How often they are applied after that.
+/// How often the rules are applied: those in force then, and first at the start.
 const EVERY: Duration = Duration::from_secs(3600);
 
-/// What it works with.
-pub(super) struct Retiring<'a> {
-    pub(super) environment: &'a Environment,
-    pub(super) journal: &'a Journal,
-    pub(super) stores: &'a Stores,
-    pub(super) diary: &'a Diary,
-    pub(super) in_force: &'a Arc<RwLock<Config>>,
+/// How soon what failed is tried again.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// How often is looked whether everything can be recalled.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Parts of the spool that are looked at together.
+const PARTS: usize = 1024;
+
+/// What retiring stands on.
+pub(super) struct Retiring {
+    pub(super) blobs: Arc<dyn BlobStore>,
+    pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) diary: Diary,
+    pub(super) journal: Journal,
+    pub(super) in_force: Arc<RwLock<Config>>,
+    pub(super) rebuilt: Rebuilt,
+    /// The mark that not everything is recalled.
+    pub(super) recalling: Option<PathBuf>,
+    pub(super) is_recalling: Arc<AtomicBool>,
+    pub(super) spool: Spool,
+    pub(super) live: Live,
+    /// Sessions whose newest part may tell of holds, see [`waiting`].
+    pub(super) waiting: Vec<SessionId>,
     /// The key of this service's own recordings.
     pub(super) key: [u8; 32],
 }
 
-impl Retiring<'_> {
-    /// Starts the thread.
-    pub(super) fn start(&self, closers: &mut Vec<Closer>) -> Result<(), Failure> {
-        let catalog = Arc::clone(&self.stores.catalog);
-        let mut retention = Retention::new(
-            Arc::clone(&self.stores.blobs),
-            Arc::clone(&catalog),
-            Arc::clone(&self.environment.clock),
-        );
-        let (diary, journal) = (self.diary.clone(), self.journal.clone());
-        let (in_force, key) = (Arc::clone(self.in_force), self.key);
-        // A catalog that was built anew knows of no hold that was still in the spool. Nothing is
-        // deleted before it does.
-        let mut must_recall = self.stores.opened.rebuilt.is_some();
-        let (stop, stopped) = channel::<()>();
-        let act = move || {
-            let mut pause = FIRST;
-            while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                pause = EVERY;
-                let config = in_force.read().unwrap_or_else(PoisonError::into_inner);
-                let rules = config.store.as_ref().map(|store| store.retention.clone());
-                drop(config);
-                let rules = rules.unwrap_or_default();
-                if rules.is_empty() {
-                    continue;
-                }
-                if must_recall {
-                    match recall(&*catalog, &[key]) {
-                        Ok(_) => must_recall = false,
-                        Err(e) => {
-                            journal.error("retention waits for legal holds", &[("error", &e)]);
-                            continue;
-                        }
-                    }
-                }
-                match retention.run(&rules, &mut |body| durable(&diary, body)) {
-                    Ok(retired) if retired.sessions > 0 => journal.notice(
-                        "recordings were deleted by retention",
-                        &[("recordings", &retired.sessions), ("blobs", &retired.blobs)],
-                    ),
-                    Ok(_) => {}
-                    Err(e) => journal.error("retention failed and goes on later", &[("error", &e)]),
-                }
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("retention".to_owned())
-            .spawn(act)
-            .map_err(super::opening::no_thread)?;
-        let close = move || {
-            drop(stop);
-            let _ = thread.join();
-        };
-        closers.push(("retention", Box::new(close)));
-        Ok(())
+/// Sessions that were in the spool when a catalog that was built anew is opened: what they tell of
+/// holds is recalled when they are archived. Empty where there is nothing to recall, and without those
+/// that could not be brought to an end, which never are archived.
+pub(super) fn waiting(
+    kept: Option<&(Stores, Arc<Archive>)>,
+    spool: &Spool,
+    revival: &Revival,
+) -> Vec<SessionId> {
+    if kept.is_none_or(|(stores, _)| stores.opened.recalling.is_none()) {
+        return Vec::new();
     }
+    let mut sessions: Vec<SessionId> = Vec::new();
+    let mut after = None;
+    loop {
+        let some = spool.pending(after.as_ref(), PARTS);
+        sessions.extend(some.iter().map(|pending| pending.session));
+        sessions.sort_unstable();
+        sessions.dedup();
+        match some.into_iter().last() {
+            Some(last) => after = Some(last),
+            None => break,
+        }
+    }
+    sessions.retain(|session| !revival.left.iter().any(|left| left.session == *session));
+    sessions
 }
 
-/// Records a deletion before it is done: durable, or an error.
-fn durable(diary: &Diary, body: Body) -> Result<(), String> {
-    let recorded = diary.event(body).and_then(|()| diary.flush());
-    recorded.map_err(|lost| lost.to_string())
+impl Retiring {
+    /// Starts the thread; answers what ends it. A deletion that it is at is finished or left to the
+    /// next start.
+    pub(super) fn start(self) -> std::io::Result<Box<dyn FnOnce() + Send>> {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let of_thread = Arc::clone(&is_stopping);
+        let thread = std::thread::Builder::new()
+            .name("retention".to_owned())
+            .spawn(move || self.run(&stopped, &of_thread))?;
+        Ok(Box::new(move || {
+            is_stopping.store(true, Ordering::Release);
+            drop(stop);
+            let _ = thread.join();
+        }))
+    }
+
+    fn run(mut self, stopped: &Receiver<()>, is_stopping: &AtomicBool) {
+        let (blobs, catalog) = (Arc::clone(&self.blobs), Arc::clone(&self.catalog));
+        let mut retention = Retention::new(blobs, catalog, Arc::clone(&self.clock));
+        let mut next = Instant::now();
+        loop {
+            let mut wait = LOOK;
+            if Instant::now() >= next {
+                let done = self.turn(&mut retention, is_stopping);
+                match done {
+                    Ok(Some(retired)) => {
+                        self.said(retired);
+                        wait = EVERY;
+                    }
+                    Ok(None) => {}
+                    Err(why) if is_stopping.load(Ordering::Acquire) => drop(why),
+                    Err(why) => {
+                        self.journal
+                            .error("retention: it is tried again", &[("error", &why)]);
+                        wait = AGAIN;
+                    }
+                }
+                next = Instant::now() + wait;
+            }
+            if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    }
+
+    /// One run of the rules; `None` while something is still to be recalled.
+    fn turn(
+        &mut self,
+        retention: &mut Retention,
+        is_stopping: &AtomicBool,
+    ) -> Result<Option<Retired>, String> {
+        let diary = self.diary.clone();
+        let mut diarist = move |body: Body| {
+            if is_stopping.load(Ordering::Acquire) {
+                return Err("the daemon is stopping".to_owned());
+            }
+            let done = diary.event(body).and_then(|()| diary.flush());
+            done.map_err(|lost| lost.to_string())
+        };
+        self.rebuilt.tell(&mut diarist)?;
+        if !self.recall().map_err(|e| e.to_string())? {
+            return Ok(None);
+        }
+        let config = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = config.store.as_ref().map(|store| store.retention.clone());
+        drop(config);
+        // A role that a reload takes away goes on until the next start, without its rules.
+        let rules = rules.unwrap_or_default();
+        let retired = retention.run(&rules, &mut diarist);
+        retired.map(Some).map_err(|e| e.to_string())
+    }
+
+    /// Recalls what is archived by now of what was in the spool; answers whether that is all.
+    fn recall(&mut self) -> Result<bool, ArchiveError> {
+        let Some(mark) = &self.recalling else {
+            return Ok(true);
+        };
+        let (spool, live) = (&self.spool, &self.live);
+        self.waiting.retain(|session| {
+            let is_foreign = matches!(live.source(*session), Some(Source::Host(_)));
+            !is_foreign && !spool.pending_of(*session, None, 1).is_empty()
+        });
+        if !self.waiting.is_empty() || !self.catalog.unprojected(1)?.is_empty() {
+            return Ok(false);
+        }
+        let recalled = recall(&*self.catalog, &[self.key])?;
+        clear(&*self.blobs, &*self.catalog)?;
+        stores::recalled(mark).map_err(|e| ArchiveError::Retry(e.to_string()))?;
+        self.recalling = None;
+        self.is_recalling.store(false, Ordering::Release);
+        self.journal.notice(
+            "holds and deletions were recalled",
+            &[("held", &recalled.held), ("deleted", &recalled.deleted)],
+        );
+        Ok(true)
+    }
+
+    fn said(&self, retired: Retired) {
+        if retired.sessions > 0 || retired.blobs > 0 || retired.repacked > 0 {
+            self.journal.notice(
+                "deleted by rules",
+                &[
+                    ("sessions", &retired.sessions),
+                    ("packs", &retired.blobs),
+                    ("packs_written_again", &retired.repacked),
+                ],
+            );
+        }
+    }
 }

@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 
 use super::facts::Facts;
 use super::opening::no_thread;
+use super::reaching::tell;
 use super::{Closer, Start};
 use crate::config::{Forward, HostPort};
 use crate::data_dir::DataDir;
@@ -92,6 +93,8 @@ impl Sending<'_> {
             // Dropped or told: both are the end.
             let _ = stopped.await;
         }));
+        // Ends with the runtime.
+        runtime.spawn(tell(Arc::clone(&status), start.journal.clone()));
         let close = move || {
             drain(&told);
             drop(stop);

@@ -122,6 +122,13 @@ pub trait Retention: Send + Sync {
     /// As sorted by [`CatalogError`].
     fn held(&self, sessions: &[SessionId]) -> Result<Vec<bool>, CatalogError>;
 
+    /// Sessions that are held, by identifier, after this one; at most `limit`, fewer only at the end.
+    ///
+    /// # Errors
+    /// As sorted by [`CatalogError`].
+    fn holds(&self, after: Option<SessionId>, limit: usize)
+    -> Result<Vec<SessionId>, CatalogError>;
+
     /// Writes down that what is there now was there at this UTC time, nanoseconds since 1970, so
     /// that age is counted from the service's own clock, too.
     ///

@@ -281,6 +281,14 @@ impl Retention for SqliteCatalog {
         self.retain(Act::Hold(session, held)).map(drop)
     }
 
+    fn holds(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, CatalogError> {
+        self.read(|connection| retention::holds(connection, after, limit))
+    }
+
     fn held(&self, sessions: &[SessionId]) -> Result<Vec<bool>, CatalogError> {
         self.read(|connection| retention::held(connection, sessions))
     }

@@ -87,7 +87,10 @@ fn told(
             };
             let json: serde_json::Value = serde_json::from_str(&row.facts).unwrap_or_default();
             let about = json.get("recording").and_then(|v| v.as_str());
-            if let Some(session) = about.and_then(|id| id.parse().ok()).filter(|_| is_trusted) {
+            // Who asked for it and might not is on record as well, and changed nothing.
+            let was_done = json.get("success").and_then(serde_json::Value::as_bool) != Some(false);
+            let counts = is_trusted && was_done;
+            if let Some(session) = about.and_then(|id| id.parse().ok()).filter(|_| counts) {
                 all.push((row, session));
             }
         }

@@ -168,7 +168,16 @@ pub(super) fn expires(catalog: &Fresh) -> Result<(), String> {
     must("date", catalog.date(200))?;
     same("released", expired(catalog, &all)?.len(), 11)?;
     let held = must("held", catalog.held(&[session(3), session(99), session(1)]))?;
-    same("held", held, vec![false, true, false])
+    same("held", held, vec![false, true, false])?;
+    must("hold again", catalog.hold(session(3), true))?;
+    let (first, second) = (session(3).min(session(99)), session(3).max(session(99)));
+    let all = must("holds", catalog.holds(None, 9))?;
+    same("holds, by identifier", all, vec![first, second])?;
+    let page = must("holds", catalog.holds(None, 1))?;
+    same("a page of holds", page, vec![first])?;
+    let page = must("holds", catalog.holds(Some(first), 9))?;
+    same("the holds after it", page, vec![second])?;
+    must("release", catalog.hold(session(3), false))
 }
 
 pub(super) fn buries(catalog: &Fresh) -> Result<(), String> {

@@ -93,6 +93,18 @@ impl Retention for MemoryCatalog {
         .map(drop)
     }
 
+    fn holds(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, CatalogError> {
+        let is_after = |session: &&SessionId| after.is_none_or(|after| **session > after);
+        self.look(|kept| {
+            let held = kept.held.iter().filter(is_after);
+            held.take(limit).copied().collect()
+        })
+    }
+
     fn held(&self, sessions: &[SessionId]) -> Result<Vec<bool>, CatalogError> {
         self.look(|kept| sessions.iter().map(|s| kept.held.contains(s)).collect())
     }

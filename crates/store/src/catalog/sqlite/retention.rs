@@ -260,6 +260,18 @@ pub(super) fn doomed(
         .collect()
 }
 
+pub(super) fn holds(
+    connection: &Connection,
+    after: Option<SessionId>,
+    limit: usize,
+) -> rusqlite::Result<Vec<SessionId>> {
+    let after = after.map_or(Vec::new(), |after| after.as_bytes().to_vec());
+    connection
+        .prepare("SELECT session FROM holds WHERE session > ? ORDER BY session LIMIT ?")?
+        .query_map(params![after, rows(limit)], |row| id(row, 0))?
+        .collect()
+}
+
 pub(super) fn segments_in(
     connection: &Connection,
     blob: &BlobName,

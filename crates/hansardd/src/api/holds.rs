@@ -1,0 +1,44 @@
+//! Legal holds: set, lifted, listed.
+
+use std::sync::Arc;
+
+use hansard_core::SessionId;
+use serde_json::json;
+
+use super::answers::{blocking, done, listed, living, page, reason};
+use super::router::Handler;
+use super::seams::{Holds, Listings};
+
+pub(super) fn hold(listings: Arc<dyn Listings>, holds: Arc<dyn Holds>) -> Handler {
+    blocking(move |call| {
+        reason(&call)?;
+        let session = living(&call, &*listings)?;
+        let held = holds.hold(session, true)?;
+        // A rule may have come first: what was told to be held would be gone all the same.
+        living(&call, &*listings)?;
+        done(held)
+    })
+}
+
+pub(super) fn release(listings: Arc<dyn Listings>, holds: Arc<dyn Holds>) -> Handler {
+    blocking(move |call| done(holds.hold(living(&call, &*listings)?, false)?))
+}
+
+pub(super) fn list(holds: Arc<dyn Holds>) -> Handler {
+    blocking(move |call| {
+        let list = |after: Option<&str>, most| {
+            let after: Option<SessionId> = after
+                .map(|after| after.parse().map_err(|_| no_cursor()))
+                .transpose()?;
+            holds.list(after, most)
+        };
+        let (rows, next) = page(&call, list, ToString::to_string)?;
+        let rows = rows.iter().map(|id| json!({ "sid": id.to_string() }));
+        Ok(listed("holds", rows.collect(), next, None))
+    })
+}
+
+fn no_cursor() -> super::problem::Trouble {
+    let what = "cursor: not one that this listing gave";
+    super::problem::Trouble::Refused(what.to_owned())
+}

@@ -1,0 +1,280 @@
+//! Bad input and faults of a whole service: a token that is too old, a service of another cluster, a
+//! catalog and a recording that the disk has damaged. Each has one outcome, and nobody else notices.
+//!
+//! (A clock that jumps ten years cannot be given to one process without giving it to the machine;
+//! what becomes of it is tested where the clock is handed in: `record/tests/diary.rs`,
+//! `record/tests/loss_policy.rs`, `identity/tests/renewing.rs`, `hansardd/src/{steady,retention}.rs`.)
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation
+)]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hansard_tests::{Daemon, Scratch, hansard};
+
+#[allow(dead_code, reason = "sessions are recorded one at a time here")]
+#[path = "service/pair.rs"]
+mod pair;
+
+use pair::{Pair, free_port, hansard_at, host_sections, listed, service_sections, token};
+
+/// How long something may take that nothing disturbs.
+const SOON: Duration = Duration::from_secs(30);
+
+fn until(what: &str, pair: &Pair, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        let waited = since.elapsed();
+        let (service, host) = (pair.service.said(), pair.host.said());
+        assert!(
+            waited < SOON,
+            "not so after {waited:?}: {what}\n{service}\n----\n{host}"
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn client(runtime: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(hansard());
+    let command = command.args(args).env("HANSARD_RUNTIME_DIR", runtime);
+    command.output().unwrap()
+}
+
+/// Records a command on the host.
+fn record(pair: &Pair, script: &str) {
+    let done = client(&pair.host.runtime(), &["rec", "--", "sh", "-c", script]);
+    assert!(done.status.success(), "{done:?}");
+}
+
+/// The session whose command has this word in it, if the service has its end.
+fn ended(pair: &Pair, word: &str) -> Option<String> {
+    let rows = listed(&pair.service.runtime());
+    let mut rows = rows.iter().filter(|row| row["ended"] == true);
+    let row = rows.find(|row| row["title"].as_str().unwrap_or_default().contains(word))?;
+    Some(row["sid"].as_str().unwrap().to_owned())
+}
+
+/// Records a command and waits until the service has the end of it.
+fn recorded(pair: &Pair, script: &str, word: &str) -> String {
+    record(pair, script);
+    let mut id = None;
+    until("it is at the service", pair, || {
+        id = ended(pair, word);
+        id.is_some()
+    });
+    id.unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Founds a cluster; answers the service, which does not run yet, its address and its authority.
+fn founded(dir: &Path) -> (Daemon, String, String) {
+    let address = format!("127.0.0.1:{}", free_port());
+    let service = Daemon::new(dir, "keeper", &service_sections(&address));
+    let said = service.must("init", &["--cluster", "test"]);
+    let pin = said
+        .lines()
+        .find_map(|line| line.strip_prefix("authority "));
+    (service, address, pin.unwrap().to_owned())
+}
+
+#[test]
+fn who_may_not_join_does_not_and_the_service_has_the_reason() {
+    let scratch = Scratch::new("may-not-join");
+    let (mut service, address, pin) = founded(&scratch.join("service"));
+    service.start();
+    let made = ["token", "create", "--ttl", "1s", "--json"];
+    let made = hansard_at(&service.runtime(), &made);
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let old = made["token"].as_str().unwrap().to_owned();
+    let good = token(&service.runtime());
+    // Its time is over by the clock, which no condition hurries.
+    thread::sleep(Duration::from_millis(1100));
+    let host = Daemon::new(&scratch.join("host"), "desk", &host_sections(&address));
+    let join = |token: &str, pin: &str| {
+        host.call(
+            "init",
+            &["--join", &address, "--token", token, "--ca-pin", pin],
+        )
+    };
+    let refused = join(&old, &pin);
+    let said = text(&refused.stderr);
+    assert!(!refused.status.success(), "{said}");
+    assert!(!said.contains(&old), "a token is never repeated: {said}");
+    // Somebody who stands between us and the service: its authority is not the one we were told of.
+    let other = pin.replace(|c: char| c.is_ascii_digit(), "a");
+    assert_ne!(other, pin);
+    let refused = join(&good, &other);
+    let said = text(&refused.stderr);
+    assert!(!refused.status.success(), "{said}");
+    let since = Instant::now();
+    loop {
+        let events = ["events", "--event", "instance.join", "--json"];
+        let events = hansard_at(&service.runtime(), &events);
+        if events.contains("\"success\":false") && events.contains("expired") {
+            break;
+        }
+        assert!(since.elapsed() < SOON, "{events}");
+        thread::sleep(Duration::from_millis(50));
+    }
+    // Neither has used up the good one, and what they left behind is no obstacle.
+    let joined = join(&good, &pin);
+    assert!(joined.status.success(), "{}", text(&joined.stderr));
+    service.stop();
+}
+
+/// The address leads to the service of another cluster, which has the same name: neither believes the
+/// other, and what was recorded meanwhile waits for the right one.
+#[test]
+fn a_service_of_another_cluster_gets_nothing() {
+    let mut pair = Pair::new("another-cluster");
+    let scratch = Scratch::new("another-cluster-service");
+    let right = fs::read_to_string(pair.host.config()).unwrap();
+    let (mut other, address, _) = founded(&scratch.join("service"));
+    other.start();
+    pair.host.stop();
+    pair.host.configure("desk", &host_sections(&address));
+    pair.host.start();
+    record(&pair, "echo for-one-cluster-only");
+    until("the host says why it cannot send", &pair, || {
+        let said = pair.host.said();
+        let mut lines = said.lines();
+        lines
+            .any(|line| line.contains("the service is not reached") && line.contains("certificate"))
+    });
+    let rows = listed(&other.runtime());
+    assert!(rows.iter().all(|row| row["kind"] == "service"), "{rows:?}");
+    let spool = files(&pair.host.data().join("spool"));
+    assert!(spool.values().sum::<u64>() > 0, "the host keeps it");
+    pair.host.stop();
+    fs::write(pair.host.config(), right).unwrap();
+    pair.host.start();
+    until("the right one has it", &pair, || {
+        ended(&pair, "for-one-cluster-only").is_some()
+    });
+}
+
+/// Files and their sizes under a directory.
+fn files(dir: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path, entry.metadata().unwrap().len());
+        }
+    }
+    found
+}
+
+/// What a listing says that does not change by itself.
+fn listing(pair: &Pair) -> Vec<String> {
+    let rows = listed(&pair.service.runtime());
+    let mut rows: Vec<_> = rows
+        .iter()
+        .filter(|row| row["kind"] == "exec")
+        .map(serde_json::Value::to_string)
+        .collect();
+    rows.sort();
+    rows
+}
+
+/// Writes nonsense over the middle of a file.
+fn overwrite(path: &Path, bytes: usize) {
+    let file = File::options().write(true).open(path).unwrap();
+    let size = file.metadata().unwrap().len();
+    assert!(size > bytes as u64, "{}: {size} bytes", path.display());
+    file.write_all_at(&vec![0xa5; bytes], (size - bytes as u64) / 2)
+        .unwrap();
+    file.sync_all().unwrap();
+}
+
+/// Stops the service when everything is archived and listed from the catalog, and damages that.
+fn damage_catalog(pair: &mut Pair) {
+    pair.service.stop();
+    let catalog = pair.service.data().join("catalog/catalog.sqlite");
+    let pages = fs::metadata(&catalog).unwrap().len() as usize / 2;
+    overwrite(&catalog, pages);
+}
+
+#[test]
+fn a_catalog_that_is_damaged_is_built_anew() {
+    let mut pair = Pair::new("damaged-catalog");
+    for n in 0..5 {
+        recorded(&pair, &format!("echo number-{n}"), &format!("number-{n}"));
+    }
+    // By the start, which says so.
+    pair.service.stop();
+    pair.service.start();
+    let before = listing(&pair);
+    assert_eq!(before.len(), 5);
+    damage_catalog(&mut pair);
+    pair.service.start();
+    let said = pair.service.said();
+    assert!(said.contains("the catalog was damaged"), "{said}");
+    assert_eq!(listing(&pair), before);
+    until("it is an event", &pair, || {
+        let events = ["events", "--event", "catalog.damaged", "--json"];
+        hansard_at(&pair.service.runtime(), &events).contains("catalog.damaged")
+    });
+    // By one command.
+    damage_catalog(&mut pair);
+    let said = pair.service.must("reindex", &[]);
+    assert!(said.contains("the old catalog is"), "{said}");
+    pair.service.start();
+    assert_eq!(listing(&pair), before);
+    for row in &before {
+        let row: serde_json::Value = serde_json::from_str(row).unwrap();
+        let id = row["sid"].as_str().unwrap();
+        hansard_at(&pair.service.runtime(), &["verify", id]);
+    }
+    // And it goes on where it was.
+    recorded(&pair, "echo and-on", "and-on");
+}
+
+#[test]
+fn a_recording_that_is_damaged_is_named_and_the_others_stay() {
+    let mut pair = Pair::new("damaged-recording");
+    let archive = pair.service.data().join("archive");
+    let sound = recorded(&pair, "echo sound-one", "sound-one");
+    // So that both are not in one pack: what is archived is no longer in the host's spool.
+    pair.service.stop();
+    pair.service.start();
+    let before = files(&archive);
+    let noise = "head -c 300000 /dev/urandom | base64; echo noisy-one";
+    let noisy = recorded(&pair, noise, "noisy-one");
+    pair.service.stop();
+    let new = files(&archive);
+    let new = new.iter().filter(|(path, _)| !before.contains_key(*path));
+    let (pack, size) = new.max_by_key(|(_, size)| **size).unwrap();
+    assert!(*size > 200_000, "{size} bytes of noise");
+    overwrite(pack, 64);
+    pair.service.start();
+    let runtime = pair.service.runtime();
+    let report = client(&runtime, &["verify", &noisy]);
+    let said = text(&report.stdout);
+    assert_eq!(report.status.code(), Some(3), "{report:?}");
+    assert!(said.contains("damaged") && said.contains(&noisy), "{said}");
+    // It has one segment: nothing is left to be shown, which is said. The other one is whole.
+    let rest = client(&runtime, &["cat", &noisy]);
+    assert_eq!(rest.status.code(), Some(2), "{rest:?}");
+    assert!(text(&rest.stderr).contains(&noisy), "{rest:?}");
+    hansard_at(&runtime, &["verify", &sound]);
+    assert_eq!(hansard_at(&runtime, &["cat", &sound]), "sound-one\n");
+    assert_eq!(listing(&pair).len(), 2);
+    let later = recorded(&pair, "echo later-one", "later-one");
+    hansard_at(&runtime, &["verify", &later]);
+}
