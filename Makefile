@@ -1,6 +1,7 @@
 # Hansard: what can be done here.
 #
-#   make demo      build it, record a real session, replay it, prove it; says what to look at
+#   make demo      build it, record a real session, replay it, prove it, into a file and with a service
+#                  that it starts and ends; says what to look at
 #                  (DEMO_EXIT=1 make demo: checks itself and ends, needs no terminal)
 #   make test      install what the tests need (Debian packages; says which; root or sudo), run all
 #   make lint      formatting, clippy, licences and crates that come along, rules of the tree

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::check::{Surroundings, check};
 use crate::cli::{CheckArgs, Cli, Command, ConfigArgs, InitArgs, ReindexArgs, RunArgs};
 use crate::config::{ALL_IN_ONE, Config, Finding, HostPort, Level, LoadError, Store};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, Held};
 use crate::doctor::{Verdict, examine};
 use crate::failure::{Failure, STATUS_DONE, STATUS_FAILED, STATUS_WRONG_USE, shown};
 use crate::init::keys::ClusterKeys;
@@ -24,7 +24,6 @@ use crate::journal::{Journal, Style};
 use crate::notify::Notify;
 use crate::run::rebuilt::Rebuilt;
 use crate::run::{Start, Wake, run};
-use crate::stores::Stores;
 use crate::{eventlog, signals, stores};
 
 /// Longest token, bytes; what follows is refused.
@@ -291,36 +290,34 @@ fn rebuild(args: &ReindexArgs, out: &mut dyn Write) -> Result<u8, Failure> {
         writeln!(out, "alarm: {}", hansard_view::escape_for_humans(&alarm))?;
     }
     if args.event_log {
-        let service = identity.id().to_string();
-        rebuild_log(&held.dir, (store, &stores), &service, &note, out)?;
+        rebuild_log(&held, &stores, store, out)?;
     }
     Ok(STATUS_DONE)
 }
 
-/// `hansardd reindex --event-log`.
+/// Writes the event log anew from the archive.
 fn rebuild_log(
-    dir: &DataDir,
-    (store, stores): (&Store, &Stores),
-    service: &str,
-    note: &Rebuilt,
+    held: &Held,
+    stores: &stores::Stores,
+    store: &Store,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let (blobs, catalog) = (stores.blobs.clone(), stores.catalog.clone());
     let archive = Archive::new(blobs, catalog, stores::archive_options(store));
-    let root = dir.log();
-    let written = eventlog::rebuild::rebuild(&archive, &*stores.catalog, &root, service)
-        .map_err(|e| Failure::about(&root, &e))?;
+    let root = held.dir.log();
+    let written = eventlog::rebuild::rebuild(&archive, &*stores.catalog, &root, &held.mark.id);
+    let written = written.map_err(|e| Failure::about(&root, &e))?;
     let counts = [
         ("segments", written.segments.into()),
         ("events", written.lines.into()),
         ("lost_segments", written.lost.into()),
         ("reason", "hansardd reindex --event-log".into()),
     ];
-    note.keep("log.rebuilt", &counts)
-        .map_err(|e| Failure::about(&dir.catalog(), &e))?;
+    let kept = Rebuilt::of(&held.dir).keep("log.rebuilt", &counts);
+    kept.map_err(|e| Failure::about(&root, &e))?;
     writeln!(
         out,
-        "event log: {} lines in {} files, of {} segments ({} lost); the old one is beside it",
+        "the event log has {} lines in {} files, of {} segments ({} lost); the old one is beside it",
         written.lines, written.files, written.segments, written.lost,
     )?;
     Ok(())

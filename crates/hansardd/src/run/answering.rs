@@ -74,19 +74,7 @@ impl Answering<'_> {
             done.map_err(|lost| lost.to_string())
         };
         let journal = self.start.journal.clone();
-        let (connections, facts) = (keeping.connections.clone(), self.facts.clone());
-        let there = move |source: Source, session, reason: &str, by: &str| {
-            let control = Control::End {
-                session,
-                reason: reason.to_owned(),
-                by: by.to_owned(),
-            };
-            let to = match &source {
-                Source::Host(id) => id.parse().map_or(To::Session(session), To::Host),
-                Source::Local => To::Session(session),
-            };
-            connections.send(to, control).is_ok()
-        };
+        let facts = self.facts.clone();
         let joined = Joined {
             registry: Arc::clone(self.registry),
             clock: Arc::clone(&self.environment.clock),
@@ -131,9 +119,26 @@ impl Answering<'_> {
             ending: Arc::new(EndHere {
                 here: self.running.clone(),
                 live: keeping.live.clone(),
-                there: Arc::new(there),
+                there: self.there(),
             }),
         }
+    }
+
+    /// Asks a host that is connected to end a session.
+    fn there(&self) -> crate::behind::EndThere {
+        let connections = self.keeping.connections.clone();
+        Arc::new(move |source: Source, session, reason: &str, by: &str| {
+            let control = Control::End {
+                session,
+                reason: reason.to_owned(),
+                by: by.to_owned(),
+            };
+            let to = match &source {
+                Source::Host(id) => id.parse().map_or(To::Session(session), To::Host),
+                Source::Local => To::Session(session),
+            };
+            connections.send(to, control).is_ok()
+        })
     }
 
     fn presence(&self) -> crate::behind::Presence {

@@ -3,16 +3,17 @@
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use hansard_core::Body;
 use hansard_core::seal::SigningKey;
+use hansard_record::forward::Status;
 use hansard_store::Archive;
 use tokio::runtime::Runtime;
 
 use super::base::{Base, revived};
 use super::facts::{Facts, facts};
+use super::keeping::Keeping;
 use super::measuring::{
     measure, measure_disks, measure_facts, measure_keeping, measure_sending, timed, watch,
 };
@@ -54,7 +55,7 @@ impl Opened {
         closers: &mut Vec<Closer>,
     ) -> Result<Self, Failure> {
         let (config, dir) = (&start.config, &held.dir);
-        make_runtime_dir(&config.node.runtime_dir)?;
+        make_runtime_dir(config)?;
         let mut metrics = Metrics::default();
         let environment = timed(&start.environment, &metrics);
         let spool = stores::spool(&config.node, dir, environment.disk.clone(), who)?;
@@ -83,14 +84,13 @@ impl Opened {
         let sending = base.send(&running, closers)?;
         let diary = base.diary(&key, keeping.as_ref(), &revival, closers)?;
 
-        measure(&mut metrics, &spool, kept.as_ref(), start);
-        measure_facts(&mut metrics, &facts);
-        if let Some(keeping) = &keeping {
-            let clock = Arc::clone(&environment.clock);
-            measure_keeping(&mut metrics, keeping, move || clock.monotonic_ns());
-        }
-        let status = sending.iter();
-        status.for_each(|status| measure_sending(&mut metrics, status));
+        measure_roles(
+            &mut metrics,
+            &base,
+            kept.as_ref(),
+            keeping.as_ref(),
+            sending.as_ref(),
+        );
         let seen = Arc::new(Mutex::new(Seen::default()));
         measure_disks(&mut metrics, &seen);
         let minder = Minder {
@@ -101,7 +101,7 @@ impl Opened {
             seen,
         };
         let minding = minder.start(facts.clone(), told).map_err(no_thread)?;
-        closers.push(("minder", Box::new(move || minding.stop())));
+        closers.push(("minder", Box::new(|| minding.stop())));
         base.retire(kept.as_ref(), keeping.as_ref(), &diary, waiting, closers)?;
         base.record(keeping.as_ref(), &running, closers)?;
         let served = keeping.as_ref().zip(registry.as_ref());
@@ -150,6 +150,25 @@ impl Opened {
     }
 }
 
+/// What there is to measure of what is switched on.
+fn measure_roles(
+    metrics: &mut Metrics,
+    base: &Base<'_>,
+    kept: Option<&(Stores, Arc<Archive>)>,
+    keeping: Option<&Keeping>,
+    sending: Option<&Arc<Status>>,
+) {
+    measure(metrics, base.spool, kept, base.start);
+    measure_facts(metrics, base.facts);
+    if let Some(keeping) = keeping {
+        let clock = Arc::clone(&base.environment.clock);
+        measure_keeping(metrics, keeping, move || clock.monotonic_ns());
+    }
+    if let Some(status) = sending {
+        measure_sending(metrics, status);
+    }
+}
+
 /// The stores of who keeps recordings, and the archive over them.
 fn open_stores(
     config: &Config,
@@ -168,7 +187,8 @@ fn open_stores(
 }
 
 /// The directory of the sockets, which a restart of the machine takes away: anybody may enter it.
-fn make_runtime_dir(path: &Path) -> Result<(), Failure> {
+fn make_runtime_dir(config: &Config) -> Result<(), Failure> {
+    let path = &config.node.runtime_dir;
     let made = DirBuilder::new().mode(0o755).create(path);
     match made {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Failure::about(path, &e)),
