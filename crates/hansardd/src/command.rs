@@ -317,7 +317,7 @@ fn rebuild_log(
     kept.map_err(|e| Failure::about(&root, &e))?;
     writeln!(
         out,
-        "the event log has {} lines in {} files, of {} segments ({} lost); the old one is beside it",
+        "event log: {} lines in {} files, of {} segments ({} lost); the old one is beside it",
         written.lines, written.files, written.segments, written.lost,
     )?;
     Ok(())
