@@ -78,10 +78,8 @@ impl Opened {
         let registry = base.cluster(kept.is_some())?;
         let waiting = waiting(kept.as_ref(), &spool, &revival);
         let keeping = base.keep(kept.as_ref(), registry.clone(), closers)?;
-        let running = keeping
-            .as_ref()
-            .map(|k| k.running.clone())
-            .unwrap_or_default();
+        let running = keeping.as_ref().map(|k| k.running.clone());
+        let running = running.unwrap_or_default();
         let sending = base.send(&running, closers)?;
         let diary = base.diary(&key, keeping.as_ref(), &revival, closers)?;
 
@@ -91,10 +89,10 @@ impl Opened {
             let clock = Arc::clone(&environment.clock);
             measure_keeping(&mut metrics, keeping, move || clock.monotonic_ns());
         }
-        sending
-            .iter()
-            .for_each(|status| measure_sending(&mut metrics, status));
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        if let Some(status) = &sending {
+            measure_sending(&mut metrics, status);
+        }
+        let seen = Arc::<Mutex<Seen>>::default();
         measure_disks(&mut metrics, &seen);
         let minder = Minder {
             diary: diary.clone(),
@@ -109,7 +107,6 @@ impl Opened {
         base.record(keeping.as_ref(), &running, closers)?;
         let served = keeping.as_ref().zip(registry.as_ref());
         base.serve(served, &diary, (metrics, health), closers)?;
-
         let opened = Self {
             roles: config.roles(),
             facts: facts.clone(),
