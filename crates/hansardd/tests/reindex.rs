@@ -163,7 +163,7 @@ fn rules_delete_what_is_old_and_tell_before_and_spare_what_is_held() {
                 get(&machine, &format!("/v1/sessions/{first}"))["sid"],
                 first
             );
-            assert_eq!(held(&machine), [first.clone()]);
+            assert_eq!(held(&machine), std::slice::from_ref(&first));
             daemon.stop();
             break said;
         }
