@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use hansard_core::event::Fact;
 use hansard_core::{Body, Fields};
+use hansard_identity::hex::encode as hex;
 use hansard_record::clock::Clock;
 use hansard_store::archive::ArchiveError;
 use hansard_store::catalog::{Burial, SegmentRow, SessionRow};
@@ -115,14 +116,6 @@ pub fn deleted(row: &SessionRow, burial: &Burial, newest: Option<&SegmentRow>) -
             .with("bytes", row.stored_bytes)
             .with("digest", digest),
     )
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn admin(event: &str, fields: Fields) -> Body {

@@ -97,7 +97,10 @@ pub trait DiskFile: Send + Sync {
 }
 
 /// Writes all of `bytes` at `offset`. A device that takes nothing counts as full.
-pub(crate) fn write_all_at(file: &dyn DiskFile, offset: u64, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// What the system says; any part may be written then.
+pub fn write_all_at(file: &dyn DiskFile, offset: u64, bytes: &[u8]) -> io::Result<()> {
     let mut done = 0usize;
     while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
         match file.write_at(offset.saturating_add(done as u64), rest) {
@@ -111,7 +114,10 @@ pub(crate) fn write_all_at(file: &dyn DiskFile, offset: u64, bytes: &[u8]) -> io
 }
 
 /// Reads until `buf` is full or the file ends; says how many bytes.
-pub(crate) fn read_full_at(file: &dyn DiskFile, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+///
+/// # Errors
+/// What the system says.
+pub fn read_full_at(file: &dyn DiskFile, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     let mut done = 0usize;
     while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match file.read_at(offset.saturating_add(done as u64), rest) {

@@ -1,6 +1,7 @@
 //! Rows as JSON: flat, under Teleport's names where it has one.
 
 use hansard_core::verify::Verdict;
+use hansard_identity::hex::encode as hex;
 use hansard_store::catalog::{EventRow, SessionRow};
 use serde_json::{Map, Value as Json, json};
 
@@ -135,9 +136,4 @@ pub(super) fn host(row: &HostRow) -> Json {
         "locked": row.locked.is_some(),
         "lock_reason": row.locked,
     })
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use flate2::Crc;
 use hansard_core::SessionId;
-use hansard_record::disk::{Disk, DiskFile};
+use hansard_record::disk::{Disk, DiskFile, read_full_at, write_all_at};
 use hansard_view::document::Counted;
 use serde_json::{Value as Json, json};
 
-use super::file::{named, read_full_at, write_all_at};
+use super::file::named;
 use super::recover::Ahead;
 use super::sessions::{Sessions, State};
 

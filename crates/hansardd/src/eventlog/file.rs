@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hansard_record::disk::{Disk, DiskFile};
+use hansard_record::disk::{Disk, DiskFile, read_full_at, write_all_at};
 use hansard_view::document::Document;
 
 /// A file that is appended to. What a crash leaves behind its last sync is looked at by
@@ -124,32 +124,4 @@ pub(super) fn named(path: &Path, what: &str, error: &io::Error) -> io::Error {
         error.kind(),
         format!("cannot {what} {}: {error}", path.display()),
     )
-}
-
-/// Writes all of `bytes` at `offset`. A device that takes nothing counts as full.
-pub(super) fn write_all_at(file: &dyn DiskFile, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    let mut done = 0usize;
-    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-        match file.write_at(offset.saturating_add(done as u64), rest) {
-            Ok(0) => return Err(io::ErrorKind::StorageFull.into()),
-            Ok(n) => done = done.saturating_add(n),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
-}
-
-/// Reads until `buf` is full or the file ends; says how many bytes.
-pub(super) fn read_full_at(file: &dyn DiskFile, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-    let mut done = 0usize;
-    while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(offset.saturating_add(done as u64), rest) {
-            Ok(0) => break,
-            Ok(n) => done = done.saturating_add(n),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(done)
 }

@@ -5,13 +5,13 @@ use std::io;
 use std::path::Path;
 
 use hansard_core::SessionId;
-use hansard_record::disk::{Disk, DiskFile};
+use hansard_record::disk::{Disk, DiskFile, read_full_at, write_all_at};
 use hansard_view::limits::DOCUMENT_BYTES_MAX;
 use serde_json::Value as Json;
 
 use super::cursor::{Place, Said, load};
 use super::day::Day;
-use super::file::{named, read_full_at, write_all_at};
+use super::file::named;
 use super::sessions::SESSIONS_MAX;
 
 /// Bytes that are read at once.

@@ -32,7 +32,7 @@ impl Link for FileLink {
         let beside = PathBuf::from("/beside");
         let _ = self.0.remove(&beside);
         let file = self.0.create_new(&beside)?;
-        file::write_all_at(&*file, 0, target.to_string_lossy().as_bytes())?;
+        hansard_record::disk::write_all_at(&*file, 0, target.to_string_lossy().as_bytes())?;
         self.0.rename(&beside, link)
     }
 }

@@ -15,11 +15,11 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use hansard_record::clock::Clock;
-use hansard_record::disk::{Disk, DiskFile};
+use hansard_record::disk::{Disk, DiskFile, read_full_at, write_all_at};
 
 use super::Current;
 use super::day::{DAY_NS, Day};
-use super::file::{named, read_full_at, write_all_at};
+use super::file::named;
 use super::notice::Notice;
 use crate::steady::{Jump, Steady};
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use hansard_core::SessionId;
 use hansard_core::frame::{Part, Place};
-use hansard_record::disk::{Disk, DiskFile};
+use hansard_record::disk::{Disk, write_all_at};
 use sha2::{Digest as _, Sha256};
 
 /// Bytes that are put aside at most; beyond them parts stay in the spool and their session is
@@ -137,7 +137,7 @@ impl Aside {
             }
             other => other?,
         };
-        write_all(&*file, &content)?;
+        write_all_at(&*file, 0, &content)?;
         file.sync_data()?;
         // A crash here leaves a file without its name, and the parts in the spool.
         self.disk.rename(&new, &path)?;
@@ -159,17 +159,4 @@ fn name_of(first: &Part, content: &[u8]) -> String {
     }
     name.push_str(".parts");
     name
-}
-
-fn write_all(file: &dyn DiskFile, bytes: &[u8]) -> io::Result<()> {
-    let mut done = 0usize;
-    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-        match file.write_at(done as u64, rest) {
-            Ok(0) => return Err(io::ErrorKind::StorageFull.into()),
-            Ok(n) => done = done.saturating_add(n),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
 }
