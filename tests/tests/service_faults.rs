@@ -268,13 +268,24 @@ fn a_recording_that_is_damaged_is_named_and_the_others_stay() {
     let said = text(&report.stdout);
     assert_eq!(report.status.code(), Some(3), "{report:?}");
     assert!(said.contains("damaged") && said.contains(&noisy), "{said}");
-    // It has one segment: nothing is left to be shown, which is said. The other one is whole.
+    // What is sound of it is shown, and that it is not all. The other one is whole.
     let rest = client(&runtime, &["cat", &noisy]);
-    assert_eq!(rest.status.code(), Some(2), "{rest:?}");
-    assert!(text(&rest.stderr).contains(&noisy), "{rest:?}");
+    assert_eq!(rest.status.code(), Some(3), "{rest:?}");
+    assert!(rest.stdout.len() > 64 * 1024, "{} bytes", rest.stdout.len());
+    assert!(text(&rest.stderr).contains("damaged"), "{rest:?}");
     hansard_at(&runtime, &["verify", &sound]);
     assert_eq!(hansard_at(&runtime, &["cat", &sound]), "sound-one\n");
     assert_eq!(listing(&pair).len(), 2);
+    // All of it is gone: still a verdict on a recording, and not "no recording".
+    fs::remove_file(pack).unwrap();
+    let report = client(&runtime, &["verify", &noisy]);
+    assert_eq!(report.status.code(), Some(3), "{report:?}");
+    let rest = client(&runtime, &["cat", &noisy]);
+    assert_eq!(rest.status.code(), Some(3), "{rest:?}");
+    assert!(
+        text(&rest.stderr).contains("nothing of it is left"),
+        "{rest:?}"
+    );
     let later = recorded(&pair, "echo later-one", "later-one");
     hansard_at(&runtime, &["verify", &later]);
 }

@@ -88,24 +88,7 @@ pub struct Report {
 /// When the source fails or is no recording.
 pub fn verify<R: Read>(source: R) -> Result<Report, ReadError> {
     let mut reader = Reader::new(source);
-    let mut report = Report {
-        verdict: Verdict::Complete,
-        session: None,
-        signers: Vec::new(),
-        segments: 0,
-        frames: 0,
-        events: 0,
-        events_sealed: 0,
-        intact_bytes: 0,
-        intact_ns: 0,
-        raw_bytes: 0,
-        gaps: 0,
-        end: None,
-        tail: Tail::Complete,
-        head: None,
-        damages: Vec::new(),
-        damages_count: 0,
-    };
+    let mut report = Report::nothing();
     loop {
         match reader.next_item()? {
             Item::Frame(frame) => {
@@ -144,6 +127,30 @@ pub fn verify<R: Read>(source: R) -> Result<Report, ReadError> {
 }
 
 impl Report {
+    /// The report on a recording of which there is not a byte any more. (Bytes that nobody says are
+    /// a recording have none: [`ReadError::NotARecording`].)
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            verdict: Verdict::Damaged,
+            session: None,
+            signers: Vec::new(),
+            segments: 0,
+            frames: 0,
+            events: 0,
+            events_sealed: 0,
+            intact_bytes: 0,
+            intact_ns: 0,
+            raw_bytes: 0,
+            gaps: 0,
+            end: None,
+            tail: Tail::NoEnd,
+            head: None,
+            damages: Vec::new(),
+            damages_count: 0,
+        }
+    }
+
     fn note(&mut self, body: Body) {
         match body {
             Body::Start(session) => self.session = Some(*session),

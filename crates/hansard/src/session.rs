@@ -6,7 +6,7 @@ use std::path::Path;
 use hansard_core::SessionId;
 
 use crate::cli::LookArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, STATUS_DAMAGED};
 use crate::service::{Asked, Service, Stream};
 
 /// The session that this argument names, if it does. (`./UUID` is a file.)
@@ -14,9 +14,22 @@ pub(crate) fn named(path: &Path) -> Option<SessionId> {
     path.to_str()?.parse().ok()
 }
 
-/// The session's recording, as the service sends it.
+/// The session's recording, as the service sends it, to be read.
 pub(crate) fn open(session: SessionId, look: &LookArgs) -> Result<Stream, Failure> {
+    match recording(session, look)? {
+        Some(bytes) => Ok(bytes),
+        None => Err(Failure::new(
+            STATUS_DAMAGED,
+            format!("{session}: the service knows this session, and nothing of it is left"),
+        )
+        .hint(format!("`hansard verify {session}` says what is wrong"))),
+    }
+}
+
+/// The session's recording; `None` where the service knows it and nothing of it is left.
+pub(crate) fn recording(session: SessionId, look: &LookArgs) -> Result<Option<Stream>, Failure> {
     let asked = Asked::get(&["sessions", &session.to_string(), "recording"]);
     let service = Service::new(&look.service)?;
-    service.stream(&asked.with("reason", look.reason.as_deref()))
+    let mut bytes = service.stream(&asked.with("reason", look.reason.as_deref()))?;
+    Ok((!bytes.is_empty()?).then_some(bytes))
 }

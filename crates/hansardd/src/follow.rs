@@ -20,6 +20,7 @@ use hansard_core::frame::{Part, Place};
 use hansard_record::Spool;
 use hansard_record::order::Spot;
 use hansard_record::spool::Pending;
+use hansard_store::archive::Wrong;
 use hansard_store::{Archive, ArchiveError};
 
 use crate::keeper::split;
@@ -77,6 +78,9 @@ pub enum Next {
         segment: u32,
         /// What is wrong.
         what: String,
+        /// What is there in place of the whole segment, as it is. Empty where nothing is, or where
+        /// its first parts were given before.
+        bytes: Vec<u8>,
     },
     /// Nothing within the time that was given.
     Waiting,
@@ -221,12 +225,17 @@ impl Follow {
             return Ok(Some(Next::Lost {
                 segment: wanted,
                 what,
+                bytes: Vec::new(),
             }));
         }
         let (parts, wrong) = match bytes {
-            Ok(bytes) => split(self.session, &bytes),
-            Err(why) => (Vec::new(), Some(why)),
+            Ok(bytes) => {
+                let (parts, wrong) = split(self.session, &bytes);
+                (parts, wrong.map(Wrong::from))
+            }
+            Err(wrong) => (Vec::new(), Some(wrong)),
         };
+        let is_whole = self.next == opening(wanted);
         for part in parts {
             let spot = Spot::of(&part);
             if spot >= self.next && self.is_next(spot) {
@@ -235,7 +244,10 @@ impl Follow {
         }
         match wrong {
             None => Ok(None),
-            Some(what) => {
+            Some(Wrong { what, mut bytes }) => {
+                if !is_whole {
+                    bytes.clear();
+                }
                 // The rest of the segment cannot be had any more, wherever one looks.
                 self.ahead.clear();
                 self.has_ended = row.is_final;
@@ -243,6 +255,7 @@ impl Follow {
                 Ok(Some(Next::Lost {
                     segment: wanted,
                     what,
+                    bytes,
                 }))
             }
         }

@@ -31,7 +31,7 @@ use crate::segment::{SealedSegment, SegmentFacts, Unfit};
 pub(crate) mod read;
 mod waiting;
 
-pub use read::{Found, Problem, SessionReader, SessionReport};
+pub use read::{Found, Problem, SessionReader, SessionReport, Wrong};
 use waiting::{Closed, Ticket, Waiting};
 
 /// Why a segment is not archived, sorted by what the caller does about it.

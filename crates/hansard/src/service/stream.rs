@@ -29,17 +29,27 @@ impl Stream {
             held: Bytes::new(),
         }
     }
+
+    /// Whether the service ended its answer and every byte of it was read; waits for the next.
+    ///
+    /// # Errors
+    /// When the answer is cut.
+    pub(crate) fn is_empty(&mut self) -> io::Result<bool> {
+        while self.held.is_empty() {
+            match self.service.runtime.block_on(self.body.frame()) {
+                None => return Ok(true),
+                Some(Err(error)) => return Err(io::Error::other(error)),
+                Some(Ok(frame)) => self.held = frame.into_data().unwrap_or_default(),
+            }
+        }
+        Ok(false)
+    }
 }
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.held.is_empty() {
-            let frame = self.service.runtime.block_on(self.body.frame());
-            match frame {
-                None => return Ok(0),
-                Some(Err(error)) => return Err(io::Error::other(error)),
-                Some(Ok(frame)) => self.held = frame.into_data().unwrap_or_default(),
-            }
+        if self.is_empty()? {
+            return Ok(0);
         }
         let taken = self.held.len().min(buffer.len());
         self.held

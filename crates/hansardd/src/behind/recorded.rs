@@ -84,7 +84,8 @@ pub(super) fn trouble(e: &FollowError) -> Trouble {
 }
 
 /// The parts that there are, one after another, as a `.hansard` file has them. A segment that is
-/// lost is left out; whoever reads says which one that is.
+/// lost is left out, and one that is damaged is given as it is: whoever reads says which one it is,
+/// and what is sound in it.
 struct Parts {
     follow: Follow,
     bytes: io::Cursor<Vec<u8>>,
@@ -100,7 +101,7 @@ impl Read for Parts {
             }
             match self.follow.next(Duration::ZERO) {
                 Ok(Next::Part(part)) => self.bytes = io::Cursor::new(part.bytes().to_vec()),
-                Ok(Next::Lost { .. }) => {}
+                Ok(Next::Lost { bytes, .. }) => self.bytes = io::Cursor::new(bytes),
                 Ok(Next::Waiting | Next::End) => return Ok(0),
                 Err(e) => return Err(io::Error::other(e.to_string())),
             }

@@ -68,7 +68,7 @@ impl Events {
         loop {
             let part = match self.follow.next(at_most)? {
                 Next::Part(part) => part,
-                Next::Lost { segment, what } => return Ok(self.lost(segment, what)),
+                Next::Lost { segment, what, .. } => return Ok(self.lost(segment, what)),
                 Next::Waiting => return Ok(Told::Waiting),
                 Next::End => return Ok(Told::End),
             };

@@ -71,7 +71,7 @@ impl Keeper {
                 let archived = split(session, &bytes).0;
                 return Ok(self.compare_with(Tip::from(&row), &archived, parts));
             }
-            Some((row, Err(why))) if row.number == number => why,
+            Some((row, Err(wrong))) if row.number == number => wrong.what,
             _ => "the segment was given up when the catalog was built anew".to_owned(),
         };
         // What was deleted for good was archived before: whoever still has it may forget it.

@@ -16,7 +16,24 @@ use crate::limits::PROBLEMS_LISTED_MAX;
 const PLACES: usize = 256;
 
 /// A segment's row, and its bytes or what is wrong with them.
-pub type Found = (SegmentRow, Result<Vec<u8>, String>);
+pub type Found = (SegmentRow, Result<Vec<u8>, Wrong>);
+
+/// Why a segment's bytes are not what was archived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// In words.
+    pub what: String,
+    /// What is there instead: for those who show what is left of it, never as evidence. Empty where
+    /// nothing is.
+    pub bytes: Vec<u8>,
+}
+
+impl From<String> for Wrong {
+    fn from(what: String) -> Self {
+        let bytes = Vec::new();
+        Self { what, bytes }
+    }
+}
 
 /// A segment that is not what was archived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,9 +118,10 @@ impl Archive {
         };
         let bytes = match fetch_current(&*self.blobs, &*self.catalog, &row) {
             Ok(bytes) => Ok(bytes),
-            Err(Fetch::Lost(what) | Fetch::Differs(_, what)) => Err(what),
+            Err(Fetch::Differs(bytes, what)) => Err(Wrong { what, bytes }),
+            Err(Fetch::Lost(what)) => Err(what.into()),
             Err(Fetch::Failed(BlobError::Retry(why))) => return Err(ArchiveError::Retry(why)),
-            Err(Fetch::Failed(e)) => Err(e.to_string()),
+            Err(Fetch::Failed(e)) => Err(e.to_string().into()),
         };
         Ok(Some((row, bytes)))
     }
@@ -146,10 +164,16 @@ impl Archive {
         let Some(mut reader) = self.open_session(session)? else {
             return Ok(None);
         };
-        let report = verify(&mut reader).map_err(|e| match e {
-            ReadError::Io(e) => ArchiveError::Retry(e.to_string()),
-            other => ArchiveError::Refused(format!("session {session}: {other}")),
-        })?;
+        let report = match verify(&mut reader) {
+            Ok(report) => report,
+            // It was a recording when it was archived, whatever is there now.
+            Err(ReadError::NotARecording) => Report::nothing(),
+            Err(ReadError::Io(e)) => return Err(ArchiveError::Retry(e.to_string())),
+            Err(other) => {
+                let what = format!("session {session}: {other}");
+                return Err(ArchiveError::Refused(what));
+            }
+        };
         Ok(Some(SessionReport {
             report,
             newest,
