@@ -30,9 +30,7 @@ fn shell(scratch: &Scratch, script: &str) -> Output {
 }
 
 fn recorded(scratch: &Scratch) -> Command {
-    // A shell cannot trap what was ignored before it, as `nohup` does to whoever runs the tests.
-    let mut command = Command::new("env");
-    command.arg("--default-signal").arg(probe());
+    let mut command = Command::new(probe());
     command.arg(scratch.path("log")).arg("--");
     command
 }
