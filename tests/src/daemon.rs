@@ -201,7 +201,8 @@ impl Daemon {
             let waited = since.elapsed();
             assert!(
                 waited < READY_WITHIN,
-                "hansardd is not ready after {waited:?}"
+                "hansardd is not ready after {waited:?}\n{}",
+                tail(&fs::read_to_string(self.dir.join("stderr")).unwrap_or_default())
             );
         }
     }
@@ -245,6 +246,12 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The end of what was said, for a message.
+fn tail(text: &str) -> &str {
+    let at = text.len().saturating_sub(3000);
+    text.get(at..).unwrap_or(text)
 }
 
 /// To the whole group, so that it reaches the daemon behind a tracer. One that is gone needs none.
