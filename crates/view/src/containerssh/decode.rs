@@ -459,4 +459,8 @@ impl<R: Read> Decoder for ContainerSshDecoder<R> {
     fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
     }
+
+    fn is_damaged(&self) -> bool {
+        self.log.is_damaged()
+    }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use hansard_core::event::{End, Fact, Gap};
 use hansard_core::{Body, Event, Fields, Stream, Value};
 
-use super::file::{self, File};
+use super::file::{self, Fault, File};
 use super::{FOREIGN_EVENT, STREAMS, TIMING, log, missing};
 use crate::codec::{DecodeError, Decoder};
 use crate::fill::fill;
@@ -33,11 +33,12 @@ pub struct SudoDecoder {
     ready: Ready,
     at_ns: u64,
     notices: Vec<String>,
+    damaged: bool,
 }
 
 struct Timing {
     lines: Lines<Box<dyn Read>>,
-    fault: Rc<RefCell<Option<String>>>,
+    fault: Rc<RefCell<Option<Fault>>>,
 }
 
 /// One of the files of bytes.
@@ -59,6 +60,11 @@ impl Source {
             Some(file) => Ok(fill(&mut file.src, bytes_max)?),
             None => Ok(Vec::new()),
         }
+    }
+
+    fn is_damaged(&self) -> bool {
+        let fault = self.file.as_ref().map(|file| file.fault.borrow());
+        fault.is_some_and(|fault| matches!(*fault, Some(Fault::Damaged(_))))
     }
 
     /// Why bytes are missing.
@@ -88,6 +94,7 @@ impl SudoDecoder {
             ready: Ready::default(),
             at_ns: 0,
             notices: Vec::new(),
+            damaged: false,
         };
         if let Err(e) = decoder.open(inputs, &import) {
             decoder.ready.fail(e);
@@ -156,6 +163,7 @@ impl SudoDecoder {
         };
         if !lines.advance(TIMING_LINE_BYTES_MAX)? {
             if let Some(fault) = &*fault.borrow() {
+                self.damaged |= matches!(fault, Fault::Damaged(_));
                 self.notices.push(format!("the timing is cut: {fault}"));
                 self.unfinished = true;
             }
@@ -249,6 +257,7 @@ impl SudoDecoder {
 
     fn close(&mut self) {
         self.ready.finish();
+        self.damaged |= self.streams.iter().any(Source::is_damaged);
         for source in self.streams.iter().filter(|source| source.missing == 0) {
             let fault = source
                 .file
@@ -335,5 +344,9 @@ impl Decoder for SudoDecoder {
 
     fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.damaged
     }
 }
