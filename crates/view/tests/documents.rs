@@ -18,7 +18,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use hansard_core::Event;
+use hansard_core::event::Fact;
+use hansard_core::{Body, Event, Value};
 use hansard_view::containerssh::ContainerSshDecoder;
 use hansard_view::document::{Document, Documents, Place, catalogue, page};
 use hansard_view::teleport::StreamDecoder;
@@ -38,7 +39,7 @@ fn turned(events: &[Event]) -> Vec<Document> {
         assert!(seen.insert(document.uid));
         let row = catalogue::find(document.event).unwrap();
         for name in document.json.as_object().unwrap().keys() {
-            let open = ["x.", "source.", "env."]
+            let open = ["x.", "source.", "env.", "claimed."]
                 .iter()
                 .any(|open| name.starts_with(open));
             assert!(
@@ -209,4 +210,66 @@ fn a_containerssh_log_has_a_document_for_every_message() {
     let connect = documents.iter().find(|d| d.event == "connect").unwrap();
     assert_eq!(connect.json.get("channel_id"), None);
     assert_ne!(connect.json["addr.remote"], json!(null));
+}
+
+/// What a host's and a service's own headers and facts say has names of this list: nothing of it is
+/// mangled on its way into a log.
+#[test]
+fn what_we_say_ourselves_has_names() {
+    let certificate = [0x30, 0x82, 0, 0xff, 0xfe];
+    let header = hansard_core::Session {
+        kind: "service".into(),
+        origin: hansard_core::Fields::new()
+            .with("pid", 77u64)
+            .with("claimed.user", "root")
+            .with("claimed.password", "secret"),
+        target: hansard_core::Fields::new()
+            .with("recorder_certificate", Value::Bytes(certificate.to_vec()))
+            .with("server_labels", Value::List(vec!["role=web".into()]))
+            .with("previous.session", "0190")
+            .with("previous.digest", "00ff"),
+        ..support::session()
+    };
+    let look = Fact {
+        event: "session.recording.access".into(),
+        fields: hansard_core::Fields::new()
+            .with("user", "anna")
+            .with("user_uid", 1000u64)
+            .with("pid", 4711u64),
+    };
+    let lost = Fact {
+        event: "alarm".into(),
+        fields: hansard_core::Fields::new()
+            .with("alarm", "recording_lost")
+            .with("recording", "0190")
+            .with("reason", "no room"),
+    };
+    let bodies = [
+        Body::Start(Box::new(header)),
+        Body::Admin(look),
+        Body::Admin(lost),
+    ];
+    let events = bodies.into_iter().zip(0..).map(|(body, seq)| Event {
+        seq,
+        at_ns: seq,
+        body,
+    });
+    let made = turned(&events.collect::<Vec<_>>());
+    for document in &made {
+        let names: Vec<_> = document.json.as_object().unwrap().keys().collect();
+        assert!(
+            !names.iter().any(|name| name.starts_with("x.")),
+            "{document:?}"
+        );
+    }
+    let [start, look, lost] = made.as_slice() else {
+        panic!("{made:?}");
+    };
+    assert_eq!(start.json["recorder_certificate"], "MIIA//4=");
+    assert_eq!(start.json["pid"], 77);
+    assert_eq!(start.json["claimed.user"], "root");
+    assert_eq!(start.json["withheld"], json!(["claimed.password"]));
+    assert_eq!(start.json["server_labels"], json!(["role=web"]));
+    assert_eq!((look.code, &look.json["pid"]), ("T2012I", &json!(4711)));
+    assert_eq!((lost.event, lost.code), ("alarm", "H5126E"));
 }

@@ -205,9 +205,9 @@ section! {
         admin: Members = Members { users: vec!["root".to_owned()], groups: Vec::new() } => live;
         /// May see all recordings and events. Every look is an event.
         auditor: Members = Members::default() => live;
-        /// May see the recordings that a policy gives to reviewers.
+        /// May list all sessions and events, and see what is their own; of others, no recording.
         reviewer: Members = Members::default() => live;
-        /// May see what was recorded of the account itself.
+        /// May see what is their own: sessions and events whose user has the name of the account.
         user: Members = Members { users: vec!["*".to_owned()], groups: Vec::new() } => live;
     }
 }

@@ -5,7 +5,11 @@ use hansard_core::{Fields, Policy, Session, SessionId, Value};
 use super::catalogue::PLACES;
 use super::turn::Place;
 use super::value::{cut, words};
+use crate::jsonl::base64;
 use crate::limits::DOCUMENT_PLACE_BYTES_MAX;
+
+/// The field of a header's target that has the certificate of the recorder's key, in DER.
+const CERTIFICATE: &str = "recorder_certificate";
 
 /// What is kept of a header while its events are turned.
 pub(super) struct Header {
@@ -103,7 +107,13 @@ pub(super) fn start_fields(session: &Session) -> Fields {
                 (2, "argv") => "initial_command",
                 _ => name,
             };
-            fields.push(name, value.clone());
+            match value {
+                // The very bytes, in letters that survive: as text they would be cut and mangled.
+                Value::Bytes(der) if group == 2 && name == CERTIFICATE => {
+                    fields.push(name, base64::encode(der));
+                }
+                _ => fields.push(name, value.clone()),
+            }
         }
     }
     fields

@@ -95,7 +95,10 @@ fn check(documents: &[Document]) {
             let exact = name.strip_suffix(".base64").is_some();
             match plain {
                 Some(field) => assert!(is_of_kind(value, field.kind), "{name}: {value}"),
-                None => assert!(open || exact || name.starts_with("env."), "{name}"),
+                None => assert!(
+                    open || exact || name.starts_with("env.") || name.starts_with("claimed."),
+                    "{name}"
+                ),
             }
             assert!(value.is_string() || plain.is_some() || is_of_kind(value, Kind::Texts));
         }

@@ -363,7 +363,10 @@ impl Header {
 
 /// Adds what an event says under one name.
 fn put_field(sheet: &mut Sheet, row: Option<&Row>, name: &str, value: &Value) {
-    let bare = name.strip_prefix("teleport.json.").unwrap_or(name);
+    let bare = ["teleport.json.", "claimed."]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name);
     let known = row.and_then(|row| row.field(name));
     if WITHHELD.iter().any(|field| field.name == bare)
         || known.is_some_and(|field| field.kind == Kind::Withheld)
@@ -381,6 +384,7 @@ fn put_field(sheet: &mut Sheet, row: Option<&Row>, name: &str, value: &Value) {
         None if name.starts_with("env.") && !matches!(value, Value::List(_)) => {
             sheet.put_other("", name, value);
         }
+        None if name.starts_with("claimed.") => sheet.put_other("", name, value),
         _ => sheet.put_other("x.", name, value),
     }
 }
