@@ -189,7 +189,7 @@ impl Projector {
             for event in events {
                 count(&mut update, &event);
                 for document in documents.turn(&event) {
-                    self.events.push(event_row(row.session, &document));
+                    self.events.push(event_row(row.session, document));
                 }
                 if let Body::Start(session) = event.body {
                     update.start = Some(start_facts(&session));

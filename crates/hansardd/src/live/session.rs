@@ -235,7 +235,7 @@ impl LiveSession {
                 _ => {}
             }
             for document in documents.turn(&event) {
-                self.keep(event_row(header.id, &document), all_bytes);
+                self.keep(event_row(header.id, document), all_bytes);
             }
         }
         self.counted = documents.into_counted();
