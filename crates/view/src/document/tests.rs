@@ -43,7 +43,10 @@ fn turned(session: Session, bodies: Vec<Body>) -> Vec<Document> {
 
 /// The one document of one fact.
 fn one(body: Body) -> Json {
-    turned(session("terminal"), vec![body]).pop().unwrap().json()
+    turned(session("terminal"), vec![body])
+        .pop()
+        .unwrap()
+        .json()
 }
 
 fn auth(fields: Fields) -> Body {
