@@ -256,7 +256,7 @@ fn what_we_say_ourselves_has_names() {
     });
     let made = turned(&events.collect::<Vec<_>>());
     for document in &made {
-        let names: Vec<_> = document.json.as_object().unwrap().keys().collect();
+        let names: Vec<_> = document.json().as_object().unwrap().keys().collect();
         assert!(
             !names.iter().any(|name| name.starts_with("x.")),
             "{document:?}"
@@ -265,11 +265,11 @@ fn what_we_say_ourselves_has_names() {
     let [start, look, lost] = made.as_slice() else {
         panic!("{made:?}");
     };
-    assert_eq!(start.json["recorder_certificate"], "MIIA//4=");
-    assert_eq!(start.json["pid"], 77);
-    assert_eq!(start.json["claimed.user"], "root");
-    assert_eq!(start.json["withheld"], json!(["claimed.password"]));
-    assert_eq!(start.json["server_labels"], json!(["role=web"]));
-    assert_eq!((look.code, &look.json["pid"]), ("T2012I", &json!(4711)));
+    assert_eq!(start.json()["recorder_certificate"], "MIIA//4=");
+    assert_eq!(start.json()["pid"], 77);
+    assert_eq!(start.json()["claimed.user"], "root");
+    assert_eq!(start.json()["withheld"], json!(["claimed.password"]));
+    assert_eq!(start.json()["server_labels"], json!(["role=web"]));
+    assert_eq!((look.code, &look.json()["pid"]), ("T2012I", &json!(4711)));
     assert_eq!((lost.event, lost.code), ("alarm", "H5126E"));
 }
