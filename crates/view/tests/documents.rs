@@ -256,7 +256,8 @@ fn what_we_say_ourselves_has_names() {
     });
     let made = turned(&events.collect::<Vec<_>>());
     for document in &made {
-        let names: Vec<_> = document.json().as_object().unwrap().keys().collect();
+        let json = document.json();
+        let names: Vec<_> = json.as_object().unwrap().keys().collect();
         assert!(
             !names.iter().any(|name| name.starts_with("x.")),
             "{document:?}"
