@@ -37,7 +37,7 @@ fn a_user_sees_their_own_sessions_and_of_others_not_even_whether_they_are_there(
     let service = service("api-own");
     service.role(Some(Role::User));
     let (mine, hers) = (id(1).to_string(), id(2).to_string());
-    assert_eq!(sids(&get(&service, "/v1/sessions").json()), [mine.clone()]);
+    assert_eq!(sids(&get(&service, "/v1/sessions").json()).join(" "), mine);
     assert_eq!(get(&service, "/v1/sessions?user=ada").status, 403);
     for part in ["", "/recording", "/verify"] {
         service.record.lock().unwrap().clear();

@@ -123,7 +123,7 @@ const BUILT: &[Field] = &[
 const WHY: &[Field] = &[h("reason", Text, "why, in words")];
 
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 28] = [
+pub(super) const ROWS: [Row; 27] = [
     row(our("daemon.start"), "admin", "A daemon was started; its own recording says which.",
         &[any("H5000I", "started")], &[DAEMON]),
     row(our("daemon.stop"), "admin", "A daemon was stopped in order. After a crash there is none.",
@@ -212,11 +212,6 @@ pub(super) const ROWS: [Row; 28] = [
     row(our("registry.unreadable"), "admin",
         "A file about a host or a token cannot be read; whoever it is about is shut out until it is repaired.",
         &[any("H5607E", "cannot be read")], &[&[t("name", Text, "what it is about")]]),
-    row(our("recall.incomplete"), "admin",
-        "Holds were recalled after the catalog was built anew, without a part of a recording that is lost.",
-        &[any("H5304E", "incomplete")],
-        &[RECORDING, &[h("sessions_held", Uint, "sessions that are held because of what is left of it"),
-            h("until", Time, "until when nothing is deleted by rules")]]),
     row(our("service.unreachable"), "admin", "A host cannot reach its service; what it records waits in its spool.",
         &[any("H5604W", "unreachable")],
         &[HOST, &[h("waiting_bytes", Uint, "how much waits").unit("bytes")]]),
