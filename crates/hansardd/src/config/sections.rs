@@ -99,7 +99,8 @@ section! {
         /// The service's addresses, `host:port` (port 3025 if there is none), tried in this order.
         /// Required.
         service: Vec<HostPort> = Vec::new();
-        /// The name that the service's certificate must have. Empty: the host of the first address.
+        /// The name that the service's certificate must have. Empty: the host of each
+        /// address.
         server_name: String = String::new();
         /// Longest pause before the next attempt to reach the service. Pauses double from a quarter
         /// of a second up to this, each shortened at random by up to a half.
