@@ -201,7 +201,8 @@ impl Daemon {
             let waited = since.elapsed();
             assert!(
                 waited < READY_WITHIN,
-                "hansardd is not ready after {waited:?}\n{}",
+                "hansardd is not ready after {waited:?}\n{}\n{}",
+                threads(child.id()),
                 tail(&fs::read_to_string(self.dir.join("stderr")).unwrap_or_default())
             );
         }
@@ -246,6 +247,17 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// What each thread of a process group waits for, for a message.
+fn threads(group: u32) -> String {
+    let words = ["-L", "-o", "pid,tid,ppid,stat,wchan:24,time,comm", "-g"];
+    let listed = Command::new("ps")
+        .args(words)
+        .arg(group.to_string())
+        .output();
+    let text = |done: Output| String::from_utf8_lossy(&done.stdout).into_owned();
+    listed.map_or_else(|error| error.to_string(), text)
 }
 
 /// The end of what was said, for a message.
