@@ -273,10 +273,7 @@ impl Recorder {
             if let Some(lost) = &talk.intake.lost {
                 break Err(lost.clone());
             }
-            talk = match shared.wait_or_lose(talk, since_ns) {
-                Ok(talk) => talk,
-                Err(lost) => return Err(lost),
-            };
+            talk = shared.wait_or_lose(talk, since_ns)?;
         };
         let finished = talk.finished;
         drop(talk);
