@@ -132,13 +132,18 @@ struct Deaths {
     lived: u32,
     /// The slowest start after such a death, without the tracer.
     slowest: Duration,
+    /// The slowest one behind the tracer, up to its death or until it was ready.
+    slowest_traced: Duration,
 }
 
 /// A daemon dies at the n-th of these calls, and starts again.
 fn die_at(daemon: &mut Daemon, call: &str, n: u64, patience: Duration, deaths: &mut Deaths) {
     daemon.kill();
     daemon.put_behind(&dies_at(call, n));
-    if !daemon.try_start() || daemon.dies_within(patience) {
+    let since = Instant::now();
+    let is_ready = daemon.try_start();
+    deaths.slowest_traced = deaths.slowest_traced.max(since.elapsed());
+    if !is_ready || daemon.dies_within(patience) {
         deaths.died += 1;
     } else {
         deaths.lived += 1;
@@ -193,8 +198,11 @@ fn killed_at_system_calls_on_the_way_to_the_disk() {
                     break;
                 }
             }
-            let (died, lived, slowest) = (deaths.died, deaths.lived, deaths.slowest);
-            println!("{call}: died {died}, not made {lived}, slowest start {slowest:.1?}");
+            let (died, lived) = (deaths.died, deaths.lived);
+            let (slowest, traced) = (deaths.slowest, deaths.slowest_traced);
+            println!(
+                "{call}: died {died}, not made {lived}, slowest start {slowest:.1?}, traced {traced:.1?}"
+            );
             all.died += died;
             all.lived += lived;
         }
