@@ -5,6 +5,7 @@
 //!   in its archive; inside it what is sent next (`queue`), one connection (`stream`), how long to
 //!   wait between two (`backoff`) and how far behind it is (`lag`)
 //! - [`Endpoint`], [`post`]: where the service is; small requests there, to join and to renew
+//! - [`PolicyPost`]: where the service's policy arrives, and where the host says which is in force
 //! - [`Status`]: what it tells about itself
 
 pub mod wire;
@@ -20,6 +21,8 @@ mod forwarder;
 #[cfg(feature = "forward")]
 mod lag;
 #[cfg(feature = "forward")]
+mod policy;
+#[cfg(feature = "forward")]
 mod queue;
 #[cfg(feature = "forward")]
 mod status;
@@ -30,6 +33,8 @@ mod stream;
 pub use endpoint::{Connect, Endpoint, POST_BYTES_MAX, post};
 #[cfg(feature = "forward")]
 pub use forwarder::{Control, ForwardOptions, Forwarder, Hooks};
+#[cfg(feature = "forward")]
+pub use policy::PolicyPost;
 #[cfg(feature = "forward")]
 pub use queue::{Alarm, AlarmKind};
 #[cfg(feature = "forward")]
