@@ -196,10 +196,12 @@ def plain_session(body):
     f = record(body, SESSION, (1,))
     groups = {name: plain_fields(f.get(number, b""))
               for number, name in ((4, "subject"), (5, "origin"), (6, "target"))}
-    p = record(f.get(9, b""), dict.fromkeys(range(1, 11), "number"))
+    p = record(f.get(9, b""), dict.fromkeys(range(1, 14), "number") | {14: "text"})
     policy = {name: p.get(number) == 1 for number, name in enumerate(SWITCHES, 1)}
     bad(p.get(9, 0) not in ON_LOSS, "the policy on loss is unknown")
     policy |= {"on_loss": ON_LOSS[p.get(9, 0)], "hold_ms_max": p.get(10, 0)}
+    said = {"idle_ms_max": p.get(11, 0), "bulk_bytes_max": p.get(12, 0), "version": p.get(13, 0), "rule": p.get(14, "")}
+    policy |= {name: value for name, value in said.items() if value}
     return {"id": uuid_text(f[1]), "parent": uuid_text(f[2]) if 2 in f else None,
             "kind": f.get(3, ""), **groups, "start_utc_ns": f.get(7, 0),
             "clock": QUALITY.get(f.get(8), "unknown"), "policy": policy,

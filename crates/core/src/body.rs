@@ -402,6 +402,19 @@ fn encode_policy(policy: &Policy) -> Vec<u8> {
         OnLoss::Continue => 2,
     };
     m.uint(9, on_loss).uint(10, policy.hold_ms_max);
+    // Absent where there is nothing to say, as recordings were before there was a central policy.
+    for (number, value) in [
+        (11, policy.idle_ms_max),
+        (12, policy.bulk_bytes_max),
+        (13, policy.version),
+    ] {
+        if value > 0 {
+            m.uint(number, value);
+        }
+    }
+    if !policy.rule.is_empty() {
+        m.text(14, &policy.rule);
+    }
     m.finish()
 }
 
@@ -409,7 +422,11 @@ fn decode_policy(bytes: &[u8]) -> Result<Policy, Malformed> {
     let mut policy = Policy::default();
     fields(bytes, |number, field| {
         let n = match number {
-            1..=10 => field.uint("policy")?,
+            1..=13 => field.uint("policy")?,
+            14 => {
+                policy.rule = field.text("policy.rule")?;
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         match number {
@@ -429,7 +446,10 @@ fn decode_policy(bytes: &[u8]) -> Result<Policy, Malformed> {
                     _ => return malformed("policy.on_loss: not known"),
                 }
             }
-            _ => policy.hold_ms_max = n,
+            10 => policy.hold_ms_max = n,
+            11 => policy.idle_ms_max = n,
+            12 => policy.bulk_bytes_max = n,
+            _ => policy.version = n,
         }
         Ok(())
     })?;
