@@ -46,10 +46,11 @@ demo: needs-demo release
 	$(RELEASE_BINS) scripts/demo.sh
 
 # The peers take minutes to build: they are built where nothing may be skipped, and otherwise used
-# if `make peers` made them.
+# if `make peers` made them. Signals are default whoever started this: under `nohup` no shell could
+# trap a hang-up, which several tests send.
 test: needs-test debug $(if $(CI),peers)
 	$(CARGO) check --locked --quiet --manifest-path fuzz/Cargo.toml --bins
-	$(DEBUG_BINS) $(CARGO) test --workspace --locked --no-fail-fast
+	$(DEBUG_BINS) env --default-signal $(CARGO) test --workspace --locked --no-fail-fast
 
 lint:
 	$(CARGO) fmt --all --check

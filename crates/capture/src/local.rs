@@ -29,10 +29,11 @@ use crate::limits::{
     STOP_DURABLE_MAX, STOP_LOOK_EVERY, STOP_WAIT_MAX,
 };
 use crate::registry::{Line, Registry};
+use crate::shell::Logins;
 
-mod connection;
-mod header;
-mod peer;
+pub(crate) mod connection;
+pub(crate) mod header;
+pub(crate) mod peer;
 
 use peer::Peer;
 
@@ -164,11 +165,13 @@ pub struct Server {
     accepting: Option<JoinHandle<()>>,
 }
 
-struct Shared {
-    config: Config,
-    means: Means,
-    registry: Registry,
-    stopping: AtomicBool,
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) means: Means,
+    pub(crate) registry: Registry,
+    /// Records logins, where that is switched on.
+    pub(crate) logins: Option<Logins>,
+    pub(crate) stopping: AtomicBool,
     connections: Mutex<Connections>,
     refusals: Mutex<Refusals>,
     /// Told when a connection ends.
@@ -195,6 +198,14 @@ impl Server {
     /// # Errors
     /// `AddrInUse` when somebody answers there already; otherwise what the system says.
     pub fn start(config: Config, means: Means) -> io::Result<Self> {
+        Self::start_with(config, means, None)
+    }
+
+    /// The same, and logins are recorded as well.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(config: Config, means: Means, logins: Option<Logins>) -> io::Result<Self> {
         let listener = bind(&config.socket)?;
         listener.set_nonblocking(true)?;
         let (woken, wake) = io::pipe()?;
@@ -205,6 +216,7 @@ impl Server {
             config,
             means,
             registry,
+            logins,
             stopping: AtomicBool::new(false),
             connections: Mutex::new(Connections::default()),
             refusals: Mutex::new(Refusals::default()),
@@ -375,7 +387,7 @@ impl Shared {
         self.tell_refused(uid, why);
     }
 
-    fn tell_refused(&self, uid: Option<u32>, why: &str) {
+    pub(crate) fn tell_refused(&self, uid: Option<u32>, why: &str) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.untold = refusals.untold.saturating_add(1);
         let told_at = refusals.told_at;

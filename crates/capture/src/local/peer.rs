@@ -2,18 +2,17 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::MetadataExt as _;
 
 use hansard_core::fields::Fields;
 use hansard_shell::{login_uid, subject_of};
 use rustix::net::sockopt::socket_peercred;
 
 /// Whoever connected, as they were then.
-pub(super) struct Peer {
-    pub(super) uid: u32,
-    pub(super) pid: Option<i32>,
+pub(crate) struct Peer {
+    pub(crate) uid: u32,
+    pub(crate) pid: Option<i32>,
     /// `user`, `login`, `uid`.
-    pub(super) subject: Fields,
+    pub(crate) subject: Fields,
 }
 
 impl Peer {
@@ -26,8 +25,7 @@ impl Peer {
             let process = pid.to_string();
             let login = login_uid(&process);
             // A process that has ended leaves its number to others: one of another user is not it.
-            let owner = std::fs::metadata(format!("/proc/{process}")).ok()?.uid();
-            login.filter(|_| owner == uid)
+            login.filter(|_| effective_uid(&process) == Some(uid))
         });
         Ok(Self {
             uid,
@@ -35,4 +33,12 @@ impl Peer {
             subject: subject_of(uid, login),
         })
     }
+}
+
+/// Whose a process is. Not its directory's owner: that is root's where the process may not be looked
+/// into.
+fn effective_uid(process: &str) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
