@@ -23,6 +23,7 @@ mod terminals;
 mod which;
 
 pub(crate) use login::serve;
+pub(crate) use process::groups;
 pub use terminals::{Restored, Terminals};
 
 use kin::Kin;

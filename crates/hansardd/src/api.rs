@@ -4,7 +4,7 @@
 //!   document ([`openapi`]) are made from it
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
-//! - `answers`, `holds`, `live`: what the routes do; `rows`, `time`: how that is written; `stream`: answers
+//! - `answers`, `holds`, `policy`, `live`: what the routes do; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
@@ -14,6 +14,7 @@ pub mod limits;
 mod live;
 pub mod openapi;
 mod params;
+mod policy;
 pub mod problem;
 pub mod role;
 mod router;
@@ -34,8 +35,8 @@ use axum::Router;
 use limits::{DOWNLOADS_MAX, FOLLOWERS_MAX};
 use router::Handler;
 use seams::{
-    Admit, Audit, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Recordings, Status,
-    Tokens,
+    Admit, Audit, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Policies, Recordings,
+    Status, Tokens,
 };
 use stream::Streams;
 use table::Op;
@@ -66,6 +67,8 @@ pub struct Parts {
     pub ending: Arc<dyn Ending>,
     /// Legal holds.
     pub holds: Arc<dyn Holds>,
+    /// The central policy.
+    pub policies: Arc<dyn Policies>,
 }
 
 /// The API, ready to be served.
@@ -113,6 +116,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let tokens = || Arc::clone(&parts.tokens);
     let hosts = || Arc::clone(&parts.hosts);
     let holds = || Arc::clone(&parts.holds);
+    let policies = || Arc::clone(&parts.policies);
     let log = || Arc::clone(&parts.log);
     BTreeMap::from([
         (Op::Status, answers::status(Arc::clone(&parts.status))),
@@ -142,5 +146,11 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::Hosts, answers::hosts(hosts())),
         (Op::HostLock, answers::host_lock(hosts())),
         (Op::HostUnlock, answers::host_unlock(hosts())),
+        (Op::Policy, policy::get(policies())),
+        (
+            Op::PolicySet,
+            policy::set(policies(), Arc::clone(&parts.audit)),
+        ),
+        (Op::PolicyTest, policy::test(policies())),
     ])
 }

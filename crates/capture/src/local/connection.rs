@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hansard_core::Session;
 use hansard_core::event::{Body, End, Gap};
+use hansard_record::bulk::untold_bytes_max;
 use hansard_record::handoff::{
     Closed, DATA_BYTES_MAX, FromClient, FromDaemon, Incoming, LOSS_BYTES_MAX, Login,
     MESSAGE_BYTES_MAX, OPEN_BYTES_MAX, Opened, ReadFailed, read_message,
@@ -144,18 +145,22 @@ fn first(source: &mut Source) -> Result<First, String> {
 }
 
 /// Opens the recorder; an error is what the program is told.
-fn open(
-    shared: &Shared,
-    claims: Box<Session>,
-    peer: &Peer,
-) -> Result<(Session, Recorder), String> {
+fn open(shared: &Shared, claims: Box<Session>, peer: &Peer) -> Result<(Session, Recorder), String> {
     let (config, means) = (&shared.config, &shared.means);
-    let policy = header::in_force(&config.policy, config.wishes, &claims.policy);
+    // Whoever hands a session over wants it recorded: whether it has to be is not asked.
+    let decided = config.gate.as_ref().map(|gate| {
+        let who = peer.login(&claims.kind);
+        gate.0.admit(&who)
+    });
+    let configured = decided.as_ref().map_or(&config.policy, |d| &d.policy);
+    let policy = header::in_force(configured, config.wishes, &claims.policy);
     let session = header::session(*claims, peer, means, policy)?;
     let loss = config.options.loss_bytes_max();
     let plan = Plan {
         survives: Survives::Kill,
-        loss_bytes_max: loss.saturating_add(LOSS_BYTES_MAX),
+        loss_bytes_max: loss
+            .saturating_add(LOSS_BYTES_MAX)
+            .saturating_add(untold_bytes_max(&session.policy)),
     };
     let (key, sink) = (means.key.clone(), (means.sinks)());
     let how = (config.options, plan);
@@ -167,12 +172,7 @@ fn open(
 }
 
 /// Hands everything to the recorder, until one side ends it.
-fn relay(
-    source: &mut Source,
-    line: &Line,
-    recorder: &Recorder,
-    heard_ns: &mut u64,
-) -> Over {
+fn relay(source: &mut Source, line: &Line, recorder: &Recorder, heard_ns: &mut u64) -> Over {
     let mut buffer = Vec::new();
     loop {
         match read_message(source, &mut buffer, MESSAGE_BYTES_MAX) {

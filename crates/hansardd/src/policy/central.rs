@@ -13,7 +13,7 @@ use super::files::{PolicyFiles, Stored, sha256_of};
 use super::in_force::InForce;
 use crate::api::problem::Trouble;
 use crate::api::role::Caller;
-use crate::api::seams::{Policies, PolicyTest, PolicyWish};
+use crate::api::seams::{Policies, PolicyTest, PolicyWish, PutOnRecord};
 use crate::config::policy::read;
 use crate::ingest::Connections;
 
@@ -81,7 +81,7 @@ impl Policies for Central {
         &self,
         wish: &PolicyWish,
         by: &Caller,
-        put_on_record: &dyn Fn(Fields) -> Result<(), String>,
+        put_on_record: &PutOnRecord<'_>,
     ) -> Result<Stored, Trouble> {
         // One change at a time: whoever comes second sees the first.
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,8 +92,15 @@ impl Policies for Central {
                 "the policy has version {was}, not {wanted}"
             )));
         }
-        let newest = files.versions().map_err(|e| Trouble::Retry(e.to_string()))?;
-        let version = newest.last().copied().unwrap_or(0).max(was).saturating_add(1);
+        let newest = files
+            .versions()
+            .map_err(|e| Trouble::Retry(e.to_string()))?;
+        let version = newest
+            .last()
+            .copied()
+            .unwrap_or(0)
+            .max(was)
+            .saturating_add(1);
         let decider = read(&wish.text, version).map_err(|found| refused(&found))?;
         let stored = Stored {
             version,
@@ -104,11 +111,12 @@ impl Policies for Central {
             text: wish.text.clone(),
         };
         // A crash after this leaves an event of a version that never decided: there is no file of it.
-        put_on_record(told(before.as_ref(), &stored, None)).map_err(Trouble::NotRecorded)?;
+        let told = told(before.as_ref(), &stored);
+        put_on_record(told.clone(), None).map_err(Trouble::NotRecorded)?;
         if let Err(e) = files.put(&stored) {
             let why = format!("policy {version} cannot be kept: {e}");
             // The first event says what was wanted, this one what came of it.
-            let _ = put_on_record(told(before.as_ref(), &stored, Some(&why)));
+            let _ = put_on_record(told, Some(&why));
             return Err(Trouble::Retry(why));
         }
         self.in_force.put_ready(decider, stored.clone());
@@ -152,7 +160,7 @@ fn refused(found: &[crate::config::Finding]) -> Trouble {
 }
 
 /// What an event says of a change.
-fn told(before: Option<&Stored>, after: &Stored, error: Option<&str>) -> Fields {
+fn told(before: Option<&Stored>, after: &Stored) -> Fields {
     let rules = |stored: Option<&Stored>| rules_of(stored.map_or("", |stored| &stored.text));
     let (old, new) = (rules(before), rules(Some(after)));
     let changed = |rule: &&(String, String)| {
@@ -162,22 +170,26 @@ fn told(before: Option<&Stored>, after: &Stored, error: Option<&str>) -> Fields 
     let missing = |from: &[(String, String)], rule: &&(String, String)| {
         !from.iter().any(|(name, _)| *name == rule.0)
     };
-    let mut fields = Fields::new()
+    Fields::new()
         .with("policy_version", after.version)
-        .with("previous_version", before.map_or(0, |stored| stored.version))
+        .with(
+            "previous_version",
+            before.map_or(0, |stored| stored.version),
+        )
         .with("sha256", after.sha256.as_str())
         .with(
             "previous_sha256",
             before.map_or("", |stored| stored.sha256.as_str()),
         )
-        .with("rules_added", names(new.iter().filter(|rule| missing(&old, rule))))
-        .with("rules_removed", names(old.iter().filter(|rule| missing(&new, rule))))
+        .with(
+            "rules_added",
+            names(new.iter().filter(|rule| missing(&old, rule))),
+        )
+        .with(
+            "rules_removed",
+            names(old.iter().filter(|rule| missing(&new, rule))),
+        )
         .with("rules_changed", names(new.iter().filter(changed)))
-        .with("success", error.is_none());
-    if let Some(error) = error {
-        fields.push("error", error);
-    }
-    fields
 }
 
 fn names<'a>(rules: impl Iterator<Item = &'a (String, String)>) -> Value {
@@ -204,10 +216,11 @@ fn rules_of(text: &str) -> Vec<(String, String)> {
         ),
         ("default".to_owned(), format!("{:?}", set.default)),
     ];
-    all.extend(
-        set.rules
-            .iter()
-            .map(|rule| (format!("rules.{}", rule.name), format!("{:?} {:?}", rule.on, rule.set))),
-    );
+    all.extend(set.rules.iter().map(|rule| {
+        (
+            format!("rules.{}", rule.name),
+            format!("{:?} {:?}", rule.on, rule.set),
+        )
+    }));
     all
 }

@@ -86,7 +86,10 @@ impl InForce {
     /// Its version; 0 where the configuration decides.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.now().stored.as_ref().map_or(0, |stored| stored.version)
+        self.now()
+            .stored
+            .as_ref()
+            .map_or(0, |stored| stored.version)
     }
 
     /// Decides for another host than this one.
@@ -172,10 +175,16 @@ mod tests {
         in_force.put(stored(4, text)).unwrap();
         let second = in_force.admit(&ann);
         assert!(second.recorded && !second.policy.keystrokes);
-        assert_eq!((second.policy.version, second.policy.rule.as_str()), (4, "web"));
+        assert_eq!(
+            (second.policy.version, second.policy.rule.as_str()),
+            (4, "web")
+        );
         assert_eq!(second.policy.idle_ms_max, 900_000);
         let wrong = in_force.put(stored(5, "scoop: none\n")).unwrap_err();
-        assert!(wrong[0].to_string().contains("did you mean scope?"), "{wrong:?}");
+        assert!(
+            wrong[0].to_string().contains("did you mean scope?"),
+            "{wrong:?}"
+        );
         assert_eq!((in_force.version(), in_force.admit(&ann)), (4, second));
     }
 }

@@ -17,11 +17,12 @@ use super::Start;
 use super::facts::Facts;
 use super::keeping::Keeping;
 use crate::api::{Api, Parts, socket};
-use crate::behind::{Accounts, EndHere, Held, Joined, Listed, Logged, Recorded, Watched};
+use crate::behind::{Accounts, EndHere, Held, Joined, Listed, Logged, Present, Recorded, Watched};
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 use crate::ingest::{Control, To};
+use crate::policy::Central;
 use crate::tee::Source;
 
 /// What answering stands on.
@@ -35,6 +36,7 @@ pub(super) struct Answering<'a> {
     pub(super) cluster: String,
     pub(super) facts: &'a Facts,
     pub(super) diary: &'a Diary,
+    pub(super) policies: Arc<Central>,
     pub(super) running: Option<Running>,
     /// The configuration in force, which a reload changes.
     pub(super) in_force: &'a Arc<RwLock<Config>>,
@@ -121,6 +123,7 @@ impl Answering<'_> {
                 live: keeping.live.clone(),
                 there: self.there(),
             }),
+            policies: self.policies.clone(),
         }
     }
 
@@ -147,10 +150,11 @@ impl Answering<'_> {
         Arc::new(move |id| {
             let all = connections.list();
             let mine = |c: &&crate::ingest::Connected| c.peer.principal.id() == Some(id);
-            match all.iter().any(|c| mine(&c)) {
-                true => (true, Some(clock.utc_ns())),
-                false => (false, None),
-            }
+            let newest = all.into_iter().rfind(|c| mine(&c))?;
+            Some(Present {
+                seen_ns: clock.utc_ns(),
+                policy: newest.policy,
+            })
         })
     }
 

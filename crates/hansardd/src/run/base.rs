@@ -20,6 +20,7 @@ use hansard_record::spool::Spool;
 use hansard_store::Archive;
 
 use super::answering::Answering;
+use super::deciding::Deciding;
 use super::facts::Facts;
 use super::keeping::{Ground, Keeping};
 use super::opening::{SPOOL_RESERVE_BYTES, listen, no_thread};
@@ -69,6 +70,7 @@ pub(super) struct Base<'a> {
     pub(super) open: &'a OpenSessions,
     pub(super) facts: &'a Facts,
     pub(super) in_force: &'a Arc<RwLock<Config>>,
+    pub(super) deciding: &'a Deciding,
 }
 
 impl Base<'_> {
@@ -137,7 +139,10 @@ impl Base<'_> {
         let Some(forward) = &self.start.config.forward else {
             return Ok(None);
         };
+        let clock = Arc::clone(&self.environment.clock);
+        let policy = self.deciding.take(self.start, clock, self.facts, closers)?;
         let sending = Sending {
+            policy,
             start: self.start,
             dir: self.dir,
             environment: self.environment,
@@ -209,6 +214,7 @@ impl Base<'_> {
             about: self.target(),
             open: self.open,
             facts: self.facts,
+            gate: Arc::new(self.deciding.in_force.clone()),
         };
         let sinks = self.sinks(keeping, SPOOL_RESERVE_BYTES);
         let registry = recording.serve(local, sinks, closers)?;
@@ -241,6 +247,11 @@ impl Base<'_> {
             self.start.journal.info("metrics", &[("listen", &address)]);
         }
         if let Some((keeping, registry)) = keeping {
+            let clock = Arc::clone(&self.environment.clock);
+            // Before hosts can connect: they are sent it.
+            let policies = self
+                .deciding
+                .central(registry, keeping.connections.clone(), clock);
             if let Some(ingest) = &config.serve.ingest {
                 let taking = Taking {
                     start: self.start,
@@ -254,7 +265,7 @@ impl Base<'_> {
                 };
                 taking.take(ingest, &runtime, stopped.clone(), closers)?;
             }
-            if config.serve.admin.is_some() {
+            if let Some(policies) = policies.filter(|_| config.serve.admin.is_some()) {
                 let answering = Answering {
                     start: self.start,
                     dir: self.dir,
@@ -265,6 +276,7 @@ impl Base<'_> {
                     cluster: self.identity.cluster().to_owned(),
                     facts: self.facts,
                     diary,
+                    policies,
                     running: keeping.running.get().cloned(),
                     in_force: self.in_force,
                 };

@@ -12,6 +12,7 @@ use hansard_store::Archive;
 use tokio::runtime::Runtime;
 
 use super::base::{Base, revived};
+use super::deciding::Deciding;
 use super::facts::{Facts, facts};
 use super::keeping::Keeping;
 use super::measuring::{
@@ -65,6 +66,7 @@ impl Opened {
         let (open, revival) = revived(dir, &environment, &spool, &key)?;
         let (facts, told) = facts();
         let in_force = Arc::new(RwLock::new(config.clone()));
+        let deciding = Deciding::open(start, dir, &environment, &facts)?;
         let base = Base {
             start,
             dir,
@@ -74,6 +76,7 @@ impl Opened {
             open: &open,
             facts: &facts,
             in_force: &in_force,
+            deciding: &deciding,
         };
         // Before anything is kept: whose a session is, its key says.
         let registry = base.cluster(kept.is_some())?;

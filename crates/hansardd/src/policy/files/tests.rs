@@ -66,7 +66,11 @@ fn power_that_goes_at_any_call_leaves_the_old_one_or_the_new_one() {
             assert!(found.damaged.is_empty(), "{:?}", found.damaged);
             assert!(newest == stored(1) || newest == stored(2));
             if done.is_ok() {
-                assert_eq!(newest, stored(2), "durable is what was promised: call {call}");
+                assert_eq!(
+                    newest,
+                    stored(2),
+                    "durable is what was promised: call {call}"
+                );
             }
             seen[usize::from(newest.version == 2)] += 1;
         }

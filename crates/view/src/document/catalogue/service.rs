@@ -115,7 +115,7 @@ const BUILT: &[Field] = &[
 ];
 
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 24] = [
+pub(super) const ROWS: [Row; 25] = [
     row(our("daemon.start"), "admin", "A daemon was started; its own recording says which.",
         &[any("H5000I", "started")], &[DAEMON]),
     row(our("daemon.stop"), "admin", "A daemon was stopped in order. After a crash there is none.",
@@ -124,6 +124,9 @@ pub(super) const ROWS: [Row; 24] = [
         &[ok("H5002I", "read"), failed("H5002W", "refused; the one before is in force")],
         &[FILE, &[h("changed", Texts, "keys that changed"),
             h("needs_restart", Texts, "keys that change at the next start only")]]),
+    row(our("policy.in_force"), "admin", "A host was sent a policy by its service, and decides by it from now on.",
+        &[ok("H5011I", "in force"), failed("H5011W", "not taken; the one before decides")],
+        &[super::admin::POLICY]),
     row(our("session.kill"), "admin", "Somebody ended another's session.",
         &[ok("H5010I", "ended"), failed("H5010W", "refused or not there")], &[RECORDING]),
     row(our("alarm"), "admin",
