@@ -98,7 +98,7 @@ fn a_full_disk_leaves_the_old_one() {
     let disk = disk(4);
     let (files, _) = open(&disk, 10);
     files.put(&stored(1)).unwrap();
-    disk.set_capacity(Some(300));
+    disk.set_capacity(Some(200));
     assert!(files.put(&stored(2)).is_err());
     disk.set_capacity(None);
     let (files, found) = open(&disk, 10);
