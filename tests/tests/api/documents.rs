@@ -146,6 +146,7 @@ fn answers_are_as_the_document_says() {
         ),
         ("/v1/tokens", "/v1/tokens".to_owned()),
         ("/v1/hosts", "/v1/hosts".to_owned()),
+        ("/v1/policy", "/v1/policy".to_owned()),
     ] {
         let answer = get(&service, &target).json();
         let schema = &json["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
