@@ -4,6 +4,7 @@
 //! - [`Forwarder`]: connects, sends what is in a spool in its order, and forgets what the service has
 //!   in its archive; inside it what is sent next (`queue`), one connection (`stream`), how long to
 //!   wait between two (`backoff`) and how far behind it is (`lag`)
+//! - [`outgoing`]: bodies that are made while they are sent
 //! - [`Endpoint`], [`post`]: where the service is; small requests there, to join and to renew
 //! - [`PolicyPost`]: where the service's policy arrives, and where the host says which is in force
 //! - [`Status`]: what it tells about itself
@@ -20,6 +21,7 @@ mod flow;
 mod forwarder;
 #[cfg(feature = "forward")]
 mod lag;
+mod outgoing;
 #[cfg(feature = "forward")]
 mod policy;
 #[cfg(feature = "forward")]
@@ -33,6 +35,7 @@ mod stream;
 pub use endpoint::{Connect, Endpoint, POST_BYTES_MAX, post};
 #[cfg(feature = "forward")]
 pub use forwarder::{Control, ForwardOptions, Forwarder, Hooks};
+pub use outgoing::{Outgoing, Pieces, ReaderGone, outgoing};
 #[cfg(feature = "forward")]
 pub use policy::PolicyPost;
 #[cfg(feature = "forward")]

@@ -13,6 +13,7 @@ use hansard_core::policy::decide::Host;
 use hansard_record::clock::RealClock;
 use hansard_record::real_disk::RealDisk;
 use hansard_tests::{Scratch, hansard};
+use hansardd::api::refusals::Refusals;
 use hansardd::api::role::{Known, Peer, Role};
 use hansardd::api::{Api, Parts, socket};
 use hansardd::config::Local;
@@ -47,6 +48,12 @@ pub struct Service {
 
 impl Service {
     pub fn start(name: &str) -> Self {
+        Self::counting(name, Duration::from_secs(3600)).0
+    }
+
+    /// The same; refusals are counted together for so long.
+    pub fn counting(name: &str, window: Duration) -> (Self, Arc<Refusals>) {
+        let refusals = Arc::new(Refusals::new(window));
         let scratch = Scratch::new(name);
         let socket = scratch.join("admin.sock");
         let kept = Arc::new(Kept::default());
@@ -106,10 +113,10 @@ impl Service {
         let (stop, stopped) = watch::channel(false);
         let guard = runtime.enter();
         let listener = socket::listen(&socket).unwrap();
-        let api = Api::new(parts, "boot".to_owned());
+        let api = Api::counting(parts, "boot".to_owned(), Arc::clone(&refusals));
         runtime.spawn(socket::serve(listener, api, stopped));
         drop(guard);
-        Self {
+        let service = Self {
             scratch,
             socket,
             kept,
@@ -120,7 +127,8 @@ impl Service {
             said,
             stop,
             runtime: Some(runtime),
-        }
+        };
+        (service, refusals)
     }
 
     /// The asker has this role from now on.

@@ -23,7 +23,8 @@ pub struct Present {
     pub policy: Option<InForce>,
 }
 
-/// Says what is known of a host that is connected; `None` of one that is not.
+/// Says what is known of a host that is connected, which the service itself always is; `None` of one
+/// that is not.
 pub type Presence = Arc<dyn Fn(HostId) -> Option<Present> + Send + Sync>;
 
 /// Puts what happened into the service's own recording.
@@ -34,6 +35,8 @@ pub type Tell = Arc<dyn Fn(Body) + Send + Sync>;
 pub struct Joined {
     /// Who joined.
     pub registry: Arc<Registry>,
+    /// This service's own identifier: it is in the registry, too.
+    pub here: HostId,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Who is connected.
@@ -140,12 +143,16 @@ impl Hosts for Joined {
         let now_ns = self.clock.utc_ns();
         let page = self.registry.hosts(after, most);
         let row = |row: hansard_identity::host_row::HostRow| {
-            let present = row.host_id().and_then(&*self.presence);
+            let id = row.host_id();
+            let is_here = id == Some(self.here);
+            let present = id.and_then(&*self.presence);
             let policy = present.as_ref().and_then(|p| p.policy.as_ref());
             let lock = row.lock.filter(|lock| lock.holds_at(now_ns));
             HostRow {
                 id: row.id,
                 name: row.name,
+                role: row.role.as_str().to_owned(),
+                is_here,
                 labels: row.labels,
                 connected: present.is_some(),
                 seen_ns: present.as_ref().map(|p| p.seen_ns),

@@ -7,10 +7,11 @@ use hansard_core::fields::{Fields, Value};
 use hansard_core::gate::Decision;
 use hansard_core::policy::decide::Host;
 use hansard_record::clock::Clock;
-use hansard_record::forward::wire::PolicyText;
+use hansard_record::forward::wire::{self, PolicyText};
 
 use super::files::{PolicyFiles, Stored, sha256_of};
 use super::in_force::InForce;
+use super::taking::said;
 use crate::api::problem::Trouble;
 use crate::api::role::Caller;
 use crate::api::seams::{Policies, PolicyTest, PolicyWish, PutOnRecord};
@@ -56,6 +57,12 @@ impl Central {
             central.send(&stored);
         }
         central
+    }
+
+    /// What decides on the service's own machine.
+    #[must_use]
+    pub fn decides_here(&self) -> wire::InForce {
+        said(&self.in_force, "")
     }
 
     fn send(&self, stored: &Stored) {

@@ -193,7 +193,8 @@ impl Beside<'_> {
     /// Ends as the program did.
     fn leave(&self) -> u8 {
         if let Some(why) = &self.why {
-            self.outside.say(&format!("hansard: the session was ended: {why}"));
+            self.outside
+                .say(&format!("hansard: the session was ended: {why}"));
             return match self.is_alone {
                 true => STATUS_REFUSED,
                 false => STATUS_ENDED,
