@@ -50,7 +50,9 @@ fn set(pair: &Pair, text: &str) {
 /// The version in force on the host, as the service lists it.
 fn in_force(pair: &Pair) -> Option<u64> {
     let said = hansard_at(&pair.service.runtime(), &["host", "ls", "--json"]);
-    let row: Json = serde_json::from_str(said.lines().next()?).unwrap();
+    let mut rows = said.lines().map(|line| serde_json::from_str(line).unwrap());
+    // The service is a host, too, and is in the list.
+    let row: Json = rows.find(|row: &Json| row["this_service"] != true)?;
     row["policy_version"].as_u64()
 }
 

@@ -74,7 +74,7 @@ fn the_document_holds_together() {
         assert_eq!(given, route.params.len() + usize::from(has_id), "{route:?}");
         assert_eq!(
             operation["requestBody"].is_object(),
-            route.verb == Verb::Post,
+            matches!(route.verb, Verb::Post | Verb::Put),
             "{route:?}"
         );
         assert!(operation["responses"]["default"].is_object(), "{route:?}");

@@ -36,6 +36,7 @@ use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
 use crate::init::keys::{authority_dir, identity, registry_dir};
 use crate::metrics::Metrics;
 use crate::metrics::serve::{Health, serve};
+use crate::policy::Central;
 use crate::stores::Stores;
 use crate::tee::{Source, Tee};
 
@@ -248,11 +249,8 @@ impl Base<'_> {
             self.start.journal.info("metrics", &[("listen", &address)]);
         }
         if let Some((keeping, registry)) = keeping {
-            let clock = Arc::clone(&self.environment.clock);
             // Before hosts can connect: they are sent it.
-            let policies = self
-                .deciding
-                .central(registry, keeping.connections.clone(), clock);
+            let policies = self.policies(keeping, registry);
             if let Some(ingest) = &config.serve.ingest {
                 let taking = Taking {
                     start: self.start,
@@ -294,6 +292,13 @@ impl Base<'_> {
         };
         closers.push(("serving", Box::new(close)));
         Ok(())
+    }
+
+    /// The central policy, which is kept here.
+    fn policies(&self, keeping: &Keeping, registry: &Arc<Registry>) -> Option<Arc<Central>> {
+        let clock = Arc::clone(&self.environment.clock);
+        let connections = keeping.connections.clone();
+        self.deciding.central(registry, connections, clock)
     }
 
     fn door<'b>(&'b self, diary: &'b Diary) -> Door<'b> {
