@@ -81,7 +81,7 @@ fn ended(pair: &Pair, word: &str) -> String {
 
 /// Its events.
 fn events(pair: &Pair, sid: &str) -> Vec<Json> {
-    let args = ["convert", sid, "--to", "jsonl", "-o", "-"];
+    let args = ["convert", "--to", "jsonl", sid, "-"];
     hansard_at(&pair.service.runtime(), &args)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

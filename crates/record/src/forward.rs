@@ -21,6 +21,7 @@ mod flow;
 mod forwarder;
 #[cfg(feature = "forward")]
 mod lag;
+#[cfg(feature = "forward")]
 mod outgoing;
 #[cfg(feature = "forward")]
 mod policy;
@@ -35,6 +36,7 @@ mod stream;
 pub use endpoint::{Connect, Endpoint, POST_BYTES_MAX, post};
 #[cfg(feature = "forward")]
 pub use forwarder::{Control, ForwardOptions, Forwarder, Hooks};
+#[cfg(feature = "forward")]
 pub use outgoing::{Outgoing, Pieces, ReaderGone, outgoing};
 #[cfg(feature = "forward")]
 pub use policy::PolicyPost;
