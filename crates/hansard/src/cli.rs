@@ -1,6 +1,7 @@
 //! The command line: every command, option and its help, in one place. Man pages and completions
 //! are made from it.
 
+mod policy;
 mod service;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use hansard_core::OnLoss;
 use hansard_view::Format;
 
 use crate::moment::Moment;
+pub(crate) use policy::{PolicyArgs, PolicyCommand, TestArgs};
 pub(crate) use service::{
     EventsArgs, FilterArgs, FollowArgs, HoldArgs, HoldCommand, HostArgs, HostCommand, KillArgs,
     LookArgs, LsArgs, PageArgs, ServiceArgs, ShowArgs, StatusArgs, TokenArgs, TokenCommand,
@@ -60,6 +62,8 @@ pub(crate) enum Command {
     Follow(FollowArgs),
     /// End a session that is going on
     Kill(KillArgs),
+    /// Set, show or try out the policy of who is recorded, and how
+    Policy(PolicyArgs),
     /// Hold sessions, so that no rule deletes them, or let them go again
     Hold(HoldArgs),
     /// Make, list or remove tokens that hosts join with

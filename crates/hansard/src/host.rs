@@ -14,6 +14,7 @@ const COLUMNS: &[Column] = &[
     ("HOST", Align::Whole),
     ("NAME", Align::Left),
     ("STATE", Align::Left),
+    ("POLICY", Align::Right),
     ("LAST SEEN (UTC)", Align::Left),
     ("CERTIFICATE UNTIL (UTC)", Align::Left),
     ("LABELS", Align::Left),
@@ -75,6 +76,14 @@ fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failur
     Ok(())
 }
 
+/// The version that decides there, and whether that is the newest it was sent.
+fn policy(row: &Json) -> String {
+    match text(row, "policy_trouble").as_str() {
+        "" => text(row, "policy_version"),
+        trouble => format!("{}: {trouble}", text(row, "policy_version")),
+    }
+}
+
 fn cells(row: &Json) -> Vec<String> {
     let is = |name: &str| row.get(name).and_then(Json::as_bool) == Some(true);
     let state = match (is("locked"), is("this_service"), is("connected")) {
@@ -93,6 +102,7 @@ fn cells(row: &Json) -> Vec<String> {
         text(row, "host_id"),
         text(row, "node_name"),
         state,
+        policy(row),
         time(row, "last_seen"),
         time(row, "certificate_expires"),
         labels.join(" "),

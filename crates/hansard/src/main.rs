@@ -32,6 +32,7 @@ mod ls;
 mod man;
 mod moment;
 mod play;
+mod policy;
 mod progress;
 mod rec;
 mod screen;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         Command::Kill(args) => kill::run(args),
         Command::Token(args) => token::run(args),
         Command::Hold(args) => hold::run(args),
+        Command::Policy(args) => policy::run(args),
         Command::Host(args) => host::run(args),
         Command::Status(args) => status::run(args),
         Command::Keygen(args) => key::run(args),

@@ -2,7 +2,7 @@
 //!
 //! [`sections`] has the keys; [`key`] makes of each its reader and its row of the page, [`value`]
 //! reads single values, [`tree`] reads YAML without guessing, [`page`] makes `docs/configuration.md`,
-//! [`change`] says what a reload can change.
+//! [`change`] says what a reload can change, [`policy`] reads a central policy in the same way.
 //!
 //! Everything that is wrong is found in one go, with its key, line and column and what to do. What a
 //! key that nobody knows was given is never shown: it may be a secret in the wrong place.
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub mod change;
 pub mod key;
 pub mod page;
+pub mod policy;
 pub mod sections;
 pub mod tree;
 pub mod value;

@@ -118,6 +118,12 @@ impl DataDir {
         self.0.join("diary")
     }
 
+    /// Versions of the policy.
+    #[must_use]
+    pub fn policy(&self) -> PathBuf {
+        self.0.join("policy")
+    }
+
     /// What was no sound recording.
     #[must_use]
     pub fn quarantine(&self) -> PathBuf {

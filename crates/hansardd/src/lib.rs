@@ -5,7 +5,7 @@
 //! - [`config`]: what the file says; [`check`]: what contradicts itself in it; [`data_dir`], [`init`],
 //!   [`doctor`]: the directory of everything durable, made and looked at
 //! - [`stores`], [`tee`], [`live`], [`keeper`], [`eventlog`], [`follow`]: what is taken, kept, told
-//! - [`api`], [`behind`], [`join`]: what people and hosts ask
+//! - [`api`], [`behind`], [`join`]: what people and hosts ask; [`policy`]: who is recorded, and how
 //! - [`run`]: all of it as one process; [`signals`], [`notify`], [`journal`], [`metrics`],
 //!   [`capacity`]: what runs it, and is told how it goes
 //! - [`cli`], [`command`]: the command line
@@ -43,6 +43,7 @@ pub mod keeper;
 pub mod live;
 pub mod metrics;
 pub mod notify;
+pub mod policy;
 pub mod retention;
 pub mod run;
 pub mod signals;

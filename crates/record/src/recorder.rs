@@ -10,6 +10,7 @@
 //! What a crash can take: the open frame (1 s or 64 KiB, whichever is less) and, while the sink is
 //! slower than the capture, what is in the queue and in the one batch that the worker holds.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use hansard_core::seal::SigningKey;
 use hansard_core::writer::Bounds;
 use hansard_core::{Body, OnLoss, Session, Sink, Stream};
 
+use crate::bulk::Bulk;
 use crate::clock::Clock;
 use crate::environment::Environment;
 use crate::intake::{CONTINUE_PATIENCE_NS, ENTRY_BYTES_MAX, Ending, Intake, Item, MERGE_NS, Push};
@@ -107,6 +109,10 @@ struct Shared {
     on_loss: OnLoss,
     hold_ns: u64,
     keeps_trying: bool,
+    /// Budgets of the streams, where the policy has some.
+    bulk: Option<Mutex<Bulk>>,
+    /// When the capture last handed something over.
+    touched_ns: AtomicU64,
 }
 
 struct Talk {
@@ -132,6 +138,7 @@ impl Recorder {
     ) -> Result<Self, Lost> {
         let zero_ns = env.clock.monotonic_ns();
         let (on_loss, hold_ms) = (session.policy.on_loss, session.policy.hold_ms_max);
+        let bulk = Bulk::new(session.policy.bulk_bytes_max).map(Mutex::new);
         let mut pump = Pump::new(session, key, options.bounds, sink, Arc::clone(&env.clock))?;
         if options.keeps_trying {
             pump.keeps_trying();
@@ -151,6 +158,8 @@ impl Recorder {
             on_loss,
             hold_ns: hold_ms.saturating_mul(1_000_000),
             keeps_trying: options.keeps_trying,
+            bulk,
+            touched_ns: AtomicU64::new(0),
         });
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -171,12 +180,38 @@ impl Recorder {
         self.0.shared.now_ns()
     }
 
+    /// Nanoseconds since the capture last handed something over: what an idle limit looks at.
+    #[must_use]
+    pub fn idle_ns(&self) -> u64 {
+        let shared = &self.0.shared;
+        let touched_ns = shared.touched_ns.load(Ordering::Relaxed);
+        shared.now_ns().saturating_sub(touched_ns)
+    }
+
     /// Hands over bytes of a stream: a copy, and rarely a wake-up. Waits only when the queue is
-    /// full, for as long as the policy says.
+    /// full, for as long as the policy says. What is over the policy's budget of the stream is
+    /// counted and hashed, and not kept.
     ///
     /// # Errors
     /// When this or something before it will not be recorded: the capture must end its session.
     pub fn data(&self, stream: Stream, bytes: &[u8]) -> Result<(), Lost> {
+        let shared = &self.0.shared;
+        shared.touch();
+        let (bytes, said) = match shared.bulk() {
+            None => (bytes, None),
+            Some(mut bulk) => {
+                let (kept, said) = bulk.take(stream, bytes, shared.now_ns());
+                (bytes.get(..kept).unwrap_or_default(), said)
+            }
+        };
+        self.pieces(stream, bytes)?;
+        for body in said.into_iter().flatten() {
+            shared.push(Item::Event(body))?;
+        }
+        Ok(())
+    }
+
+    fn pieces(&self, stream: Stream, bytes: &[u8]) -> Result<(), Lost> {
         for piece in bytes.chunks(ENTRY_BYTES_MAX) {
             self.0.shared.push(Item::Data(stream, piece))?;
         }
@@ -192,7 +227,10 @@ impl Recorder {
         match body {
             Body::Data { stream, bytes } => self.data(stream, &bytes),
             Body::End(end) => self.close(end).map(drop),
-            body => self.0.shared.push(Item::Event(body)),
+            body => {
+                self.0.shared.touch();
+                self.0.shared.push(Item::Event(body))
+            }
         }
     }
 
@@ -258,6 +296,7 @@ impl Recorder {
     /// When part of it is not recorded, or its end is not; or when it was closed before.
     pub fn close(&self, end: End) -> Result<Summary, Lost> {
         let shared = &*self.0.shared;
+        shared.settle_bulk();
         let mut talk = shared.lock();
         if talk.intake.ending.is_some() {
             return Err(Lost::new(Cause::Closed, "it was closed before"));
@@ -302,6 +341,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let shared = &*self.shared;
+        shared.settle_bulk();
         let mut talk = shared.lock();
         talk.intake.ending.get_or_insert(Ending::Stop);
         talk.intake.worker_wakes();
@@ -326,6 +366,25 @@ impl Drop for Handle {
 impl Shared {
     fn now_ns(&self) -> u64 {
         self.clock.monotonic_ns().saturating_sub(self.zero_ns)
+    }
+
+    fn bulk(&self) -> Option<MutexGuard<'_, Bulk>> {
+        let bulk = self.bulk.as_ref()?;
+        Some(bulk.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says what was left out and not told yet. With an error the recording is lost already, which
+    /// whoever closes it is told.
+    fn settle_bulk(&self) {
+        let rest = self.bulk().map(|mut bulk| bulk.rest());
+        for body in rest.into_iter().flatten() {
+            let _ = self.push(Item::Event(body));
+        }
+    }
+
+    /// Something happened in the session.
+    fn touch(&self) {
+        self.touched_ns.fetch_max(self.now_ns(), Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Talk> {
