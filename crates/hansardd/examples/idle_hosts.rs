@@ -232,8 +232,7 @@ impl Service {
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|value| value.trim().parse::<f64>().ok())
-            .map(|value| value as usize)
+        line.and_then(|value| value.trim().strip_suffix(".0")?.parse().ok())
     }
 }
 
