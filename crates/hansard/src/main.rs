@@ -25,6 +25,7 @@ mod follow;
 mod hold;
 mod host;
 mod info;
+mod journal;
 mod key;
 mod kill;
 mod listing;
