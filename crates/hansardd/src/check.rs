@@ -8,7 +8,7 @@ use std::path::Path;
 
 use hansard_core::policy::OnLoss;
 
-use crate::config::{Config, Finding, Local, Rule, Size, Span, Store};
+use crate::config::{Config, Finding, Local, Rule, Size, Span, Store, TlogWriter};
 
 /// Longest path of a unix socket, bytes, without the zero behind it (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -61,10 +61,39 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
             retention(config, store, around, (i, rule), &mut found);
         }
     }
+    exports(config, &mut found);
     listening(config, &mut found);
     administration(config, &mut found);
     found.sort_by_key(|finding| finding.level);
     found
+}
+
+/// What is sent on to others.
+fn exports(config: &Config, found: &mut Vec<Finding>) {
+    let Some(tlog) = &config.export.tlog else {
+        return;
+    };
+    if config.store.is_none() {
+        found.push(Finding::error(
+            "export.tlog",
+            "messages of tlog are made where recordings are kept, which this machine does not do",
+            "switch it on at the service, or remove it here",
+        ));
+    }
+    if tlog.writer == TlogWriter::File && tlog.file.path.as_os_str().is_empty() {
+        found.push(Finding::error(
+            "export.tlog.file.path",
+            "it is required for the writer `file` and not set",
+            "write the path of a file, as /var/log/hansard/tlog.json",
+        ));
+    }
+    if tlog.log.input {
+        found.push(Finding::warning(
+            "export.tlog.log.input",
+            "whoever reads where tlog's messages go reads what was typed and piped in",
+            "leave it off, or let nobody else read there",
+        ));
+    }
 }
 
 /// Which roles go together.

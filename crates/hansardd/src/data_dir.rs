@@ -118,6 +118,12 @@ impl DataDir {
         self.0.join("diary")
     }
 
+    /// How far what is sent on to others has come.
+    #[must_use]
+    pub fn export(&self) -> PathBuf {
+        self.0.join("export")
+    }
+
     /// What was no sound recording.
     #[must_use]
     pub fn quarantine(&self) -> PathBuf {

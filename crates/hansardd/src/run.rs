@@ -25,6 +25,7 @@ use crate::signals::Signal;
 
 mod answering;
 mod base;
+mod exporting;
 pub mod fact;
 mod facts;
 mod found;
