@@ -15,8 +15,8 @@ pub const BYTES_MAX: usize = 1024 * 1024;
 /// Longest line of either side; a longer one is no line of this protocol.
 pub const LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Longest reason that is passed on, bytes; the rest is cut off.
-pub const REASON_BYTES_MAX: usize = 512;
+/// Longest reason that is passed on, characters; the rest is cut off.
+pub const REASON_CHARS_MAX: usize = 512;
 
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +80,9 @@ pub fn serve(
         match answer.trouble {
             None => writeln!(to, "{}", answer.done)?,
             Some(why) => {
-                let why: String = why.chars().filter(|c| !c.is_control()).collect();
-                let cut = why.floor_char_boundary(REASON_BYTES_MAX);
-                writeln!(to, "{} {}", answer.done, why.get(..cut).unwrap_or(""))?;
+                let why = why.chars().filter(|c| !c.is_control());
+                let why: String = why.take(REASON_CHARS_MAX).collect();
+                writeln!(to, "{} {why}", answer.done)?;
             }
         }
         to.flush()?;
