@@ -8,7 +8,7 @@ use std::path::Path;
 
 use hansard_core::policy::OnLoss;
 
-use crate::config::{Config, Finding, Local, Rule, Size, Span, Store, TlogWriter};
+use crate::config::{Config, Finding, Local, Rule, Size, Span, Store};
 
 /// Longest path of a unix socket, bytes, without the zero behind it (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -78,13 +78,6 @@ fn exports(config: &Config, found: &mut Vec<Finding>) {
             "export.tlog",
             "messages of tlog are made where recordings are kept, which this machine does not do",
             "switch it on at the service, or remove it here",
-        ));
-    }
-    if tlog.writer == TlogWriter::File && tlog.file.path.as_os_str().is_empty() {
-        found.push(Finding::error(
-            "export.tlog.file.path",
-            "it is required for the writer `file` and not set",
-            "write the path of a file, as /var/log/hansard/tlog.json",
         ));
     }
     if tlog.log.input {

@@ -73,9 +73,9 @@ section! {
 section! {
     /// A file, one message a line, for its owner only.
     TlogFile {
-        /// The file; required for the writer `file`. One that is moved away is begun anew. The
-        /// daemon's unit must be allowed to write there.
-        path: PathBuf = PathBuf::new();
+        /// The file. One that is moved away is begun anew. The daemon's unit may write in
+        /// `/var/log/hansard`; elsewhere it must be allowed to.
+        path: PathBuf = PathBuf::from("/var/log/hansard/tlog.json");
     }
 }
 
