@@ -2,6 +2,7 @@
 //! are made from it.
 
 mod journal;
+mod machine;
 mod service;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use hansard_view::Format;
 
 use crate::moment::Moment;
 pub(crate) use journal::{JournalArgs, ReaderKind};
+pub(crate) use machine::{CoverageArgs, DisableArgs, DisableWay, EnableArgs, EnableWay, RootArgs};
 pub(crate) use service::{
     EventsArgs, FilterArgs, FollowArgs, HoldArgs, HoldCommand, HostArgs, HostCommand, KillArgs,
     LookArgs, LsArgs, PageArgs, ServiceArgs, ShowArgs, StatusArgs, TokenArgs, TokenCommand,
@@ -66,7 +68,7 @@ pub(crate) enum Command {
     Hold(HoldArgs),
     /// Make, list or remove tokens that hosts join with
     Token(TokenArgs),
-    /// List hosts, lock them out, let them in again
+    /// List hosts, lock them out; have logins of this machine recorded
     Host(HostArgs),
     /// Say how the service is, and who you are to it
     Status(StatusArgs),

@@ -30,6 +30,7 @@ mod key;
 mod kill;
 mod listing;
 mod ls;
+mod machine;
 mod man;
 mod moment;
 mod play;
