@@ -154,13 +154,13 @@ pub(super) fn look(root: &Root, program: Option<&Path>) -> Result<Coverage, Fail
     }
     if let Some(why) = trouble {
         facts.push((
-            "sshd cannot be asked",
+            "sshd says",
             format!("{why}; ssh is judged by login shells alone"),
         ));
     }
     if unasked > 0 {
         let words = format!("{unasked} accounts are judged by their login shell alone");
-        facts.push(("sshd was not asked", words));
+        facts.push(("not asked", words));
     }
     Ok(Coverage {
         facts,
