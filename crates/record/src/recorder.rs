@@ -52,6 +52,10 @@ pub struct Options {
     pub wake_bytes: usize,
     /// Data of one stream joins the event before when it follows within this time.
     pub merge_ns: u64,
+    /// Whether the recorder itself goes on trying for as long as the sink says "not now". Callers
+    /// are held back and told so as the policy says, and what was handed over before stays queued:
+    /// for recordings that must not end because a disk is full for a while.
+    pub keeps_trying: bool,
 }
 
 impl Options {
@@ -73,6 +77,7 @@ impl Default for Options {
             queue_bytes: QUEUE_BYTES,
             wake_bytes: WAKE_BYTES,
             merge_ns: MERGE_NS,
+            keeps_trying: false,
         }
     }
 }
@@ -101,6 +106,7 @@ struct Shared {
     zero_ns: u64,
     on_loss: OnLoss,
     hold_ns: u64,
+    keeps_trying: bool,
 }
 
 struct Talk {
@@ -126,7 +132,10 @@ impl Recorder {
     ) -> Result<Self, Lost> {
         let zero_ns = env.clock.monotonic_ns();
         let (on_loss, hold_ms) = (session.policy.on_loss, session.policy.hold_ms_max);
-        let pump = Pump::new(session, key, options.bounds, sink, Arc::clone(&env.clock))?;
+        let mut pump = Pump::new(session, key, options.bounds, sink, Arc::clone(&env.clock))?;
+        if options.keeps_trying {
+            pump.keeps_trying();
+        }
         let queue_bytes = options.queue_bytes.max(QUEUE_BYTES_MIN);
         let intake = Intake::new(queue_bytes, options.wake_bytes, options.merge_ns);
         let shared = Arc::new(Shared {
@@ -141,6 +150,7 @@ impl Recorder {
             zero_ns,
             on_loss,
             hold_ns: hold_ms.saturating_mul(1_000_000),
+            keeps_trying: options.keeps_trying,
         });
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -216,8 +226,21 @@ impl Recorder {
             if talk.finished {
                 return Err(Lost::new(Cause::Closed, "it ended before this was durable"));
             }
-            talk = shared.wait_or_lose(talk, since_ns);
+            talk = shared.wait_or_lose(talk, since_ns)?;
         }
+    }
+
+    /// Whether the sink says "not now", and what was handed over waits.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.0.shared.lock().intake.troubled
+    }
+
+    /// Whether it failed: nothing more is recorded.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        let talk = self.0.shared.lock();
+        talk.intake.lost.is_some() || talk.finished
     }
 
     /// Says whether somebody follows the recording while it is made: frames close after 100 ms
@@ -250,7 +273,7 @@ impl Recorder {
             if let Some(lost) = &talk.intake.lost {
                 break Err(lost.clone());
             }
-            talk = shared.wait_or_lose(talk, since_ns);
+            talk = shared.wait_or_lose(talk, since_ns)?;
         };
         let finished = talk.finished;
         drop(talk);
@@ -333,27 +356,35 @@ impl Shared {
                 .intake
                 .gives_up_waiting(self.on_loss, waited_ns, self.hold_ns)
             {
-                talk = self.wait_or_lose(talk, since_ns);
+                talk = self.wait_or_lose(talk, since_ns)?;
             }
         }
     }
 
     /// Waits for word from the worker. One that says nothing for as long as the policy holds a
-    /// session back (a disk that hangs without an error) is a loss as well.
+    /// session back (a disk that hangs without an error) is a loss as well. One that keeps trying is
+    /// none: only who waits is told.
     fn wait_or_lose<'a>(
         &'a self,
         talk: MutexGuard<'a, Talk>,
         since_ns: u64,
-    ) -> MutexGuard<'a, Talk> {
+    ) -> Result<MutexGuard<'a, Talk>, Lost> {
         // While the worker gets answers from the sink, it keeps count of the time itself; this is
         // for the case that it does not, so it comes a little later.
         let bound_ns = self.hold_ns.saturating_add(CONTINUE_PATIENCE_NS);
         let waited_ns = self.now_ns().saturating_sub(since_ns);
         match bound_ns.checked_sub(waited_ns).filter(|rest| *rest > 0) {
             Some(rest_ns) if self.on_loss == OnLoss::Continue => {
-                self.wait(talk, rest_ns.min(CONTINUE_PATIENCE_NS))
+                Ok(self.wait(talk, rest_ns.min(CONTINUE_PATIENCE_NS)))
             }
-            Some(rest_ns) => self.wait(talk, rest_ns),
+            Some(rest_ns) => Ok(self.wait(talk, rest_ns)),
+            None if self.keeps_trying => {
+                let why = talk.intake.trouble.as_deref();
+                let why = why.unwrap_or("the sink gives no answer");
+                let ms = waited_ns / 1_000_000;
+                let what = format!("{why} (for {ms} ms; it is still being tried)");
+                Err(Lost::new(Cause::HeldTooLong, what))
+            }
             None => {
                 let mut talk = talk;
                 let ms = waited_ns / 1_000_000;
@@ -363,7 +394,7 @@ impl Shared {
                 );
                 lost.missing = talk.intake.produced.minus(talk.intake.recorded);
                 talk.intake.lose(lost);
-                talk
+                Ok(talk)
             }
         }
     }
