@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 
-use hansard_core::policy::Policy;
+use hansard_core::Gate;
 
 mod kin;
 mod login;
@@ -23,55 +23,15 @@ mod terminals;
 mod which;
 
 pub(crate) use login::serve;
+pub use hansard_shell::CAPTURE_SOCKET;
 pub use terminals::{Restored, Terminals};
 
 use kin::Kin;
 
-/// Whoever logs in, by the word of the system.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Who {
-    /// Name of the account; its number where it has none.
-    pub user: String,
-    /// Its number.
-    pub uid: u32,
-    /// Names of the groups that the login's process is in; numbers where they have none.
-    pub groups: Vec<String>,
-    /// Kind of session: `terminal`, `exec`.
-    pub kind: &'static str,
-}
-
-/// What becomes of what a session leaves running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnEnd {
-    /// It lives on: without a terminal, as after any login.
-    #[default]
-    Leave,
-    /// It is killed.
-    Kill,
-}
-
-/// Under which terms a login goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
-    /// Whether it is recorded. One that is not goes on as if we were not there.
-    pub recorded: bool,
-    /// What is kept, and what happens when that cannot be.
-    pub policy: Policy,
-    /// What the user is shown before the first byte, on a terminal. Empty: nothing.
-    pub notice: String,
-    /// How long nothing may pass before the session is ended; none is for ever.
-    pub idle: Option<Duration>,
-    /// What becomes of what it leaves running.
-    pub on_end: OnEnd,
-}
-
-/// Decides about a login. MUST answer at once: it is asked at every login.
-pub type Gate = Box<dyn Fn(&Who) -> Terms + Send + Sync>;
-
 /// How logins are recorded.
 pub struct Config {
     /// Who is recorded, and how.
-    pub gate: Gate,
+    pub gate: Arc<dyn Gate>,
     /// Shells of accounts whose entry in the user database is `hansard-shell` itself.
     pub shells: BTreeMap<String, PathBuf>,
     /// The shell of all others of these.
@@ -114,12 +74,17 @@ impl Logins {
         };
         Ok((logins, restored))
     }
+
+    /// Whether this system lets every program put input into its own terminal (`TIOCSTI`), past
+    /// whoever holds it.
+    #[must_use]
+    pub fn input_can_be_injected(&self) -> bool {
+        self.injects
+    }
 }
 
-/// Whether this system lets every program put input into its own terminal (`TIOCSTI`), past
-/// whoever holds it. Kernels before 6.2 always do.
-#[must_use]
-pub fn terminal_input_can_be_injected() -> bool {
+/// Kernels before 6.2 always do, and have no such file.
+fn terminal_input_can_be_injected() -> bool {
     std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti")
         .map_or(true, |text| text.trim() != "0")
 }

@@ -55,6 +55,7 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
     if let Some(local) = &config.capture.local {
         capture(local, &mut found);
     }
+    logins(config, &mut found);
     if let Some(store) = &config.store {
         archive(config, store, &mut found);
         for (i, rule) in store.retention.iter().enumerate() {
@@ -65,6 +66,37 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
     administration(config, &mut found);
     found.sort_by_key(|finding| finding.level);
     found
+}
+
+/// What recording logins needs.
+fn logins(config: &Config, found: &mut Vec<Finding>) {
+    if config.capture.shell.is_none() {
+        return;
+    }
+    if config.capture.local.is_none() {
+        found.push(Finding::error(
+            "capture.shell",
+            "logins come in at capture.sock, which is off",
+            "add `local: {}` beside it",
+        ));
+    }
+    let usual = hansard_capture::shell::CAPTURE_SOCKET;
+    let dir = Path::new(usual).parent();
+    if dir != Some(config.node.runtime_dir.as_path()) {
+        found.push(Finding::warning(
+            "node.runtime_dir",
+            format!("hansard-shell looks for the daemon at {usual}, and nowhere else"),
+            "leave runtime_dir at its default where logins are recorded",
+        ));
+    }
+    if !rustix::process::geteuid().is_root() {
+        found.push(Finding::warning(
+            "capture.shell",
+            "only root can take a login's terminal: another daemon records logins, and says in each \
+             recording that the terminal could be written to beside it",
+            "let the daemon run as root",
+        ));
+    }
 }
 
 /// Which roles go together.

@@ -29,6 +29,7 @@ pub mod fact;
 mod facts;
 mod found;
 mod keeping;
+mod logins;
 mod measuring;
 mod minder;
 mod opening;

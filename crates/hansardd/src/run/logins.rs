@@ -1,0 +1,86 @@
+//! The role that records logins, and who decides about them where no central policy does.
+
+use std::sync::Arc;
+
+use hansard_capture::shell::{Config as LoginsConfig, Logins};
+use hansard_core::policy::{OnEnd, Policy};
+use hansard_core::{Decision, Gate, Login};
+
+use super::facts::Facts;
+use super::recording::policy;
+use super::{Start, fact};
+use crate::config::{Local, Shell};
+use crate::failure::Failure;
+
+/// The directory of notes on terminals that are taken, in `runtime_dir`.
+const TERMINALS: &str = "terminals";
+
+/// Decides by this machine's configuration: everybody is recorded, and alike.
+struct Configured {
+    policy: Policy,
+    notice: String,
+    on_end: OnEnd,
+}
+
+impl Gate for Configured {
+    fn admit(&self, _: &Login) -> Decision {
+        Decision {
+            recorded: true,
+            policy: self.policy.clone(),
+            notice: self.notice.clone(),
+            accept: false,
+            on_end: self.on_end,
+            break_glass: false,
+        }
+    }
+}
+
+/// The gate that the configuration is.
+pub(super) fn configured(local: &Local, shell: &Shell) -> Arc<dyn Gate> {
+    let policy = Policy {
+        idle_ms_max: shell.idle_limit.as_millis(),
+        ..policy(local)
+    };
+    Arc::new(Configured {
+        policy,
+        notice: local.notice.clone(),
+        on_end: match shell.kill_remains {
+            true => OnEnd::Kill,
+            false => OnEnd::Leave,
+        },
+    })
+}
+
+/// Takes logins from now on: first gives back what terminals the last process had taken.
+pub(super) fn logins(
+    start: &Start,
+    facts: &Facts,
+    shell: &Shell,
+    gate: Arc<dyn Gate>,
+) -> Result<Logins, Failure> {
+    let notes = start.config.node.runtime_dir.join(TERMINALS);
+    let config = LoginsConfig {
+        gate,
+        shells: shell.shells.0.clone(),
+        shell: shell.shell.clone(),
+        notes: notes.clone(),
+    };
+    let (logins, restored) = Logins::new(config).map_err(|e| Failure::about(&notes, &e))?;
+    if restored.given_back > 0 || restored.gone > 0 {
+        let found = [
+            ("given_back", &restored.given_back as &dyn std::fmt::Display),
+            ("gone", &restored.gone),
+        ];
+        start
+            .journal
+            .notice("terminals of sessions that a kill ended", &found);
+    }
+    if logins.input_can_be_injected() {
+        let what = "programs can type into their own terminal (dev.tty.legacy_tiocsti is not 0)";
+        start.journal.warning(what, &[]);
+        let why = "dev.tty.legacy_tiocsti is not 0: what is typed may come from a program";
+        // The daemon is ending if nobody takes it, and says so itself.
+        let _ = facts.tell(fact::alarm("terminal_input", None, None, why));
+    }
+    Ok(logins)
+}
