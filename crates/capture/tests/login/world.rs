@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -104,6 +104,10 @@ impl World {
 
     /// The words that log in: as the user, with these words before and these arguments.
     pub fn words(&self, before: &[&str], args: &[&str]) -> Vec<OsString> {
+        self.words_at(&self.daemon.socket(), before, args)
+    }
+
+    fn words_at(&self, socket: &Path, before: &[&str], args: &[&str]) -> Vec<OsString> {
         let user = format!("--reuid={UID}");
         let group = format!("--regid={UID}");
         let mut words: Vec<OsString> = ["setpriv", &user, &group, "--clear-groups"]
@@ -111,7 +115,7 @@ impl World {
             .to_vec();
         words.extend(before.iter().map(OsString::from));
         words.push(self.program.clone().into());
-        words.push(self.daemon.socket().into());
+        words.push(socket.into());
         words.extend(args.iter().map(OsString::from));
         words
     }
@@ -122,11 +126,15 @@ impl World {
     }
 
     pub fn login_as(&self, before: &[&str], args: &[&str]) -> Outer {
+        self.login_at(&self.daemon.socket(), before, args)
+    }
+
+    pub fn login_at(&self, socket: &Path, before: &[&str], args: &[&str]) -> Outer {
         let own = "chown \"$0\" \"$(tty)\"; chmod 620 \"$(tty)\"; exec \"$@\"";
         let mut words: Vec<OsString> = ["sh", "-c", own, &format!("{UID}:{TTY}")]
             .map(OsString::from)
             .to_vec();
-        words.extend(self.words(before, args));
+        words.extend(self.words_at(socket, before, args));
         Outer::with(Scratch::new(), words, |command| {
             command.env("ENV", "/dev/null").current_dir("/");
         })
