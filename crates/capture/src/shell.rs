@@ -22,8 +22,8 @@ mod stub;
 mod terminals;
 mod which;
 
-pub(crate) use login::serve;
 pub use hansard_shell::CAPTURE_SOCKET;
+pub(crate) use login::serve;
 pub use terminals::{Restored, Terminals};
 
 use kin::Kin;

@@ -260,7 +260,12 @@ pub(crate) fn before_login(command: &mut Command, inherited: Inherited, terminal
         // by exec, not now: std tells its parent of a failing exec through one of them.
         // SAFETY: takes numbers only.
         let closed = unsafe {
-            libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+            libc::syscall(
+                libc::SYS_close_range,
+                3_u32,
+                u32::MAX,
+                libc::CLOSE_RANGE_CLOEXEC,
+            )
         };
         if closed != 0 {
             return Err(io::Error::last_os_error());
@@ -282,7 +287,10 @@ pub(crate) fn die_of(signal: i32) {
         maximum: Some(0),
     };
     let _ = rustix::process::setrlimit(Resource::Core, none);
-    if handle(signal, libc::SIG_DFL, 0).map(std::mem::forget).is_ok() {
+    if handle(signal, libc::SIG_DFL, 0)
+        .map(std::mem::forget)
+        .is_ok()
+    {
         if let Some(signal) = Signal::from_named_raw(signal) {
             let _ = let_through(&[signal]);
         }

@@ -144,11 +144,7 @@ fn first(source: &mut Source) -> Result<First, String> {
 }
 
 /// Opens the recorder; an error is what the program is told.
-fn open(
-    shared: &Shared,
-    claims: Box<Session>,
-    peer: &Peer,
-) -> Result<(Session, Recorder), String> {
+fn open(shared: &Shared, claims: Box<Session>, peer: &Peer) -> Result<(Session, Recorder), String> {
     let (config, means) = (&shared.config, &shared.means);
     let policy = header::in_force(&config.policy, config.wishes, &claims.policy);
     let session = header::session(*claims, peer, means, policy)?;
@@ -167,12 +163,7 @@ fn open(
 }
 
 /// Hands everything to the recorder, until one side ends it.
-fn relay(
-    source: &mut Source,
-    line: &Line,
-    recorder: &Recorder,
-    heard_ns: &mut u64,
-) -> Over {
+fn relay(source: &mut Source, line: &Line, recorder: &Recorder, heard_ns: &mut u64) -> Over {
     let mut buffer = Vec::new();
     loop {
         match read_message(source, &mut buffer, MESSAGE_BYTES_MAX) {

@@ -215,7 +215,13 @@ fn open_recorder(shared: &Shared, session: &Session) -> Result<Recorder, String>
     let (key, sink) = (means.key.clone(), (means.sinks)());
     means
         .open
-        .record(session.clone(), key, sink, &means.env, (config.options, plan))
+        .record(
+            session.clone(),
+            key,
+            sink,
+            &means.env,
+            (config.options, plan),
+        )
         .map_err(|lost| lost.to_string())
 }
 

@@ -200,7 +200,10 @@ fn change(fd: &OwnedFd) -> io::Result<i64> {
     fchmod(fd, Mode::from_raw_mode(0o600))?;
     fchown(fd, Some(geteuid()), None)?;
     let stat = fstat(fd)?;
-    Ok(changed_ns(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)))
+    Ok(changed_ns(
+        stat.st_ctime,
+        i64::try_from(stat.st_ctime_nsec).unwrap_or(0),
+    ))
 }
 
 fn changed_ns(seconds: i64, ns: i64) -> i64 {
@@ -226,7 +229,15 @@ fn give_back(note: &Path) -> bool {
     let mut words = text.trim_end().splitn(7, ' ');
     let mut number = || words.next()?.parse::<i64>().ok();
     let numbers = [(); 6].map(|()| number());
-    let [Some(uid), Some(gid), Some(mode), Some(dev), Some(rdev), Some(changed)] = numbers else {
+    let [
+        Some(uid),
+        Some(gid),
+        Some(mode),
+        Some(dev),
+        Some(rdev),
+        Some(changed),
+    ] = numbers
+    else {
         return false;
     };
     let Some(path) = words.next() else {

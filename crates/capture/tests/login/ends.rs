@@ -1,8 +1,8 @@
 //! How sessions are ended that do not end by themselves.
 
 use hansard_capture::local::THE_DAEMON_STOPS;
-use hansard_core::policy::OnEnd;
 use hansard_core::Decision;
+use hansard_core::policy::OnEnd;
 use rustix::process::Signal;
 
 use crate::outer::{Outer, lives, number_after};
@@ -16,7 +16,8 @@ fn with_job(screen: &mut Outer) -> i32 {
     screen.type_in(b"(trap '' HUP; while :; do sleep 1; done) & echo job=$!.\r");
     screen.expect("job=");
     screen.until("the job's number", |s| {
-        s.text().matches("job=").count() == 2 && s.text().rsplit("job=").next().unwrap().contains('.')
+        s.text().matches("job=").count() == 2
+            && s.text().rsplit("job=").next().unwrap().contains('.')
     });
     let text = screen.text();
     number_after(text.rsplit_once("echo job").unwrap().1, "job=")
@@ -64,7 +65,11 @@ fn an_administrator_ends_a_session() {
     let registry = world.daemon.server.registry();
     registry.end(world.running(), "enough", "root").unwrap();
     assert_eq!(screen.wait(), 129);
-    assert!(screen.text().contains("the session was ended: enough"), "{}", screen.text());
+    assert!(
+        screen.text().contains("the session was ended: enough"),
+        "{}",
+        screen.text()
+    );
     assert!(screen.is_restored());
     assert_eq!(end_of(&world.only()).reason, "ended by root: enough");
     assert_eq!(owner_of(&screen), (UID, TTY, 0o620));
@@ -80,7 +85,11 @@ fn a_daemon_that_stops_ends_its_sessions_and_says_why() {
     let id = daemon.server.registry().list()[0].session;
     assert_eq!(daemon.server.stop(), 0);
     assert_eq!(screen.wait(), 129);
-    assert!(screen.text().contains(THE_DAEMON_STOPS), "{}", screen.text());
+    assert!(
+        screen.text().contains(THE_DAEMON_STOPS),
+        "{}",
+        screen.text()
+    );
     assert!(screen.is_restored());
     assert_eq!(owner_of(&screen), (UID, TTY, 0o620));
     let bytes = crate::support::recordings(&spool).remove(&id).unwrap();
@@ -111,14 +120,22 @@ fn a_terminal_that_goes_away_ends_the_session() {
     screen.expect("\nhere");
     let Outer { master, slave, .. } = &mut screen;
     // As when a connection breaks: nobody holds the other end any more.
-    let null = || rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty());
+    let null = || {
+        rustix::fs::open(
+            "/dev/null",
+            rustix::fs::OFlags::RDWR,
+            rustix::fs::Mode::empty(),
+        )
+    };
     *slave = null().unwrap();
     *master = null().unwrap();
     world.wait_for_end();
     let events = world.only();
     assert_eq!(end_of(&events).reason, "hangup");
     assert!(String::from_utf8_lossy(&shown(&events)).contains("here"));
-    wait_for("the login's end", || screen.child.try_wait().unwrap().is_some());
+    wait_for("the login's end", || {
+        screen.child.try_wait().unwrap().is_some()
+    });
 }
 
 #[test]
@@ -158,12 +175,18 @@ fn a_killed_daemon_leaves_no_session_and_its_terminals_are_given_back() {
     assert_eq!(owner_of(&screen).0, 0);
     screen.type_in(b"echo pid=$$.\r");
     screen.expect("\npid=");
-    screen.until("the number", |s| s.text().rsplit("pid=").next().unwrap().contains('.'));
+    screen.until("the number", |s| {
+        s.text().rsplit("pid=").next().unwrap().contains('.')
+    });
     let shell = number_after(screen.text().rsplit_once("\npid").unwrap().1, "=");
     daemon.kill().unwrap();
     daemon.wait().unwrap();
     assert_eq!(screen.wait(), 125);
-    assert!(screen.text().contains("the daemon is gone"), "{}", screen.text());
+    assert!(
+        screen.text().contains("the daemon is gone"),
+        "{}",
+        screen.text()
+    );
     assert!(screen.is_restored(), "the login's process does that");
     wait_for("the shell's end", || !lives(shell));
     assert_eq!(owner_of(&screen).0, 0, "only the next daemon can");

@@ -83,7 +83,10 @@ fn short_commands_lose_nothing_in_two_hundred_runs() {
 fn an_end_of_input_is_passed_on_and_so_is_a_reader_that_goes() {
     let Some(world) = World::new() else { return };
     // Both ways stay usable on their own: a word in, a word out, then the end.
-    let mut child = piped(&world, &["sh", "-c", "read a; echo got $a; cat >/dev/null; echo eof"]);
+    let mut child = piped(
+        &world,
+        &["sh", "-c", "read a; echo got $a; cat >/dev/null; echo eof"],
+    );
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"word\n").unwrap();
     let mut stdout = child.stdout.take().unwrap();
@@ -146,11 +149,18 @@ fn a_background_job_writes_on_after_the_command_has_ended() {
         .status()
         .unwrap();
     assert!(made.success());
-    let script = format!("(read x < {}; echo late $x) & echo early; exit 6", fifo.display());
+    let script = format!(
+        "(read x < {}; echo late $x) & echo early; exit 6",
+        fifo.display()
+    );
     let mut child = piped(&world, &["sh", "-c", &script]);
     drop(child.stdin.take());
     let status = child.wait().unwrap();
-    assert_eq!(status.code(), Some(6), "the command's end is not waited with");
+    assert_eq!(
+        status.code(),
+        Some(6),
+        "the command's end is not waited with"
+    );
     let session = world.running();
     std::fs::write(&fifo, "word\n").unwrap();
     let mut all = String::new();

@@ -81,7 +81,7 @@ fn a_login_inside_a_login_has_it_as_its_parent() {
     );
     screen.type_in(again.as_bytes());
     screen.expect("inside");
-    screen.expect("\n5\r\n");
+    screen.expect("\n5\r\n$ ");
     screen.type_in(b"exit\r");
     assert_eq!(screen.wait(), 0);
     world.wait_for_end();
@@ -90,7 +90,10 @@ fn a_login_inside_a_login_has_it_as_its_parent() {
     let inner = all.keys().find(|id| **id != outer).unwrap();
     let events = world.daemon.complete(*inner);
     assert_eq!(header(&events).parent, Some(outer));
-    assert_eq!(header(&events).target.text("command"), Some("echo inside; exit 5"));
+    assert_eq!(
+        header(&events).target.text("command"),
+        Some("echo inside; exit 5")
+    );
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl World {
         let open = |mode| std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(dir.path(), open(0o755)).unwrap();
         let program = dir.path().join("login_shell");
-        std::fs::copy(built(), &program).unwrap();
+        std::fs::copy(built("login_shell"), &program).unwrap();
         // As it is installed: whoever cannot read it cannot look into its process either.
         std::fs::set_permissions(&program, open(0o711)).unwrap();
         let gate = Arc::new(Decided {
@@ -163,20 +163,19 @@ impl World {
 
     /// The events of the only recording, once it is complete.
     pub fn only(&self) -> Vec<Event> {
-        wait_for("a recording", || {
-            !recordings(&self.daemon.spool).is_empty()
-        });
+        wait_for("a recording", || !recordings(&self.daemon.spool).is_empty());
         let all = recordings(&self.daemon.spool);
         assert_eq!(all.len(), 1);
         self.daemon.complete(*all.keys().next().unwrap())
     }
 }
 
-fn built() -> PathBuf {
+pub fn built(example: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
-    path.push("examples/login_shell");
+    path.push("examples");
+    path.push(example);
     let shown = path.display();
     assert!(
         path.exists(),
