@@ -1,7 +1,7 @@
 //! A service and two hosts in networks of their own: what the service shows of them, what happens
 //! when a wire is cut, and when a disk is full on either side. Needs root.
 //!
-//! `HANSARD_TORTURE` gives the longest partition in seconds, up to 600.
+//! `HANSARD_TORTURE` gives the longest partition in seconds: 10, 60 and 600 are tried, up to it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -36,14 +36,21 @@ impl SessionId {
 }
 
 impl fmt::Display for SessionId {
+    // Made whole and written once: every document and every listing holds some of these.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, byte) in self.0.iter().enumerate() {
-            if matches!(i, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
+        let digit = |n: u8| if n < 10 { b'0' + n } else { b'a' + n - 10 };
+        let mut text = [b'-'; 36];
+        let mut places = text
+            .iter_mut()
+            .enumerate()
+            .filter(|(at, _)| !matches!(at, 8 | 13 | 18 | 23))
+            .map(|(_, place)| place);
+        for byte in self.0 {
+            for (n, place) in [byte >> 4, byte & 0x0f].into_iter().zip(places.by_ref()) {
+                *place = digit(n);
             }
-            write!(f, "{byte:02x}")?;
         }
-        Ok(())
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -77,10 +77,11 @@ fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failur
 
 fn cells(row: &Json) -> Vec<String> {
     let is = |name: &str| row.get(name).and_then(Json::as_bool) == Some(true);
-    let state = match (is("locked"), is("connected")) {
-        (true, _) => format!("locked: {}", text(row, "lock_reason")),
-        (false, true) => "connected".to_owned(),
-        (false, false) => "away".to_owned(),
+    let state = match (is("locked"), is("this_service"), is("connected")) {
+        (true, ..) => format!("locked: {}", text(row, "lock_reason")),
+        (_, true, _) => "this service".to_owned(),
+        (.., true) => "connected".to_owned(),
+        (.., false) => "away".to_owned(),
     };
     let labels = row.get("labels").and_then(Json::as_object);
     let labels: Vec<String> = labels

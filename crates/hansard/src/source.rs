@@ -21,8 +21,6 @@ pub(crate) struct Source {
     notices: Vec<String>,
     /// Notices that were not kept: a hostile file can cause one in every line.
     unkept: u64,
-    /// Whether a notice tells of damage, kept or not.
-    damaged: bool,
     /// Whether anything could be read.
     begun: bool,
 }
@@ -44,7 +42,6 @@ impl Source {
             decoder: opened.decoder,
             notices: Vec::new(),
             unkept: 0,
-            damaged: false,
             begun: false,
         })
     }
@@ -64,7 +61,6 @@ impl Source {
         let next = self.decoder.next_event();
         self.begun |= matches!(next, Ok(Some(_)));
         for notice in self.decoder.take_notices() {
-            self.damaged |= notice.contains("damaged");
             if self.notices.len() < NOTICES_MAX {
                 self.notices.push(notice);
             } else {
@@ -93,7 +89,10 @@ impl Source {
                 format_args!("hansard: {}: {notice}\n", shown(&self.path)),
             );
         }
-        if self.damaged { STATUS_DAMAGED } else { 0 }
+        match self.decoder.is_damaged() {
+            true => STATUS_DAMAGED,
+            false => 0,
+        }
     }
 
     fn failure(&self, error: &DecodeError) -> Failure {
@@ -119,6 +118,10 @@ impl Source {
 impl Decoder for Source {
     fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
         self.read()
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.decoder.is_damaged()
     }
 }
 
@@ -169,4 +172,44 @@ fn import(rec: Option<String>) -> io::Result<Import> {
 /// Program and version, as they stand in a header.
 pub(crate) fn recorder_name() -> String {
     format!("hansard {}", env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    struct Telling(bool);
+
+    impl Decoder for Telling {
+        fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
+            Ok(None)
+        }
+
+        fn take_notices(&mut self) -> Vec<String> {
+            vec!["the file \u{201c}damaged.log\u{201d} has no end".to_owned()]
+        }
+
+        fn is_damaged(&self) -> bool {
+            self.0
+        }
+    }
+
+    #[test]
+    fn the_status_is_by_what_was_found_and_not_by_words() {
+        for (damaged, status) in [(false, 0), (true, STATUS_DAMAGED)] {
+            let mut source = Source {
+                path: PathBuf::from("x"),
+                format: Format::Sudo,
+                decoder: Box::new(Telling(damaged)),
+                notices: Vec::new(),
+                unkept: 0,
+                begun: false,
+            };
+            assert_eq!(source.next_event().unwrap(), None);
+            assert_eq!(source.notices().len(), 1);
+            assert_eq!(source.finish(), status);
+        }
+    }
 }

@@ -4,7 +4,8 @@
 //! cargo run --release -p hansardd --example keeper_speed -- DIRECTORY [SECONDS]
 //! ```
 //!
-//! One line of JSON for each measurement. All stores are real and in DIRECTORY, which must be on the
+//! One line of JSON for each measurement. What each event or byte costs in processor time is told
+//! beside it, whole and by thread: that hardly depends on what else the machine does. All stores are real and in DIRECTORY, which must be on the
 //! disk that is meant; what they leave there is removed.
 
 #![allow(
@@ -168,6 +169,54 @@ fn resident_kib() -> Outcome<u64> {
     Ok(text.parse()?)
 }
 
+/// Processor time so far, microseconds: of the process, and of the threads that are named.
+struct Cpu {
+    all: u64,
+    of: Vec<(&'static str, u64)>,
+}
+
+/// Threads whose time is told apart.
+const THREADS: [&str; 4] = ["keeper", "projector", "rows", "catalog"];
+
+impl Cpu {
+    fn now() -> Outcome<Self> {
+        let mut of = THREADS.map(|name| (name, 0)).to_vec();
+        for task in std::fs::read_dir("/proc/self/task")? {
+            // One that ends meanwhile is none of those.
+            let Ok(stat) = std::fs::read_to_string(task?.path().join("stat")) else {
+                continue;
+            };
+            let (name, us) = name_and_us(&stat);
+            if let Some((_, sum)) = of.iter_mut().find(|(known, _)| *known == name) {
+                *sum += us;
+            }
+        }
+        let (_, all) = name_and_us(&std::fs::read_to_string("/proc/self/stat")?);
+        Ok(Self { all, of })
+    }
+
+    /// What was used since, for each of so many, as fields of JSON.
+    fn since(&self, count: u64) -> Outcome<String> {
+        let now = Self::now()?;
+        let each =
+            |after: u64, before: u64| after.saturating_sub(before) as f64 / count.max(1) as f64;
+        let mut said = format!(r#""cpu_us_each":{:.2}"#, each(now.all, self.all));
+        for ((name, after), (_, before)) in now.of.iter().zip(&self.of) {
+            said.push_str(&format!(r#","{name}_us":{:.2}"#, each(*after, *before)));
+        }
+        Ok(said)
+    }
+}
+
+/// Name and processor time in a line of `/proc/…/stat` (proc(5)), whose ticks are 10 ms on Linux.
+fn name_and_us(stat: &str) -> (&str, u64) {
+    let (name, rest) = stat.rsplit_once(") ").unwrap_or_default();
+    let (_, name) = name.split_once('(').unwrap_or_default();
+    let ticks = rest.split(' ').skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|n| n.parse::<u64>().ok()).sum();
+    (name, ticks * 10_000)
+}
+
 /// Sessions that were begun, sealed once, and say nothing: what each costs in memory.
 fn idle_sessions(service: &Service) -> Outcome<()> {
     // What the first ones cost is mostly what all share: caches and packs.
@@ -210,7 +259,7 @@ fn begin_sessions(service: &Service, numbers: std::ops::Range<u64>) -> Outcome<(
 /// Frames of 100 events from many connections: acknowledged durable, then archived and listed.
 fn frames_of_events(service: &Service, seconds: u64) -> Outcome<()> {
     let (stops, events) = (AtomicBool::new(false), AtomicU64::new(0));
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), Cpu::now()?);
     let mut took: Vec<Duration> = Vec::new();
     let mut segments = 0;
     std::thread::scope(|scope| -> Outcome<()> {
@@ -234,23 +283,27 @@ fn frames_of_events(service: &Service, seconds: u64) -> Outcome<()> {
     let p99 = took.get(took.len() * 99 / 100).copied().unwrap_or_default();
     let events = events.load(Ordering::Relaxed);
     println!(
-        r#"{{"what":"frames","writers":{WRITERS},"events_per_second":{:.0},"put_p99_ms":{:.2}}}"#,
+        r#"{{"what":"frames","writers":{WRITERS},"events_per_second":{:.0},"put_p99_ms":{:.2},{}}}"#,
         events as f64 / elapsed,
-        p99.as_secs_f64() * 1000.0
+        p99.as_secs_f64() * 1000.0,
+        cpu.since(events)?
     );
     service.drain(segments);
     println!(
-        r#"{{"what":"archived","events":{events},"events_per_second":{:.0}}}"#,
-        events as f64 / began.elapsed().as_secs_f64()
+        r#"{{"what":"archived","events":{events},"events_per_second":{:.0},{}}}"#,
+        events as f64 / began.elapsed().as_secs_f64(),
+        cpu.since(events)?
     );
     let (rows, since) = (service.projecting.figures().events, Instant::now());
+    let rest_cpu = Cpu::now()?;
     service.drain_rows(segments);
     let rows = service.projecting.figures().events - rows;
     let rest = since.elapsed().as_secs_f64();
     println!(
-        r#"{{"what":"rows","rows":{rows},"rows_per_second":{:.0},"of_the_whole":{:.0}}}"#,
+        r#"{{"what":"rows","rows":{rows},"rows_per_second":{:.0},"of_the_whole":{:.0},{}}}"#,
         rows as f64 / rest.max(0.001),
-        service.projecting.figures().events as f64 / began.elapsed().as_secs_f64()
+        service.projecting.figures().events as f64 / began.elapsed().as_secs_f64(),
+        rest_cpu.since(rows)?
     );
     Ok(())
 }
@@ -296,7 +349,7 @@ fn write_frames(
 fn terminal_text(service: &Service, seconds: u64) -> Outcome<()> {
     let bytes = AtomicU64::new(0);
     let text = some_text();
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), Cpu::now()?);
     std::thread::scope(|scope| -> Outcome<()> {
         let recorders: Vec<_> = (0..WRITERS)
             .map(|number| {
@@ -332,10 +385,11 @@ fn terminal_text(service: &Service, seconds: u64) -> Outcome<()> {
     let bytes = bytes.load(Ordering::Relaxed);
     let told = service.keeper.figures().data_bytes;
     println!(
-        r#"{{"what":"text","streams":{WRITERS},"bytes":{bytes},"recorded":{told},"mb_per_second_recorded":{:.1},"mb_per_second_archived":{:.1},"resident_kib":{}}}"#,
+        r#"{{"what":"text","streams":{WRITERS},"bytes":{bytes},"recorded":{told},"mb_per_second_recorded":{:.1},"mb_per_second_archived":{:.1},"resident_kib":{},"of":"MB",{}}}"#,
         bytes as f64 / 1e6 / recorded,
         bytes as f64 / 1e6 / began.elapsed().as_secs_f64(),
-        resident_kib()?
+        resident_kib()?,
+        cpu.since(bytes / 1_000_000)?
     );
     Ok(())
 }

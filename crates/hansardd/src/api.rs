@@ -4,6 +4,7 @@
 //!   document ([`openapi`]) are made from it
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
+//! - [`refusals`]: what is told of who was refused
 //! - `answers`, `holds`, `live`: what the routes do; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
@@ -15,6 +16,7 @@ mod live;
 pub mod openapi;
 mod params;
 pub mod problem;
+pub mod refusals;
 pub mod role;
 mod router;
 mod rows;
@@ -31,11 +33,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 
+use hansard_core::SessionId;
+use hansard_store::Query;
 use limits::{DOWNLOADS_MAX, FOLLOWERS_MAX};
-use router::Handler;
+use refusals::{REFUSALS_WINDOW, Refusals};
+use router::{Doors, Handler};
 use seams::{
-    Admit, Audit, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Recordings, Status,
-    Tokens,
+    Admit, Audit, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Owns, Recordings,
+    Status, Tokens,
 };
 use stream::Streams;
 use table::Op;
@@ -68,6 +73,34 @@ pub struct Parts {
     pub holds: Arc<dyn Holds>,
 }
 
+/// What the API of a daemon stands on that keeps nothing itself.
+pub struct HostParts {
+    /// Who a peer is.
+    pub admit: Admit,
+    /// The record of looks and changes.
+    pub audit: Audit,
+    /// The daemon's log.
+    pub log: Log,
+    /// Facts about the daemon.
+    pub status: Status,
+    /// Where everything else is, in one sentence.
+    pub elsewhere: String,
+}
+
+/// Whose a session is, as it is listed.
+fn owns(listings: Arc<dyn Listings>) -> Owns {
+    Arc::new(move |session: SessionId, user: &str| {
+        let query = Query {
+            session: Some(session),
+            limit: 1,
+            ..Query::default()
+        };
+        let page = listings.sessions(&query)?;
+        let row = page.rows.first();
+        Ok(row.is_some_and(|row| row.session == session && row.start.user == user))
+    })
+}
+
 /// The API, ready to be served.
 #[derive(Clone)]
 pub struct Api {
@@ -80,12 +113,46 @@ impl Api {
     /// at each start.
     #[must_use]
     pub fn new(parts: Parts, boot: String) -> Self {
+        Self::counting(parts, boot, Arc::new(Refusals::new(REFUSALS_WINDOW)))
+    }
+
+    /// The same; whoever stops the service asks `refusals` for what is left to be told.
+    #[must_use]
+    pub fn counting(parts: Parts, boot: String, refusals: Arc<Refusals>) -> Self {
         let stopping = Arc::new(AtomicBool::new(false));
         let handlers = handlers(&parts, &stopping);
-        let gate = (parts.admit, parts.audit, parts.log);
+        let doors = Doors {
+            admit: parts.admit,
+            audit: parts.audit,
+            log: parts.log,
+            owns: owns(parts.listings),
+            refusals,
+            elsewhere: None,
+        };
         Self {
-            router: router::router(handlers, gate, boot),
+            router: router::router(handlers, doors, boot),
             stopping,
+        }
+    }
+
+    /// The API of a daemon that keeps no recordings: how it is, and of everything else, where that is.
+    #[must_use]
+    pub fn of_host(parts: HostParts, boot: String, refusals: Arc<Refusals>) -> Self {
+        let handlers = BTreeMap::from([
+            (Op::Status, answers::status(parts.status)),
+            (Op::OpenApi, answers::openapi()),
+        ]);
+        let doors = Doors {
+            admit: parts.admit,
+            audit: parts.audit,
+            log: parts.log,
+            owns: Arc::new(|_, _| Ok(false)),
+            refusals,
+            elsewhere: Some(parts.elsewhere),
+        };
+        Self {
+            router: router::router(handlers, doors, boot),
+            stopping: Arc::default(),
         }
     }
 

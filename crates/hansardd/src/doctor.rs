@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -14,7 +14,7 @@ use hansard_record::clock::Clock;
 use rustix::process::{Resource, getrlimit};
 
 use crate::capacity::{CRITICAL_PERCENT, FULL_PERCENT, Filling, WARNING_PERCENT, disk_of};
-use crate::config::Config;
+use crate::config::{Config, HostPort};
 use crate::data_dir::DataDir;
 use crate::failure::{plain, shown};
 
@@ -23,6 +23,9 @@ const NOFILE_MIN: u64 = 4096;
 
 /// Longest wait for a socket that somebody has and does not answer.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
+
+/// Addresses of one name that are tried; the further ones are not.
+const ADDRESSES_MAX: usize = 4;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,17 +88,21 @@ impl Line {
 pub fn examine(config: &Config, clock: &dyn Clock) -> Vec<Line> {
     let dir = DataDir::new(&config.node.data_dir);
     let mut lines = vec![initialised(&dir)];
-    for (about, path) in [
+    let mut places = vec![
         ("data_dir", dir.path().to_owned()),
         ("keys", dir.keys()),
         ("spool", dir.spool()),
-        ("archive", dir.archive()),
-        ("catalog", dir.catalog()),
-        ("log", dir.log()),
         ("quarantine", dir.quarantine()),
-    ] {
-        lines.push(private(about, &path));
+    ];
+    // A host that keeps nothing itself uses none of these, whatever `init` has made.
+    if config.store.is_some() {
+        places.extend([
+            ("archive", dir.archive()),
+            ("catalog", dir.catalog()),
+            ("log", dir.log()),
+        ]);
     }
+    lines.extend(places.iter().map(|(about, path)| private(about, path)));
     lines.extend(quarantined(&dir));
     lines.push(disk(dir.path()));
     lines.push(clock_quality(clock.quality()));
@@ -113,6 +120,9 @@ pub fn examine(config: &Config, clock: &dyn Clock) -> Vec<Line> {
             &config.node.runtime_dir,
             "admin.sock",
         ));
+    }
+    if let Some(forward) = &config.forward {
+        lines.extend(forward.service.iter().map(reached));
     }
     if let Some(ingest) = &config.serve.ingest {
         lines.push(port("ingest", ingest.listen));
@@ -264,6 +274,29 @@ fn socket(about: &str, dir: &Path, name: &str) -> Line {
     }
 }
 
+/// A service that recordings are sent to: whether anybody takes connections there. Who it is, only
+/// the daemon asks.
+fn reached(service: &HostPort) -> Line {
+    let (about, named) = ("service", service.to_string());
+    let next = "until it is reached, what is recorded waits in the spool: see the network, and the \
+                service";
+    let addresses = match named.to_socket_addrs() {
+        Ok(addresses) => addresses,
+        Err(e) => {
+            let what = format!("{named}: {}", plain(&e));
+            return Line::new(Verdict::Warn, about, what, next);
+        }
+    };
+    let mut why = "it has no address".to_owned();
+    for address in addresses.take(ADDRESSES_MAX) {
+        match TcpStream::connect_timeout(&address, CONNECT_TIME) {
+            Ok(_) => return Line::ok(about, format!("{named} takes connections")),
+            Err(e) => why = plain(&e),
+        }
+    }
+    Line::new(Verdict::Warn, about, format!("{named}: {why}"), next)
+}
+
 /// A port: served, free, or not to be had.
 fn port(about: &str, listen: SocketAddr) -> Line {
     match TcpListener::bind(listen) {
@@ -340,6 +373,32 @@ mod tests {
         assert_eq!(port("metrics", address).verdict, Verdict::Warn);
         let elsewhere = "192.0.2.7:3025".parse().unwrap();
         assert_eq!(port("ingest", elsewhere).verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn a_host_is_asked_for_what_it_has_and_no_archive() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let service = listener.local_addr().unwrap();
+        let examined = |sections: &str| {
+            let text = format!("node:\n  data_dir: /nonexistent/hansard\n{sections}\n");
+            let config = Config::parse(&text).0;
+            examine(&config, &hansard_record::sim::SimClock::new(0))
+        };
+        let host = examined(&format!("forward:\n  service: [\"{service}\"]"));
+        let about: Vec<&str> = host.iter().map(|line| line.about.as_str()).collect();
+        for none in ["archive", "catalog", "log"] {
+            assert!(!about.contains(&none), "{about:?}");
+        }
+        let reached = |lines: &[Line]| {
+            let line = lines.iter().find(|line| line.about == "service");
+            line.unwrap().verdict
+        };
+        assert_eq!(reached(&host), Verdict::Ok);
+        drop(listener);
+        let host = examined(&format!("forward:\n  service: [\"{service}\"]"));
+        assert_eq!(reached(&host), Verdict::Warn);
+        let service = examined("store: {}");
+        assert!(service.iter().any(|line| line.about == "archive"));
     }
 
     #[test]

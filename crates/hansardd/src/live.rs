@@ -16,6 +16,7 @@ use hansard_record::clock::Clock;
 use hansard_store::catalog::{CatalogError, EventRow, Query, StartFacts};
 use hansard_store::project::{start_facts, unknown_header};
 use hansard_store::segment::SegmentFacts;
+use hansard_view::document::Counted;
 
 use crate::bell::Bell;
 use crate::tee::{Source, header_of};
@@ -24,7 +25,7 @@ pub mod listing;
 mod session;
 mod watching;
 
-use session::LiveSession;
+use session::{Frame, LiveSession};
 pub use session::{LiveRow, SegmentCounts, Standing};
 use watching::Watchers;
 pub use watching::{Control, FOLLOWERS_MAX, Watching};
@@ -129,43 +130,60 @@ impl Live {
         self.0.keeper.ring();
     }
 
-    /// The keeper has read events of a session, in order; each is told once. `header` is `None`
+    /// The keeper, and nobody else, has read events of a session, in order; each is told once, with
+    /// the segment and the stored bytes of their frame. `header` is `None`
     /// where the archive has lost it.
     pub(crate) fn told(
         &self,
         session: SessionId,
         header: Option<&Session>,
         source: &Source,
-        (segment, stored_bytes): (u32, u64),
-        events: Vec<Event>,
+        place: (u32, u64),
+        events: &[Event],
     ) {
-        let now_ns = self.0.clock.monotonic_ns();
-        let mut registry = self.registry();
-        if !registry.sessions.contains_key(&session) {
-            match header {
-                Some(header) => registry.begin(header, source.clone(), now_ns),
-                None => registry.begin_as(
-                    session,
-                    StartFacts::unknown(session),
-                    source.clone(),
-                    now_ns,
-                ),
+        let so_far = self.so_far(session, header, source);
+        let unknown;
+        let header = match header {
+            Some(header) => header,
+            None => {
+                unknown = unknown_header(session);
+                &unknown
             }
-        }
+        };
+        // Meanwhile whoever puts parts goes on.
+        let frame = Frame::of(header, place, events, so_far);
+        let mut registry = self.registry();
         let Registry {
             sessions, bytes, ..
         } = &mut *registry;
+        // One that was forgotten meanwhile is listed late.
         if let Some(known) = sessions.get_mut(&session) {
-            let unknown;
-            let header = match header {
-                Some(header) => header,
-                None => {
-                    unknown = unknown_header(session);
-                    &unknown
-                }
-            };
-            known.told(header, (segment, stored_bytes), events, bytes);
+            known.told(frame, bytes);
         }
+    }
+
+    /// What is known of a session that is read on; it is known here from now on.
+    fn so_far(
+        &self,
+        session: SessionId,
+        header: Option<&Session>,
+        source: &Source,
+    ) -> (u64, Counted) {
+        let now_ns = self.0.clock.monotonic_ns();
+        let mut registry = self.registry();
+        if let Some(known) = registry.sessions.get(&session) {
+            return known.so_far();
+        }
+        match header {
+            Some(header) => registry.begin(header, source.clone(), now_ns),
+            None => registry.begin_as(
+                session,
+                StartFacts::unknown(session),
+                source.clone(),
+                now_ns,
+            ),
+        }
+        (0, Counted::default())
     }
 
     /// A segment is sealed: which events it ends before.

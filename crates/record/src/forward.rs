@@ -4,6 +4,7 @@
 //! - [`Forwarder`]: connects, sends what is in a spool in its order, and forgets what the service has
 //!   in its archive; inside it what is sent next (`queue`), one connection (`stream`), how long to
 //!   wait between two (`backoff`) and how far behind it is (`lag`)
+//! - [`outgoing`]: bodies that are made while they are sent
 //! - [`Endpoint`], [`post`]: where the service is; small requests there, to join and to renew
 //! - [`Status`]: what it tells about itself
 
@@ -20,6 +21,8 @@ mod forwarder;
 #[cfg(feature = "forward")]
 mod lag;
 #[cfg(feature = "forward")]
+mod outgoing;
+#[cfg(feature = "forward")]
 mod queue;
 #[cfg(feature = "forward")]
 mod status;
@@ -30,6 +33,8 @@ mod stream;
 pub use endpoint::{Connect, Endpoint, POST_BYTES_MAX, post};
 #[cfg(feature = "forward")]
 pub use forwarder::{Control, ForwardOptions, Forwarder, Hooks};
+#[cfg(feature = "forward")]
+pub use outgoing::{Outgoing, Pieces, ReaderGone, outgoing};
 #[cfg(feature = "forward")]
 pub use queue::{Alarm, AlarmKind};
 #[cfg(feature = "forward")]

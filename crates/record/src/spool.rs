@@ -46,6 +46,10 @@
 //!
 //! Released parts come back if power is lost before their file's removal is durable. They are sent
 //! again, which a receiver expects.
+//!
+//! A part may have several entries in files of different numbers, with the same bytes: a file that
+//! is pinned by a few parts is emptied by writing them again (see `compact`). The last one counts.
+//! Wherever they lie, the parts of a session are handed out in the order of the recording.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -59,25 +63,32 @@ use crate::disk::{Disk, parent};
 use crate::order::Spot;
 
 mod commit;
+mod compact;
 mod files;
 mod index;
 mod layout;
 
 use commit::{Failed, Shared, State};
+use compact::Need;
 use files::{Files, number_of};
 use index::Position;
-use layout::{Digest, Entry, entry_at, fits, part_digest, part_of, read_head, scan};
+use layout::{Digest, Entry, entry_at, entry_len, fits, part_digest, part_of, read_head, scan};
 
 /// Files that may fail in a row before a `put` says "retry".
 const POISONED_MAX: u32 = 3;
 
+/// A file is at most this share of a spool, whatever it may have: a spool of one file would be full
+/// for as long as any part of it is not released.
+const FILES_MIN: u64 = 8;
+
 /// How a spool is bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolOptions {
-    /// Bytes of all files together; a part that would exceed them is answered with "retry".
+    /// Bytes of all files together; a part that would exceed them is answered with "retry", and
+    /// one that alone is larger is refused.
     pub bytes_max: u64,
-    /// Bytes at which the next file is begun. A file is removed as a whole, when everything in it
-    /// is released.
+    /// Bytes at which the next file is begun, at most an eighth of `bytes_max`. A file is removed as
+    /// a whole, when everything in it is released; where a few parts pin one, they are written again.
     pub file_bytes_max: u64,
     /// Who holds the lock, for the message to whoever tries next: `hansardd, process 812`.
     pub holder: String,
@@ -130,6 +141,8 @@ pub struct Usage {
     pub parts: usize,
     /// Bytes of their entries: what is still to be sent or kept elsewhere.
     pub pending_bytes: u64,
+    /// Bytes of entries that were written again since it was opened, so that files could go.
+    pub moved_bytes: u64,
 }
 
 /// Called when parts have become durable.
@@ -149,13 +162,15 @@ impl Spool {
     /// # Errors
     /// `WouldBlock`, naming the holder, when another process has it; otherwise what the system
     /// says.
-    pub fn open(dir: &Path, disk: Arc<dyn Disk>, options: SpoolOptions) -> io::Result<Self> {
+    pub fn open(dir: &Path, disk: Arc<dyn Disk>, mut options: SpoolOptions) -> io::Result<Self> {
+        options.file_bytes_max = options.file_bytes_max.min(options.bytes_max / FILES_MIN);
         disk.create_dir(dir)?;
         disk.sync_dir(parent(dir))?;
         let lock = disk.lock(&dir.join("lock"), &options.holder)?;
-        let mut state = State::new(Files::new(dir, Arc::clone(&disk)));
+        let mut state = State::new(Files::new(dir, Arc::clone(&disk)), options.file_bytes_max);
         let (mut damage, mut unproven) = (Vec::new(), Vec::new());
         let (mut found, mut claims) = (Vec::new(), BTreeMap::new());
+        let mut whole = Vec::new();
         for name in disk.list(dir)? {
             let Some(number) = name.to_str().and_then(number_of) else {
                 continue;
@@ -180,6 +195,9 @@ impl Spool {
                 disk.remove(&path)?;
                 continue;
             }
+            if found.damaged.is_empty() {
+                whole.push(number);
+            }
             if found.end < file.size()? {
                 file.truncate(found.end)?;
             }
@@ -203,10 +221,16 @@ impl Spool {
             synced,
             damage,
             listeners: Mutex::default(),
+            compacting: Mutex::default(),
             _lock: lock,
         };
         let spool = Self(Arc::new(shared), 0);
         spool.prove(&unproven)?;
+        let mut state = spool.0.lock();
+        state.index.opens();
+        // What was written again has no need of the file it was copied from.
+        whole.iter().for_each(|n| state.remove_if_empty(*n));
+        drop(state);
         Ok(spool)
     }
 
@@ -245,7 +269,6 @@ impl Spool {
             }
             state.remove_if_empty(*number);
         }
-        self.0.lock().index.opens();
         Ok(())
     }
 
@@ -271,6 +294,7 @@ impl Spool {
             bytes_max: self.0.options.bytes_max,
             parts: state.index.pending_len(),
             pending_bytes: state.index.pending_bytes(),
+            moved_bytes: state.moved_bytes,
         }
     }
 
@@ -290,9 +314,9 @@ impl Spool {
         state
             .index
             .pending_after(after)
-            .filter(|(position, session, spot)| {
-                let end = state.index.end_of(*session, *spot).unwrap_or(u64::MAX);
-                state.is_durable(position.file, end)
+            .filter(|(_, session, spot)| {
+                let at = state.index.at(*session, *spot);
+                at.is_some_and(|at| state.is_durable(at.place.file, at.end))
             })
             .take(max)
             .map(|(position, session, spot)| Pending {
@@ -312,12 +336,12 @@ impl Spool {
         state
             .index
             .pending_of(session, after)
-            .filter(|(position, end, _)| state.is_durable(position.file, *end))
+            .filter(|(at, _)| state.is_durable(at.place.file, at.end))
             .take(max)
-            .map(|(position, _, spot)| Pending {
+            .map(|(at, spot)| Pending {
                 session,
                 spot,
-                position,
+                position: at.turn,
             })
             .collect()
     }
@@ -329,11 +353,11 @@ impl Spool {
         let state = self.0.lock();
         let of_segment = state.index.pending_in(session, segment);
         of_segment
-            .filter(|(position, _, end)| state.is_durable(position.file, *end))
-            .map(|(position, spot, _)| Pending {
+            .filter(|(at, _)| state.is_durable(at.place.file, at.end))
+            .map(|(at, spot)| Pending {
                 session,
                 spot,
-                position,
+                position: at.turn,
             })
             .collect()
     }
@@ -356,14 +380,20 @@ impl Spool {
     /// `InvalidData` when the medium has damaged it; `NotFound` when it was released; otherwise
     /// what the system says.
     pub fn read(&self, pending: &Pending) -> io::Result<Part> {
+        let state = self.0.lock();
+        let Some(at) = state.index.at(pending.session, pending.spot) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
         let Position {
             file: number,
             offset,
-        } = pending.position;
-        let (file, path) = match self.0.lock().files.get(number) {
+        } = at.place;
+        // Held until it is read: the file may go meanwhile, when it was copied elsewhere.
+        let (file, path) = match state.files.get(number) {
             Some(file) => (Arc::clone(&file.file), file.path.clone()),
             None => return Err(io::ErrorKind::NotFound.into()),
         };
+        drop(state);
         let is_wanted =
             |entry: &Entry| entry.session == pending.session && entry.spot == pending.spot;
         match entry_at(&*file, number, offset)? {
@@ -376,7 +406,8 @@ impl Spool {
     }
 
     /// Forgets parts for which a receipt of class S has come. A file of which nothing is needed any
-    /// more is removed.
+    /// more is removed. One that a few parts pin is worked on, a bounded step each time, where the
+    /// spool is not mostly empty anyway.
     pub fn forget(&self, parts: &[(SessionId, Spot)]) {
         let mut state = self.0.lock();
         let State { files, index, .. } = &mut *state;
@@ -387,6 +418,8 @@ impl Spool {
         for number in state.files.numbers() {
             state.remove_if_empty(number);
         }
+        drop(state);
+        self.0.compact(Need::Soon);
     }
 
     /// Puts parts while the files have room below `bytes_max`.
@@ -397,6 +430,12 @@ impl Spool {
                 Spot::of(part)
             )));
         }
+        let largest = parts.iter().map(|part| entry_len(part.bytes().len())).max();
+        if largest.is_some_and(|bytes| bytes > bytes_max) {
+            return Err(SinkError::Refused(format!(
+                "a part is larger than the spool, which may have {bytes_max} bytes"
+            )));
+        }
         let digests: Vec<Digest> = parts.iter().map(|part| part_digest(part.bytes())).collect();
         let mut why = String::new();
         for _ in 0..POISONED_MAX {
@@ -404,6 +443,8 @@ impl Spool {
                 Ok(()) => return Ok(Receipt { class: Class::L }),
                 Err(Failed::Poisoned(cause)) => why = cause,
                 Err(Failed::Busy) => {}
+                Err(Failed::Full(cause)) if self.0.make_room() => why = cause,
+                Err(Failed::Full(cause)) => return Err(SinkError::Retry(cause)),
                 Err(Failed::Told(error)) => return Err(error),
             }
         }

@@ -169,7 +169,8 @@ fn a_wall_clock_that_jumps_ten_years_begins_no_day() {
 
 #[test]
 fn many_threads_write_while_the_day_changes() {
-    let rig = rig(1000);
+    // Hours pass while one of them waits for its turn on a busy machine: that is no sink that hangs.
+    let rig = rig(500 * 60 * 60 * 1000);
     thread::scope(|scope| {
         for t in 0..8u64 {
             let (diary, clock) = (rig.diary.clone(), rig.clock.clone());

@@ -4,6 +4,7 @@
 //! ([`crate::reindex`]), and segments prove themselves.
 
 use std::fmt;
+use std::sync::Arc;
 
 use hansard_core::SessionId;
 use hansard_core::seal::{Digest, NO_PREDECESSOR};
@@ -217,7 +218,7 @@ pub trait Catalog: Retention {
     ///
     /// # Errors
     /// As sorted by [`CatalogError`]; `Refused` beyond [`crate::limits::CATALOG_EVENTS_MAX`].
-    fn put_events(&self, rows: &[EventRow]) -> Result<(), CatalogError>;
+    fn put_events(&self, rows: Arc<[EventRow]>) -> Result<(), CatalogError>;
 
     /// Counts segments into their sessions' rows.
     ///

@@ -19,13 +19,15 @@ use crate::blob::{BlobError, BlobStore};
 use crate::catalog::{
     Catalog, CatalogError, EventRow, Quarantined, Query, SegmentRow, SegmentUpdate,
 };
-use crate::limits::{CATALOG_EVENTS_MAX, PROJECT_ROWS, PROJECT_SESSIONS_MAX};
+use crate::limits::{PROJECT_ROWS, PROJECT_SESSIONS_MAX};
 use crate::segment::{Unfit, walk};
 
 mod facts;
+mod putter;
 
 use facts::cut;
 pub use facts::{end_facts, event_row, start_facts, unknown_header};
+use putter::Putter;
 
 /// What one run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +54,7 @@ pub struct Projector {
     catalog: Arc<dyn Catalog>,
     running: HashMap<SessionId, Running>,
     events: Vec<EventRow>,
+    putter: Putter,
     updates: Vec<SegmentUpdate>,
     progress: Progress,
     done: Vec<SegmentId>,
@@ -84,6 +87,7 @@ impl Projector {
     pub fn new(blobs: Arc<dyn BlobStore>, catalog: Arc<dyn Catalog>) -> Self {
         Self {
             blobs,
+            putter: Putter::new(Arc::clone(&catalog)),
             catalog,
             running: HashMap::new(),
             events: Vec::new(),
@@ -110,6 +114,8 @@ impl Projector {
         self.events.clear();
         self.updates.clear();
         self.done.clear();
+        // What a run that failed left behind is put again.
+        let _ = self.putter.wait();
         let done = self.run_rows(segments_max);
         if done.is_err() {
             // What is remembered is ahead of what was written.
@@ -189,7 +195,7 @@ impl Projector {
             for event in events {
                 count(&mut update, &event);
                 for document in documents.turn(&event) {
-                    self.events.push(event_row(row.session, &document));
+                    self.events.push(event_row(row.session, document));
                 }
                 if let Body::Start(session) = event.body {
                     update.start = Some(start_facts(&session));
@@ -268,6 +274,7 @@ impl Projector {
     /// Writes what was gathered: events first, so that a segment that is counted has all its rows.
     fn write(&mut self) -> Result<(), CatalogError> {
         self.write_events()?;
+        self.progress.events += self.putter.wait()?;
         self.catalog.project(&self.updates)?;
         self.progress.segments += self.updates.len() as u64;
         let counted = self.updates.iter().map(|u| (u.session, u.segment));
@@ -277,11 +284,8 @@ impl Projector {
     }
 
     fn write_events(&mut self) -> Result<(), CatalogError> {
-        for rows in self.events.chunks(CATALOG_EVENTS_MAX) {
-            self.catalog.put_events(rows)?;
-            self.progress.events += rows.len() as u64;
-        }
-        self.events.clear();
+        let rows = std::mem::take(&mut self.events);
+        self.progress.events += self.putter.put(rows)?;
         Ok(())
     }
 

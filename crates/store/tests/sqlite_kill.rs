@@ -51,7 +51,7 @@ fn work(dir: &Path) {
             .iter()
             .map(|row| event(row.session, row.number))
             .collect();
-        catalog.put_events(&events).unwrap();
+        catalog.put_events(events.into()).unwrap();
         let updates = waiting.iter().map(|row| update(row.session, row.number));
         catalog.project(&updates.collect::<Vec<_>>()).unwrap();
     }

@@ -48,6 +48,13 @@ pub trait Decoder {
     fn take_notices(&mut self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Whether any of what was passed over so far was damage: bytes that are not what was written,
+    /// rather than an end that is missing. What notices say in words is for people only. MUST not
+    /// become untrue again.
+    fn is_damaged(&self) -> bool {
+        false
+    }
 }
 
 impl<E: Encoder + ?Sized> Encoder for Box<E> {
@@ -71,6 +78,10 @@ impl<D: Decoder + ?Sized> Decoder for Box<D> {
 
     fn take_notices(&mut self) -> Vec<String> {
         (**self).take_notices()
+    }
+
+    fn is_damaged(&self) -> bool {
+        (**self).is_damaged()
     }
 }
 

@@ -64,6 +64,7 @@ pub mod search;
 mod seconds;
 pub mod segments;
 pub mod source;
+mod steps;
 pub mod sudo;
 mod svg;
 pub mod teleport;

@@ -89,6 +89,7 @@ pub struct SegmentDecoder<R> {
     last: Option<(u64, u64)>,
     /// What was damaged since then; a `Gap` will say so where the recording goes on.
     hole: Option<String>,
+    damaged: bool,
     done: bool,
 }
 
@@ -101,6 +102,7 @@ impl<R: Read> SegmentDecoder<R> {
             notices: Vec::new(),
             last: None,
             hole: None,
+            damaged: false,
             done: false,
         }
     }
@@ -174,6 +176,7 @@ impl<R: Read> Decoder for SegmentDecoder<R> {
                 Ok(Item::Frame(frame)) => self.events = frame.events.into_iter(),
                 Ok(Item::Seal(_)) => {}
                 Ok(Item::Damage(damage)) => {
+                    self.damaged = true;
                     self.hole.get_or_insert_with(|| damage.to_string());
                     self.notice(damage.to_string());
                 }
@@ -191,6 +194,10 @@ impl<R: Read> Decoder for SegmentDecoder<R> {
 
     fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.damaged
     }
 }
 

@@ -634,6 +634,7 @@ fn a_damaged_recording_is_read_around_the_damage_with_a_notice() {
     assert!(events.len() > 200 && events.len() < 401);
     let notices = decoder.take_notices();
     assert!(notices[0].starts_with("damaged at byte"), "{notices:?}");
+    assert!(decoder.is_damaged());
     // An unfinished one says so too.
     let mut decoder = Format::Hansard
         .decoder(&bytes[..at - 10], import())

@@ -245,6 +245,24 @@ fn tokens_hosts_and_sessions_are_administered() {
             .contains("locked: stolen")
     );
     service.ok(&["host", "unlock", "h0000"]);
+    let here = HostRow {
+        id: "a".to_owned(),
+        role: "service".to_owned(),
+        is_here: true,
+        connected: true,
+        ..HostRow::default()
+    };
+    service
+        .kept
+        .hosts
+        .lock()
+        .unwrap()
+        .insert("a".to_owned(), here);
+    let first = service.ok(&["host", "ls", "--limit", "1"]);
+    assert!(
+        first.contains("this service") && !first.contains("away"),
+        "{first}"
+    );
     assert!(
         service
             .fails(&["host", "unlock", "h0000"])
@@ -290,7 +308,7 @@ fn tokens_hosts_and_sessions_are_administered() {
 fn what_goes_wrong_is_told_with_the_next_step() {
     let service = Service::start("api-errors");
     service.role(Some(Role::User));
-    let (status, said) = service.fails(&["ls"]);
+    let (status, said) = service.fails(&["host", "ls"]);
     assert!(
         status == 2 && said.contains("the role auditor") && said.contains("you have the role user"),
         "{said}"
@@ -351,7 +369,8 @@ fn another_account_has_another_role() {
         ),
         (Some(65_534), Some("user"))
     );
-    let refused = as_nobody(&["ls"]);
+    assert!(as_nobody(&["ls"]).status.success());
+    let refused = as_nobody(&["host", "ls"]);
     assert!(
         String::from_utf8(refused.stderr)
             .unwrap()

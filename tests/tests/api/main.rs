@@ -16,6 +16,7 @@ mod follow;
 mod holds;
 mod keep;
 mod looks;
+mod own;
 mod routes;
 mod service;
 mod speak;

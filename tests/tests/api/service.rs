@@ -10,6 +10,7 @@ use std::time::Duration;
 use hansard_core::Body;
 use hansard_core::event::Fact;
 use hansard_tests::{Scratch, hansard};
+use hansardd::api::refusals::Refusals;
 use hansardd::api::role::{Known, Peer, Role};
 use hansardd::api::{Api, Parts, socket};
 use serde_json::{Value as Json, json};
@@ -41,6 +42,12 @@ pub struct Service {
 
 impl Service {
     pub fn start(name: &str) -> Self {
+        Self::counting(name, Duration::from_secs(3600)).0
+    }
+
+    /// The same; refusals are counted together for so long.
+    pub fn counting(name: &str, window: Duration) -> (Self, Arc<Refusals>) {
+        let refusals = Arc::new(Refusals::new(window));
         let scratch = Scratch::new(name);
         let socket = scratch.join("admin.sock");
         let kept = Arc::new(Kept::default());
@@ -99,10 +106,10 @@ impl Service {
         let (stop, stopped) = watch::channel(false);
         let guard = runtime.enter();
         let listener = socket::listen(&socket).unwrap();
-        let api = Api::new(parts, "boot".to_owned());
+        let api = Api::counting(parts, "boot".to_owned(), Arc::clone(&refusals));
         runtime.spawn(socket::serve(listener, api, stopped));
         drop(guard);
-        Self {
+        let service = Self {
             scratch,
             socket,
             kept,
@@ -113,7 +120,8 @@ impl Service {
             said,
             stop,
             runtime: Some(runtime),
-        }
+        };
+        (service, refusals)
     }
 
     /// The asker has this role from now on.

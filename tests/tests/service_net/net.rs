@@ -11,8 +11,8 @@ use hansard_tests::skipped;
 /// Hosts of a network.
 pub(crate) const HOSTS: usize = 2;
 
-/// What begins the names of our namespaces; the process comes next.
-const PREFIX: &str = "hansard-net-";
+/// What begins the names of our namespaces; the process and the namespace of its number come next.
+const PREFIX: &str = "hansard-wire-";
 
 /// What is done to the wire of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Net {
         }
         remove_orphans();
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = |of: &str| format!("{PREFIX}{}-{n}-{of}", process::id());
+        let name = |of: &str| format!("{PREFIX}{}-{}-{n}-{of}", process::id(), pid_namespace());
         // From here on, whatever happens, dropping it removes what was made.
         let net = Self {
             service: name("service"),
@@ -155,15 +155,26 @@ fn inside(name: &str) -> Vec<String> {
     ["ip", "netns", "exec", name].map(str::to_owned).to_vec()
 }
 
+/// Which processes see our number as ours. Names of networks are seen by others, too: a test that runs
+/// in a container beside us must not take us for dead.
+fn pid_namespace() -> String {
+    let link = fs::read_link("/proc/self/ns/pid").unwrap();
+    let link = link.to_string_lossy();
+    link.chars().filter(char::is_ascii_digit).collect()
+}
+
 /// Namespaces of a process that was killed before it could remove them.
 fn remove_orphans() {
     let listed = run("ip", &["netns", "list"]);
     for line in String::from_utf8_lossy(&listed.stdout).lines() {
         let name = line.split_whitespace().next().unwrap_or_default();
-        let of = name
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.split('-').next());
-        if of.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+        let Some(mut of) = name.strip_prefix(PREFIX).map(|rest| rest.split('-')) else {
+            continue;
+        };
+        if let (Some(pid), Some(space)) = (of.next(), of.next())
+            && space == pid_namespace()
+            && !Path::new("/proc").join(pid).exists()
+        {
             run("ip", &["netns", "del", name]);
         }
     }

@@ -21,47 +21,76 @@ const FLAP: Duration = Duration::from_millis(150);
 /// How long what was under way may take to arrive before nothing more may.
 const UNDER_WAY: Duration = Duration::from_millis(300);
 
-/// Lengths of partitions: one second, and up to the seconds that `HANSARD_TORTURE` says.
-fn lengths() -> Vec<Duration> {
-    let longest = std::env::var("HANSARD_TORTURE");
-    let longest = longest.map_or(1, |n| n.parse::<u64>().unwrap());
-    let lengths = [1, 10, 60, 600]
-        .into_iter()
-        .filter(|s| *s == 1 || *s <= longest);
-    lengths.map(Duration::from_secs).collect()
+/// What is done to the wire.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// Nothing arrives at the service, for this reason.
+    Deaf(Fault),
+    /// Some of it arrives, or nothing at the host.
+    Lossy(Fault),
+    /// The wire comes and goes.
+    Flapping,
 }
 
+const FORMS: [Form; 5] = [
+    Form::Deaf(Fault::Down),
+    Form::Deaf(Fault::OneWayUp),
+    Form::Lossy(Fault::OneWayDown),
+    Form::Lossy(Fault::Loss),
+    Form::Flapping,
+];
+
+/// Every form for a second, one after the other; and where `HANSARD_TORTURE` says how many seconds
+/// a partition may last (10, 60, 600), all of them at a time, each in networks of its own.
 #[test]
 fn a_wire_that_is_cut_in_every_way() {
-    let Some(mut cluster) = Cluster::new("partitions", &Plan::default()) else {
+    cut("partitions", &FORMS, Duration::from_secs(1));
+    let longest = std::env::var("HANSARD_TORTURE");
+    let longest = longest.map_or(1, |n| n.parse::<u64>().unwrap());
+    for length in [10, 60, 600].into_iter().filter(|s| *s <= longest) {
+        thread::scope(|scope| {
+            for (n, form) in FORMS.iter().enumerate() {
+                let name = format!("partition-{length}-{n}");
+                scope.spawn(move || cut(&name, &[*form], Duration::from_secs(length)));
+            }
+        });
+    }
+}
+
+/// One cluster that records, whose first host's wire is disturbed in these ways, each for so long.
+fn cut(name: &str, forms: &[Form], length: Duration) {
+    let Some(mut cluster) = Cluster::new(name, &Plan::default()) else {
         return;
     };
-    let lengths = lengths();
     // Minutes of sessions at full speed would only fill the disk.
-    let pause = match lengths.len() {
-        1 => Duration::from_millis(20),
-        _ => Duration::from_secs(1),
-    };
+    let pause = (length / 60).clamp(Duration::from_millis(20), Duration::from_secs(2));
     let load = Load::new().with_pauses(pause);
     let sockets: Vec<_> = (0..HOSTS)
         .map(|host| capture_socket(&cluster.hosts[host].runtime()))
         .collect();
+    let mut back = Duration::ZERO;
     thread::scope(|scope| {
         // So that a failed assertion ends them, too.
         let _stop = load.stop_when_dropped();
         for socket in sockets.iter().flat_map(|socket| [socket; 2]) {
             scope.spawn(|| load.run(socket));
         }
-        for length in &lengths {
-            for fault in [Fault::Down, Fault::OneWayUp] {
-                nothing_arrives(&cluster, fault, *length);
+        for form in forms {
+            match *form {
+                Form::Deaf(fault) => nothing_arrives(&cluster, fault, length),
+                Form::Lossy(fault) => {
+                    cluster.net.disturb(CUT, fault);
+                    thread::sleep(length);
+                    cluster.net.mend(CUT);
+                }
+                Form::Flapping => flapping(&cluster, length),
             }
-            for fault in [Fault::OneWayDown, Fault::Loss] {
-                cluster.net.disturb(CUT, fault);
-                thread::sleep(*length);
-                cluster.net.mend(CUT);
-            }
-            flapping(&cluster, *length);
+            let since = Instant::now();
+            let before = cluster.ended(CUT);
+            cluster.until("sessions arrive again", |cluster| {
+                cluster.ended(CUT) > before
+            });
+            back = back.max(since.elapsed());
         }
     });
     let outcomes = load.outcomes();
@@ -70,7 +99,9 @@ fn a_wire_that_is_cut_in_every_way() {
     let drained = since.elapsed();
     let data = cluster.service.data();
     let tally = Kept::open(&data).check(&outcomes, &data);
-    println!("partitions of {lengths:?}: {tally:?}; the rest drained in {drained:.1?}");
+    println!(
+        "{forms:?} for {length:?}: {tally:?}; back within {back:.1?}, drained {drained:.1?} later"
+    );
     assert!(
         outcomes.iter().all(|outcome| outcome.closed),
         "nobody was held up for long"
@@ -91,9 +122,6 @@ fn nothing_arrives(cluster: &Cluster, fault: Fault, length: Duration) {
     let after = cluster.ended(CUT);
     cluster.net.mend(CUT);
     assert_eq!(before.0, after, "{fault:?} lets sessions through");
-    cluster.until("sessions arrive again", |cluster| {
-        cluster.ended(CUT) > after
-    });
 }
 
 fn flapping(cluster: &Cluster, length: Duration) {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hansard_core::Part;
 use hansard_record::forward::wire::{Decoder, Down, Hello, Up};
+use hansard_record::forward::{Outgoing, Pieces, outgoing};
 use http_body_util::BodyExt;
-use http_body_util::channel::{Channel, Sender};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper::{Request, Response};
@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-type Body = Channel<Bytes, io::Error>;
+type Body = Outgoing<io::Error>;
 
 /// A connection on which anything may be asked.
 pub(crate) struct Raw {
@@ -31,7 +31,7 @@ pub(crate) struct Raw {
 /// A stream of it.
 pub(crate) struct RawStream {
     runtime: Arc<Runtime>,
-    up: Sender<Bytes, io::Error>,
+    up: Pieces<io::Error>,
     down: Incoming,
     decoder: Decoder<Down>,
     _raw: Raw,
@@ -64,10 +64,10 @@ impl Raw {
         method: &str,
         path: &str,
     ) -> (
-        Sender<Bytes, io::Error>,
+        Pieces<io::Error>,
         impl Future<Output = Option<Response<Incoming>>> + use<>,
     ) {
-        let (up, body) = Body::new(1);
+        let (up, body) = outgoing(1);
         let request = Request::builder()
             .method(method)
             .uri(format!("https://localhost{path}"));
@@ -83,7 +83,7 @@ impl Raw {
         self.runtime.block_on(async {
             let sending = async move {
                 // Who refuses need not read.
-                let _ = up.send_data(body).await;
+                let _ = up.put(body).await;
             };
             let (answer, ()) = tokio::join!(answer, sending);
             let answer = answer.expect("an answer");
@@ -128,7 +128,7 @@ impl RawStream {
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         for piece in bytes.chunks(10_000) {
             let piece = Bytes::copy_from_slice(piece);
-            let sent = self.runtime.block_on(self.up.send_data(piece));
+            let sent = self.runtime.block_on(self.up.put(piece));
             if sent.is_err() {
                 return;
             }

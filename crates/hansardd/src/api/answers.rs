@@ -72,7 +72,7 @@ pub(super) fn openapi() -> Handler {
 
 pub(super) fn sessions(listings: Arc<dyn Listings>) -> Handler {
     blocking(move |call| {
-        let page = listings.sessions(&call.params.query()?)?;
+        let page = listings.sessions(&call.query()?)?;
         let rows: Vec<Json> = page.rows.iter().map(rows::session).collect();
         let next = page.next.map(|next| next.to_string());
         Ok(listed("sessions", rows, next, Some(listings.behind()?)))

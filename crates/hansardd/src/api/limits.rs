@@ -15,6 +15,8 @@ pub const DOWNLOADS_MAX: usize = 16;
 /// again. Each has a thread.
 pub const FOLLOWERS_MAX: usize = 64;
 
+pub use super::refusals::{REFUSALS_TOLD_MAX, REFUSALS_WINDOW, REFUSED_USERS_MAX};
+
 /// Bytes that hyper gathers for the head of a request; a longer head is refused.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 

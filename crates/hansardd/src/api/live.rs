@@ -141,7 +141,7 @@ pub(super) fn events(
     log: Log,
 ) -> Handler {
     let list = super::answers::blocking(move |call| {
-        let page = listings.events(&call.params.query()?)?;
+        let page = listings.events(&call.query()?)?;
         let rows: Vec<Json> = page.rows.iter().map(rows::event).collect();
         let next = page.next.map(|next| next.to_string());
         Ok(listed("events", rows, next, Some(listings.behind()?)))
@@ -190,7 +190,8 @@ impl Tail {
             ("session", "sid"),
         ];
         let wanted = fields.into_iter().filter_map(|(param, field)| {
-            let value = params.text(param)?;
+            let own = call.only.as_deref().filter(|_| param == "user");
+            let value = own.or_else(|| params.text(param))?;
             Some((field, value.to_owned()))
         });
         let mut tail = Self {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::live::{LINES, RECORDING};
 use super::schema::{all, named};
-use super::table::{Answer, Id, Kind, Param, ROUTES, Route};
+use super::table::{Answer, Id, Kind, Own, Param, ROUTES, Route};
 
 /// The document as text: the same for the same table.
 #[must_use]
@@ -60,6 +60,11 @@ fn operation(route: &Route) -> Json {
     put("operationId", json!(format!("{:?}", route.op)));
     put("summary", json!(route.summary));
     let mut doc = format!("Needs the role `{}` or a higher one.", route.least);
+    doc.push_str(match route.own {
+        Own::Nothing => "",
+        Own::Rows => " Below it, only rows whose user is the asker are answered.",
+        Own::Sessions => " Below it, only sessions whose user is the asker.",
+    });
     if let Some(noted) = route.noted {
         doc.push_str(&format!(" Put on record first, as `{}`.", noted.event));
     }
@@ -68,6 +73,9 @@ fn operation(route: &Route) -> Json {
     }
     put("description", json!(doc));
     put("x-role", json!(route.least.as_str()));
+    if route.own != Own::Nothing {
+        put("x-role-own", json!("user"));
+    }
     let parameters: Vec<Json> = route
         .id
         .map(identifier)

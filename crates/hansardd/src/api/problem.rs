@@ -85,6 +85,13 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message, next)
     }
 
+    /// This daemon does not have what was asked for; another one does.
+    #[must_use]
+    pub fn elsewhere(words: &str) -> Self {
+        let next = "ask there; `hansard status` says how this host is";
+        Self::new(StatusCode::NOT_IMPLEMENTED, "elsewhere", words, next)
+    }
+
     /// The request is not one that can be answered.
     #[must_use]
     pub fn bad(message: impl Into<String>) -> Self {

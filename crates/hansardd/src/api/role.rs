@@ -30,6 +30,8 @@ pub struct Caller {
     pub peer: Peer,
     /// The user's name, or `uid N` where the machine has none.
     pub user: String,
+    /// The user's name, if the machine has one: what is this user's own is known by it.
+    pub account: Option<String>,
     /// The role.
     pub role: Role,
 }

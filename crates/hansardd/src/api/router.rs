@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -15,19 +16,23 @@ use axum::http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use axum::routing::any;
 use hansard_core::event::Fact;
 use hansard_core::{Body as EventBody, Fields, SessionId, Value};
+use hansard_store::Query;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::limits::{ANSWER_MAX, ARRIVAL_MAX, BODY_BYTES_MAX, REQUESTS_MAX};
 use super::params::Params;
 use super::problem::Problem;
+use super::refusals::{Refusal, Refusals};
 use super::role::{Caller, Peer};
-use super::seams::{Admit, Audit, Log};
-use super::table::{Id, Noted, Op, ROUTES, Route, Verb, allowed};
+use super::seams::{Admit, Audit, Log, Owns};
+use super::table::{Id, Noted, Op, Own, ROUTES, Route, Verb, allowed};
 
 /// A request that passed everything the table asks.
 pub(super) struct Call {
     pub(super) caller: Caller,
+    /// Answers are limited to what is of this user.
+    pub(super) only: Option<String>,
     pub(super) id: Option<Name>,
     pub(super) params: Params,
     pub(super) body: Bytes,
@@ -49,6 +54,18 @@ impl Call {
         }
     }
 
+    /// What is asked for, within what the caller may see.
+    pub(super) fn query(&self) -> Result<Query, Problem> {
+        let query = self.params.query()?;
+        Ok(match &self.only {
+            Some(user) => Query {
+                user: Some(user.clone()),
+                ..query
+            },
+            None => query,
+        })
+    }
+
     /// The name that it is about.
     pub(super) fn name(&self) -> Result<&str, Problem> {
         match &self.id {
@@ -62,28 +79,31 @@ pub(super) type Answered = Result<Response<Body>, Problem>;
 pub(super) type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 pub(super) type Handler = Arc<dyn Fn(Call) -> Answering + Send + Sync>;
 
+/// What decides about requests before any handler does.
+pub(super) struct Doors {
+    pub(super) admit: Admit,
+    pub(super) audit: Audit,
+    pub(super) log: Log,
+    pub(super) owns: Owns,
+    pub(super) refusals: Arc<Refusals>,
+    /// What is said of routes that have no handler here.
+    pub(super) elsewhere: Option<String>,
+}
+
 /// What every request needs.
 struct Gate {
     handlers: BTreeMap<Op, Handler>,
-    admit: Admit,
-    audit: Audit,
-    log: Log,
+    doors: Doors,
     places: Semaphore,
     boot: String,
     count: AtomicU64,
 }
 
 /// The routes. `boot` is what request identifiers begin with.
-pub(super) fn router(
-    handlers: BTreeMap<Op, Handler>,
-    (admit, audit, log): (Admit, Audit, Log),
-    boot: String,
-) -> Router {
+pub(super) fn router(handlers: BTreeMap<Op, Handler>, doors: Doors, boot: String) -> Router {
     let gate = Arc::new(Gate {
         handlers,
-        admit,
-        audit,
-        log,
+        doors,
         places: Semaphore::new(REQUESTS_MAX),
         boot,
         count: AtomicU64::new(0),
@@ -116,7 +136,7 @@ impl Gate {
             Ok(response) => response,
             Err(problem) => {
                 if let Some(inside) = &problem.inside {
-                    (self.log)(&format!(
+                    (self.doors.log)(&format!(
                         "request {request_id} of uid {}: {inside}",
                         peer.uid
                     ));
@@ -140,25 +160,29 @@ impl Gate {
         peer: Peer,
         request: Request<Body>,
     ) -> Answered {
-        let known = (self.admit)(&peer);
+        let known = (self.doors.admit)(&peer);
         let Some(role) = known.role else {
             return Err(Problem::forbidden(
                 "your account has no role at this service",
             ));
         };
-        let user = known.user.unwrap_or_else(|| format!("uid {}", peer.uid));
-        let caller = Caller { peer, user, role };
+        let account = known.user;
+        let user = account.clone();
+        let caller = Caller {
+            peer,
+            user: user.unwrap_or_else(|| format!("uid {}", peer.uid)),
+            account,
+            role,
+        };
         let route = find(path, request.method())?;
+        let handler = self.handlers.get(&route.op);
+        let handler = handler.ok_or_else(|| match &self.doors.elsewhere {
+            Some(words) => Problem::elsewhere(words),
+            None => Problem::not_found(),
+        })?;
         let id = identifier(route, request.uri().path())?;
         let params = Params::read(route, request.uri())?;
-        if caller.role < route.least {
-            self.note_refusal(route, &caller, id.as_ref(), &params)
-                .await;
-            let (has, needs) = (caller.role, route.least);
-            return Err(Problem::forbidden(&format!(
-                "this needs the role {needs}; you have the role {has}"
-            )));
-        }
+        let only = self.reach(route, &caller, id.as_ref(), &params).await?;
         let Ok(place) = self.places.try_acquire() else {
             return Err(Problem::busy("too many requests are being answered"));
         };
@@ -168,12 +192,9 @@ impl Gate {
             let event = event(noted, &caller, id.as_ref(), reason, true);
             self.note(event).await?;
         }
-        let handler = self
-            .handlers
-            .get(&route.op)
-            .ok_or_else(Problem::not_found)?;
         let call = Call {
             caller,
+            only,
             id,
             params,
             body,
@@ -183,10 +204,51 @@ impl Gate {
         answer.unwrap_or_else(|_| Err(Problem::unavailable("the answer took too long")))
     }
 
+    /// The user to whose own an answer is limited; nobody for a role that may see all.
+    async fn reach(
+        self: &Arc<Self>,
+        route: &Route,
+        caller: &Caller,
+        id: Option<&Name>,
+        params: &Params,
+    ) -> Result<Option<String>, Problem> {
+        if caller.role >= route.least {
+            return Ok(None);
+        }
+        let is_own = match (&caller.account, route.own, id) {
+            (Some(account), Own::Rows, _) => params.text("user").is_none_or(|user| user == account),
+            (Some(account), Own::Sessions, Some(Name::Session(id))) => {
+                self.owns(*id, account).await?
+            }
+            _ => false,
+        };
+        if is_own {
+            return Ok(caller.account.clone());
+        }
+        self.note_refusal(route, caller, id, params).await;
+        let (has, needs) = (caller.role, route.least);
+        let what = match route.own {
+            Own::Nothing => "this",
+            // The same words whether there is such a session or not.
+            Own::Rows | Own::Sessions => "what is not your own",
+        };
+        Err(Problem::forbidden(&format!(
+            "{what} needs the role {needs}; you have the role {has}"
+        )))
+    }
+
+    /// Whether a session is of this user.
+    async fn owns(self: &Arc<Self>, session: SessionId, account: &str) -> Result<bool, Problem> {
+        let (gate, account) = (Arc::clone(self), account.to_owned());
+        let asked = tokio::task::spawn_blocking(move || (gate.doors.owns)(session, &account)).await;
+        let fault = |_| Problem::unavailable("asking whose a session is has a fault");
+        Ok(asked.map_err(fault)??)
+    }
+
     /// Puts an event on record; an error means that nothing is done.
     async fn note(self: &Arc<Self>, event: EventBody) -> Result<(), Problem> {
         let gate = Arc::clone(self);
-        let noted = tokio::task::spawn_blocking(move || (gate.audit)(event)).await;
+        let noted = tokio::task::spawn_blocking(move || (gate.doors.audit)(event)).await;
         match noted {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => Err(Problem::not_recorded(why)),
@@ -204,13 +266,31 @@ impl Gate {
         params: &Params,
     ) {
         let Some(noted) = route.noted else { return };
-        let reason = params.text("reason").map(str::to_owned);
-        let event = event(noted, caller, id, reason, false);
+        match self.doors.refusals.refused(caller, Instant::now()) {
+            Refusal::Told => {
+                let reason = params.text("reason").map(str::to_owned);
+                self.tell(event(noted, caller, id, reason, false)).await;
+            }
+            Refusal::FirstCounted(after) => {
+                let gate = Arc::clone(self);
+                // What is not told when the service stops is told then ([`Refusals::left`]).
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    for event in gate.doors.refusals.due(Instant::now()) {
+                        gate.tell(event).await;
+                    }
+                });
+            }
+            Refusal::Counted => {}
+        }
+    }
+
+    async fn tell(self: &Arc<Self>, event: EventBody) {
         if let Err(Problem {
             inside: Some(why), ..
         }) = self.note(event).await
         {
-            (self.log)(&format!("a refusal could not be put on record: {why}"));
+            (self.doors.log)(&format!("a refusal could not be put on record: {why}"));
         }
     }
 }

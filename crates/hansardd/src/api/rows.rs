@@ -129,6 +129,8 @@ pub(super) fn host(row: &HostRow) -> Json {
     json!({
         "host_id": row.id,
         "node_name": row.name,
+        "role": row.role,
+        "this_service": row.is_here,
         "labels": row.labels,
         "connected": row.connected,
         "last_seen": row.seen_ns.map(time::text),

@@ -340,6 +340,12 @@ fn host() -> Json {
         &[
             ("host_id", text(), "its identifier"),
             ("node_name", text(), "its name"),
+            ("role", text(), "what it joined as: `host`, `service`"),
+            (
+                "this_service",
+                truth(),
+                "whether it is the service that answers",
+            ),
             ("labels", json!({ "type": "object" }), "its labels"),
             ("connected", truth(), "whether it is connected now"),
             (

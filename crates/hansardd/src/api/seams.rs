@@ -25,6 +25,10 @@ pub type Admit = Arc<dyn Fn(&Peer) -> Known + Send + Sync>;
 /// nothing that was to be recorded is done.
 pub type Audit = Arc<dyn Fn(Body) -> Result<(), String> + Send + Sync>;
 
+/// Whether a session is of the user with this name: of somebody, where nothing is known of it, it is
+/// not.
+pub type Owns = Arc<dyn Fn(SessionId, &str) -> Result<bool, Trouble> + Send + Sync>;
+
 /// Facts about the service, flat, for `GET /v1/status`.
 pub type Status = Arc<dyn Fn() -> serde_json::Map<String, serde_json::Value> + Send + Sync>;
 
@@ -292,6 +296,10 @@ pub struct HostRow {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// What it joined as: `host` or `service`.
+    pub role: String,
+    /// Whether it is this service itself.
+    pub is_here: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Whether it is connected now.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
 use bytes::Bytes;
-use http_body_util::channel::{Channel, Sender};
+use hansard_record::forward;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -18,7 +18,7 @@ use super::problem::Problem;
 
 /// Where a stream's thread puts its pieces.
 pub(super) struct Pieces {
-    sender: Sender<Bytes, io::Error>,
+    sender: forward::Pieces<io::Error>,
     runtime: Handle,
     stopping: Arc<AtomicBool>,
 }
@@ -32,7 +32,7 @@ impl Pieces {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(Gone);
         }
-        let sent = timeout(SLOW_READER_MAX, self.sender.send_data(piece.into()));
+        let sent = timeout(SLOW_READER_MAX, self.sender.put(piece.into()));
         match self.runtime.block_on(sent) {
             Ok(Ok(())) => Ok(()),
             _ => Err(Gone),
@@ -46,7 +46,7 @@ impl Pieces {
 
     /// Cuts the stream, so that its reader sees that it is not whole.
     pub(super) fn abort(self, error: io::Error) {
-        self.sender.abort(error);
+        self.sender.cut(error);
     }
 }
 
@@ -80,7 +80,7 @@ impl Streams {
         media: &'static str,
         make: impl FnOnce(Pieces) + Send + 'static,
     ) -> Response<Body> {
-        let (sender, channel) = Channel::<Bytes, io::Error>::new(STREAM_PIECES);
+        let (sender, body) = forward::outgoing::<io::Error>(STREAM_PIECES);
         let pieces = Pieces {
             sender,
             runtime: Handle::current(),
@@ -90,7 +90,7 @@ impl Streams {
             make(pieces);
             drop(place);
         });
-        let mut response = Response::new(Body::new(channel));
+        let mut response = Response::new(Body::new(body));
         let media = HeaderValue::from_static(media);
         response.headers_mut().insert(header::CONTENT_TYPE, media);
         response

@@ -109,6 +109,17 @@ pub struct Noted {
     pub format: Option<&'static str>,
 }
 
+/// What of a route is open to whoever's role is below [`Route::least`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// Nothing.
+    Nothing,
+    /// Rows with their own name as the user, and no others.
+    Rows,
+    /// Sessions with their own name as the user, and no others.
+    Sessions,
+}
+
 /// One route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
@@ -118,8 +129,10 @@ pub struct Route {
     pub verb: Verb,
     /// Where.
     pub path: &'static str,
-    /// The lowest role that may.
+    /// The lowest role that may, whatever it is about.
     pub least: Role,
+    /// What of it is open to a user whose own it is.
+    pub own: Own,
     /// One line about it.
     pub summary: &'static str,
     /// What else there is to know.
@@ -193,6 +206,7 @@ const fn get(op: Op, path: &'static str, least: Role, answer: Answer) -> Route {
         verb: Verb::Get,
         path,
         least,
+        own: Own::Nothing,
         summary: "",
         doc: "",
         id: None,
@@ -208,6 +222,7 @@ const fn of_session(op: Op, path: &'static str, answer: Answer, format: &'static
         id: Some(Id::Session),
         params: &[REASON],
         noted: look(format),
+        own: Own::Sessions,
         doc: LOOK,
         ..get(op, path, Role::Auditor, answer)
     }
@@ -240,15 +255,17 @@ pub const ROUTES: [Route; 18] = [
         summary: "Sessions, by start",
         doc: "An answer that does not hold all says `complete: false` and has a `next`.",
         params: &[FROM, UNTIL, USER, HOST, KIND, ORDER, LIMIT, CURSOR],
+        own: Own::Rows,
         ..get(
             Op::Sessions,
             "/v1/sessions",
-            Role::Auditor,
+            Role::Reviewer,
             Answer::Json("Sessions"),
         )
     },
     Route {
         summary: "One session, as it is listed",
+        least: Role::Reviewer,
         ..of_session(
             Op::Session,
             "/v1/sessions/{id}",
@@ -337,10 +354,11 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
             CURSOR,
             p("follow", Kind::Bool, "go on with what comes"),
         ],
+        own: Own::Rows,
         ..get(
             Op::Events,
             "/v1/events",
-            Role::Auditor,
+            Role::Reviewer,
             Answer::Json("Events"),
         )
     },

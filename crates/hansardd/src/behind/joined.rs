@@ -24,6 +24,8 @@ pub type Tell = Arc<dyn Fn(Body) + Send + Sync>;
 pub struct Joined {
     /// Who joined.
     pub registry: Arc<Registry>,
+    /// This service's own identifier: it is in the registry, too.
+    pub here: HostId,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Who is connected.
@@ -130,11 +132,19 @@ impl Hosts for Joined {
         let now_ns = self.clock.utc_ns();
         let page = self.registry.hosts(after, most);
         let row = |row: hansard_identity::host_row::HostRow| {
-            let (connected, seen_ns) = row.host_id().map_or((false, None), &*self.presence);
+            let id = row.host_id();
+            let is_here = id == Some(self.here);
+            // Nobody connects to themselves: who answers this is here.
+            let (connected, seen_ns) = match is_here {
+                true => (true, Some(now_ns)),
+                false => id.map_or((false, None), &*self.presence),
+            };
             let lock = row.lock.filter(|lock| lock.holds_at(now_ns));
             HostRow {
                 id: row.id,
                 name: row.name,
+                role: row.role.as_str().to_owned(),
+                is_here,
                 labels: row.labels,
                 connected,
                 seen_ns,

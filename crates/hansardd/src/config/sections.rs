@@ -119,7 +119,8 @@ section! {
         /// The service's addresses, `host:port` (port 3025 if there is none), tried in this order.
         /// Required.
         service: Vec<HostPort> = Vec::new();
-        /// The name that the service's certificate must have. Empty: the host of the first address.
+        /// The name that the service's certificate must have. Empty: the host of each
+        /// address.
         server_name: String = String::new();
         /// Longest pause before the next attempt to reach the service. Pauses double from a quarter
         /// of a second up to this, each shortened at random by up to a half.
@@ -225,9 +226,9 @@ section! {
         admin: Members = Members { users: vec!["root".to_owned()], groups: Vec::new() } => live;
         /// May see all recordings and events. Every look is an event.
         auditor: Members = Members::default() => live;
-        /// May see the recordings that a policy gives to reviewers.
+        /// May list all sessions and events, and see what is their own; of others, no recording.
         reviewer: Members = Members::default() => live;
-        /// May see what was recorded of the account itself.
+        /// May see what is their own: sessions and events whose user has the name of the account.
         user: Members = Members { users: vec!["*".to_owned()], groups: Vec::new() } => live;
     }
 }

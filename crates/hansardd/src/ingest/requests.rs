@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use hansard_identity::Peer;
-use http_body_util::channel::Channel;
+use hansard_record::forward::{Outgoing, outgoing};
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
@@ -24,7 +24,7 @@ use crate::ingest::stream::Stream;
 /// and body. Called on a thread that may block.
 pub type Answer = Arc<dyn Fn(Option<Peer>, Vec<u8>) -> (u16, Vec<u8>) + Send + Sync>;
 
-pub(super) type Reply = Response<Either<Full<Bytes>, Channel<Bytes, Infallible>>>;
+pub(super) type Reply = Response<Either<Full<Bytes>, Outgoing>>;
 
 /// One connection, for its requests.
 pub(super) struct Connection {
@@ -91,7 +91,7 @@ fn stream(connection: Arc<Connection>, body: Incoming) -> Reply {
         return text(409, "there is a stream on this connection already");
     }
     let shared = Arc::clone(&connection.shared);
-    let (down, reply) = Channel::new(2);
+    let (down, reply) = outgoing(2);
     tokio::spawn(async move {
         let place = shared
             .parts

@@ -1,7 +1,6 @@
 //! One long stream: parts come in and are put together, receipts and wishes go out.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hansard_core::SessionId;
 use hansard_core::seal::Digest;
+use hansard_record::forward::Pieces;
 use hansard_record::forward::wire::{Decoder, Down, Hello, ProblemKind, Up};
 use http_body_util::BodyExt;
-use http_body_util::channel::Sender;
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -35,7 +34,7 @@ pub(super) const PERMIT_BYTES: usize = 1024;
 pub(super) struct Stream {
     shared: Arc<Shared>,
     place: Arc<Place>,
-    down: Sender<Bytes, Infallible>,
+    down: Pieces,
     decoder: Decoder<Up>,
     hello: Option<Hello>,
     gathered: Gathered,
@@ -69,11 +68,7 @@ struct Gathered {
 type Ended = String;
 
 impl Stream {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        place: Arc<Place>,
-        down: Sender<Bytes, Infallible>,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, place: Arc<Place>, down: Pieces) -> Self {
         let number = place.line.number;
         let connections = shared.parts.connections.clone();
         let taker = Taker::new(
@@ -112,7 +107,7 @@ impl Stream {
         };
         let mut bytes = Vec::new();
         Down::Bye { why: why.clone() }.encode(&mut bytes);
-        let _ = timeout(SAY_MAX, self.down.send_data(Bytes::from(bytes))).await;
+        let _ = timeout(SAY_MAX, self.down.put(Bytes::from(bytes))).await;
         why
     }
 
@@ -395,7 +390,7 @@ impl Stream {
         if bytes.is_empty() {
             return Ok(());
         }
-        match timeout(SAY_MAX, self.down.send_data(Bytes::from(bytes))).await {
+        match timeout(SAY_MAX, self.down.put(Bytes::from(bytes))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err("the connection was lost".to_owned()),
             Err(_) => Err("the host does not read what it is told".to_owned()),

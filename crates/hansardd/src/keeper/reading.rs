@@ -345,7 +345,7 @@ impl Keeper {
         let place = (held.segment, held.stored_bytes);
         let header = held.header.as_deref();
         self.live
-            .told(held.session, header, &held.source, place, held.events);
+            .told(held.session, header, &held.source, place, &held.events);
         Ok(())
     }
 

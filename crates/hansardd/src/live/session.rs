@@ -191,54 +191,39 @@ impl LiveSession {
         }
     }
 
-    /// Takes a frame's events; those that were told before are left out.
-    pub(super) fn told(
-        &mut self,
-        header: &Session,
-        (segment, stored_bytes): (u32, u64),
-        events: Vec<Event>,
-        all_bytes: &mut usize,
-    ) {
+    /// What must be known to read on.
+    pub(super) fn so_far(&self) -> (u64, Counted) {
+        (self.next_seq, self.counted.clone())
+    }
+
+    /// Takes what a frame's events came to.
+    pub(super) fn told(&mut self, frame: Frame, all_bytes: &mut usize) {
         self.is_told = true;
-        let counted = std::mem::take(&mut self.counted);
-        let mut documents = Documents::resume(Place::default(), header, counted);
+        let number = frame.counts.segment;
         if self
             .segments
             .back()
-            .is_none_or(|counts| counts.segment < segment)
+            .is_none_or(|counts| counts.segment < number)
         {
             self.segments.push_back(SegmentCounts {
-                segment,
+                segment: number,
                 ..SegmentCounts::default()
             });
         }
-        let mut is_counted = false;
-        for event in events {
-            if event.seq < self.next_seq {
-                continue;
-            }
-            self.next_seq = event.seq.saturating_add(1);
-            let Some(counts) = self.segments.back_mut() else {
-                break;
-            };
-            if !std::mem::replace(&mut is_counted, true) {
-                counts.stored_bytes = counts.stored_bytes.saturating_add(stored_bytes);
-            }
-            counts.events = counts.events.saturating_add(1);
-            counts.last_ns = event.at_ns;
-            match &event.body {
-                Body::Data { bytes, .. } => {
-                    counts.data_bytes = counts.data_bytes.saturating_add(bytes.len() as u64);
-                }
-                Body::Gap(_) => counts.gaps = counts.gaps.saturating_add(1),
-                Body::End(end) => self.end = Some(Box::new(end_facts(end))),
-                _ => {}
-            }
-            for document in documents.turn(&event) {
-                self.keep(event_row(header.id, &document), all_bytes);
-            }
+        if frame.counts.events == 0 {
+            return;
         }
-        self.counted = documents.into_counted();
+        if let Some(counts) = self.segments.back_mut() {
+            counts.add(&frame.counts);
+        }
+        self.next_seq = frame.next_seq;
+        self.counted = frame.counted;
+        if frame.end.is_some() {
+            self.end = frame.end.map(Box::new);
+        }
+        for row in frame.rows {
+            self.keep(row, all_bytes);
+        }
     }
 
     /// Keeps a row, at the cost of older ones of this session.
@@ -324,6 +309,67 @@ impl LiveSession {
             true => rows.extend(found.rev().filter(wanted).take(most).cloned()),
             false => rows.extend(found.filter(wanted).take(most).cloned()),
         }
+    }
+}
+
+/// What a frame's events come to. Made without holding anybody up.
+pub(super) struct Frame {
+    counts: SegmentCounts,
+    rows: Vec<EventRow>,
+    counted: Counted,
+    next_seq: u64,
+    end: Option<EndFacts>,
+}
+
+impl Frame {
+    /// Reads a frame's events; those that were told before are left out.
+    pub(super) fn of(
+        header: &Session,
+        (segment, stored_bytes): (u32, u64),
+        events: &[Event],
+        (next_seq, counted): (u64, Counted),
+    ) -> Self {
+        let mut documents = Documents::resume(Place::default(), header, counted);
+        let mut counts = SegmentCounts {
+            segment,
+            ..SegmentCounts::default()
+        };
+        let (mut rows, mut end) = (Vec::new(), None);
+        let new = events.iter().filter(|event| event.seq >= next_seq);
+        for event in new {
+            counts.events = counts.events.saturating_add(1);
+            counts.stored_bytes = stored_bytes;
+            counts.last_ns = event.at_ns;
+            match &event.body {
+                Body::Data { bytes, .. } => {
+                    counts.data_bytes = counts.data_bytes.saturating_add(bytes.len() as u64);
+                }
+                Body::Gap(_) => counts.gaps = counts.gaps.saturating_add(1),
+                Body::End(said) => end = Some(end_facts(said)),
+                _ => {}
+            }
+            let made = documents.turn(event).into_iter();
+            rows.extend(made.map(|document| event_row(header.id, document)));
+        }
+        Self {
+            counts,
+            rows,
+            counted: documents.into_counted(),
+            next_seq: events
+                .last()
+                .map_or(next_seq, |event| next_seq.max(event.seq.saturating_add(1))),
+            end,
+        }
+    }
+}
+
+impl SegmentCounts {
+    fn add(&mut self, frame: &Self) {
+        self.events = self.events.saturating_add(frame.events);
+        self.data_bytes = self.data_bytes.saturating_add(frame.data_bytes);
+        self.stored_bytes = self.stored_bytes.saturating_add(frame.stored_bytes);
+        self.gaps = self.gaps.saturating_add(frame.gaps);
+        self.last_ns = frame.last_ns;
     }
 }
 

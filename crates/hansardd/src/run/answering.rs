@@ -1,5 +1,7 @@
 //! The role that answers people on this machine: the admin socket.
 
+mod host;
+
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hansard_capture::registry::Registry as Running;
@@ -7,15 +9,18 @@ use hansard_core::Body;
 use hansard_identity::HostId;
 use hansard_identity::registry::Registry;
 use hansard_identity::role::{Holders, Roles};
+use hansard_identity::tls::CaPin;
 use hansard_record::Environment;
 use hansard_record::diary::Diary;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use super::Start;
 use super::facts::Facts;
 use super::keeping::Keeping;
+use super::{Closer, Start};
+use crate::api::refusals::{REFUSALS_WINDOW, Refusals};
+use crate::api::seams::{Admit, Audit, Log};
 use crate::api::{Api, Parts, socket};
 use crate::behind::{Accounts, EndHere, Held, Joined, Listed, Logged, Recorded, Watched};
 use crate::config::{Admin, Config, Members};
@@ -24,35 +29,89 @@ use crate::failure::{Failure, STATUS_FAILED, shown};
 use crate::ingest::{Control, To};
 use crate::tee::Source;
 
-/// What answering stands on.
-pub(super) struct Answering<'a> {
+pub(super) use host::HostAnswering;
+
+/// Who may come in, and what is kept of it: the same on a service and on a host.
+pub(super) struct Door<'a> {
     pub(super) start: &'a Start,
-    pub(super) dir: &'a DataDir,
     pub(super) environment: &'a Environment,
-    pub(super) keeping: &'a Keeping,
-    pub(super) registry: &'a Arc<Registry>,
     pub(super) host: HostId,
     pub(super) cluster: String,
-    pub(super) facts: &'a Facts,
     pub(super) diary: &'a Diary,
-    pub(super) running: Option<Running>,
     /// The configuration in force, which a reload changes.
     pub(super) in_force: &'a Arc<RwLock<Config>>,
 }
 
-impl Answering<'_> {
+impl Door<'_> {
+    /// What identifiers of requests begin with.
+    fn boot(&self) -> String {
+        let mut random = [0u8; 4];
+        // Without randomness two starts' requests may have the same names in the log.
+        let _ = self.environment.random.fill(&mut random);
+        hansard_identity::hex::encode(&random)
+    }
+
+    fn admit(&self) -> Admit {
+        let in_force = Arc::clone(self.in_force);
+        Arc::new(move |peer| {
+            let config = in_force.read().unwrap_or_else(PoisonError::into_inner);
+            // A reload that takes the section away waits for the next start; roles do not.
+            let roles = config.serve.admin.as_ref().map(roles).unwrap_or_default();
+            drop(config);
+            Accounts { roles }.admit(peer)
+        })
+    }
+
+    fn audit(&self) -> Audit {
+        let diary = self.diary.clone();
+        Arc::new(move |body: Body| {
+            let done = diary.event(body).and_then(|()| diary.flush());
+            done.map_err(|lost| lost.to_string())
+        })
+    }
+
+    fn log(&self) -> Log {
+        let journal = self.start.journal.clone();
+        Arc::new(move |line| journal.warning("api", &[("what", &line)]))
+    }
+
+    /// Counts who is refused; what is left at the end is told before the diary is closed.
+    fn refusals(&self, closers: &mut Vec<Closer>) -> Arc<Refusals> {
+        let refusals = Arc::new(Refusals::new(REFUSALS_WINDOW));
+        let (left, audit, log) = (Arc::clone(&refusals), self.audit(), self.log());
+        let close = move || {
+            for body in left.left() {
+                if let Err(why) = audit(body) {
+                    log(&format!("refusals could not be put on record: {why}"));
+                }
+            }
+        };
+        closers.push(("refusals", Box::new(close)));
+        refusals
+    }
+
+    /// What every daemon says of itself.
+    fn about(&self) -> Map<String, Value> {
+        let about = json!({
+            "cluster_name": self.cluster,
+            "server_id": self.host.to_string(),
+            "server_hostname": self.start.config.node_name(),
+            "server_version": env!("CARGO_PKG_VERSION"),
+        });
+        match about {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        }
+    }
+
     /// Opens the admin socket.
-    pub(super) fn answer(
-        self,
+    fn open(
+        &self,
+        api: Api,
         runtime: &Runtime,
         stop: watch::Receiver<bool>,
     ) -> Result<(), Failure> {
         let path = self.start.config.node.runtime_dir.join("admin.sock");
-        let mut random = [0u8; 4];
-        // Without randomness two starts' requests may have the same names in the log.
-        let _ = self.environment.random.fill(&mut random);
-        let boot = hansard_identity::hex::encode(&random);
-        let api = Api::new(self.parts(), boot);
         let listener = {
             let _entered = runtime.enter();
             socket::listen(&path).map_err(|e| {
@@ -64,20 +123,38 @@ impl Answering<'_> {
         runtime.spawn(socket::serve(listener, api, stop));
         Ok(())
     }
+}
+
+/// What answering stands on.
+pub(super) struct Answering<'a> {
+    pub(super) door: Door<'a>,
+    pub(super) dir: &'a DataDir,
+    pub(super) keeping: &'a Keeping,
+    pub(super) registry: &'a Arc<Registry>,
+    pub(super) facts: &'a Facts,
+    pub(super) running: Option<Running>,
+}
+
+impl Answering<'_> {
+    /// Opens the admin socket.
+    pub(super) fn answer(
+        self,
+        runtime: &Runtime,
+        stop: watch::Receiver<bool>,
+        closers: &mut Vec<Closer>,
+    ) -> Result<(), Failure> {
+        let refusals = self.door.refusals(closers);
+        let api = Api::counting(self.parts(), self.door.boot(), refusals);
+        self.door.open(api, runtime, stop)
+    }
 
     fn parts(&self) -> Parts {
-        let keeping = self.keeping;
-        let in_force = Arc::clone(self.in_force);
-        let diary = self.diary.clone();
-        let audit = move |body: Body| {
-            let done = diary.event(body).and_then(|()| diary.flush());
-            done.map_err(|lost| lost.to_string())
-        };
-        let journal = self.start.journal.clone();
+        let (door, keeping) = (&self.door, self.keeping);
         let facts = self.facts.clone();
         let joined = Joined {
             registry: Arc::clone(self.registry),
-            clock: Arc::clone(&self.environment.clock),
+            here: door.host,
+            clock: Arc::clone(&self.door.environment.clock),
             presence: self.presence(),
             tell: Arc::new(move |body| {
                 // The daemon is ending if nobody takes it.
@@ -85,15 +162,9 @@ impl Answering<'_> {
             }),
         };
         Parts {
-            admit: Arc::new(move |peer| {
-                let config = in_force.read().unwrap_or_else(PoisonError::into_inner);
-                // A reload that takes the section away waits for the next start; roles do not.
-                let roles = config.serve.admin.as_ref().map(roles).unwrap_or_default();
-                drop(config);
-                Accounts { roles }.admit(peer)
-            }),
-            audit: Arc::new(audit),
-            log: Arc::new(move |line| journal.warning("api", &[("what", &line)])),
+            admit: door.admit(),
+            audit: door.audit(),
+            log: door.log(),
             status: self.status(),
             listings: Arc::new(Listed {
                 catalog: Arc::clone(&keeping.catalog),
@@ -107,7 +178,7 @@ impl Answering<'_> {
                 screens: keeping.screens.clone(),
             }),
             event_log: Arc::new(Logged {
-                dir: self.dir.log().join(self.host.to_string()),
+                dir: self.dir.log().join(self.door.host.to_string()),
             }),
             holds: Arc::new(Held {
                 catalog: Arc::clone(&keeping.catalog),
@@ -143,7 +214,7 @@ impl Answering<'_> {
 
     fn presence(&self) -> crate::behind::Presence {
         let connections = self.keeping.connections.clone();
-        let clock = Arc::clone(&self.environment.clock);
+        let clock = Arc::clone(&self.door.environment.clock);
         Arc::new(move |id| {
             let all = connections.list();
             let mine = |c: &&crate::ingest::Connected| c.peer.principal.id() == Some(id);
@@ -160,18 +231,11 @@ impl Answering<'_> {
         let projecting = Arc::clone(&keeping.projecting);
         let (live, connections) = (keeping.live.clone(), keeping.connections.clone());
         let spool = keeping.followed.spool.clone();
-        let fixed = json!({
-            "cluster_name": self.cluster,
-            "server_id": self.host.to_string(),
-            "server_hostname": self.start.config.node_name(),
-            "server_version": env!("CARGO_PKG_VERSION"),
-            "ca_pin": hansard_identity::tls::CaPin(self.registry.authority().fingerprint()).to_string(),
-        });
+        let mut fixed = self.door.about();
+        let pin = CaPin(self.registry.authority().fingerprint());
+        fixed.insert("ca_pin".to_owned(), json!(pin.to_string()));
         Arc::new(move || {
-            let mut facts = match &fixed {
-                Value::Object(fields) => fields.clone(),
-                _ => Map::new(),
-            };
+            let mut facts = fixed.clone();
             let (usage, kept, rows) = (spool.usage(), keeper.figures(), projecting.figures());
             let more = json!({
                 "hosts_connected": connections.list().len(),

@@ -19,7 +19,7 @@ use hansard_record::revive::{Revival, revive};
 use hansard_record::spool::Spool;
 use hansard_store::Archive;
 
-use super::answering::Answering;
+use super::answering::{Answering, Door, HostAnswering};
 use super::facts::Facts;
 use super::keeping::{Ground, Keeping};
 use super::opening::{SPOOL_RESERVE_BYTES, listen, no_thread};
@@ -221,6 +221,7 @@ impl Base<'_> {
     pub(super) fn serve(
         &self,
         keeping: Option<(&Keeping, &Arc<Registry>)>,
+        host: (Option<&Arc<Status>>, &Arc<OnceLock<Running>>),
         diary: &Diary,
         (metrics, health): (Metrics, Arc<Health>),
         closers: &mut Vec<Closer>,
@@ -256,20 +257,24 @@ impl Base<'_> {
             }
             if config.serve.admin.is_some() {
                 let answering = Answering {
-                    start: self.start,
+                    door: self.door(diary),
                     dir: self.dir,
-                    environment: self.environment,
                     keeping,
                     registry,
-                    host: self.identity.id(),
-                    cluster: self.identity.cluster().to_owned(),
                     facts: self.facts,
-                    diary,
                     running: keeping.running.get().cloned(),
-                    in_force: self.in_force,
                 };
-                answering.answer(&runtime, stopped)?;
+                answering.answer(&runtime, stopped, closers)?;
             }
+        } else if config.serve.admin.is_some() {
+            let (sending, running) = host;
+            let answering = HostAnswering {
+                door: self.door(diary),
+                spool: self.spool,
+                sending,
+                running,
+            };
+            answering.answer(&runtime, stopped, closers)?;
         }
         let close = move || {
             let _ = stop.send(true);
@@ -277,6 +282,17 @@ impl Base<'_> {
         };
         closers.push(("serving", Box::new(close)));
         Ok(())
+    }
+
+    fn door<'b>(&'b self, diary: &'b Diary) -> Door<'b> {
+        Door {
+            start: self.start,
+            environment: self.environment,
+            host: self.identity.id(),
+            cluster: self.identity.cluster().to_owned(),
+            diary,
+            in_force: self.in_force,
+        }
     }
 
     /// The same, where anybody is served who needs it.

@@ -375,3 +375,42 @@ impl Turner {
         self.journal.error(words, &[("error", error)]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hansard_store::AlarmKind;
+
+    use super::*;
+
+    #[test]
+    fn a_sender_hears_of_what_it_must_put_aside_and_of_nothing_else() {
+        let raised = |matter| Raised {
+            matter,
+            session: Some(SessionId::from_bytes([1; 16])),
+            segment: Some(7),
+            what: "why".to_owned(),
+            kept: None,
+        };
+        for matter in [Matter::Chain(AlarmKind::SecondWriter), Matter::Unsound] {
+            let problem = refusal(&raised(matter)).unwrap();
+            assert_eq!(problem.kind, ProblemKind::Conflict);
+            assert_eq!(problem.session, SessionId::from_bytes([1; 16]));
+            assert_eq!((problem.at.segment, problem.why.as_str()), (7, "why"));
+        }
+        // Whoever put these aside would lose what the service still wants, or can mend by itself.
+        for matter in [
+            Matter::Hole,
+            Matter::SpoolDamaged,
+            Matter::ArchiveDamaged,
+            Matter::AsideFull,
+            Matter::CatalogDamaged,
+        ] {
+            assert_eq!(refusal(&raised(matter)), None, "{matter:?}");
+        }
+        let of_nobody = Raised {
+            session: None,
+            ..raised(Matter::Unsound)
+        };
+        assert_eq!(refusal(&of_nobody), None);
+    }
+}

@@ -105,7 +105,8 @@ impl Opened {
         base.retire(kept.as_ref(), keeping.as_ref(), &diary, waiting, closers)?;
         base.record(keeping.as_ref(), &running, closers)?;
         let served = keeping.as_ref().zip(registry.as_ref());
-        base.serve(served, &diary, (metrics, health), closers)?;
+        let host = (sending.as_ref(), &running);
+        base.serve(served, host, &diary, (metrics, health), closers)?;
 
         let opened = Self {
             roles: config.roles(),

@@ -1,6 +1,7 @@
 //! Certificates renew themselves: half of a certificate's life before it ends, a little earlier or
 //! later on each host.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -12,13 +13,25 @@ use hansard_record::Environment;
 
 use super::opening::no_thread;
 use super::{Closer, Start};
-use crate::failure::Failure;
+use crate::failure::{Failure, STATUS_FAILED};
 
 /// How often it is looked whether a renewal is due, and tried again after one that failed.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Asks the authority, which may be far away. The error is for people.
 pub(super) type Ask = Box<dyn Fn(RenewRequest) -> Result<JoinResponse, String> + Send>;
+
+/// This machine's identity, once more.
+pub(super) fn opened(directory: &Path) -> Result<HostIdentity, Failure> {
+    match HostIdentity::open(directory) {
+        Ok(Some(identity)) => Ok(identity),
+        _ => {
+            let what = "this machine's identity cannot be opened twice";
+            let next = "see the permissions of its files";
+            Err(Failure::new(STATUS_FAILED, what, next))
+        }
+    }
+}
 
 /// Begins to renew this machine's certificate; new connections use the new one at once.
 pub(super) fn renew(

@@ -70,7 +70,7 @@ impl Sending<'_> {
         let tls = |own| client_config(identity.authority(), own, Arc::new(DefaultTimeProvider));
         let (mine, nobody) = (tls(Some(Arc::clone(&certificate))), tls(None));
         let (mine, nobody) = (mine.map_err(unusable)?, nobody.map_err(unusable)?);
-        let endpoints = endpoints(&forward.service, &Arc::new(mine))?;
+        let endpoints = endpoints(forward, &Arc::new(mine))?;
         let strangers = endpoints_of(&endpoints, &Arc::new(nobody));
         let forwarder = Forwarder::new(
             self.spool,
@@ -167,10 +167,14 @@ fn options(forward: &Forward) -> ForwardOptions {
     }
 }
 
-fn endpoints(service: &[HostPort], tls: &Arc<ClientConfig>) -> Result<Vec<Endpoint>, Failure> {
+fn endpoints(forward: &Forward, tls: &Arc<ClientConfig>) -> Result<Vec<Endpoint>, Failure> {
     let endpoint = |address: &HostPort| {
-        let server_name = ServerName::try_from(address.host.clone()).map_err(|_| {
-            let what = format!("forward.service: {address}: a certificate cannot have that name");
+        let (key, name) = match forward.server_name.as_str() {
+            "" => ("forward.service", address.host.as_str()),
+            name => ("forward.server_name", name),
+        };
+        let server_name = ServerName::try_from(name.to_owned()).map_err(|_| {
+            let what = format!("{key}: {name}: a certificate cannot have that name");
             let next = "give the service's DNS name or address";
             Failure::new(STATUS_NOT_READY, what, next)
         })?;
@@ -180,7 +184,7 @@ fn endpoints(service: &[HostPort], tls: &Arc<ClientConfig>) -> Result<Vec<Endpoi
             tls: Arc::clone(tls),
         })
     };
-    service.iter().map(endpoint).collect()
+    forward.service.iter().map(endpoint).collect()
 }
 
 fn endpoints_of(endpoints: &[Endpoint], tls: &Arc<ClientConfig>) -> Vec<Endpoint> {
@@ -244,4 +248,33 @@ fn unusable(failure: hansard_identity::Failure) -> Failure {
     let what = failure.to_string();
     let next = "let the host join again: `hansardd init --join` in an empty data_dir";
     Failure::new(STATUS_FAILED, hansard_view::escape_for_humans(&what), next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_certificates_name_is_the_one_that_is_configured() {
+        let trusted = hansard_identity::tls::Trusted::Anybody;
+        let time = Arc::new(DefaultTimeProvider);
+        let (tls, _) = hansard_identity::tls::joining_config(trusted, time).unwrap();
+        let tls = Arc::new(tls);
+        let named = |server_name: &str| {
+            let text = format!(
+                "forward: {{service: [a.example, '10.0.0.1:4025'], server_name: '{server_name}'}}"
+            );
+            let (config, _) = crate::config::Config::parse(&text);
+            endpoints(&config.forward.unwrap(), &tls).map(|endpoints| {
+                let names = endpoints
+                    .iter()
+                    .map(|e| e.server_name.to_str().into_owned());
+                names.collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(named("").unwrap(), ["a.example", "10.0.0.1"]);
+        assert_eq!(named("vault.example").unwrap(), ["vault.example"; 2]);
+        let refused = named("no name").unwrap_err();
+        assert!(refused.what.contains("forward.server_name"), "{refused:?}");
+    }
 }

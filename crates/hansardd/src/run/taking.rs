@@ -53,7 +53,7 @@ impl Taking<'_> {
         stop: watch::Receiver<bool>,
         closers: &mut Vec<Closer>,
     ) -> Result<Arc<Figures>, Failure> {
-        let identity = self.identity;
+        let identity = self.named()?;
         let certificate = LiveCertificate::new(
             identity.tls_certificate(),
             identity.authority(),
@@ -64,7 +64,7 @@ impl Taking<'_> {
         let own = Arc::clone(&certificate);
         let tls = server_config(identity.authority(), own, Clients::OrAnonymous, time);
         let tls = Arc::new(tls.map_err(|e| unusable(&e))?);
-        self.renew(certificate, closers)?;
+        self.renew(identity, certificate, closers)?;
         let ingest = Ingest::new(self.parts(tls));
         let figures = ingest.figures();
         let listener = listen(runtime, "serve.ingest.listen", config.listen)?;
@@ -73,6 +73,33 @@ impl Taking<'_> {
         journal.info("taking recordings from hosts", &[("listen", &address)]);
         runtime.spawn(ingest.run(listener, super::opening::told(stop)));
         Ok(figures)
+    }
+
+    /// This service's identity, under the names that are configured: a certificate with others is
+    /// replaced before anybody connects, or hosts that use a new name would be turned away until it is
+    /// renewed anyway.
+    fn named(&self) -> Result<HostIdentity, Failure> {
+        let mine = super::renewing::opened(self.identity.directory())?;
+        let names = self.start.config.server_names();
+        let registry = self.registry;
+        if registry.is_certified_as(mine.id(), &mine.peer().serial, &names) {
+            return Ok(mine);
+        }
+        let now_ns = self.environment.clock.utc_ns();
+        let done = registry
+            .renew_under(&names, &mine.renew_request(), now_ns)
+            .map_err(|denied| unusable(&denied.failure))?;
+        done.facts
+            .into_iter()
+            .for_each(|fact| self.facts.mention(fact));
+        let renewed = mine.renewed(&done.answer, now_ns);
+        let renewed = renewed.map_err(|e| unusable(&e))?;
+        let journal = &self.start.journal;
+        journal.notice(
+            "the certificate has other names now",
+            &[("names", &names.join(","))],
+        );
+        Ok(renewed)
     }
 
     fn parts(&self, tls: Arc<rustls::ServerConfig>) -> Parts {
@@ -133,18 +160,10 @@ impl Taking<'_> {
     /// The service's own certificate comes from its own authority.
     fn renew(
         &self,
+        mine: HostIdentity,
         certificate: Arc<LiveCertificate>,
         closers: &mut Vec<Closer>,
     ) -> Result<(), Failure> {
-        let directory = self.identity.directory();
-        let Ok(Some(mine)) = HostIdentity::open(directory) else {
-            let what = "this machine's identity cannot be opened twice";
-            return Err(Failure::new(
-                STATUS_FAILED,
-                what,
-                "see the permissions of its files",
-            ));
-        };
         let registry = Arc::clone(self.registry);
         let (clock, facts) = (Arc::clone(&self.environment.clock), self.facts.clone());
         let ask = move |request| match registry.renew(None, &request, clock.utc_ns()) {

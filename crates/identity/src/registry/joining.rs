@@ -142,6 +142,38 @@ impl Registry {
         })
     }
 
+    /// The same for this registry's own service, under these names from now on; the recorder key's
+    /// proof says that it is the service itself. A crash before the answer is kept leaves a row whose
+    /// serial number is not that of the certificate in use ([`Registry::is_certified_as`]), and the
+    /// same call again finishes.
+    ///
+    /// # Errors
+    /// As [`Registry::renew`]; `Malformed` for names that a certificate cannot have, `Refused` for a
+    /// host, which has none.
+    pub fn renew_under(
+        &self,
+        server_names: &[String],
+        request: &RenewRequest,
+        utc_ns: u64,
+    ) -> Result<Done<JoinResponse>, Denied> {
+        check_server_names(server_names)?;
+        let (id, keys) = request.check(&self.authority.own().der)?;
+        let _writing = self.writing();
+        let mut row = self.writable(None, id, keys, utc_ns)?;
+        if row.role != JoinAs::Service {
+            return Err(Failure::Refused("only a service is reached under names".into()).into());
+        }
+        row.server_names = server_names.to_vec();
+        Ok(self.renew_row(row, id, keys, utc_ns)?)
+    }
+
+    /// Whether a service's certificate of this serial number is its newest and has these names.
+    #[must_use]
+    pub fn is_certified_as(&self, id: HostId, serial: &str, server_names: &[String]) -> bool {
+        let row = self.host(id);
+        row.is_some_and(|row| row.tls_serial == serial && row.server_names == server_names)
+    }
+
     fn renewed(
         &self,
         peer: Option<&Peer>,
@@ -149,9 +181,21 @@ impl Registry {
         keys: Keys,
         utc_ns: u64,
     ) -> Result<Done<JoinResponse>, Failure> {
+        let row = self.writable(peer, id, keys, utc_ns)?;
+        self.renew_row(row, id, keys, utc_ns)
+    }
+
+    /// The row of who may renew.
+    fn writable(
+        &self,
+        peer: Option<&Peer>,
+        id: HostId,
+        keys: Keys,
+        utc_ns: u64,
+    ) -> Result<HostRow, Failure> {
         let row = self.host(id);
         // Unknown and not yours are one answer: nobody learns who has joined.
-        let Some(mut row) = row.filter(|row| row.has_recorder_key(&keys.recorder)) else {
+        let Some(row) = row.filter(|row| row.has_recorder_key(&keys.recorder)) else {
             return Err(Failure::Refused(
                 "this host never joined here: let it join with a token".into(),
             ));
@@ -162,6 +206,16 @@ impl Registry {
         if row.is_locked_at(utc_ns) {
             return Err(Failure::Refused("this host is locked out".into()));
         }
+        Ok(row)
+    }
+
+    fn renew_row(
+        &self,
+        mut row: HostRow,
+        id: HostId,
+        keys: Keys,
+        utc_ns: u64,
+    ) -> Result<Done<JoinResponse>, Failure> {
         let tls = self.issue_tls(&row, id, keys.tls, utc_ns)?;
         let mut facts = vec![fact::issued(&tls)];
         let mut recorder = None;

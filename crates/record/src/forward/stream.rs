@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use http_body_util::channel::{Channel, Sender};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -14,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::forward::endpoint::{Endpoint, Link, request};
 use crate::forward::flow::Flow;
 use crate::forward::forwarder::{Control, ForwardOptions, Hooks};
+use crate::forward::outgoing::{Outgoing, Pieces, outgoing};
 use crate::forward::queue::{Batch, Queue};
 use crate::forward::status::Status;
 use crate::forward::wire::up::encode_part;
@@ -28,7 +28,7 @@ const PIECE_BYTES: usize = 32 * 1024;
 /// Longest pause that a service may ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-type Body = Channel<Bytes, io::Error>;
+type Body = Outgoing;
 
 /// What the loops of a connection share.
 pub(super) struct Stream<'a> {
@@ -75,7 +75,7 @@ impl<'a> Stream<'a> {
     /// Connects and goes on until the connection ends; answers why it did. Whether the service
     /// answered at all is told by [`Stream::was_welcome`].
     pub(super) async fn run(&self, endpoint: &Endpoint) -> io::Error {
-        let (sender, body) = Body::new(PIECES_WAITING);
+        let (sender, body) = outgoing(PIECES_WAITING);
         let answered = async {
             let mut link: Link<Body> = endpoint.open(self.options.connect_max).await?;
             let request = request(&link.authority, "/v1/stream", body)?;
@@ -114,7 +114,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Sends what the queue gives, as far as the service keeps up, and a ping now and then.
-    async fn send(&self, mut sender: Sender<Bytes, io::Error>) -> io::Result<()> {
+    async fn send(&self, mut sender: Pieces) -> io::Result<()> {
         let mut piece = BytesMut::new();
         let hello = Hello::new(&self.options.software, (self.hooks.live)());
         self.append(&mut piece, &Up::Hello(hello));
@@ -157,7 +157,7 @@ impl<'a> Stream<'a> {
 
     async fn send_batch(
         &self,
-        sender: &mut Sender<Bytes, io::Error>,
+        sender: &mut Pieces,
         piece: &mut BytesMut,
         batch: Batch,
     ) -> io::Result<()> {
@@ -293,12 +293,12 @@ impl<'a> Stream<'a> {
 }
 
 /// Hands what was gathered to HTTP/2, which waits for the service's window.
-async fn flush(sender: &mut Sender<Bytes, io::Error>, piece: &mut BytesMut) -> io::Result<()> {
+async fn flush(sender: &mut Pieces, piece: &mut BytesMut) -> io::Result<()> {
     if piece.is_empty() {
         return Ok(());
     }
     let bytes = piece.split().freeze();
-    let sent = sender.send_data(bytes).await;
+    let sent = sender.put(bytes).await;
     sent.map_err(|_| io::Error::other("the connection was lost while sending"))
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) synced: Condvar,
     pub(super) damage: Vec<Rot>,
     pub(super) listeners: Mutex<Vec<Listener>>,
+    /// Held by who makes room.
+    pub(super) compacting: Mutex<()>,
     pub(super) _lock: Box<dyn Send + Sync>,
 }
 
@@ -30,12 +32,17 @@ pub(super) struct State {
     pub(super) files: Files,
     pub(super) index: Index,
     pub(super) buffer: Vec<u8>,
+    /// Bytes of entries that were written again to make room.
+    pub(super) moved_bytes: u64,
+    /// A file in use of which everything is released is removed when it is larger than this.
+    small_bytes: u64,
 }
 
 /// What a `put` waits for: how far which file must be durable.
 pub(super) type Waits = BTreeMap<u64, u64>;
 
-/// A file in use of which everything is released is removed when it is larger than this.
+/// A file in use of which everything is released is removed when it is larger than this, or than half
+/// of what it may be: it would otherwise be made and removed over and over.
 const SMALL_BYTES: u64 = 1024 * 1024;
 
 /// Parts that are to be written, with their digests.
@@ -48,24 +55,28 @@ pub(super) enum Failed {
     /// The file in use is full and being synced: the next is begun after that. Two syncs at once
     /// would not do: if one fails, the kernel may tell the other that all is well.
     Busy,
+    /// There is no room below the bound.
+    Full(String),
     /// The caller is to be told.
     Told(SinkError),
 }
 
 impl State {
-    pub(super) fn new(files: Files) -> Self {
+    pub(super) fn new(files: Files, file_bytes_max: u64) -> Self {
         Self {
             files,
             index: Index::default(),
             buffer: Vec::new(),
+            moved_bytes: 0,
+            small_bytes: SMALL_BYTES.min(file_bytes_max / 2),
         }
     }
 
     /// Removes a file of which nothing is needed any more.
     pub(super) fn remove_if_empty(&mut self, number: u64) {
-        let Self { files, index, .. } = self;
-        if !index.live_in(number) && !files.is_worth_keeping(number, SMALL_BYTES) {
-            files.remove(number);
+        let is_needed = self.index.live_in(number).parts > 0;
+        if !is_needed && !self.files.is_worth_keeping(number, self.small_bytes) {
+            self.files.remove(number);
         }
     }
 
@@ -78,8 +89,8 @@ impl State {
         let Some(synced) = self.files.get(number).map(|file| file.synced) else {
             return;
         };
-        for position in self.index.positions_from(number, synced) {
-            self.index.retract(position);
+        for (session, spot, _) in self.index.lying_in(number, synced) {
+            self.index.retract(session, spot);
         }
         self.files.poison(number, why.to_owned());
     }
@@ -150,16 +161,18 @@ impl Shared {
         let mut state = self.lock();
         let waits = loop {
             match self.write(&mut state, parts, digests, bytes_max) {
-                Err(Failed::Busy) => {
-                    state = self
-                        .synced
-                        .wait(state)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
+                Err(Failed::Busy) => state = self.wait(state),
                 outcome => break outcome?,
             }
         };
         self.wait_durable(state, &waits)
+    }
+
+    /// Waits until something was synced.
+    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.synced
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends what is new. It is durable only when the waits that are answered are over.
@@ -178,8 +191,24 @@ impl Shared {
             .iter()
             .map(|(part, _)| entry_len(part.bytes().len()))
             .sum::<u64>();
-        self.check_room(state, bytes, bytes_max)
-            .map_err(Failed::Told)?;
+        self.check_room(state, bytes, bytes_max)?;
+        let (number, entries) = self.append(state, &new, bytes)?;
+        let end = entries.last().map_or(0, Entry::end);
+        waits.insert(number, end);
+        for entry in &entries {
+            state.index.add(number, entry);
+        }
+        Ok(waits)
+    }
+
+    /// Appends entries to the file in use, or to the next one; answers which, and where they lie. The
+    /// index does not know of them yet.
+    pub(super) fn append(
+        &self,
+        state: &mut State,
+        new: &[(&Part, &Digest)],
+        bytes: u64,
+    ) -> Result<(u64, Vec<Entry>), Failed> {
         let retry = |e: &io::Error| {
             Failed::Told(SinkError::Retry(format!(
                 "spool {}: {e}",
@@ -197,11 +226,7 @@ impl Shared {
             }
             None => state.files.create().map_err(|e| retry(&e))?,
         };
-        let State {
-            files,
-            index,
-            buffer,
-        } = state;
+        let State { files, buffer, .. } = state;
         let Some(file) = files.get_mut(number) else {
             return Err(Failed::Poisoned("the file in use is gone".to_owned()));
         };
@@ -223,9 +248,7 @@ impl Shared {
             return Err(Failed::Poisoned(why));
         }
         file.len = begin.saturating_add(buffer.len() as u64);
-        waits.insert(number, file.len);
-        entries.iter().for_each(|entry| index.add(number, entry));
-        Ok(waits)
+        Ok((number, entries))
     }
 
     /// Makes all of a file durable before the next one is begun, whose head will say so. Nobody
@@ -244,19 +267,19 @@ impl Shared {
         self.synced.notify_all();
     }
 
-    fn check_room(&self, state: &State, bytes: u64, max: u64) -> Result<(), SinkError> {
+    fn check_room(&self, state: &State, bytes: u64, max: u64) -> Result<(), Failed> {
         let used = state.files.bytes();
         if used.saturating_add(bytes) <= max {
             return Ok(());
         }
         let dir = self.dir.display();
-        Err(SinkError::Retry(format!(
+        Err(Failed::Full(format!(
             "spool {dir} is full: {used} of {max} bytes are in use"
         )))
     }
 
     /// Waits until it is so. The first that waits syncs for all that were written by then.
-    fn wait_durable<'a>(
+    pub(super) fn wait_durable<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         waits: &Waits,

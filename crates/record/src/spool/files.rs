@@ -23,6 +23,10 @@ pub(super) struct SpoolFile {
     /// Set once a sync failed: what lay between `synced` and `len` is written again elsewhere, and
     /// this file is never written again.
     pub(super) poisoned: Option<String>,
+    /// Something in it could not be read; it is not worked on any more.
+    pub(super) is_unreadable: bool,
+    /// Copies are being written to it that nothing points to yet: it must not be removed.
+    pub(super) is_pinned: bool,
 }
 
 /// All files, by number.
@@ -76,6 +80,8 @@ impl Files {
             synced,
             has_leader: false,
             poisoned: None,
+            is_unreadable: false,
+            is_pinned: false,
         };
         self.all.insert(number, file);
         self.reserve(number);
@@ -104,6 +110,20 @@ impl Files {
 
     pub(super) fn numbers(&self) -> Vec<u64> {
         self.all.keys().copied().collect()
+    }
+
+    /// Files that nobody writes or syncs any more and that can be read, with their lengths.
+    pub(super) fn settled(&self) -> impl Iterator<Item = (u64, u64)> {
+        let is_settled = |number: u64, file: &SpoolFile| {
+            self.active != Some(number)
+                && !file.has_leader
+                && !file.is_unreadable
+                && file.synced >= file.len
+        };
+        let files = self.all.iter();
+        files
+            .filter(move |(number, file)| is_settled(**number, file))
+            .map(|(number, file)| (*number, file.len))
     }
 
     /// The file in use, and whether these bytes may be written to it; an empty one takes anything.
@@ -181,7 +201,7 @@ impl Files {
         let Some(file) = self.all.get(&number) else {
             return true;
         };
-        if file.has_leader || file.synced < file.len {
+        if file.has_leader || file.is_pinned || file.synced < file.len {
             return false;
         }
         // The directory is not synced: a crash may bring the file back, and then what is in it is

@@ -182,7 +182,7 @@ impl Catalog for MemoryCatalog {
         })
     }
 
-    fn put_events(&self, rows: &[EventRow]) -> Result<(), CatalogError> {
+    fn put_events(&self, rows: Arc<[EventRow]>) -> Result<(), CatalogError> {
         if rows.len() > CATALOG_EVENTS_MAX {
             return Err(CatalogError::Refused(
                 "too many rows in one call".to_owned(),
@@ -196,7 +196,7 @@ impl Catalog for MemoryCatalog {
             kept.places.insert(key, Cursor::of_event(row));
             kept.events.insert(Cursor::of_event(row), row.clone());
         };
-        self.each(rows, put).map(drop)
+        self.each(&rows, put).map(drop)
     }
 
     fn project(&self, updates: &[SegmentUpdate]) -> Result<(), CatalogError> {

@@ -222,13 +222,12 @@ impl Catalog for SqliteCatalog {
         self.read(|connection| read::unprojected(connection, limit))
     }
 
-    fn put_events(&self, rows: &[EventRow]) -> Result<(), CatalogError> {
+    fn put_events(&self, rows: Arc<[EventRow]>) -> Result<(), CatalogError> {
         if rows.len() > CATALOG_EVENTS_MAX {
             return Err(CatalogError::Refused(
                 "too many rows in one call".to_owned(),
             ));
         }
-        let rows: Arc<[EventRow]> = rows.into();
         self.writer.ask(|reply| Job::Events(rows, reply))
     }
 

@@ -4,7 +4,6 @@ use hansard_core::event::End;
 use hansard_core::session::ClockQuality;
 use hansard_core::{Fields, Policy, Session, SessionId, Value};
 use hansard_view::document::Document;
-use serde_json::Value as Json;
 
 use crate::catalog::rows::TIME_NS_MAX;
 use crate::catalog::{EndFacts, EventRow, StartFacts};
@@ -12,21 +11,17 @@ use crate::limits::{ROW_LABELS_MAX, ROW_TEXT_BYTES_MAX};
 
 /// The row of a document.
 #[must_use]
-pub fn event_row(session: SessionId, document: &Document) -> EventRow {
-    let text = |name: &str| {
-        let found = document.json.get(name).and_then(Json::as_str);
-        cut(found.unwrap_or_default())
-    };
+pub fn event_row(session: SessionId, document: Document) -> EventRow {
     EventRow {
         session,
         seq: document.seq,
         ordinal: document.ordinal,
         time_ns: document.time_ns.min(TIME_NS_MAX),
         name: document.event.to_owned(),
-        user: text("user"),
-        host: text("server_hostname"),
-        kind: text("kind"),
-        facts: document.to_string(),
+        user: bounded(document.user),
+        host: bounded(document.host),
+        kind: cut(&document.kind),
+        facts: document.line,
     }
 }
 
@@ -118,6 +113,14 @@ fn words(value: &Value) -> String {
     }
 }
 
+/// The same text, of at most [`ROW_TEXT_BYTES_MAX`] bytes.
+fn bounded(text: String) -> String {
+    match text.len() > ROW_TEXT_BYTES_MAX {
+        true => cut(&text),
+        false => text,
+    }
+}
+
 /// Text of at most [`ROW_TEXT_BYTES_MAX`] bytes.
 pub(super) fn cut(text: &str) -> String {
     let mut end = text.len().min(ROW_TEXT_BYTES_MAX);
@@ -144,7 +147,7 @@ mod tests {
             at_ns: 5,
             body,
         };
-        event_row(header.id, &documents.turn(&event)[0])
+        event_row(header.id, documents.turn(&event).remove(0))
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Reads asciicast.
 
-use std::collections::VecDeque;
 use std::io::Read;
 
 use hansard_core::event::{End, Fact};
@@ -14,6 +13,7 @@ use crate::codec::{DecodeError, Decoder};
 use crate::import::Import;
 use crate::limits::{HEADER_FIELDS_MAX, HEADER_LINE_BYTES_MAX, LINE_BYTES_MAX, SECONDS_MAX};
 use crate::lines::{Lines, check_json_size};
+use crate::steps::{Ready, Steps};
 
 /// Longest text of an event that becomes one event: with its names it fits the limit of ours.
 const EVENT_BYTES_MAX: usize = BODY_BYTES_MAX - 1024;
@@ -24,16 +24,12 @@ pub struct CastDecoder<R> {
     lines: Lines<R>,
     version: CastVersion,
     import: Import,
-    ready: VecDeque<(u64, Body)>,
+    ready: Ready,
     /// An exit status that was read: the recording's end, unless something follows it.
     exit: Option<u8>,
-    seq: u64,
     at_ns: u64,
     /// The moment of the event before that of `at_ns`.
     before_ns: u64,
-    done: bool,
-    /// The error to answer once everything sound has been handed out.
-    failed: Option<DecodeError>,
 }
 
 impl<R: Read> CastDecoder<R> {
@@ -43,13 +39,10 @@ impl<R: Read> CastDecoder<R> {
             lines: Lines::new(src),
             version,
             import,
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             exit: None,
-            seq: 0,
             at_ns: 0,
             before_ns: 0,
-            done: false,
-            failed: None,
         }
     }
 
@@ -80,7 +73,7 @@ impl<R: Read> CastDecoder<R> {
     /// Reads lines until there is something to hand out.
     fn read_line(&mut self) -> Result<(), DecodeError> {
         if !self.lines.advance(LINE_BYTES_MAX)? {
-            self.done = true;
+            self.ready.finish();
             let end = self.end();
             self.ready.push_back((self.at_ns, Body::End(end)));
             return Ok(());
@@ -277,31 +270,26 @@ pub(super) fn ns(seconds: f64) -> u64 {
     whole.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
+impl<R: Read> Steps for CastDecoder<R> {
+    fn ready(&mut self) -> &mut Ready {
+        &mut self.ready
+    }
+
+    fn take_step(&mut self) -> Result<(), DecodeError> {
+        let step = match self.ready.taken() {
+            0 => self.read_header(),
+            _ => self.read_line(),
+        };
+        if step.is_err() {
+            // An exit was sound, even if what follows it is not.
+            self.no_exit_yet();
+        }
+        step
+    }
+}
+
 impl<R: Read> Decoder for CastDecoder<R> {
     fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
-        loop {
-            if let Some((at_ns, body)) = self.ready.pop_front() {
-                let seq = self.seq;
-                self.seq += 1;
-                return Ok(Some(Event { seq, at_ns, body }));
-            }
-            if let Some(e) = self.failed.take() {
-                return Err(e);
-            }
-            if self.done {
-                return Ok(None);
-            }
-            let step = if self.seq == 0 {
-                self.read_header()
-            } else {
-                self.read_line()
-            };
-            if let Err(e) = step {
-                self.done = true;
-                self.failed = Some(e);
-                // An exit was sound, even if what follows it is not.
-                self.no_exit_yet();
-            }
-        }
+        self.next_of_steps()
     }
 }

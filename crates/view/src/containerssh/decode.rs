@@ -1,6 +1,6 @@
 //! Reads a log.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use hansard_core::event::{End, Fact, Gap};
@@ -18,6 +18,7 @@ use crate::import::Import;
 use crate::limits::{
     CONTAINERSSH_AHEAD_BYTES, CONTAINERSSH_AHEAD_MESSAGES, CONTAINERSSH_TERMINALS_MAX, SECONDS_MAX,
 };
+use crate::steps::{Ready, Steps};
 
 /// Reads one log, which is one SSH connection, as one recording of kind `ssh`.
 ///
@@ -31,11 +32,10 @@ pub struct ContainerSshDecoder<R> {
     /// Messages that are read and whose events are not made: those that the header is made from.
     ahead: Vec<Message>,
     started: bool,
-    ready: VecDeque<(u64, Body)>,
+    ready: Ready,
     connection: Value,
     base_ns: i64,
     at_ns: u64,
-    seq: u64,
     /// The channel of the last data; nothing before the first.
     channel: Option<Option<u64>>,
     terminals: BTreeSet<u64>,
@@ -44,8 +44,6 @@ pub struct ContainerSshDecoder<R> {
     exits: Vec<(Option<u8>, Option<String>)>,
     counts: Counts,
     notices: Vec<String>,
-    done: bool,
-    failed: Option<DecodeError>,
 }
 
 /// Messages of which something must be said.
@@ -66,19 +64,16 @@ impl<R: Read> ContainerSshDecoder<R> {
             version: 0,
             ahead: Vec::new(),
             started: false,
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             connection: Value::from(""),
             base_ns: 0,
             at_ns: 0,
-            seq: 0,
             channel: None,
             terminals: BTreeSet::new(),
             disconnect: None,
             exits: Vec::new(),
             counts: Counts::default(),
             notices: Vec::new(),
-            done: false,
-            failed: None,
         }
     }
 
@@ -371,7 +366,7 @@ impl<R: Read> ContainerSshDecoder<R> {
 
     /// The log ended, by a disconnect or without.
     fn finish(&mut self) {
-        self.done = true;
+        self.ready.finish();
         self.notices.extend(self.log.take_notices());
         self.notices.extend(self.counts.notices());
         if let Some(trailer) = self.log.trailer() {
@@ -405,7 +400,7 @@ impl<R: Read> ContainerSshDecoder<R> {
 
     /// Nothing more can be read: what was held is handed out, and a gap stands for the rest.
     fn fail(&mut self, error: DecodeError) {
-        self.done = true;
+        self.ready.finish();
         if !self.started {
             self.make_header();
         }
@@ -419,7 +414,7 @@ impl<R: Read> ContainerSshDecoder<R> {
             from_ns: self.at_ns,
             ..Gap::default()
         }));
-        self.failed = Some(error);
+        self.ready.fail(error);
     }
 }
 
@@ -443,27 +438,29 @@ impl Counts {
     }
 }
 
+impl<R: Read> Steps for ContainerSshDecoder<R> {
+    fn ready(&mut self) -> &mut Ready {
+        &mut self.ready
+    }
+
+    fn take_step(&mut self) -> Result<(), DecodeError> {
+        if let Err(e) = self.step() {
+            self.fail(e);
+        }
+        Ok(())
+    }
+}
+
 impl<R: Read> Decoder for ContainerSshDecoder<R> {
     fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
-        loop {
-            if let Some((at_ns, body)) = self.ready.pop_front() {
-                let seq = self.seq;
-                self.seq += 1;
-                return Ok(Some(Event { seq, at_ns, body }));
-            }
-            if let Some(e) = self.failed.take() {
-                return Err(e);
-            }
-            if self.done {
-                return Ok(None);
-            }
-            if let Err(e) = self.step() {
-                self.fail(e);
-            }
-        }
+        self.next_of_steps()
     }
 
     fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.log.is_damaged()
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Log<R> {
     version: u64,
     list: List,
     notices: Vec<String>,
+    /// Whether a checksum said that something is not what was written.
+    damaged: bool,
 }
 
 /// How far the list is that version 1 puts around its messages.
@@ -34,6 +36,7 @@ impl<R: Read> Log<R> {
             version: 0,
             list: List::NotBegun,
             notices: Vec::new(),
+            damaged: false,
         }
     }
 
@@ -58,6 +61,10 @@ impl<R: Read> Log<R> {
 
     pub(super) fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged
     }
 
     /// The next message; nothing at the end, and what there is to say about the end is noticed.
@@ -168,10 +175,13 @@ impl<R: Read> Log<R> {
                 .push("the list of messages is not closed: the log was not finished".to_owned());
         }
         match self.source.trailer {
-            Some(Trailer::Wrong) => self.notices.push(format!(
-                "the gzip checksum before byte {end} is not that of the messages: something in \
-                 the log is damaged"
-            )),
+            Some(Trailer::Wrong) => {
+                self.damaged = true;
+                self.notices.push(format!(
+                    "the gzip checksum before byte {end} is not that of the messages: something \
+                     in the log is damaged"
+                ));
+            }
             Some(Trailer::Cut) => self.notices.push(format!(
                 "the file ends at byte {end}, inside the gzip trailer"
             )),

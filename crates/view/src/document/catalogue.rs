@@ -5,6 +5,9 @@
 //! To add an event, add a row; the tests tell what contradicts another row, and how to write the
 //! page `docs/events.md` anew.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 mod admin;
 mod events;
 mod every;
@@ -14,7 +17,7 @@ mod ours;
 mod service;
 
 pub use every::{COMMON, PATTERNS, PLACES};
-pub(super) use every::{NOTES, OWN, WITHHELD};
+use every::{NOTES, OWN, WITHHELD};
 
 /// Who gave a thing its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +146,38 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 /// The event of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Row> {
-    rows().find(|row| row.name == name)
+    static BY_NAME: LazyLock<HashMap<&str, &Row>> =
+        LazyLock::new(|| rows().map(|row| (row.name, row)).collect());
+    BY_NAME.get(name).copied()
+}
+
+/// What is special about a field's name, whatever the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Special {
+    /// It says which document it is.
+    Own,
+    /// It says what is missing from it.
+    Note,
+    /// It does not belong into one.
+    Withheld,
+}
+
+/// What is special about this field's name.
+pub(super) fn special(name: &str) -> Option<Special> {
+    static BY_NAME: LazyLock<HashMap<&str, Special>> = LazyLock::new(|| {
+        let own = OWN.map(|name| (name, Special::Own));
+        let notes = NOTES.map(|name| (name, Special::Note));
+        let withheld = WITHHELD.map(|field| (field.name, Special::Withheld));
+        own.into_iter().chain(notes).chain(withheld).collect()
+    });
+    BY_NAME.get(name).copied()
+}
+
+/// The field of this name that every document can have.
+fn common(name: &str) -> Option<&'static Field> {
+    static BY_NAME: LazyLock<HashMap<&str, &Field>> =
+        LazyLock::new(|| COMMON.iter().map(|field| (field.name, field)).collect());
+    BY_NAME.get(name).copied()
 }
 
 impl Row {
@@ -151,7 +185,9 @@ impl Row {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         let own = self.fields.iter().flat_map(|group| group.iter());
-        own.chain(COMMON.iter()).find(|field| field.name == name)
+        own.into_iter()
+            .find(|field| field.name == name)
+            .or_else(|| common(name))
     }
 
     /// The code that fits best: `said` if the event has it, else by case and outcome (`None`: not

@@ -1,16 +1,26 @@
 //! What a recording's header says, as fields of documents.
 
+use std::sync::Arc;
+
 use hansard_core::{Fields, Policy, Session, SessionId, Value};
 
 use super::catalogue::PLACES;
+use super::moment::Moment;
 use super::turn::Place;
 use super::value::{cut, words};
+use crate::jsonl::base64;
 use crate::limits::DOCUMENT_PLACE_BYTES_MAX;
+
+/// The field of a header's target that has the certificate of the recorder's key, in DER.
+const CERTIFICATE: &str = "recorder_certificate";
 
 /// What is kept of a header while its events are turned.
 pub(super) struct Header {
     pub(super) id: SessionId,
-    pub(super) kind: String,
+    /// Its identifier, as text.
+    pub(super) sid: String,
+    pub(super) kind: Arc<str>,
+    pub(super) moment: Moment,
     pub(super) start_utc_ns: u64,
     /// Fields that stand in every document.
     pub(super) places: Vec<(&'static str, Value)>,
@@ -35,7 +45,9 @@ impl Header {
         }
         Self {
             id: session.id,
-            kind: cut(&session.kind, DOCUMENT_PLACE_BYTES_MAX).to_owned(),
+            sid: session.id.to_string(),
+            kind: cut(&session.kind, DOCUMENT_PLACE_BYTES_MAX).into(),
+            moment: Moment::default(),
             start_utc_ns: session.start_utc_ns,
             places,
         }
@@ -47,18 +59,23 @@ impl Header {
         Some(words(user).into_owned())
     }
 
-    /// The names of what begins and ends such a session.
+    /// See [`names`].
     pub(super) fn names(&self) -> (&'static str, &'static str) {
-        match self.kind.as_str() {
-            "web" => ("app.session.start", "app.session.end"),
-            "database" => ("db.session.start", "db.session.end"),
-            "desktop" => (
-                "windows.desktop.session.start",
-                "windows.desktop.session.end",
-            ),
-            "host" | "service" => ("recording.start", "recording.end"),
-            _ => ("session.start", "session.end"),
-        }
+        names(&self.kind)
+    }
+}
+
+/// The names of what begins and ends a session of this kind.
+pub(super) fn names(kind: &str) -> (&'static str, &'static str) {
+    match kind {
+        "web" => ("app.session.start", "app.session.end"),
+        "database" => ("db.session.start", "db.session.end"),
+        "desktop" => (
+            "windows.desktop.session.start",
+            "windows.desktop.session.end",
+        ),
+        "host" | "service" => ("recording.start", "recording.end"),
+        _ => ("session.start", "session.end"),
     }
 }
 
@@ -103,7 +120,13 @@ pub(super) fn start_fields(session: &Session) -> Fields {
                 (2, "argv") => "initial_command",
                 _ => name,
             };
-            fields.push(name, value.clone());
+            match value {
+                // The very bytes, in letters that survive: as text they would be cut and mangled.
+                Value::Bytes(der) if group == 2 && name == CERTIFICATE => {
+                    fields.push(name, base64::encode(der));
+                }
+                _ => fields.push(name, value.clone()),
+            }
         }
     }
     fields

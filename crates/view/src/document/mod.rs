@@ -22,6 +22,7 @@
 
 pub mod catalogue;
 mod header;
+mod moment;
 mod page;
 mod sheet;
 #[cfg(test)]

@@ -43,7 +43,10 @@ fn turned(session: Session, bodies: Vec<Body>) -> Vec<Document> {
 
 /// The one document of one fact.
 fn one(body: Body) -> Json {
-    turned(session("terminal"), vec![body]).pop().unwrap().json
+    turned(session("terminal"), vec![body])
+        .pop()
+        .unwrap()
+        .json()
 }
 
 fn auth(fields: Fields) -> Body {
@@ -89,17 +92,21 @@ fn check(documents: &[Document]) {
         );
         let row = catalogue::find(document.event).expect(document.event);
         assert!(row.codes.iter().any(|code| code.code == document.code));
-        for (name, value) in document.json.as_object().unwrap() {
+        for (name, value) in document.json().as_object().unwrap() {
             let plain = row.field(name);
             let open = name.starts_with("x.") || name.starts_with("source.");
             let exact = name.strip_suffix(".base64").is_some();
             match plain {
                 Some(field) => assert!(is_of_kind(value, field.kind), "{name}: {value}"),
-                None => assert!(open || exact || name.starts_with("env."), "{name}"),
+                None => assert!(
+                    open || exact || name.starts_with("env.") || name.starts_with("claimed."),
+                    "{name}"
+                ),
             }
             assert!(value.is_string() || plain.is_some() || is_of_kind(value, Kind::Texts));
         }
-        let json = document.json.as_object().unwrap();
+        let json = document.json();
+        let json = json.as_object().unwrap();
         let keys: Vec<_> = json.keys().take(7).collect();
         assert_eq!(keys, ["event", "code", "uid", "time", "ei", "sid", "kind"]);
         assert_eq!(json["uid"], json!(document.uid.to_string()));
@@ -196,7 +203,7 @@ fn an_event_says_who_and_where_for_itself_only() {
         .with("user", "mallory")
         .with("server_hostname", "");
     let all = turned(session("terminal"), vec![auth(fields), auth(Fields::new())]);
-    let said = |i: usize, name: &str| all[i].json[name].as_str().unwrap().to_owned();
+    let said = |i: usize, name: &str| all[i].json()[name].as_str().unwrap().to_owned();
     assert_eq!(said(1, "user"), "mallory");
     assert_eq!(said(1, "login"), "root");
     assert_eq!(said(1, "server_hostname"), "db1");
@@ -326,12 +333,12 @@ fn the_end_says_what_went_through_also_after_a_restart() {
         panic!()
     };
     assert_eq!((ended.ordinal, counted.ordinal), (0, 1));
-    assert_eq!(counted.json["tx"], 20);
-    assert_eq!(counted.json["rx"], 10);
-    assert_eq!(ended.json["participants"], json!(["anna", "bert"]));
-    assert_eq!(ended.json["exit_status"], 3);
-    assert_eq!(ended.json["enhanced_recording"], true);
-    assert_eq!(ended.json["session_start"], "2023-11-14T22:13:20.000Z");
+    assert_eq!(counted.json()["tx"], 20);
+    assert_eq!(counted.json()["rx"], 10);
+    assert_eq!(ended.json()["participants"], json!(["anna", "bert"]));
+    assert_eq!(ended.json()["exit_status"], 3);
+    assert_eq!(ended.json()["enhanced_recording"], true);
+    assert_eq!(ended.json()["session_start"], "2023-11-14T22:13:20.000Z");
 
     let mut documents = Documents::new(Place::default());
     let mut again = Vec::new();
@@ -368,8 +375,7 @@ fn the_place_is_said_where_a_recording_does_not() {
         at_ns: 0,
         body,
     })[0]
-        .json
-        .clone();
+        .json();
     assert_eq!(
         (&json["cluster_name"], &json["server_id"]),
         (&json!("c1"), &json!("own"))

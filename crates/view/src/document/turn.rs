@@ -1,18 +1,20 @@
 //! The turn of events into documents.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use hansard_core::event::{End, Fact, Gap};
 use hansard_core::session::ClockQuality;
-use hansard_core::{Body, Event, EventUid, Fields, Session, SessionId, Stream, Value};
-use serde_json::{Value as Json, json};
+use hansard_core::{Body, Event, EventUid, Fields, Session, Stream, Value};
+use serde_json::Value as Json;
 
-use super::catalogue::{Kind, MADE, NOTES, OWN, PLACES, Row, WITHHELD, find};
-use super::header::{Header, is_empty, start_fields};
-use super::sheet::Sheet;
-use super::value::words;
+use super::catalogue::{Kind, MADE, PLACES, Row, Special, find, special};
+use super::header::{Header, is_empty, names, start_fields};
+use super::moment::Moment;
+use super::sheet::{Finished, Sheet};
+use super::value::{Said, words};
 use crate::limits::{DOCUMENT_PARTICIPANTS_MAX, DOCUMENT_PLACE_BYTES_MAX};
-use crate::teleport::time;
 
 /// What whoever makes documents knows of where recordings come from, for recordings that do not
 /// say it themselves.
@@ -54,14 +56,28 @@ pub struct Document {
     pub event: &'static str,
     /// Its code.
     pub code: &'static str,
-    /// The document.
-    pub json: Json,
+    /// Who acted; `user` in the document, empty where it has none.
+    pub user: String,
+    /// On which host; `server_hostname` in the document, empty where it has none.
+    pub host: String,
+    /// Kind of the session; `kind` in the document.
+    pub kind: Arc<str>,
+    /// The document: an object of JSON on one line, without its end.
+    pub line: String,
+}
+
+impl Document {
+    /// The document, for whoever looks into it.
+    #[must_use]
+    pub fn json(&self) -> Json {
+        serde_json::from_str(&self.line).unwrap_or_default()
+    }
 }
 
 /// The document as one line, without its end.
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.json, f)
+        f.write_str(&self.line)
     }
 }
 
@@ -111,32 +127,39 @@ impl Documents {
         self.count(&event.body);
         if let Body::Start(session) = &event.body {
             let header = Header::new(session, &self.place);
-            self.counted.terminal |= header.kind == "terminal";
+            self.counted.terminal |= &*header.kind == "terminal";
             self.join(header.user());
             self.header = Some(header);
         }
-        let Some(header) = &self.header else {
+        let Some(header) = &mut self.header else {
             return Vec::new();
         };
         let name = name_of(&event.body, &header.kind);
-        let one = |fields: &Fields| vec![header.document(event, 0, (name, None), fields)];
-        match &event.body {
-            Body::Start(session) => one(&start_fields(session)),
-            Body::Data { .. } => Vec::new(),
+        let (fields, said) = match &event.body {
+            Body::Start(session) => (Cow::Owned(start_fields(session)), None),
+            Body::Data { .. } => return Vec::new(),
             Body::Resize { cols, rows } => {
-                one(&Fields::new().with("size", format!("{cols}:{rows}")))
+                let size = Fields::new().with("size", format!("{cols}:{rows}"));
+                (Cow::Owned(size), None)
             }
             Body::Clock {
                 utc_ns,
                 quality,
                 reason,
-            } => one(&header.clock_fields(event.at_ns, *utc_ns, *quality, reason)),
-            Body::Mark { label } => one(&Fields::new().with("label", label.as_str())),
-            Body::Gap(gap) => one(&header.gap_fields(gap)),
-            Body::Unknown { kind, bytes } => one(&Fields::new()
-                .with("number", u64::from(*kind))
-                .with("length", count(bytes.len()))),
-            Body::End(end) => self.end(header, event, end),
+            } => {
+                let fields = header.clock_fields(event.at_ns, *utc_ns, *quality, reason);
+                (Cow::Owned(fields), None)
+            }
+            Body::Mark { label } => (
+                Cow::Owned(Fields::new().with("label", label.as_str())),
+                None,
+            ),
+            Body::Gap(gap) => (Cow::Owned(header.gap_fields(gap)), None),
+            Body::Unknown { kind, bytes } => {
+                let fields = Fields::new().with("number", u64::from(*kind));
+                (Cow::Owned(fields.with("length", count(bytes.len()))), None)
+            }
+            Body::End(end) => return header.end(&self.counted, event, end),
             Body::Auth(fact)
             | Body::Channel(fact)
             | Body::Command(fact)
@@ -147,9 +170,10 @@ impl Documents {
             | Body::Request(fact)
             | Body::Admin(fact) => {
                 let said = (name != fact.event).then_some(fact.event.as_str());
-                vec![header.document(event, 0, (name, said), &fact.fields)]
+                (Cow::Borrowed(&fact.fields), said)
             }
-        }
+        };
+        vec![header.document(event, 0, (name, said), &fields)]
     }
 
     fn count(&mut self, body: &Body) {
@@ -188,50 +212,12 @@ impl Documents {
             participants.push(user);
         }
     }
-
-    /// The end, and what went through.
-    fn end(&self, header: &Header, event: &Event, end: &End) -> Vec<Document> {
-        let counted = &self.counted;
-        let people = counted
-            .participants
-            .iter()
-            .map(|user| Value::from(user.as_str()));
-        let mut fields = Fields::new()
-            .with("session_start", text_ms(header.start_utc_ns))
-            .with("session_stop", text_ms(header.utc_ns(event.at_ns)))
-            .with("interactive", counted.terminal)
-            .with("enhanced_recording", counted.enhanced)
-            .with("participants", Value::List(people.collect()))
-            .with("reason", end.reason.as_str());
-        if let Some(status) = end.exit_status {
-            fields.push("exit_status", u64::from(status));
-        }
-        if let Some(signal) = &end.signal {
-            fields.push("signal", signal.as_str());
-        }
-        let (_, name) = header.names();
-        let mut all = vec![header.document(event, 0, (name, None), &fields)];
-        if name != "recording.end" || counted.rx > 0 || counted.tx > 0 {
-            let fields = Fields::new().with("rx", counted.rx).with("tx", counted.tx);
-            all.push(header.document(event, 1, ("session.data", None), &fields));
-        }
-        all
-    }
 }
 
 /// The name of the first document that an event makes, in a session of this kind; `print` for Data,
 /// which makes none.
 #[must_use]
 pub fn name_of(body: &Body, kind: &str) -> &'static str {
-    let names = |kind: &str| {
-        let header = Header {
-            id: SessionId::from_bytes([0; 16]),
-            kind: kind.to_owned(),
-            start_utc_ns: 0,
-            places: Vec::new(),
-        };
-        header.names()
-    };
     let (fact, other) = match body {
         Body::Start(_) => return names(kind).0,
         Body::End(_) => return names(kind).1,
@@ -287,26 +273,55 @@ impl Header {
         fields
     }
 
+    /// The end, and what went through.
+    fn end(&mut self, counted: &Counted, event: &Event, end: &End) -> Vec<Document> {
+        let people = counted
+            .participants
+            .iter()
+            .map(|user| Value::from(user.as_str()));
+        let mut fields = Fields::new()
+            .with("session_start", text_ms(self.start_utc_ns))
+            .with("session_stop", text_ms(self.utc_ns(event.at_ns)))
+            .with("interactive", counted.terminal)
+            .with("enhanced_recording", counted.enhanced)
+            .with("participants", Value::List(people.collect()))
+            .with("reason", end.reason.as_str());
+        if let Some(status) = end.exit_status {
+            fields.push("exit_status", u64::from(status));
+        }
+        if let Some(signal) = &end.signal {
+            fields.push("signal", signal.as_str());
+        }
+        let (_, name) = self.names();
+        let mut all = vec![self.document(event, 0, (name, None), &fields)];
+        if name != "recording.end" || counted.rx > 0 || counted.tx > 0 {
+            let fields = Fields::new().with("rx", counted.rx).with("tx", counted.tx);
+            all.push(self.document(event, 1, ("session.data", None), &fields));
+        }
+        all
+    }
+
     /// One document: what is its own, what is the session's, what the event says. `said` is the name
     /// that the event was recorded under, where that is another.
     fn document(
-        &self,
+        &mut self,
         event: &Event,
         ordinal: u32,
         (name, said): (&'static str, Option<&str>),
         fields: &Fields,
     ) -> Document {
-        let code = code_of(name, fields);
+        let row = find(name);
+        let code = code_of(row, fields);
         let uid = EventUid::new(self.id, event.seq, ordinal);
         let time_ns = self.utc_ns(event.at_ns);
-        let mut sheet = Sheet::default();
-        sheet.put("event", json!(name));
-        sheet.put("code", json!(code));
-        sheet.put("uid", json!(uid.to_string()));
-        sheet.put("time", json!(text_ms(time_ns)));
-        sheet.put("ei", json!(event.seq));
-        sheet.put("sid", json!(self.id.to_string()));
-        sheet.put("kind", json!(self.kind));
+        let mut sheet = Sheet::new();
+        sheet.put_text("event", name);
+        sheet.put_text("code", code);
+        sheet.put_text("uid", &uid.to_string());
+        sheet.put_text("time", self.moment.text_ms(time_ns));
+        sheet.put("ei", &Said::Uint(event.seq));
+        sheet.put_text("sid", &self.sid);
+        sheet.put_text("kind", &self.kind);
         let taken = self.put_places(&mut sheet, fields);
         if let Some(said) = said {
             sheet.put_short(
@@ -316,13 +331,13 @@ impl Header {
                 DOCUMENT_PLACE_BYTES_MAX,
             );
         }
-        let row = find(name);
         for (i, (field, value)) in fields.iter().enumerate() {
             let is_code = field == "code" && value.as_text() == Some(code);
             if !taken.contains(&i) && !is_code {
                 put_field(&mut sheet, row, field, value);
             }
         }
+        let Finished { line, user, host } = sheet.finish();
         Document {
             seq: event.seq,
             ordinal,
@@ -330,7 +345,10 @@ impl Header {
             time_ns,
             event: name,
             code,
-            json: Json::Object(sheet.finish()),
+            user,
+            host,
+            kind: Arc::clone(&self.kind),
+            line,
         }
     }
 
@@ -363,17 +381,21 @@ impl Header {
 
 /// Adds what an event says under one name.
 fn put_field(sheet: &mut Sheet, row: Option<&Row>, name: &str, value: &Value) {
-    let bare = name.strip_prefix("teleport.json.").unwrap_or(name);
+    let bare = ["teleport.json.", "claimed."]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name);
     let known = row.and_then(|row| row.field(name));
-    if WITHHELD.iter().any(|field| field.name == bare)
+    if special(bare) == Some(Special::Withheld)
         || known.is_some_and(|field| field.kind == Kind::Withheld)
     {
         return sheet.withhold(name);
     }
-    if OWN.contains(&name) {
+    let special = special(name);
+    if special == Some(Special::Own) {
         return sheet.put_other("source.", name, value);
     }
-    if NOTES.contains(&name) || sheet.has(name) {
+    if special == Some(Special::Note) || sheet.has(name) {
         return sheet.put_other("x.", name, value);
     }
     match known {
@@ -381,13 +403,14 @@ fn put_field(sheet: &mut Sheet, row: Option<&Row>, name: &str, value: &Value) {
         None if name.starts_with("env.") && !matches!(value, Value::List(_)) => {
             sheet.put_other("", name, value);
         }
+        None if name.starts_with("claimed.") => sheet.put_other("", name, value),
         _ => sheet.put_other("x.", name, value),
     }
 }
 
-/// The code of an event of this name that says this.
-fn code_of(name: &str, fields: &Fields) -> &'static str {
-    let Some(row) = find(name) else {
+/// The code of an event of this row that says this.
+fn code_of(row: Option<&Row>, fields: &Fields) -> &'static str {
+    let Some(row) = row else {
         return "";
     };
     let matches = |field: &str, wanted: &str| {
@@ -416,9 +439,7 @@ fn outcome(fields: &Fields) -> Option<bool> {
 
 /// RFC 3339 in UTC, to the millisecond that has begun.
 fn text_ms(utc_ns: u64) -> String {
-    let (seconds, ms) = (utc_ns / 1_000_000_000, utc_ns / 1_000_000 % 1000);
-    let whole = time::text(i64::try_from(seconds).unwrap_or(0), 0).unwrap_or_default();
-    format!("{}.{ms:03}Z", whole.trim_end_matches('Z'))
+    Moment::default().text_ms(utc_ns).to_owned()
 }
 
 fn count(n: usize) -> u64 {

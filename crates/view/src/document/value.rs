@@ -13,18 +13,40 @@ use crate::limits::{DOCUMENT_LIST_BYTES_MAX, DOCUMENT_LIST_MAX};
 use crate::teleport::time;
 
 /// A value for a document.
-pub(super) struct Shaped {
-    pub(super) json: Json,
+pub(super) struct Shaped<'a> {
+    pub(super) said: Said<'a>,
     /// The exact bytes where the JSON cannot hold them.
     pub(super) exact: Option<Json>,
     /// Whether some of it was cut.
     pub(super) cut: bool,
 }
 
-impl Shaped {
-    fn whole(json: Json) -> Self {
+/// What is said of it.
+pub(super) enum Said<'a> {
+    Text(Cow<'a, str>),
+    Texts(Json),
+    Uint(u64),
+    Int(i64),
+    Bool(bool),
+}
+
+impl Said<'_> {
+    /// Writes it as JSON.
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        match self {
+            Self::Text(text) => serde_json::to_writer(out, &**text),
+            Self::Texts(list) => serde_json::to_writer(out, list),
+            Self::Uint(n) => serde_json::to_writer(out, n),
+            Self::Int(n) => serde_json::to_writer(out, n),
+            Self::Bool(b) => serde_json::to_writer(out, b),
+        }
+    }
+}
+
+impl<'a> Shaped<'a> {
+    fn whole(said: Said<'a>) -> Self {
         Self {
-            json,
+            said,
             exact: None,
             cut: false,
         }
@@ -32,7 +54,7 @@ impl Shaped {
 }
 
 /// The value as this type, texts no longer than `text_max`; nothing if it is not of that type.
-pub(super) fn shaped(value: &Value, kind: Kind, text_max: usize) -> Option<Shaped> {
+pub(super) fn shaped(value: &Value, kind: Kind, text_max: usize) -> Option<Shaped<'_>> {
     match (kind, value) {
         (Kind::Withheld, _) | (Kind::Text | Kind::Time, Value::List(_)) => None,
         (Kind::Text, value) => Some(text(value, text_max)),
@@ -42,11 +64,12 @@ pub(super) fn shaped(value: &Value, kind: Kind, text_max: usize) -> Option<Shape
             let Value::Text(text) = value else {
                 return None;
             };
-            (text.len() <= 64 && time::parse(text).is_some()).then(|| Shaped::whole(json!(text)))
+            (text.len() <= 64 && time::parse(text).is_some())
+                .then(|| Shaped::whole(Said::Text(Cow::Borrowed(text))))
         }
-        (Kind::Uint, value) => unsigned(value).map(|n| Shaped::whole(json!(n))),
-        (Kind::Int, value) => signed(value).map(|n| Shaped::whole(json!(n))),
-        (Kind::Bool, value) => truth(value).map(|b| Shaped::whole(json!(b))),
+        (Kind::Uint, value) => unsigned(value).map(|n| Shaped::whole(Said::Uint(n))),
+        (Kind::Int, value) => signed(value).map(|n| Shaped::whole(Said::Int(n))),
+        (Kind::Bool, value) => truth(value).map(|b| Shaped::whole(Said::Bool(b))),
     }
 }
 
@@ -86,29 +109,36 @@ fn truth(value: &Value) -> Option<bool> {
     }
 }
 
-fn text(value: &Value, text_max: usize) -> Shaped {
+fn text(value: &Value, text_max: usize) -> Shaped<'_> {
     match value {
         Value::Bytes(bytes) if std::str::from_utf8(bytes).is_err() => {
             let kept = bytes.get(..text_max).unwrap_or(bytes);
             Shaped {
-                json: json!(String::from_utf8_lossy(kept)),
+                said: Said::Text(String::from_utf8_lossy(kept)),
                 exact: Some(json!(base64::encode(kept))),
                 cut: kept.len() < bytes.len(),
             }
         }
         value => {
             let words = words(value);
-            let kept = cut(&words, text_max);
+            let (length, kept) = (words.len(), cut(&words, text_max).len());
+            let said = match words {
+                Cow::Borrowed(words) => Cow::Borrowed(words.get(..kept).unwrap_or_default()),
+                Cow::Owned(mut words) => {
+                    words.truncate(kept);
+                    Cow::Owned(words)
+                }
+            };
             Shaped {
-                json: json!(kept),
+                said: Said::Text(said),
                 exact: None,
-                cut: kept.len() < words.len(),
+                cut: kept < length,
             }
         }
     }
 }
 
-fn texts(values: &[Value], text_max: usize) -> Shaped {
+fn texts(values: &[Value], text_max: usize) -> Shaped<'_> {
     let (mut shown, mut exact) = (Vec::new(), Vec::new());
     let (mut is_cut, mut is_text, mut room) = (false, true, DOCUMENT_LIST_BYTES_MAX);
     for value in values {
@@ -125,20 +155,22 @@ fn texts(values: &[Value], text_max: usize) -> Shaped {
             },
         };
         let kept = match std::str::from_utf8(&bytes) {
-            Ok(text) => cut(text, most).as_bytes(),
+            Ok(text) => cut(text, most).len(),
             Err(_) => {
                 is_text = false;
-                bytes.get(..most).unwrap_or(&bytes)
+                bytes.len().min(most)
             }
         };
-        is_cut |= kept.len() < bytes.len();
-        room -= kept.len();
+        is_cut |= kept < bytes.len();
+        room -= kept;
+        let kept = bytes.get(..kept).unwrap_or_default();
         shown.push(json!(String::from_utf8_lossy(kept)));
-        exact.push(json!(base64::encode(kept)));
+        exact.push(kept.to_vec());
     }
+    let exact = (!is_text).then(|| exact.iter().map(|kept| json!(base64::encode(kept))));
     Shaped {
-        json: Json::Array(shown),
-        exact: (!is_text).then_some(Json::Array(exact)),
+        said: Said::Texts(Json::Array(shown)),
+        exact: exact.map(|all| Json::Array(all.collect())),
         cut: is_cut,
     }
 }
@@ -189,8 +221,14 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
 mod tests {
     use super::*;
 
+    fn written(said: &Said<'_>) -> Json {
+        let mut json = Vec::new();
+        said.write(&mut json).unwrap();
+        serde_json::from_slice(&json).unwrap()
+    }
+
     fn said(value: impl Into<Value>, kind: Kind) -> Option<Json> {
-        shaped(&value.into(), kind, 100).map(|shaped| shaped.json)
+        shaped(&value.into(), kind, 100).map(|shaped| written(&shaped.said))
     }
 
     #[test]
@@ -221,12 +259,12 @@ mod tests {
         let odd = Value::Bytes(b"a\xffb".to_vec());
         let one = shaped(&odd, Kind::Text, 100).unwrap();
         assert_eq!(
-            (one.json, one.exact),
+            (written(&one.said), one.exact),
             (json!("a\u{fffd}b"), Some(json!("Yf9i")))
         );
         let list = Value::List(vec!["x".into(), odd]);
         let list = shaped(&list, Kind::Texts, 100).unwrap();
-        assert_eq!(list.json, json!(["x", "a\u{fffd}b"]));
+        assert_eq!(written(&list.said), json!(["x", "a\u{fffd}b"]));
         assert_eq!(list.exact, Some(json!(["eA==", "Yf9i"])));
     }
 
@@ -234,7 +272,10 @@ mod tests {
     fn a_cut_leaves_whole_characters() {
         let long = Value::from("ab\u{e9}".repeat(100));
         let short = shaped(&long, Kind::Text, 7).unwrap();
-        assert_eq!((short.json, short.cut), (json!("ab\u{e9}ab"), true));
+        assert_eq!(
+            (written(&short.said), short.cut),
+            (json!("ab\u{e9}ab"), true)
+        );
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! Reads a session of sudo.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io::Read;
 use std::rc::Rc;
 
 use hansard_core::event::{End, Fact, Gap};
 use hansard_core::{Body, Event, Fields, Stream, Value};
 
-use super::file::{self, File};
+use super::file::{self, Fault, File};
 use super::{FOREIGN_EVENT, STREAMS, TIMING, log, missing};
 use crate::codec::{DecodeError, Decoder};
 use crate::fill::fill;
@@ -17,6 +16,7 @@ use crate::limits::{RAW_CHUNK_BYTES, SUDO_LEFT_OVER_BYTES_MAX, TIMING_LINE_BYTES
 use crate::lines::Lines;
 use crate::parts::Inputs;
 use crate::seconds::{self, NS_MAX, number, word};
+use crate::steps::{Ready, Steps};
 
 /// Reads the directory of a session of sudo as a recording.
 pub struct SudoDecoder {
@@ -30,17 +30,15 @@ pub struct SudoDecoder {
     rest: Option<usize>,
     end: End,
     unfinished: bool,
-    ready: VecDeque<(u64, Body)>,
-    seq: u64,
+    ready: Ready,
     at_ns: u64,
     notices: Vec<String>,
-    failed: Option<DecodeError>,
-    done: bool,
+    damaged: bool,
 }
 
 struct Timing {
     lines: Lines<Box<dyn Read>>,
-    fault: Rc<RefCell<Option<String>>>,
+    fault: Rc<RefCell<Option<Fault>>>,
 }
 
 /// One of the files of bytes.
@@ -62,6 +60,11 @@ impl Source {
             Some(file) => Ok(fill(&mut file.src, bytes_max)?),
             None => Ok(Vec::new()),
         }
+    }
+
+    fn is_damaged(&self) -> bool {
+        let fault = self.file.as_ref().map(|file| file.fault.borrow());
+        fault.is_some_and(|fault| matches!(*fault, Some(Fault::Damaged(_))))
     }
 
     /// Why bytes are missing.
@@ -88,15 +91,14 @@ impl SudoDecoder {
             rest: None,
             end: import.end(),
             unfinished: false,
-            ready: VecDeque::new(),
-            seq: 0,
+            ready: Ready::default(),
             at_ns: 0,
             notices: Vec::new(),
-            failed: None,
-            done: false,
+            damaged: false,
         };
-        decoder.failed = decoder.open(inputs, &import).err();
-        decoder.done = decoder.failed.is_some();
+        if let Err(e) = decoder.open(inputs, &import) {
+            decoder.ready.fail(e);
+        }
         decoder
     }
 
@@ -156,11 +158,12 @@ impl SudoDecoder {
 
     fn read_line(&mut self) -> Result<(), DecodeError> {
         let Some(Timing { lines, fault }) = &mut self.timing else {
-            self.done = true;
+            self.ready.finish();
             return Ok(());
         };
         if !lines.advance(TIMING_LINE_BYTES_MAX)? {
             if let Some(fault) = &*fault.borrow() {
+                self.damaged |= matches!(fault, Fault::Damaged(_));
                 self.notices.push(format!("the timing is cut: {fault}"));
                 self.unfinished = true;
             }
@@ -253,7 +256,8 @@ impl SudoDecoder {
     }
 
     fn close(&mut self) {
-        self.done = true;
+        self.ready.finish();
+        self.damaged |= self.streams.iter().any(Source::is_damaged);
         for source in self.streams.iter().filter(|source| source.missing == 0) {
             let fault = source
                 .file
@@ -323,28 +327,26 @@ fn parse(line: &[u8], shifted: bool) -> Result<(u64, What), String> {
     Ok((delta, What::Body(body)))
 }
 
+impl Steps for SudoDecoder {
+    fn ready(&mut self) -> &mut Ready {
+        &mut self.ready
+    }
+
+    fn take_step(&mut self) -> Result<(), DecodeError> {
+        self.step()
+    }
+}
+
 impl Decoder for SudoDecoder {
     fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
-        loop {
-            if let Some((at_ns, body)) = self.ready.pop_front() {
-                let seq = self.seq;
-                self.seq += 1;
-                return Ok(Some(Event { seq, at_ns, body }));
-            }
-            if let Some(e) = self.failed.take() {
-                return Err(e);
-            }
-            if self.done {
-                return Ok(None);
-            }
-            if let Err(e) = self.step() {
-                self.done = true;
-                self.failed = Some(e);
-            }
-        }
+        self.next_of_steps()
     }
 
     fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.damaged
     }
 }

@@ -1,6 +1,7 @@
 //! The files of a session, gzip or plain.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, Cursor, ErrorKind, Read};
 use std::rc::Rc;
 
@@ -17,11 +18,29 @@ use crate::seconds::{number, word};
 /// What gzip begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// What is wrong with a file's compression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Whoever wrote it was ended before.
+    Unfinished,
+    /// It is not what was written.
+    Damaged(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unfinished => f.write_str("its compression was never finished"),
+            Self::Damaged(why) => write!(f, "its compression is damaged ({why})"),
+        }
+    }
+}
+
 /// A file that is open.
 pub(super) struct File {
     pub(super) src: Box<dyn Read>,
     /// What is wrong with its compression, once that was met; the file ends there.
-    pub(super) fault: Rc<RefCell<Option<String>>>,
+    pub(super) fault: Rc<RefCell<Option<Fault>>>,
     pub(super) compressed: bool,
 }
 
@@ -80,7 +99,7 @@ fn open_as(
 /// Unpacks until the end or the first damage, which is an end too: what was unpacked is sound.
 struct Unzipped<R> {
     src: MultiGzDecoder<R>,
-    fault: Rc<RefCell<Option<String>>>,
+    fault: Rc<RefCell<Option<Fault>>>,
 }
 
 impl<R: Read> Read for Unzipped<R> {
@@ -90,11 +109,11 @@ impl<R: Read> Read for Unzipped<R> {
         }
         match self.src.read(room) {
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
-                *self.fault.borrow_mut() = Some("its compression was never finished".to_owned());
+                *self.fault.borrow_mut() = Some(Fault::Unfinished);
                 Ok(0)
             }
             Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
-                *self.fault.borrow_mut() = Some(format!("its compression is damaged ({e})"));
+                *self.fault.borrow_mut() = Some(Fault::Damaged(e.to_string()));
                 Ok(0)
             }
             read => read,

@@ -87,6 +87,7 @@ fn what_is_missing_or_left_over_is_told_and_nothing_is_lost() {
         let missing = u64::try_from(noise.len() - shown.len()).unwrap();
         let said = seen.notices.iter().any(|n| n.contains(fault));
         assert!(said, "{:?}", seen.notices);
+        assert_eq!(seen.is_damaged, fault.ends_with("damaged"));
         if fault.ends_with("finished") {
             assert!(noise.starts_with(&shown) && shown.len() > 10_000);
             assert_eq!(seen.gaps()[0].1, Some(missing));

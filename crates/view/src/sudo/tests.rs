@@ -105,6 +105,7 @@ pub(super) struct Seen {
     pub(super) events: Vec<Event>,
     pub(super) error: Option<String>,
     pub(super) notices: Vec<String>,
+    pub(super) is_damaged: bool,
 }
 
 impl Seen {
@@ -161,6 +162,7 @@ pub(super) fn read(inputs: &dyn Inputs) -> Seen {
         events,
         error,
         notices: decoder.take_notices(),
+        is_damaged: decoder.is_damaged(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Reads tlog.
 
-use std::collections::VecDeque;
 use std::io::Read;
 
 use hansard_core::event::{Fact, Gap};
@@ -15,6 +14,7 @@ use crate::codec::{DecodeError, Decoder};
 use crate::import::Import;
 use crate::limits::{LINE_BYTES_MAX, NOTICES_MAX, TLOG_OTHERS_MAX, TLOG_PAYLOAD_BYTES};
 use crate::lines::Lines;
+use crate::steps::{Ready, Steps};
 
 /// Reads one recording out of messages of tlog: the one that the import names, or the first.
 ///
@@ -33,13 +33,9 @@ pub struct TlogDecoder<R> {
     /// Entries of the journal that are no messages of tlog, or whose text the export left out.
     entries: u64,
     emptied: u64,
-    ready: VecDeque<(u64, Body)>,
+    ready: Ready,
     notices: Vec<String>,
-    seq: u64,
     at_ns: u64,
-    done: bool,
-    /// The error to answer once everything sound has been handed out.
-    failed: Option<DecodeError>,
 }
 
 /// The message that is being read.
@@ -62,12 +58,9 @@ impl<R: Read> TlogDecoder<R> {
             more_others: false,
             entries: 0,
             emptied: 0,
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             notices: Vec::new(),
-            seq: 0,
             at_ns: 0,
-            done: false,
-            failed: None,
         }
     }
 
@@ -296,7 +289,7 @@ impl<R: Read> TlogDecoder<R> {
     }
 
     fn end(&mut self) -> Result<(), DecodeError> {
-        self.done = true;
+        self.ready.finish();
         let mut others = self.others.join(", ");
         if self.more_others {
             others.push_str(" and more");
@@ -351,25 +344,19 @@ fn writer(did: Writer) -> Body {
     })
 }
 
+impl<R: Read> Steps for TlogDecoder<R> {
+    fn ready(&mut self) -> &mut Ready {
+        &mut self.ready
+    }
+
+    fn take_step(&mut self) -> Result<(), DecodeError> {
+        self.step()
+    }
+}
+
 impl<R: Read> Decoder for TlogDecoder<R> {
     fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
-        loop {
-            if let Some((at_ns, body)) = self.ready.pop_front() {
-                let seq = self.seq;
-                self.seq += 1;
-                return Ok(Some(Event { seq, at_ns, body }));
-            }
-            if let Some(e) = self.failed.take() {
-                return Err(e);
-            }
-            if self.done {
-                return Ok(None);
-            }
-            if let Err(e) = self.step() {
-                self.done = true;
-                self.failed = Some(e);
-            }
-        }
+        self.next_of_steps()
     }
 
     fn take_notices(&mut self) -> Vec<String> {

@@ -1,6 +1,5 @@
 //! Reads typescripts.
 
-use std::collections::VecDeque;
 use std::io::Read;
 
 use hansard_core::event::{End, Gap};
@@ -17,6 +16,7 @@ use crate::import::Import;
 use crate::limits::{RAW_CHUNK_BYTES, TIMING_HEADER_BYTES_MAX, TIMING_LINE_BYTES_MAX};
 use crate::lines::Lines;
 use crate::seconds::NS_MAX;
+use crate::steps::{Ready, Steps};
 
 /// One file.
 type Source<'a> = Box<dyn Read + 'a>;
@@ -41,11 +41,9 @@ pub struct TypescriptDecoder<'a> {
     left_over: [u64; 2],
     footer: Option<Vec<u8>>,
     state: State,
-    ready: VecDeque<(u64, Body)>,
-    seq: u64,
+    ready: Ready,
     at_ns: u64,
     notices: Vec<String>,
-    failed: Option<DecodeError>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,11 +72,9 @@ impl<'a> TypescriptDecoder<'a> {
             left_over: [0; 2],
             footer: None,
             state: State::Beginning,
-            ready: VecDeque::new(),
-            seq: 0,
+            ready: Ready::default(),
             at_ns: 0,
             notices: Vec::new(),
-            failed: None,
         }
     }
 
@@ -316,6 +312,7 @@ impl<'a> TypescriptDecoder<'a> {
     /// Hands out what is known at the end only.
     fn close(&mut self) {
         self.state = State::Done;
+        self.ready.finish();
         self.tell_damage();
         let done = self.footer.as_deref().map(head::read_done);
         let Closing { lasted, exit, .. } = self.closing;
@@ -427,25 +424,19 @@ impl<'a> TypescriptDecoder<'a> {
     }
 }
 
+impl Steps for TypescriptDecoder<'_> {
+    fn ready(&mut self) -> &mut Ready {
+        &mut self.ready
+    }
+
+    fn take_step(&mut self) -> Result<(), DecodeError> {
+        self.step()
+    }
+}
+
 impl Decoder for TypescriptDecoder<'_> {
     fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
-        loop {
-            if let Some((at_ns, body)) = self.ready.pop_front() {
-                let seq = self.seq;
-                self.seq += 1;
-                return Ok(Some(Event { seq, at_ns, body }));
-            }
-            if let Some(e) = self.failed.take() {
-                return Err(e);
-            }
-            if self.state == State::Done {
-                return Ok(None);
-            }
-            if let Err(e) = self.step() {
-                self.state = State::Done;
-                self.failed = Some(e);
-            }
-        }
+        self.next_of_steps()
     }
 
     fn take_notices(&mut self) -> Vec<String> {

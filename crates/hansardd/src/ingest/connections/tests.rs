@@ -121,3 +121,31 @@ fn sessions_of_one_connection_are_bounded() {
     drop(place);
     assert!(connections.lock().sessions.is_empty());
 }
+
+#[test]
+fn a_conflict_is_told_to_who_sends_the_session_and_to_nobody_else() {
+    let connections = Connections::new();
+    let (one, other) = (enter(&connections, 1), enter(&connections, 2));
+    let told = |place: &Place| {
+        let problems = place.line.take().problems;
+        let mut sessions: Vec<_> = problems.into_keys().collect();
+        sessions.sort_unstable();
+        sessions
+    };
+    connections.route(one.line.number, session(1));
+    connections.route(other.line.number, session(2));
+    // Of a session that nobody sends now, nobody is told: it is offered again, and refused then.
+    for n in [1, 2, 3] {
+        connections.problem(problem(n));
+    }
+    assert_eq!(told(&one), [session(1)]);
+    assert_eq!(told(&other), [session(2)]);
+    // The host has come back on another connection, which is told from then on.
+    let again = enter(&connections, 1);
+    connections.route(again.line.number, session(1));
+    connections.problem(problem(1));
+    assert_eq!((told(&one), told(&again)), (vec![], vec![session(1)]));
+    connections.unroute(again.line.number, session(1));
+    connections.problem(problem(1));
+    assert!(told(&again).is_empty());
+}

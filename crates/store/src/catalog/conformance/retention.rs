@@ -187,7 +187,7 @@ pub(super) fn buries(catalog: &Fresh) -> Result<(), String> {
     let events: Vec<_> = (0..50)
         .flat_map(|seq| [event(1, seq), event(2, seq)])
         .collect();
-    must("put", catalog.put_events(&events))?;
+    must("put", catalog.put_events(events.into()))?;
     must("hold", catalog.hold(session(1), true))?;
     same("held", buried(catalog, 1)?, Buried::Held)?;
     must("release", catalog.hold(session(1), false))?;

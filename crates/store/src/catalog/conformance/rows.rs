@@ -1,5 +1,7 @@
 //! The rules for rows: counted once, found by everything that can be asked.
 
+use std::sync::Arc;
+
 use hansard_view::document::Counted;
 
 use super::{
@@ -140,17 +142,17 @@ pub(super) fn event(of: u8, seq: u64) -> EventRow {
 
 pub(super) fn one_row(catalog: &Fresh) -> Result<(), String> {
     let rows: Vec<EventRow> = (0..200).map(|seq| event(1, seq)).collect();
-    must("put nothing", catalog.put_events(&[]))?;
+    must("put nothing", catalog.put_events(Arc::default()))?;
     must(
         "put",
-        catalog.put_events(rows.get(50..).unwrap_or_default()),
+        catalog.put_events(rows.get(50..).unwrap_or_default().into()),
     )?;
-    must("put again", catalog.put_events(&rows))?;
+    must("put again", catalog.put_events(rows.as_slice().into()))?;
     let mut ordinal = event(1, 5);
     ordinal.ordinal = 1;
     must(
         "put",
-        catalog.put_events(&[ordinal.clone(), ordinal.clone()]),
+        catalog.put_events([ordinal.clone(), ordinal.clone()].into()),
     )?;
     let found = must("events", catalog.events(&Query::default()))?.rows;
     let mut wanted = rows;
@@ -264,7 +266,7 @@ pub(super) fn finds_events(catalog: &Fresh) -> Result<(), String> {
     for of in 0..20 {
         rows.extend((0..9).map(|seq| event(of, seq)));
     }
-    must("put", catalog.put_events(&rows))?;
+    must("put", catalog.put_events(rows.as_slice().into()))?;
     rows.sort_by_key(Cursor::of_event);
     let mut queries = queries();
     for name in ["resize", "session.command", "nothing"] {

@@ -9,11 +9,13 @@ use crate::catalog::CatalogError;
 const APPLICATION_ID: i32 = 0x484e_5343;
 
 /// Version of the tables. Another version is built anew from the blobs, never altered in place.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 /// Segments are appended as they come, so that advancing many sessions touches few pages; all that
-/// is scattered is one narrow index. The other indices end in a table's key, so that each answers
-/// its filter in the order of the listing. Numbers of segments are cursors of their arrival, so none is
+/// is scattered is one narrow index. So are events, the bulk of it all: whole documents are never
+/// moved to make room between others. The indices of sessions end in their key, so that each answers its
+/// filter in the order of the listing; those of events end in the time, and only events of the same
+/// nanosecond are sorted by whoever asks. Numbers of segments are cursors of their arrival, so none is
 /// used twice (`AUTOINCREMENT`).
 const TABLES: &str = "
 CREATE TABLE segments (
@@ -42,14 +44,15 @@ CREATE INDEX sessions_time ON sessions (time_ns, session);
 CREATE INDEX sessions_user ON sessions (user, time_ns, session);
 CREATE INDEX sessions_host ON sessions (host, time_ns, session);
 CREATE TABLE events (
-    session BLOB, seq INTEGER, ordinal INTEGER, time_ns INTEGER NOT NULL, name TEXT NOT NULL,
-    user TEXT NOT NULL, host TEXT NOT NULL, kind TEXT NOT NULL, facts TEXT NOT NULL,
-    PRIMARY KEY (session, seq, ordinal)
-) WITHOUT ROWID;
-CREATE INDEX events_time ON events (time_ns, session, seq, ordinal);
-CREATE INDEX events_user ON events (user, time_ns, session, seq, ordinal);
-CREATE INDEX events_host ON events (host, time_ns, session, seq, ordinal);
-CREATE INDEX events_name ON events (name, time_ns, session, seq, ordinal);
+    id INTEGER PRIMARY KEY, session BLOB NOT NULL, seq INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL, time_ns INTEGER NOT NULL, name TEXT NOT NULL,
+    user TEXT NOT NULL, host TEXT NOT NULL, kind TEXT NOT NULL, facts TEXT NOT NULL
+);
+CREATE UNIQUE INDEX events_place ON events (session, seq, ordinal);
+CREATE INDEX events_time ON events (time_ns);
+CREATE INDEX events_user ON events (user, time_ns);
+CREATE INDEX events_host ON events (host, time_ns);
+CREATE INDEX events_name ON events (name, time_ns);
 CREATE TABLE holds (session BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE tombstones (
     session BLOB PRIMARY KEY, parent BLOB, kind TEXT NOT NULL, user TEXT NOT NULL,

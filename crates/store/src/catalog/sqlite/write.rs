@@ -201,7 +201,8 @@ fn insert_events(connection: &Connection, rows: usize) -> rusqlite::Result<State
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let rows = vec![row; rows].join(", ");
     connection.prepare(&format!(
-        "INSERT INTO events VALUES {rows} ON CONFLICT DO NOTHING"
+        "INSERT INTO events (session, seq, ordinal, time_ns, name, user, host, kind, facts)
+         VALUES {rows} ON CONFLICT DO NOTHING"
     ))
 }
 

@@ -1,8 +1,9 @@
 //! Teleport's events of signing in and of administration.
 
-use super::Kind::{Text, Texts};
+use super::Kind::{Bool, Text, Texts};
 use super::When::{Named, Unsaid};
 use super::fields::NAMED;
+use super::service::ASKED;
 use super::{Field, Row, any, code, failed, h, ok, row, t, their};
 
 const METHOD: &[Field] = &[
@@ -37,7 +38,7 @@ pub(super) const ROWS: [Row; 22] = [
             h("serial", Text, "serial number, in hexadecimal"),
             h("key", Text, "public key that it certifies, in hexadecimal")]]),
     row(their("join_token.create"), "admin", "A token to join with was made.", &[any("TJT00I", "made")],
-        &[NAMED, &[t("join_method", Text, "how one joins with it")]]),
+        &[NAMED, ASKED, &[t("join_method", Text, "how one joins with it")]]),
     row(their("instance.join"), "auth", "A host joined.",
         &[ok("TJ002I", "joined"), failed("TJ002E", "refused")],
         &[&[t("host_id", Text, "which host"), t("node_name", Text, "its name"), t("role", Text, "as what"),
@@ -47,8 +48,9 @@ pub(super) const ROWS: [Row; 22] = [
         &[ok("TJ001I", "joined"), failed("TJ001E", "refused")],
         &[&[t("bot_name", Text, "which"), t("method", Text, "how"), t("token_name", Text, "with which token")]]),
     row(their("lock.created"), "admin", "A user or host was locked out.", &[any("TLK00I", "locked")],
-        &[NAMED, &[t("target", Text, "who")]]),
-    row(their("lock.deleted"), "admin", "A lock was lifted.", &[any("TLK01I", "lifted")], &[NAMED]),
+        &[NAMED, ASKED, &[t("target", Text, "who"), h("revoked", Bool, "whether it is for ever")]]),
+    row(their("lock.deleted"), "admin", "A lock was lifted.", &[any("TLK01I", "lifted")],
+        &[NAMED, ASKED, &[t("target", Text, "whose")]]),
     row(their("role.created"), "admin", "A role was made.", &[any("T9000I", "made")], &[NAMED]),
     row(their("role.deleted"), "admin", "A role was removed.", &[any("T9001I", "removed")], &[NAMED]),
     row(their("role.updated"), "admin", "A role was changed.", &[any("T9002I", "changed")], &[NAMED]),

@@ -5,6 +5,7 @@ use super::When::Named;
 use super::fields::{
     APP, BYTES, COMMAND, DATABASE, DESKTOP, END, KERNEL, KUBE, NAMED, SIZE, START, TRANSFER,
 };
+use super::service::ASKED;
 use super::{Row, any, code, failed, h, ok, row, t, their};
 
 /// Sessions, their parts and what they carry.
@@ -40,7 +41,8 @@ pub(super) const SESSIONS: [Row; 25] = [
         &[any("T2010I", "connected")], &[]),
     row(their("session.rejected"), "auth", "A session was refused, because there are too many.",
         &[any("T1006W", "refused")],
-        &[&[t("reason", Text, "which bound"), t("max", Int, "how many there may be")]]),
+        &[&[t("reason", Text, "which bound"), t("max", Int, "how many there may be"),
+            h("times", Uint, "how often since it was last told of")]]),
     row(their("client.disconnect"), "channel", "A client was disconnected.",
         &[any("T3006I", "disconnected")], &[&[t("reason", Text, "why")]]),
     row(their("port"), "channel", "A port was forwarded.",
@@ -162,5 +164,6 @@ pub(super) const INSIDE: [Row; 22] = [
     row(their("session.recording.access"), "admin", "Somebody looked at a recording.",
         &[ok("T2012I", "looked"), failed("H2012W", "was refused")],
         &[&[t("session_type", Text, "what kind of session"), t("format", Text, "as what"),
-            h("recording", Text, "session whose recording it is"), h("reason", Text, "why, in words")]]),
+            h("recording", Text, "session whose recording it is"), h("reason", Text, "why, in words")],
+          ASKED]),
 ];

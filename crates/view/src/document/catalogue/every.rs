@@ -71,10 +71,11 @@ pub const PLACES: [&str; 9] = [
 
 /// Fields with any name of a shape.
 #[rustfmt::skip] // one field, one or two lines
-pub const PATTERNS: [Field; 4] = [
+pub const PATTERNS: [Field; 5] = [
     h("x.*", Text, "what an event says that this list does not know, or that is not of the type it has here; a list of texts where there are several"),
     h("source.*", Text, "what an event says itself under one of the first seven names: number, identifier and time that an imported recording gave it"),
     h("*.base64", Text, "the exact bytes where the text beside is not all of them, being no UTF-8; a list where that is one"),
+    h("claimed.*", Text, "what a program said of itself when it handed its session over, and nobody could check; a list of texts where it is one"),
     h("env.*", Text, "variable of the environment, at the start of a session"),
 ];
 

@@ -75,6 +75,23 @@ pub(super) const START: &[Field] = &[
         Text,
         "Ed25519 public key that must have signed, in hexadecimal",
     ),
+    h(
+        "recorder_certificate",
+        Text,
+        "the authority's certificate of that key: X.509, DER in base64",
+    ),
+    h("pid", Uint, "process that handed its session over"),
+    t("server_labels", Texts, "labels of the host, `name=value`"),
+    h(
+        "previous.session",
+        Text,
+        "recording of the day before, of a host or service",
+    ),
+    h(
+        "previous.digest",
+        Text,
+        "digest of its last segment, in hexadecimal",
+    ),
 ];
 
 pub(super) const END: &[Field] = &[

@@ -432,4 +432,8 @@ impl Decoder for ClassicDecoder {
         }
         notices
     }
+
+    fn is_damaged(&self) -> bool {
+        self.events.iter().any(Events::is_damaged)
+    }
 }

@@ -58,6 +58,8 @@ pub(super) struct Events {
     head: Option<(u64, Entry)>,
     last_ns: u64,
     notices: Vec<String>,
+    /// Whether a file's compressed data did not go on as it must.
+    damaged: bool,
     failed: Option<DecodeError>,
 }
 
@@ -69,8 +71,13 @@ impl Events {
             head: None,
             last_ns: 0,
             notices: Vec::new(),
+            damaged: false,
             failed: None,
         }
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged
     }
 
     pub(super) fn take_notices(&mut self) -> Vec<String> {
@@ -127,6 +134,7 @@ impl Events {
                         "{name}: the compressed data is cut or damaged here ({e}); what follows in this file is lost"
                     ));
                     self.notices.push(end.to_string());
+                    self.damaged = true;
                     self.current = None;
                 }
                 Err(e) => return Err(e),
