@@ -83,8 +83,51 @@ impl Logins {
     }
 }
 
+/// What taking a terminal needs, as bits of a capability set: `CAP_CHOWN`, `CAP_DAC_OVERRIDE`,
+/// `CAP_FOWNER`.
+const CAPABILITIES: u64 = 1 | 1 << 1 | 1 << 3;
+
+/// Whether this process may make a login's terminal its own. One that may not records all the same,
+/// and each recording says that the terminal could be written to beside it.
+#[must_use]
+pub fn may_take_terminals() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    has_capabilities(&status)
+}
+
+fn has_capabilities(status: &str) -> bool {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    set.is_some_and(|set| set & CAPABILITIES == CAPABILITIES)
+}
+
 /// Kernels before 6.2 always do, and have no such file.
 fn terminal_input_can_be_injected() -> bool {
     std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti")
         .map_or(true, |text| text.trim() != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_taken_with_three_capabilities() {
+        for (set, may) in [
+            ("CapEff:\t000001ffffffffff", true),
+            ("CapEff:\t000000000000000b", true),
+            ("CapEff:\t0000000000000009", false),
+            ("CapEff:\t0000000000000000", false),
+            ("CapPrm:\t000001ffffffffff", false),
+        ] {
+            assert_eq!(
+                has_capabilities(&format!("Name:\tx\n{set}\n")),
+                may,
+                "{set}"
+            );
+        }
+        // Of root, which runs tests in CI, the system says the same.
+        let root = rustix::process::geteuid().is_root();
+        assert!(!root || may_take_terminals());
+    }
 }

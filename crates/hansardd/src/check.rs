@@ -89,12 +89,13 @@ fn logins(config: &Config, found: &mut Vec<Finding>) {
             "leave runtime_dir at its default where logins are recorded",
         ));
     }
-    if !rustix::process::geteuid().is_root() {
+    if !hansard_capture::shell::may_take_terminals() {
         found.push(Finding::warning(
             "capture.shell",
-            "only root can take a login's terminal: another daemon records logins, and says in each \
-             recording that the terminal could be written to beside it",
-            "let the daemon run as root",
+            "as this user a login's terminal cannot be taken: logins are recorded, and each \
+             recording says that the terminal could be written to beside it",
+            "let the daemon have CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER, as \
+             packaging/systemd/logins.conf does, and run this check as the daemon runs",
         ));
     }
 }

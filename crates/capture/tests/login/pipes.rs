@@ -118,6 +118,9 @@ fn a_program_that_a_signal_kills_is_killed_for_its_parent_as_well() {
     assert!(!done.status.core_dumped());
     let events = world.only();
     assert_eq!(end_of(&events).signal.as_deref(), Some("SEGV"));
+    // Also by the one that nobody can ask about.
+    let done = run(&world, &["sh", "-c", "kill -KILL $$"], Vec::new());
+    assert_eq!(done.status.signal(), Some(9));
 }
 
 #[test]

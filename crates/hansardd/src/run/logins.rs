@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hansard_capture::shell::{Config as LoginsConfig, Logins};
+use hansard_capture::shell::{Config as LoginsConfig, Logins, may_take_terminals};
 use hansard_core::policy::{OnEnd, Policy};
 use hansard_core::{Decision, Gate, Login};
 
@@ -74,6 +74,12 @@ pub(super) fn logins(
         start
             .journal
             .notice("terminals of sessions that a kill ended", &found);
+    }
+    if !may_take_terminals() {
+        let what = "logins' terminals cannot be taken: CAP_CHOWN, CAP_DAC_OVERRIDE or CAP_FOWNER is missing";
+        start.journal.warning(what, &[]);
+        let why = "the daemon may not make terminals its own: they can be written to beside it";
+        let _ = facts.tell(fact::alarm("terminals_not_taken", None, None, why));
     }
     if logins.input_can_be_injected() {
         let what = "programs can type into their own terminal (dev.tty.legacy_tiocsti is not 0)";
