@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use hansard_core::Gate;
 
+mod glass;
 mod kin;
 mod login;
 mod process;
@@ -22,10 +23,12 @@ mod stub;
 mod terminals;
 mod which;
 
-pub use hansard_shell::CAPTURE_SOCKET;
+pub use glass::broken_glass;
+pub use hansard_shell::{BREAK_GLASS_DIR, CAPTURE_SOCKET};
 pub(crate) use login::serve;
 pub use terminals::{Restored, Terminals};
 
+use glass::Glass;
 use kin::Kin;
 
 /// How logins are recorded.
@@ -39,6 +42,9 @@ pub struct Config {
     /// Where it is noted which terminals are taken, for the next start: a directory that a restart
     /// of the machine empties.
     pub notes: PathBuf,
+    /// Where it is noted which accounts may log in without a daemon: `break-glass` beside the
+    /// socket, where `hansard-shell` looks.
+    pub break_glass: PathBuf,
 }
 
 /// Records logins.
@@ -46,6 +52,7 @@ pub struct Logins {
     config: Config,
     terminals: Terminals,
     kin: Kin,
+    glass: Glass,
     /// Whether this system lets programs type into their own terminal.
     injects: bool,
 }
@@ -66,8 +73,10 @@ impl Logins {
     /// When the notes cannot be read or kept.
     pub fn new(config: Config) -> io::Result<(Self, Restored)> {
         let (terminals, restored) = Terminals::open(&config.notes)?;
+        let glass = Glass::open(&config.break_glass)?;
         let logins = Self {
             config,
+            glass,
             terminals,
             kin: Kin::default(),
             injects: terminal_input_can_be_injected(),

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 use crate::outer::lives;
-use crate::place::{ANNA, Place, must};
+use crate::place::{ANNA, CARL, Place, must};
 
 #[test]
 fn status_signal_and_streams_are_the_commands_own() {
@@ -45,8 +45,10 @@ fn a_login_on_a_terminal_is_one_and_is_recorded() {
     screen.resize(100, 30);
     screen.type_in(b"until stty size | grep 30; do sleep 0.1; done\r");
     screen.expect("30 100");
-    screen.type_in(b"sleep 600\r");
-    screen.expect("sleep 600");
+    screen.expect("hansard-anna> ");
+    // An interrupt drops what is typed ahead: it waits until the program is there.
+    screen.type_in(b"sh -c 'echo started; exec sleep 600'\r");
+    screen.expect("started\r");
     screen.type_in(b"\x03");
     screen.expect("hansard-anna> ");
     screen.type_in(b"exit 5\r");
@@ -135,4 +137,46 @@ fn a_reader_that_goes_stops_the_writer() {
     let done = must(Command::new("sh").args(["-c", &script]));
     assert_eq!(done.stdout, b"y\ny\ny\n");
     place.sessions(1);
+}
+
+/// An ordinary account that `sshd` makes go through the recorder: commands, logins and SFTP.
+#[test]
+fn a_forced_command_is_what_was_asked_for() {
+    let Some(place) = Place::new("login-forced") else {
+        return;
+    };
+    let ssh = |words: &[&str]| {
+        let mut command = Command::new("ssh");
+        command
+            .args(place.ssh_options())
+            .arg(format!("{CARL}@desk"));
+        command.args(words).stdin(Stdio::null());
+        command
+    };
+    let done = ssh(&["echo $0 \"a  b\"; exit 3"]).output().unwrap();
+    assert_eq!(done.status.code(), Some(3));
+    assert_eq!(done.stdout, b"/bin/bash a  b\n");
+    let mut login = ssh(&[]);
+    let mut login = login
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = login.stdin.take().unwrap();
+    stdin.write_all(b"echo $0\n").unwrap();
+    drop(stdin);
+    assert_eq!(login.wait_with_output().unwrap().stdout, b"-bash\n");
+    let mut sftp = Command::new("sftp");
+    sftp.args(place.ssh_options())
+        .args(["-q", "-b", "-"])
+        .arg(format!("{CARL}@desk"));
+    let done = crate::place::fed(&mut sftp, b"ls -a\n");
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    assert!(String::from_utf8_lossy(&done.stdout).contains(".bash_profile"));
+    let rows = place.sessions(3);
+    assert!(place.events(&rows[0]).contains("a  b"));
 }

@@ -15,6 +15,7 @@ mod outer;
 mod place;
 
 mod commands;
+mod glass;
 mod transfers;
 mod trouble;
 mod users;

@@ -15,7 +15,9 @@ use crate::outer::{Outer, PATIENCE};
 /// Accounts whose login shell is the recorder; nobody has these numbers.
 pub(crate) const ANNA: &str = "hansard-anna";
 pub(crate) const BEN: &str = "hansard-ben";
-const UIDS: [(&str, u32); 2] = [(ANNA, 64_011), (BEN, 64_012)];
+/// One who has an ordinary shell.
+pub(crate) const CARL: &str = "hansard-carl";
+const UIDS: [(&str, u32); 3] = [(ANNA, 64_011), (BEN, 64_012), (CARL, 64_013)];
 
 /// What lets one in as `BEN`.
 pub(crate) const PASSWORD: &str = "Correct-Horse-9431";
@@ -25,7 +27,9 @@ const SETUP: &str = r#"
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -m 755 /run/sshd /run/hansard
 mount --bind "$1/run" /run/hansard
-for file in passwd group shadow shells sudoers; do mount --bind "$1/etc/$file" "/etc/$file"; done
+mount -t tmpfs -o mode=755 tmpfs /var/spool
+mkdir -m 1733 /var/spool/hansard
+mount --bind "$1/etc" /etc
 echo ready
 exec cat
 "#;
@@ -142,11 +146,14 @@ impl Place {
 
     /// What the client says to these words.
     pub(crate) fn hansard(&self, args: &[&str]) -> Output {
-        Command::new(hansard())
-            .args(args)
-            .env("HANSARD_RUNTIME_DIR", self.daemon.runtime())
-            .output()
-            .unwrap()
+        self.hansard_command(args).output().unwrap()
+    }
+
+    pub(crate) fn hansard_command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(hansard());
+        let runtime = self.daemon.runtime();
+        command.args(args).env("HANSARD_RUNTIME_DIR", runtime);
+        command
     }
 
     /// All sessions, the oldest first, once that many have ended.
@@ -205,7 +212,8 @@ fn mount_of(holder: &Child) -> String {
 fn lay_out(dir: &Path) {
     let open = |mode| fs::Permissions::from_mode(mode);
     fs::set_permissions(dir, open(0o755)).unwrap();
-    for name in ["run", "etc", "bin", "home"] {
+    must(Command::new("cp").args(["-a", "/etc"]).arg(dir.join("etc")));
+    for name in ["run", "bin", "home"] {
         fs::create_dir(dir.join(name)).unwrap();
         fs::set_permissions(dir.join(name), open(0o755)).unwrap();
     }
@@ -228,7 +236,9 @@ fn lay_out(dir: &Path) {
     let conf = format!(
         "HostKey {shown}/host\nAuthorizedKeysFile {shown}/key.pub\nStrictModes no\nUsePAM no\n\
          PidFile none\nPrintMotd no\nPrintLastLog no\nAcceptEnv LANG LC_*\n\
-         Subsystem sftp /usr/lib/openssh/sftp-server\n"
+         Subsystem sftp /usr/lib/openssh/sftp-server\n\
+         Match User {CARL}\nForceCommand {}\n",
+        shell.display()
     );
     fs::write(dir.join("sshd.conf"), conf).unwrap();
     fs::set_permissions(dir.join("key.pub"), open(0o644)).unwrap();
@@ -255,7 +265,7 @@ fn accounts(dir: &Path, shell: &Path) {
     let hashed = hashed.trim();
     let existing = |name: &str| fs::read_to_string(format!("/etc/{name}")).unwrap_or_default();
     let mut texts = ["passwd", "group", "shadow", "shells"].map(|name| (name, existing(name)));
-    let shell = shell.display();
+    let recorder = shell.display().to_string();
     for (user, uid) in UIDS {
         let home = dir.join("home").join(user);
         fs::create_dir(&home).unwrap();
@@ -263,11 +273,15 @@ fn accounts(dir: &Path, shell: &Path) {
         fs::write(home.join(".bash_profile"), format!("PS1='{user}> '\n")).unwrap();
         std::os::unix::fs::chown(&home, Some(uid), Some(uid)).unwrap();
         let home = home.display();
+        let shell = match user {
+            CARL => "/bin/bash",
+            _ => recorder.as_str(),
+        };
         texts[0].1 += &format!("{user}:x:{uid}:{uid}::{home}:{shell}\n");
         texts[1].1 += &format!("{user}:x:{uid}:\n");
         texts[2].1 += &format!("{user}:{hashed}:19000:0:99999:7:::\n");
     }
-    texts[3].1 += &format!("{shell}\n");
+    texts[3].1 += &format!("{recorder}\n");
     for (name, text) in texts {
         let path = dir.join("etc").join(name);
         fs::write(&path, text).unwrap();
@@ -275,6 +289,7 @@ fn accounts(dir: &Path, shell: &Path) {
         fs::set_permissions(&path, open(mode)).unwrap();
     }
     let sudoers = dir.join("etc/sudoers");
+    let _ = fs::remove_file(&sudoers);
     let text = format!("Defaults !use_pty\nroot ALL=(ALL) ALL\n{ANNA} ALL=({BEN}) NOPASSWD: ALL\n");
     fs::write(&sudoers, text).unwrap();
     fs::set_permissions(&sudoers, open(0o440)).unwrap();

@@ -106,6 +106,7 @@ fn prepare(
         kind: if outer.is_some() { "terminal" } else { "exec" }.to_owned(),
     };
     let terms = logins.config.gate.admit(&who);
+    logins.glass.note(peer.uid, terms.break_glass);
     if !terms.recorded {
         return Ok(None);
     }
@@ -127,13 +128,14 @@ fn prepare(
         }
         None => None,
     };
+    let device = devices.into_iter().flatten().next();
     let place = Place {
         pid: peer.pid,
+        outer: device,
         terminal: held.slave().and_then(terminal_device),
         audit: peer.pid.and_then(audit_session),
     };
     let shell = which::shell_of(&who.user, &logins.config);
-    let device = devices.into_iter().flatten().next();
     let parent = logins.kin.parent(device, peer.pid);
     let mut session = described(shared, login, peer, &terms, (&who, &shell))?;
     session.parent = parent;
@@ -249,6 +251,7 @@ fn hold(
         hold,
         recorder,
         session,
+        place,
         ..
     } = ready;
     drop((given, session));
@@ -258,6 +261,11 @@ fn hold(
         pid: peer.pid,
         hold,
         program: None,
+        inside: shared
+            .logins
+            .as_ref()
+            .map(|logins| &logins.kin)
+            .zip(place.terminal),
     };
     let options = Options::from_policy(&terms.policy);
     let over = match granted {

@@ -61,6 +61,7 @@ mod tests {
                 .into(),
             shell: PathBuf::from("/bin/bash"),
             notes: PathBuf::new(),
+            break_glass: PathBuf::new(),
         };
         let passwd = "anna:x:1:1::/:/usr/bin/hansard-shell\nben:x:2:2::/:/bin/dash\n\
             tom:x:3:3::/:/usr/bin/tlog-rec-session-shell-bin-zsh\nnone:x:4:4::/:/usr/sbin/nologin\n\

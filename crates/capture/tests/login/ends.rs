@@ -112,6 +112,26 @@ fn without_a_daemon_nobody_logs_in() {
 }
 
 #[test]
+fn who_may_log_in_without_a_daemon_is_noted_at_each_login() {
+    for may in [true, false] {
+        let decision = Decision {
+            break_glass: may,
+            ..everything()
+        };
+        let Some(world) = World::deciding(decision) else {
+            return;
+        };
+        let note = world.daemon.dir.path().join(format!("break-glass/{UID}"));
+        if !may {
+            std::fs::write(&note, b"").unwrap();
+        }
+        let done = world.command(&["sh", "-c", "exit 3"]).output().unwrap();
+        assert_eq!(done.status.code(), Some(3));
+        assert_eq!(note.exists(), may);
+    }
+}
+
+#[test]
 fn a_terminal_that_goes_away_ends_the_session() {
     let Some(world) = World::new() else { return };
     let mut screen = world.login();

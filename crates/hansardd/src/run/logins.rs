@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use hansard_capture::shell::{Config as LoginsConfig, Logins, may_take_terminals};
+use hansard_capture::shell::{
+    BREAK_GLASS_DIR, Config as LoginsConfig, Logins, broken_glass, may_take_terminals,
+};
 use hansard_core::policy::{OnEnd, Policy};
 use hansard_core::{Decision, Gate, Login};
 
@@ -14,6 +16,9 @@ use crate::failure::Failure;
 
 /// The directory of notes on terminals that are taken, in `runtime_dir`.
 const TERMINALS: &str = "terminals";
+
+/// The directory of notes on who may log in without a daemon, there too.
+const BREAK_GLASS: &str = "break-glass";
 
 /// Decides by this machine's configuration: everybody is recorded, and alike.
 struct Configured {
@@ -64,6 +69,7 @@ pub(super) fn logins(
         shells: shell.shells.0.clone(),
         shell: shell.shell.clone(),
         notes: notes.clone(),
+        break_glass: start.config.node.runtime_dir.join(BREAK_GLASS),
     };
     let (logins, restored) = Logins::new(config).map_err(|e| Failure::about(&notes, &e))?;
     if restored.given_back > 0 || restored.gone > 0 {
@@ -74,6 +80,15 @@ pub(super) fn logins(
         start
             .journal
             .notice("terminals of sessions that a kill ended", &found);
+    }
+    // Each start says it until somebody has moved them away.
+    for file in broken_glass(std::path::Path::new(BREAK_GLASS_DIR)) {
+        let what = "a login while no daemon was there (break-glass) left its recording";
+        start.journal.warning(what, &[("file", &file.display())]);
+        let shown = file.display().to_string();
+        let why =
+            "an account logged in while no daemon was there: it was recorded in its own process";
+        let _ = facts.tell(fact::alarm("break_glass", Some(&shown), None, why));
     }
     if !may_take_terminals() {
         let what = "logins' terminals cannot be taken: CAP_CHOWN, CAP_DAC_OVERRIDE or CAP_FOWNER is missing";

@@ -56,6 +56,10 @@ pub trait Line {
     /// Whether the login has the outer terminal now, and not another job on it: whose keys else
     /// would be taken.
     fn may_type(&mut self) -> bool;
+
+    /// Whether the program's terminal is itself held for another login inside this one: what is
+    /// typed then is that one's to keep, and its hidden prompts are not seen from here.
+    fn types_inside(&mut self) -> bool;
 }
 
 /// How holding a login ended.

@@ -29,7 +29,8 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
         self.active_at = Instant::now();
         self.pending.extend_from_slice(came);
         if let Some(typed) = &mut self.typed {
-            typed.typed(came, hides(pty.slave()), Instant::now());
+            let hidden = hides(pty.slave()) || self.line.types_inside();
+            typed.typed(came, hidden, Instant::now());
         }
         self.pass_keys_on();
     }
