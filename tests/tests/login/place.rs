@@ -28,7 +28,7 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -m 755 /run/sshd /run/hansard
 mount --bind "$1/run" /run/hansard
 mount -t tmpfs -o mode=755 tmpfs /var/spool
-mkdir -m 1733 /var/spool/hansard
+mkdir -m 1777 /var/spool/hansard
 mount --bind "$1/etc" /etc
 echo ready
 exec cat

@@ -26,8 +26,8 @@ const LISTED: &str = "/etc/hansard/break-glass";
 /// its number.
 const NOTED: &str = "break-glass";
 
-/// Where these recordings are left for an administrator. Everybody may make a file there, and
-/// nobody list them (mode 1733).
+/// Where these recordings are left for an administrator. Everybody may make a file there, which is
+/// theirs alone (mode 1777).
 pub const BREAK_GLASS_DIR: &str = "/var/spool/hansard";
 
 /// Whether this process's user may get in without a daemon.
