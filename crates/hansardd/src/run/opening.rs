@@ -84,13 +84,8 @@ impl Opened {
         let sending = base.send(&running, closers)?;
         let diary = base.diary(&key, keeping.as_ref(), &revival, closers)?;
 
-        measure_roles(
-            &mut metrics,
-            &base,
-            kept.as_ref(),
-            keeping.as_ref(),
-            sending.as_ref(),
-        );
+        let counted = (keeping.as_ref(), sending.as_ref());
+        measure_roles(&mut metrics, &base, kept.as_ref(), counted);
         let seen = Arc::new(Mutex::new(Seen::default()));
         measure_disks(&mut metrics, &seen);
         let minder = Minder {
@@ -157,8 +152,7 @@ fn measure_roles(
     metrics: &mut Metrics,
     base: &Base<'_>,
     kept: Option<&(Stores, Arc<Archive>)>,
-    keeping: Option<&Keeping>,
-    sending: Option<&Arc<Status>>,
+    (keeping, sending): (Option<&Keeping>, Option<&Arc<Status>>),
 ) {
     measure(metrics, base.spool, kept, base.start);
     measure_facts(metrics, base.facts);
