@@ -1,6 +1,7 @@
 //! Where sessions come from: programs that hand their session over to the daemon.
 //!
 //! - [`local`]: the capture socket of a machine, and what runs on the other end of it
+//! - [`shell`]: logins, whose terminal the daemon holds
 //! - [`registry`]: the sessions that are being recorded now, to be listed, followed and ended
 //! - [`limits`]: every bound, and what happens at it
 
@@ -18,5 +19,6 @@
 pub mod limits;
 pub mod local;
 pub mod registry;
+pub mod shell;
 
 pub use registry::{NotRunning, Registry, RunningSession};

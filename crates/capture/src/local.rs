@@ -6,6 +6,7 @@
 //! bounds; one for accepting, which also watches the deadlines of sessions that are being ended.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, PipeReader, Read as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use hansard_core::fields::Fields;
 use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
-use hansard_core::{SessionId, Sink};
+use hansard_core::{Gate, SessionId, Sink};
 use hansard_record::handoff::FromDaemon;
 use hansard_record::{Environment, OpenSessions, Options};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -29,10 +30,11 @@ use crate::limits::{
     STOP_DURABLE_MAX, STOP_LOOK_EVERY, STOP_WAIT_MAX,
 };
 use crate::registry::{Line, Registry};
+use crate::shell::Logins;
 
-mod connection;
-mod header;
-mod peer;
+pub(crate) mod connection;
+pub(crate) mod header;
+pub(crate) mod peer;
 
 use peer::Peer;
 
@@ -64,6 +66,16 @@ impl Default for Wishes {
     }
 }
 
+/// Who decides what is kept of a session.
+#[derive(Clone)]
+pub struct Decides(pub Arc<dyn Gate>);
+
+impl fmt::Debug for Decides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decides")
+    }
+}
+
 /// How the capture socket works.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -72,6 +84,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// What is kept of every session, and what happens when that cannot be.
     pub policy: Policy,
+    /// Who decides that for each session instead, where somebody does.
+    pub gate: Option<Decides>,
     /// Which wishes beyond that are granted.
     pub wishes: Wishes,
     /// Connections at a time. One more is refused, with that word.
@@ -94,6 +108,7 @@ impl Config {
         Self {
             socket,
             policy: Policy::default(),
+            gate: None,
             wishes: Wishes::default(),
             connections_max: CONNECTIONS_MAX,
             connections_of_user_max: CONNECTIONS_OF_USER_MAX,
@@ -164,11 +179,13 @@ pub struct Server {
     accepting: Option<JoinHandle<()>>,
 }
 
-struct Shared {
-    config: Config,
-    means: Means,
-    registry: Registry,
-    stopping: AtomicBool,
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) means: Means,
+    pub(crate) registry: Registry,
+    /// Records logins, where that is switched on.
+    pub(crate) logins: Option<Logins>,
+    pub(crate) stopping: AtomicBool,
     connections: Mutex<Connections>,
     refusals: Mutex<Refusals>,
     /// Told when a connection ends.
@@ -195,6 +212,14 @@ impl Server {
     /// # Errors
     /// `AddrInUse` when somebody answers there already; otherwise what the system says.
     pub fn start(config: Config, means: Means) -> io::Result<Self> {
+        Self::start_with(config, means, None)
+    }
+
+    /// The same, and logins are recorded as well.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(config: Config, means: Means, logins: Option<Logins>) -> io::Result<Self> {
         let listener = bind(&config.socket)?;
         listener.set_nonblocking(true)?;
         let (woken, wake) = io::pipe()?;
@@ -205,6 +230,7 @@ impl Server {
             config,
             means,
             registry,
+            logins,
             stopping: AtomicBool::new(false),
             connections: Mutex::new(Connections::default()),
             refusals: Mutex::new(Refusals::default()),
@@ -375,7 +401,7 @@ impl Shared {
         self.tell_refused(uid, why);
     }
 
-    fn tell_refused(&self, uid: Option<u32>, why: &str) {
+    pub(crate) fn tell_refused(&self, uid: Option<u32>, why: &str) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.untold = refusals.untold.saturating_add(1);
         let told_at = refusals.told_at;

@@ -7,7 +7,7 @@
 //! The modules, in the order of the data:
 //!
 //! - [`session`]: the immutable header of a recording; [`policy`]: what was to be kept, and what
-//!   happens when it cannot be
+//!   happens when it cannot be; [`gate`]: for whom
 //! - [`event`]: what happened; [`fields`]: flat named facts inside an event
 //! - [`frame`]: events become durable frames; [`seal`]: frames are chained and signed
 //! - [`writer`]: events → frames → seals; [`reader`]: the way back, for hostile bytes
@@ -34,6 +34,7 @@ mod columns;
 pub mod event;
 pub mod fields;
 pub mod frame;
+pub mod gate;
 pub mod id;
 pub mod limits;
 pub mod policy;
@@ -50,6 +51,7 @@ pub mod writer;
 pub use event::{Body, Event, Stream};
 pub use fields::{Fields, Value};
 pub use frame::{Frame, Part};
+pub use gate::{Decision, Gate, Login};
 pub use id::SessionId;
 pub use policy::{OnLoss, Policy};
 pub use seal::Seal;

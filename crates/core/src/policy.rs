@@ -1,4 +1,12 @@
 //! What of a session is kept, and what happens when it cannot be.
+//!
+//! [`set`]: the rules from which a host decides that; [`decide`]: deciding it, for one login.
+
+pub mod decide;
+pub mod set;
+
+pub use decide::Decider;
+pub use set::{OnEnd, PolicySet, Rule, Scope, Selector, Settings};
 
 /// What a source does while its record cannot be made durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +63,15 @@ pub struct Policy {
     pub hold_ms_max: u64,
     /// Strict mode: nothing is shown before it is durable.
     pub strict: bool,
+    /// Longest time without an event before the session is ended, in milliseconds; 0: for ever.
+    pub idle_ms_max: u64,
+    /// Most bytes of one stream that are kept; what follows is counted and hashed
+    /// (`Transfer` and `Gap` events). 0: no bound.
+    pub bulk_bytes_max: u64,
+    /// Version of the central policy that decided; 0: there was none, the host's configuration did.
+    pub version: u64,
+    /// Name of the rule that decided; empty: none did, the defaults hold.
+    pub rule: String,
 }
 
 impl Default for Policy {
@@ -71,6 +88,10 @@ impl Default for Policy {
             on_loss: OnLoss::Hold,
             hold_ms_max: 30_000,
             strict: false,
+            idle_ms_max: 0,
+            bulk_bytes_max: 0,
+            version: 0,
+            rule: String::new(),
         }
     }
 }

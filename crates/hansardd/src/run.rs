@@ -25,10 +25,13 @@ use crate::signals::Signal;
 
 mod answering;
 mod base;
+mod deciding;
+mod exporting;
 pub mod fact;
 mod facts;
 mod found;
 mod keeping;
+mod logins;
 mod measuring;
 mod minder;
 mod opening;

@@ -15,10 +15,12 @@ use std::io::{self, Read};
 use hansard_core::limits::BODY_BYTES_MAX;
 use hansard_core::wire::Malformed;
 
+pub mod descriptors;
 pub mod message;
 mod tape;
 
-pub use message::{Closed, FromClient, FromDaemon, Open, Opened};
+pub use descriptors::Incoming;
+pub use message::{Closed, FromClient, FromDaemon, Granted, Login, Open, Opened};
 pub use tape::{Gone, HandoffTape, NotOpened};
 
 /// Version of these messages; a daemon refuses another, and says which it speaks.

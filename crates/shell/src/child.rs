@@ -67,6 +67,26 @@ impl Program {
         Self::spawn(command, std, false)
     }
 
+    /// Starts a login's program on what the daemon holds the other ends of, as leader of a session of
+    /// its own, with nothing else open.
+    pub(crate) fn for_login(
+        command: &Command,
+        descriptors: [OwnedFd; 3],
+        terminal: Option<i32>,
+        signals: &Signals,
+    ) -> Result<Self, ShellError> {
+        let mut std = command.to_std().ok_or(ShellError::NoProgram)?;
+        let [stdin, stdout, stderr] = descriptors;
+        std.stdin(stdin).stdout(stdout).stderr(stderr);
+        sys::before_login(&mut std, inherited(signals), terminal);
+        Self::spawn(command, std, true)
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// `std` owns the program's ends of all pipes, and is dropped here: only the program holds
     /// them afterwards.
     fn spawn(

@@ -64,3 +64,24 @@ pub(crate) const HANGUP_AFTER: Duration = Duration::from_secs(1);
 /// Longest argument list kept in a session's header, in bytes; the rest is cut, and
 /// `argv_truncated` says so.
 pub(crate) const ARGV_BYTES_MAX: usize = 32 * 1024;
+
+/// How often whoever holds a login's terminal looks at its size, and at who has it, by itself: a
+/// login that is stopped says nothing. Until then a change that nobody tells is not seen.
+pub(crate) const HELD_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a login tries to reach the daemon. At the bound it is refused.
+pub(crate) const DAEMON_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How long a login waits between two attempts to reach the daemon.
+pub(crate) const DAEMON_RETRY_EVERY: Duration = Duration::from_millis(100);
+
+/// How long the daemon may take to grant a login, or to say that a login's output is delivered
+/// beyond what it holds a session back. At the bound the login is refused, or ends undelivered.
+pub(crate) const GRANT_WAIT_MAX: Duration = Duration::from_secs(40);
+
+/// How long a login's program has to end after it was hung up, before it is killed.
+pub(crate) const LOGIN_GRACE: Duration = Duration::from_secs(2);
+
+/// Longest list of accounts that may log in without a daemon, in bytes; of a longer one nothing
+/// counts.
+pub(crate) const LISTED_BYTES_MAX: u64 = 64 * 1024;

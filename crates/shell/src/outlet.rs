@@ -77,6 +77,14 @@ fn kind(fd: BorrowedFd<'_>) -> Option<FileType> {
         .map(|stat| FileType::from_raw_mode(stat.st_mode))
 }
 
+/// Whether a descriptor was opened for this.
+pub(crate) fn allows(fd: BorrowedFd<'_>, access: OFlags) -> bool {
+    rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| {
+        let mode = flags & OFlags::RWMODE;
+        !flags.contains(OFlags::PATH) && (mode == OFlags::RDWR || mode == access)
+    })
+}
+
 fn reopen(fd: BorrowedFd<'_>, access: OFlags) -> Result<OwnedFd, ShellError> {
     // A master of a pseudo-terminal would open as a new one; a file would start at its beginning.
     let reopens = match kind(fd) {
@@ -86,7 +94,8 @@ fn reopen(fd: BorrowedFd<'_>, access: OFlags) -> Result<OwnedFd, ShellError> {
         }
         _ => false,
     };
-    if reopens {
+    // Whoever gave it to us may do no more with it than they could: a daemon opens what they cannot.
+    if reopens && allows(fd, access) {
         let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
         let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         if let Ok(own) = open(path, flags, Mode::empty()) {

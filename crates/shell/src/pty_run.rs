@@ -454,7 +454,7 @@ const NO_SIZE: Winsize = Winsize {
 
 /// The size as it is recorded: 80 by 24 where the terminal does not say, which is what programs
 /// assume then.
-fn resize(size: Winsize) -> Body {
+pub(crate) fn resize(size: Winsize) -> Body {
     let or = |n: u16, unknown: u16| if n == 0 { unknown } else { n };
     Body::Resize {
         cols: or(size.ws_col, 80),

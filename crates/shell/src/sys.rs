@@ -209,6 +209,15 @@ pub(crate) fn forget_fault_terminal() {
     FATAL_WORDS.store(std::ptr::null_mut(), Ordering::SeqCst);
 }
 
+/// The device of the terminal behind a descriptor, whatever name it was opened by; `None` for what
+/// is no terminal.
+pub(crate) fn terminal_device(fd: BorrowedFd<'_>) -> Option<u64> {
+    let mut device: libc::c_uint = 0;
+    // SAFETY: TIOCGDEV writes one unsigned int.
+    let done = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGDEV, &raw mut device) };
+    (done == 0).then_some(u64::from(device))
+}
+
 /// What a program inherits as it was before we changed it for ourselves.
 #[derive(Clone, Copy)]
 pub(crate) struct Inherited {
@@ -233,4 +242,61 @@ pub(crate) fn before_exec(command: &mut Command, inherited: Inherited, own_termi
     // SAFETY: the closure makes system calls only (pthread_sigmask is one), and owns nothing that
     // would be freed.
     unsafe { command.pre_exec(prepare) };
+}
+
+/// In a login's child, before exec: it leads a session whose controlling terminal is that one of
+/// its standard descriptors, is hung up when its parent dies, inherits nothing but these three, and
+/// the limits are what they were.
+pub(crate) fn before_login(command: &mut Command, inherited: Inherited, terminal: Option<RawFd>) {
+    let prepare = move || {
+        rustix::process::setsid()?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::HUP))?;
+        if let Some(terminal) = terminal {
+            // SAFETY: one of 0, 1 and 2, which std has put in place by now.
+            let terminal = unsafe { BorrowedFd::borrow_raw(terminal) };
+            rustix::process::ioctl_tiocsctty(terminal)?;
+        }
+        // What was inherited may lead around the recorder, most of all back to its terminal. Closed
+        // by exec, not now: std tells its parent of a failing exec through one of them.
+        // SAFETY: takes numbers only.
+        let closed = unsafe {
+            libc::syscall(
+                libc::SYS_close_range,
+                3_u32,
+                u32::MAX,
+                libc::CLOSE_RANGE_CLOEXEC,
+            )
+        };
+        if closed != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for (resource, limit) in inherited.limits {
+            rustix::process::setrlimit(resource, limit)?;
+        }
+        inherited.mask.restore();
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only, and owns nothing that would be freed.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// Ends this process by a signal, without a core; returns if it does not.
+pub(crate) fn die_of(signal: i32) {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = rustix::process::setrlimit(Resource::Core, none);
+    // Of SIGKILL nobody may ask what is done, and it is done all the same.
+    let is_default = signal == libc::SIGKILL
+        || handle(signal, libc::SIG_DFL, 0)
+            .map(std::mem::forget)
+            .is_ok();
+    if is_default {
+        if let Some(signal) = Signal::from_named_raw(signal) {
+            let _ = let_through(&[signal]);
+        }
+        // SAFETY: raise has no memory to get wrong.
+        unsafe { libc::raise(signal) };
+    }
 }

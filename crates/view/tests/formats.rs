@@ -794,6 +794,10 @@ fn any_session() -> impl Strategy<Value = Session> {
                         strict: s[7],
                         hold_ms_max,
                         on_loss: OnLoss::Continue,
+                        idle_ms_max: hold_ms_max / 3,
+                        bulk_bytes_max: hold_ms_max / 2,
+                        version: u64::from(s[0]) * hold_ms_max,
+                        rule: if s[1] { "r".to_owned() } else { String::new() },
                     },
                 }
             },

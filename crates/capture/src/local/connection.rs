@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use hansard_core::Session;
 use hansard_core::event::{Body, End, Gap};
+use hansard_record::bulk::untold_bytes_max;
 use hansard_record::handoff::{
-    Closed, DATA_BYTES_MAX, FromClient, FromDaemon, LOSS_BYTES_MAX, MESSAGE_BYTES_MAX,
-    OPEN_BYTES_MAX, Opened, ReadFailed, read_message,
+    Closed, DATA_BYTES_MAX, FromClient, FromDaemon, Incoming, LOSS_BYTES_MAX, Login,
+    MESSAGE_BYTES_MAX, OPEN_BYTES_MAX, Opened, ReadFailed, read_message,
 };
 use hansard_record::open_sessions::{Plan, Survives};
 use hansard_record::{Lost, Recorder};
@@ -17,6 +18,9 @@ use crate::limits::{ANSWER_WAIT_MAX, OPEN_WAIT_MAX};
 use crate::local::peer::Peer;
 use crate::local::{Happening, Shared, THE_CLIENT_WENT_AWAY, header};
 use crate::registry::{Ended, Line};
+
+/// What is read from a program.
+pub(crate) type Source = BufReader<Incoming>;
 
 /// What ended the conversation.
 enum Over {
@@ -35,16 +39,37 @@ pub(super) fn serve(shared: &Shared, stream: UnixStream, peer: &Peer) {
         // Without them there is nobody to talk to.
         Err(_) => return,
     };
-    let (session, recorder) = match open(shared, &mut source, peer) {
-        Ok(opened) => opened,
-        Err(why) => {
-            let _ = line.say(&FromDaemon::Refused(why.clone()));
-            return shared.tell_refused(Some(peer.uid), &why);
-        }
+    let refuse = |line: &Line, why: String| {
+        let _ = line.say(&FromDaemon::Refused(why.clone()));
+        shared.tell_refused(Some(peer.uid), &why);
     };
+    match first(&mut source) {
+        Ok(First::Login(login)) => {
+            if let Err(why) = crate::shell::serve(shared, (&line, source), login, peer) {
+                refuse(&line, why);
+            }
+        }
+        Ok(First::Open(claims)) => match open(shared, claims, peer) {
+            Ok(opened) => record(shared, (&line, source), opened, peer),
+            Err(why) => refuse(&line, why),
+        },
+        Err(why) => refuse(&line, why),
+    }
+}
+
+/// A session that was opened, its recorder, and what the policy has to say to the user.
+type Opening = (Session, Recorder, String);
+
+/// Records what a program hands over, until its recording has ended.
+fn record(
+    shared: &Shared,
+    (line, mut source): (&Arc<Line>, Source),
+    (session, recorder, said): Opening,
+    peer: &Peer,
+) {
     let id = session.id;
     let who = (peer.uid, peer.pid);
-    let running = (recorder.clone(), Arc::clone(&line));
+    let running = (recorder.clone(), Arc::clone(line));
     shared.registry.begin(&session, who, running.0, running.1);
     // One that begins while the daemon stops is not among those that it ends.
     if shared.stopping.load(std::sync::atomic::Ordering::SeqCst) {
@@ -52,12 +77,15 @@ pub(super) fn serve(shared: &Shared, stream: UnixStream, peer: &Peer) {
     }
     let uid = peer.uid;
     (shared.means.tell)(Happening::Began { session: id, uid });
-    let notice = header::notice(&session);
+    let notice = match said.as_str() {
+        "" => header::notice(&session),
+        said => format!("{said}\n{}", header::notice(&session)),
+    };
     let session = Box::new(session);
     let told = line.say(&FromDaemon::Opened(Opened { session, notice }));
     let mut heard_ns = recorder.now_ns();
-    let over = match told.and_then(|()| source.get_ref().set_read_timeout(None)) {
-        Ok(()) => relay(&mut source, &line, &recorder, &mut heard_ns),
+    let over = match told.and_then(|()| source.get_ref().socket().set_read_timeout(None)) {
+        Ok(()) => relay(&mut source, line, &recorder, &mut heard_ns),
         Err(e) => Over::Away(e.to_string()),
     };
     // The registry's handle goes first: closing waits for nobody who follows.
@@ -86,38 +114,59 @@ pub(super) fn serve(shared: &Shared, stream: UnixStream, peer: &Peer) {
 }
 
 /// Both directions of a connection.
-fn lines(stream: UnixStream) -> io::Result<(Arc<Line>, BufReader<UnixStream>)> {
+fn lines(stream: UnixStream) -> io::Result<(Arc<Line>, Source)> {
     stream.set_read_timeout(Some(OPEN_WAIT_MAX))?;
     stream.set_write_timeout(Some(ANSWER_WAIT_MAX))?;
     let line = Arc::new(Line::new(stream.try_clone()?));
-    Ok((line, BufReader::with_capacity(DATA_BYTES_MAX, stream)))
+    let source = Incoming::new(stream);
+    Ok((line, BufReader::with_capacity(DATA_BYTES_MAX, source)))
 }
 
-/// Reads the opening message and opens the recorder; an error is what the program is told.
-fn open(
-    shared: &Shared,
-    source: &mut BufReader<UnixStream>,
-    peer: &Peer,
-) -> Result<(Session, Recorder), String> {
+/// How a connection begins.
+enum First {
+    /// A program hands its session over.
+    Open(Box<Session>),
+    /// A login hands its terminal over.
+    Login(Login),
+}
+
+/// Reads the opening message; an error is what the program is told.
+fn first(source: &mut Source) -> Result<First, String> {
     let mut buffer = Vec::new();
     match read_message(source, &mut buffer, OPEN_BYTES_MAX) {
         Ok(true) => {}
         Ok(false) => return Err("the connection was closed before a session began".to_owned()),
         Err(e) => return Err(format!("no session was opened: {e}")),
     }
-    let claims = match FromClient::decode(&buffer) {
-        Ok(FromClient::Open(open)) => *open.claims,
-        Ok(_) => return Err("a session must be opened first".to_owned()),
-        Err(e) => return Err(format!("the opening message is not understood: {e}")),
-    };
-    drop(buffer);
+    match FromClient::decode(&buffer) {
+        Ok(FromClient::Open(open)) => {
+            // None belong to it; what came all the same is closed.
+            drop(source.get_mut().take());
+            Ok(First::Open(open.claims))
+        }
+        Ok(FromClient::Login(login)) => Ok(First::Login(login)),
+        Ok(_) => Err("a session must be opened first".to_owned()),
+        Err(e) => Err(format!("the opening message is not understood: {e}")),
+    }
+}
+
+/// Opens the recorder; an error is what the program is told.
+fn open(shared: &Shared, claims: Box<Session>, peer: &Peer) -> Result<Opening, String> {
     let (config, means) = (&shared.config, &shared.means);
-    let policy = header::in_force(&config.policy, config.wishes, &claims.policy);
-    let session = header::session(claims, peer, means, policy)?;
+    // Whoever hands a session over wants it recorded: whether it has to be is not asked.
+    let decided = config.gate.as_ref().map(|gate| {
+        let who = peer.login(&claims.kind);
+        gate.0.admit(&who)
+    });
+    let configured = decided.as_ref().map_or(&config.policy, |d| &d.policy);
+    let policy = header::in_force(configured, config.wishes, &claims.policy);
+    let session = header::session(*claims, peer, means, policy)?;
     let loss = config.options.loss_bytes_max();
     let plan = Plan {
         survives: Survives::Kill,
-        loss_bytes_max: loss.saturating_add(LOSS_BYTES_MAX),
+        loss_bytes_max: loss
+            .saturating_add(LOSS_BYTES_MAX)
+            .saturating_add(untold_bytes_max(&session.policy)),
     };
     let (key, sink) = (means.key.clone(), (means.sinks)());
     let how = (config.options, plan);
@@ -125,16 +174,12 @@ fn open(
         .open
         .record(session.clone(), key, sink, &means.env, how)
         .map_err(|lost| lost.to_string())?;
-    Ok((session, recorder))
+    let said = decided.map(|decided| decided.notice).unwrap_or_default();
+    Ok((session, recorder, said))
 }
 
 /// Hands everything to the recorder, until one side ends it.
-fn relay(
-    source: &mut BufReader<UnixStream>,
-    line: &Line,
-    recorder: &Recorder,
-    heard_ns: &mut u64,
-) -> Over {
+fn relay(source: &mut Source, line: &Line, recorder: &Recorder, heard_ns: &mut u64) -> Over {
     let mut buffer = Vec::new();
     loop {
         match read_message(source, &mut buffer, MESSAGE_BYTES_MAX) {
@@ -159,7 +204,8 @@ fn relay(
                 flushed => flushed,
             },
             Ok(FromClient::Close(end)) => return Over::Closed(end),
-            Ok(FromClient::Open(_)) => return broken("a second opening"),
+            Ok(FromClient::Open(_) | FromClient::Login(_)) => return broken("a second opening"),
+            Ok(_) => return broken("a login's word, where there is none"),
             Err(what) => return broken(&what.0),
         };
         if let Err(lost) = taken {

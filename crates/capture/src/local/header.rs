@@ -29,7 +29,7 @@ pub(super) fn in_force(configured: &Policy, granted: Wishes, wished: &Policy) ->
 }
 
 /// The header of a session, or why there is none.
-pub(super) fn session(
+pub(crate) fn session(
     claims: Session,
     peer: &Peer,
     means: &Means,
@@ -89,7 +89,7 @@ fn add(to: &mut Fields, claims: &Fields, told: &[&str]) {
 }
 
 /// What the user is told before anything else.
-pub(super) fn notice(session: &Session) -> String {
+pub(crate) fn notice(session: &Session) -> String {
     let policy = &session.policy;
     let kept = match (session.kind.as_str(), policy.keystrokes, policy.stdin) {
         ("terminal", true, _) => "what it shows and what you type (hidden input is not)",

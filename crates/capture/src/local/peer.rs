@@ -2,18 +2,19 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::MetadataExt as _;
 
+use crate::shell::groups;
+use hansard_core::Login;
 use hansard_core::fields::Fields;
 use hansard_shell::{login_uid, subject_of};
 use rustix::net::sockopt::socket_peercred;
 
 /// Whoever connected, as they were then.
-pub(super) struct Peer {
-    pub(super) uid: u32,
-    pub(super) pid: Option<i32>,
+pub(crate) struct Peer {
+    pub(crate) uid: u32,
+    pub(crate) pid: Option<i32>,
     /// `user`, `login`, `uid`.
-    pub(super) subject: Fields,
+    pub(crate) subject: Fields,
 }
 
 impl Peer {
@@ -26,8 +27,7 @@ impl Peer {
             let process = pid.to_string();
             let login = login_uid(&process);
             // A process that has ended leaves its number to others: one of another user is not it.
-            let owner = std::fs::metadata(format!("/proc/{process}")).ok()?.uid();
-            login.filter(|_| owner == uid)
+            login.filter(|_| effective_uid(&process) == Some(uid))
         });
         Ok(Self {
             uid,
@@ -35,4 +35,43 @@ impl Peer {
             subject: subject_of(uid, login),
         })
     }
+}
+
+impl Peer {
+    /// The same as whoever wants a session of this kind.
+    pub(super) fn login(&self, kind: &str) -> Login {
+        let user = self.subject.text("user").unwrap_or_default().to_owned();
+        let mut groups = self.pid.map(groups).unwrap_or_default();
+        let known = std::fs::read_to_string("/etc/group").unwrap_or_default();
+        // A process may have fewer groups than its user: what it gave up decides all the same.
+        for group in groups_of(&known, &user) {
+            if !groups.iter().any(|there| there == group) {
+                groups.push(group.to_owned());
+            }
+        }
+        Login {
+            user,
+            uid: self.uid,
+            groups,
+            kind: kind.to_owned(),
+        }
+    }
+}
+
+/// The groups that name a user as a member (group(5)).
+fn groups_of<'a>(known: &'a str, user: &'a str) -> impl Iterator<Item = &'a str> {
+    known.lines().filter_map(move |line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let members = fields.nth(2)?;
+        members.split(',').any(|m| m == user).then_some(name)
+    })
+}
+
+/// Whose a process is. Not its directory's owner: that is root's where the process may not be looked
+/// into.
+fn effective_uid(process: &str) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
 }

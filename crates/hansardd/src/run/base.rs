@@ -20,6 +20,7 @@ use hansard_record::spool::Spool;
 use hansard_store::Archive;
 
 use super::answering::{Answering, Door, HostAnswering};
+use super::deciding::Deciding;
 use super::facts::Facts;
 use super::keeping::{Ground, Keeping};
 use super::opening::{SPOOL_RESERVE_BYTES, listen, no_thread};
@@ -36,6 +37,7 @@ use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
 use crate::init::keys::{authority_dir, identity, registry_dir};
 use crate::metrics::Metrics;
 use crate::metrics::serve::{Health, serve};
+use crate::policy::Central;
 use crate::stores::Stores;
 use crate::tee::{Source, Tee};
 
@@ -70,6 +72,7 @@ pub(super) struct Base<'a> {
     pub(super) open: &'a OpenSessions,
     pub(super) facts: &'a Facts,
     pub(super) in_force: &'a Arc<RwLock<Config>>,
+    pub(super) deciding: &'a Deciding,
 }
 
 impl Base<'_> {
@@ -141,7 +144,10 @@ impl Base<'_> {
         let Some(forward) = &self.start.config.forward else {
             return Ok(None);
         };
+        let clock = Arc::clone(&self.environment.clock);
+        let policy = self.deciding.take(self.start, clock, self.facts, closers)?;
         let sending = Sending {
+            policy,
             start: self.start,
             dir: self.dir,
             environment: self.environment,
@@ -213,6 +219,7 @@ impl Base<'_> {
             about: self.target(),
             open: self.open,
             facts: self.facts,
+            gate: Arc::new(self.deciding.in_force.clone()),
         };
         let sinks = self.sinks(keeping, SPOOL_RESERVE_BYTES);
         let registry = recording.serve(local, sinks, closers)?;
@@ -246,6 +253,8 @@ impl Base<'_> {
             self.start.journal.info("metrics", &[("listen", &address)]);
         }
         if let Some((keeping, registry)) = keeping {
+            // Before hosts can connect: they are sent it.
+            let policies = self.policies(keeping, registry);
             if let Some(ingest) = &config.serve.ingest {
                 let taking = Taking {
                     start: self.start,
@@ -259,13 +268,14 @@ impl Base<'_> {
                 };
                 taking.take(ingest, &runtime, stopped.clone(), closers)?;
             }
-            if config.serve.admin.is_some() {
+            if let Some(policies) = policies.filter(|_| config.serve.admin.is_some()) {
                 let answering = Answering {
                     door: self.door(diary),
                     dir: self.dir,
                     keeping,
                     registry,
                     facts: self.facts,
+                    policies,
                     running: keeping.running.get().cloned(),
                 };
                 answering.answer(&runtime, stopped, closers)?;
@@ -286,6 +296,13 @@ impl Base<'_> {
         };
         closers.push(("serving", Box::new(close)));
         Ok(())
+    }
+
+    /// The central policy, which is kept here.
+    fn policies(&self, keeping: &Keeping, registry: &Arc<Registry>) -> Option<Arc<Central>> {
+        let clock = Arc::clone(&self.environment.clock);
+        let connections = keeping.connections.clone();
+        self.deciding.central(registry, connections, clock)
     }
 
     fn door<'b>(&'b self, diary: &'b Diary) -> Door<'b> {

@@ -14,12 +14,19 @@ mod kind {
     pub(super) const EVENT: u8 = 0x03;
     pub(super) const FLUSH: u8 = 0x04;
     pub(super) const CLOSE: u8 = 0x05;
+    pub(super) const LOGIN: u8 = 0x06;
+    pub(super) const CHANGED: u8 = 0x07;
+    pub(super) const YIELD: u8 = 0x08;
+    pub(super) const STARTED: u8 = 0x09;
     pub(super) const OPENED: u8 = 0x81;
     pub(super) const REFUSED: u8 = 0x82;
     pub(super) const DURABLE: u8 = 0x83;
     pub(super) const CLOSED: u8 = 0x84;
     pub(super) const LOST: u8 = 0x85;
     pub(super) const END: u8 = 0x86;
+    pub(super) const GRANTED: u8 = 0x87;
+    pub(super) const DRAINED: u8 = 0x88;
+    pub(super) const YIELDED: u8 = 0x89;
 }
 
 /// From the program to the daemon.
@@ -40,6 +47,37 @@ pub enum FromClient<'a> {
     Flush(u64),
     /// The last message.
     Close(End),
+    /// The first message, and only the first, of a login: its standard input, output and error come
+    /// with it, for the daemon to hold.
+    Login(Login),
+    /// The terminal may have another size, or is ours again after a stop.
+    Changed,
+    /// The login is about to be stopped: the terminal's modes are to be put back until `Changed`.
+    /// Answered with `Yielded`.
+    Yield,
+    /// The login's program runs as this process.
+    Started(u64),
+}
+
+/// How a login introduces itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// [`VERSION`].
+    pub version: u64,
+    /// What it says of itself, as in [`Open`]: all of it claims.
+    pub claims: Box<Session>,
+}
+
+/// What a login is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The header of its recording; none where the policy does not record this user: the login
+    /// goes on with what it has, and no descriptors come.
+    pub session: Option<Box<Session>>,
+    /// The user's shell, an absolute path.
+    pub shell: Vec<u8>,
+    /// Which of the three descriptors that come with this is its controlling terminal: 0, 1 or 2.
+    pub terminal: Option<u64>,
 }
 
 /// How a program introduces its session.
@@ -72,6 +110,13 @@ pub enum FromDaemon {
         /// Who.
         by: String,
     },
+    /// The login may begin. Its standard input, output and error come with it.
+    Granted(Granted),
+    /// Everything that the login's program had written when it ended has been delivered, and the
+    /// terminal is what it was before.
+    Drained,
+    /// The terminal's modes are what they were before.
+    Yielded,
 }
 
 /// The answer to [`Open`].
@@ -146,6 +191,14 @@ impl FromClient<'_> {
             Self::Close(end) => put(out, kind::CLOSE, |out| {
                 body::encode(&Body::End(end.clone()), out);
             }),
+            Self::Login(login) => put_fields(out, kind::LOGIN, |m| {
+                m.uint(1, login.version).bytes(2, &header(&login.claims));
+            }),
+            Self::Changed => put(out, kind::CHANGED, |_| {}),
+            Self::Yield => put(out, kind::YIELD, |_| {}),
+            Self::Started(pid) => put_fields(out, kind::STARTED, |m| {
+                m.uint(1, *pid);
+            }),
         }
     }
 }
@@ -174,6 +227,17 @@ impl FromDaemon {
             Self::End { reason, by } => put_fields(out, kind::END, |m| {
                 m.text(1, reason).text(2, by);
             }),
+            Self::Granted(granted) => put_fields(out, kind::GRANTED, |m| {
+                if let Some(session) = &granted.session {
+                    m.bytes(1, &header(session));
+                }
+                m.bytes(2, &granted.shell);
+                if let Some(terminal) = granted.terminal {
+                    m.uint(3, terminal.saturating_add(1));
+                }
+            }),
+            Self::Drained => put(out, kind::DRAINED, |_| {}),
+            Self::Yielded => put(out, kind::YIELDED, |_| {}),
         }
     }
 
@@ -214,6 +278,9 @@ impl FromDaemon {
                 let (reason, by) = texts(rest)?;
                 Self::End { reason, by }
             }
+            kind::GRANTED => Self::Granted(decode_granted(rest)?),
+            kind::DRAINED => Self::Drained,
+            kind::YIELDED => Self::Yielded,
             other => return Err(unknown(other)),
         })
     }
@@ -227,7 +294,17 @@ impl<'a> FromClient<'a> {
     pub fn decode(message: &'a [u8]) -> Result<Self, Malformed> {
         let (kind, rest) = split(message)?;
         Ok(match kind {
-            kind::OPEN => Self::Open(decode_open(rest)?),
+            kind::OPEN => {
+                let (version, claims) = decode_open(rest)?;
+                Self::Open(Open { version, claims })
+            }
+            kind::LOGIN => {
+                let (version, claims) = decode_open(rest)?;
+                Self::Login(Login { version, claims })
+            }
+            kind::CHANGED => Self::Changed,
+            kind::YIELD => Self::Yield,
+            kind::STARTED => Self::Started(numbers::<1>(rest)?[0]),
             kind::DATA => {
                 let (stream, bytes) = split(rest)?;
                 let Some(stream) = body::stream_of(stream) else {
@@ -310,7 +387,7 @@ fn decode_header(bytes: &[u8]) -> Result<Box<Session>, Malformed> {
 }
 
 /// Another version's opening need only be understood as far as its version.
-fn decode_open(bytes: &[u8]) -> Result<Open, Malformed> {
+fn decode_open(bytes: &[u8]) -> Result<(u64, Box<Session>), Malformed> {
     let (mut version, mut claims) = (0, None);
     fields(bytes, |number, field| {
         match number {
@@ -321,10 +398,28 @@ fn decode_open(bytes: &[u8]) -> Result<Open, Malformed> {
         Ok(())
     })?;
     match claims {
-        Some(claims) => Ok(Open { version, claims }),
+        Some(claims) => Ok((version, claims)),
         None if version != VERSION => Err(Malformed(format!(
             "version {version} of the handoff, where this daemon speaks version {VERSION}"
         ))),
         None => Err(Malformed("open: no claims".into())),
     }
+}
+
+fn decode_granted(bytes: &[u8]) -> Result<Granted, Malformed> {
+    let (mut session, mut shell, mut terminal) = (None, Vec::new(), 0);
+    fields(bytes, |number, field| {
+        match number {
+            1 => session = Some(decode_header(field.bytes("granted.session")?)?),
+            2 => shell = field.bytes("granted.shell")?.to_owned(),
+            3 => terminal = field.uint("granted.terminal")?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Granted {
+        session,
+        shell,
+        terminal: u64::checked_sub(terminal, 1),
+    })
 }

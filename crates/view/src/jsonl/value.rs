@@ -202,13 +202,28 @@ pub(super) fn clock(word: &str) -> Result<ClockQuality, String> {
 }
 
 fn policy_json(policy: &Policy) -> Json {
-    json!({
+    let mut json = json!({
         "stdin": policy.stdin, "keystrokes": policy.keystrokes, "stdout": policy.stdout,
         "stderr": policy.stderr, "passwords": policy.passwords,
         "forwarding": policy.forwarding, "files": policy.files,
         "on_loss": policy.on_loss.as_str(), "hold_ms_max": policy.hold_ms_max,
         "strict": policy.strict,
-    })
+    });
+    if let Some(object) = json.as_object_mut() {
+        // Left out where there is nothing to say, as in the recording itself.
+        let numbers = [
+            ("idle_ms_max", policy.idle_ms_max),
+            ("bulk_bytes_max", policy.bulk_bytes_max),
+            ("version", policy.version),
+        ];
+        for (name, number) in numbers.into_iter().filter(|(_, number)| *number > 0) {
+            object.insert(name.to_owned(), json!(number));
+        }
+        if !policy.rule.is_empty() {
+            object.insert("rule".to_owned(), json!(policy.rule));
+        }
+    }
+    json
 }
 
 fn policy(object: &Object) -> Result<Policy, String> {
@@ -217,6 +232,10 @@ fn policy(object: &Object) -> Result<Policy, String> {
             .get(key)
             .and_then(Json::as_bool)
             .ok_or_else(|| format!("a switch \"{key}\" is needed"))
+    };
+    let number = |key: &str| match object.contains_key(key) {
+        true => get_u64(object, key),
+        false => Ok(0),
     };
     Ok(Policy {
         stdin: switch("stdin")?,
@@ -229,6 +248,13 @@ fn policy(object: &Object) -> Result<Policy, String> {
         on_loss: OnLoss::parse(&get_text(object, "on_loss")?).ok_or("an unknown \"on_loss\"")?,
         hold_ms_max: get_u64(object, "hold_ms_max")?,
         strict: switch("strict")?,
+        idle_ms_max: number("idle_ms_max")?,
+        bulk_bytes_max: number("bulk_bytes_max")?,
+        version: number("version")?,
+        rule: match object.contains_key("rule") {
+            true => get_text(object, "rule")?,
+            false => String::new(),
+        },
     })
 }
 

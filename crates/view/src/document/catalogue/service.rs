@@ -123,7 +123,7 @@ const BUILT: &[Field] = &[
 const WHY: &[Field] = &[h("reason", Text, "why, in words")];
 
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 27] = [
+pub(super) const ROWS: [Row; 28] = [
     row(our("daemon.start"), "admin", "A daemon was started; its own recording says which.",
         &[any("H5000I", "started")], &[DAEMON]),
     row(our("daemon.stop"), "admin", "A daemon was stopped in order. After a crash there is none.",
@@ -132,6 +132,9 @@ pub(super) const ROWS: [Row; 27] = [
         &[ok("H5002I", "read"), failed("H5002W", "refused; the one before is in force")],
         &[FILE, &[h("changed", Texts, "keys that changed"),
             h("needs_restart", Texts, "keys that change at the next start only")]]),
+    row(our("policy.in_force"), "admin", "A host was sent a policy by its service, and decides by it from now on.",
+        &[ok("H5012I", "in force"), failed("H5012W", "not taken; the one before decides")],
+        &[super::admin::POLICY]),
     row(our("session.kill"), "admin", "Somebody ended another's session.",
         &[ok("H5010I", "ended"), failed("H5010W", "refused or not there")], &[RECORDING, ASKED]),
     row(our("access.refused"), "admin",
@@ -159,7 +162,10 @@ pub(super) const ROWS: [Row; 27] = [
           any("H5125E", "the catalog is damaged: nothing is archived").case("alarm", "catalog_damaged"),
           any("H5126E", "a session could not be recorded on, and was lost").case("alarm", "recording_lost"),
           any("H5127E", "the service has something else in its place").case("alarm", "conflict"),
-          any("H5128E", "holds cannot be recalled: nothing is deleted").case("alarm", "recall")],
+          any("H5128E", "holds cannot be recalled: nothing is deleted").case("alarm", "recall"),
+          any("H5130W", "programs can type into their own terminal").case("alarm", "terminal_input"),
+          any("H5131W", "the daemon may not take logins' terminals").case("alarm", "terminals_not_taken"),
+          any("H5132W", "an account logged in while no daemon was there").case("alarm", "break_glass")],
         &[&[h("alarm", Text, "what kind of alarm"), t("path", Text, "where the parts are kept")],
           RECORDING, SEGMENT, HOST]),
     row(our("recording.quarantined"), "admin",

@@ -1,0 +1,143 @@
+//! Logins: `hansard-shell` hands its terminal over, and the daemon holds it.
+//!
+//! The login's user can end the session and cannot do anything else to its record: the terminal's
+//! descriptors are the daemon's, its device is root's while the session lasts, and what the user's
+//! programs have is a terminal whose other end only the daemon has. Whatever is still attached to
+//! that when the session ends is hung up by the kernel.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hansard_core::Gate;
+
+mod glass;
+mod kin;
+mod login;
+mod process;
+mod remains;
+mod slave;
+mod stub;
+mod terminals;
+mod which;
+
+pub use glass::broken_glass;
+pub use hansard_shell::{BREAK_GLASS_DIR, CAPTURE_SOCKET};
+pub(crate) use login::serve;
+pub(crate) use process::groups;
+pub use terminals::{Restored, Terminals};
+
+use glass::Glass;
+use kin::Kin;
+
+/// How logins are recorded.
+pub struct Config {
+    /// Who is recorded, and how.
+    pub gate: Arc<dyn Gate>,
+    /// Shells of accounts whose entry in the user database is `hansard-shell` itself.
+    pub shells: BTreeMap<String, PathBuf>,
+    /// The shell of all others of these.
+    pub shell: PathBuf,
+    /// Where it is noted which terminals are taken, for the next start: a directory that a restart
+    /// of the machine empties.
+    pub notes: PathBuf,
+    /// Where it is noted which accounts may log in without a daemon: `break-glass` beside the
+    /// socket, where `hansard-shell` looks.
+    pub break_glass: PathBuf,
+}
+
+/// Records logins.
+pub struct Logins {
+    config: Config,
+    terminals: Terminals,
+    kin: Kin,
+    glass: Glass,
+    /// Whether this system lets programs type into their own terminal.
+    injects: bool,
+}
+
+impl fmt::Debug for Logins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logins")
+            .field("notes", &self.config.notes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Logins {
+    /// Gives back what terminals the last process had taken; then logins may come. Answers what
+    /// was found.
+    ///
+    /// # Errors
+    /// When the notes cannot be read or kept.
+    pub fn new(config: Config) -> io::Result<(Self, Restored)> {
+        let (terminals, restored) = Terminals::open(&config.notes)?;
+        let glass = Glass::open(&config.break_glass)?;
+        let logins = Self {
+            config,
+            glass,
+            terminals,
+            kin: Kin::default(),
+            injects: terminal_input_can_be_injected(),
+        };
+        Ok((logins, restored))
+    }
+
+    /// Whether this system lets every program put input into its own terminal (`TIOCSTI`), past
+    /// whoever holds it.
+    #[must_use]
+    pub fn input_can_be_injected(&self) -> bool {
+        self.injects
+    }
+}
+
+/// What taking a terminal needs, as bits of a capability set: `CAP_CHOWN`, `CAP_DAC_OVERRIDE`,
+/// `CAP_FOWNER`.
+const CAPABILITIES: u64 = 1 | 1 << 1 | 1 << 3;
+
+/// Whether this process may make a login's terminal its own. One that may not records all the same,
+/// and each recording says that the terminal could be written to beside it.
+#[must_use]
+pub fn may_take_terminals() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    has_capabilities(&status)
+}
+
+fn has_capabilities(status: &str) -> bool {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    set.is_some_and(|set| set & CAPABILITIES == CAPABILITIES)
+}
+
+/// Kernels before 6.2 always do, and have no such file.
+fn terminal_input_can_be_injected() -> bool {
+    std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti")
+        .map_or(true, |text| text.trim() != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_taken_with_three_capabilities() {
+        for (set, may) in [
+            ("CapEff:\t000001ffffffffff", true),
+            ("CapEff:\t000000000000000b", true),
+            ("CapEff:\t0000000000000009", false),
+            ("CapEff:\t0000000000000000", false),
+            ("CapPrm:\t000001ffffffffff", false),
+        ] {
+            assert_eq!(
+                has_capabilities(&format!("Name:\tx\n{set}\n")),
+                may,
+                "{set}"
+            );
+        }
+        // Of root, which runs tests in CI, the system says the same.
+        let root = rustix::process::geteuid().is_root();
+        assert!(!root || may_take_terminals());
+    }
+}

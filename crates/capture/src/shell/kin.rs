@@ -1,0 +1,122 @@
+//! Which logins belong together: a login inside a login has it as its parent.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hansard_core::SessionId;
+
+use super::process::{audit_session, stat};
+
+/// Most ancestors that are looked at; a login deeper than that has no parent.
+const ANCESTORS_MAX: usize = 64;
+
+/// Where a login is to be found again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its process.
+    pub(super) pid: Option<i32>,
+    /// The device of the terminal that it came on.
+    pub(super) outer: Option<u64>,
+    /// The device of the terminal that it was given.
+    pub(super) terminal: Option<u64>,
+    /// Its audit session.
+    pub(super) audit: Option<u32>,
+}
+
+/// The logins that go on now: as many as there may be connections.
+#[derive(Debug, Default)]
+pub(super) struct Kin(Mutex<HashMap<SessionId, Place>>);
+
+impl Kin {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn begin(&self, session: SessionId, place: Place) {
+        self.lock().insert(session, place);
+    }
+
+    pub(super) fn end(&self, session: SessionId) {
+        self.lock().remove(&session);
+    }
+
+    /// Whether another login came on this terminal, and is there still.
+    pub(super) fn is_outer(&self, terminal: u64) -> bool {
+        let known = self.lock();
+        known.values().any(|place| place.outer == Some(terminal))
+    }
+
+    /// The login that a new one is inside of: the one whose terminal it came on, the nearest one
+    /// among its ancestors, or one of the same audit session (a terminal multiplexer leaves its
+    /// ancestors, and no audit session).
+    pub(super) fn parent(&self, outer: Option<u64>, pid: Option<i32>) -> Option<SessionId> {
+        let of_terminal = |known: &HashMap<SessionId, Place>| {
+            let outer = outer?;
+            known
+                .iter()
+                .find(|(_, place)| place.terminal == Some(outer))
+                .map(|(session, _)| *session)
+        };
+        if let Some(session) = of_terminal(&self.lock()) {
+            return Some(session);
+        }
+        let ancestors = pid.map(ancestors).unwrap_or_default();
+        let audit = pid.and_then(audit_session);
+        let known = self.lock();
+        let by_pid = |pid: &i32| {
+            let is_it = |(_, place): &(&SessionId, &Place)| place.pid == Some(*pid);
+            known.iter().find(is_it).map(|(session, _)| *session)
+        };
+        let of_audit = || {
+            let audit = audit?;
+            known
+                .iter()
+                .filter(|(_, place)| place.audit == Some(audit))
+                .map(|(session, _)| *session)
+                .min()
+        };
+        ancestors.iter().find_map(by_pid).or_else(of_audit)
+    }
+}
+
+fn ancestors(pid: i32) -> Vec<i32> {
+    let mut all = Vec::new();
+    let mut next = stat(pid).map(|stat| stat.parent);
+    while let Some(pid) = next.filter(|pid| *pid > 1 && all.len() < ANCESTORS_MAX) {
+        all.push(pid);
+        next = stat(pid).map(|stat| stat.parent);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u8) -> SessionId {
+        SessionId::from_bytes([n; 16])
+    }
+
+    #[test]
+    fn a_login_inside_a_login_is_found_by_terminal_or_ancestor() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let parent = stat(own).unwrap().parent;
+        let place = |pid, terminal: Option<u64>| Place {
+            pid,
+            outer: terminal.map(|terminal| terminal + 100),
+            terminal,
+            audit: None,
+        };
+        let kin = Kin::default();
+        assert_eq!(kin.parent(Some(7), Some(own)), None);
+        kin.begin(id(1), place(Some(parent), Some(9)));
+        assert_eq!(kin.parent(None, Some(own)), Some(id(1)));
+        kin.begin(id(2), place(None, Some(7)));
+        assert_eq!(kin.parent(Some(7), Some(own)), Some(id(2)));
+        assert!(kin.is_outer(107) && !kin.is_outer(7));
+        kin.end(id(2));
+        assert!(!kin.is_outer(107));
+        kin.end(id(1));
+        assert_eq!(kin.parent(Some(7), Some(own)), None);
+    }
+}

@@ -1,0 +1,380 @@
+//! One login, from its first message to the recording's end.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hansard_core::event::End;
+use hansard_core::fields::{Fields, Value};
+use hansard_core::policy::OnEnd;
+use hansard_core::{Decision, Login as Who, Session};
+use hansard_record::Recorder;
+use hansard_record::handoff::descriptors::send_with;
+use hansard_record::handoff::{FromDaemon, Granted, Login};
+use hansard_record::open_sessions::{Plan, Survives};
+use hansard_shell::{Given, Held, Options, Over, terminal_device};
+
+use super::kin::Place;
+use super::process::{audit_session, groups};
+use super::stub::Stub;
+use super::terminals::Hold;
+use super::{Logins, remains, slave, which};
+use crate::local::connection::Source;
+use crate::local::peer::Peer;
+use crate::local::{Happening, Shared, THE_DAEMON_STOPS, header};
+use crate::registry::Line;
+
+/// What a login is made of before it begins.
+struct Ready {
+    terms: Decision,
+    held: Held,
+    given: Given,
+    hold: Option<Hold>,
+    session: Session,
+    recorder: Recorder,
+    shell: Vec<u8>,
+    place: Place,
+}
+
+/// Serves a login until its recording has ended; an error is what it is told instead.
+pub(crate) fn serve(
+    shared: &Shared,
+    (line, mut source): (&Arc<Line>, Source),
+    login: Login,
+    peer: &Peer,
+) -> Result<(), String> {
+    let logins = shared
+        .logins
+        .as_ref()
+        .ok_or("logins are not recorded here (capture.shell is not configured)")?;
+    let outside = source
+        .get_mut()
+        .take()
+        .ok_or("a login comes with its standard input, output and error")?;
+    let Some(ready) = prepare(shared, logins, &login, &outside, peer)? else {
+        return pass(logins, line, &user_of(peer));
+    };
+    let id = ready.session.id;
+    logins.kin.begin(id, ready.place);
+    let who = (peer.uid, peer.pid);
+    let running = (ready.recorder.clone(), Arc::clone(line));
+    shared
+        .registry
+        .begin(&ready.session, who, running.0, running.1);
+    // One that begins while the daemon stops is not among those that it ends.
+    if shared.stopping.load(Ordering::SeqCst) {
+        let _ = shared.registry.end(id, THE_DAEMON_STOPS, "");
+    }
+    let uid = peer.uid;
+    (shared.means.tell)(Happening::Began { session: id, uid });
+    let happened = hold(shared, (line, source), ready, outside, peer);
+    logins.kin.end(id);
+    (shared.means.tell)(happened);
+    shared.registry.wake();
+    Ok(())
+}
+
+/// The login goes on as if we were not there.
+fn pass(logins: &Logins, line: &Arc<Line>, user: &str) -> Result<(), String> {
+    let shell = which::shell_of(user, &logins.config);
+    let granted = Granted {
+        session: None,
+        shell: shell.as_os_str().as_bytes().to_vec(),
+        terminal: None,
+    };
+    let said = line.say(&FromDaemon::Granted(granted));
+    said.map_err(|e| format!("the login does not listen: {e}"))
+}
+
+/// Decides, makes terminals and pipes, and opens the recorder. `None` where nothing is recorded.
+fn prepare(
+    shared: &Shared,
+    logins: &Logins,
+    login: &Login,
+    outside: &[OwnedFd; 3],
+    peer: &Peer,
+) -> Result<Option<Ready>, String> {
+    let devices = outside.each_ref().map(|fd| terminal_device(fd.as_fd()));
+    let outer = devices.iter().position(Option::is_some);
+    let who = Who {
+        user: user_of(peer),
+        uid: peer.uid,
+        groups: peer.pid.map(groups).unwrap_or_default(),
+        kind: if outer.is_some() { "terminal" } else { "exec" }.to_owned(),
+    };
+    let terms = logins.config.gate.admit(&who);
+    logins.glass.note(peer.uid, terms.break_glass);
+    if !terms.recorded {
+        return Ok(None);
+    }
+    let options = Options::from_policy(&terms.policy);
+    let (held, given) = Held::open(outside, &options).map_err(|e| e.to_string())?;
+    // Before anybody is told of the new terminal, and before anything runs on it.
+    let mut open = Vec::new();
+    if let Some(slave) = held.slave()
+        && let Err(e) = slave::give(slave, peer.uid)
+    {
+        open.push(("terminal_not_given", e.to_string()));
+    }
+    let outer = outer.and_then(|at| outside.get(at));
+    let hold = match outer.map(|outer| logins.terminals.take(outer.as_fd())) {
+        Some(Ok(hold)) => Some(hold),
+        Some(Err(e)) => {
+            open.push(("terminal_not_taken", e.to_string()));
+            None
+        }
+        None => None,
+    };
+    let device = devices.into_iter().flatten().next();
+    let place = Place {
+        pid: peer.pid,
+        outer: device,
+        terminal: held.slave().and_then(terminal_device),
+        audit: peer.pid.and_then(audit_session),
+    };
+    let shell = which::shell_of(&who.user, &logins.config);
+    let parent = logins.kin.parent(device, peer.pid);
+    let mut session = described(shared, login, peer, &terms, (&who, &shell))?;
+    session.parent = parent;
+    for (what, why) in open {
+        session.target.push(what, why);
+    }
+    if logins.injects && held.has_terminal() {
+        session.target.push("legacy_tiocsti", true);
+    }
+    let recorder = open_recorder(shared, &session)?;
+    Ok(Some(Ready {
+        terms,
+        held,
+        given,
+        hold,
+        session,
+        recorder,
+        shell: shell.as_os_str().as_bytes().to_vec(),
+        place,
+    }))
+}
+
+fn user_of(peer: &Peer) -> String {
+    let name = peer.subject.text("user").unwrap_or_default();
+    name.to_owned()
+}
+
+/// The header: what the system says, and what the login claims.
+fn described(
+    shared: &Shared,
+    login: &Login,
+    peer: &Peer,
+    terms: &Decision,
+    (who, shell): (&Who, &Path),
+) -> Result<Session, String> {
+    let mut claims = (*login.claims).clone();
+    claims.kind.clone_from(&who.kind);
+    claims.target = with_shell(&claims.target, shell);
+    header::session(claims, peer, &shared.means, terms.policy.clone())
+}
+
+/// The login did not know which shell it is to be.
+fn with_shell(claims: &Fields, shell: &Path) -> Fields {
+    let named = Value::from_os_bytes(shell.as_os_str().as_bytes());
+    let mut target = Fields::new();
+    for (name, value) in claims.iter() {
+        match (name, value) {
+            ("argv", Value::List(argv)) => {
+                let rest = argv.iter().skip(1).cloned();
+                let argv: Vec<Value> = std::iter::once(named.clone()).chain(rest).collect();
+                target.push("command", command(&argv));
+                target.push("argv", Value::List(argv));
+            }
+            ("command" | "shell", _) => {}
+            _ => target.push(name, value.clone()),
+        }
+    }
+    target.push("shell", named);
+    target
+}
+
+/// What is run, for a list: of `bash -c WORDS` the words.
+fn command(argv: &[Value]) -> Value {
+    match argv {
+        [_, dash, command, ..] if dash.as_text() == Some("-c") => command.clone(),
+        _ => {
+            let words: Vec<&str> = argv.iter().filter_map(Value::as_text).collect();
+            Value::Text(words.join(" "))
+        }
+    }
+}
+
+fn open_recorder(shared: &Shared, session: &Session) -> Result<Recorder, String> {
+    let (config, means) = (&shared.config, &shared.means);
+    let plan = Plan {
+        survives: Survives::Kill,
+        loss_bytes_max: config.options.loss_bytes_max(),
+    };
+    let (key, sink) = (means.key.clone(), (means.sinks)());
+    means
+        .open
+        .record(
+            session.clone(),
+            key,
+            sink,
+            &means.env,
+            (config.options, plan),
+        )
+        .map_err(|lost| lost.to_string())
+}
+
+/// Grants the login and holds it until it is over; the recording has its end when this returns.
+fn hold(
+    shared: &Shared,
+    (line, source): (&Arc<Line>, Source),
+    ready: Ready,
+    outside: [OwnedFd; 3],
+    peer: &Peer,
+) -> Happening {
+    let id = ready.session.id;
+    if !ready.terms.notice.is_empty() {
+        let notice = &ready.terms.notice;
+        let kept = header::notice(&ready.session);
+        ready.held.show(&format!("{notice}\n{kept}\n"));
+    }
+    let granted = grant(&source, &ready);
+    // Ours are others by now; these would keep pipes open that their owners wait to see closed.
+    drop(outside);
+    let Ready {
+        terms,
+        held,
+        given,
+        hold,
+        recorder,
+        session,
+        place,
+        ..
+    } = ready;
+    drop((given, session));
+    let mut stub = Stub {
+        line,
+        source,
+        pid: peer.pid,
+        hold,
+        program: None,
+        inside: shared
+            .logins
+            .as_ref()
+            .map(|logins| &logins.kin)
+            .zip(place.terminal),
+    };
+    let options = Options::from_policy(&terms.policy);
+    let over = match granted {
+        Ok(()) => held
+            .run(&recorder, &options, &mut stub, idle(&terms))
+            .unwrap_or_else(|e| Over::Away(e.to_string())),
+        Err(e) => Over::Away(format!("the login does not listen: {e}")),
+    };
+    // The terminal is given back, whatever the way out, before anybody is told anything.
+    stub.hold = None;
+    let program = stub.program;
+    // The registry's handle goes first: closing waits for nobody who follows.
+    let ended = shared.registry.finish(id);
+    if let Some(reason) = last_word(&over) {
+        let by = String::new();
+        let _ = line.say(&FromDaemon::End { reason, by });
+    }
+    let outcome = match (end_of(over), ended) {
+        (Ok(end), Some(ended)) => Ok(End {
+            reason: ended.to_string(),
+            ..end
+        }),
+        (end, _) => end,
+    };
+    if let (OnEnd::Kill, Some(program)) = (terms.on_end, program) {
+        remains::kill(program);
+    }
+    let outcome = outcome.and_then(|end| {
+        let reason = end.reason.clone();
+        let closed = recorder.close(end).map_err(|lost| lost.to_string());
+        closed.map(|_| reason)
+    });
+    drop(recorder);
+    match outcome {
+        Ok(reason) => {
+            // Complete and durable: there is nothing to revive.
+            let _ = shared.means.open.end(id);
+            let session = id;
+            Happening::Ended { session, reason }
+        }
+        Err(why) => {
+            let _ = line.say(&FromDaemon::Lost(why.clone()));
+            Happening::Lost { session: id, why }
+        }
+    }
+}
+
+fn grant(source: &Source, ready: &Ready) -> std::io::Result<()> {
+    let mut message = Vec::new();
+    FromDaemon::Granted(Granted {
+        session: Some(Box::new(ready.session.clone())),
+        shell: ready.shell.clone(),
+        terminal: ready.given.terminal.map(u64::from),
+    })
+    .encode(&mut message);
+    let given = ready.given.descriptors.each_ref().map(AsFd::as_fd);
+    send_with(source.get_ref().socket(), &message, given)
+}
+
+/// What the login's process is told of an end that it did not bring about.
+fn last_word(over: &Over) -> Option<String> {
+    match over {
+        Over::Idle(idle) => Some(idle_for(*idle)),
+        _ => None,
+    }
+}
+
+/// How long nothing may pass; none is for ever.
+fn idle(terms: &Decision) -> Option<Duration> {
+    let ms = terms.policy.idle_ms_max;
+    (ms > 0).then(|| Duration::from_millis(ms))
+}
+
+fn idle_for(idle: Duration) -> String {
+    format!("nothing passed for {} s", idle.as_secs())
+}
+
+/// What the recording says of its end; an error is why it has none.
+fn end_of(over: Over) -> Result<End, String> {
+    let because = |reason: String| End {
+        reason,
+        ..End::default()
+    };
+    match over {
+        Over::Program(end) => Ok(end),
+        Over::Away(why) => Ok(because(why)),
+        Over::Hangup => Ok(because("hangup".to_owned())),
+        Over::Idle(idle) => Ok(because(idle_for(idle))),
+        Over::Lost(lost) => Err(lost.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_names_the_real_shell() {
+        let argv = |words: &[&str]| {
+            let list = words.iter().map(|word| Value::from(*word)).collect();
+            Fields::new()
+                .with("argv", Value::List(list))
+                .with("command", "x")
+                .with("shell", "/evil")
+        };
+        let target = with_shell(&argv(&["", "-c", "ls -l"]), Path::new("/bin/bash"));
+        assert_eq!(target.text("command"), Some("ls -l"));
+        assert_eq!(target.text("shell"), Some("/bin/bash"));
+        let target = with_shell(&argv(&[""]), Path::new("/bin/zsh"));
+        assert_eq!(target.text("command"), Some("/bin/zsh"));
+    }
+}

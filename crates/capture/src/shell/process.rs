@@ -1,0 +1,115 @@
+//! What the system says of a process.
+
+use std::fs;
+
+/// The fields of `/proc/PID/stat` that say where a process belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stat {
+    pub(super) parent: i32,
+    pub(super) group: i32,
+    pub(super) session: i32,
+    /// The device of its terminal; 0 for none.
+    pub(super) terminal: i32,
+    /// The group that has that terminal; -1 for none.
+    pub(super) foreground: i32,
+}
+
+/// Of this process; `None` when it is gone.
+pub(super) fn stat(pid: i32) -> Option<Stat> {
+    parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name stands in parentheses and may itself contain some: what counts is behind the last.
+fn parse(stat: &[u8]) -> Option<Stat> {
+    let after = stat.iter().rposition(|b| *b == b')')? + 1;
+    let rest = std::str::from_utf8(stat.get(after..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace().skip(1);
+    let mut next = || fields.next()?.parse().ok();
+    Some(Stat {
+        parent: next()?,
+        group: next()?,
+        session: next()?,
+        terminal: next()?,
+        foreground: next()?,
+    })
+}
+
+/// The number of the audit session that a process belongs to; nobody but the system changes it.
+pub(super) fn audit_session(pid: i32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/sessionid")).ok()?;
+    let number = text.trim().parse().ok()?;
+    (number != u32::MAX).then_some(number)
+}
+
+/// The names of the groups of a process, its effective one first; numbers where they have none.
+pub(crate) fn groups(pid: i32) -> Vec<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let own = line("Gid:").and_then(|gids| gids.split_ascii_whitespace().nth(1));
+    let others = line("Groups:").unwrap_or_default();
+    let mut numbers: Vec<&str> = own.into_iter().collect();
+    for number in others.split_ascii_whitespace() {
+        if !numbers.contains(&number) {
+            numbers.push(number);
+        }
+    }
+    let known = fs::read_to_string("/etc/group").unwrap_or_default();
+    numbers
+        .into_iter()
+        .map(|number| group_name(&known, number).unwrap_or(number).to_owned())
+        .collect()
+}
+
+fn group_name<'a>(known: &'a str, number: &str) -> Option<&'a str> {
+    known.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then_some(name)
+    })
+}
+
+/// The group with this name.
+pub(super) fn group_number(name: &str) -> Option<u32> {
+    let known = fs::read_to_string("/etc/group").ok()?;
+    known.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+/// All processes there are.
+pub(super) fn all() -> Vec<i32> {
+    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+    names
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_hides_nothing() {
+        let line = b"12 (a) R 1 (b) S 7 8 9 34816 10 4194304 0";
+        let found = parse(line).unwrap();
+        let expected = Stat {
+            parent: 7,
+            group: 8,
+            session: 9,
+            terminal: 34816,
+            foreground: 10,
+        };
+        assert_eq!(found, expected);
+        assert_eq!(parse(b"12 (a"), None);
+    }
+
+    #[test]
+    fn groups_have_names_or_numbers() {
+        let known = "root:x:0:\ntty:x:5:a,b\n";
+        assert_eq!(group_name(known, "5"), Some("tty"));
+        assert_eq!(group_name(known, "6"), None);
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(!groups(own).is_empty());
+    }
+}

@@ -1,0 +1,90 @@
+//! The login's process, `hansard-shell`: heard, answered, and not believed.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
+
+use hansard_record::handoff::{FromClient, FromDaemon, MESSAGE_BYTES_MAX, read_message};
+use hansard_shell::{Line as Way, Word};
+
+use super::kin::Kin;
+use super::process::stat;
+use super::terminals::Hold;
+use crate::local::THE_CLIENT_WENT_AWAY;
+use crate::local::connection::Source;
+use crate::registry::Line;
+
+/// The way to a login's process, while its session lasts.
+pub(super) struct Stub<'a> {
+    pub(super) line: &'a Arc<Line>,
+    pub(super) source: Source,
+    pub(super) pid: Option<i32>,
+    /// The outer terminal, until all is delivered.
+    pub(super) hold: Option<Hold>,
+    /// The login's program, which is its child.
+    pub(super) program: Option<i32>,
+    /// Where other logins on the program's terminal are to be found.
+    pub(super) inside: Option<(&'a Kin, u64)>,
+}
+
+impl Stub<'_> {
+    fn heard(&mut self, message: &[u8]) -> Word {
+        match FromClient::decode(message) {
+            Ok(FromClient::Changed) => Word::Changed,
+            Ok(FromClient::Yield) => Word::Yield,
+            Ok(FromClient::Close(end)) => Word::Over(end),
+            Ok(FromClient::Started(pid)) => {
+                self.program = i32::try_from(pid).ok().filter(|pid| self.is_child(*pid));
+                Word::Nothing
+            }
+            Ok(_) => Word::Away("the login does not keep to the protocol".to_owned()),
+            Err(what) => Word::Away(format!("the login does not keep to the protocol: {what}")),
+        }
+    }
+
+    /// Whoever wants to have somebody else killed names them here.
+    fn is_child(&self, pid: i32) -> bool {
+        let found = stat(pid);
+        found.is_some_and(|stat| Some(stat.parent) == self.pid && stat.session == pid)
+    }
+}
+
+impl Way for Stub<'_> {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.source.get_ref().socket().as_fd()
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.source.buffer().is_empty()
+    }
+
+    fn hear(&mut self) -> Word {
+        let mut message = Vec::new();
+        match read_message(&mut self.source, &mut message, MESSAGE_BYTES_MAX) {
+            Ok(true) => self.heard(&message),
+            _ => Word::Away(THE_CLIENT_WENT_AWAY.to_owned()),
+        }
+    }
+
+    fn yielded(&mut self) {
+        // One that is gone is heard of.
+        let _ = self.line.say(&FromDaemon::Yielded);
+    }
+
+    fn drained(&mut self) {
+        self.hold = None;
+        let _ = self.line.say(&FromDaemon::Drained);
+    }
+
+    fn types_inside(&mut self) -> bool {
+        self.inside
+            .is_some_and(|(kin, terminal)| kin.is_outer(terminal))
+    }
+
+    fn may_type(&mut self) -> bool {
+        let Some(stat) = self.pid.and_then(stat) else {
+            return true;
+        };
+        // Without a terminal of its own nobody else is on it.
+        stat.terminal == 0 || stat.foreground <= 0 || stat.foreground == stat.group
+    }
+}

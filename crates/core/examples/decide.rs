@@ -1,0 +1,77 @@
+//! Measures deciding: `cargo run --release -p hansard-core --example decide -- USERS RULES`. Each
+//! user is decided once on one host; half of the rules name users, the others groups, hosts and
+//! labels. Prints the time of making the policy ready, the longest decision, and all of them.
+#![allow(clippy::print_stdout)]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hansard_core::gate::Login;
+use hansard_core::policy::decide::Host;
+use hansard_core::policy::{Decider, PolicySet, Rule, Selector, Settings};
+
+fn policy(users: usize, rules: usize) -> PolicySet {
+    let rule = |i: usize| {
+        let named = |j: usize| format!("user{}", i.wrapping_mul(37).wrapping_add(j) % users.max(1));
+        let mut on = Selector::default();
+        match i % 4 {
+            0 | 1 => on.users = (0..40).map(named).collect(),
+            2 => {
+                on.groups = vec![format!("group{}", i % 100)];
+                on.hosts = vec![format!("web{i}*"), "*.example.org".to_owned()];
+            }
+            _ => on.labels = BTreeMap::from([("env".to_owned(), format!("stage{i}"))]),
+        }
+        Rule {
+            name: format!("rule {i}"),
+            on,
+            set: Settings {
+                strict: Some(true),
+                ..Settings::default()
+            },
+        }
+    };
+    PolicySet {
+        rules: (0..rules).map(rule).collect(),
+        ..PolicySet::default()
+    }
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1).filter_map(|arg| arg.parse().ok());
+    let users: usize = args.next().unwrap_or(10_000);
+    let rules: usize = args.next().unwrap_or(500);
+    let began = Instant::now();
+    let decider = match Decider::new(policy(users, rules)) {
+        Ok(decider) => decider,
+        Err(refused) => {
+            println!("refused: {refused}");
+            return;
+        }
+    };
+    println!("made ready in {:?}", began.elapsed());
+    let host = Host {
+        name: "db7.example.net".to_owned(),
+        labels: BTreeMap::from([("env".to_owned(), "prod".to_owned())]),
+    };
+    let (mut longest, mut by_rule) = (Duration::ZERO, 0u64);
+    let began = Instant::now();
+    for user in 0..users {
+        let login = Login {
+            user: format!("user{user}"),
+            uid: u32::try_from(user).unwrap_or(u32::MAX),
+            groups: (0..20)
+                .map(|g| format!("group{}", user.wrapping_add(g) % 100))
+                .collect(),
+            kind: "terminal".to_owned(),
+        };
+        let one = Instant::now();
+        let decision = decider.decide(&login, &host);
+        longest = longest.max(one.elapsed());
+        by_rule = by_rule.saturating_add(u64::from(!decision.policy.rule.is_empty()));
+    }
+    let all = began.elapsed();
+    println!(
+        "{users} users, {rules} rules: {all:?} in all, longest {longest:?}, {by_rule} by a rule"
+    );
+}
