@@ -7,7 +7,7 @@
 #   make lint      formatting, clippy, licences and crates that come along, rules of the tree
 #
 #   make bench     measure against script, tlog-rec, asciinema and a bare pty (about 15 minutes)
-#   make bench-service  what the service takes, keeps and lists in a second (about two minutes)
+#   make bench-service  what the service takes, keeps and lists in a second (about four minutes)
 #   make bench-login    what a login costs that the daemon holds (root; a few minutes)
 #   make torture   kill the recorder and cut its power, over and over
 #   make fuzz      every fuzz target for FUZZ_SECONDS (60) seconds
@@ -77,7 +77,7 @@ bench: needs-bench release peers
 	$(CARGO) run --release --locked --quiet -p hansard-store --example store_speed
 
 bench-service:
-	$(CARGO) build --release --locked --quiet -p hansardd --examples
+	$(CARGO) build --release --locked --quiet -p hansardd --bins --examples
 	python3 bench/service.py
 
 bench-login: needs-bench release

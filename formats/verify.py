@@ -61,6 +61,7 @@ OTHERS = {  # kind: family and, by field number from 1, name, type and default
 QUALITY = {1: "synchronised", 2: "unsynchronised"}  # all others: unknown
 ON_LOSS = {0: "end", 1: "hold", 2: "continue"}
 SWITCHES = ("stdin", "keystrokes", "stdout", "stderr", "passwords", "forwarding", "files", "strict")
+TERMS = ("idle_ms_max", "bulk_bytes_max", "version", "rule")
 
 class Damage(Exception):
     """Bytes that no sound recording can hold."""
@@ -188,8 +189,7 @@ def plain_fields(buf):
             pairs.append((name, plain_value(typed(value, "bytes"))))
             name = None
     bad(name is not None, "a field has a name and no value")
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else pairs
+    return dict(pairs) if len({name for name, _ in pairs}) == len(pairs) else pairs
 
 def plain_session(body):
     """A Start (5.1), as it is printed."""
@@ -197,11 +197,10 @@ def plain_session(body):
     groups = {name: plain_fields(f.get(number, b""))
               for number, name in ((4, "subject"), (5, "origin"), (6, "target"))}
     p = record(f.get(9, b""), dict.fromkeys(range(1, 14), "number") | {14: "text"})
-    policy = {name: p.get(number) == 1 for number, name in enumerate(SWITCHES, 1)}
     bad(p.get(9, 0) not in ON_LOSS, "the policy on loss is unknown")
+    policy = {name: p.get(number) == 1 for number, name in enumerate(SWITCHES, 1)}
     policy |= {"on_loss": ON_LOSS[p.get(9, 0)], "hold_ms_max": p.get(10, 0)}
-    said = {"idle_ms_max": p.get(11, 0), "bulk_bytes_max": p.get(12, 0), "version": p.get(13, 0), "rule": p.get(14, "")}
-    policy |= {name: value for name, value in said.items() if value}
+    policy |= {name: p[n] for n, name in enumerate(TERMS, 11) if p.get(n)}
     return {"id": uuid_text(f[1]), "parent": uuid_text(f[2]) if 2 in f else None,
             "kind": f.get(3, ""), **groups, "start_utc_ns": f.get(7, 0),
             "clock": QUALITY.get(f.get(8), "unknown"), "policy": policy,
@@ -217,8 +216,7 @@ def plain_event(kind, body):
             return {"family": "data", "stream": STREAMS[kind], "base64": b64(body)}
     if kind in FACTS:
         f = record(body, {1: "text", 2: "bytes"})
-        fields = plain_fields(f.get(2, b""))
-        return {"family": FACTS[kind], "event": f.get(1, ""), "fields": fields}
+        return {"family": FACTS[kind], "event": f.get(1, ""), "fields": plain_fields(f.get(2, b""))}
     if kind == START:
         return {"family": "start", **plain_session(body)}
     if kind in OTHERS:

@@ -6,6 +6,7 @@
 //! bounds; one for accepting, which also watches the deadlines of sessions that are being ended.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, PipeReader, Read as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use hansard_core::fields::Fields;
 use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
-use hansard_core::{SessionId, Sink};
+use hansard_core::{Gate, SessionId, Sink};
 use hansard_record::handoff::FromDaemon;
 use hansard_record::{Environment, OpenSessions, Options};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -65,6 +66,16 @@ impl Default for Wishes {
     }
 }
 
+/// Who decides what is kept of a session.
+#[derive(Clone)]
+pub struct Decides(pub Arc<dyn Gate>);
+
+impl fmt::Debug for Decides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decides")
+    }
+}
+
 /// How the capture socket works.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -73,6 +84,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// What is kept of every session, and what happens when that cannot be.
     pub policy: Policy,
+    /// Who decides that for each session instead, where somebody does.
+    pub gate: Option<Decides>,
     /// Which wishes beyond that are granted.
     pub wishes: Wishes,
     /// Connections at a time. One more is refused, with that word.
@@ -95,6 +108,7 @@ impl Config {
         Self {
             socket,
             policy: Policy::default(),
+            gate: None,
             wishes: Wishes::default(),
             connections_max: CONNECTIONS_MAX,
             connections_of_user_max: CONNECTIONS_OF_USER_MAX,

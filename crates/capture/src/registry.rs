@@ -36,6 +36,9 @@ pub struct RunningSession {
     pub is_ending: bool,
 }
 
+/// How the reason begins that a session gives which the policy ended because nothing happened.
+pub const IDLE: &str = "nothing happened for";
+
 /// No such session is being recorded here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotRunning;
@@ -65,6 +68,8 @@ struct Running {
     line: Arc<Line>,
     ended: Option<Ended>,
     deadline: Option<Instant>,
+    /// How long nothing may happen in it; the policy ends it then.
+    idle_max: Option<Duration>,
 }
 
 /// Who ended a session, and why.
@@ -193,8 +198,10 @@ impl Registry {
         Ok(Arc::clone(&running.line))
     }
 
-    /// Stops reading from those whose time is over; answers when the next one's is.
+    /// Ends those in which nothing happened for too long, and stops reading from those whose time
+    /// is over; answers when the next one's is.
     pub(crate) fn enforce(&self, now: Instant) -> Option<Instant> {
+        let idle = self.end_idle(now);
         let mut late = Vec::new();
         let mut next: Option<Instant> = None;
         for running in self.lock().values_mut() {
@@ -208,6 +215,31 @@ impl Registry {
             }
         }
         late.iter().for_each(|line| line.close_reading());
+        [idle, next].into_iter().flatten().min()
+    }
+
+    /// Ends those in which nothing happened for as long as their policy allows; answers when the
+    /// next one's time may be over.
+    fn end_idle(&self, now: Instant) -> Option<Instant> {
+        let (mut over, mut next) = (Vec::new(), None::<Instant>);
+        for (session, running) in &*self.lock() {
+            let Some(idle_max) = running.idle_max.filter(|_| running.ended.is_none()) else {
+                continue;
+            };
+            let idle = Duration::from_nanos(running.recorder.idle_ns());
+            match idle_max.checked_sub(idle).filter(|rest| !rest.is_zero()) {
+                Some(rest) => {
+                    let at = now + rest;
+                    next = Some(next.map_or(at, |next| next.min(at)));
+                }
+                None => over.push((*session, idle_max)),
+            }
+        }
+        for (session, idle_max) in over {
+            let reason = format!("{IDLE} {} s", idle_max.as_secs_f64());
+            // One that has ended meanwhile needs nothing any more.
+            let _ = self.end(session, &reason, "");
+        }
         next
     }
 
@@ -237,8 +269,13 @@ impl Registry {
             line,
             ended: None,
             deadline: None,
+            idle_max: idle_max(header),
         };
+        let has_limit = running.idle_max.is_some();
         self.lock().insert(header.id, running);
+        if has_limit {
+            self.wake();
+        }
     }
 
     /// Takes a session off the list; answers who ended it, if somebody did.
@@ -258,6 +295,12 @@ impl Registry {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long nothing may happen in a session.
+fn idle_max(header: &Session) -> Option<Duration> {
+    let idle_ms_max = header.policy.idle_ms_max;
+    (idle_ms_max > 0).then(|| Duration::from_millis(idle_ms_max))
 }
 
 /// At most so many bytes of a text, in whole characters.

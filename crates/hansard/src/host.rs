@@ -8,20 +8,25 @@ use serde_json::{Value as Json, json};
 use crate::cli::{HostArgs, HostCommand, PageArgs, ServiceArgs};
 use crate::failure::Failure;
 use crate::listing::{self, text, time};
+use crate::machine;
 use crate::service::{Align, Asked, Column, Service, Table};
 
 const COLUMNS: &[Column] = &[
     ("HOST", Align::Whole),
     ("NAME", Align::Left),
     ("STATE", Align::Left),
+    ("POLICY", Align::Right),
     ("LAST SEEN (UTC)", Align::Left),
     ("CERTIFICATE UNTIL (UTC)", Align::Left),
     ("LABELS", Align::Left),
 ];
 
-/// Lists hosts, locks one out or lifts its lock.
+/// Lists hosts, locks one out or lifts its lock; or sees to the logins of this machine.
 pub(crate) fn run(args: &HostArgs) -> Result<u8, Failure> {
     match &args.command {
+        HostCommand::Enable(args) => return machine::enable(args),
+        HostCommand::Disable(args) => return machine::disable(args),
+        HostCommand::Status(args) => return machine::status(args),
         HostCommand::Ls {
             page,
             json,
@@ -75,6 +80,14 @@ fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failur
     Ok(())
 }
 
+/// The version that decides there, and whether that is the newest it was sent.
+fn policy(row: &Json) -> String {
+    match text(row, "policy_trouble").as_str() {
+        "" => text(row, "policy_version"),
+        trouble => format!("{}: {trouble}", text(row, "policy_version")),
+    }
+}
+
 fn cells(row: &Json) -> Vec<String> {
     let is = |name: &str| row.get(name).and_then(Json::as_bool) == Some(true);
     let state = match (is("locked"), is("this_service"), is("connected")) {
@@ -93,6 +106,7 @@ fn cells(row: &Json) -> Vec<String> {
         text(row, "host_id"),
         text(row, "node_name"),
         state,
+        policy(row),
         time(row, "last_seen"),
         time(row, "certificate_expires"),
         labels.join(" "),

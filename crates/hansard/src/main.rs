@@ -25,13 +25,16 @@ mod follow;
 mod hold;
 mod host;
 mod info;
+mod journal;
 mod key;
 mod kill;
 mod listing;
 mod ls;
+mod machine;
 mod man;
 mod moment;
 mod play;
+mod policy;
 mod progress;
 mod rec;
 mod screen;
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Kill(args) => kill::run(args),
         Command::Token(args) => token::run(args),
         Command::Hold(args) => hold::run(args),
+        Command::Policy(args) => policy::run(args),
         Command::Host(args) => host::run(args),
         Command::Status(args) => status::run(args),
         Command::Keygen(args) => key::run(args),

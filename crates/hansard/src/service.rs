@@ -69,7 +69,12 @@ impl Service {
             .method(asked.method())
             .uri(asked.target())
             .header("host", "localhost")
-            .header("content-type", "application/json")
+            .header("content-type", "application/json");
+        let request = match asked.if_match() {
+            Some(version) => request.header("if-match", version),
+            None => request,
+        };
+        let request = request
             .body(Full::new(Bytes::from(asked.body().to_owned())))
             .map_err(|e| Failure::new(STATUS_WRONG_USE, format!("not a request: {e}")))?;
         self.runtime.block_on(async {

@@ -5,7 +5,7 @@
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
 //! - [`refusals`]: what is told of who was refused
-//! - `answers`, `holds`, `live`: what the routes do; `rows`, `time`: how that is written; `stream`: answers
+//! - `answers`, `holds`, `policy`, `live`: what the routes do; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
@@ -15,6 +15,7 @@ pub mod limits;
 mod live;
 pub mod openapi;
 mod params;
+mod policy;
 pub mod problem;
 pub mod refusals;
 pub mod role;
@@ -39,8 +40,8 @@ use limits::{DOWNLOADS_MAX, FOLLOWERS_MAX};
 use refusals::{REFUSALS_WINDOW, Refusals};
 use router::{Doors, Handler};
 use seams::{
-    Admit, Audit, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Owns, Recordings,
-    Status, Tokens,
+    Admit, Audit, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Owns, Policies,
+    Recordings, Status, Tokens,
 };
 use stream::Streams;
 use table::Op;
@@ -71,6 +72,8 @@ pub struct Parts {
     pub ending: Arc<dyn Ending>,
     /// Legal holds.
     pub holds: Arc<dyn Holds>,
+    /// The central policy.
+    pub policies: Arc<dyn Policies>,
 }
 
 /// What the API of a daemon stands on that keeps nothing itself.
@@ -180,6 +183,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let tokens = || Arc::clone(&parts.tokens);
     let hosts = || Arc::clone(&parts.hosts);
     let holds = || Arc::clone(&parts.holds);
+    let policies = || Arc::clone(&parts.policies);
     let log = || Arc::clone(&parts.log);
     BTreeMap::from([
         (Op::Status, answers::status(Arc::clone(&parts.status))),
@@ -209,5 +213,11 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::Hosts, answers::hosts(hosts())),
         (Op::HostLock, answers::host_lock(hosts())),
         (Op::HostUnlock, answers::host_unlock(hosts())),
+        (Op::Policy, policy::get(policies())),
+        (
+            Op::PolicySet,
+            policy::set(policies(), Arc::clone(&parts.audit)),
+        ),
+        (Op::PolicyTest, policy::test(policies())),
     ])
 }

@@ -14,7 +14,7 @@ pub use accounts::Accounts;
 pub use ending::{EndHere, EndThere};
 pub use following::Watched;
 pub use held::Held;
-pub use joined::{Joined, Presence, Tell};
+pub use joined::{Joined, Presence, Present, Tell};
 pub use listed::Listed;
 pub use logged::Logged;
 pub use recorded::Recorded;

@@ -1,8 +1,8 @@
 //! The configuration: one YAML file, every key of it a field of a struct that says what it is.
 //!
-//! [`sections`] has the keys; [`key`] makes of each its reader and its row of the page, [`value`]
+//! [`sections`] and [`exports`] have the keys; [`key`] makes of each its reader and its row of the page, [`value`]
 //! reads single values, [`tree`] reads YAML without guessing, [`page`] makes `docs/configuration.md`,
-//! [`change`] says what a reload can change.
+//! [`change`] says what a reload can change, [`policy`] reads a central policy in the same way.
 //!
 //! Everything that is wrong is found in one go, with its key, line and column and what to do. What a
 //! key that nobody knows was given is never shown: it may be a secret in the wrong place.
@@ -13,13 +13,16 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 pub mod change;
+pub mod exports;
 pub mod key;
 pub mod page;
+pub mod policy;
 pub mod sections;
 pub mod shells;
 pub mod tree;
 pub mod value;
 
+pub use exports::{Export, TlogExport, TlogWriter};
 pub use sections::{
     Admin, Capture, Config, EventLog, Forward, Ingest, Local, Members, Metrics, Node, Roles, Rule,
     Serve, Shell, Store,
@@ -224,6 +227,7 @@ impl Config {
             ("serve.ingest", self.serve.ingest.is_some()),
             ("serve.admin", self.serve.admin.is_some()),
             ("serve.metrics", self.serve.metrics.is_some()),
+            ("export.tlog", self.export.tlog.is_some()),
         ];
         let on = roles.into_iter().filter(|(_, is_on)| *is_on);
         on.map(|(name, _)| name).collect()

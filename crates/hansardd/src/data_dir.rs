@@ -118,6 +118,18 @@ impl DataDir {
         self.0.join("diary")
     }
 
+    /// Versions of the policy.
+    #[must_use]
+    pub fn policy(&self) -> PathBuf {
+        self.0.join("policy")
+    }
+
+    /// How far what is sent on to others has come.
+    #[must_use]
+    pub fn export(&self) -> PathBuf {
+        self.0.join("export")
+    }
+
     /// What was no sound recording.
     #[must_use]
     pub fn quarantine(&self) -> PathBuf {

@@ -5,6 +5,8 @@
 //! - [`config`]: what the file says; [`check`]: what contradicts itself in it; [`data_dir`], [`init`],
 //!   [`doctor`]: the directory of everything durable, made and looked at
 //! - [`stores`], [`tee`], [`live`], [`keeper`], [`eventlog`], [`follow`]: what is taken, kept, told
+//! - [`api`], [`behind`], [`join`]: what people and hosts ask; [`policy`]: who is recorded, and how
+//! - [`tlog_out`]: what is sent on to others
 //! - [`api`], [`behind`], [`join`]: what people and hosts ask
 //! - [`run`]: all of it as one process; [`signals`], [`notify`], [`journal`], [`metrics`],
 //!   [`capacity`]: what runs it, and is told how it goes
@@ -43,6 +45,7 @@ pub mod keeper;
 pub mod live;
 pub mod metrics;
 pub mod notify;
+pub mod policy;
 pub mod retention;
 pub mod run;
 pub mod signals;
@@ -50,3 +53,4 @@ pub mod steady;
 pub mod stores;
 pub mod tee;
 pub mod timed_disk;
+pub mod tlog_out;

@@ -25,6 +25,8 @@ use crate::signals::Signal;
 
 mod answering;
 mod base;
+mod deciding;
+mod exporting;
 pub mod fact;
 mod facts;
 mod found;

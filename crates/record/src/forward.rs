@@ -6,6 +6,7 @@
 //!   wait between two (`backoff`) and how far behind it is (`lag`)
 //! - [`outgoing`]: bodies that are made while they are sent
 //! - [`Endpoint`], [`post`]: where the service is; small requests there, to join and to renew
+//! - [`PolicyPost`]: where the service's policy arrives, and where the host says which is in force
 //! - [`Status`]: what it tells about itself
 
 pub mod wire;
@@ -23,6 +24,8 @@ mod lag;
 #[cfg(feature = "forward")]
 mod outgoing;
 #[cfg(feature = "forward")]
+mod policy;
+#[cfg(feature = "forward")]
 mod queue;
 #[cfg(feature = "forward")]
 mod status;
@@ -35,6 +38,8 @@ pub use endpoint::{Connect, Endpoint, POST_BYTES_MAX, post};
 pub use forwarder::{Control, ForwardOptions, Forwarder, Hooks};
 #[cfg(feature = "forward")]
 pub use outgoing::{Outgoing, Pieces, ReaderGone, outgoing};
+#[cfg(feature = "forward")]
+pub use policy::PolicyPost;
 #[cfg(feature = "forward")]
 pub use queue::{Alarm, AlarmKind};
 #[cfg(feature = "forward")]

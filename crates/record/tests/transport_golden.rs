@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 
 use hansard_core::frame::{Frame, Part, Place};
 use hansard_core::{Seal, SessionId};
-use hansard_record::forward::wire::{Decoder, Down, Hello, Message, Problem, ProblemKind, Up};
+use hansard_record::forward::wire::{
+    Decoder, Down, Hello, InForce, Message, PolicyPiece, Problem, ProblemKind, Up,
+};
 use hansard_record::order::Spot;
 
 const GOLDEN: &str = concat!(
@@ -31,6 +33,11 @@ fn ups() -> Vec<(&'static str, Up)> {
         segment: 2,
         bytes: b"a seal".to_vec(),
     });
+    let in_force = InForce {
+        version: 300,
+        sha256: [0xd1; 32],
+        trouble: "why".to_owned(),
+    };
     vec![
         (
             "hello",
@@ -43,6 +50,7 @@ fn ups() -> Vec<(&'static str, Up)> {
         ("part: a frame", Up::Part(frame)),
         ("part: a seal", Up::Part(seal)),
         ("ping", Up::Ping(300)),
+        ("in force", Up::InForce(in_force)),
     ]
 }
 
@@ -80,6 +88,13 @@ fn downs() -> Vec<(&'static str, Down)> {
         why,
     };
     let why = "the service is stopping".to_owned();
+    let policy = PolicyPiece {
+        version: 300,
+        total_bytes: 4_000,
+        offset: 300,
+        sha256: [0xd1; 32],
+        bytes: b"scope: all".to_vec(),
+    };
     vec![
         ("welcome", welcome),
         ("received", Down::Received { ordinal: 300 }),
@@ -102,6 +117,7 @@ fn downs() -> Vec<(&'static str, Down)> {
         ("end", end),
         ("pong", Down::Pong(300)),
         ("bye", Down::Bye { why }),
+        ("policy", Down::Policy(policy)),
     ]
 }
 

@@ -74,7 +74,7 @@ fn the_document_holds_together() {
         assert_eq!(given, route.params.len() + usize::from(has_id), "{route:?}");
         assert_eq!(
             operation["requestBody"].is_object(),
-            route.verb == Verb::Post,
+            matches!(route.verb, Verb::Post | Verb::Put),
             "{route:?}"
         );
         assert!(operation["responses"]["default"].is_object(), "{route:?}");
@@ -146,6 +146,7 @@ fn answers_are_as_the_document_says() {
         ),
         ("/v1/tokens", "/v1/tokens".to_owned()),
         ("/v1/hosts", "/v1/hosts".to_owned()),
+        ("/v1/policy", "/v1/policy".to_owned()),
     ] {
         let answer = get(&service, &target).json();
         let schema = &json["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]

@@ -17,6 +17,7 @@ mod holds;
 mod keep;
 mod looks;
 mod own;
+mod policy;
 mod routes;
 mod service;
 mod speak;

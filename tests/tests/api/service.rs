@@ -9,10 +9,16 @@ use std::time::Duration;
 
 use hansard_core::Body;
 use hansard_core::event::Fact;
+use hansard_core::policy::decide::Host;
+use hansard_record::clock::RealClock;
+use hansard_record::real_disk::RealDisk;
 use hansard_tests::{Scratch, hansard};
 use hansardd::api::refusals::Refusals;
 use hansardd::api::role::{Known, Peer, Role};
 use hansardd::api::{Api, Parts, socket};
+use hansardd::config::Local;
+use hansardd::ingest::Connections;
+use hansardd::policy::{Central, InForce, PolicyFiles};
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -97,6 +103,7 @@ impl Service {
             hosts: keeper.clone(),
             ending: keeper.clone(),
             holds: keeper,
+            policies: Arc::new(policies(&scratch)),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -189,6 +196,26 @@ impl Drop for Service {
             runtime.shutdown_timeout(Duration::from_secs(10));
         }
     }
+}
+
+/// A policy of its own, on disk; of hosts one is known, `web-0`.
+fn policies(scratch: &Scratch) -> Central {
+    let dir = scratch.join("policy");
+    let (files, found) = PolicyFiles::open(&dir, Arc::new(RealDisk), 100).unwrap();
+    let host = Host {
+        name: "service".to_owned(),
+        ..Host::default()
+    };
+    let in_force = InForce::configured(host, &Local::default());
+    if let Some(newest) = found.newest {
+        in_force.put(newest).unwrap();
+    }
+    let labels = |name: &str| {
+        let labels = BTreeMap::from([("env".to_owned(), "prod".to_owned())]);
+        (name == "web-0").then_some(labels)
+    };
+    let clock = Arc::new(RealClock);
+    Central::new(files, in_force, Connections::new(), clock, Arc::new(labels))
 }
 
 /// The JSON objects of these lines.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hansard_core::Session;
 use hansard_core::event::{Body, End, Gap};
+use hansard_record::bulk::untold_bytes_max;
 use hansard_record::handoff::{
     Closed, DATA_BYTES_MAX, FromClient, FromDaemon, Incoming, LOSS_BYTES_MAX, Login,
     MESSAGE_BYTES_MAX, OPEN_BYTES_MAX, Opened, ReadFailed, read_message,
@@ -56,11 +57,14 @@ pub(super) fn serve(shared: &Shared, stream: UnixStream, peer: &Peer) {
     }
 }
 
+/// A session that was opened, its recorder, and what the policy has to say to the user.
+type Opening = (Session, Recorder, String);
+
 /// Records what a program hands over, until its recording has ended.
 fn record(
     shared: &Shared,
     (line, mut source): (&Arc<Line>, Source),
-    (session, recorder): (Session, Recorder),
+    (session, recorder, said): Opening,
     peer: &Peer,
 ) {
     let id = session.id;
@@ -73,7 +77,10 @@ fn record(
     }
     let uid = peer.uid;
     (shared.means.tell)(Happening::Began { session: id, uid });
-    let notice = header::notice(&session);
+    let notice = match said.as_str() {
+        "" => header::notice(&session),
+        said => format!("{said}\n{}", header::notice(&session)),
+    };
     let session = Box::new(session);
     let told = line.say(&FromDaemon::Opened(Opened { session, notice }));
     let mut heard_ns = recorder.now_ns();
@@ -144,14 +151,22 @@ fn first(source: &mut Source) -> Result<First, String> {
 }
 
 /// Opens the recorder; an error is what the program is told.
-fn open(shared: &Shared, claims: Box<Session>, peer: &Peer) -> Result<(Session, Recorder), String> {
+fn open(shared: &Shared, claims: Box<Session>, peer: &Peer) -> Result<Opening, String> {
     let (config, means) = (&shared.config, &shared.means);
-    let policy = header::in_force(&config.policy, config.wishes, &claims.policy);
+    // Whoever hands a session over wants it recorded: whether it has to be is not asked.
+    let decided = config.gate.as_ref().map(|gate| {
+        let who = peer.login(&claims.kind);
+        gate.0.admit(&who)
+    });
+    let configured = decided.as_ref().map_or(&config.policy, |d| &d.policy);
+    let policy = header::in_force(configured, config.wishes, &claims.policy);
     let session = header::session(*claims, peer, means, policy)?;
     let loss = config.options.loss_bytes_max();
     let plan = Plan {
         survives: Survives::Kill,
-        loss_bytes_max: loss.saturating_add(LOSS_BYTES_MAX),
+        loss_bytes_max: loss
+            .saturating_add(LOSS_BYTES_MAX)
+            .saturating_add(untold_bytes_max(&session.policy)),
     };
     let (key, sink) = (means.key.clone(), (means.sinks)());
     let how = (config.options, plan);
@@ -159,7 +174,8 @@ fn open(shared: &Shared, claims: Box<Session>, peer: &Peer) -> Result<(Session, 
         .open
         .record(session.clone(), key, sink, &means.env, how)
         .map_err(|lost| lost.to_string())?;
-    Ok((session, recorder))
+    let said = decided.map(|decided| decided.notice).unwrap_or_default();
+    Ok((session, recorder, said))
 }
 
 /// Hands everything to the recorder, until one side ends it.

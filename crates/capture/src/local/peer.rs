@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use crate::shell::groups;
+use hansard_core::Login;
 use hansard_core::fields::Fields;
 use hansard_shell::{login_uid, subject_of};
 use rustix::net::sockopt::socket_peercred;
@@ -33,6 +35,37 @@ impl Peer {
             subject: subject_of(uid, login),
         })
     }
+}
+
+impl Peer {
+    /// The same as whoever wants a session of this kind.
+    pub(crate) fn login(&self, kind: &str) -> Login {
+        let user = self.subject.text("user").unwrap_or_default().to_owned();
+        let mut groups = self.pid.map(groups).unwrap_or_default();
+        let known = std::fs::read_to_string("/etc/group").unwrap_or_default();
+        // A process may have fewer groups than its user: what it gave up decides all the same.
+        for group in groups_of(&known, &user) {
+            if !groups.iter().any(|there| there == group) {
+                groups.push(group.to_owned());
+            }
+        }
+        Login {
+            user,
+            uid: self.uid,
+            groups,
+            kind: kind.to_owned(),
+        }
+    }
+}
+
+/// The groups that name a user as a member (group(5)).
+fn groups_of<'a>(known: &'a str, user: &'a str) -> impl Iterator<Item = &'a str> {
+    known.lines().filter_map(move |line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let members = fields.nth(2)?;
+        members.split(',').any(|m| m == user).then_some(name)
+    })
 }
 
 /// Whose a process is. Not its directory's owner: that is root's where the process may not be looked

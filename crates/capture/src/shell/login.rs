@@ -5,7 +5,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use hansard_core::event::End;
 use hansard_core::fields::{Fields, Value};
@@ -18,7 +17,7 @@ use hansard_record::open_sessions::{Plan, Survives};
 use hansard_shell::{Given, Held, Options, Over, terminal_device};
 
 use super::kin::Place;
-use super::process::{audit_session, groups};
+use super::process::audit_session;
 use super::stub::Stub;
 use super::terminals::Hold;
 use super::{Logins, remains, slave, which};
@@ -99,12 +98,10 @@ fn prepare(
 ) -> Result<Option<Ready>, String> {
     let devices = outside.each_ref().map(|fd| terminal_device(fd.as_fd()));
     let outer = devices.iter().position(Option::is_some);
-    let who = Who {
-        user: user_of(peer),
-        uid: peer.uid,
-        groups: peer.pid.map(groups).unwrap_or_default(),
-        kind: if outer.is_some() { "terminal" } else { "exec" }.to_owned(),
-    };
+    let who = peer.login(match outer {
+        Some(_) => "terminal",
+        None => "exec",
+    });
     let terms = logins.config.gate.admit(&who);
     logins.glass.note(peer.uid, terms.break_glass);
     if !terms.recorded {
@@ -270,7 +267,7 @@ fn hold(
     let options = Options::from_policy(&terms.policy);
     let over = match granted {
         Ok(()) => held
-            .run(&recorder, &options, &mut stub, idle(&terms))
+            .run(&recorder, &options, &mut stub)
             .unwrap_or_else(|e| Over::Away(e.to_string())),
         Err(e) => Over::Away(format!("the login does not listen: {e}")),
     };
@@ -279,10 +276,6 @@ fn hold(
     let program = stub.program;
     // The registry's handle goes first: closing waits for nobody who follows.
     let ended = shared.registry.finish(id);
-    if let Some(reason) = last_word(&over) {
-        let by = String::new();
-        let _ = line.say(&FromDaemon::End { reason, by });
-    }
     let outcome = match (end_of(over), ended) {
         (Ok(end), Some(ended)) => Ok(End {
             reason: ended.to_string(),
@@ -325,24 +318,6 @@ fn grant(source: &Source, ready: &Ready) -> std::io::Result<()> {
     send_with(source.get_ref().socket(), &message, given)
 }
 
-/// What the login's process is told of an end that it did not bring about.
-fn last_word(over: &Over) -> Option<String> {
-    match over {
-        Over::Idle(idle) => Some(idle_for(*idle)),
-        _ => None,
-    }
-}
-
-/// How long nothing may pass; none is for ever.
-fn idle(terms: &Decision) -> Option<Duration> {
-    let ms = terms.policy.idle_ms_max;
-    (ms > 0).then(|| Duration::from_millis(ms))
-}
-
-fn idle_for(idle: Duration) -> String {
-    format!("nothing passed for {} s", idle.as_secs())
-}
-
 /// What the recording says of its end; an error is why it has none.
 fn end_of(over: Over) -> Result<End, String> {
     let because = |reason: String| End {
@@ -353,7 +328,6 @@ fn end_of(over: Over) -> Result<End, String> {
         Over::Program(end) => Ok(end),
         Over::Away(why) => Ok(because(why)),
         Over::Hangup => Ok(because("hangup".to_owned())),
-        Over::Idle(idle) => Ok(because(idle_for(idle))),
         Over::Lost(lost) => Err(lost.to_string()),
     }
 }

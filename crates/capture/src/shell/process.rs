@@ -42,7 +42,7 @@ pub(super) fn audit_session(pid: i32) -> Option<u32> {
 }
 
 /// The names of the groups of a process, its effective one first; numbers where they have none.
-pub(super) fn groups(pid: i32) -> Vec<String> {
+pub(crate) fn groups(pid: i32) -> Vec<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
     let own = line("Gid:").and_then(|gids| gids.split_ascii_whitespace().nth(1));

@@ -98,6 +98,19 @@ impl Decider {
         })
     }
 
+    /// What is shipped: everybody is recorded, as [`Policy::default`] says.
+    #[must_use]
+    pub fn shipped() -> Self {
+        Self {
+            users: Named::new(),
+            groups: Named::new(),
+            exclude_users: Named::new(),
+            exclude_groups: Named::new(),
+            for_all: Vec::new(),
+            set: PolicySet::default(),
+        }
+    }
+
     /// The policy itself.
     #[must_use]
     pub fn set(&self) -> &PolicySet {

@@ -34,8 +34,10 @@ pub(super) fn over(args: &RecArgs) -> Result<u8, Failure> {
     let socket = socket(args);
     let tape = HandoffTape::open(&socket, claims).map_err(|why| not_opened(&socket, why))?;
     let id = tape.session().id;
-    if !args.quiet && !tape.notice().is_empty() {
-        say(&format!("hansard: {}", escape_for_humans(tape.notice())));
+    if !args.quiet {
+        for line in tape.notice().lines() {
+            say(&format!("hansard: {}", escape_for_humans(line)));
+        }
     }
     let options = shell_options(args, &tape.session().policy)?;
     let ran = hansard_shell::run(&hansard_shell::Command::new(argv), &options, &tape);

@@ -74,6 +74,7 @@ fn next_step(code: Option<&str>, said: Option<String>) -> Option<String> {
             "`hansard ls` lists sessions, `hansard host ls` hosts, `hansard token ls` tokens"
                 .into(),
         ),
+        Some("changed") => Some("`hansard policy get` shows what is there now".into()),
         Some("bad_request") => Some("--help says what is taken".into()),
         _ => said,
     }

@@ -12,6 +12,7 @@ pub(crate) struct Asked {
     target: String,
     body: String,
     has_params: bool,
+    if_match: Option<String>,
 }
 
 impl Asked {
@@ -26,6 +27,7 @@ impl Asked {
             target,
             body: String::new(),
             has_params: false,
+            if_match: None,
         }
     }
 
@@ -38,6 +40,14 @@ impl Asked {
     pub(crate) fn post(path: &[&str], document: &Json) -> Self {
         let mut asked = Self::new(Method::POST, path);
         asked.body = document.to_string();
+        asked
+    }
+
+    /// To put this document in the place of what is there; with a version, only in its place.
+    pub(crate) fn put(path: &[&str], document: &Json, version: Option<u64>) -> Self {
+        let mut asked = Self::new(Method::PUT, path);
+        asked.body = document.to_string();
+        asked.if_match = version.map(|version| format!("\"{version}\""));
         asked
     }
 
@@ -64,6 +74,10 @@ impl Asked {
 
     pub(super) fn target(&self) -> &str {
         &self.target
+    }
+
+    pub(super) fn if_match(&self) -> Option<&str> {
+        self.if_match.as_deref()
     }
 
     pub(super) fn body(&self) -> &str {

@@ -22,7 +22,7 @@ const TOKEN_TTL_S_MAX: u64 = 30 * 86_400;
 const TOKEN_USES_MAX: u32 = 10_000;
 
 /// Longest reason, in bytes; a longer one is refused.
-const REASON_BYTES_MAX: usize = 1024;
+pub(super) const REASON_BYTES_MAX: usize = 1024;
 
 /// A handler whose work blocks, on a thread that may.
 pub(super) fn blocking(
@@ -136,7 +136,7 @@ struct Reason {
     reason: String,
 }
 
-fn body<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T, Problem> {
+pub(super) fn body<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T, Problem> {
     serde_json::from_slice(&call.body).map_err(|e| Problem::bad(format!("the body: {e}")))
 }
 

@@ -23,6 +23,10 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Longest body of a request, in bytes; a longer one is refused.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
+/// Longest body of a request that brings a policy, in bytes: its text may be escaped; a longer one
+/// is refused.
+pub const POLICY_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Longest value of a parameter, in bytes; a longer one is refused.
 pub const PARAM_BYTES_MAX: usize = 1024;
 

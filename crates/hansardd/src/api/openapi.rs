@@ -148,6 +148,7 @@ fn parameter(param: &Param) -> Json {
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::Session => json!({ "type": "string", "format": "uuid" }),
+        Kind::Version => json!({ "type": "integer", "minimum": 1 }),
     };
     json!({ "name": param.name, "in": "query", "required": false, "description": param.doc, "schema": schema })
 }

@@ -63,6 +63,10 @@ impl Params {
         self.text(name).and_then(time::parse)
     }
 
+    pub(super) fn version(&self) -> Option<u64> {
+        self.text("version").and_then(|n| n.parse().ok())
+    }
+
     pub(super) fn session(&self) -> Option<SessionId> {
         self.text("session").and_then(|id| id.parse().ok())
     }
@@ -123,6 +127,10 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
         Kind::Word(words) => is(
             words.contains(&value),
             &format!("one of {}", words.join(", ")),
+        ),
+        Kind::Version => is(
+            value.parse::<u64>().is_ok_and(|n| n > 0),
+            "a version, from 1",
         ),
         Kind::Session => is(value.parse::<SessionId>().is_ok(), "a session's UUID"),
     }

@@ -16,6 +16,10 @@ pub enum Trouble {
     Refused(String),
     /// It is as asked already, or something else is in the way. The words are for the caller.
     Conflict(String),
+    /// It is not as the caller said that it is. The words are for the caller.
+    Changed(String),
+    /// It could not be put on record, so it was not done. The words are for the log only.
+    NotRecorded(String),
     /// It was there and was deleted for good. The words are for the caller.
     Gone(String),
 }
@@ -180,6 +184,12 @@ impl From<Trouble> for Problem {
                 let next = "look at what is there first";
                 Self::new(StatusCode::CONFLICT, "conflict", &why, next)
             }
+            Trouble::Changed(why) => {
+                let next = "look at what is there now, and say that version";
+                let status = StatusCode::PRECONDITION_FAILED;
+                Self::new(status, "changed", &why, next)
+            }
+            Trouble::NotRecorded(why) => Self::not_recorded(why),
             Trouble::Gone(why) => {
                 let next = "nothing brings it back; what is left of it is the event of its deletion: \
 GET /v1/events?event=recording.deleted";

@@ -20,7 +20,7 @@ use hansard_store::Query;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::limits::{ANSWER_MAX, ARRIVAL_MAX, BODY_BYTES_MAX, REQUESTS_MAX};
+use super::limits::{ANSWER_MAX, ARRIVAL_MAX, BODY_BYTES_MAX, POLICY_BODY_BYTES_MAX, REQUESTS_MAX};
 use super::params::Params;
 use super::problem::Problem;
 use super::refusals::{Refusal, Refusals};
@@ -36,6 +36,8 @@ pub(super) struct Call {
     pub(super) id: Option<Name>,
     pub(super) params: Params,
     pub(super) body: Bytes,
+    /// Its header `if-match`.
+    pub(super) if_match: Option<String>,
 }
 
 /// What stood in the path's `{id}`.
@@ -186,8 +188,10 @@ impl Gate {
         let Ok(place) = self.places.try_acquire() else {
             return Err(Problem::busy("too many requests are being answered"));
         };
+        let if_match = request.headers().get(header::IF_MATCH);
+        let if_match = if_match.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
         let body = read_body(route, request).await?;
-        if let Some(noted) = route.noted {
+        if let Some(noted) = route.noted.filter(|noted| !noted.by_handler) {
             let reason = reason(&params, &body);
             let event = event(noted, &caller, id.as_ref(), reason, true);
             self.note(event).await?;
@@ -198,6 +202,7 @@ impl Gate {
             id,
             params,
             body,
+            if_match,
         };
         let answer = timeout(ANSWER_MAX, handler(call)).await;
         drop(place);
@@ -330,12 +335,16 @@ fn identifier(route: &Route, path: &str) -> Result<Option<Name>, Problem> {
 }
 
 async fn read_body(route: &Route, request: Request<Body>) -> Result<Bytes, Problem> {
-    let read = timeout(ARRIVAL_MAX, to_bytes(request.into_body(), BODY_BYTES_MAX)).await;
+    let bytes_max = match route.op {
+        Op::PolicySet | Op::PolicyTest => POLICY_BODY_BYTES_MAX,
+        _ => BODY_BYTES_MAX,
+    };
+    let read = timeout(ARRIVAL_MAX, to_bytes(request.into_body(), bytes_max)).await;
     match (read, route.body) {
         (Ok(Ok(body)), Some(_)) => Ok(body),
         (Ok(Ok(body)), None) if body.is_empty() => Ok(body),
         (Ok(Ok(_)), None) => Err(Problem::bad("this takes no body")),
-        (Ok(Err(_)), _) => Err(Problem::too_large(BODY_BYTES_MAX)),
+        (Ok(Err(_)), _) => Err(Problem::too_large(bytes_max)),
         (Err(_), _) => Err(Problem::bad("the body did not arrive in time")),
     }
 }
@@ -350,7 +359,7 @@ fn reason(params: &Params, body: &Bytes) -> Option<String> {
 }
 
 /// The event that says who did what to which thing, and why.
-fn event(
+pub(super) fn event(
     noted: Noted,
     caller: &Caller,
     id: Option<&Name>,

@@ -137,5 +137,7 @@ pub(super) fn host(row: &HostRow) -> Json {
         "certificate_expires": row.certificate_ns.map(time::text),
         "locked": row.locked.is_some(),
         "lock_reason": row.locked,
+        "policy_version": row.policy_version,
+        "policy_trouble": row.policy_trouble,
     })
 }

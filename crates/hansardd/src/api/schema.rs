@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 /// Fields of an object: name, schema, what it means. A `?` behind the name: it can be missing.
 type Fields = [(&'static str, Json, &'static str)];
 
-fn text() -> Json {
+pub(super) fn text() -> Json {
     json!({ "type": "string" })
 }
 
@@ -13,19 +13,19 @@ fn uuid() -> Json {
     json!({ "type": "string", "format": "uuid" })
 }
 
-fn time() -> Json {
+pub(super) fn time() -> Json {
     json!({ "type": "string", "format": "date-time" })
 }
 
-fn count() -> Json {
+pub(super) fn count() -> Json {
     json!({ "type": "integer", "minimum": 0 })
 }
 
-fn truth() -> Json {
+pub(super) fn truth() -> Json {
     json!({ "type": "boolean" })
 }
 
-fn or_null(mut schema: Json) -> Json {
+pub(super) fn or_null(mut schema: Json) -> Json {
     if let Some(kind) = schema.get("type").cloned()
         && let Some(object) = schema.as_object_mut()
     {
@@ -34,7 +34,7 @@ fn or_null(mut schema: Json) -> Json {
     schema
 }
 
-fn list(of: &Json) -> Json {
+pub(super) fn list(of: &Json) -> Json {
     json!({ "type": "array", "items": of })
 }
 
@@ -42,7 +42,7 @@ pub(super) fn named(name: &str) -> Json {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-fn object(doc: &str, fields: &Fields) -> Json {
+pub(super) fn object(doc: &str, fields: &Fields) -> Json {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for (name, schema, doc) in fields {
@@ -119,6 +119,9 @@ pub(super) fn all() -> Map<String, Json> {
         "Hosts",
         listing("Hosts, by identifier.", "hosts", "Host", false),
     );
+    for (name, schema) in super::policy::schemas() {
+        put(name, schema);
+    }
     all
 }
 
@@ -357,6 +360,16 @@ fn host() -> Json {
                 "certificate_expires",
                 or_null(time()),
                 "until when its certificate holds",
+            ),
+            (
+                "policy_version",
+                or_null(count()),
+                "version of the policy that decides there, as it says",
+            ),
+            (
+                "policy_trouble",
+                or_null(text()),
+                "why the newest one does not",
             ),
             ("locked", truth(), "whether it is locked out"),
             ("lock_reason", or_null(text()), "why"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hansard_core::seal::Digest;
 use hansard_core::verify::Report;
-use hansard_core::{Body, Event, SessionId};
+use hansard_core::{Body, Decision, Event, Fields, Login, SessionId};
 use hansard_store::archive::{Problem as Difference, SessionReport};
 use hansard_store::catalog::{EventRow, Page, SessionRow};
 use hansard_store::retention::epitaph;
@@ -17,6 +17,7 @@ use hansard_store::{Catalog, Query};
 use super::limits::BEHIND_MAX;
 use super::problem::Trouble;
 use super::role::{Caller, Known, Peer};
+use crate::policy::Stored;
 
 /// Who a peer is and which role they have.
 pub type Admit = Arc<dyn Fn(&Peer) -> Known + Send + Sync>;
@@ -310,6 +311,10 @@ pub struct HostRow {
     pub certificate_ns: Option<u64>,
     /// Why it is locked out, if it is.
     pub locked: Option<String>,
+    /// Version of the policy that decides there, as it says; `None` while it is away, or takes none.
+    pub policy_version: Option<u64>,
+    /// Why the newest policy does not decide there, if it says so.
+    pub policy_trouble: Option<String>,
 }
 
 /// Hosts that joined.
@@ -335,6 +340,61 @@ pub trait Ending: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`].
     fn end(&self, session: SessionId, reason: &str, by: &Caller) -> Result<bool, Trouble>;
+}
+
+/// A policy that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyWish {
+    /// Its text.
+    pub text: String,
+    /// Why; may be empty.
+    pub reason: String,
+    /// Only if this version is in force now; 0: if there is none.
+    pub if_version: Option<u64>,
+}
+
+/// A login to be decided, and where it is to happen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyTest {
+    /// Whoever logs in.
+    pub login: Login,
+    /// On the host of this name; `None`: on the service's own.
+    pub host: Option<String>,
+    /// Labels of that host; `None`: those that it joined with.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// By this text; `None`: by the policy in force.
+    pub text: Option<String>,
+}
+
+/// Puts on record that a policy is set, with these fields besides who asks; with an error, that it
+/// was not set after all.
+pub type PutOnRecord<'a> = dyn Fn(Fields, Option<&str>) -> Result<(), String> + 'a;
+
+/// The central policy.
+pub trait Policies: Send + Sync {
+    /// The one in force, or the version that is named, if there is one.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn get(&self, version: Option<u64>) -> Result<Option<Stored>, Trouble>;
+
+    /// Sets it. MUST call `put_on_record` after everything that can be refused, and before it is in
+    /// force; with an error of that nothing MUST change. `Ok` MUST mean that it is durable.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`]: `Changed` when another version is in force than was named.
+    fn set(
+        &self,
+        wish: &PolicyWish,
+        by: &Caller,
+        put_on_record: &PutOnRecord<'_>,
+    ) -> Result<Stored, Trouble>;
+
+    /// What would be decided, and whether the host is known. MUST change nothing.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn test(&self, test: &PolicyTest) -> Result<(Decision, bool), Trouble>;
 }
 
 /// Legal holds: what is held is not deleted, whatever the rules say.

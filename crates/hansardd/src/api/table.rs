@@ -25,6 +25,9 @@ pub enum Op {
     Hosts,
     HostLock,
     HostUnlock,
+    Policy,
+    PolicySet,
+    PolicyTest,
 }
 
 /// HTTP methods that routes have.
@@ -34,6 +37,8 @@ pub enum Verb {
     Get,
     /// Makes or does something.
     Post,
+    /// Puts something in the place of what is there.
+    Put,
     /// Takes something away.
     Delete,
 }
@@ -45,6 +50,7 @@ impl Verb {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Put => "PUT",
             Self::Delete => "DELETE",
         }
     }
@@ -76,6 +82,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// A session's UUID.
     Session,
+    /// A version of something, from 1.
+    Version,
 }
 
 /// A parameter behind the question mark.
@@ -107,6 +115,9 @@ pub struct Noted {
     pub event: &'static str,
     /// As what a recording was looked at.
     pub format: Option<&'static str>,
+    /// Whether the handler tells it, because it knows more: after everything that can be refused,
+    /// and before anything is done. Refusals of a role are told by the router in any case.
+    pub by_handler: bool,
 }
 
 /// What of a route is open to whoever's role is below [`Route::least`].
@@ -190,6 +201,7 @@ const fn look(format: &'static str) -> Option<Noted> {
     Some(Noted {
         event: "session.recording.access",
         format: Some(format),
+        by_handler: false,
     })
 }
 
@@ -197,6 +209,7 @@ const fn noted(event: &'static str) -> Option<Noted> {
     Some(Noted {
         event,
         format: None,
+        by_handler: false,
     })
 }
 
@@ -237,7 +250,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 18] = [
+pub const ROUTES: [Route; 21] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -416,12 +429,52 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
             "lock.deleted",
         )
     },
+    Route {
+        summary: "The policy in force, or a version of it",
+        doc: "Version 0 and an empty text where none was set: each host's configuration decides then. \
+The header `etag` has the version, for `if-match`.",
+        params: &[p("version", Kind::Version, "this version instead")],
+        ..get(
+            Op::Policy,
+            "/v1/policy",
+            Role::Auditor,
+            Answer::Json("Policy"),
+        )
+    },
+    Route {
+        summary: "Sets the policy; it decides from the next login on, and is sent to all hosts",
+        doc: "With a header `if-match` only if that version is in force (`\"0\"`: none); otherwise \
+the answer is 412. A text with an error changes nothing; the answer names line and key.",
+        body: Some("PolicyWish"),
+        noted: Some(Noted {
+            event: "session_recording_config.update",
+            format: None,
+            by_handler: true,
+        }),
+        answer: Answer::Json("Policy"),
+        ..change(Op::PolicySet, Verb::Put, "/v1/policy", "")
+    },
+    Route {
+        verb: Verb::Post,
+        summary: "What the policy, or a text that is none yet, decides for a login; changes nothing",
+        doc: "Groups are as given: the service does not know the accounts of hosts.",
+        body: Some("PolicyTest"),
+        ..get(
+            Op::PolicyTest,
+            "/v1/policy/test",
+            Role::Auditor,
+            Answer::Json("Decided"),
+        )
+    },
 ];
 
 /// Methods of a path, as an `Allow` header has them.
 #[must_use]
 pub(super) fn allowed(path: &str) -> &'static str {
     let has = |verb| ROUTES.iter().any(|r| r.path == path && r.verb == verb);
+    if has(Verb::Put) {
+        return "GET, PUT";
+    }
     match (has(Verb::Get), has(Verb::Post), has(Verb::Delete)) {
         (true, true, _) => "GET, POST",
         (true, ..) => "GET",

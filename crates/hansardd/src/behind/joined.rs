@@ -8,13 +8,24 @@ use hansard_identity::host_id::HostId;
 use hansard_identity::registry::{Denied, Done, Registry};
 use hansard_identity::token::{JoinAs, TokenId};
 use hansard_record::clock::Clock;
+use hansard_record::forward::wire::InForce;
 
 use crate::api::problem::Trouble;
 use crate::api::role::Caller;
 use crate::api::seams::{HostRow, Hosts, TokenMade, TokenRow, TokenWish, Tokens};
 
-/// Says whether a host is connected, and when something last came from it (UTC nanoseconds).
-pub type Presence = Arc<dyn Fn(HostId) -> (bool, Option<u64>) + Send + Sync>;
+/// What is known of a host that is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Present {
+    /// When something last came from it (UTC nanoseconds).
+    pub seen_ns: u64,
+    /// Which policy decides there, as it says; `None` of a host that takes none.
+    pub policy: Option<InForce>,
+}
+
+/// Says what is known of a host that is connected, which the service itself always is; `None` of one
+/// that is not.
+pub type Presence = Arc<dyn Fn(HostId) -> Option<Present> + Send + Sync>;
 
 /// Puts what happened into the service's own recording.
 pub type Tell = Arc<dyn Fn(Body) + Send + Sync>;
@@ -134,11 +145,8 @@ impl Hosts for Joined {
         let row = |row: hansard_identity::host_row::HostRow| {
             let id = row.host_id();
             let is_here = id == Some(self.here);
-            // Nobody connects to themselves: who answers this is here.
-            let (connected, seen_ns) = match is_here {
-                true => (true, Some(now_ns)),
-                false => id.map_or((false, None), &*self.presence),
-            };
+            let present = id.and_then(&*self.presence);
+            let policy = present.as_ref().and_then(|p| p.policy.as_ref());
             let lock = row.lock.filter(|lock| lock.holds_at(now_ns));
             HostRow {
                 id: row.id,
@@ -146,8 +154,12 @@ impl Hosts for Joined {
                 role: row.role.as_str().to_owned(),
                 is_here,
                 labels: row.labels,
-                connected,
-                seen_ns,
+                connected: present.is_some(),
+                seen_ns: present.as_ref().map(|p| p.seen_ns),
+                policy_version: policy.map(|policy| policy.version),
+                policy_trouble: policy
+                    .map(|policy| policy.trouble.clone())
+                    .filter(|why| !why.is_empty()),
                 certificate_ns: Some(row.tls_not_after_ns),
                 locked: lock.map(|lock| lock.reason),
             }

@@ -76,6 +76,32 @@ impl Tree {
         }
     }
 
+    /// The value at this path of keys and numbers; the nearest one above it where there is none.
+    pub(super) fn at(&self, path: &str) -> &Self {
+        let mut found = self;
+        for name in path.split('.') {
+            let below = match &found.node {
+                Node::Map(entries) => entries.iter().find(|(key, ..)| key == name),
+                Node::List(items) => {
+                    let item = name.parse::<usize>().ok().and_then(|n| items.get(n));
+                    match item {
+                        Some(item) => {
+                            found = item;
+                            continue;
+                        }
+                        None => None,
+                    }
+                }
+                _ => None,
+            };
+            match below {
+                Some((_, _, below)) => found = below,
+                None => return found,
+            }
+        }
+        found
+    }
+
     /// What it is, for a message. Never its content.
     pub(super) fn what(&self) -> &'static str {
         match self.node {
@@ -107,10 +133,18 @@ impl Malformed {
 
 /// Reads a file's text. An empty one is an empty mapping.
 pub(super) fn parse(text: &str) -> Result<Tree, Malformed> {
+    parse_within(text, CONFIG_NODES_MAX)
+}
+
+/// The same with another bound to mappings, lists and scalars together.
+pub(super) fn parse_within(text: &str, nodes_max: usize) -> Result<Tree, Malformed> {
     let mut options = Options::default();
     options.flow_nesting_limit = CONFIG_DEPTH_MAX;
     options.block_nesting_limit = CONFIG_DEPTH_MAX;
-    let mut builder = Builder::default();
+    let mut builder = Builder {
+        nodes_max,
+        ..Builder::default()
+    };
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| {
             let marker = error.marker();
@@ -141,6 +175,7 @@ struct Builder {
     open: Vec<Open>,
     root: Option<Tree>,
     nodes: usize,
+    nodes_max: usize,
     documents: usize,
 }
 
@@ -208,11 +243,11 @@ impl Builder {
 
     fn count(&mut self, span: Span) -> Result<(), Malformed> {
         self.nodes += 1;
-        match self.nodes > CONFIG_NODES_MAX {
+        match self.nodes > self.nodes_max {
             true => Err(Malformed::new(
                 span,
-                format!("more than {CONFIG_NODES_MAX} values"),
-                "this is no configuration of hansardd",
+                format!("more than {} values", self.nodes_max),
+                "this is no file of hansardd",
             )),
             false => Ok(()),
         }

@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hansard_core::SessionId;
 use hansard_identity::{HostId, Peer};
-use hansard_record::forward::wire::{Down, Problem};
+use hansard_record::forward::wire::{Down, InForce, PolicyText, Problem};
 
 use crate::ingest::limits::{PEER_CONNECTIONS_MAX, SESSIONS_MAX};
 use crate::ingest::waiting::Line;
@@ -80,6 +81,8 @@ pub struct Connected {
     /// Sessions that it said were being recorded when it connected. Its own word: nothing is sent
     /// anywhere because of it.
     pub live: usize,
+    /// Which policy decides there, as it says; `None` of a host that takes none.
+    pub policy: Option<InForce>,
 }
 
 /// All connections. Clones are the same.
@@ -92,6 +95,13 @@ struct Inner {
     lines: BTreeMap<u64, Entry>,
     hosts: HashMap<HostId, Vec<u64>>,
     sessions: HashMap<SessionId, u64>,
+    policy: Option<Arc<Sent>>,
+}
+
+/// The policy that hosts are sent: encoded once for all of them.
+pub(super) struct Sent {
+    pub(super) sha256: [u8; 32],
+    pub(super) bytes: Bytes,
 }
 
 struct Entry {
@@ -170,6 +180,25 @@ impl Connections {
         }
     }
 
+    /// From now on hosts that take a policy have this one: those that are connected are sent it at
+    /// once, others when they connect. A host that does not listen is waited for, and is sent the
+    /// newest alone.
+    pub fn set_policy(&self, policy: &PolicyText) {
+        let mut bytes = Vec::new();
+        policy.encode(&mut bytes);
+        let sha256 = policy.sha256;
+        let bytes = Bytes::from(bytes);
+        self.lock().policy = Some(Arc::new(Sent { sha256, bytes }));
+        self.all()
+            .iter()
+            .for_each(|line| line.offer_policy(&sha256));
+    }
+
+    /// The policy that hosts are to have.
+    pub(super) fn policy(&self) -> Option<Arc<Sent>> {
+        self.lock().policy.clone()
+    }
+
     /// Who is connected, oldest first. At most as many as may connect.
     #[must_use]
     pub fn list(&self) -> Vec<Connected> {
@@ -180,6 +209,7 @@ impl Connections {
             age: entry.line.since.elapsed(),
             sessions: entry.sessions.len(),
             live: entry.line.live.load(Ordering::Relaxed),
+            policy: entry.line.said_in_force(),
         };
         inner.lines.values().map(connected).collect()
     }

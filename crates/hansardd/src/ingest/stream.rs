@@ -1,15 +1,15 @@
 //! One long stream: parts come in and are put together, receipts and wishes go out.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hansard_core::SessionId;
 use hansard_core::seal::Digest;
 use hansard_record::forward::Pieces;
-use hansard_record::forward::wire::{Decoder, Down, Hello, ProblemKind, Up};
+use hansard_record::forward::wire::{Decoder, Down, Hello, InForce, ProblemKind, Up};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
@@ -290,6 +290,7 @@ impl Stream {
                 }
                 Some(Up::Hello(_)) => return Err("a second hello".to_owned()),
                 Some(Up::Ping(number)) => Down::Pong(number).encode(&mut out),
+                Some(Up::InForce(now)) => self.hear_policy(now),
                 Some(Up::Part(part)) => {
                     add(&self.shared.figures.parts, 1);
                     add(&self.shared.figures.bytes, part.bytes().len());
@@ -338,6 +339,21 @@ impl Stream {
         Ok(())
     }
 
+    /// Notes which policy decides at the host. One that has another than the service's is sent it;
+    /// one that cannot take the newest says why, and is not sent it again until it connects again.
+    fn hear_policy(&mut self, now: InForce) {
+        let line = &self.place.line;
+        let refuses = !now.trouble.is_empty();
+        let mut said = line.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = said.replace(now).is_none();
+        drop(said);
+        if let Some(policy) = self.shared.parts.connections.policy()
+            && (is_first || !refuses)
+        {
+            line.offer_policy(&policy.sha256);
+        }
+    }
+
     /// Says what others have for this host.
     async fn say_what_waits(&mut self) -> Result<(), Ended> {
         let waiting = self.place.line.take();
@@ -358,6 +374,11 @@ impl Stream {
             control.encode(&mut out);
         }
         self.say(out).await?;
+        if waiting.policy
+            && let Some(policy) = self.shared.parts.connections.policy()
+        {
+            self.say_bytes(policy.bytes.clone()).await?;
+        }
         waiting.cut.map_or(Ok(()), Err)
     }
 
@@ -387,10 +408,14 @@ impl Stream {
     }
 
     async fn say(&mut self, bytes: Vec<u8>) -> Result<(), Ended> {
+        self.say_bytes(Bytes::from(bytes)).await
+    }
+
+    async fn say_bytes(&mut self, bytes: Bytes) -> Result<(), Ended> {
         if bytes.is_empty() {
             return Ok(());
         }
-        match timeout(SAY_MAX, self.down.put(Bytes::from(bytes))).await {
+        match timeout(SAY_MAX, self.down.put(bytes)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err("the connection was lost".to_owned()),
             Err(_) => Err("the host does not read what it is told".to_owned()),

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use hansard_core::SessionId;
 use hansard_identity::Peer;
-use hansard_record::forward::wire::{Down, Problem};
+use hansard_record::forward::wire::{Down, InForce, Problem};
 use tokio::sync::Notify;
 
 use crate::ingest::limits::CONTROLS_MAX;
@@ -22,6 +22,8 @@ pub(super) struct Line {
     pub(super) since: Instant,
     /// Sessions that the host says are being recorded.
     pub(super) live: AtomicUsize,
+    /// Which policy decides there, as the host said; `None` of one that takes none.
+    pub(super) in_force: Mutex<Option<InForce>>,
     waiting: Mutex<Waiting>,
     /// Something waits.
     pub(super) wake: Notify,
@@ -34,6 +36,8 @@ pub(super) struct Waiting {
     pub(super) stored: HashMap<SessionId, u32>,
     pub(super) problems: HashMap<SessionId, Problem>,
     pub(super) controls: VecDeque<Down>,
+    /// The policy has to be sent: the newest there is when it is.
+    pub(super) policy: bool,
     /// The connection is to end, and why.
     pub(super) cut: Option<String>,
 }
@@ -46,9 +50,15 @@ impl Line {
             remote,
             since: Instant::now(),
             live: AtomicUsize::new(0),
+            in_force: Mutex::default(),
             waiting: Mutex::default(),
             wake: Notify::new(),
         }
+    }
+
+    pub(super) fn said_in_force(&self) -> Option<InForce> {
+        let said = self.in_force.lock();
+        said.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -85,6 +95,17 @@ impl Line {
         drop(waiting);
         self.wake.notify_one();
         true
+    }
+
+    /// The policy has to be sent, if the host takes any and has another one.
+    pub(super) fn offer_policy(&self, sha256: &[u8; 32]) {
+        let said = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let differs = said.as_ref().is_some_and(|said| said.sha256 != *sha256);
+        drop(said);
+        if differs {
+            self.waiting().policy = true;
+            self.wake.notify_one();
+        }
     }
 
     pub(super) fn cut(&self, why: &str) {

@@ -22,11 +22,12 @@ use super::{Closer, Start};
 use crate::api::refusals::{REFUSALS_WINDOW, Refusals};
 use crate::api::seams::{Admit, Audit, Log};
 use crate::api::{Api, Parts, socket};
-use crate::behind::{Accounts, EndHere, Held, Joined, Listed, Logged, Recorded, Watched};
+use crate::behind::{Accounts, EndHere, Held, Joined, Listed, Logged, Present, Recorded, Watched};
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 use crate::ingest::{Control, To};
+use crate::policy::Central;
 use crate::tee::Source;
 
 pub(super) use host::HostAnswering;
@@ -132,6 +133,7 @@ pub(super) struct Answering<'a> {
     pub(super) keeping: &'a Keeping,
     pub(super) registry: &'a Arc<Registry>,
     pub(super) facts: &'a Facts,
+    pub(super) policies: Arc<Central>,
     pub(super) running: Option<Running>,
 }
 
@@ -192,6 +194,7 @@ impl Answering<'_> {
                 live: keeping.live.clone(),
                 there: self.there(),
             }),
+            policies: self.policies.clone(),
         }
     }
 
@@ -215,13 +218,22 @@ impl Answering<'_> {
     fn presence(&self) -> crate::behind::Presence {
         let connections = self.keeping.connections.clone();
         let clock = Arc::clone(&self.door.environment.clock);
+        let (here, policies) = (self.door.host, Arc::clone(&self.policies));
         Arc::new(move |id| {
+            // Nobody connects to themselves: who answers this is here.
+            if id == here {
+                return Some(Present {
+                    seen_ns: clock.utc_ns(),
+                    policy: Some(policies.decides_here()),
+                });
+            }
             let all = connections.list();
             let mine = |c: &&crate::ingest::Connected| c.peer.principal.id() == Some(id);
-            match all.iter().any(|c| mine(&c)) {
-                true => (true, Some(clock.utc_ns())),
-                false => (false, None),
-            }
+            let newest = all.into_iter().rfind(|c| mine(&c))?;
+            Some(Present {
+                seen_ns: clock.utc_ns(),
+                policy: newest.policy,
+            })
         })
     }
 

@@ -20,6 +20,7 @@ use hansard_record::spool::Spool;
 use hansard_store::Archive;
 
 use super::answering::{Answering, Door, HostAnswering};
+use super::deciding::Deciding;
 use super::facts::Facts;
 use super::keeping::{Ground, Keeping};
 use super::opening::{SPOOL_RESERVE_BYTES, listen, no_thread};
@@ -35,6 +36,7 @@ use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
 use crate::init::keys::{authority_dir, identity, registry_dir};
 use crate::metrics::Metrics;
 use crate::metrics::serve::{Health, serve};
+use crate::policy::Central;
 use crate::stores::Stores;
 use crate::tee::{Source, Tee};
 
@@ -69,6 +71,7 @@ pub(super) struct Base<'a> {
     pub(super) open: &'a OpenSessions,
     pub(super) facts: &'a Facts,
     pub(super) in_force: &'a Arc<RwLock<Config>>,
+    pub(super) deciding: &'a Deciding,
 }
 
 impl Base<'_> {
@@ -137,7 +140,10 @@ impl Base<'_> {
         let Some(forward) = &self.start.config.forward else {
             return Ok(None);
         };
+        let clock = Arc::clone(&self.environment.clock);
+        let policy = self.deciding.take(self.start, clock, self.facts, closers)?;
         let sending = Sending {
+            policy,
             start: self.start,
             dir: self.dir,
             environment: self.environment,
@@ -209,6 +215,7 @@ impl Base<'_> {
             about: self.target(),
             open: self.open,
             facts: self.facts,
+            gate: Arc::new(self.deciding.in_force.clone()),
         };
         let sinks = self.sinks(keeping, SPOOL_RESERVE_BYTES);
         let registry = recording.serve(local, sinks, closers)?;
@@ -242,6 +249,8 @@ impl Base<'_> {
             self.start.journal.info("metrics", &[("listen", &address)]);
         }
         if let Some((keeping, registry)) = keeping {
+            // Before hosts can connect: they are sent it.
+            let policies = self.policies(keeping, registry);
             if let Some(ingest) = &config.serve.ingest {
                 let taking = Taking {
                     start: self.start,
@@ -255,13 +264,14 @@ impl Base<'_> {
                 };
                 taking.take(ingest, &runtime, stopped.clone(), closers)?;
             }
-            if config.serve.admin.is_some() {
+            if let Some(policies) = policies.filter(|_| config.serve.admin.is_some()) {
                 let answering = Answering {
                     door: self.door(diary),
                     dir: self.dir,
                     keeping,
                     registry,
                     facts: self.facts,
+                    policies,
                     running: keeping.running.get().cloned(),
                 };
                 answering.answer(&runtime, stopped, closers)?;
@@ -282,6 +292,13 @@ impl Base<'_> {
         };
         closers.push(("serving", Box::new(close)));
         Ok(())
+    }
+
+    /// The central policy, which is kept here.
+    fn policies(&self, keeping: &Keeping, registry: &Arc<Registry>) -> Option<Arc<Central>> {
+        let clock = Arc::clone(&self.environment.clock);
+        let connections = keeping.connections.clone();
+        self.deciding.central(registry, connections, clock)
     }
 
     fn door<'b>(&'b self, diary: &'b Diary) -> Door<'b> {
@@ -348,7 +365,11 @@ impl Base<'_> {
                 .with(CERTIFICATE_FIELD, Value::Bytes(certificate)),
             policy: Policy::default(),
             recorder: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
-            options: Options::default(),
+            // A full disk ends no daemon: it would find the same disk at its next start.
+            options: Options {
+                keeps_trying: true,
+                ..Options::default()
+            },
             day_ns: DAY_NS,
         }
     }

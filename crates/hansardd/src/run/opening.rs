@@ -12,6 +12,7 @@ use hansard_store::Archive;
 use tokio::runtime::Runtime;
 
 use super::base::{Base, revived};
+use super::deciding::Deciding;
 use super::facts::{Facts, facts};
 use super::keeping::Keeping;
 use super::measuring::{
@@ -65,6 +66,7 @@ impl Opened {
         let (open, revival) = revived(dir, &environment, &spool, &key)?;
         let (facts, told) = facts();
         let in_force = Arc::new(RwLock::new(config.clone()));
+        let deciding = Deciding::open(start, dir, &environment, &facts)?;
         let base = Base {
             start,
             dir,
@@ -74,6 +76,7 @@ impl Opened {
             open: &open,
             facts: &facts,
             in_force: &in_force,
+            deciding: &deciding,
         };
         // Before anything is kept: whose a session is, its key says.
         let registry = base.cluster(kept.is_some())?;
@@ -84,13 +87,8 @@ impl Opened {
         let sending = base.send(&running, closers)?;
         let diary = base.diary(&key, keeping.as_ref(), &revival, closers)?;
 
-        measure_roles(
-            &mut metrics,
-            &base,
-            kept.as_ref(),
-            keeping.as_ref(),
-            sending.as_ref(),
-        );
+        let counted = (keeping.as_ref(), sending.as_ref());
+        measure_roles(&mut metrics, &base, kept.as_ref(), counted);
         let seen = Arc::new(Mutex::new(Seen::default()));
         measure_disks(&mut metrics, &seen);
         let minder = Minder {
@@ -99,6 +97,7 @@ impl Opened {
             journal: start.journal.clone(),
             wake: start.wake.clone(),
             seen,
+            is_held_back: false,
         };
         let minding = minder.start(facts.clone(), told).map_err(no_thread)?;
         closers.push(("minder", Box::new(|| minding.stop())));
@@ -156,8 +155,7 @@ fn measure_roles(
     metrics: &mut Metrics,
     base: &Base<'_>,
     kept: Option<&(Stores, Arc<Archive>)>,
-    keeping: Option<&Keeping>,
-    sending: Option<&Arc<Status>>,
+    (keeping, sending): (Option<&Keeping>, Option<&Arc<Status>>),
 ) {
     measure(metrics, base.spool, kept, base.start);
     measure_facts(metrics, base.facts);

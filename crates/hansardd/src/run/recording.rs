@@ -1,10 +1,12 @@
 //! The role that records: sessions that programs on this machine hand over.
 
-use hansard_capture::local::{Config as SocketConfig, Happening, Means, Server, Wishes};
+use std::sync::Arc;
+
+use hansard_capture::local::{Config as SocketConfig, Decides, Happening, Means, Server, Wishes};
 use hansard_core::event::Fact;
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::Policy;
-use hansard_core::{Body, Sink};
+use hansard_core::{Body, Gate, Sink};
 use hansard_identity::HostIdentity;
 use hansard_identity::recorder::CERTIFICATE_FIELD;
 use hansard_record::Environment;
@@ -27,6 +29,8 @@ pub(super) struct Recording<'a> {
     pub(super) about: Fields,
     pub(super) open: &'a OpenSessions,
     pub(super) facts: &'a Facts,
+    /// Who decides what is kept of a session.
+    pub(super) gate: Arc<dyn Gate>,
 }
 
 impl Recording<'_> {
@@ -40,6 +44,7 @@ impl Recording<'_> {
         let socket = self.start.config.node.runtime_dir.join("capture.sock");
         let mut config = SocketConfig::at(socket.clone());
         config.policy = policy(local);
+        config.gate = Some(Decides(Arc::clone(&self.gate)));
         // What the daemon does not keep by itself, nobody's wish makes it keep: keys may hold
         // secrets of others, too.
         config.wishes = Wishes {
@@ -49,8 +54,7 @@ impl Recording<'_> {
         config.connections_max = usize::try_from(local.sessions_max).unwrap_or(usize::MAX);
         let capture = &self.start.config.capture;
         let logins = capture.shell.as_ref().map(|shell| {
-            let gate = super::logins::configured(local, shell);
-            super::logins::logins(self.start, self.facts, shell, gate)
+            super::logins::logins(self.start, self.facts, shell, Arc::clone(&self.gate))
         });
         let logins = logins.transpose()?;
         let facts = self.facts.clone();

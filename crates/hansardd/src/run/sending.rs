@@ -13,7 +13,7 @@ use hansard_identity::join::{JoinResponse, RenewRequest};
 use hansard_identity::tls::{LiveCertificate, client_config};
 use hansard_record::Environment;
 use hansard_record::forward::{
-    Alarm, Connect, Control, Endpoint, ForwardOptions, Forwarder, Hooks, Status, post,
+    Alarm, Connect, Control, Endpoint, ForwardOptions, Forwarder, Hooks, PolicyPost, Status, post,
 };
 use hansard_record::open_sessions::OpenSessions;
 use hansard_record::quarantine::Quarantine;
@@ -51,6 +51,8 @@ pub(super) struct Sending<'a> {
     pub(super) facts: &'a Facts,
     /// What is recorded here, once that has begun.
     pub(super) running: &'a Arc<OnceLock<Running>>,
+    /// Where the service's policy goes.
+    pub(super) policy: Option<PolicyPost>,
 }
 
 impl Sending<'_> {
@@ -80,6 +82,10 @@ impl Sending<'_> {
             options(forward),
             self.hooks(),
         );
+        let forwarder = match &self.policy {
+            Some(post) => forwarder.with_policy(post.clone()),
+            None => forwarder,
+        };
         let status = forwarder.status();
         let (start, environment, told) = (self.start, self.environment, Arc::clone(&status));
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use crate::forward::backoff::Backoff;
 use crate::forward::endpoint::Connect;
+use crate::forward::policy::PolicyPost;
 use crate::forward::queue::{Alarm, Queue};
 use crate::forward::status::Status;
 use crate::forward::stream::Stream;
@@ -95,6 +96,7 @@ pub struct Forwarder {
     status: Arc<Status>,
     queue: Arc<Mutex<Queue>>,
     arrived: Arc<Notify>,
+    policy: Option<PolicyPost>,
 }
 
 impl Forwarder {
@@ -133,7 +135,16 @@ impl Forwarder {
             status,
             queue: Arc::new(Mutex::new(queue)),
             arrived,
+            policy: None,
         }
+    }
+
+    /// Takes the service's policy, too. Without this the service is never told that one could be,
+    /// and sends none.
+    #[must_use]
+    pub fn with_policy(mut self, post: PolicyPost) -> Self {
+        self.policy = Some(post);
+        self
     }
 
     /// What it tells about itself.
@@ -161,7 +172,7 @@ impl Forwarder {
                         &self.hooks,
                         &self.status,
                         &self.queue,
-                        &self.arrived,
+                        (&self.arrived, self.policy.as_ref()),
                     );
                     let why = stream.run(&endpoint).await;
                     if stream.was_welcome() {

@@ -14,10 +14,11 @@ use crate::forward::endpoint::{Endpoint, Link, request};
 use crate::forward::flow::Flow;
 use crate::forward::forwarder::{Control, ForwardOptions, Hooks};
 use crate::forward::outgoing::{Outgoing, Pieces, outgoing};
+use crate::forward::policy::PolicyPost;
 use crate::forward::queue::{Batch, Queue};
 use crate::forward::status::Status;
 use crate::forward::wire::up::encode_part;
-use crate::forward::wire::{BODY_BYTES_MAX, Decoder, Down, Hello, Up};
+use crate::forward::wire::{Assembly, BODY_BYTES_MAX, Decoder, Down, Hello, Up};
 
 /// Pieces of the stream that wait between this loop and HTTP/2.
 const PIECES_WAITING: usize = 2;
@@ -38,6 +39,8 @@ pub(super) struct Stream<'a> {
     pub(super) queue: &'a Arc<Mutex<Queue>>,
     /// Something new is in the spool.
     pub(super) arrived: &'a Notify,
+    /// Where the service's policy goes, if anybody here wants it.
+    pub(super) policy: Option<&'a PolicyPost>,
     flow: Flow,
 }
 
@@ -60,7 +63,7 @@ impl<'a> Stream<'a> {
         hooks: &'a Hooks,
         status: &'a Status,
         queue: &'a Arc<Mutex<Queue>>,
-        arrived: &'a Notify,
+        (arrived, policy): (&'a Notify, Option<&'a PolicyPost>),
     ) -> Self {
         Self {
             options,
@@ -68,6 +71,7 @@ impl<'a> Stream<'a> {
             status,
             queue,
             arrived,
+            policy,
             flow: Flow::default(),
         }
     }
@@ -118,6 +122,7 @@ impl<'a> Stream<'a> {
         let mut piece = BytesMut::new();
         let hello = Hello::new(&self.options.software, (self.hooks.live)());
         self.append(&mut piece, &Up::Hello(hello));
+        self.append_in_force(&mut piece);
         flush(&mut sender, &mut piece).await?;
         let mut pings = 0u64;
         let mut ping_at = Instant::now() + self.options.ping_every;
@@ -141,6 +146,10 @@ impl<'a> Stream<'a> {
                 tokio::select! {
                     () = self.arrived.notified() => has_more = true,
                     () = self.flow.eased.notified() => {}
+                    () = changed(self.policy) => {
+                        self.append_in_force(&mut piece);
+                        flush(&mut sender, &mut piece).await?;
+                    }
                     () = sleep_until(wake) => {
                         has_more |= again_at.is_some_and(|at| at <= Instant::now());
                     }
@@ -179,6 +188,13 @@ impl<'a> Stream<'a> {
         flush(sender, piece).await
     }
 
+    /// Says which policy decides here, to a service that may have another one.
+    fn append_in_force(&self, piece: &mut BytesMut) {
+        if let Some(post) = self.policy {
+            self.append(piece, &Up::InForce(post.in_force()));
+        }
+    }
+
     fn append(&self, piece: &mut BytesMut, message: &Up) {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
@@ -189,6 +205,7 @@ impl<'a> Stream<'a> {
     /// and says so when it is busy.
     async fn hear(&self, mut body: Incoming) -> io::Result<()> {
         let mut decoder = Decoder::<Down>::new();
+        let mut assembly = Assembly::default();
         loop {
             let Ok(frame) = timeout(self.options.dead_after, body.frame()).await else {
                 let silence = self.options.dead_after;
@@ -204,7 +221,12 @@ impl<'a> Stream<'a> {
             };
             decoder.push(&bytes);
             while let Some(message) = decoder.next_message().map_err(io::Error::other)? {
-                if !self.hear_one(message)? {
+                if let Down::Policy(piece) = message {
+                    let whole = assembly.take(piece).map_err(io::Error::other)?;
+                    if let (Some(whole), Some(post)) = (whole, self.policy) {
+                        post.deliver(whole);
+                    }
+                } else if !self.hear_one(message)? {
                     self.flow.done.notified().await;
                 }
             }
@@ -256,7 +278,8 @@ impl<'a> Stream<'a> {
                 });
                 true
             }
-            Down::Pong(_) => true,
+            // Pieces of a policy are put together before this.
+            Down::Pong(_) | Down::Policy(_) => true,
             Down::Bye { why } => {
                 let why = format!("the service ended the connection: {why}");
                 return Err(io::Error::other(why));
@@ -289,6 +312,14 @@ impl<'a> Stream<'a> {
             }
             self.arrived.notify_one();
         }
+    }
+}
+
+/// Ready when another policy is in force; never where there is none.
+async fn changed(policy: Option<&PolicyPost>) {
+    match policy {
+        Some(post) => post.changed().await,
+        None => std::future::pending().await,
     }
 }
 

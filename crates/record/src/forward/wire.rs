@@ -15,9 +15,13 @@ use hansard_core::{Seal, SessionId};
 use crate::order::Spot;
 
 mod down;
+mod policy;
 pub(super) mod up;
 
 pub use down::{Down, Problem, ProblemKind};
+pub use policy::{
+    Assembly, InForce, POLICY_BYTES_MAX, POLICY_PIECE_BYTES, PolicyPiece, PolicyText,
+};
 pub use up::{Hello, Up};
 
 /// Version of the transport that this crate speaks. A peer that cannot speak it is told so, with

@@ -115,13 +115,13 @@ mod tests {
             incoming.read_exact(&mut got).unwrap();
         });
         assert_eq!(got, long);
-        let [first, ..] = incoming.take().unwrap();
+        let [first, ..] = Incoming::take(&mut incoming).unwrap();
         rustix::io::write(&first, b"x").unwrap();
         drop(first);
 
         send_with(&here, b"again", all).unwrap();
         incoming.read_exact(&mut [0; 5]).unwrap();
-        assert!(incoming.take().is_none());
+        assert!(Incoming::take(&mut incoming).is_none());
         drop(writer);
         let mut rest = Vec::new();
         reader.read_to_end(&mut rest).unwrap();

@@ -108,6 +108,10 @@ pub(super) fn start_fields(session: &Session) -> Fields {
     fields.push("kept", kept(&session.policy));
     fields.push("on_loss", session.policy.on_loss.as_str());
     fields.push("strict", session.policy.strict);
+    if session.policy.version > 0 {
+        fields.push("policy_version", session.policy.version);
+        fields.push("policy_rule", session.policy.rule.as_str());
+    }
     fields.push("recorder", session.recorder.as_str());
     fields.push("recorder_key", hex(&session.recorder_key));
     for (group, said) in [&session.subject, &session.origin, &session.target]

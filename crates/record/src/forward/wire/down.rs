@@ -4,8 +4,8 @@ use hansard_core::SessionId;
 use hansard_core::wire::{Field, Malformed, MessageReader, MessageWriter};
 
 use super::{
-    BODY_BYTES_MAX, Message, OtherVersion, VERSION, bounded_text, clipped, index_of, place_of,
-    put_message,
+    BODY_BYTES_MAX, Message, OtherVersion, PolicyPiece, VERSION, bounded_text, clipped, index_of,
+    place_of, put_message,
 };
 use crate::order::Spot;
 
@@ -18,6 +18,7 @@ const FOLLOW: u8 = 0x86;
 const END: u8 = 0x87;
 const PONG: u8 = 0x88;
 const BYE: u8 = 0x89;
+const POLICY: u8 = 0x8a;
 
 /// What the sender of a session's parts does about a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,8 @@ pub enum Down {
     },
     /// The answer to a `Ping`, with its number.
     Pong(u64),
+    /// A piece of the policy. Said only to a host that has said which one is in force there.
+    Policy(PolicyPiece),
     /// The service ends the connection, and why.
     Bye {
         /// Why, for people.
@@ -180,6 +183,14 @@ impl Down {
                 m.uint(1, *number);
                 PONG
             }
+            Self::Policy(piece) => {
+                m.uint(1, piece.version)
+                    .uint(2, piece.total_bytes)
+                    .uint(3, piece.offset)
+                    .bytes(4, &piece.sha256)
+                    .bytes(5, &piece.bytes);
+                POLICY
+            }
             Self::Bye { why } => {
                 m.text(1, clipped(why));
                 BYE
@@ -189,15 +200,18 @@ impl Down {
     }
 }
 
-/// The fields of any message of this direction, by number: numbers, a session, texts.
+/// The fields of any message of this direction, by number: numbers, a session, texts, a digest, bytes.
 #[derive(Default)]
 struct Fields {
     session: Option<SessionId>,
     numbers: [u64; 4],
     texts: [String; 5],
+    sha256: Option<[u8; 32]>,
+    bytes: Vec<u8>,
 }
 
-/// Which fields a kind has, by number: `s` a session, `n` a number, `t` a text.
+/// Which fields a kind has, by number: `s` a session, `n` a number, `t` a text, `d` a
+/// digest, `b` bytes.
 fn shape(kind: u8) -> Option<&'static [u8]> {
     match kind {
         WELCOME | BUSY => Some(b"nt"),
@@ -206,6 +220,7 @@ fn shape(kind: u8) -> Option<&'static [u8]> {
         PROBLEM => Some(b"snnnt"),
         END => Some(b"stt"),
         BYE => Some(b"t"),
+        POLICY => Some(b"nnndb"),
         _ => None,
     }
 }
@@ -242,10 +257,16 @@ impl Fields {
                     *slot = text;
                 }
             }
+            Some(b'd') => self.sha256 = Some(field.array("a message's digest")?),
+            Some(b'b') => self.bytes = field.bytes("a message's bytes")?.to_owned(),
             _ => {}
         }
         Ok(())
     }
+}
+
+fn no_digest() -> Malformed {
+    Malformed("a policy without its digest".to_owned())
 }
 
 fn small(number: u64) -> Result<u32, Malformed> {
@@ -278,7 +299,7 @@ impl Message for Down {
         };
         let fields = Fields::read(body, shape)?;
         let session = fields.session.unwrap_or(SessionId::from_bytes([0; 16]));
-        let [first, second, ..] = fields.numbers;
+        let [first, second, third, ..] = fields.numbers;
         let [text_1, text_2, text_3, _, text_5] = fields.texts;
         Ok(Some(match kind {
             WELCOME => Self::Welcome {
@@ -305,6 +326,13 @@ impl Message for Down {
                 by: text_3,
             },
             PONG => Self::Pong(first),
+            POLICY => Self::Policy(PolicyPiece {
+                version: first,
+                total_bytes: second,
+                offset: third,
+                sha256: fields.sha256.ok_or_else(no_digest)?,
+                bytes: fields.bytes,
+            }),
             _ => Self::Bye { why: text_1 },
         }))
     }

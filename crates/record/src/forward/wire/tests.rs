@@ -16,6 +16,12 @@ fn ups() -> Vec<Up> {
         Up::Part(part_from(id(1), spot(0, Place::Seal), vec![8; 3])),
         Up::Ping(u64::MAX),
         Up::Ping(0),
+        Up::InForce(InForce::default()),
+        Up::InForce(InForce {
+            version: 7,
+            sha256: [5; 32],
+            trouble: "line 3".into(),
+        }),
     ]
 }
 
@@ -56,6 +62,13 @@ fn downs() -> Vec<Down> {
             by: "alice".into(),
         },
         Down::Pong(5),
+        Down::Policy(PolicyPiece {
+            version: 7,
+            total_bytes: 10,
+            offset: 4,
+            sha256: [6; 32],
+            bytes: vec![1; 6],
+        }),
         Down::Bye {
             why: "stopping".into(),
         },
@@ -224,4 +237,75 @@ proptest! {
         prop_assert_eq!(decode::<Up>(&bytes, 1000).ok(), decode::<Up>(&bytes, piece).ok());
         prop_assert_eq!(decode::<Down>(&bytes, 1000).ok(), decode::<Down>(&bytes, piece).ok());
     }
+}
+
+fn pieces(policy: &PolicyText) -> Vec<PolicyPiece> {
+    let mut bytes = Vec::new();
+    policy.encode(&mut bytes);
+    let mut decoder = Decoder::<Down>::new();
+    decoder.push(&bytes);
+    let mut pieces = Vec::new();
+    while let Some(message) = decoder.next_message().unwrap() {
+        let Down::Policy(piece) = message else {
+            panic!("{message:?}");
+        };
+        pieces.push(piece);
+    }
+    pieces
+}
+
+#[test]
+fn a_policy_arrives_whole_or_not_at_all() {
+    for length in [
+        0,
+        1,
+        POLICY_PIECE_BYTES,
+        POLICY_PIECE_BYTES + 1,
+        POLICY_BYTES_MAX,
+    ] {
+        let policy = PolicyText::new(3, "é".repeat(length / 2) + &"x".repeat(length % 2));
+        let pieces = pieces(&policy);
+        assert_eq!(pieces.len(), length.div_ceil(POLICY_PIECE_BYTES).max(1));
+        let mut assembly = Assembly::default();
+        let mut whole = None;
+        for piece in &pieces {
+            assert_eq!(whole, None);
+            whole = assembly.take(piece.clone()).unwrap();
+        }
+        assert_eq!(whole.as_ref(), Some(&policy));
+        // Begun anew in the middle of another: the newer one is what counts.
+        assembly.take(pieces[0].clone()).unwrap();
+        let mut whole = None;
+        for piece in &pieces {
+            whole = assembly.take(piece.clone()).unwrap();
+        }
+        assert_eq!(whole, Some(policy));
+    }
+}
+
+#[test]
+fn pieces_that_do_not_fit_end_the_connection() {
+    let policy = PolicyText::new(3, "x".repeat(3 * POLICY_PIECE_BYTES));
+    let good = pieces(&policy);
+    let refused = |pieces: &[PolicyPiece]| {
+        let mut assembly = Assembly::default();
+        pieces
+            .iter()
+            .any(|piece| assembly.take(piece.clone()).is_err())
+    };
+    assert!(!refused(&good));
+    assert!(refused(&good[1..]), "the first is missing");
+    assert!(refused(&[good[0].clone(), good[2].clone()]), "a hole");
+    let mut long = good.clone();
+    long[2].bytes.push(0);
+    assert!(refused(&long), "longer than announced");
+    let mut other = good.clone();
+    other[1].bytes[0] ^= 1;
+    assert!(refused(&other), "not what the digest says");
+    let mut huge = good.clone();
+    huge[0].total_bytes = POLICY_BYTES_MAX as u64 + 1;
+    assert!(refused(&huge), "longer than a policy may be");
+    let mut empty = good;
+    empty[1].bytes.clear();
+    assert!(refused(&empty), "a piece that brings nothing");
 }

@@ -5,14 +5,15 @@ use hansard_core::frame::Part;
 use hansard_core::wire::{Malformed, MessageReader, MessageWriter};
 
 use super::{
-    BODY_BYTES_MAX, LIVE_SESSIONS_MAX, Message, OtherVersion, PART_BYTES_MAX, PART_HEAD_BYTES,
-    VERSION, bounded_text, clipped, index_of, part_from, part_head, put_message,
+    BODY_BYTES_MAX, InForce, LIVE_SESSIONS_MAX, Message, OtherVersion, PART_BYTES_MAX,
+    PART_HEAD_BYTES, VERSION, bounded_text, clipped, index_of, part_from, part_head, put_message,
 };
 use crate::order::Spot;
 
 const HELLO: u8 = 0x01;
 const PART: u8 = 0x02;
 const PING: u8 = 0x03;
+const IN_FORCE: u8 = 0x04;
 
 /// The first message of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub enum Up {
     },
     /// Is anybody there? Answered with the same number.
     Ping(u64),
+    /// Which policy decides on this host. Said after the hello and at every change.
+    InForce(InForce),
 }
 
 impl Up {
@@ -121,6 +124,14 @@ impl Up {
                 let mut m = MessageWriter::new();
                 m.uint(1, *number);
                 put_message(out, PING, &m.finish());
+            }
+            Self::InForce(now) => {
+                let mut m = MessageWriter::new();
+                m.uint(1, now.version).bytes(2, &now.sha256);
+                if !now.trouble.is_empty() {
+                    m.text(3, clipped(&now.trouble));
+                }
+                put_message(out, IN_FORCE, &m.finish());
             }
         }
     }
@@ -157,6 +168,19 @@ impl Message for Up {
                 }
                 Ok(Some(Self::Ping(number)))
             }
+            IN_FORCE => {
+                let mut reader = MessageReader::new(body);
+                let mut now = InForce::default();
+                while let Some((number, field)) = reader.next_field()? {
+                    match number {
+                        1 => now.version = field.uint("in_force.version")?,
+                        2 => now.sha256 = field.array("in_force.sha256")?,
+                        3 => now.trouble = bounded_text(field, "in_force.trouble")?,
+                        _ => {}
+                    }
+                }
+                Ok(Some(Self::InForce(now)))
+            }
             _ => Ok(None),
         }
     }
@@ -172,7 +196,7 @@ impl Message for Up {
 
     fn body_bytes_max(kind: u8) -> Option<usize> {
         match kind {
-            HELLO | PING => Some(BODY_BYTES_MAX),
+            HELLO | PING | IN_FORCE => Some(BODY_BYTES_MAX),
             PART => Some(PART_BYTES_MAX + PART_HEAD_BYTES),
             _ => None,
         }

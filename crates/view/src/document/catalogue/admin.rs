@@ -1,6 +1,6 @@
 //! Teleport's events of signing in and of administration.
 
-use super::Kind::{Bool, Text, Texts};
+use super::Kind::{Bool, Text, Texts, Uint};
 use super::When::{Named, Unsaid};
 use super::fields::NAMED;
 use super::service::ASKED;
@@ -14,6 +14,17 @@ const METHOD: &[Field] = &[
     ),
     h("key", Text, "public key that was offered"),
     h("instruction", Text, "what the server said"),
+];
+
+/// Which policy.
+pub(super) const POLICY: &[Field] = &[
+    h("policy_version", Uint, "version of the policy"),
+    h(
+        "previous_version",
+        Uint,
+        "version before, 0 if there was none",
+    ),
+    h("sha256", Text, "SHA-256 of its text, in hexadecimal"),
 ];
 
 #[rustfmt::skip] // one event, a few lines
@@ -55,7 +66,10 @@ pub(super) const ROWS: [Row; 22] = [
     row(their("role.deleted"), "admin", "A role was removed.", &[any("T9001I", "removed")], &[NAMED]),
     row(their("role.updated"), "admin", "A role was changed.", &[any("T9002I", "changed")], &[NAMED]),
     row(their("session_recording_config.update"), "admin", "What is recorded was changed.",
-        &[any("TCREC003I", "changed")], &[NAMED]),
+        &[ok("TCREC003I", "changed"), failed("TCREC003W", "not changed after all, or refused")],
+        &[NAMED, POLICY, &[h("previous_sha256", Text, "SHA-256 of the text before, in hexadecimal"),
+            h("rules_added", Texts, "rules that are new"), h("rules_removed", Texts, "rules that are gone"),
+            h("rules_changed", Texts, "rules, and `scope` and `default`, that say something else")]]),
     row(their("access_request.create"), "admin", "Somebody asked for access.",
         &[any("T5000I", "asked")], &[REQUEST, NAMED]),
     row(their("access_request.update"), "admin", "A request for access was changed.",

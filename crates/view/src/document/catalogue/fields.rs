@@ -69,6 +69,12 @@ pub(super) const START: &[Field] = &[
         "what happens when recording fails: `end`, `hold`, `continue`",
     ),
     h("strict", Bool, "whether output waits until it is durable"),
+    h(
+        "policy_version",
+        Uint,
+        "version of the central policy that decided",
+    ),
+    h("policy_rule", Text, "name of its rule that decided"),
     h("recorder", Text, "program and version that records"),
     h(
         "recorder_key",

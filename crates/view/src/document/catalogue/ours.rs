@@ -21,7 +21,7 @@ const OTHERS: &[&[Field]] = &[
 ];
 
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 16] = [
+pub(super) const ROWS: [Row; 17] = [
     row(our("recording.start"), "start", "The recording of a host or a service began; one each day.",
         &[any("H2000I", "began")], &[START]),
     row(our("recording.end"), "end", "Such a recording ended.", &[any("H2004I", "ended")], &[END]),
@@ -43,6 +43,12 @@ pub(super) const ROWS: [Row; 16] = [
         &[any("H4003I", "started or ended")],
         &[KERNEL, &[h("exit_status", Uint, "exit status, 0 to 255"),
             h("signal", Text, "signal that ended it, without SIG")]]),
+    row(our("stream.omitted"), "transfer", "A stream went beyond what the policy keeps; the rest was counted and hashed.",
+        &[any("H2104W", "not kept, by policy")],
+        &[&[h("stream_name", Text, "which stream"),
+            h("kept_bytes", Uint, "bytes of it that the recording has").unit("bytes"),
+            h("omitted_bytes", Uint, "bytes after them so far").unit("bytes"),
+            h("sha256", Text, "SHA-256 of those, in hexadecimal")]]),
     row(our("auth.other"), "auth", OTHER,
         &[ok("H9000I", "happened"), failed("H9000W", "refused or failed")], OTHERS),
     row(our("channel.other"), "channel", OTHER,

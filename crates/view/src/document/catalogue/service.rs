@@ -123,7 +123,7 @@ const BUILT: &[Field] = &[
 const WHY: &[Field] = &[h("reason", Text, "why, in words")];
 
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 27] = [
+pub(super) const ROWS: [Row; 28] = [
     row(our("daemon.start"), "admin", "A daemon was started; its own recording says which.",
         &[any("H5000I", "started")], &[DAEMON]),
     row(our("daemon.stop"), "admin", "A daemon was stopped in order. After a crash there is none.",
@@ -132,6 +132,9 @@ pub(super) const ROWS: [Row; 27] = [
         &[ok("H5002I", "read"), failed("H5002W", "refused; the one before is in force")],
         &[FILE, &[h("changed", Texts, "keys that changed"),
             h("needs_restart", Texts, "keys that change at the next start only")]]),
+    row(our("policy.in_force"), "admin", "A host was sent a policy by its service, and decides by it from now on.",
+        &[ok("H5012I", "in force"), failed("H5012W", "not taken; the one before decides")],
+        &[super::admin::POLICY]),
     row(our("session.kill"), "admin", "Somebody ended another's session.",
         &[ok("H5010I", "ended"), failed("H5010W", "refused or not there")], &[RECORDING, ASKED]),
     row(our("access.refused"), "admin",
