@@ -5,11 +5,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use hansard_core::event::End;
+use hansard_core::event::{Body, End};
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::OnEnd;
-use hansard_core::{Decision, Login as Who, Session};
+use hansard_core::{Decision, Login as Who, Session, SessionId};
 use hansard_record::Recorder;
 use hansard_record::handoff::descriptors::send_with;
 use hansard_record::handoff::{FromDaemon, Granted, Login};
@@ -25,6 +26,12 @@ use crate::local::connection::Source;
 use crate::local::peer::Peer;
 use crate::local::{Happening, Shared, THE_DAEMON_STOPS, header};
 use crate::registry::Line;
+
+/// How long a notice waits to be accepted. At the bound the login is refused.
+const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The mark in a recording whose user accepted the notice.
+const ACCEPTED: &str = "notice accepted";
 
 /// What a login is made of before it begins.
 struct Ready {
@@ -233,12 +240,13 @@ fn hold(
     peer: &Peer,
 ) -> Happening {
     let id = ready.session.id;
-    if !ready.terms.notice.is_empty() {
-        let notice = &ready.terms.notice;
-        let kept = header::notice(&ready.session);
-        ready.held.show(&format!("{notice}\n{kept}\n"));
-    }
-    let granted = grant(&source, &ready);
+    let granted = match welcome(&source, &ready) {
+        Ok(()) => grant(&source, &ready).map_err(|e| format!("the login does not listen: {e}")),
+        Err(why) => {
+            let _ = line.say(&FromDaemon::Refused(why.clone()));
+            Err(why)
+        }
+    };
     // Ours are others by now; these would keep pipes open that their owners wait to see closed.
     drop(outside);
     let Ready {
@@ -269,7 +277,7 @@ fn hold(
         Ok(()) => held
             .run(&recorder, &options, &mut stub)
             .unwrap_or_else(|e| Over::Away(e.to_string())),
-        Err(e) => Over::Away(format!("the login does not listen: {e}")),
+        Err(why) => Over::Away(why),
     };
     // The terminal is given back, whatever the way out, before anybody is told anything.
     stub.hold = None;
@@ -286,6 +294,16 @@ fn hold(
     if let (OnEnd::Kill, Some(program)) = (terms.on_end, program) {
         remains::kill(program);
     }
+    finish(shared, line, (id, recorder), outcome)
+}
+
+/// Brings the recording to its end, and tells whoever is still there.
+fn finish(
+    shared: &Shared,
+    line: &Line,
+    (id, recorder): (SessionId, Recorder),
+    outcome: Result<End, String>,
+) -> Happening {
     let outcome = outcome.and_then(|end| {
         let reason = end.reason.clone();
         let closed = recorder.close(end).map_err(|lost| lost.to_string());
@@ -304,6 +322,30 @@ fn hold(
             Happening::Lost { session: id, why }
         }
     }
+}
+
+/// Says that the session is recorded; where that must be accepted, not before somebody has.
+fn welcome(source: &Source, ready: &Ready) -> Result<(), String> {
+    if ready.terms.notice.is_empty() {
+        return Ok(());
+    }
+    let notice = &ready.terms.notice;
+    let kept = header::notice(&ready.session);
+    ready.held.show(&format!("{notice}\n{kept}\n"));
+    // A command has nobody who could be asked.
+    if !ready.terms.accept || !ready.held.has_terminal() {
+        return Ok(());
+    }
+    ready
+        .held
+        .show("Press Enter to accept this, Ctrl-C to leave.\n");
+    let login = source.get_ref().socket().as_fd();
+    if !ready.held.wait_for_enter(login, ACCEPT_WAIT_MAX) {
+        return Err("the notice was not accepted".to_owned());
+    }
+    let label = ACCEPTED.to_owned();
+    let kept = ready.recorder.event(Body::Mark { label });
+    kept.map_err(|lost| lost.to_string())
 }
 
 fn grant(source: &Source, ready: &Ready) -> std::io::Result<()> {
