@@ -67,7 +67,7 @@ section! {
         local: Option<Local> = None;
         /// Logins: accounts whose login shell is `hansard-shell` hand their terminal over at
         /// `capture.sock`, and the daemon holds it. What is kept of them is what `local` says, or a
-        /// central policy; needs `local`, and a daemon that runs as root.
+        /// central policy; needs `local`, and capabilities (docs/shell.md).
         shell: Option<Shell> = None;
     }
 }
