@@ -1,17 +1,15 @@
-//! The role that records logins, and who decides about them where no central policy does.
+//! The role that records logins.
 
 use std::sync::Arc;
 
 use hansard_capture::shell::{
     BREAK_GLASS_DIR, Config as LoginsConfig, Logins, broken_glass, may_take_terminals,
 };
-use hansard_core::policy::{OnEnd, Policy};
-use hansard_core::{Decision, Gate, Login};
+use hansard_core::Gate;
 
 use super::facts::Facts;
-use super::recording::policy;
 use super::{Start, fact};
-use crate::config::{Local, Shell};
+use crate::config::Shell;
 use crate::failure::Failure;
 
 /// The directory of notes on terminals that are taken, in `runtime_dir`.
@@ -19,42 +17,6 @@ const TERMINALS: &str = "terminals";
 
 /// The directory of notes on who may log in without a daemon, there too.
 const BREAK_GLASS: &str = "break-glass";
-
-/// Decides by this machine's configuration: everybody is recorded, and alike.
-struct Configured {
-    policy: Policy,
-    notice: String,
-    on_end: OnEnd,
-}
-
-impl Gate for Configured {
-    fn admit(&self, _: &Login) -> Decision {
-        Decision {
-            recorded: true,
-            policy: self.policy.clone(),
-            notice: self.notice.clone(),
-            accept: false,
-            on_end: self.on_end,
-            break_glass: false,
-        }
-    }
-}
-
-/// The gate that the configuration is.
-pub(super) fn configured(local: &Local, shell: &Shell) -> Arc<dyn Gate> {
-    let policy = Policy {
-        idle_ms_max: shell.idle_limit.as_millis(),
-        ..policy(local)
-    };
-    Arc::new(Configured {
-        policy,
-        notice: local.notice.clone(),
-        on_end: match shell.kill_remains {
-            true => OnEnd::Kill,
-            false => OnEnd::Leave,
-        },
-    })
-}
 
 /// Takes logins from now on: first gives back what terminals the last process had taken.
 pub(super) fn logins(

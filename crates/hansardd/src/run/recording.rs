@@ -54,8 +54,7 @@ impl Recording<'_> {
         config.connections_max = usize::try_from(local.sessions_max).unwrap_or(usize::MAX);
         let capture = &self.start.config.capture;
         let logins = capture.shell.as_ref().map(|shell| {
-            let gate = super::logins::configured(local, shell);
-            super::logins::logins(self.start, self.facts, shell, gate)
+            super::logins::logins(self.start, self.facts, shell, Arc::clone(&self.gate))
         });
         let logins = logins.transpose()?;
         let facts = self.facts.clone();
