@@ -7,7 +7,7 @@
 #   make lint      formatting, clippy, licences and crates that come along, rules of the tree
 #
 #   make bench     measure against script, tlog-rec, asciinema and a bare pty (about 15 minutes)
-#   make bench-service  what the service takes, keeps and lists in a second (about two minutes)
+#   make bench-service  what the service takes, keeps and lists in a second (about four minutes)
 #   make torture   kill the recorder and cut its power, over and over
 #   make fuzz      every fuzz target for FUZZ_SECONDS (60) seconds
 #   make peers     build asciinema 3 into .peers/, which tests and benches run beside ours
@@ -77,7 +77,7 @@ bench: needs-bench release peers
 
 # The counts that a release must stand; `make test` runs a share of each.
 bench-service:
-	$(CARGO) build --release --locked --quiet -p hansardd --examples
+	$(CARGO) build --release --locked --quiet -p hansardd --bins --examples
 	python3 bench/service.py
 
 torture: needs-test release

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """What the service's heart does in a second, and what idle hosts cost it.
 
-    cargo build --release -p hansardd --examples
+    cargo build --release -p hansardd --bins --examples
     python3 bench/service.py [--rounds 5] [--seconds 3] [--dir DIRECTORY]
 
 Runs the examples keeper_speed (16 writers of frames of 100 events, projection, 16 streams of raw
 terminal text to archived segments, live lag, 4,000 idle sessions; all in one process, on the disk of
-DIRECTORY) and idle_hosts (connected hosts in a process of their own, over TLS), round after round,
-and prints medians with the smallest and the largest, and the machine's load before each round.
+DIRECTORY), round after round, then idle_hosts (the daemon with hosts that join it and are connected
+over TLS from processes of their own), and prints medians with the smallest and the largest, and the machine's load before each round.
 There is no peer to run beside: the goals stand beside the figures.
 """
 
@@ -50,7 +50,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--hosts", type=int, default=400)
+    parser.add_argument("--hosts", type=int, default=2000)
     parser.add_argument("--dir", default=None)
     args = parser.parse_args()
     rounds, loads = [], []
@@ -69,7 +69,7 @@ def main():
         print(f"| {unit} | {' | '.join(shown)} | {wanted} |")
     print(f"\nLoad before each round: {' '.join(f'{load:.1f}' for load in loads)};"
           f" {os.cpu_count()} CPUs, {args.rounds} rounds of {args.seconds} s.\n")
-    print("Idle hosts with two sessions each (service and ingest alone):\n")
+    print("Idle hosts with two sessions each, the whole service (wanted <= 200 MiB):\n")
     print("    " + hosts(args.hosts).replace("\n", "\n    "))
 
 

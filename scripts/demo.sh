@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job, for real: records a person at a terminal, replays it, shows one moment, proves it;
-# then the same with a service (scripts/demo_service.sh), which it starts and ends.
+# then the same with a service (scripts/demo_service.sh) and with a login (scripts/demo_login.sh).
 # One line `ok: …` for each thing shown; ends with a failure at the first that is not so.
 # HANSARD_BIN, HANSARDD_BIN: the built programs. DEMO_DIR: where the files go. DEMO_EXIT=1: no closing words.
 set -euo pipefail
@@ -143,7 +143,7 @@ PY
 # What was typed is kept, as asked, but not what was typed while the terminal hid it.
 hide() {
     "$hansard" convert --to jsonl "$file" "$dir/events.jsonl"
-    scripts/demo_events.py "$dir/events.jsonl" "$secret" || fail "see above"
+    scripts/demo_events.py "$dir/events.jsonl" "$secret" --size 120x40 notes.txt 'exit 7' || fail "see above"
     local in
     if in=$(grep -rlF --exclude=steps -e "$secret" "$dir"); then
         fail "the password stands in $in"
@@ -169,6 +169,7 @@ convert() {
 }
 
 . scripts/demo_service.sh
+. scripts/demo_login.sh
 
 closing_words() {
     local shown=${dir#"$here"/}
@@ -198,4 +199,5 @@ prove
 hide
 convert
 service
+login
 [ "${DEMO_EXIT:-}" = 1 ] || closing_words

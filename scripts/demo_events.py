@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Checks the demo's events: the resize is there, typed keys are, the hidden secret is not.
+"""Checks the demo's events: the sizes wanted are there, typed keys are, the hidden secret is not.
 
-Usage: demo_events.py EVENTS.jsonl SECRET
+Usage: demo_events.py EVENTS.jsonl SECRET [--size COLSxROWS] KEYS...
 """
 
+import argparse
 import base64
 import json
 import sys
@@ -17,15 +18,21 @@ def content(event):
 
 
 def main():
-    path, secret = sys.argv[1], sys.argv[2].encode()
-    with open(path, encoding="utf-8") as file:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("events")
+    parser.add_argument("secret", type=str.encode)
+    parser.add_argument("--size", default=[], action="append")
+    parser.add_argument("keys", nargs="*", type=str.encode)
+    args = parser.parse_args()
+    secret = args.secret
+    with open(args.events, encoding="utf-8") as file:
         events = [json.loads(line) for line in file]
-    sizes = [(e["cols"], e["rows"]) for e in events if e["family"] == "resize"]
-    if (120, 40) not in sizes:
-        sys.exit(f"the window grew to 120x40, but the sizes recorded are {sizes}")
+    sizes = [f"{e['cols']}x{e['rows']}" for e in events if e["family"] == "resize"]
+    if any(size not in sizes for size in args.size):
+        sys.exit(f"the window grew to {args.size}, but the sizes recorded are {sizes}")
     data = [e for e in events if e["family"] == "data"]
     typed = b"".join(content(e) for e in data if e["stream"] == "keystrokes")
-    if b"notes.txt" not in typed or b"exit 7" not in typed:
+    if any(keys not in typed for keys in args.keys):
         sys.exit(f"keys were to be kept, but these are: {typed!r}")
     if secret in typed or b"".join(content(e) for e in data).find(secret) >= 0:
         sys.exit("the secret stands in the recording")

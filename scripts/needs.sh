@@ -13,6 +13,7 @@ case "${1:-}" in
     test)
         wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 strace g++)
         wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps openssl)
+        wanted+=(openssh-server passwd)
         wanted+=(iproute2 iptables openssl systemd)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.

@@ -13,6 +13,10 @@ use crate::hansardd;
 /// How long a daemon may take to be ready, on a machine that does other things besides.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
+/// The same behind a tracer, which stops it twice at each call: a start makes some ten calls for each
+/// pack of the archive, and on a busy machine whoever is to go on waits for its turn each time.
+const READY_TRACED_WITHIN: Duration = Duration::from_secs(180);
+
 /// One daemon with its directories. A running one is killed when this is dropped.
 #[derive(Debug)]
 pub struct Daemon {
@@ -186,6 +190,10 @@ impl Daemon {
             .spawn()
             .expect("hansardd starts");
         let child = self.child.insert(child);
+        let ready_within = match self.before.is_empty() {
+            true => READY_WITHIN,
+            false => READY_TRACED_WITHIN,
+        };
         let since = Instant::now();
         let mut buf = [0; 4096];
         loop {
@@ -200,8 +208,10 @@ impl Daemon {
             }
             let waited = since.elapsed();
             assert!(
-                waited < READY_WITHIN,
-                "hansardd is not ready after {waited:?}"
+                waited < ready_within,
+                "hansardd is not ready after {waited:?}\n{}\n{}",
+                threads(child.id()),
+                tail(&fs::read_to_string(self.dir.join("stderr")).unwrap_or_default())
             );
         }
     }
@@ -245,6 +255,23 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// What each thread of a process group waits for, for a message.
+fn threads(group: u32) -> String {
+    let words = ["-L", "-o", "pid,tid,ppid,stat,wchan:24,time,comm", "-g"];
+    let listed = Command::new("ps")
+        .args(words)
+        .arg(group.to_string())
+        .output();
+    let text = |done: Output| String::from_utf8_lossy(&done.stdout).into_owned();
+    listed.map_or_else(|error| error.to_string(), text)
+}
+
+/// The end of what was said, for a message.
+fn tail(text: &str) -> &str {
+    let at = text.len().saturating_sub(3000);
+    text.get(at..).unwrap_or(text)
 }
 
 /// To the whole group, so that it reaches the daemon behind a tracer. One that is gone needs none.

@@ -10,8 +10,10 @@
 )]
 
 mod daemon;
+mod journald;
 
 pub use daemon::Daemon;
+pub use journald::Journald;
 
 pub mod fault_proxy;
 

@@ -17,6 +17,8 @@ mod audit;
 mod cluster;
 #[path = "service_net/full.rs"]
 mod full;
+#[path = "service_net/full_long.rs"]
+mod full_long;
 #[path = "service/load.rs"]
 mod load;
 #[path = "service_net/net.rs"]

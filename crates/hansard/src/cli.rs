@@ -1,6 +1,8 @@
 //! The command line: every command, option and its help, in one place. Man pages and completions
 //! are made from it.
 
+mod journal;
+mod machine;
 mod policy;
 mod service;
 
@@ -13,6 +15,8 @@ use hansard_core::OnLoss;
 use hansard_view::Format;
 
 use crate::moment::Moment;
+pub(crate) use journal::{JournalArgs, ReaderKind};
+pub(crate) use machine::{CoverageArgs, DisableArgs, DisableWay, EnableArgs, EnableWay, RootArgs};
 pub(crate) use policy::{PolicyArgs, PolicyCommand, TestArgs};
 pub(crate) use service::{
     EventsArgs, FilterArgs, FollowArgs, HoldArgs, HoldCommand, HostArgs, HostCommand, KillArgs,
@@ -68,7 +72,7 @@ pub(crate) enum Command {
     Hold(HoldArgs),
     /// Make, list or remove tokens that hosts join with
     Token(TokenArgs),
-    /// List hosts, lock them out, let them in again
+    /// List hosts, lock them out; have logins of this machine recorded
     Host(HostArgs),
     /// Say how the service is, and who you are to it
     Status(StatusArgs),
@@ -96,8 +100,10 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) timing: Option<PathBuf>,
     /// Which recording, if the file holds several: tlog's `rec`, Teleport's session id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, visible_alias = "file-match", value_name = "ID")]
     pub(crate) rec: Option<String>,
+    #[command(flatten)]
+    pub(crate) journal: JournalArgs,
     #[command(flatten)]
     pub(crate) look: LookArgs,
 }
@@ -151,6 +157,11 @@ pub(crate) struct RecArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PlayArgs {
     /// A session of the service (its UUID), or a file in any format that can be read
+    #[arg(
+        required = false,
+        required_unless_present = "reader",
+        default_value_if("reader", "journal", crate::journal::ANY)
+    )]
     pub(crate) file: PathBuf,
     /// How fast: 1 is as it was, 0.0625 to 64
     #[arg(short, long, default_value_t = 1.0, value_name = "FACTOR")]
@@ -176,6 +187,11 @@ pub(crate) struct PlayArgs {
 pub(crate) struct CatArgs {
     /// A session of the service (its UUID), or a file in any format that can be read; `-` is
     /// standard input
+    #[arg(
+        required = false,
+        required_unless_present = "reader",
+        default_value_if("reader", "journal", crate::journal::ANY)
+    )]
     pub(crate) file: PathBuf,
     /// Send a terminal every sequence, also those that change its state or make it answer
     #[arg(long)]
@@ -189,6 +205,11 @@ pub(crate) struct CatArgs {
 pub(crate) struct InfoArgs {
     /// A session of the service (its UUID), or a file in any format that can be read; `-` is
     /// standard input
+    #[arg(
+        required = false,
+        required_unless_present = "reader",
+        default_value_if("reader", "journal", crate::journal::ANY)
+    )]
     pub(crate) file: PathBuf,
     /// Answer in JSON
     #[arg(long)]

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use crate::cli::{HostArgs, HostCommand, PageArgs, ServiceArgs};
 use crate::failure::Failure;
 use crate::listing::{self, text, time};
+use crate::machine;
 use crate::service::{Align, Asked, Column, Service, Table};
 
 const COLUMNS: &[Column] = &[
@@ -20,9 +21,12 @@ const COLUMNS: &[Column] = &[
     ("LABELS", Align::Left),
 ];
 
-/// Lists hosts, locks one out or lifts its lock.
+/// Lists hosts, locks one out or lifts its lock; or sees to the logins of this machine.
 pub(crate) fn run(args: &HostArgs) -> Result<u8, Failure> {
     match &args.command {
+        HostCommand::Enable(args) => return machine::enable(args),
+        HostCommand::Disable(args) => return machine::disable(args),
+        HostCommand::Status(args) => return machine::status(args),
         HostCommand::Ls {
             page,
             json,

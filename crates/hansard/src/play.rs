@@ -8,11 +8,13 @@
 //! - `player`: the loop; `commands`: what the keys do; `finder`: searching
 //! - `picture`, `status`, `notice`, `help`, `prompt`: what there is to see
 //! - `canvas`, `paint`, `sequences`: how it gets onto the terminal; `terminal`: taken and restored
+//! - `growing`: a tlog that is played while it is written
 //! - `keys`: what was pressed; `live`: a session that happens now, in the same picture
 
 mod canvas;
 mod commands;
 mod finder;
+mod growing;
 mod help;
 mod keys;
 mod live;

@@ -19,6 +19,7 @@ use hansard_view::{Format, Indexed, copy};
 
 use crate::cli::ReadArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
+use crate::journal;
 use crate::key;
 use crate::progress::{Meter, Progress};
 use crate::session;
@@ -30,8 +31,12 @@ const NAMES_MAX: u32 = 100;
 /// Opens a recording of any readable format for seeking. What was passed over (damage in a
 /// foreign format, a missing end) is said on standard error.
 pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<Indexed, Failure> {
-    let named = session::named(path).is_some();
-    let plain = !named && path.as_os_str() != "-" && path.metadata().is_ok_and(|m| m.is_file());
+    let in_journal = journal::wanted(path, &read.journal).is_some();
+    let named = !in_journal && session::named(path).is_some();
+    let plain = !named
+        && !in_journal
+        && path.as_os_str() != "-"
+        && path.metadata().is_ok_and(|m| m.is_file());
     let may_be_ours = read.from.is_none_or(|format| format == Format::Hansard);
     if plain && may_be_ours && begins_like_ours(path)? {
         let mut progress = Progress::new("indexing", None);
@@ -42,8 +47,8 @@ pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<Indexed, Failure> {
         return indexed.map_err(|error| failure(path, &error));
     }
     let (file, converted) = match session::named(path) {
-        Some(session) => (fetch(path, session, read)?, Ok(())),
-        None => convert(path, read)?,
+        Some(session) if named => (fetch(path, session, read)?, Ok(())),
+        _ => convert(path, read)?,
     };
     let mut progress = Progress::new("indexing", None);
     let indexed = Indexed::in_memory(Arc::new(file), &mut |done| {
@@ -112,7 +117,7 @@ fn fetch(path: &Path, session: SessionId, read: &ReadArgs) -> Result<File, Failu
 }
 
 /// A temporary file whose name is gone before anything is written into it: a crash leaves nothing.
-fn nameless() -> Result<File, Failure> {
+pub(crate) fn nameless() -> Result<File, Failure> {
     let directory = std::env::temp_dir();
     let mut last = None;
     for n in 0..NAMES_MAX {

@@ -11,6 +11,7 @@ use hansard_view::{DecodeError, Decoder, Format, Import, OpenError};
 
 use crate::cli::ReadArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
+use crate::journal;
 use crate::watched::Watched;
 
 /// A recording that is being read.
@@ -30,7 +31,9 @@ impl Source {
     pub(crate) fn open(path: &Path, read: &ReadArgs, label: &'static str) -> Result<Self, Failure> {
         let import = import(read.rec.clone()).map_err(|e| Failure::about(path, &e))?;
         let inputs = Watched::open(path, read, label)?;
-        let opened = hansard_view::open(&inputs, read.from, import);
+        // Whoever reads the journal looks for tlog there, also where its first entry is something else.
+        let in_journal = journal::wanted(path, &read.journal).map(|_| Format::Tlog);
+        let opened = hansard_view::open(&inputs, read.from.or(in_journal), import);
         let opened = opened.map_err(|error| match error {
             OpenError::Io(error) => Failure::about(path, &error),
             OpenError::Unknown => not_a_recording(path),
@@ -156,7 +159,7 @@ fn readable_formats() -> Vec<&'static str> {
 }
 
 /// What a recording in a foreign format does not say about itself.
-fn import(rec: Option<String>) -> io::Result<Import> {
+pub(crate) fn import(rec: Option<String>) -> io::Result<Import> {
     let env = Environment::real();
     let utc_ns = env.clock.utc_ns();
     let mut random = [0u8; 10];

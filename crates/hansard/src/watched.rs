@@ -9,6 +9,7 @@ use hansard_view::source::Source;
 
 use crate::cli::ReadArgs;
 use crate::failure::Failure;
+use crate::journal::{self, Journal};
 use crate::progress::{Meter, Progress};
 use crate::session;
 
@@ -22,21 +23,25 @@ impl Watched {
     /// The recording at this path; `-` is standard input.
     pub(crate) fn open(path: &Path, read: &ReadArgs, label: &'static str) -> Result<Self, Failure> {
         let failed = |error| Failure::about(path, &error);
-        let (inputs, total): (Box<dyn Inputs>, _) = if path.as_os_str() == "-" {
-            let input = Box::new(io::stdin().lock());
-            (Box::new(Once::new(input, read.timing.as_deref())), None)
-        } else if let Some(session) = session::named(path) {
-            let bytes = Box::new(session::open(session, &read.look)?);
-            (Box::new(Once::new(bytes, None)), None)
-        } else {
-            let metadata = path.metadata().map_err(failed)?;
-            if metadata.is_dir() {
-                (Box::new(Directory::open(path).map_err(failed)?), None)
+        let (inputs, total): (Box<dyn Inputs>, _) =
+            if let Some(rec) = journal::wanted(path, &read.journal) {
+                let entries = Box::new(Journal::open(rec, &read.journal, false)?);
+                (Box::new(Once::new(entries, None)), None)
+            } else if path.as_os_str() == "-" {
+                let input = Box::new(io::stdin().lock());
+                (Box::new(Once::new(input, read.timing.as_deref())), None)
+            } else if let Some(session) = session::named(path) {
+                let bytes = Box::new(session::open(session, &read.look)?);
+                (Box::new(Once::new(bytes, None)), None)
             } else {
-                let file = SingleFile::new(path, read.timing.as_deref());
-                (Box::new(file), Some(metadata.len()))
-            }
-        };
+                let metadata = path.metadata().map_err(failed)?;
+                if metadata.is_dir() {
+                    (Box::new(Directory::open(path).map_err(failed)?), None)
+                } else {
+                    let file = SingleFile::new(path, read.timing.as_deref());
+                    (Box::new(file), Some(metadata.len()))
+                }
+            };
         let meter = Meter::new(Progress::new(label, total));
         Ok(Self { inputs, meter })
     }

@@ -1,8 +1,8 @@
-//! What connected hosts cost a service that do nothing: memory for each, and what that makes for
-//! two thousand of them.
+//! What connected hosts that do nothing cost a service: memory of the whole daemon, with each host's
+//! open sessions.
 //!
 //! ```text
-//! idle_hosts measure HOSTS SESSIONS                     a service here, the hosts in another process
+//! idle_hosts measure HOSTS SESSIONS                     the daemon built with this, hosts in two processes
 //! idle_hosts client DIR ADDRESS FIRST HOSTS SESSIONS    hosts alone, towards any service
 //! ```
 //!
@@ -18,34 +18,31 @@
 )]
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
 use hansard_core::event::Stream;
-use hansard_core::seal::Digest;
 use hansard_core::session::{ClockQuality, Session};
 use hansard_core::writer::{Bounds, SegmentWriter};
-use hansard_core::{Fields, Part, Policy, SessionId, Sink};
-use hansard_identity::Peer;
+use hansard_core::{Fields, Part, Policy, SessionId, Sink as _};
 use hansard_identity::authority::Authority;
 use hansard_identity::host_identity::{HostIdentity, HostKeys};
-use hansard_identity::registry::{Enrolment, Registry};
-use hansard_identity::tls::{Clients, LiveCertificate, client_config, server_config};
+use hansard_identity::registry::Registry;
+use hansard_identity::tls::{LiveCertificate, client_config};
 use hansard_identity::token::JoinAs;
 use hansard_record::clock::{Clock, RealClock};
 use hansard_record::forward::{Endpoint, ForwardOptions, Forwarder, Hooks};
 use hansard_record::quarantine::Quarantine;
 use hansard_record::random::{Random, RealRandom};
-use hansard_record::real_disk::RealDisk;
 use hansard_record::sim::SimDisk;
 use hansard_record::spool::{Spool, SpoolOptions};
-use hansardd::ingest::{
-    Answer, Connections, Depot, Ingest, KeyGate, Note, Parts, RegistryAdmission, Witness,
-};
+use hansardd::data_dir::DataDir;
+use hansardd::init::keys::{authority_dir, registry_dir};
 use rustls::time_provider::DefaultTimeProvider;
 use tokio::runtime::{Builder, Runtime};
 
@@ -77,9 +74,9 @@ fn runtime() -> Runtime {
     builder.worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Resident memory of this process, in KiB.
-fn resident_kib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
+/// Resident memory of a process, in KiB.
+fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().nth(1));
     kib.unwrap().parse().unwrap()
@@ -89,7 +86,7 @@ fn random(bytes: &mut [u8]) -> std::io::Result<()> {
     RealRandom.fill(bytes)
 }
 
-/// Ends the other processes and removes the directory.
+/// Kills the other processes and removes the directory.
 struct Gone(PathBuf, Vec<Child>);
 
 impl Drop for Gone {
@@ -106,147 +103,143 @@ fn measure(hosts: usize, sessions: usize) {
     let dir = env::temp_dir().join(format!("hansard-idle-hosts-{}", process::id()));
     fs::create_dir(&dir).unwrap();
     let mut gone = Gone(dir.clone(), Vec::new());
-    let (registry, service) = enrol(&dir, hosts);
-    let runtime = runtime();
-    let (address, connections) = serve(&dir, registry, &service, &runtime);
-    let mut resident = vec![resident_kib()];
+    let service = Service::found(&dir);
+    service.enrol(hosts);
+    gone.1.push(service.start());
+    let service_pid = gone.1[0].id();
+    service.wait_for(0, 0);
+    let mut resident = vec![resident_kib(service_pid)];
     let half = hosts / 2;
     for (first, count) in [(0, half), (half, hosts - half)] {
         let counts = [first.to_string(), count.to_string(), sessions.to_string()];
         let child = Command::new(env::current_exe().unwrap())
             .arg("client")
             .arg(dir.join("hosts"))
-            .arg(address.to_string())
+            .arg(service.ingest.to_string())
             .args(&counts)
             .spawn();
         gone.1.push(child.unwrap());
-        wait_for(&connections, first + count, sessions);
+        service.wait_for(first + count, (first + count) * sessions);
         // Long enough for pings, and for what only the beginning needed to be given back.
         thread::sleep(Duration::from_secs(20));
-        resident.push(resident_kib());
+        resident.push(resident_kib(service_pid));
     }
     let (before, first, all) = (resident[0], resident[1], resident[2]);
     // What the first half costs beyond that, it costs once.
     let each = (all as f64 - first as f64) / (hosts - half) as f64;
     println!("resident KiB: no host {before}, {half} hosts {first}, {hosts} hosts {all}");
     println!("each further host with {sessions} sessions: {each:.1} KiB");
-    let of_2000 = (first as f64 + each * (2000.0 - half as f64)) / 1024.0;
-    println!("two thousand hosts by that: {of_2000:.0} MiB");
+    println!("{hosts} hosts: {:.0} MiB", all as f64 / 1024.0);
 }
 
-fn wait_for(connections: &Connections, hosts: usize, sessions: usize) {
-    let begin = Instant::now();
-    loop {
-        let list = connections.list();
-        let there: usize = list.iter().map(|host| host.sessions).sum();
-        if list.len() == hosts && there == hosts * sessions {
-            return;
+/// A real service, with everything that one has.
+struct Service {
+    dir: PathBuf,
+    ingest: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Service {
+    /// Writes its configuration and founds its cluster.
+    fn found(dir: &Path) -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+        let (ingest, metrics) = (free().unwrap(), free().unwrap());
+        let service = Self {
+            dir: dir.to_owned(),
+            ingest,
+            metrics,
+        };
+        let text = format!(
+            "node: {{data_dir: '{0}/data', runtime_dir: '{0}/run'}}\nstore: {{}}\nserve:\n  admin: {{}}\n  \
+             ingest: {{listen: '{ingest}', names: [localhost]}}\n  metrics: {{listen: '{metrics}'}}\n",
+            dir.display()
+        );
+        fs::write(service.config(), text).unwrap();
+        let init = service
+            .hansardd("init")
+            .args(["--cluster", "idle"])
+            .status();
+        assert!(init.unwrap().success(), "hansardd init failed");
+        service
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.join("hansard.yaml")
+    }
+
+    /// The daemon that was built with this example.
+    fn hansardd(&self, command: &str) -> Command {
+        let here = env::current_exe().unwrap();
+        let program = here.parent().unwrap().parent().unwrap().join("hansardd");
+        let mut hansardd = Command::new(program);
+        hansardd.arg(command).arg("--config").arg(self.config());
+        hansardd.stdout(Stdio::null()).stderr(Stdio::null());
+        hansardd
+    }
+
+    fn start(&self) -> Child {
+        self.hansardd("run").spawn().unwrap()
+    }
+
+    /// Lets hosts join, at its registry while it does not run.
+    fn enrol(&self, hosts: usize) {
+        let now = RealClock.utc_ns();
+        let keys = DataDir::new(&self.dir.join("data")).keys();
+        let authority = Authority::open(&authority_dir(&keys)).unwrap();
+        let authority = Arc::new(authority);
+        let opened = Registry::open(
+            &registry_dir(&keys),
+            Arc::clone(&authority),
+            Arc::new(random),
+        );
+        let registry = opened.unwrap().0;
+        for n in 0..hosts {
+            let keys = HostKeys::create(&self.dir.join("hosts").join(n.to_string()), &random);
+            let keys = keys.unwrap();
+            let token = registry.create_token(JoinAs::Host, 1, HOUR, "root", now);
+            let token = token.unwrap().answer.reveal();
+            let name = format!("host-{n}");
+            let request = keys.join_request(&token, &name, BTreeMap::new(), Vec::new());
+            let joined = registry.join(&request, now).unwrap();
+            keys.store(&joined.answer, &authority.own().der, now)
+                .unwrap();
         }
-        let is_in_time = begin.elapsed() < Duration::from_secs(300);
-        assert!(is_in_time, "only {} hosts connected", list.len());
-        thread::sleep(Duration::from_millis(100));
     }
-}
 
-fn enrol(dir: &Path, hosts: usize) -> (Arc<Registry>, HostIdentity) {
-    let now = RealClock.utc_ns();
-    let authority = Authority::create(&dir.join("authority"), "idle", now, &random).unwrap();
-    let authority = Arc::new(authority);
-    Registry::create(&dir.join("registry")).unwrap();
-    let at = dir.join("registry");
-    let opened = Registry::open(&at, Arc::clone(&authority), Arc::new(random));
-    let registry = opened.unwrap().0;
-    let own = &authority.own().der;
-    let keys = HostKeys::create(&dir.join("service"), &random).unwrap();
-    let enrolment = Enrolment {
-        name: "service".to_owned(),
-        labels: BTreeMap::new(),
-        server_names: vec!["localhost".to_owned()],
-        tls_key: keys.tls().public(),
-        recorder_key: keys.recorder().public(),
-    };
-    let enrolled = registry.enrol(&enrolment, now).unwrap();
-    keys.store(&enrolled.answer, own, now).unwrap();
-    for n in 0..hosts {
-        let keys = HostKeys::create(&dir.join("hosts").join(n.to_string()), &random).unwrap();
-        let token = registry.create_token(JoinAs::Host, 1, HOUR, "root", now);
-        let token = token.unwrap().answer.reveal();
-        let name = format!("host-{n}");
-        let request = keys.join_request(&token, &name, BTreeMap::new(), Vec::new());
-        let joined = registry.join(&request, now).unwrap();
-        keys.store(&joined.answer, own, now).unwrap();
+    /// Waits until it has so many hosts and sessions of theirs.
+    fn wait_for(&self, hosts: usize, sessions: usize) {
+        let begin = Instant::now();
+        loop {
+            let (connected, live) = (
+                self.measured("hansard_hosts_connected"),
+                self.measured("hansard_sessions_live"),
+            );
+            // The service's own recording is a session, too.
+            if connected == Some(hosts) && live.is_some_and(|live| live >= sessions) {
+                return;
+            }
+            let is_in_time = begin.elapsed() < Duration::from_secs(300);
+            assert!(is_in_time, "connected: {connected:?}, live: {live:?}");
+            thread::sleep(Duration::from_millis(100));
+        }
     }
-    let service = HostIdentity::open(&dir.join("service")).unwrap().unwrap();
-    (Arc::new(registry), service)
+
+    /// What one of its metrics says, once it answers.
+    fn measured(&self, name: &str) -> Option<usize> {
+        let mut stream = TcpStream::connect(self.metrics).ok()?;
+        let asked = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(asked.as_bytes()).ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|value| value.trim().strip_suffix(".0")?.parse().ok())
+    }
 }
 
 fn live(identity: &HostIdentity) -> Arc<LiveCertificate> {
     let key = identity.keys().tls();
     let live = LiveCertificate::new(identity.tls_certificate(), identity.authority(), key);
     Arc::new(live.unwrap())
-}
-
-/// A spool, and an archive that is always empty.
-struct Shelf(Spool);
-
-impl Depot for Shelf {
-    fn sink(&self, _peer: &Peer) -> Box<dyn Sink + Send> {
-        Box::new(self.0.clone())
-    }
-
-    fn archived(&self, _session: SessionId) -> Result<Option<u32>, String> {
-        Ok(None)
-    }
-
-    fn holds(&self, _session: SessionId, _segment: u32, _digest: &Digest) -> Result<bool, String> {
-        Ok(false)
-    }
-}
-
-/// Nobody to tell of anything.
-struct Quiet;
-
-impl Witness for Quiet {
-    fn note(&self, _note: Note) {}
-}
-
-fn serve(
-    dir: &Path,
-    registry: Arc<Registry>,
-    service: &HostIdentity,
-    runtime: &Runtime,
-) -> (SocketAddr, Connections) {
-    let options = SpoolOptions::default();
-    let spool = Spool::open(&dir.join("spool"), Arc::new(RealDisk), options).unwrap();
-    let time = Arc::new(DefaultTimeProvider);
-    let authority = service.authority();
-    let tls = server_config(authority, live(service), Clients::OrAnonymous, time);
-    let keys = Arc::clone(&registry);
-    let gate = KeyGate::new(
-        Box::new(move |peer, key| {
-            let id = peer.principal.id();
-            id.is_some_and(|id| keys.has_recorder_key(id, key))
-        }),
-        Box::new(|_| Ok(None)),
-    );
-    let nobody: Answer = Arc::new(|_, _| (404, Vec::new()));
-    let connections = Connections::new();
-    let ingest = Ingest::new(Parts {
-        tls: Arc::new(tls.unwrap()),
-        admission: Arc::new(RegistryAdmission::new(registry, Arc::new(RealClock))),
-        gate: Arc::new(gate),
-        depot: Arc::new(Shelf(spool)),
-        witness: Arc::new(Quiet),
-        join: Arc::clone(&nobody),
-        renew: nobody,
-        connections: connections.clone(),
-        software: "idle_hosts".to_owned(),
-    });
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
-    let listener = listener.unwrap();
-    let address = listener.local_addr().unwrap();
-    runtime.spawn(ingest.run(listener, std::future::pending()));
-    (address, connections)
 }
 
 /// The first frames of a session.

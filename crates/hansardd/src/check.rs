@@ -61,10 +61,32 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
             retention(config, store, around, (i, rule), &mut found);
         }
     }
+    exports(config, &mut found);
     listening(config, &mut found);
     administration(config, &mut found);
     found.sort_by_key(|finding| finding.level);
     found
+}
+
+/// What is sent on to others.
+fn exports(config: &Config, found: &mut Vec<Finding>) {
+    let Some(tlog) = &config.export.tlog else {
+        return;
+    };
+    if config.store.is_none() {
+        found.push(Finding::error(
+            "export.tlog",
+            "messages of tlog are made where recordings are kept, which this machine does not do",
+            "switch it on at the service, or remove it here",
+        ));
+    }
+    if tlog.log.input {
+        found.push(Finding::warning(
+            "export.tlog.log.input",
+            "whoever reads where tlog's messages go reads what was typed and piped in",
+            "leave it off, or let nobody else read there",
+        ));
+    }
 }
 
 /// Which roles go together.

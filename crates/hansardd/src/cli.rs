@@ -34,6 +34,9 @@ pub enum Command {
     Reindex(ReindexArgs),
     /// Look at everything the daemon needs, and say what to do
     Doctor(CheckArgs),
+    /// Write messages of tlog that come over standard input; the daemon runs this itself
+    #[command(hide = true)]
+    TlogWriter(TlogWriterArgs),
     /// Write a completion script for a shell to standard output
     Completions {
         /// The shell
@@ -97,6 +100,25 @@ pub struct InitArgs {
     /// Digest of the cluster's authority, sha256:…, as its `hansardd init` said
     #[arg(long, value_name = "PIN", requires = "join")]
     pub ca_pin: Option<String>,
+}
+
+/// `tlog-writer`.
+#[derive(Debug, Args)]
+pub struct TlogWriterArgs {
+    /// file, syslog or journal
+    #[arg(long, value_parser = ["file", "syslog", "journal"])]
+    pub writer: String,
+    /// Number of syslog's facility
+    #[arg(long, default_value_t = 10)]
+    pub facility: u8,
+    /// Number of the priority
+    #[arg(long, default_value_t = 6)]
+    pub priority: u8,
+    /// Give the journal tlog's fields, too
+    #[arg(long)]
+    pub augment: bool,
+    /// The file or socket
+    pub path: PathBuf,
 }
 
 /// `reindex`.

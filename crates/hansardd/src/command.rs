@@ -40,6 +40,13 @@ pub fn perform(cli: &Cli, out: &mut dyn Write) -> Result<u8, Failure> {
         Command::Run(args) => start(args),
         Command::Reindex(args) => rebuild(args, out),
         Command::Doctor(args) => say_lines(args, out),
+        Command::TlogWriter(args) => match crate::tlog_out::helper::write(args) {
+            Ok(()) => Ok(STATUS_DONE),
+            Err(e) => {
+                let next = "the daemon runs this by itself";
+                Err(Failure::new(STATUS_FAILED, e.to_string(), next))
+            }
+        },
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "hansardd", &mut script);

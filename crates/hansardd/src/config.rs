@@ -1,6 +1,6 @@
 //! The configuration: one YAML file, every key of it a field of a struct that says what it is.
 //!
-//! [`sections`] has the keys; [`key`] makes of each its reader and its row of the page, [`value`]
+//! [`sections`] and [`exports`] have the keys; [`key`] makes of each its reader and its row of the page, [`value`]
 //! reads single values, [`tree`] reads YAML without guessing, [`page`] makes `docs/configuration.md`,
 //! [`change`] says what a reload can change, [`policy`] reads a central policy in the same way.
 //!
@@ -13,6 +13,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 pub mod change;
+pub mod exports;
 pub mod key;
 pub mod page;
 pub mod policy;
@@ -20,6 +21,7 @@ pub mod sections;
 pub mod tree;
 pub mod value;
 
+pub use exports::{Export, TlogExport, TlogWriter};
 pub use sections::{
     Admin, Capture, Config, EventLog, Forward, Ingest, Local, Members, Metrics, Node, Roles, Rule,
     Serve, Store,
@@ -223,6 +225,7 @@ impl Config {
             ("serve.ingest", self.serve.ingest.is_some()),
             ("serve.admin", self.serve.admin.is_some()),
             ("serve.metrics", self.serve.metrics.is_some()),
+            ("export.tlog", self.export.tlog.is_some()),
         ];
         let on = roles.into_iter().filter(|(_, is_on)| *is_on);
         on.map(|(name, _)| name).collect()

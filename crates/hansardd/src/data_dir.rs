@@ -124,6 +124,12 @@ impl DataDir {
         self.0.join("policy")
     }
 
+    /// How far what is sent on to others has come.
+    #[must_use]
+    pub fn export(&self) -> PathBuf {
+        self.0.join("export")
+    }
+
     /// What was no sound recording.
     #[must_use]
     pub fn quarantine(&self) -> PathBuf {

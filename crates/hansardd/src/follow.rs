@@ -108,16 +108,26 @@ impl Followed {
     pub fn follow(&self, session: SessionId, segment: u32) -> Result<Follow, FollowError> {
         let watching = self.live.watch(session).ok_or(FollowError::Busy)?;
         Ok(Follow {
+            watching: Some(watching),
+            ..self.look_through(session, segment)
+        })
+    }
+
+    /// The same for who is told elsewhere when to look again: it never waits, asks no recorder for
+    /// anything, and does not hear that a session was put aside.
+    #[must_use]
+    pub fn look_through(&self, session: SessionId, segment: u32) -> Follow {
+        Follow {
             from: self.clone(),
             session,
-            watching,
+            watching: None,
             next: Spot {
                 segment,
                 place: Place::Frame(0),
             },
             ahead: VecDeque::new(),
             has_ended: false,
-        })
+        }
     }
 }
 
@@ -125,7 +135,8 @@ impl Followed {
 pub struct Follow {
     from: Followed,
     session: SessionId,
-    watching: Watching,
+    /// `None` for who does not wait.
+    watching: Option<Watching>,
     /// The part that comes behind those that were read ahead.
     next: Spot,
     ahead: VecDeque<Part>,
@@ -147,7 +158,10 @@ impl Follow {
         let began = Instant::now();
         loop {
             // Read before looking: what becomes durable after the look rings since then.
-            let rung = self.watching.bell().rung();
+            let rung = self
+                .watching
+                .as_ref()
+                .map(|watching| watching.bell().rung());
             if let Some(part) = self.ahead.pop_front() {
                 return Ok(Next::Part(part));
             }
@@ -160,13 +174,16 @@ impl Follow {
             if !self.ahead.is_empty() || self.has_ended {
                 continue;
             }
-            if let Some(why) = self.watching.is_aside() {
+            let (Some(watching), Some(rung)) = (&self.watching, rung) else {
+                return Ok(Next::Waiting);
+            };
+            if let Some(why) = watching.is_aside() {
                 return Err(FollowError::Aside(why));
             }
             let Some(rest) = at_most.checked_sub(began.elapsed()) else {
                 return Ok(Next::Waiting);
             };
-            self.watching.bell().wait(rung, rest);
+            watching.bell().wait(rung, rest);
         }
     }
 

@@ -213,6 +213,7 @@ impl Keeper {
         clock: Arc<dyn Clock>,
         hooks: Hooks,
     ) -> Self {
+        live.begins_reading();
         Self {
             stores,
             live,

@@ -6,6 +6,8 @@
 //!   [`doctor`]: the directory of everything durable, made and looked at
 //! - [`stores`], [`tee`], [`live`], [`keeper`], [`eventlog`], [`follow`]: what is taken, kept, told
 //! - [`api`], [`behind`], [`join`]: what people and hosts ask; [`policy`]: who is recorded, and how
+//! - [`tlog_out`]: what is sent on to others
+//! - [`api`], [`behind`], [`join`]: what people and hosts ask
 //! - [`run`]: all of it as one process; [`signals`], [`notify`], [`journal`], [`metrics`],
 //!   [`capacity`]: what runs it, and is told how it goes
 //! - [`cli`], [`command`]: the command line
@@ -51,3 +53,4 @@ pub mod steady;
 pub mod stores;
 pub mod tee;
 pub mod timed_disk;
+pub mod tlog_out;

@@ -4,11 +4,12 @@
 //! All of it is memory and may be lost: the keeper tells it again from the spool after a start.
 //!
 //! - [`listing`]: pages of the catalog and of this, merged; `session`: one session;
-//!   `watching`: who follows which
+//!   `watching`: who follows which; `reading`: how far the keeper has come
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hansard_core::frame::{Part, Place};
 use hansard_core::{Event, Session, SessionId};
@@ -22,9 +23,12 @@ use crate::bell::Bell;
 use crate::tee::{Source, header_of};
 
 pub mod listing;
+mod reading;
 mod session;
 mod watching;
 
+pub use reading::READ_WITHIN;
+use reading::Reading;
 use session::{Frame, LiveSession};
 pub use session::{LiveRow, SegmentCounts, Standing};
 use watching::Watchers;
@@ -50,6 +54,7 @@ struct Shared {
     /// Rung when parts have come.
     keeper: Bell,
     registry: Mutex<Registry>,
+    reading: Reading,
     watchers: Watchers,
     /// Whether any session is refused, so that nobody asks for nothing.
     refuses_any: AtomicBool,
@@ -74,6 +79,7 @@ impl Live {
             clock,
             keeper: Bell::default(),
             registry: Mutex::default(),
+            reading: Reading::default(),
             watchers: Watchers::new(control),
             refuses_any: AtomicBool::new(false),
         }))
@@ -127,7 +133,30 @@ impl Live {
                 self.0.watchers.ring(session);
             }
         }
+        self.0.reading.arrived();
         self.0.keeper.ring();
+    }
+
+    /// A keeper begins: what is durable already is to be read by it.
+    pub(crate) fn begins_reading(&self) {
+        self.0.reading.arrived();
+    }
+
+    /// How much has arrived, to be said again to [`Live::read_up_to`] when all of it is read.
+    pub(crate) fn arrived_so_far(&self) -> u64 {
+        self.0.reading.so_far()
+    }
+
+    /// The keeper has read everything that was durable then.
+    pub(crate) fn read_up_to(&self, count: u64) {
+        self.0.reading.read_up_to(count);
+    }
+
+    /// Waits until the keeper has read what is durable now, so that it is listed; `false` if that
+    /// took longer: the keeper has much to do, or is held up.
+    #[must_use]
+    pub fn is_read(&self, within: Duration) -> bool {
+        self.0.reading.wait(within)
     }
 
     /// The keeper, and nobody else, has read events of a session, in order; each is told once, with

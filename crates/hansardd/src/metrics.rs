@@ -91,6 +91,8 @@ measures! {
     DiskFree: "disk_free", Gauge, Bytes, "Bytes that are free for the daemon, by disk.";
     DiskInodesFree: "disk_inodes_free", Gauge, Things, "Inodes that are free for the daemon, by disk.";
     Fullness: "fullness", Gauge, Things, "How full something is: 0 fine, 1 from 75 %, 2 from 90 %, 3 from 99 %.";
+    TlogWritten: "tlog_messages_written", Counter, Things, "Messages of tlog that were written (export.tlog).";
+    TlogDropped: "tlog_messages_dropped", Counter, Things, "Messages of tlog that were left out over their limit; the recordings have what was in them.";
     LogSuppressed: "log_lines_withheld", Counter, Things, "Lines of the log that were withheld because they came too often.";
     LogUnwritten: "log_lines_unwritten", Counter, Things, "Lines of the log that could not be written.";
 }

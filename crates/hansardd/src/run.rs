@@ -26,6 +26,7 @@ use crate::signals::Signal;
 mod answering;
 mod base;
 mod deciding;
+mod exporting;
 pub mod fact;
 mod facts;
 mod found;

@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hansard_core::verify::Verdict;
-use hansard_core::{Body, Event};
+use hansard_core::{Body, Event, Sink as _};
 use hansard_store::Query;
 use hansard_view::Screen;
 use hansardd::api::seams::{Following as _, Listings as _, Recordings as _, Seen, Watch};
 use hansardd::behind::{Listed, Recorded, Watched};
 use hansardd::follow::Screens;
+use hansardd::keeper::KeeperThread;
 use support::{Life, Shape, World, bytes_of, events_of, id, parts};
 
 fn recordings(life: &Life) -> Recorded {
@@ -188,4 +189,35 @@ fn a_session_is_listed_once_from_its_first_part_on() {
     assert_eq!(rows.behind().unwrap().segments, 2);
     let listed = rows.events(&Query::default()).unwrap();
     assert!(!listed.rows.is_empty() && listed.next.is_none());
+}
+
+#[test]
+fn what_was_durable_before_a_question_is_in_the_answer_or_it_says_that_there_is_more() {
+    let world = World::new();
+    let life = world.life();
+    let listings = Listed {
+        catalog: Arc::new(world.catalog.clone()),
+        live: life.live.clone(),
+    };
+    let mut tee = life.tee;
+    let ends_at = |number: u64| {
+        let query = Query {
+            session: Some(id(number)),
+            ..Query::default()
+        };
+        let page = listings.sessions(&query).unwrap();
+        page.rows.first().and_then(|row| row.end.clone())
+    };
+    // Nobody reads: the question does not wait for ever, and says that it is not everything.
+    tee.put(&parts(0, Shape::of(1, 2))).unwrap();
+    assert_eq!(ends_at(0), None);
+    assert!(listings.behind().unwrap().more);
+    let keeper = KeeperThread::start(life.keeper).unwrap();
+    for number in 1..200 {
+        tee.put(&parts(number, Shape::of(1, 2))).unwrap();
+        assert!(ends_at(number).is_some(), "{number} has ended");
+        assert!(!listings.behind().unwrap().more);
+    }
+    assert!(ends_at(0).is_some());
+    assert!(keeper.is_running());
 }

@@ -65,6 +65,7 @@ capture: {local: {}}
 forward: {service: [a.example]}
 store: {retention: [{labels: {env: production}, keep: 365d}]}
 serve: {ingest: {}, metrics: {}, admin: {}}
+export: {tlog: {}}
 ";
 
 #[test]

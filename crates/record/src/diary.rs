@@ -14,6 +14,10 @@
 //! error; at its next start the day is revived and the chain goes on. If only the next day could
 //! not be begun (its predecessor is closed, nothing is lost), the event is refused, and the next
 //! one tries to begin the day again.
+//!
+//! Where the recorder keeps trying ([`Options::keeps_trying`]), a disk that is full is no failure of
+//! the day: callers are told, as above, what they said before is recorded when there is room, and
+//! [`Diary::is_lost`] stays false. No page is turned meanwhile.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -189,6 +193,15 @@ impl Diary {
         self.0.today().map(drop)
     }
 
+    /// Whether today's recording has failed: every later event is answered with the same loss, and
+    /// only a restart goes on with the chain.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        let day = self.0.read();
+        let failed = |recorder: &Recorder| recorder.has_failed();
+        day.lost.is_some() || day.recorder.as_ref().is_some_and(failed)
+    }
+
     /// The recording of today.
     #[must_use]
     pub fn session(&self) -> SessionId {
@@ -238,8 +251,13 @@ impl Shared {
     }
 
     fn is_over(&self, day: &Day) -> bool {
+        let Some(recorder) = &day.recorder else {
+            return true;
+        };
         let now_ns = self.means.env.clock.monotonic_ns();
-        day.recorder.is_none() || now_ns.saturating_sub(day.began_ns) >= self.about.day_ns
+        // To end a day takes room: one that keeps trying goes on beyond its end.
+        let waits = self.about.options.keeps_trying && recorder.is_held_back();
+        !waits && now_ns.saturating_sub(day.began_ns) >= self.about.day_ns
     }
 
     /// The day that an event of now belongs to.

@@ -149,6 +149,8 @@ pub(crate) struct Intake {
     pub(crate) ending: Option<Ending>,
     /// Whether the sink is in trouble, as the worker last saw it.
     pub(crate) troubled: bool,
+    /// What the sink says then.
+    pub(crate) trouble: Option<String>,
     /// Whether items are dropped rather than waited with: the policy says `continue` and the queue
     /// was full for too long. Ends when the worker takes the queue.
     dropping: bool,
@@ -177,6 +179,7 @@ impl Intake {
             frame_ns: None,
             ending: None,
             troubled: false,
+            trouble: None,
             dropping: false,
             abandoned: false,
             lost: None,

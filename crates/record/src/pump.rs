@@ -99,6 +99,16 @@ impl Pump {
         })
     }
 
+    /// From now on a sink that says "not now" is asked again for ever.
+    pub(crate) fn keeps_trying(&mut self) {
+        self.hold_ns = u64::MAX;
+    }
+
+    /// Why parts wait for the sink.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_ref().map(|trouble| trouble.why.as_str())
+    }
+
     /// Whether new entries may come: not while older parts wait for the sink.
     pub(crate) fn is_open(&self) -> bool {
         self.trouble.is_none() && matches!(self.state, State::Running)

@@ -11,9 +11,8 @@
 //! slower than the capture, what is in the queue and in the one batch that the worker holds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use hansard_core::event::End;
 use hansard_core::seal::SigningKey;
@@ -21,12 +20,15 @@ use hansard_core::writer::Bounds;
 use hansard_core::{Body, OnLoss, Session, Sink, Stream};
 
 use crate::bulk::Bulk;
-use crate::clock::Clock;
 use crate::environment::Environment;
-use crate::intake::{CONTINUE_PATIENCE_NS, ENTRY_BYTES_MAX, Ending, Intake, Item, MERGE_NS, Push};
+use crate::intake::{CONTINUE_PATIENCE_NS, ENTRY_BYTES_MAX, Ending, Intake, Item, MERGE_NS};
 use crate::lost::{Cause, Lost, Summary};
 use crate::pump::Pump;
-use crate::worker::{Ready, Worker};
+use crate::worker::Worker;
+
+mod shared;
+
+use shared::{Shared, Talk, run};
 
 /// Default of [`Options::queue_bytes`].
 pub const QUEUE_BYTES: usize = 512 * 1024;
@@ -54,6 +56,10 @@ pub struct Options {
     pub wake_bytes: usize,
     /// Data of one stream joins the event before when it follows within this time.
     pub merge_ns: u64,
+    /// Whether the recorder itself goes on trying for as long as the sink says "not now". Callers
+    /// are held back and told so as the policy says, and what was handed over before stays queued:
+    /// for recordings that must not end because a disk is full for a while.
+    pub keeps_trying: bool,
 }
 
 impl Options {
@@ -75,6 +81,7 @@ impl Default for Options {
             queue_bytes: QUEUE_BYTES,
             wake_bytes: WAKE_BYTES,
             merge_ns: MERGE_NS,
+            keeps_trying: false,
         }
     }
 }
@@ -90,31 +97,6 @@ pub struct Recorder(Arc<Handle>);
 struct Handle {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-struct Shared {
-    state: Mutex<Talk>,
-    /// The worker waits here.
-    work: Condvar,
-    /// Captures wait here, for room or for durability.
-    done: Condvar,
-    clock: Arc<dyn Clock>,
-    /// Monotonic time of the session's moment zero.
-    zero_ns: u64,
-    on_loss: OnLoss,
-    hold_ns: u64,
-    /// Budgets of the streams, where the policy has some.
-    bulk: Option<Mutex<Bulk>>,
-    /// When the capture last handed something over.
-    touched_ns: AtomicU64,
-}
-
-struct Talk {
-    intake: Intake,
-    /// Captures that wait: nobody is notified for nothing.
-    waiting: usize,
-    /// The worker's thread has ended.
-    finished: bool,
 }
 
 impl Recorder {
@@ -133,7 +115,10 @@ impl Recorder {
         let zero_ns = env.clock.monotonic_ns();
         let (on_loss, hold_ms) = (session.policy.on_loss, session.policy.hold_ms_max);
         let bulk = Bulk::new(session.policy.bulk_bytes_max).map(Mutex::new);
-        let pump = Pump::new(session, key, options.bounds, sink, Arc::clone(&env.clock))?;
+        let mut pump = Pump::new(session, key, options.bounds, sink, Arc::clone(&env.clock))?;
+        if options.keeps_trying {
+            pump.keeps_trying();
+        }
         let queue_bytes = options.queue_bytes.max(QUEUE_BYTES_MIN);
         let intake = Intake::new(queue_bytes, options.wake_bytes, options.merge_ns);
         let shared = Arc::new(Shared {
@@ -148,6 +133,7 @@ impl Recorder {
             zero_ns,
             on_loss,
             hold_ns: hold_ms.saturating_mul(1_000_000),
+            keeps_trying: options.keeps_trying,
             bulk,
             touched_ns: AtomicU64::new(0),
         });
@@ -254,8 +240,21 @@ impl Recorder {
             if talk.finished {
                 return Err(Lost::new(Cause::Closed, "it ended before this was durable"));
             }
-            talk = shared.wait_or_lose(talk, since_ns);
+            talk = shared.wait_or_lose(talk, since_ns)?;
         }
+    }
+
+    /// Whether the sink says "not now", and what was handed over waits.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.0.shared.lock().intake.troubled
+    }
+
+    /// Whether it failed: nothing more is recorded.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        let talk = self.0.shared.lock();
+        talk.intake.lost.is_some() || talk.finished
     }
 
     /// Says whether somebody follows the recording while it is made: frames close after 100 ms
@@ -289,7 +288,7 @@ impl Recorder {
             if let Some(lost) = &talk.intake.lost {
                 break Err(lost.clone());
             }
-            talk = shared.wait_or_lose(talk, since_ns);
+            talk = shared.wait_or_lose(talk, since_ns)?;
         };
         let finished = talk.finished;
         drop(talk);
@@ -337,161 +336,5 @@ impl Drop for Handle {
         }
         drop(talk);
         self.join();
-    }
-}
-
-impl Shared {
-    fn now_ns(&self) -> u64 {
-        self.clock.monotonic_ns().saturating_sub(self.zero_ns)
-    }
-
-    fn bulk(&self) -> Option<MutexGuard<'_, Bulk>> {
-        let bulk = self.bulk.as_ref()?;
-        Some(bulk.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Says what was left out and not told yet. With an error the recording is lost already, which
-    /// whoever closes it is told.
-    fn settle_bulk(&self) {
-        let rest = self.bulk().map(|mut bulk| bulk.rest());
-        for body in rest.into_iter().flatten() {
-            let _ = self.push(Item::Event(body));
-        }
-    }
-
-    /// Something happened in the session.
-    fn touch(&self) {
-        self.touched_ns.fetch_max(self.now_ns(), Ordering::Relaxed);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Talk> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, mut item: Item<'_>) -> Result<(), Lost> {
-        let mut talk = self.lock();
-        let mut full_since_ns = None;
-        loop {
-            let now_ns = self.now_ns();
-            item = match talk.intake.push(now_ns, item) {
-                Push::Taken { wake } => {
-                    drop(talk);
-                    if wake {
-                        self.work.notify_one();
-                    }
-                    return Ok(());
-                }
-                Push::Dropped => return Ok(()),
-                Push::Lost(lost) => return Err(lost),
-                Push::Full(item) => item,
-            };
-            self.work.notify_one();
-            let since_ns = *full_since_ns.get_or_insert(now_ns);
-            let waited_ns = now_ns.saturating_sub(since_ns);
-            if !talk
-                .intake
-                .gives_up_waiting(self.on_loss, waited_ns, self.hold_ns)
-            {
-                talk = self.wait_or_lose(talk, since_ns);
-            }
-        }
-    }
-
-    /// Waits for word from the worker. One that says nothing for as long as the policy holds a
-    /// session back (a disk that hangs without an error) is a loss as well.
-    fn wait_or_lose<'a>(
-        &'a self,
-        talk: MutexGuard<'a, Talk>,
-        since_ns: u64,
-    ) -> MutexGuard<'a, Talk> {
-        // While the worker gets answers from the sink, it keeps count of the time itself; this is
-        // for the case that it does not, so it comes a little later.
-        let bound_ns = self.hold_ns.saturating_add(CONTINUE_PATIENCE_NS);
-        let waited_ns = self.now_ns().saturating_sub(since_ns);
-        match bound_ns.checked_sub(waited_ns).filter(|rest| *rest > 0) {
-            Some(rest_ns) if self.on_loss == OnLoss::Continue => {
-                self.wait(talk, rest_ns.min(CONTINUE_PATIENCE_NS))
-            }
-            Some(rest_ns) => self.wait(talk, rest_ns),
-            None => {
-                let mut talk = talk;
-                let ms = waited_ns / 1_000_000;
-                let mut lost = Lost::new(
-                    Cause::HeldTooLong,
-                    format!("the sink gave no answer for {ms} ms"),
-                );
-                lost.missing = talk.intake.produced.minus(talk.intake.recorded);
-                talk.intake.lose(lost);
-                talk
-            }
-        }
-    }
-
-    fn wait<'a>(&self, mut talk: MutexGuard<'a, Talk>, at_most_ns: u64) -> MutexGuard<'a, Talk> {
-        talk.waiting = talk.waiting.saturating_add(1);
-        let (mut talk, _) = self
-            .done
-            .wait_timeout(talk, Duration::from_nanos(at_most_ns))
-            .unwrap_or_else(PoisonError::into_inner);
-        talk.waiting = talk.waiting.saturating_sub(1);
-        talk
-    }
-
-    fn tell_captures(&self, talk: &Talk) {
-        if talk.waiting > 0 {
-            self.done.notify_all();
-        }
-    }
-}
-
-/// Tells the captures that wait, even when the thread ends by a panic.
-struct Farewell<'a>(&'a Shared);
-
-impl Drop for Farewell<'_> {
-    fn drop(&mut self) {
-        let mut talk = self.0.lock();
-        talk.finished = true;
-        let stopped = talk.intake.ending == Some(Ending::Stop);
-        if talk.intake.summary.is_none() && !stopped {
-            talk.intake
-                .lose(Lost::new(Cause::Broken, "the recorder's thread ended"));
-        }
-        self.0.done.notify_all();
-    }
-}
-
-/// The worker's thread.
-fn run(shared: &Shared, mut worker: Worker) {
-    let _farewell = Farewell(shared);
-    let mut talk = shared.lock();
-    loop {
-        let now_ns = shared.now_ns();
-        match worker.ready(&mut talk.intake, now_ns) {
-            Ready::Sleep(None) => {
-                talk = shared
-                    .work
-                    .wait(talk)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
-            Ready::Sleep(Some(due_ns)) => {
-                let pause = Duration::from_nanos(due_ns.saturating_sub(now_ns).max(1));
-                (talk, _) = shared
-                    .work
-                    .wait_timeout(talk, pause)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
-            Ready::Work(work) => {
-                // The queue is empty now: whoever waits for room has it before the disk is asked.
-                shared.tell_captures(&talk);
-                drop(talk);
-                worker.work(&work, now_ns);
-                talk = shared.lock();
-                let is_done = worker.publish(&work, &mut talk.intake);
-                shared.tell_captures(&talk);
-                if is_done {
-                    return;
-                }
-            }
-        }
     }
 }

@@ -59,7 +59,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use hansard_core::frame::Part;
 use hansard_core::{Class, Receipt, SessionId, Sink, SinkError};
 
-use crate::disk::{Disk, parent};
+use crate::disk::{Disk, DiskFile, parent};
 use crate::order::Spot;
 
 mod commit;
@@ -169,22 +169,8 @@ impl Spool {
         let lock = disk.lock(&dir.join("lock"), &options.holder)?;
         let mut state = State::new(Files::new(dir, Arc::clone(&disk)), options.file_bytes_max);
         let (mut damage, mut unproven) = (Vec::new(), Vec::new());
-        let (mut found, mut claims) = (Vec::new(), BTreeMap::new());
         let mut whole = Vec::new();
-        for name in disk.list(dir)? {
-            let Some(number) = name.to_str().and_then(number_of) else {
-                continue;
-            };
-            let path = dir.join(&name);
-            let file = disk.open(&path)?;
-            state.files.reserve(number);
-            claims.extend(
-                read_head(&*file, number)?
-                    .into_iter()
-                    .flat_map(|(_, claims)| claims),
-            );
-            found.push((number, path, file));
-        }
+        let (found, claims) = find_files(dir, &*disk, &mut state)?;
         for (number, path, file) in found {
             let found = scan(&*file, number, claims.get(&number).copied())?;
             damage.extend(found.damaged.iter().map(|&offset| Rot {
@@ -459,4 +445,25 @@ impl Sink for Spool {
         self.0.tell_listeners();
         Ok(receipt)
     }
+}
+
+/// Files by their numbers and paths, and how far each is proven by what later ones claim.
+type FilesFound = (Vec<(u64, PathBuf, Arc<dyn DiskFile>)>, BTreeMap<u64, u64>);
+
+/// The files that are there when the spool is opened.
+fn find_files(dir: &Path, disk: &dyn Disk, state: &mut State) -> io::Result<FilesFound> {
+    let (mut found, mut claims) = (Vec::new(), BTreeMap::new());
+    for name in disk.list(dir)? {
+        let Some(number) = name.to_str().and_then(number_of) else {
+            continue;
+        };
+        let path = dir.join(&name);
+        let file = disk.open(&path)?;
+        state.files.reserve(number);
+        if let Some((_, claimed)) = read_head(&*file, number)? {
+            claims.extend(claimed);
+        }
+        found.push((number, path, file));
+    }
+    Ok((found, claims))
 }

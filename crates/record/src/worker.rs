@@ -117,6 +117,7 @@ impl Worker {
     /// Says what came of it. Answers whether the worker is done for ever.
     pub(crate) fn publish(&mut self, work: &Work, intake: &mut Intake) -> bool {
         intake.troubled = self.pump.is_troubled();
+        intake.trouble = self.pump.trouble().map(str::to_owned);
         intake.abandoned = self.pump.is_abandoned();
         if self.pump.is_level() && !intake.abandoned {
             intake.durable_ticket = Some(self.taken_ticket);

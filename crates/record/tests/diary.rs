@@ -11,7 +11,9 @@ mod support;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use hansard_core::event::Fact;
 use hansard_core::policy::{OnLoss, Policy};
@@ -75,6 +77,10 @@ fn environment(disk: &SimDisk, clock: &SimClock, seed: u64) -> Environment {
 }
 
 fn rig(hold_ms: u64) -> Rig {
+    rig_of(about(hold_ms))
+}
+
+fn rig_of(about: About) -> Rig {
     let (disk, clock, sink) = (SimDisk::new(1), SimClock::new(START_UTC), MemorySink::new());
     let env = environment(&disk, &clock, 1);
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
@@ -86,7 +92,7 @@ fn rig(hold_ms: u64) -> Rig {
         env,
         link: "/diary".into(),
     };
-    let diary = Diary::open(about(hold_ms), means, &Revival::default()).unwrap();
+    let diary = Diary::open(about, means, &Revival::default()).unwrap();
     Rig {
         disk,
         sink,
@@ -223,6 +229,57 @@ fn a_day_that_cannot_be_begun_is_begun_when_there_is_room() {
     rig.diary.event(fact(3)).unwrap();
     rig.diary.close("done").unwrap();
     assert_eq!(check_chain(&in_order(&rig.sink)), vec![1, 3]);
+}
+
+/// Lets time pass while something else is done, a second in each millisecond.
+fn meanwhile<T>(clock: &SimClock, act: impl FnOnce() -> T) -> T {
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Acquire) {
+                clock.advance(HOUR / 3600);
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let done = act();
+        is_done.store(true, Ordering::Release);
+        done
+    })
+}
+
+#[test]
+fn one_that_keeps_trying_tells_whoever_waits_and_loses_nothing() {
+    let mut about = about(2_000);
+    about.options.keeps_trying = true;
+    let rig = rig_of(about);
+    rig.diary.event(fact(1)).unwrap();
+    rig.diary.flush().unwrap();
+    rig.sink.fail_times(100_000, PutFault::LoseBefore);
+    // What was queued is not lost with the answer that it is not durable.
+    rig.diary.event(fact(2)).unwrap();
+    for _ in 0..3 {
+        let lost = meanwhile(&rig.clock, || rig.diary.flush()).unwrap_err();
+        assert_eq!(lost.cause, Cause::HeldTooLong);
+        assert!(
+            lost.to_string().contains("it is still being tried"),
+            "{lost}"
+        );
+        assert!(!rig.diary.is_lost());
+    }
+    // No page is turned meanwhile: the end of a day takes room, too.
+    rig.clock.advance(25 * HOUR);
+    let _ = rig.diary.tick();
+    assert_eq!(rig.sink.sessions().len(), 1);
+    rig.sink.heal();
+    meanwhile(&rig.clock, || {
+        while rig.diary.flush().is_err() {
+            assert!(!rig.diary.is_lost());
+        }
+    });
+    rig.diary.event(fact(3)).unwrap();
+    rig.diary.close("done").unwrap();
+    assert_eq!(check_chain(&in_order(&rig.sink)), vec![1, 2, 3]);
+    assert_eq!(rig.sink.sessions().len(), 2);
 }
 
 /// A daemon's start over a real spool, killed without warning.

@@ -96,6 +96,7 @@ fn options(rng: &mut Rng) -> Options {
         queue_bytes,
         wake_bytes,
         merge_ns: 0,
+        ..Options::default()
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use hansard_core::SessionId;
 
+use super::machine::{CoverageArgs, DisableArgs, EnableArgs};
 use crate::service::{Time, long_s};
 
 /// Which service is asked.
@@ -244,6 +245,12 @@ pub(crate) struct HostArgs {
 /// What is done with hosts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
+    /// Have logins of this machine recorded
+    Enable(EnableArgs),
+    /// Take back what `enable` did
+    Disable(DisableArgs),
+    /// Say which logins of this machine are recorded, and which are not
+    Status(CoverageArgs),
     /// List the hosts that joined
     Ls {
         #[command(flatten)]

@@ -10,8 +10,10 @@ use hansard_view::index::{Entry, IndexError, Point, PointKind};
 use hansard_view::source::Cursor;
 use hansard_view::{Format, Indexed, Replay, Screen};
 
+use super::growing::{self, Stopped};
 use crate::cli::PlayArgs;
 use crate::failure::{Failure, STATUS_WRONG_USE, shown};
+use crate::journal;
 use crate::seekable;
 use crate::session;
 use crate::source::open_file;
@@ -35,6 +37,8 @@ pub(super) struct Reel {
     last_ns: u64,
     /// Reads ahead in a recording that grows, only to know how long it is.
     scout: Option<Reader<Cursor>>,
+    /// Why nothing more can come, where a foreign recording is turned into ours as it grows.
+    stopped: Stopped,
 }
 
 /// What comes next.
@@ -49,10 +53,10 @@ pub(super) enum Ahead {
 
 impl Reel {
     pub(super) fn open(args: &PlayArgs) -> Result<Self, Failure> {
-        if args.follow {
-            check_followable(args)?;
-        }
-        let indexed = seekable::open(&args.file, &args.read)?;
+        let (indexed, stopped) = match args.follow && !is_ours(args)? {
+            true => growing::open(args)?,
+            false => (seekable::open(&args.file, &args.read)?, Stopped::default()),
+        };
         let replay = Replay::new(indexed.recording().clone()).following();
         let fail = |e| seekable::failure(&args.file, &e);
         let points = indexed
@@ -68,6 +72,7 @@ impl Reel {
             points,
             last_ns,
             scout: None,
+            stopped,
         })
     }
 
@@ -128,7 +133,10 @@ impl Reel {
         for _ in 0..UNSEEN_MAX {
             let seen = match self.replay.peek() {
                 Ok(Some(event)) => is_seen(&event.body).then_some(event.at_ns),
-                Ok(None) => return Ok(Ahead::Nothing),
+                Ok(None) => match growing::take(&self.stopped) {
+                    Some(failure) => return Err(failure),
+                    None => return Ok(Ahead::Nothing),
+                },
                 Err(e) => return Err(seekable::failure(&self.path, &e.into())),
             };
             match seen {
@@ -347,14 +355,19 @@ fn doubtful_is_none(error: IndexError) -> Result<Vec<Point>, IndexError> {
     }
 }
 
-/// Only our own format can be read while it grows: others are turned into it when opened.
-fn check_followable(args: &PlayArgs) -> Result<(), Failure> {
-    if session::named(&args.file).is_some() {
+/// Whether the recording to follow is in our own format. Of others only tlog is followed: the rest
+/// is turned into ours when it is opened.
+fn is_ours(args: &PlayArgs) -> Result<bool, Failure> {
+    let in_journal = journal::wanted(&args.file, &args.read.journal).is_some();
+    if !in_journal && session::named(&args.file).is_some() {
         let message = "a session of the service is not followed by playing it";
         return Err(Failure::new(STATUS_WRONG_USE, message).hint(format!(
             "`hansard follow {}` shows it as it happens",
             shown(&args.file)
         )));
+    }
+    if growing::is_meant(args)? {
+        return Ok(false);
     }
     let mut beginning = Vec::new();
     let (file, _) = open_file(&args.file)?;
@@ -368,10 +381,10 @@ fn check_followable(args: &PlayArgs) -> Result<(), Failure> {
             .from
             .is_none_or(|format| format == Format::Hansard)
     {
-        return Ok(());
+        return Ok(true);
     }
     let message = format!(
-        "{}: only a Hansard recording can be followed",
+        "{}: only a Hansard recording or a tlog can be followed",
         shown(&args.file)
     );
     Err(Failure::new(STATUS_WRONG_USE, message))

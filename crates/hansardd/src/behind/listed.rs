@@ -1,4 +1,5 @@
-//! Rows: of the catalog, and what it does not list yet.
+//! Rows: of the catalog, and what it does not list yet. What was durable when the question came is in
+//! the answer, once the keeper has read it, which is waited for.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use hansard_store::{Catalog, Query};
 
 use crate::api::problem::Trouble;
 use crate::api::seams::{Behind, Listings};
-use crate::live::{Live, listing};
+use crate::live::{Live, READ_WITHIN, listing};
 
 /// Listings of a service.
 pub struct Listed {
@@ -20,10 +21,12 @@ pub struct Listed {
 
 impl Listings for Listed {
     fn sessions(&self, query: &Query) -> Result<Page<SessionRow>, Trouble> {
+        let _ = self.live.is_read(READ_WITHIN);
         Ok(listing::sessions(&*self.catalog, &self.live, query)?.page)
     }
 
     fn events(&self, query: &Query) -> Result<Page<EventRow>, Trouble> {
+        let _ = self.live.is_read(READ_WITHIN);
         Ok(listing::events(&*self.catalog, &self.live, query)?.page)
     }
 
@@ -35,6 +38,8 @@ impl Listings for Listed {
             ..Query::default()
         };
         behind.more |= !self.live.events(&first).1;
+        // Neither are those that the keeper did not come to in time.
+        behind.more |= !self.live.is_read(READ_WITHIN);
         Ok(behind)
     }
     fn deleted(&self, session: SessionId) -> Result<Option<String>, Trouble> {

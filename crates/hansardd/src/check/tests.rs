@@ -58,6 +58,18 @@ fn the_shipped_configuration_has_nothing_to_complain_of() {
 }
 
 #[test]
+fn messages_of_tlog_need_recordings_and_tell_what_was_typed() {
+    let export = "export: {tlog: {}}\n";
+    assert_eq!(found(&format!("{BASE}{export}")), []);
+    let host = "capture: {local: {}}\nforward: {service: [a]}\nserve: {metrics: {}}\n";
+    assert_eq!(errors(&format!("{host}{export}")), ["export.tlog"]);
+    assert_eq!(
+        warnings(&format!("{BASE}export: {{tlog: {{log: {{input: true}}}}}}")),
+        ["export.tlog.log.input"]
+    );
+}
+
+#[test]
 fn roles_that_exclude_or_need_each_other() {
     assert_eq!(errors("store: {}\nforward: {service: [a]}"), ["forward"]);
     assert_eq!(errors(""), [""]);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use hansard_core::policy::OnLoss;
 
+use super::exports::Export;
 use super::key::section;
 use super::value::{HostPort, Labels, Size, Span};
 
@@ -25,6 +26,8 @@ section! {
         store: Option<Store> = None;
         /// What can be reached: by hosts, by people, by monitoring.
         serve: Serve = Serve::default();
+        /// Sending on to others what is recorded.
+        export: Export = Export::default();
     }
 }
 

@@ -115,7 +115,7 @@ const SIZE_UNITS: [(&str, u64); 5] = [
 ];
 
 /// The text of a single value, or a note that there is none.
-fn text<'a>(tree: &'a Tree, wanted: &str, reading: &mut Reading) -> Option<&'a str> {
+pub(super) fn text<'a>(tree: &'a Tree, wanted: &str, reading: &mut Reading) -> Option<&'a str> {
     match &tree.node {
         Node::Scalar(text) if text.len() <= VALUE_BYTES_MAX => Some(text),
         Node::Scalar(_) => {

@@ -54,6 +54,18 @@ impl Events {
         })
     }
 
+    /// All events of a session, for who is told elsewhere when to look again
+    /// ([`Followed::look_through`]).
+    #[must_use]
+    pub fn look_through(from: &Followed, session: SessionId) -> Self {
+        Self {
+            follow: from.look_through(session, 0),
+            reader: None,
+            from_seq: 0,
+            segment: 0,
+        }
+    }
+
     /// The segment whose beginning the position after everything read so far can be reached from.
     #[must_use]
     pub fn segment(&self) -> u32 {

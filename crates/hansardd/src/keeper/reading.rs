@@ -58,6 +58,7 @@ impl Keeper {
     fn read_batch(&mut self) -> Result<bool, Pause> {
         self.tell_held()?;
         self.read_filled()?;
+        let arrived = self.live.arrived_so_far();
         let batch = self.stores.spool.pending(self.after.as_ref(), BATCH_PARTS);
         self.learn(&batch)?;
         for pending in &batch {
@@ -68,6 +69,9 @@ impl Keeper {
             self.after = Some(*pending);
             self.tell_held()?;
             self.read_filled()?;
+        }
+        if batch.len() < BATCH_PARTS {
+            self.live.read_up_to(arrived);
         }
         Ok(!batch.is_empty())
     }

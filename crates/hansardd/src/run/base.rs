@@ -365,7 +365,11 @@ impl Base<'_> {
                 .with(CERTIFICATE_FIELD, Value::Bytes(certificate)),
             policy: Policy::default(),
             recorder: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
-            options: Options::default(),
+            // A full disk ends no daemon: it would find the same disk at its next start.
+            options: Options {
+                keeps_trying: true,
+                ..Options::default()
+            },
             day_ns: DAY_NS,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use hansard_core::Body;
@@ -24,13 +24,19 @@ pub(super) enum Said {
 pub(super) struct Facts {
     to: SyncSender<Said>,
     left_out: Arc<AtomicU64>,
+    is_done: Arc<AtomicBool>,
 }
 
 /// Both ends.
 pub(super) fn facts() -> (Facts, Receiver<Said>) {
     let (to, told) = sync_channel(FACTS_WAITING_MAX);
-    let left_out = Arc::default();
-    (Facts { to, left_out }, told)
+    let (left_out, is_done) = (Arc::default(), Arc::default());
+    let facts = Facts {
+        to,
+        left_out,
+        is_done,
+    };
+    (facts, told)
 }
 
 impl Facts {
@@ -52,9 +58,16 @@ impl Facts {
         }
     }
 
-    /// Nothing more comes: what was handed over before is recorded, and the thread ends.
+    /// Nothing more comes: what was handed over before is recorded, if that is possible now, and the
+    /// thread ends. Does not wait for room: a disk that is full must not keep the daemon from ending.
     pub(super) fn done(&self) {
-        let _ = self.to.send(Said::Done);
+        self.is_done.store(true, Ordering::Release);
+        let _ = self.to.try_send(Said::Done);
+    }
+
+    /// Whether that was said.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done.load(Ordering::Acquire)
     }
 
     /// How many were left out.

@@ -19,7 +19,7 @@ use hansard_store::project::Projector;
 use hansard_store::{Archive, Catalog};
 
 use super::facts::Facts;
-use super::{Closer, Start, fact};
+use super::{Closer, Start, exporting, fact};
 use crate::config::{Config, Span};
 use crate::data_dir::DataDir;
 use crate::eventlog::known::Archived;
@@ -56,6 +56,8 @@ pub(super) struct Keeping {
     pub(super) projecting: Arc<Projecting>,
     /// Whether holds and deletions are still recalled, after the catalog was built anew.
     pub(super) recalling: Arc<AtomicBool>,
+    /// What was written as tlog.
+    pub(super) tlog: Option<Arc<crate::tlog_out::Figures>>,
     /// Gaps in what was kept.
     pub(super) gaps: Arc<AtomicU64>,
     /// Alarms that were raised.
@@ -115,10 +117,12 @@ impl Ground<'_> {
         };
         let (gaps, alarms): (Arc<AtomicU64>, Arc<AtomicU64>) = Default::default();
         let hooks = self.hooks(&connections, &alarms);
-        let taps: Vec<Box<dyn Tap>> = vec![Box::new(LogTap {
+        let mut taps: Vec<Box<dyn Tap>> = vec![Box::new(LogTap {
             log,
             gaps: Arc::clone(&gaps),
         })];
+        let book = exporting::book(self.start, self.dir, self.environment)?;
+        taps.extend(book.as_ref().map(exporting::tap));
         let keeper = Keeper::new(work, live.clone(), taps, clock, hooks);
         let settled = keeper.settled_bell();
         let blobs = Arc::clone(&self.stores.blobs);
@@ -135,7 +139,13 @@ impl Ground<'_> {
             archive: Arc::clone(self.archive),
             live: live.clone(),
         };
+        let writing = exporting::write(self.start, self.environment, &followed, book)?;
+        let tlog = writing.as_ref().map(|writing| Arc::clone(&writing.figures));
+        closers.extend(
+            writing.map(|writing| -> Closer { ("tlog", Box::new(move || writing.stop())) }),
+        );
         Ok(Keeping {
+            tlog,
             catalog: Arc::clone(&self.stores.catalog),
             live,
             screens: Screens::new(followed.clone()),

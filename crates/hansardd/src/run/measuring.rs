@@ -120,6 +120,15 @@ pub(super) fn measure_keeping(
     metrics.read(Measure::Conflicts, move || {
         float(alarms.load(Ordering::Relaxed))
     });
+    if let Some(tlog) = &keeping.tlog {
+        let (written, dropped) = (Arc::clone(tlog), Arc::clone(tlog));
+        metrics.read(Measure::TlogWritten, move || {
+            float(written.written.load(Ordering::Relaxed))
+        });
+        metrics.read(Measure::TlogDropped, move || {
+            float(dropped.dropped.load(Ordering::Relaxed))
+        });
+    }
     let live = keeping.live.clone();
     metrics.read(Measure::Sessions, move || float(live.usage().0 as u64));
     let connections = keeping.connections.clone();

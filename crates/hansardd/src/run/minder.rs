@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use hansard_core::Body;
+use hansard_record::Lost;
 use hansard_record::diary::Diary;
 
 use super::facts::{Facts, Said};
@@ -36,6 +38,8 @@ pub(super) struct Minder {
     pub(super) journal: Journal,
     pub(super) wake: Sender<Wake>,
     pub(super) seen: Arc<Mutex<Seen>>,
+    /// The own recording had no room the last time.
+    pub(super) is_held_back: bool,
 }
 
 /// The running thread.
@@ -47,41 +51,92 @@ pub(super) struct Minding {
 impl Minder {
     /// Starts the thread, which records what it is told.
     pub(super) fn start(self, facts: Facts, told: Receiver<Said>) -> io::Result<Minding> {
+        let of_thread = facts.clone();
         let thread = std::thread::Builder::new()
             .name("minder".to_owned())
-            .spawn(move || self.run(&told))?;
+            .spawn(move || self.run(&of_thread, &told))?;
         Ok(Minding { facts, thread })
     }
 
-    fn run(mut self, told: &Receiver<Said>) {
+    fn run(mut self, facts: &Facts, told: &Receiver<Said>) {
         let mut next_look = Instant::now();
         loop {
             if Instant::now() >= next_look {
                 self.look();
                 next_look = Instant::now() + LOOK_EVERY;
             }
-            let outcome = match told.recv_timeout(TURN) {
-                Ok(Said::Fact(body)) => self.diary.event(*body),
-                Err(RecvTimeoutError::Timeout) => self.diary.tick(),
+            let goes_on = match told.recv_timeout(TURN) {
+                Ok(Said::Fact(body)) => self.record(*body, facts),
+                Err(RecvTimeoutError::Timeout) if facts.is_done() => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    let outcome = self.diary.tick();
+                    self.is_fine(outcome)
+                }
                 Ok(Said::Done) | Err(RecvTimeoutError::Disconnected) => return,
             };
-            if let Err(lost) = outcome {
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Records a fact. A disk that is full is waited for: others are told to wait meanwhile, by
+    /// [`Facts::tell`], and what they do is not done unrecorded. Answers whether to go on.
+    fn record(&mut self, body: Body, facts: &Facts) -> bool {
+        loop {
+            let outcome = self.diary.event(body.clone());
+            let is_recorded = outcome.is_ok();
+            if !self.is_fine(outcome) {
+                return false;
+            }
+            if is_recorded {
+                return true;
+            }
+            if facts.is_done() {
+                self.journal.error(
+                    "a fact is left out of the own recording, which has no room",
+                    &[],
+                );
+                return false;
+            }
+            std::thread::sleep(TURN);
+        }
+    }
+
+    /// Answers whether the own recording can still be written, now or when there is room; it says so
+    /// when that changes.
+    fn is_fine(&mut self, outcome: Result<(), Lost>) -> bool {
+        match outcome {
+            Ok(()) if self.is_held_back => {
+                self.is_held_back = false;
+                self.journal.notice("the own recording goes on", &[]);
+            }
+            Ok(()) => {}
+            Err(lost) if !self.diary.is_lost() => {
+                if !self.is_held_back {
+                    self.journal
+                        .error("the own recording is held back", &[("error", &lost)]);
+                }
+                self.is_held_back = true;
+            }
+            Err(lost) => {
                 // What cannot be recorded must not go on as if it were.
                 let why = format!("the daemon's own recording cannot be written: {lost}");
                 self.journal.error("no own recording", &[("error", &lost)]);
                 let _ = self.wake.send(Wake::Fatal(why));
-                return;
+                return false;
             }
         }
+        true
     }
 
     fn look(&mut self) {
         let look = self.watch.look();
         for crossing in &look.crossings {
             self.say(crossing);
-            if let Err(lost) = self.diary.event(fact::capacity(crossing)) {
-                self.journal.error("no own recording", &[("error", &lost)]);
-            }
+            let outcome = self.diary.event(fact::capacity(crossing));
+            // What is wrong for good is found again by the next turn, which ends the thread.
+            let _ = self.is_fine(outcome);
         }
         for (what, error) in &look.failures {
             let values: [(&str, &dyn std::fmt::Display); 2] = [("what", what), ("error", error)];

@@ -97,6 +97,7 @@ impl Opened {
             journal: start.journal.clone(),
             wake: start.wake.clone(),
             seen,
+            is_held_back: false,
         };
         let minding = minder.start(facts.clone(), told).map_err(no_thread)?;
         closers.push(("minder", Box::new(|| minding.stop())));

@@ -77,6 +77,35 @@ impl<W: Write> TlogEncoder<W> {
         }
     }
 
+    /// The same encoder with another `latency` than tlog's default of ten seconds: how long, by the
+    /// recording's own time, what was logged may wait for a message to be full.
+    #[must_use]
+    pub fn with_latency(mut self, latency_ns: u64) -> Self {
+        self.latency = Latency::of(latency_ns);
+        self
+    }
+
+    /// Where it writes.
+    pub fn out_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// Since when, in nanoseconds of the recording, something waits for a message to be full;
+    /// `None` where nothing does, or not since the last message that was due.
+    #[must_use]
+    pub fn waits_since_ns(&self) -> Option<u64> {
+        self.latency.since_ns().filter(|_| !self.chunk.is_empty())
+    }
+
+    /// Writes what waits as a message, as if it had waited long enough: for who encodes while the
+    /// recording is made, and knows that nothing came for so long. Half a character goes on waiting.
+    ///
+    /// # Errors
+    /// When the output fails.
+    pub fn end_waiting(&mut self) -> Result<(), EncodeError> {
+        self.end_message()
+    }
+
     /// Before something is logged: a message that waited long enough is written.
     fn log_at(&mut self, at_ns: u64) -> Result<(), EncodeError> {
         if self.latency.is_due(at_ns) {
