@@ -8,11 +8,12 @@
 #
 #   make bench     measure against script, tlog-rec, asciinema and a bare pty (about 15 minutes)
 #   make bench-service  what the service takes, keeps and lists in a second (about four minutes)
+#   make bench-login    what a login costs that the daemon holds (root; a few minutes)
 #   make torture   kill the recorder and cut its power, over and over
 #   make fuzz      every fuzz target for FUZZ_SECONDS (60) seconds
 #   make peers     build asciinema 3 into .peers/, which tests and benches run beside ours
 #   make golden    write the golden recordings anew (a new format version only)
-#   make install   put hansard, its man pages and completions under PREFIX (/usr/local)
+#   make install   put hansard, hansard-shell, man pages and completions under PREFIX (/usr/local)
 #
 # Variables: CARGO, FUZZ_SECONDS, PREFIX, DESTDIR.
 
@@ -26,7 +27,7 @@ RELEASE := $(TARGET)/release/hansard
 DEBUG_BINS := HANSARD_BIN=$(DEBUG) HANSARDD_BIN=$(DEBUG)d
 RELEASE_BINS := HANSARD_BIN=$(RELEASE) HANSARDD_BIN=$(RELEASE)d
 
-.PHONY: help demo test lint bench bench-service torture fuzz peers golden install release debug needs-%
+.PHONY: help demo test lint bench bench-service bench-login torture fuzz peers golden install release debug needs-%
 .SILENT:
 
 help:
@@ -75,11 +76,14 @@ bench: needs-bench release peers
 	echo "bench: heads, blobs, segments, rows and queries of the store"
 	$(CARGO) run --release --locked --quiet -p hansard-store --example store_speed
 
-# The counts that a release must stand; `make test` runs a share of each.
 bench-service:
 	$(CARGO) build --release --locked --quiet -p hansardd --bins --examples
 	python3 bench/service.py
 
+bench-login: needs-bench release
+	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/login.py
+
+# The counts that a release must stand; `make test` runs a share of each.
 torture: needs-test release
 	HANSARD_TORTURE=1000000 $(CARGO) test --release --locked --quiet \
 		-p hansard-core --test mutations -- --nocapture
@@ -94,6 +98,8 @@ torture: needs-test release
 		-p hansard-store --test sqlite_kill --test archive_sigkill -- --nocapture
 	HANSARD_TORTURE=2000 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test service_kill -- --nocapture
+	HANSARD_TORTURE=200 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
+		-p hansard-tests --test login transfers
 	HANSARD_TORTURE=600 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test service_net -- --nocapture
 
@@ -120,6 +126,8 @@ golden:
 
 install: release
 	install -D $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard
+	# The login shell: whoever cannot read it cannot look into its process either.
+	install -m 711 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard-shell
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	$(RELEASE) man $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions

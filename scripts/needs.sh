@@ -9,12 +9,12 @@ case "${1:-}" in
     # The second reader's libraries, players and recorders of other formats that must accept our
     # recordings and make some for us, a judge of certificates, a CBOR library, a tracer to kill at system calls, the
     # fuzzer's runtime (targets are compiled), two hosts' worth of network and what cuts it,
-    # certificates' second opinion, and what the demo needs.
+    # certificates' second opinion, a real SSH server and what copies files through it, and what the
+    # demo needs.
     test)
         wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 strace g++)
         wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps openssl)
-        wanted+=(openssh-server passwd)
-        wanted+=(iproute2 iptables openssl systemd)
+        wanted+=(iproute2 iptables openssl systemd openssh-server openssh-client rsync passwd)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;

@@ -3,16 +3,35 @@
 //! is killed or its standard input ends.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use hansard_capture::local::{Config, Means, Server};
-use hansard_core::Fields;
+use hansard_capture::shell;
+use hansard_core::policy::{OnEnd, Policy};
 use hansard_core::seal::SigningKey;
+use hansard_core::{Decision, Fields, Gate, Login};
 use hansard_record::open_sessions::this_boot;
 use hansard_record::revive::revive;
 use hansard_record::{Environment, OpenSessions, Spool, SpoolOptions};
+
+/// Records every login.
+struct Everybody;
+
+impl Gate for Everybody {
+    fn admit(&self, _: &Login) -> Decision {
+        Decision {
+            recorded: true,
+            policy: Policy::default(),
+            notice: String::new(),
+            accept: false,
+            on_end: OnEnd::Leave,
+            break_glass: false,
+        }
+    }
+}
 
 fn main() {
     let dir = PathBuf::from(std::env::args_os().nth(1).unwrap());
@@ -38,7 +57,16 @@ fn main() {
         open,
         tell: Box::new(|_| {}),
     };
-    let _server = Server::start(Config::at(dir.join("capture.sock")), means).unwrap();
+    let logins = shell::Config {
+        gate: Arc::new(Everybody),
+        shells: BTreeMap::new(),
+        shell: PathBuf::from("/bin/sh"),
+        notes: dir.join("terminals"),
+        break_glass: dir.join("break-glass"),
+    };
+    let (logins, _) = shell::Logins::new(logins).unwrap();
+    let config = Config::at(dir.join("capture.sock"));
+    let _server = Server::start_with(config, means, Some(logins)).unwrap();
     println!("ready");
     let _ = std::io::stdin().read(&mut [0]);
 }

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 
-use hansard_core::policy::Policy;
+use hansard_core::Gate;
 
+mod glass;
 mod kin;
 mod login;
 mod process;
@@ -22,57 +23,19 @@ mod stub;
 mod terminals;
 mod which;
 
+pub use glass::broken_glass;
+pub use hansard_shell::{BREAK_GLASS_DIR, CAPTURE_SOCKET};
 pub(crate) use login::serve;
 pub(crate) use process::groups;
 pub use terminals::{Restored, Terminals};
 
+use glass::Glass;
 use kin::Kin;
-
-/// Whoever logs in, by the word of the system.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Who {
-    /// Name of the account; its number where it has none.
-    pub user: String,
-    /// Its number.
-    pub uid: u32,
-    /// Names of the groups that the login's process is in; numbers where they have none.
-    pub groups: Vec<String>,
-    /// Kind of session: `terminal`, `exec`.
-    pub kind: &'static str,
-}
-
-/// What becomes of what a session leaves running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnEnd {
-    /// It lives on: without a terminal, as after any login.
-    #[default]
-    Leave,
-    /// It is killed.
-    Kill,
-}
-
-/// Under which terms a login goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
-    /// Whether it is recorded. One that is not goes on as if we were not there.
-    pub recorded: bool,
-    /// What is kept, and what happens when that cannot be.
-    pub policy: Policy,
-    /// What the user is shown before the first byte, on a terminal. Empty: nothing.
-    pub notice: String,
-    /// How long nothing may pass before the session is ended; none is for ever.
-    pub idle: Option<Duration>,
-    /// What becomes of what it leaves running.
-    pub on_end: OnEnd,
-}
-
-/// Decides about a login. MUST answer at once: it is asked at every login.
-pub type Gate = Box<dyn Fn(&Who) -> Terms + Send + Sync>;
 
 /// How logins are recorded.
 pub struct Config {
     /// Who is recorded, and how.
-    pub gate: Gate,
+    pub gate: Arc<dyn Gate>,
     /// Shells of accounts whose entry in the user database is `hansard-shell` itself.
     pub shells: BTreeMap<String, PathBuf>,
     /// The shell of all others of these.
@@ -80,6 +43,9 @@ pub struct Config {
     /// Where it is noted which terminals are taken, for the next start: a directory that a restart
     /// of the machine empties.
     pub notes: PathBuf,
+    /// Where it is noted which accounts may log in without a daemon: `break-glass` beside the
+    /// socket, where `hansard-shell` looks.
+    pub break_glass: PathBuf,
 }
 
 /// Records logins.
@@ -87,6 +53,7 @@ pub struct Logins {
     config: Config,
     terminals: Terminals,
     kin: Kin,
+    glass: Glass,
     /// Whether this system lets programs type into their own terminal.
     injects: bool,
 }
@@ -107,20 +74,70 @@ impl Logins {
     /// When the notes cannot be read or kept.
     pub fn new(config: Config) -> io::Result<(Self, Restored)> {
         let (terminals, restored) = Terminals::open(&config.notes)?;
+        let glass = Glass::open(&config.break_glass)?;
         let logins = Self {
             config,
+            glass,
             terminals,
             kin: Kin::default(),
             injects: terminal_input_can_be_injected(),
         };
         Ok((logins, restored))
     }
+
+    /// Whether this system lets every program put input into its own terminal (`TIOCSTI`), past
+    /// whoever holds it.
+    #[must_use]
+    pub fn input_can_be_injected(&self) -> bool {
+        self.injects
+    }
 }
 
-/// Whether this system lets every program put input into its own terminal (`TIOCSTI`), past
-/// whoever holds it. Kernels before 6.2 always do.
+/// What taking a terminal needs, as bits of a capability set: `CAP_CHOWN`, `CAP_DAC_OVERRIDE`,
+/// `CAP_FOWNER`.
+const CAPABILITIES: u64 = 1 | 1 << 1 | 1 << 3;
+
+/// Whether this process may make a login's terminal its own. One that may not records all the same,
+/// and each recording says that the terminal could be written to beside it.
 #[must_use]
-pub fn terminal_input_can_be_injected() -> bool {
+pub fn may_take_terminals() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    has_capabilities(&status)
+}
+
+fn has_capabilities(status: &str) -> bool {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    set.is_some_and(|set| set & CAPABILITIES == CAPABILITIES)
+}
+
+/// Kernels before 6.2 always do, and have no such file.
+fn terminal_input_can_be_injected() -> bool {
     std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti")
         .map_or(true, |text| text.trim() != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_taken_with_three_capabilities() {
+        for (set, may) in [
+            ("CapEff:\t000001ffffffffff", true),
+            ("CapEff:\t000000000000000b", true),
+            ("CapEff:\t0000000000000009", false),
+            ("CapEff:\t0000000000000000", false),
+            ("CapPrm:\t000001ffffffffff", false),
+        ] {
+            assert_eq!(
+                has_capabilities(&format!("Name:\tx\n{set}\n")),
+                may,
+                "{set}"
+            );
+        }
+        // Of root, which runs tests in CI, the system says the same.
+        let root = rustix::process::geteuid().is_root();
+        assert!(!root || may_take_terminals());
+    }
 }

@@ -50,13 +50,22 @@ mod trust;
 mod verify;
 mod watched;
 
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    // As a login shell it is called `hansard-shell`, or `-hansard-shell`.
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if args.first().is_some_and(|name| is_shell(name)) {
+        let socket = Path::new(hansard_shell::CAPTURE_SOCKET);
+        return ExitCode::from(hansard_shell::log_in(socket, &args));
+    }
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::Rec(args) => rec::run(args),
@@ -89,6 +98,27 @@ fn main() -> ExitCode {
             // A closed standard error leaves only the status to tell.
             let _ = writeln!(std::io::stderr(), "{failure}");
             ExitCode::from(failure.status)
+        }
+    }
+}
+
+/// Whether this is the name of the login shell.
+fn is_shell(name: &OsStr) -> bool {
+    let name = Path::new(name).file_name().unwrap_or(name).as_bytes();
+    name.strip_prefix(b"-").unwrap_or(name) == b"hansard-shell"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_login_shell_is_the_login_shell() {
+        for name in ["hansard-shell", "-hansard-shell", "/usr/bin/hansard-shell"] {
+            assert!(is_shell(OsStr::new(name)), "{name}");
+        }
+        for name in ["hansard", "/usr/bin/hansard", "hansard-shell-x", ""] {
+            assert!(!is_shell(OsStr::new(name)), "{name}");
         }
     }
 }

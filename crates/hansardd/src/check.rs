@@ -55,6 +55,7 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
     if let Some(local) = &config.capture.local {
         capture(local, &mut found);
     }
+    logins(config, &mut found);
     if let Some(store) = &config.store {
         archive(config, store, &mut found);
         for (i, rule) in store.retention.iter().enumerate() {
@@ -85,6 +86,38 @@ fn exports(config: &Config, found: &mut Vec<Finding>) {
             "export.tlog.log.input",
             "whoever reads where tlog's messages go reads what was typed and piped in",
             "leave it off, or let nobody else read there",
+        ));
+    }
+}
+
+/// What recording logins needs.
+fn logins(config: &Config, found: &mut Vec<Finding>) {
+    if config.capture.shell.is_none() {
+        return;
+    }
+    if config.capture.local.is_none() {
+        found.push(Finding::error(
+            "capture.shell",
+            "logins come in at capture.sock, which is off",
+            "add `local: {}` beside it",
+        ));
+    }
+    let usual = hansard_capture::shell::CAPTURE_SOCKET;
+    let dir = Path::new(usual).parent();
+    if dir != Some(config.node.runtime_dir.as_path()) {
+        found.push(Finding::warning(
+            "node.runtime_dir",
+            format!("hansard-shell looks for the daemon at {usual}, and nowhere else"),
+            "leave runtime_dir at its default where logins are recorded",
+        ));
+    }
+    if !hansard_capture::shell::may_take_terminals() {
+        found.push(Finding::warning(
+            "capture.shell",
+            "as this user a login's terminal cannot be taken: logins are recorded, and each \
+             recording says that the terminal could be written to beside it",
+            "let the daemon have CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER, as \
+             packaging/systemd/logins.conf does, and run this check as the daemon runs",
         ));
     }
 }

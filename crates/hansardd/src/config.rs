@@ -18,13 +18,14 @@ pub mod key;
 pub mod page;
 pub mod policy;
 pub mod sections;
+pub mod shells;
 pub mod tree;
 pub mod value;
 
 pub use exports::{Export, TlogExport, TlogWriter};
 pub use sections::{
     Admin, Capture, Config, EventLog, Forward, Ingest, Local, Members, Metrics, Node, Roles, Rule,
-    Serve, Store,
+    Serve, Shell, Store,
 };
 pub use tree::{CONFIG_BYTES_MAX, Place};
 pub use value::{HostPort, Labels, Size, Span};
@@ -220,6 +221,7 @@ impl Config {
     pub fn roles(&self) -> Vec<&'static str> {
         let roles = [
             ("capture.local", self.capture.local.is_some()),
+            ("capture.shell", self.capture.shell.is_some()),
             ("forward", self.forward.is_some()),
             ("store", self.store.is_some()),
             ("serve.ingest", self.serve.ingest.is_some()),

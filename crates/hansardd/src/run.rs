@@ -31,6 +31,7 @@ pub mod fact;
 mod facts;
 mod found;
 mod keeping;
+mod logins;
 mod measuring;
 mod minder;
 mod opening;

@@ -116,7 +116,7 @@ impl Held {
     /// takes nothing now is not waited for.
     pub fn show(&self, text: &str) {
         if let Some(screen) = &self.screen {
-            screen.show(text.replace('\n', "\r\n").as_bytes());
+            screen.show(text.as_bytes());
         }
     }
 

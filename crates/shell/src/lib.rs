@@ -47,7 +47,7 @@ pub use describe::{Description, describe, login_uid, subject_of};
 pub use error::ShellError;
 pub use exit::{Ending, Exit};
 pub use held::{Given, Held, Line, Over, Word, terminal_device};
-pub use login::{CAPTURE_SOCKET, STATUS_REFUSED, log_in};
+pub use login::{BREAK_GLASS_DIR, CAPTURE_SOCKET, STATUS_REFUSED, log_in};
 pub use options::Options;
 pub use prompt::{PROMPTS_DEFAULT, PatternError, Prompts};
 pub use run::{Mode, mode, run};

@@ -81,3 +81,7 @@ pub(crate) const GRANT_WAIT_MAX: Duration = Duration::from_secs(40);
 
 /// How long a login's program has to end after it was hung up, before it is killed.
 pub(crate) const LOGIN_GRACE: Duration = Duration::from_secs(2);
+
+/// Longest list of accounts that may log in without a daemon, in bytes; of a longer one nothing
+/// counts.
+pub(crate) const LISTED_BYTES_MAX: u64 = 64 * 1024;

@@ -25,10 +25,12 @@ use crate::error::ShellError;
 use crate::limits::{DAEMON_RETRY_EVERY, DAEMON_WAIT_MAX, GRANT_WAIT_MAX};
 use crate::signals::Signals;
 
+mod alone;
 mod claims;
 mod outside;
 mod stay;
 
+pub use alone::BREAK_GLASS_DIR;
 use outside::Outside;
 
 /// Where the daemon answers. Fixed: a login must not be told by its environment who records it.
@@ -91,7 +93,11 @@ impl Asked {
     }
 
     fn go(&self, socket: &Path, outside: &Outside) -> Result<u8, String> {
-        let stream = reach(socket)?;
+        let stream = match reach(socket) {
+            Ok(stream) => stream,
+            Err(why) if alone::is_allowed(socket) => return self.go_alone(&why, outside),
+            Err(why) => return Err(why),
+        };
         let (line, granted, given) = self.ask(stream)?;
         let shell = OsString::from_vec(granted.shell.clone());
         let command = self.command(&shell);
@@ -106,6 +112,13 @@ impl Asked {
         let terminal = granted.terminal.and_then(|at| i32::try_from(at).ok());
         let program = Program::for_login(&command, given, terminal, &signals).map_err(about)?;
         Ok(stay::stay(line, &program, &signals, outside))
+    }
+
+    /// Breaks the glass.
+    fn go_alone(&self, why: &str, outside: &Outside) -> Result<u8, String> {
+        outside.say("hansard: no daemon is there; this login goes on as break-glass, is recorded and reported");
+        let exit = alone::record(self, Path::new(BREAK_GLASS_DIR), why)?;
+        Ok(exit.status)
     }
 
     /// Asks for the login; answers what was granted.

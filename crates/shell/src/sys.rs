@@ -287,10 +287,12 @@ pub(crate) fn die_of(signal: i32) {
         maximum: Some(0),
     };
     let _ = rustix::process::setrlimit(Resource::Core, none);
-    if handle(signal, libc::SIG_DFL, 0)
-        .map(std::mem::forget)
-        .is_ok()
-    {
+    // Of SIGKILL nobody may ask what is done, and it is done all the same.
+    let is_default = signal == libc::SIGKILL
+        || handle(signal, libc::SIG_DFL, 0)
+            .map(std::mem::forget)
+            .is_ok();
+    if is_default {
         if let Some(signal) = Signal::from_named_raw(signal) {
             let _ = let_through(&[signal]);
         }

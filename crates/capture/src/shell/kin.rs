@@ -15,6 +15,8 @@ const ANCESTORS_MAX: usize = 64;
 pub(super) struct Place {
     /// Its process.
     pub(super) pid: Option<i32>,
+    /// The device of the terminal that it came on.
+    pub(super) outer: Option<u64>,
     /// The device of the terminal that it was given.
     pub(super) terminal: Option<u64>,
     /// Its audit session.
@@ -36,6 +38,12 @@ impl Kin {
 
     pub(super) fn end(&self, session: SessionId) {
         self.lock().remove(&session);
+    }
+
+    /// Whether another login came on this terminal, and is there still.
+    pub(super) fn is_outer(&self, terminal: u64) -> bool {
+        let known = self.lock();
+        known.values().any(|place| place.outer == Some(terminal))
     }
 
     /// The login that a new one is inside of: the one whose terminal it came on, the nearest one
@@ -93,8 +101,9 @@ mod tests {
     fn a_login_inside_a_login_is_found_by_terminal_or_ancestor() {
         let own = i32::try_from(std::process::id()).unwrap();
         let parent = stat(own).unwrap().parent;
-        let place = |pid, terminal| Place {
+        let place = |pid, terminal: Option<u64>| Place {
             pid,
+            outer: terminal.map(|terminal| terminal + 100),
             terminal,
             audit: None,
         };
@@ -104,7 +113,9 @@ mod tests {
         assert_eq!(kin.parent(None, Some(own)), Some(id(1)));
         kin.begin(id(2), place(None, Some(7)));
         assert_eq!(kin.parent(Some(7), Some(own)), Some(id(2)));
+        assert!(kin.is_outer(107) && !kin.is_outer(7));
         kin.end(id(2));
+        assert!(!kin.is_outer(107));
         kin.end(id(1));
         assert_eq!(kin.parent(Some(7), Some(own)), None);
     }

@@ -5,10 +5,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use hansard_core::Session;
 use hansard_core::event::End;
 use hansard_core::fields::{Fields, Value};
+use hansard_core::policy::OnEnd;
+use hansard_core::{Decision, Login as Who, Session};
 use hansard_record::Recorder;
 use hansard_record::handoff::descriptors::send_with;
 use hansard_record::handoff::{FromDaemon, Granted, Login};
@@ -19,7 +21,7 @@ use super::kin::Place;
 use super::process::{audit_session, groups};
 use super::stub::Stub;
 use super::terminals::Hold;
-use super::{Logins, OnEnd, Terms, Who, remains, slave, which};
+use super::{Logins, remains, slave, which};
 use crate::local::connection::Source;
 use crate::local::peer::Peer;
 use crate::local::{Happening, Shared, THE_DAEMON_STOPS, header};
@@ -27,7 +29,7 @@ use crate::registry::Line;
 
 /// What a login is made of before it begins.
 struct Ready {
-    terms: Terms,
+    terms: Decision,
     held: Held,
     given: Given,
     hold: Option<Hold>,
@@ -101,9 +103,10 @@ fn prepare(
         user: user_of(peer),
         uid: peer.uid,
         groups: peer.pid.map(groups).unwrap_or_default(),
-        kind: if outer.is_some() { "terminal" } else { "exec" },
+        kind: if outer.is_some() { "terminal" } else { "exec" }.to_owned(),
     };
-    let terms = (logins.config.gate)(&who);
+    let terms = logins.config.gate.admit(&who);
+    logins.glass.note(peer.uid, terms.break_glass);
     if !terms.recorded {
         return Ok(None);
     }
@@ -125,13 +128,14 @@ fn prepare(
         }
         None => None,
     };
+    let device = devices.into_iter().flatten().next();
     let place = Place {
         pid: peer.pid,
+        outer: device,
         terminal: held.slave().and_then(terminal_device),
         audit: peer.pid.and_then(audit_session),
     };
     let shell = which::shell_of(&who.user, &logins.config);
-    let device = devices.into_iter().flatten().next();
     let parent = logins.kin.parent(device, peer.pid);
     let mut session = described(shared, login, peer, &terms, (&who, &shell))?;
     session.parent = parent;
@@ -164,11 +168,11 @@ fn described(
     shared: &Shared,
     login: &Login,
     peer: &Peer,
-    terms: &Terms,
+    terms: &Decision,
     (who, shell): (&Who, &Path),
 ) -> Result<Session, String> {
     let mut claims = (*login.claims).clone();
-    claims.kind = who.kind.to_owned();
+    claims.kind.clone_from(&who.kind);
     claims.target = with_shell(&claims.target, shell);
     header::session(claims, peer, &shared.means, terms.policy.clone())
 }
@@ -247,6 +251,7 @@ fn hold(
         hold,
         recorder,
         session,
+        place,
         ..
     } = ready;
     drop((given, session));
@@ -256,11 +261,16 @@ fn hold(
         pid: peer.pid,
         hold,
         program: None,
+        inside: shared
+            .logins
+            .as_ref()
+            .map(|logins| &logins.kin)
+            .zip(place.terminal),
     };
     let options = Options::from_policy(&terms.policy);
     let over = match granted {
         Ok(()) => held
-            .run(&recorder, &options, &mut stub, terms.idle)
+            .run(&recorder, &options, &mut stub, idle(&terms))
             .unwrap_or_else(|e| Over::Away(e.to_string())),
         Err(e) => Over::Away(format!("the login does not listen: {e}")),
     };
@@ -323,7 +333,13 @@ fn last_word(over: &Over) -> Option<String> {
     }
 }
 
-fn idle_for(idle: std::time::Duration) -> String {
+/// How long nothing may pass; none is for ever.
+fn idle(terms: &Decision) -> Option<Duration> {
+    let ms = terms.policy.idle_ms_max;
+    (ms > 0).then(|| Duration::from_millis(ms))
+}
+
+fn idle_for(idle: Duration) -> String {
     format!("nothing passed for {} s", idle.as_secs())
 }
 

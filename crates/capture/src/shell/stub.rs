@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hansard_record::handoff::{FromClient, FromDaemon, MESSAGE_BYTES_MAX, read_message};
 use hansard_shell::{Line as Way, Word};
 
+use super::kin::Kin;
 use super::process::stat;
 use super::terminals::Hold;
 use crate::local::THE_CLIENT_WENT_AWAY;
@@ -21,6 +22,8 @@ pub(super) struct Stub<'a> {
     pub(super) hold: Option<Hold>,
     /// The login's program, which is its child.
     pub(super) program: Option<i32>,
+    /// Where other logins on the program's terminal are to be found.
+    pub(super) inside: Option<(&'a Kin, u64)>,
 }
 
 impl Stub<'_> {
@@ -70,6 +73,11 @@ impl Way for Stub<'_> {
     fn drained(&mut self) {
         self.hold = None;
         let _ = self.line.say(&FromDaemon::Drained);
+    }
+
+    fn types_inside(&mut self) -> bool {
+        self.inside
+            .is_some_and(|(kin, terminal)| kin.is_outer(terminal))
     }
 
     fn may_type(&mut self) -> bool {

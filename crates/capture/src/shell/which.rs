@@ -42,25 +42,26 @@ fn is_recorder(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::{OnEnd, Terms};
-    use hansard_core::policy::Policy;
+    use hansard_core::{Decision, Gate, Login};
+
+    struct Nobody;
+
+    impl Gate for Nobody {
+        fn admit(&self, _: &Login) -> Decision {
+            unreachable!("no login comes")
+        }
+    }
 
     #[test]
     fn a_recorder_is_nobodys_real_shell() {
-        let gate = |_: &_| Terms {
-            recorded: true,
-            policy: Policy::default(),
-            notice: String::new(),
-            idle: None,
-            on_end: OnEnd::Leave,
-        };
         let config = Config {
-            gate: Box::new(gate),
+            gate: std::sync::Arc::new(Nobody),
             shells: [("eve", "/home/eve/sh"), ("zoe", "/bin/zsh")]
                 .map(|(user, shell)| (user.to_owned(), PathBuf::from(shell)))
                 .into(),
             shell: PathBuf::from("/bin/bash"),
             notes: PathBuf::new(),
+            break_glass: PathBuf::new(),
         };
         let passwd = "anna:x:1:1::/:/usr/bin/hansard-shell\nben:x:2:2::/:/bin/dash\n\
             tom:x:3:3::/:/usr/bin/tlog-rec-session-shell-bin-zsh\nnone:x:4:4::/:/usr/sbin/nologin\n\

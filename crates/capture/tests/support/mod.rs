@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hansard_capture::local::{Config, Happening, Means, Server};
+use hansard_capture::shell::Logins;
 use hansard_core::event::{Body, End, Event, Gap, Stream};
 use hansard_core::policy::Policy;
 use hansard_core::reader::{Item, Reader};
@@ -86,6 +87,15 @@ impl Daemon {
     }
 
     pub fn with(dir: TempDir, spool: SpoolOptions, change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_logins(dir, spool, change, None)
+    }
+
+    pub fn with_logins(
+        dir: TempDir,
+        spool: SpoolOptions,
+        change: impl FnOnce(&mut Config),
+        logins: Option<Logins>,
+    ) -> Self {
         let env = Environment::real();
         let disk = Arc::clone(&env.disk);
         // A recorder that was lost is not waited for: its thread may hold the lock a moment longer.
@@ -115,7 +125,7 @@ impl Daemon {
         };
         let mut config = Config::at(dir.path().join("capture.sock"));
         change(&mut config);
-        let server = Server::start(config, means).unwrap();
+        let server = Server::start_with(config, means, logins).unwrap();
         Self {
             dir,
             spool,
@@ -203,14 +213,15 @@ pub fn gaps(events: &[Event]) -> Vec<&Gap> {
 }
 
 pub fn shown(events: &[Event]) -> Vec<u8> {
+    stream(events, Stream::Output)
+}
+
+pub fn stream(events: &[Event], wanted: Stream) -> Vec<u8> {
     let mut all = Vec::new();
     for event in events {
-        if let Body::Data {
-            stream: Stream::Output,
-            bytes,
-        } = &event.body
-        {
-            all.extend_from_slice(bytes);
+        match &event.body {
+            Body::Data { stream, bytes } if *stream == wanted => all.extend_from_slice(bytes),
+            _ => {}
         }
     }
     all

@@ -52,6 +52,12 @@ impl Recording<'_> {
             ..Wishes::default()
         };
         config.connections_max = usize::try_from(local.sessions_max).unwrap_or(usize::MAX);
+        let capture = &self.start.config.capture;
+        let logins = capture.shell.as_ref().map(|shell| {
+            let gate = super::logins::configured(local, shell);
+            super::logins::logins(self.start, self.facts, shell, gate)
+        });
+        let logins = logins.transpose()?;
         let facts = self.facts.clone();
         let journal = self.start.journal.clone();
         let means = Means {
@@ -72,7 +78,7 @@ impl Recording<'_> {
                 }
             }),
         };
-        let server = Server::start(config, means).map_err(|e| {
+        let server = Server::start_with(config, means, logins).map_err(|e| {
             let what = format!("{}: {}", shown(&socket), crate::failure::plain(&e));
             Failure::new(
                 STATUS_FAILED,

@@ -3,9 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use hansard_core::event::{End, Stream};
+use hansard_core::event::End;
 use rustix::event::{PollFlags, Timespec};
-use rustix::io::Errno;
 use rustix::termios::Winsize;
 
 use super::Held;
@@ -18,7 +17,8 @@ use crate::limits::{DRAIN_BYTES_MAX, HELD_LOOK_EVERY, TYPED_BYTES};
 use crate::options::Options;
 use crate::pty_run::resize;
 use crate::tape::{Tape, TapeLost};
-use crate::terminal::hides;
+
+mod keys;
 
 /// What is heard from the login's process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,10 @@ pub trait Line {
     /// Whether the login has the outer terminal now, and not another job on it: whose keys else
     /// would be taken.
     fn may_type(&mut self) -> bool;
+
+    /// Whether the program's terminal is itself held for another login inside this one: what is
+    /// typed then is that one's to keep, and its hidden prompts are not seen from here.
+    fn types_inside(&mut self) -> bool;
 }
 
 /// How holding a login ended.
@@ -385,69 +389,6 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
             Ok(Turn::Ended | Turn::Refused) => self.held.input = None,
             Ok(_) => self.active_at = Instant::now(),
             Err(lost) => self.end(Over::Lost(lost)),
-        }
-    }
-
-    fn read_keys(&mut self) {
-        let (Some(keys), Some(pty)) = (&self.held.keys, &self.held.pty) else {
-            return;
-        };
-        if !self.line.may_type() {
-            self.has_keys = false;
-            return;
-        }
-        let mut bytes = [0_u8; TYPED_BYTES];
-        let came = match rustix::io::read(keys, &mut bytes) {
-            Ok(0) | Err(Errno::IO) => return self.end(Over::Hangup),
-            Ok(n) => bytes.get(..n).unwrap_or_default(),
-            Err(_) => return,
-        };
-        self.active_at = Instant::now();
-        self.pending.extend_from_slice(came);
-        if let Some(typed) = &mut self.typed {
-            typed.typed(came, hides(pty.slave()), Instant::now());
-        }
-        self.pass_keys_on();
-    }
-
-    fn pass_keys_on(&mut self) {
-        let Some(pty) = &self.held.pty else { return };
-        match rustix::io::write(pty.master(), &self.pending) {
-            Ok(n) => drop(self.pending.drain(..n.min(self.pending.len()))),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(_) => self.pending.clear(),
-        }
-    }
-
-    /// Gives typed bytes to the record once it is clear that nothing hid them.
-    fn look_at_typed(&mut self) {
-        let now = Instant::now();
-        let is_due = |typed: &Typed| typed.look_again(now).is_some();
-        let Some(pty) = &self.held.pty else { return };
-        if !self.typed.as_ref().is_some_and(is_due) {
-            return;
-        }
-        let hidden = hides(pty.slave());
-        if hidden {
-            // What the terminal echoed before it began to hide decides what of it was shown.
-            self.show();
-        }
-        let Some(typed) = &mut self.typed else { return };
-        typed.look(hidden);
-        let released = typed.released(now);
-        if !released.is_empty() {
-            self.keep(|tape| tape.data(Stream::Keystrokes, &released));
-        }
-    }
-
-    fn keep_rest_of_typed(&mut self) {
-        let (Some(typed), Some(pty)) = (&mut self.typed, &self.held.pty) else {
-            return;
-        };
-        let rest = typed.rest(hides(pty.slave()));
-        self.typed = None;
-        if !rest.is_empty() && !matches!(self.over, Some(Over::Lost(_))) {
-            self.keep(|tape| tape.data(Stream::Keystrokes, &rest));
         }
     }
 

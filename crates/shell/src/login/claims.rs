@@ -14,7 +14,12 @@ use crate::run::mode;
 pub(super) fn claims(args: &[OsString]) -> Session {
     let mut argv = vec![OsString::new()];
     argv.extend(args.iter().cloned());
-    let description = describe(&argv);
+    of(&argv)
+}
+
+/// The header of a login that runs this.
+pub(super) fn of(argv: &[OsString]) -> Session {
+    let description = describe(argv);
     Session {
         id: SessionId::from_bytes([0; 16]),
         parent: None,

@@ -31,8 +31,8 @@ struct Beside<'a> {
     drained: bool,
     /// The daemon is gone, or records no more.
     is_alone: bool,
-    /// Why the session was ended, where somebody did.
-    why: Option<String>,
+    /// Why the session was ended, where somebody did, and the status to say so with.
+    why: Option<(u8, String)>,
     kill_at: Option<Instant>,
     leave_at: Option<Instant>,
 }
@@ -155,10 +155,11 @@ impl Beside<'_> {
         match &message {
             Some(FromDaemon::Drained) => self.drained = true,
             Some(FromDaemon::End { reason, by }) => {
-                self.why = Some(match by.as_str() {
+                let why = match by.as_str() {
                     "" => reason.clone(),
                     by => format!("{reason} (by {by})"),
-                });
+                };
+                self.why.get_or_insert((STATUS_ENDED, why));
                 self.hang_up();
             }
             Some(FromDaemon::Lost(why)) => self.be_alone(&why.clone()),
@@ -174,7 +175,8 @@ impl Beside<'_> {
             self.is_alone = true;
             return;
         }
-        self.why.get_or_insert_with(|| why.to_owned());
+        self.why
+            .get_or_insert_with(|| (STATUS_REFUSED, why.to_owned()));
         self.is_alone = true;
         self.outside.restore();
         self.hang_up();
@@ -192,13 +194,10 @@ impl Beside<'_> {
 
     /// Ends as the program did.
     fn leave(&self) -> u8 {
-        if let Some(why) = &self.why {
+        if let Some((status, why)) = &self.why {
             self.outside
                 .say(&format!("hansard: the session was ended: {why}"));
-            return match self.is_alone {
-                true => STATUS_REFUSED,
-                false => STATUS_ENDED,
-            };
+            return *status;
         }
         let Some(status) = self.ended else {
             return STATUS_REFUSED;

@@ -1,0 +1,155 @@
+//! A login on a terminal: it is one for its user, and recorded.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use hansard_core::event::Body;
+
+use crate::outer::Outer;
+use crate::support::{end_of, header, shown};
+use crate::world::{TTY, UID, World, everything};
+
+/// The name of the terminal that a login came on.
+pub(crate) fn name_of(outer: &Outer) -> PathBuf {
+    let name = rustix::pty::ptsname(&outer.master, Vec::new()).unwrap();
+    PathBuf::from(name.to_str().unwrap())
+}
+
+pub(crate) fn owner_of(outer: &Outer) -> (u32, u32, u32) {
+    let found = fs::metadata(name_of(outer)).unwrap();
+    (found.uid(), found.gid(), found.mode() & 0o777)
+}
+
+#[test]
+fn a_login_is_recorded_and_a_login() {
+    let Some(world) = World::new() else { return };
+    let mut screen = world.login();
+    screen.expect("$ ");
+    assert_eq!(owner_of(&screen).0, 0, "nobody else opens it");
+    assert_eq!(owner_of(&screen).2, 0o600);
+    screen.type_in(b"echo one $(id -u) $0; test -r $(tty) && test -w $(tty) && echo mine\r");
+    screen.expect(&format!("one {UID} -sh"));
+    screen.expect("mine");
+    screen.type_in(b"stty size\r");
+    screen.expect("24 80");
+    screen.resize(100, 30);
+    screen.type_in(b"until stty size | grep 30; do :; done\r");
+    screen.expect("30 100");
+    screen.type_in(b"sleep 100\r");
+    screen.expect("sleep 100");
+    screen.type_in(b"\x03");
+    screen.expect("$ ");
+    screen.type_in(b"exit 3\r");
+    assert_eq!(screen.wait(), 3);
+    assert!(screen.is_restored());
+    assert_eq!(owner_of(&screen), (UID, TTY, 0o620));
+
+    let events = world.only();
+    let header = header(&events);
+    assert_eq!(header.kind, "terminal");
+    assert_eq!(header.parent, None);
+    assert_eq!(header.subject.get("uid"), Some(&u64::from(UID).into()));
+    assert_eq!(header.target.text("command"), Some("/bin/sh"));
+    assert_eq!(header.target.get("terminal_not_taken"), None);
+    assert_eq!(end_of(&events).exit_status, Some(3));
+    let sizes: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event.body {
+            Body::Resize { cols, rows } => Some((cols, rows)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sizes, [(80, 24), (100, 30)]);
+    let shown = String::from_utf8(shown(&events)).unwrap();
+    assert!(shown.contains("30 100"), "{shown}");
+    assert!(screen.text().ends_with(&shown), "what is seen is recorded");
+    let asked = world.gate.asked.lock().unwrap();
+    assert_eq!((asked[0].uid, asked[0].kind.as_str()), (UID, "terminal"));
+}
+
+#[test]
+fn a_login_inside_a_login_has_it_as_its_parent() {
+    let Some(world) = World::new() else { return };
+    let mut screen = world.login();
+    screen.expect("$ ");
+    let outer = world.running();
+    let again = format!(
+        "{} {} sh -c 'echo inside; exit 5'; echo $?\r",
+        world.program.display(),
+        world.daemon.socket().display()
+    );
+    screen.type_in(again.as_bytes());
+    screen.expect("inside");
+    screen.expect("\n5\r\n$ ");
+    screen.type_in(b"exit\r");
+    assert_eq!(screen.wait(), 0);
+    world.wait_for_end();
+    let all = crate::support::recordings(&world.daemon.spool);
+    assert_eq!(all.len(), 2);
+    let inner = all.keys().find(|id| **id != outer).unwrap();
+    let events = world.daemon.complete(*inner);
+    assert_eq!(header(&events).parent, Some(outer));
+    assert_eq!(
+        header(&events).target.text("command"),
+        Some("echo inside; exit 5")
+    );
+}
+
+#[test]
+fn the_notice_comes_before_the_first_byte() {
+    let decision = hansard_core::Decision {
+        notice: "You are recorded.".to_owned(),
+        ..everything()
+    };
+    let Some(world) = World::deciding(decision) else {
+        return;
+    };
+    let mut screen = world.login();
+    screen.expect("You are recorded.\r\n");
+    screen.expect("$ ");
+    screen.type_in(b"exit\r");
+    assert_eq!(screen.wait(), 0);
+    assert!(!String::from_utf8_lossy(&shown(&world.only())).contains("You are recorded"));
+}
+
+#[test]
+fn who_is_not_to_be_recorded_is_not() {
+    let decision = hansard_core::Decision {
+        recorded: false,
+        ..everything()
+    };
+    let Some(world) = World::deciding(decision) else {
+        return;
+    };
+    let mut screen = world.login();
+    screen.expect("$ ");
+    assert_eq!(owner_of(&screen), (UID, TTY, 0o620));
+    screen.type_in(b"exit 4\r");
+    assert_eq!(screen.wait(), 4);
+    assert!(crate::support::recordings(&world.daemon.spool).is_empty());
+}
+
+#[test]
+fn what_is_typed_at_a_hidden_prompt_is_kept_nowhere() {
+    let mut decision = everything();
+    decision.policy.keystrokes = true;
+    let Some(world) = World::deciding(decision) else {
+        return;
+    };
+    let mut screen = world.login();
+    screen.expect("$ ");
+    screen.type_in(b"stty -echo; printf 'Pass%s: ' word; read x; stty echo; echo got ${#x}\r");
+    screen.expect("Password: ");
+    screen.type_in(b"correct-horse\r");
+    screen.expect("got 13");
+    screen.type_in(b"exit\r");
+    assert_eq!(screen.wait(), 0);
+    let id = world.only()[0].clone();
+    assert!(matches!(id.body, Body::Start(_)));
+    let keys = crate::support::stream(&world.only(), hansard_core::Stream::Keystrokes);
+    let keys = String::from_utf8(keys).unwrap();
+    assert!(keys.contains("stty -echo"), "{keys}");
+    assert!(!keys.contains("correct"), "{keys}");
+    assert!(!String::from_utf8_lossy(&shown(&world.only())).contains("correct"));
+}

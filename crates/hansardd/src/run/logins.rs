@@ -1,0 +1,107 @@
+//! The role that records logins, and who decides about them where no central policy does.
+
+use std::sync::Arc;
+
+use hansard_capture::shell::{
+    BREAK_GLASS_DIR, Config as LoginsConfig, Logins, broken_glass, may_take_terminals,
+};
+use hansard_core::policy::{OnEnd, Policy};
+use hansard_core::{Decision, Gate, Login};
+
+use super::facts::Facts;
+use super::recording::policy;
+use super::{Start, fact};
+use crate::config::{Local, Shell};
+use crate::failure::Failure;
+
+/// The directory of notes on terminals that are taken, in `runtime_dir`.
+const TERMINALS: &str = "terminals";
+
+/// The directory of notes on who may log in without a daemon, there too.
+const BREAK_GLASS: &str = "break-glass";
+
+/// Decides by this machine's configuration: everybody is recorded, and alike.
+struct Configured {
+    policy: Policy,
+    notice: String,
+    on_end: OnEnd,
+}
+
+impl Gate for Configured {
+    fn admit(&self, _: &Login) -> Decision {
+        Decision {
+            recorded: true,
+            policy: self.policy.clone(),
+            notice: self.notice.clone(),
+            accept: false,
+            on_end: self.on_end,
+            break_glass: false,
+        }
+    }
+}
+
+/// The gate that the configuration is.
+pub(super) fn configured(local: &Local, shell: &Shell) -> Arc<dyn Gate> {
+    let policy = Policy {
+        idle_ms_max: shell.idle_limit.as_millis(),
+        ..policy(local)
+    };
+    Arc::new(Configured {
+        policy,
+        notice: local.notice.clone(),
+        on_end: match shell.kill_remains {
+            true => OnEnd::Kill,
+            false => OnEnd::Leave,
+        },
+    })
+}
+
+/// Takes logins from now on: first gives back what terminals the last process had taken.
+pub(super) fn logins(
+    start: &Start,
+    facts: &Facts,
+    shell: &Shell,
+    gate: Arc<dyn Gate>,
+) -> Result<Logins, Failure> {
+    let notes = start.config.node.runtime_dir.join(TERMINALS);
+    let config = LoginsConfig {
+        gate,
+        shells: shell.shells.0.clone(),
+        shell: shell.shell.clone(),
+        notes: notes.clone(),
+        break_glass: start.config.node.runtime_dir.join(BREAK_GLASS),
+    };
+    let (logins, restored) = Logins::new(config).map_err(|e| Failure::about(&notes, &e))?;
+    if restored.given_back > 0 || restored.gone > 0 {
+        let found = [
+            ("given_back", &restored.given_back as &dyn std::fmt::Display),
+            ("gone", &restored.gone),
+        ];
+        start
+            .journal
+            .notice("terminals of sessions that a kill ended", &found);
+    }
+    // Each start says it until somebody has moved them away.
+    for file in broken_glass(std::path::Path::new(BREAK_GLASS_DIR)) {
+        let what = "a login while no daemon was there (break-glass) left its recording";
+        start.journal.warning(what, &[("file", &file.display())]);
+        let shown = file.display().to_string();
+        let why =
+            "an account logged in while no daemon was there: it was recorded in its own process";
+        let _ = facts.tell(fact::alarm("break_glass", Some(&shown), None, why));
+    }
+    if !may_take_terminals() {
+        let what = "logins' terminals cannot be taken: CAP_CHOWN, CAP_DAC_OVERRIDE or CAP_FOWNER is missing";
+        start.journal.warning(what, &[]);
+        let why = "the daemon may not make terminals its own: they can be written to beside it";
+        let _ = facts.tell(fact::alarm("terminals_not_taken", None, None, why));
+    }
+    if logins.input_can_be_injected() {
+        let what = "programs can type into their own terminal (dev.tty.legacy_tiocsti is not 0)";
+        start.journal.warning(what, &[]);
+        let why = "dev.tty.legacy_tiocsti is not 0: what is typed may come from a program";
+        // The daemon is ending if nobody takes it, and says so itself.
+        let _ = facts.tell(fact::alarm("terminal_input", None, None, why));
+    }
+    Ok(logins)
+}
