@@ -143,7 +143,7 @@ PY
 # What was typed is kept, as asked, but not what was typed while the terminal hid it.
 hide() {
     "$hansard" convert --to jsonl "$file" "$dir/events.jsonl"
-    scripts/demo_events.py "$dir/events.jsonl" "$secret" --size 120x40 notes.txt 'exit 7' || fail "see above"
+    scripts/demo_events.py "$dir/events.jsonl" "$secret" notes.txt 'exit 7' --size 120x40 || fail "see above"
     local in
     if in=$(grep -rlF --exclude=steps -e "$secret" "$dir"); then
         fail "the password stands in $in"

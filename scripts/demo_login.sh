@@ -25,19 +25,22 @@ login_place='
     echo $$ >"$3/place"
     exec sleep infinity
 '
-place=
-login_daemon=
+place=''
+login_daemon=''
 there() {
     "${as_root[@]}" nsenter --mount="/proc/$place/ns/mnt" --wd="$login" -- \
         env -u HANSARD_RUNTIME_DIR "$@"
 }
 
-# Before the files go, so that nothing of the login is alive when they are looked through.
+# Nothing of the login goes on, and its files are those of whoever runs the demo.
 end_login() {
-    [ -z "$login_daemon" ] || "${as_root[@]}" kill "$login_daemon" 2>/dev/null || true
-    [ -z "$place" ] || "${as_root[@]}" kill "$place" 2>/dev/null || true
+    local pid
+    for pid in $login_daemon $place; do
+        "${as_root[@]}" kill "$pid" 2>/dev/null || true
+    done
     wait "${login_jobs[@]}" 2>/dev/null || true
-    login_daemon= place=
+    [ -z "$place" ] || "${as_root[@]}" chown -R "$(id -u):$(id -g)" "$login"
+    login_daemon='' place=''
 }
 login_jobs=()
 
@@ -99,11 +102,11 @@ sign $login/has-seen
 wait ended
 type q
 STEPS
-    there scripts/person.py --saw "$login/saw" "$login/steps" su - hansard-anna 2>"$dir/said" &
+    there "$here/scripts/person.py" --saw "$login/saw" "$login/steps" su - hansard-anna 2>"$dir/said" &
     worker=$!
     login_jobs+=("$worker")
     until_so login_id
-    quietly there scripts/person.py --size 120x40 --saw "$login/watched" "$login/watching" \
+    quietly there "$here/scripts/person.py" --size 120x40 --saw "$login/watched" "$login/watching" \
         "$hansard" follow "$id" --reason "the demo looks on"
     local status=0
     wait "$worker" || status=$?
@@ -120,6 +123,7 @@ look_at_login() {
     there "$hansard" cat "$id" >"$login/cat"
     grep -q 'hansard-ben' "$login/cat" || fail "hansard cat $id does not show the login"
     ok "hansard verify: $(head -n 1 "$login/verified")"
+    there "$hansard" ls | sed 's/^/    | /'
     rm -f "$login/steps"
     local in
     if in=$("${as_root[@]}" grep -rlF -e "$login_password" "$login"); then

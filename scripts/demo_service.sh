@@ -16,6 +16,7 @@ end_what_was_started() {
         kill "$pid" 2>/dev/null || continue
         wait "$pid" 2>/dev/null || true
     done
+    end_login
 }
 trap end_what_was_started EXIT
 trap 'exit 130' INT TERM
