@@ -215,7 +215,7 @@ impl Base<'_> {
             about: self.target(),
             open: self.open,
             facts: self.facts,
-            gate: Arc::new(self.deciding.in_force.clone()),
+            in_force: &self.deciding.in_force,
         };
         let sinks = self.sinks(keeping, SPOOL_RESERVE_BYTES);
         let registry = recording.serve(local, sinks, closers)?;
