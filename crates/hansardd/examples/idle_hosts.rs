@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! idle_hosts measure HOSTS SESSIONS                     the daemon built with this, hosts in two processes
+//! idle_hosts policy HOSTS RULES                         how soon a policy of RULES rules decides at all
 //! idle_hosts client DIR ADDRESS FIRST HOSTS SESSIONS    hosts alone, towards any service
 //! ```
 //!
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
 use hansard_core::event::Stream;
+use hansard_core::policy::decide::Host;
 use hansard_core::session::{ClockQuality, Session};
 use hansard_core::writer::{Bounds, SegmentWriter};
 use hansard_core::{Fields, Part, Policy, SessionId, Sink as _};
@@ -36,13 +38,16 @@ use hansard_identity::registry::Registry;
 use hansard_identity::tls::{LiveCertificate, client_config};
 use hansard_identity::token::JoinAs;
 use hansard_record::clock::{Clock, RealClock};
-use hansard_record::forward::{Endpoint, ForwardOptions, Forwarder, Hooks};
+use hansard_record::forward::{Endpoint, ForwardOptions, Forwarder, Hooks, PolicyPost};
 use hansard_record::quarantine::Quarantine;
 use hansard_record::random::{Random, RealRandom};
 use hansard_record::sim::SimDisk;
 use hansard_record::spool::{Spool, SpoolOptions};
+use hansardd::config::Local;
 use hansardd::data_dir::DataDir;
 use hansardd::init::keys::{authority_dir, registry_dir};
+use hansardd::policy::taking::{Taking, said};
+use hansardd::policy::{InForce, PolicyFiles};
 use rustls::time_provider::DefaultTimeProvider;
 use tokio::runtime::{Builder, Runtime};
 
@@ -54,6 +59,7 @@ fn main() {
     let number = |at: usize| arguments[at].parse::<usize>().unwrap();
     match arguments.first().map(String::as_str) {
         Some("measure") => measure(number(1), number(2)),
+        Some("policy") => push(number(1), number(2)),
         Some("client") => {
             let address = arguments[2].parse().unwrap();
             client(
@@ -64,7 +70,9 @@ fn main() {
             );
         }
         _ => {
-            println!("idle_hosts measure HOSTS SESSIONS | client DIR ADDRESS FIRST HOSTS SESSIONS")
+            println!(
+                "idle_hosts measure HOSTS SESSIONS | policy HOSTS RULES | client DIR ADDRESS FIRST HOSTS SESSIONS"
+            )
         }
     }
 }
@@ -132,6 +140,78 @@ fn measure(hosts: usize, sessions: usize) {
     println!("{hosts} hosts: {:.0} MiB", all as f64 / 1024.0);
 }
 
+/// Sets a policy at the service ten times, and waits until it knows of every host that it decides there.
+/// The hosts' own work (reading the policy, making it ready) is done on this machine, too.
+fn push(hosts: usize, rules: usize) {
+    let dir = env::temp_dir().join(format!("hansard-policy-{}", process::id()));
+    fs::create_dir(&dir).unwrap();
+    let mut gone = Gone(dir.clone(), Vec::new());
+    let service = Service::found(&dir);
+    service.enrol(hosts);
+    gone.1.push(service.start());
+    let counts = ["0".to_owned(), hosts.to_string(), "0".to_owned()];
+    let child = Command::new(env::current_exe().unwrap())
+        .arg("client")
+        .arg(dir.join("hosts"))
+        .arg(service.ingest.to_string())
+        .args(&counts)
+        .spawn();
+    gone.1.push(child.unwrap());
+    service.wait_for(hosts, 0);
+    for version in 1..=10 {
+        let rule = |n| format!("- {{name: r{n}, users: [u{n}, v{n}], keystrokes: true}}\n");
+        let text: String = (0..rules).map(rule).collect();
+        let text = format!("default: {{notice: number {version}}}\nrules:\n{text}");
+        let file = dir.join("policy.yaml");
+        fs::write(&file, &text).unwrap();
+        let (cpu, since) = (cpu_ms(gone.1[0].id()), Instant::now());
+        service.asked(&["policy", "set", file.to_str().unwrap()]);
+        let set = since.elapsed();
+        let decides = format!("\"policy_version\":{version},");
+        // The service itself is a host, too.
+        while service
+            .asked(&["host", "ls", "--json"])
+            .matches(&decides)
+            .count()
+            <= hosts
+        {
+            assert!(since.elapsed() < Duration::from_secs(60), "too long");
+            thread::sleep(Duration::from_millis(10));
+        }
+        let (all, cpu) = (since.elapsed(), cpu_ms(gone.1[0].id()) - cpu);
+        println!(
+            "{} bytes, {rules} rules: set after {set:?}, known to decide at {hosts} hosts after {all:?}; \
+             {cpu} ms of the service's CPU, with being asked",
+            text.len()
+        );
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// CPU time of a process so far: user and system.
+fn cpu_ms(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let mut fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11);
+    let mut ticks = || fields.next().unwrap().parse::<u64>().unwrap();
+    (ticks() + ticks()) * 10
+}
+
+/// What takes policies on a host: reads them, keeps them on a disk in memory, decides by them.
+fn taking(disk: Arc<SimDisk>) -> PolicyPost {
+    let in_force = InForce::configured(Host::default(), &Local::default());
+    let (files, _) = PolicyFiles::open(Path::new("/policy"), disk, 2).unwrap();
+    let post = PolicyPost::new(said(&in_force, ""));
+    let taking = Taking {
+        post: post.clone(),
+        files,
+        in_force,
+        clock: Arc::new(RealClock),
+        tell: Box::new(|_| {}),
+    };
+    thread::spawn(move || taking.run());
+    post
+}
+
 /// A real service, with everything that one has.
 struct Service {
     dir: PathBuf,
@@ -175,6 +255,19 @@ impl Service {
         hansardd.arg(command).arg("--config").arg(self.config());
         hansardd.stdout(Stdio::null()).stderr(Stdio::null());
         hansardd
+    }
+
+    /// What the client says that was built with this example.
+    fn asked(&self, args: &[&str]) -> String {
+        let here = env::current_exe().unwrap();
+        let program = here.parent().unwrap().parent().unwrap().join("hansard");
+        let mut hansard = Command::new(program);
+        hansard
+            .args(args)
+            .env("HANSARD_RUNTIME_DIR", self.dir.join("run"));
+        let done = hansard.output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
     }
 
     fn start(&self) -> Child {
@@ -288,7 +381,7 @@ fn client(dir: &Path, address: SocketAddr, hosts: std::ops::Range<usize>, sessio
         }
         let forwarder = Forwarder::new(
             &spool,
-            Quarantine::new(Path::new("/aside"), disk),
+            Quarantine::new(Path::new("/aside"), disk.clone()),
             Arc::new(move || Ok(endpoint.clone())),
             Arc::new(RealRandom),
             ForwardOptions::default(),
@@ -299,6 +392,7 @@ fn client(dir: &Path, address: SocketAddr, hosts: std::ops::Range<usize>, sessio
                 before_forget: Arc::new(|_, _| Ok(())),
             },
         );
+        let forwarder = forwarder.with_policy(taking(disk));
         runtime.spawn(forwarder.run(std::future::pending()));
     }
     runtime.block_on(std::future::pending::<()>());

@@ -44,6 +44,41 @@ fn the_page_is_what_the_structs_say() {
     assert_eq!(made.len(), committed.len(), "run with HANSARD_BLESS=1");
 }
 
+#[test]
+fn the_page_of_the_policy_has_every_key() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    let committed = fs::read_to_string(&path).unwrap();
+    let (begin, end) = (
+        "<!-- keys: made from the structs -->\n",
+        "<!-- end of keys -->",
+    );
+    let (before, rest) = committed.split_once(begin).unwrap();
+    let (between, after) = rest.split_once(end).unwrap();
+    let made = format!("\n{}\n", page::policy_tables());
+    if std::env::var_os("HANSARD_BLESS").is_some() {
+        let page = format!("{before}{begin}{made}{end}{after}");
+        fs::write(&path, page).unwrap();
+        return;
+    }
+    assert!(between == made, "run with HANSARD_BLESS=1");
+}
+
+/// The examples of the page are policies.
+#[test]
+fn the_examples_of_the_page_of_the_policy_are_policies() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    let text = fs::read_to_string(path).unwrap();
+    let examples = text.split("```yaml\n").skip(1);
+    let examples: Vec<&str> = examples
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(examples.len() >= 2, "{examples:?}");
+    for example in examples {
+        let read = hansardd::config::policy::read(example, 1);
+        assert!(read.is_ok(), "{example}: {:?}", read.err());
+    }
+}
+
 /// Every path of a key, through all sections.
 fn paths(prefix: &str, keys: &'static [Key], found: &mut Vec<(String, &'static Key)>) {
     for key in keys {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::key::{Key, Kind, Section as _};
+use super::policy::{Defaults, PolicyText, RuleText};
 use super::value::keys_of;
 use super::{ALL_IN_ONE, Config};
 
@@ -38,6 +39,50 @@ pub fn page() -> String {
     out.push_str("```\n");
     section(&mut out, "", Config::KEYS);
     out
+}
+
+/// The tables of `docs/policy.md`: what a policy may say.
+#[must_use]
+pub fn policy_tables() -> String {
+    let mut out = String::from("### In the policy itself\n");
+    table(&mut out, PolicyText::KEYS, policy_row);
+    out.push_str("\n### `rules`, each element: whom it is for\n");
+    let (terms, own): (Vec<&Key>, Vec<&Key>) = RuleText::KEYS
+        .iter()
+        .partition(|key| Defaults::KEYS.iter().any(|term| term.name == key.name));
+    table(&mut out, own, policy_row);
+    out.push_str("\n### In `default`, and in each element of `rules`: what holds\n");
+    table(&mut out, terms, policy_row);
+    out
+}
+
+fn table<'a>(
+    out: &mut String,
+    keys: impl IntoIterator<Item = &'a Key>,
+    row: fn(&mut String, &Key),
+) {
+    out.push_str("\n| key | takes | bounds | what it is |\n|---|---|---|---|\n");
+    keys.into_iter().for_each(|key| row(out, key));
+}
+
+fn policy_row(out: &mut String, key: &Key) {
+    let takes = match key.kind {
+        Kind::One(what) => what.to_owned(),
+        Kind::List(what) => format!("list of: {what}"),
+        Kind::Map(what) => format!("mapping of names to {what}"),
+        Kind::Section(_) | Kind::Switch(_) => "section".to_owned(),
+        Kind::Sections(_) => "list of sections".to_owned(),
+    };
+    let bounds = key.bound.map_or_else(String::new, |bound| {
+        let (low, high) = bound();
+        format!("{low} – {high}")
+    });
+    let _ = writeln!(
+        out,
+        "| `{}` | {takes} | {bounds} | {} |",
+        key.name,
+        text(key)
+    );
 }
 
 /// One section and those inside it.

@@ -110,6 +110,19 @@ struct Entry {
     sessions: HashSet<SessionId>,
 }
 
+impl Entry {
+    fn connected(&self) -> Connected {
+        Connected {
+            peer: self.line.peer.clone(),
+            remote: self.line.remote,
+            age: self.line.since.elapsed(),
+            sessions: self.sessions.len(),
+            live: self.line.live.load(Ordering::Relaxed),
+            policy: self.line.said_in_force(),
+        }
+    }
+}
+
 /// A place among the connections, given back when it is dropped.
 pub(super) struct Place {
     connections: Connections,
@@ -202,16 +215,15 @@ impl Connections {
     /// Who is connected, oldest first. At most as many as may connect.
     #[must_use]
     pub fn list(&self) -> Vec<Connected> {
+        self.lock().lines.values().map(Entry::connected).collect()
+    }
+
+    /// The newest connection of a host.
+    #[must_use]
+    pub fn of(&self, host: HostId) -> Option<Connected> {
         let inner = self.lock();
-        let connected = |entry: &Entry| Connected {
-            peer: entry.line.peer.clone(),
-            remote: entry.line.remote,
-            age: entry.line.since.elapsed(),
-            sessions: entry.sessions.len(),
-            live: entry.line.live.load(Ordering::Relaxed),
-            policy: entry.line.said_in_force(),
-        };
-        inner.lines.values().map(connected).collect()
+        let newest = inner.hosts.get(&host).and_then(|all| all.last())?;
+        inner.lines.get(newest).map(Entry::connected)
     }
 
     /// Ends all connections, each after what waits for it was said.

@@ -227,9 +227,7 @@ impl Answering<'_> {
                     policy: Some(policies.decides_here()),
                 });
             }
-            let all = connections.list();
-            let mine = |c: &&crate::ingest::Connected| c.peer.principal.id() == Some(id);
-            let newest = all.into_iter().rfind(|c| mine(&c))?;
+            let newest = connections.of(id)?;
             Some(Present {
                 seen_ns: clock.utc_ns(),
                 policy: newest.policy,
