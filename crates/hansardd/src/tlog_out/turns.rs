@@ -274,7 +274,8 @@ impl Turns {
         let after = self
             .last
             .map_or(0, |last| self.sessions.range(..=last).count());
-        turn.rotate_left(after.min(turn.len()));
+        let after = after.min(turn.len());
+        turn.rotate_left(after);
         turn
     }
 
