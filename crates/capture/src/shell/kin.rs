@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hansard_core::SessionId;
 
 use super::process::{audit_session, stat};
+use super::terminals::Name;
 
 /// Most ancestors that are looked at; a login deeper than that has no parent.
 const ANCESTORS_MAX: usize = 64;
@@ -15,10 +16,10 @@ const ANCESTORS_MAX: usize = 64;
 pub(super) struct Place {
     /// Its process.
     pub(super) pid: Option<i32>,
-    /// The device of the terminal that it came on.
-    pub(super) outer: Option<u64>,
-    /// The device of the terminal that it was given.
-    pub(super) terminal: Option<u64>,
+    /// The terminal that it came on.
+    pub(super) outer: Option<Name>,
+    /// The terminal that it was given.
+    pub(super) terminal: Option<Name>,
     /// Its audit session.
     pub(super) audit: Option<u32>,
 }
@@ -41,7 +42,7 @@ impl Kin {
     }
 
     /// Whether another login came on this terminal, and is there still.
-    pub(super) fn is_outer(&self, terminal: u64) -> bool {
+    pub(super) fn is_outer(&self, terminal: Name) -> bool {
         let known = self.lock();
         known.values().any(|place| place.outer == Some(terminal))
     }
@@ -49,7 +50,7 @@ impl Kin {
     /// The login that a new one is inside of: the one whose terminal it came on, the nearest one
     /// among its ancestors, or one of the same audit session (a terminal multiplexer leaves its
     /// ancestors, and no audit session).
-    pub(super) fn parent(&self, outer: Option<u64>, pid: Option<i32>) -> Option<SessionId> {
+    pub(super) fn parent(&self, outer: Option<Name>, pid: Option<i32>) -> Option<SessionId> {
         let of_terminal = |known: &HashMap<SessionId, Place>| {
             let outer = outer?;
             known
@@ -101,22 +102,26 @@ mod tests {
     fn a_login_inside_a_login_is_found_by_terminal_or_ancestor() {
         let own = i32::try_from(std::process::id()).unwrap();
         let parent = stat(own).unwrap().parent;
-        let place = |pid, terminal: Option<u64>| Place {
+        let on = |device: u64| Some((20, device));
+        let place = |pid, device: u64| Place {
             pid,
-            outer: terminal.map(|terminal| terminal + 100),
-            terminal,
+            outer: on(device + 100),
+            terminal: on(device),
             audit: None,
         };
         let kin = Kin::default();
-        assert_eq!(kin.parent(Some(7), Some(own)), None);
-        kin.begin(id(1), place(Some(parent), Some(9)));
+        assert_eq!(kin.parent(on(7), Some(own)), None);
+        kin.begin(id(1), place(Some(parent), 9));
         assert_eq!(kin.parent(None, Some(own)), Some(id(1)));
-        kin.begin(id(2), place(None, Some(7)));
-        assert_eq!(kin.parent(Some(7), Some(own)), Some(id(2)));
-        assert!(kin.is_outer(107) && !kin.is_outer(7));
+        kin.begin(id(2), place(None, 7));
+        assert_eq!(kin.parent(on(7), Some(own)), Some(id(2)));
+        assert!(kin.is_outer((20, 107)) && !kin.is_outer((20, 7)));
+        // The same number in another /dev/pts is another terminal.
+        assert_eq!(kin.parent(Some((21, 7)), None), None);
+        assert!(!kin.is_outer((21, 107)));
         kin.end(id(2));
-        assert!(!kin.is_outer(107));
+        assert!(!kin.is_outer((20, 107)));
         kin.end(id(1));
-        assert_eq!(kin.parent(Some(7), Some(own)), None);
+        assert_eq!(kin.parent(on(7), Some(own)), None);
     }
 }
