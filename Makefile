@@ -9,7 +9,7 @@
 #   make bench     measure against script, tlog-rec, asciinema and a bare pty (about 15 minutes)
 #   make bench-service  what the service takes, keeps and lists in a second (about four minutes)
 #   make bench-login    what a login costs that the daemon holds (root; a few minutes)
-#   make torture   kill the recorder and cut its power, over and over
+#   make torture   kill recorder, host and service, cut power and wires, over and over (hours)
 #   make fuzz      every fuzz target for FUZZ_SECONDS (60) seconds
 #   make peers     build asciinema 3 into .peers/, which tests and benches run beside ours
 #   make golden    write the golden recordings anew (a new format version only)

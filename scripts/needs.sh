@@ -14,7 +14,7 @@ case "${1:-}" in
     test)
         wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 strace g++)
         wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps openssl)
-        wanted+=(iproute2 iptables openssl systemd openssh-server openssh-client rsync passwd)
+        wanted+=(iproute2 iptables systemd openssh-server openssh-client rsync passwd)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -309,6 +310,33 @@ fn tlog_play(journal: &Journald, rec: &str, expected: &str) {
         .unwrap();
     let said = String::from_utf8_lossy(&played.stdout).replace("\r\n", "\n");
     assert!(said.contains(expected), "{}", said.escape_debug());
+}
+
+#[test]
+fn syslog_gets_every_message() {
+    let scratch = Scratch::new("tlog-syslog");
+    let path = scratch.join("log");
+    let syslog = UnixDatagram::bind(&path).unwrap();
+    syslog.set_read_timeout(Some(PATIENCE)).unwrap();
+    let tlog = format!(
+        "{{writer: syslog, latency: 1s, payload: 256B, syslog: {{socket: {}, facility: local3, priority: notice}}}}",
+        path.display()
+    );
+    let mut daemon = daemon(&scratch, &tlog);
+    let mut session = Session::begin(&daemon);
+    let said = "to syslog\n".repeat(100);
+    session.say(&said);
+    session.end();
+    let mut messages = Vec::new();
+    let mut datagram = [0; 8192];
+    while shown(&by_id(messages.clone())).len() < said.len() {
+        let len = syslog.recv(&mut datagram).unwrap();
+        let text = std::str::from_utf8(&datagram[..len]).unwrap();
+        // local3 is 19, notice 5.
+        messages.push(text.strip_prefix("<157>tlog: ").unwrap().to_owned());
+    }
+    assert_eq!(shown(&by_id(messages)), said);
+    daemon.stop();
 }
 
 #[test]

@@ -69,27 +69,6 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
     found
 }
 
-/// What is sent on to others.
-fn exports(config: &Config, found: &mut Vec<Finding>) {
-    let Some(tlog) = &config.export.tlog else {
-        return;
-    };
-    if config.store.is_none() {
-        found.push(Finding::error(
-            "export.tlog",
-            "messages of tlog are made where recordings are kept, which this machine does not do",
-            "switch it on at the service, or remove it here",
-        ));
-    }
-    if tlog.log.input {
-        found.push(Finding::warning(
-            "export.tlog.log.input",
-            "whoever reads where tlog's messages go reads what was typed and piped in",
-            "leave it off, or let nobody else read there",
-        ));
-    }
-}
-
 /// What recording logins needs.
 fn logins(config: &Config, found: &mut Vec<Finding>) {
     if config.capture.shell.is_none() {
@@ -118,6 +97,27 @@ fn logins(config: &Config, found: &mut Vec<Finding>) {
              recording says that the terminal could be written to beside it",
             "let the daemon have CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER, as \
              packaging/systemd/logins.conf does, and run this check as the daemon runs",
+        ));
+    }
+}
+
+/// What is sent on to others.
+fn exports(config: &Config, found: &mut Vec<Finding>) {
+    let Some(tlog) = &config.export.tlog else {
+        return;
+    };
+    if config.store.is_none() {
+        found.push(Finding::error(
+            "export.tlog",
+            "messages of tlog are made where recordings are kept, which this machine does not do",
+            "switch it on at the service, or remove it here",
+        ));
+    }
+    if tlog.log.input {
+        found.push(Finding::warning(
+            "export.tlog.log.input",
+            "whoever reads where tlog's messages go reads what was typed and piped in",
+            "leave it off, or let nobody else read there",
         ));
     }
 }

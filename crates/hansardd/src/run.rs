@@ -42,6 +42,7 @@ mod reload;
 mod renewing;
 mod retiring;
 mod sending;
+mod stuck;
 mod taking;
 
 pub use facts::FACTS_WAITING_MAX;

@@ -88,6 +88,35 @@ fn across_all_borders_while_it_is_recorded_and_archived() {
 }
 
 #[test]
+fn one_that_is_put_by_anywhere_goes_on_there() {
+    let recording = parts(3, Shape::of(4, 3));
+    let world = World::new();
+    let mut life = world.life();
+    let followed = life.followed();
+    let (mut got, mut position) = (Vec::new(), (0, 0));
+    let mut read_on = || loop {
+        let mut events = Events::look_through(&followed, id(3), position);
+        match events.next(Duration::ZERO).unwrap() {
+            Told::Events(more) => got.extend(more),
+            Told::Waiting => return false,
+            Told::End => return true,
+            Told::Lost { what, .. } => panic!("{what}"),
+        }
+        position = events.position();
+    };
+    for (n, part) in recording.iter().enumerate() {
+        life.put(std::slice::from_ref(part));
+        if n % 2 == 0 {
+            life.keeper.step();
+        }
+        read_on();
+    }
+    life.settle();
+    assert!(read_on(), "its end");
+    assert_eq!(got, events_of(&recording));
+}
+
+#[test]
 fn one_that_waits_is_woken_and_one_that_need_not_wait_does_not() {
     let world = World::new();
     let mut life = world.life();

@@ -13,8 +13,17 @@ mod process;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
+use hansard_core::event::End;
+use hansard_core::policy::Policy;
+use hansard_core::seal::SigningKey;
+use hansard_core::session::ClockQuality;
+use hansard_core::writer::{Bounds, SegmentWriter};
+use hansard_core::{Body, Fields, Session, SessionId, Sink as _};
+use hansard_record::real_disk::RealDisk;
+use hansard_record::{Spool, SpoolOptions};
 use process::Machine;
 use serde_json::{Value as Json, json};
 
@@ -172,4 +181,81 @@ fn rules_delete_what_is_old_and_tell_before_and_spare_what_is_held() {
     };
     let words = gone["error"]["message"].as_str().unwrap();
     assert!(words.contains("was deleted by retention rule 1"), "{words}");
+}
+
+/// Leaves parts of a session in a stopped daemon's spool, without the first one.
+fn leave_a_hole(machine: &Machine) -> SessionId {
+    let key = SigningKey::from_seed([7; 32]);
+    let session = Session {
+        id: SessionId::from_bytes([9; 16]),
+        parent: None,
+        kind: "service".to_owned(),
+        subject: Fields::new(),
+        origin: Fields::new(),
+        target: Fields::new(),
+        start_utc_ns: 1_700_000_000_000_000_000,
+        clock: ClockQuality::Synchronised,
+        policy: Policy::default(),
+        recorder_key: key.public(),
+        recorder: "test".to_owned(),
+    };
+    let id = session.id;
+    let bounds = Bounds {
+        frame_events: 1,
+        ..Bounds::default()
+    };
+    let mut writer = SegmentWriter::new(session, key, bounds).unwrap();
+    for label in ["one", "two", "three"] {
+        let label = label.to_owned();
+        writer.push(1, &Body::Mark { label }).unwrap();
+    }
+    writer.finish(2, &End::default()).unwrap();
+    let parts = writer.parts();
+    assert!(parts.len() > 2);
+    let dir = machine.data().join("spool");
+    let mut spool = Spool::open(&dir, Arc::new(RealDisk), SpoolOptions::default()).unwrap();
+    spool.put(&parts[1..]).unwrap();
+    id
+}
+
+#[test]
+fn where_holds_cannot_be_recalled_nothing_is_deleted_until_somebody_says_so() {
+    let machine = Machine::new("stuck", STORE);
+    machine.must(&["init"]);
+    machine.start().stop();
+    let daemon = machine.start();
+    let first = ended(&machine, 1).remove(0);
+    daemon.stop();
+    let holed = leave_a_hole(&machine);
+    machine.must(&["reindex"]);
+
+    let daemon = machine.start();
+    machine.wait_for("holds and deletions cannot be recalled: 1 session(s)");
+    let log = machine.data().join("log/events.log");
+    let told = || {
+        let lines = fs::read_to_string(&log).unwrap();
+        let line = lines.lines().find(|line| line.contains("\"H5128E\""));
+        line.map(|line| serde_json::from_str::<Json>(line).unwrap())
+    };
+    machine.wait_until(|| told().is_some());
+    let told = told().unwrap();
+    assert_eq!(told["recording"], holed.to_string());
+    let path = format!("/v1/sessions/{first}/hold");
+    let (status, said) = ask(&machine, "POST", &path, r#"{"reason":"case 42"}"#);
+    assert_eq!(status, 503, "{said}");
+    assert!(said.to_string().contains("`recall`"), "{said}");
+    daemon.stop();
+
+    // Neither does a restart give it up; somebody does.
+    let mark = machine.data().join("catalog/recalling");
+    assert!(
+        told["reason"]
+            .as_str()
+            .unwrap()
+            .contains(mark.to_str().unwrap())
+    );
+    fs::remove_file(&mark).unwrap();
+    let daemon = machine.start();
+    hold(&machine, &first);
+    daemon.stop();
 }

@@ -12,14 +12,18 @@
 //! attached to what is inside when the holder lets go is hung up by the kernel.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use hansard_core::event::Stream;
+use rustix::event::{PollFlags, Timespec};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
 use crate::error::ShellError;
+use crate::fds::Fds;
 use crate::lane::Lane;
-use crate::limits::PIPE_BYTES;
+use crate::limits::{PIPE_BYTES, TYPED_BYTES};
 use crate::options::Options;
 use crate::outlet::{Outlet, allows, inlet};
 use crate::pty::Pty;
@@ -117,6 +121,35 @@ impl Held {
     pub fn show(&self, text: &str) {
         if let Some(screen) = &self.screen {
             screen.show(text.as_bytes());
+        }
+    }
+
+    /// Waits until somebody presses Enter on the outer terminal, which is as it was. False when they
+    /// end it instead, when the login's process says something or goes, or after this long.
+    #[must_use]
+    pub fn wait_for_enter(&self, login: BorrowedFd<'_>, at_most: Duration) -> bool {
+        let Some(keys) = &self.keys else { return false };
+        let until = Instant::now() + at_most;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let mut fds = Fds::new();
+            let typed = fds.add(keys.as_fd(), PollFlags::IN);
+            let login = fds.add(login, PollFlags::IN);
+            let timeout = Timespec::try_from(left).ok();
+            if left.is_zero() || fds.poll(timeout.as_ref()).is_err() || !fds.came(login).is_empty()
+            {
+                return false;
+            }
+            if fds.came(typed).is_empty() {
+                continue;
+            }
+            let mut line = [0_u8; TYPED_BYTES];
+            match rustix::io::read(keys, &mut line) {
+                Ok(0) => return false,
+                Ok(n) if line.iter().take(n).any(|byte| *byte == b'\n') => return true,
+                Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => return false,
+            }
         }
     }
 

@@ -288,11 +288,8 @@ pub(crate) fn die_of(signal: i32) {
     };
     let _ = rustix::process::setrlimit(Resource::Core, none);
     // Of SIGKILL nobody may ask what is done, and it is done all the same.
-    let is_default = signal == libc::SIGKILL
-        || handle(signal, libc::SIG_DFL, 0)
-            .map(std::mem::forget)
-            .is_ok();
-    if is_default {
+    let default = handle(signal, libc::SIG_DFL, 0);
+    if signal == libc::SIGKILL || default.is_ok() {
         if let Some(signal) = Signal::from_named_raw(signal) {
             let _ = let_through(&[signal]);
         }

@@ -39,7 +39,7 @@ impl Peer {
 
 impl Peer {
     /// The same as whoever wants a session of this kind.
-    pub(super) fn login(&self, kind: &str) -> Login {
+    pub(crate) fn login(&self, kind: &str) -> Login {
         let user = self.subject.text("user").unwrap_or_default().to_owned();
         let mut groups = self.pid.map(groups).unwrap_or_default();
         let known = std::fs::read_to_string("/etc/group").unwrap_or_default();

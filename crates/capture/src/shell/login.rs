@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hansard_core::event::End;
+use hansard_core::event::{Body, End};
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::OnEnd;
-use hansard_core::{Decision, Login as Who, Session};
+use hansard_core::{Decision, Login as Who, Session, SessionId};
 use hansard_record::Recorder;
 use hansard_record::handoff::descriptors::send_with;
 use hansard_record::handoff::{FromDaemon, Granted, Login};
@@ -18,7 +18,7 @@ use hansard_record::open_sessions::{Plan, Survives};
 use hansard_shell::{Given, Held, Options, Over, terminal_device};
 
 use super::kin::Place;
-use super::process::{audit_session, groups};
+use super::process::audit_session;
 use super::stub::Stub;
 use super::terminals::Hold;
 use super::{Logins, remains, slave, which};
@@ -26,6 +26,12 @@ use crate::local::connection::Source;
 use crate::local::peer::Peer;
 use crate::local::{Happening, Shared, THE_DAEMON_STOPS, header};
 use crate::registry::Line;
+
+/// How long a notice waits to be accepted. At the bound the login is refused.
+const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The mark in a recording whose user accepted the notice.
+const ACCEPTED: &str = "notice accepted";
 
 /// What a login is made of before it begins.
 struct Ready {
@@ -99,12 +105,10 @@ fn prepare(
 ) -> Result<Option<Ready>, String> {
     let devices = outside.each_ref().map(|fd| terminal_device(fd.as_fd()));
     let outer = devices.iter().position(Option::is_some);
-    let who = Who {
-        user: user_of(peer),
-        uid: peer.uid,
-        groups: peer.pid.map(groups).unwrap_or_default(),
-        kind: if outer.is_some() { "terminal" } else { "exec" }.to_owned(),
-    };
+    let who = peer.login(match outer {
+        Some(_) => "terminal",
+        None => "exec",
+    });
     let terms = logins.config.gate.admit(&who);
     logins.glass.note(peer.uid, terms.break_glass);
     if !terms.recorded {
@@ -236,12 +240,13 @@ fn hold(
     peer: &Peer,
 ) -> Happening {
     let id = ready.session.id;
-    if !ready.terms.notice.is_empty() {
-        let notice = &ready.terms.notice;
-        let kept = header::notice(&ready.session);
-        ready.held.show(&format!("{notice}\n{kept}\n"));
-    }
-    let granted = grant(&source, &ready);
+    let granted = match welcome(&source, &ready) {
+        Ok(()) => grant(&source, &ready).map_err(|e| format!("the login does not listen: {e}")),
+        Err(why) => {
+            let _ = line.say(&FromDaemon::Refused(why.clone()));
+            Err(why)
+        }
+    };
     // Ours are others by now; these would keep pipes open that their owners wait to see closed.
     drop(outside);
     let Ready {
@@ -270,19 +275,15 @@ fn hold(
     let options = Options::from_policy(&terms.policy);
     let over = match granted {
         Ok(()) => held
-            .run(&recorder, &options, &mut stub, idle(&terms))
+            .run(&recorder, &options, &mut stub)
             .unwrap_or_else(|e| Over::Away(e.to_string())),
-        Err(e) => Over::Away(format!("the login does not listen: {e}")),
+        Err(why) => Over::Away(why),
     };
     // The terminal is given back, whatever the way out, before anybody is told anything.
     stub.hold = None;
     let program = stub.program;
     // The registry's handle goes first: closing waits for nobody who follows.
     let ended = shared.registry.finish(id);
-    if let Some(reason) = last_word(&over) {
-        let by = String::new();
-        let _ = line.say(&FromDaemon::End { reason, by });
-    }
     let outcome = match (end_of(over), ended) {
         (Ok(end), Some(ended)) => Ok(End {
             reason: ended.to_string(),
@@ -293,6 +294,16 @@ fn hold(
     if let (OnEnd::Kill, Some(program)) = (terms.on_end, program) {
         remains::kill(program);
     }
+    finish(shared, line, (id, recorder), outcome)
+}
+
+/// Brings the recording to its end, and tells whoever is still there.
+fn finish(
+    shared: &Shared,
+    line: &Line,
+    (id, recorder): (SessionId, Recorder),
+    outcome: Result<End, String>,
+) -> Happening {
     let outcome = outcome.and_then(|end| {
         let reason = end.reason.clone();
         let closed = recorder.close(end).map_err(|lost| lost.to_string());
@@ -313,6 +324,30 @@ fn hold(
     }
 }
 
+/// Says that the session is recorded; where that must be accepted, not before somebody has.
+fn welcome(source: &Source, ready: &Ready) -> Result<(), String> {
+    if ready.terms.notice.is_empty() {
+        return Ok(());
+    }
+    let notice = &ready.terms.notice;
+    let kept = header::notice(&ready.session);
+    ready.held.show(&format!("{notice}\n{kept}\n"));
+    // A command has nobody who could be asked.
+    if !ready.terms.accept || !ready.held.has_terminal() {
+        return Ok(());
+    }
+    ready
+        .held
+        .show("Press Enter to accept this, Ctrl-C to leave.\n");
+    let login = source.get_ref().socket().as_fd();
+    if !ready.held.wait_for_enter(login, ACCEPT_WAIT_MAX) {
+        return Err("the notice was not accepted".to_owned());
+    }
+    let label = ACCEPTED.to_owned();
+    let kept = ready.recorder.event(Body::Mark { label });
+    kept.map_err(|lost| lost.to_string())
+}
+
 fn grant(source: &Source, ready: &Ready) -> std::io::Result<()> {
     let mut message = Vec::new();
     FromDaemon::Granted(Granted {
@@ -325,24 +360,6 @@ fn grant(source: &Source, ready: &Ready) -> std::io::Result<()> {
     send_with(source.get_ref().socket(), &message, given)
 }
 
-/// What the login's process is told of an end that it did not bring about.
-fn last_word(over: &Over) -> Option<String> {
-    match over {
-        Over::Idle(idle) => Some(idle_for(*idle)),
-        _ => None,
-    }
-}
-
-/// How long nothing may pass; none is for ever.
-fn idle(terms: &Decision) -> Option<Duration> {
-    let ms = terms.policy.idle_ms_max;
-    (ms > 0).then(|| Duration::from_millis(ms))
-}
-
-fn idle_for(idle: Duration) -> String {
-    format!("nothing passed for {} s", idle.as_secs())
-}
-
 /// What the recording says of its end; an error is why it has none.
 fn end_of(over: Over) -> Result<End, String> {
     let because = |reason: String| End {
@@ -353,7 +370,6 @@ fn end_of(over: Over) -> Result<End, String> {
         Over::Program(end) => Ok(end),
         Over::Away(why) => Ok(because(why)),
         Over::Hangup => Ok(because("hangup".to_owned())),
-        Over::Idle(idle) => Ok(because(idle_for(idle))),
         Over::Lost(lost) => Err(lost.to_string()),
     }
 }

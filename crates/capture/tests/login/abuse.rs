@@ -21,6 +21,8 @@ fn ask(screen: &mut Outer, expression: &str) -> i32 {
         let last = text.rsplit("\nasked=").next().unwrap();
         last.contains(".\r\n")
     });
+    // What is typed before the prompt is there is echoed before it, too.
+    screen.expect("$ ");
     let text = screen.text();
     number_after(text.rsplit_once("\nasked").unwrap().1, "=")
 }

@@ -168,7 +168,7 @@ fn nothing_for_too_long_ends_the_session() {
     let mut screen = world.login();
     screen.expect("$ ");
     assert_eq!(screen.wait(), 129);
-    assert_eq!(end_of(&world.only()).reason, "nothing passed for 1 s");
+    assert_eq!(end_of(&world.only()).reason, "nothing happened for 1.5 s");
 }
 
 #[test]

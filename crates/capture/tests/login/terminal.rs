@@ -114,6 +114,52 @@ fn the_notice_comes_before_the_first_byte() {
 }
 
 #[test]
+fn a_notice_that_must_be_accepted_is() {
+    let decision = hansard_core::Decision {
+        notice: "You are recorded.".to_owned(),
+        accept: true,
+        ..everything()
+    };
+    let Some(world) = World::deciding(decision) else {
+        return;
+    };
+    let mut screen = world.login();
+    screen.expect("Press Enter");
+    screen.type_in(b"\r");
+    screen.expect("$ ");
+    screen.type_in(b"exit\r");
+    assert_eq!(screen.wait(), 0);
+    let events = world.only();
+    let accepted = |event: &hansard_core::Event| matches!(&event.body, Body::Mark { label } if label == "notice accepted");
+    assert_eq!(events.iter().filter(|event| accepted(event)).count(), 1);
+    // A command is not asked, and not kept from running.
+    let done = world.command(&["sh", "-c", "echo ran"]).output().unwrap();
+    assert_eq!(done.stdout, b"ran\n");
+}
+
+#[test]
+fn a_notice_that_is_not_accepted_lets_nobody_in() {
+    let decision = hansard_core::Decision {
+        notice: "You are recorded.".to_owned(),
+        accept: true,
+        ..everything()
+    };
+    let Some(world) = World::deciding(decision) else {
+        return;
+    };
+    // The end of input; and an interrupt, which ends the login's process.
+    for (key, status) in [(b"\x04", 125), (b"\x03", 130)] {
+        let mut screen = world.login();
+        screen.expect("Press Enter");
+        screen.type_in(key);
+        assert_eq!(screen.wait(), status);
+        assert!(!screen.text().contains("$ "), "{}", screen.text());
+        assert_eq!(owner_of(&screen), (UID, TTY, 0o620));
+        world.wait_for_end();
+    }
+}
+
+#[test]
 fn who_is_not_to_be_recorded_is_not() {
     let decision = hansard_core::Decision {
         recorded: false,

@@ -21,6 +21,9 @@ const ACCOUNTS_MAX: usize = 1000;
 /// login shell is looked at, and `status` says so.
 const ASKED_MAX: usize = 64;
 
+/// The accounts that may log in without the daemon.
+const BREAK_GLASS: &str = "/etc/hansard/break-glass";
+
 const COLUMNS: &[Column] = &[
     ("ACCOUNT", Align::Whole),
     ("LOGIN SHELL", Align::Left),
@@ -219,6 +222,14 @@ fn facts(root: &Root, program: Option<&Path>) -> Result<Vec<(&'static str, Strin
         Ok(path) => ("recorder", format!("{path}, not in /etc/shells")),
         Err(_) => ("recorder", "hansard-shell is not installed".to_owned()),
     });
+    // Who is let in, recorded by their own process, while there is no daemon.
+    if let Some(text) = root.read(BREAK_GLASS)? {
+        let names = text.lines().map(str::trim);
+        let names: Vec<&str> = names
+            .filter(|n| !n.is_empty() && !n.starts_with('#'))
+            .collect();
+        facts.push(("break-glass", names.join(", ")));
+    }
     for (name, path) in [("sshd", sshd::OURS), ("sssd", sssd::OURS)] {
         let text = root.read(path)?;
         let said = text.map_or("nothing set up".to_owned(), |text| {
@@ -253,7 +264,7 @@ impl Coverage {
         let mut text = String::new();
         let mut line = |name: &str, said: &str| {
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{name:10} {}", escape_for_humans(said));
+            let _ = writeln!(text, "{name:12} {}", escape_for_humans(said));
         };
         for (name, said) in &self.facts {
             line(name, said);
@@ -271,7 +282,7 @@ impl Coverage {
         }
         text.push('\n');
         for (name, _, why) in WAYS {
-            let _ = writeln!(text, "{name:10} {why}");
+            let _ = writeln!(text, "{name:12} {why}");
         }
         text
     }

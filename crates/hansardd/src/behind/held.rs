@@ -24,7 +24,7 @@ pub struct Held {
 impl Holds for Held {
     fn hold(&self, session: SessionId, held: bool) -> Result<bool, Trouble> {
         if self.recalling.load(Ordering::Acquire) {
-            let why = "the catalog was built anew, and holds are still being recalled";
+            let why = "the catalog was built anew, and holds are still being recalled; if that lasts, an alarm `recall` says why";
             return Err(Trouble::Busy(why.to_owned()));
         }
         // A hold can be on what is not known (any more); lifting it needs no recording.

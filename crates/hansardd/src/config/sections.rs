@@ -67,7 +67,7 @@ section! {
         local: Option<Local> = None;
         /// Logins: accounts whose login shell is `hansard-shell` hand their terminal over at
         /// `capture.sock`, and the daemon holds it. What is kept of them is what `local` says, or a
-        /// central policy; needs `local`, and a daemon that runs as root.
+        /// central policy; needs `local`, and capabilities (docs/shell.md).
         shell: Option<Shell> = None;
     }
 }
@@ -95,6 +95,10 @@ section! {
         stdout: bool = true;
         /// Keep what a program writes to standard error when that is a pipe of its own.
         stderr: bool = true;
+        /// How long nothing may happen in a session before it is ended. 0: for ever.
+        idle_limit: Span = Span::seconds(0), in [Span::seconds(0), Span::days(365)];
+        /// Kill what a login leaves running, instead of leaving it without a terminal.
+        kill_remains: bool = false;
         /// Most sessions at a time. One more is refused, with the reason, and the refusal is an
         /// event.
         sessions_max: u32 = 1000, in [1, 100_000];
@@ -102,17 +106,13 @@ section! {
 }
 
 section! {
-    /// Logins of this machine. A central policy, where there is one, decides instead of its last two keys.
+    /// Logins of this machine.
     Shell {
         /// The shell of accounts whose own entry in the user database is `hansard-shell`. Like all
         /// shells that are started, it must stand in `/etc/shells`; where it does not, `/bin/sh` is.
         shell: PathBuf = PathBuf::from("/bin/bash");
         /// Shells of some of these accounts, by name: `anna: /bin/zsh`. At most 1000.
         shells: Shells = Shells::default();
-        /// How long nothing may pass in either direction before a session is ended. 0: for ever.
-        idle_limit: Span = Span::seconds(0), in [Span::seconds(0), Span::days(365)];
-        /// Kill what a session leaves running, instead of leaving it without a terminal.
-        kill_remains: bool = false;
     }
 }
 

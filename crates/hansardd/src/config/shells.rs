@@ -56,10 +56,4 @@ impl Value for Shells {
             .collect();
         format!("{{{}}}", pairs.join(", "))
     }
-
-    fn flatten(&self, key: &str, each: &mut dyn FnMut(&str, String)) {
-        for (name, path) in &self.0 {
-            each(&format!("{key}.{name}"), path.shown());
-        }
-    }
 }

@@ -54,16 +54,27 @@ impl Events {
         })
     }
 
-    /// All events of a session, for who is told elsewhere when to look again
-    /// ([`Followed::look_through`]).
+    /// The events of a session from [`Self::position`] on, for who is told elsewhere when to look
+    /// again ([`Followed::look_through`]).
     #[must_use]
-    pub fn look_through(from: &Followed, session: SessionId) -> Self {
+    pub fn look_through(
+        from: &Followed,
+        session: SessionId,
+        (segment, from_seq): (u32, u64),
+    ) -> Self {
         Self {
-            follow: from.look_through(session, 0),
+            follow: from.look_through(session, segment),
             reader: None,
-            from_seq: 0,
-            segment: 0,
+            from_seq,
+            segment,
         }
+    }
+
+    /// Where to begin, so that everything comes that did not come yet: in which segment, and from
+    /// which event of it on.
+    #[must_use]
+    pub fn position(&self) -> (u32, u64) {
+        (self.segment, self.from_seq)
     }
 
     /// The segment whose beginning the position after everything read so far can be reached from.

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hansard_core::gate::{Decision, Gate, Login};
 use hansard_core::policy::decide::Host;
-use hansard_core::policy::{Decider, PolicySet, Settings};
+use hansard_core::policy::{Decider, OnEnd, PolicySet, Settings};
 
 use super::files::Stored;
 use crate::config::{Finding, Local, policy};
@@ -122,6 +122,11 @@ fn settings(local: &Local) -> Settings {
         on_loss: Some(local.on_loss),
         hold_ms_max: Some(local.hold.as_millis()),
         notice: Some(local.notice.clone()),
+        idle_ms_max: Some(local.idle_limit.as_millis()),
+        on_end: Some(match local.kill_remains {
+            true => OnEnd::Kill,
+            false => OnEnd::Leave,
+        }),
         ..Settings::default()
     }
 }

@@ -28,6 +28,7 @@ use super::rebuilt::Rebuilt;
 use super::recording::{Recording, Sinks};
 use super::retiring::Retiring;
 use super::sending::Sending;
+use super::stuck::Stuck;
 use super::taking::Taking;
 use super::{Closer, Start};
 use crate::config::Config;
@@ -126,6 +127,9 @@ impl Base<'_> {
             spool: self.spool.clone(),
             live: keeping.live.clone(),
             waiting,
+            stuck: Stuck::default(),
+            keeper: Arc::clone(&keeping.keeper),
+            alarms: Arc::clone(&keeping.alarms),
             key: self.identity.recorder_key().public(),
         };
         closers.push(("retention", retiring.start().map_err(no_thread)?));
@@ -215,7 +219,7 @@ impl Base<'_> {
             about: self.target(),
             open: self.open,
             facts: self.facts,
-            in_force: &self.deciding.in_force,
+            gate: Arc::new(self.deciding.in_force.clone()),
         };
         let sinks = self.sinks(keeping, SPOOL_RESERVE_BYTES);
         let registry = recording.serve(local, sinks, closers)?;

@@ -6,7 +6,7 @@ use hansard_capture::local::{Config as SocketConfig, Decides, Happening, Means, 
 use hansard_core::event::Fact;
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::Policy;
-use hansard_core::{Body, Sink};
+use hansard_core::{Body, Gate, Sink};
 use hansard_identity::HostIdentity;
 use hansard_identity::recorder::CERTIFICATE_FIELD;
 use hansard_record::Environment;
@@ -16,7 +16,6 @@ use super::facts::Facts;
 use super::{Closer, Start};
 use crate::config::Local;
 use crate::failure::{Failure, STATUS_FAILED, shown};
-use crate::policy::InForce;
 
 /// Makes the sink of a recorder.
 pub(super) type Sinks = Box<dyn Fn() -> Box<dyn Sink + Send> + Send + Sync>;
@@ -31,7 +30,7 @@ pub(super) struct Recording<'a> {
     pub(super) open: &'a OpenSessions,
     pub(super) facts: &'a Facts,
     /// Who decides what is kept of a session.
-    pub(super) in_force: &'a InForce,
+    pub(super) gate: Arc<dyn Gate>,
 }
 
 impl Recording<'_> {
@@ -45,7 +44,7 @@ impl Recording<'_> {
         let socket = self.start.config.node.runtime_dir.join("capture.sock");
         let mut config = SocketConfig::at(socket.clone());
         config.policy = policy(local);
-        config.gate = Some(Decides(Arc::new(self.in_force.clone())));
+        config.gate = Some(Decides(Arc::clone(&self.gate)));
         // What the daemon does not keep by itself, nobody's wish makes it keep: keys may hold
         // secrets of others, too.
         config.wishes = Wishes {
@@ -55,8 +54,7 @@ impl Recording<'_> {
         config.connections_max = usize::try_from(local.sessions_max).unwrap_or(usize::MAX);
         let capture = &self.start.config.capture;
         let logins = capture.shell.as_ref().map(|shell| {
-            let gate = super::logins::deciding(self.in_force, local, shell);
-            super::logins::logins(self.start, self.facts, shell, gate)
+            super::logins::logins(self.start, self.facts, shell, Arc::clone(&self.gate))
         });
         let logins = logins.transpose()?;
         let facts = self.facts.clone();

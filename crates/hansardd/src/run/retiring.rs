@@ -2,7 +2,7 @@
 //! not know yet.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -17,9 +17,13 @@ use hansard_store::reindex::recall;
 use hansard_store::retention::{Retired, clear};
 use hansard_store::{Archive, BlobStore, Catalog};
 
+use super::fact;
 use super::rebuilt::Rebuilt;
+use super::stuck::Stuck;
 use crate::config::Config;
+use crate::failure::shown;
 use crate::journal::Journal;
+use crate::keeper::KeeperThread;
 use crate::live::Live;
 use crate::retention::Retention;
 use crate::stores::{self, Stores};
@@ -53,6 +57,11 @@ pub(super) struct Retiring {
     pub(super) live: Live,
     /// Sessions whose newest part may tell of holds, see [`waiting`].
     pub(super) waiting: Vec<SessionId>,
+    /// Whether they ever will be archived.
+    pub(super) stuck: Stuck,
+    pub(super) keeper: Arc<KeeperThread>,
+    /// Alarms that were raised.
+    pub(super) alarms: Arc<AtomicU64>,
     /// The key of this service's own recordings.
     pub(super) key: [u8; 32],
 }
@@ -146,6 +155,7 @@ impl Retiring {
         };
         self.rebuilt.tell(&mut diarist)?;
         if !self.recall().map_err(|e| e.to_string())? {
+            self.tell_if_stuck(&mut diarist)?;
             return Ok(None);
         }
         let config = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
@@ -180,6 +190,35 @@ impl Retiring {
             &[("held", &recalled.held), ("deleted", &recalled.deleted)],
         );
         Ok(true)
+    }
+
+    /// What is waited for may never come. Then nothing is given up by itself: a hold that is not known
+    /// would let evidence be deleted. But somebody is told, and what can be done.
+    fn tell_if_stuck(
+        &mut self,
+        diarist: &mut dyn FnMut(Body) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let (Some(mark), Some(first)) = (&self.recalling, self.waiting.first()) else {
+            return Ok(());
+        };
+        let is_read = self.live.is_read(Duration::ZERO);
+        let (figures, now_ns) = (self.keeper.figures(), self.clock.monotonic_ns());
+        let waiting = self.waiting.len();
+        if !self.stuck.look(waiting, is_read, &figures, now_ns) {
+            return Ok(());
+        }
+        let (path, first) = (shown(mark), first.to_string());
+        let what = format!(
+            "holds and deletions cannot be recalled: {waiting} session(s) in the spool, {first} the first, \
+             cannot be archived, for parts of them are missing; until their sender offers those nothing \
+             is deleted and no hold is changed. To go on without what they tell, stop the daemon, \
+             remove {path} and start it"
+        );
+        self.alarms.fetch_add(1, Ordering::Relaxed);
+        self.journal
+            .error("alarm", &[("matter", &"recall"), ("what", &what)]);
+        // A crash before this tells it again.
+        diarist(fact::alarm("recall", Some(&first), None, &what))
     }
 
     fn said(&self, retired: Retired) {

@@ -13,7 +13,10 @@ const READY_MAX: usize = 256;
 
 /// A session.
 pub(super) struct Session {
-    events: Events,
+    /// Where it is read; `None` while it is put by.
+    events: Option<Events>,
+    /// Where it goes on then.
+    position: (u32, u64),
     pub(super) writing: Writing,
     bucket: Bucket,
     /// Its next message is not asked about before, on the clock of [`Session::take`].
@@ -43,9 +46,10 @@ pub(super) enum Trouble {
 }
 
 impl Session {
-    pub(super) fn new(from: &Followed, id: SessionId, options: Options, cursor: Cursor) -> Self {
+    pub(super) fn new(options: Options, cursor: Cursor) -> Self {
         Self {
-            events: Events::look_through(from, id),
+            events: None,
+            position: (0, 0),
             writing: Writing::new(options, cursor),
             bucket: Bucket::default(),
             not_before_ns: 0,
@@ -57,14 +61,17 @@ impl Session {
     }
 
     /// Reads what is there, as far as there is room for its messages.
-    pub(super) fn read(&mut self) -> Result<(), Trouble> {
+    pub(super) fn read(&mut self, from: &Followed, id: SessionId) -> Result<(), Trouble> {
         self.is_behind = false;
         while !self.has_ended {
-            if self.writing.ready().count() >= READY_MAX {
+            if self.ready() >= READY_MAX {
                 self.is_behind = true;
                 break;
             }
-            match self.events.next(Duration::ZERO) {
+            let events = self
+                .events
+                .get_or_insert_with(|| Events::look_through(from, id, self.position));
+            match events.next(Duration::ZERO) {
                 Ok(Told::Events(events)) => {
                     self.touched = Instant::now();
                     self.was_there = true;
@@ -92,17 +99,30 @@ impl Session {
         Ok(())
     }
 
+    /// Whether what reads it is in memory: far more than all else of it.
+    pub(super) fn is_open(&self) -> bool {
+        self.events.is_some()
+    }
+
+    /// Lets go what reads it. The segment that it is in is read again when more of it comes.
+    pub(super) fn put_by(&mut self) {
+        if let Some(events) = self.events.take() {
+            self.position = events.position();
+        }
+    }
+
+    /// Messages that are made and not sent.
+    pub(super) fn ready(&self) -> usize {
+        self.writing.ready().count()
+    }
+
     /// Nothing more comes of it.
     pub(super) fn end(&mut self) {
+        self.put_by();
         self.has_ended = true;
         self.is_behind = false;
         // Writing to memory does not fail, and the format holds everything.
         let _ = self.writing.end();
-    }
-
-    /// Whether something of it is to be read or sent.
-    pub(super) fn is_busy(&self) -> bool {
-        self.is_behind || self.writing.waits() || self.writing.ready().next().is_some()
     }
 
     /// Whether everything of it was sent.

@@ -26,9 +26,16 @@ const TURN: Duration = Duration::from_millis(200);
 /// since.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
-/// Sessions that are held in memory. Of one more, the one that was quiet longest is let go, and made
-/// again from its beginning when something comes of it.
-const SESSIONS_MAX: usize = 256;
+/// Sessions of which what reads them is kept from turn to turn. Of more, it is let go each time, and
+/// their last segment is read again when something comes of them.
+const READERS_MAX: usize = 256;
+
+/// What reads a session is let go when nothing came of it for so long.
+const PUT_BY: Duration = Duration::from_secs(10);
+
+/// Messages that wait of all sessions together, at most but for those of one session: with more, none
+/// is read further.
+const READY_ALL_MAX: usize = 8192;
 
 /// A session of which nothing is known to be recorded any more, and nothing came for so long, is
 /// given up: what waits of it is written. Should more come, it is written from its beginning.
@@ -151,7 +158,7 @@ impl Turns {
             for session in book.news(wait) {
                 self.open(session);
             }
-            self.read();
+            let read = self.read();
             // A mark is durable before a message behind it is sent, so that the same number never
             // stands for two messages.
             let may_send = !self.end_early() || self.save();
@@ -160,8 +167,9 @@ impl Turns {
             if self.is_unsaved && self.saved.elapsed() >= SAVE_EVERY {
                 self.save();
             }
-            let behind = self.sessions.values().any(|session| session.is_behind);
-            wait = match more || (behind && self.paused.is_none()) {
+            // Where nothing can be read for want of room, or written for the limit, it is tried
+            // again after a while.
+            wait = match more || read {
                 true => Duration::ZERO,
                 false => TURN,
             };
@@ -180,49 +188,45 @@ impl Turns {
         let Some(cursor) = self.parts.book.cursor(id) else {
             return;
         };
-        if self.sessions.len() >= SESSIONS_MAX {
-            self.let_go();
-        }
-        let session = Session::new(&self.parts.followed, id, self.options, cursor);
+        let session = Session::new(self.options, cursor);
         self.sessions.insert(id, session);
     }
 
-    /// Makes room for one more. What is let go is read again when the book is asked about it: at the
-    /// latest then when something comes of it.
-    fn let_go(&mut self) {
-        // One that has nothing to send costs nothing to let go.
-        let quiet = self
-            .sessions
-            .iter()
-            .min_by_key(|(_, session)| (session.is_busy(), session.touched));
-        let Some(id) = quiet.map(|(id, _)| *id) else {
-            return;
-        };
-        if let Some(session) = self.sessions.remove(&id) {
-            self.parts.book.moved(id, session.writing.cursor());
-            // What waits of it must not wait until something comes.
-            if session.is_busy() {
-                self.parts.book.came(id);
-            }
-        }
-    }
-
-    fn read(&mut self) {
+    /// Answers whether anything came, and there may be more.
+    fn read(&mut self) -> bool {
+        let mut came = false;
         let journal = &self.parts.journal;
-        for (id, session) in &mut self.sessions {
-            if !session.is_behind {
+        let mut ready: usize = self.sessions.values().map(Session::ready).sum();
+        let mut open = self.sessions.values().filter(|s| s.is_open()).count();
+        for id in self.in_turn() {
+            let Some(session) = self.sessions.get_mut(&id) else {
                 continue;
+            };
+            let was_open = session.is_open();
+            if session.is_behind && ready < READY_ALL_MAX {
+                let (before, touched) = (session.ready(), session.touched);
+                match session.read(&self.parts.followed, id) {
+                    Ok(()) => {}
+                    Err(Trouble::Later(why)) => journal.warning(
+                        "a session cannot be read for tlog now",
+                        &[("session", &id), ("error", &why)],
+                    ),
+                    Err(Trouble::Lost(what)) => journal.error(
+                        "a part of a session is missing among the messages of tlog",
+                        &[("session", &id), ("error", &what)],
+                    ),
+                }
+                ready = ready.saturating_add(session.ready().saturating_sub(before));
+                came |= session.is_behind && session.touched != touched;
             }
-            match session.read() {
-                Ok(()) => {}
-                Err(Trouble::Later(why)) => journal.warning(
-                    "a session cannot be read for tlog now",
-                    &[("session", id), ("error", &why)],
-                ),
-                Err(Trouble::Lost(what)) => journal.error(
-                    "a part of a session is missing among the messages of tlog",
-                    &[("session", id), ("error", &what)],
-                ),
+            let is_one_too_many = !was_open && open >= READERS_MAX;
+            if is_one_too_many || session.touched.elapsed() >= PUT_BY {
+                session.put_by();
+            }
+            match (was_open, session.is_open()) {
+                (false, true) => open = open.saturating_add(1),
+                (true, false) => open = open.saturating_sub(1),
+                _ => {}
             }
         }
         let refused = self.parts.book.usage().1;
@@ -233,6 +237,7 @@ impl Turns {
                 &[("most", &super::book::OPEN_MAX)],
             );
         }
+        came
     }
 
     /// Answers whether there are new marks.
@@ -263,6 +268,17 @@ impl Turns {
         }
     }
 
+    /// All sessions, beginning behind the one whose messages were sent last.
+    fn in_turn(&self) -> Vec<SessionId> {
+        let mut turn: Vec<SessionId> = self.sessions.keys().copied().collect();
+        let after = self
+            .last
+            .map_or(0, |last| self.sessions.range(..=last).count());
+        let after = after.min(turn.len());
+        turn.rotate_left(after);
+        turn
+    }
+
     /// Sends a batch; answers whether there may be another at once.
     fn send(&mut self) -> bool {
         if self.paused.is_some_and(|(until, _)| Instant::now() < until) {
@@ -271,18 +287,13 @@ impl Turns {
         let (mut messages, mut taken) = (Vec::new(), Vec::new());
         let (mut room, mut bytes) = (MESSAGES_MAX, BYTES_MAX);
         let now_ns = self.parts.clock.monotonic_ns();
-        // Each in its turn, beginning behind the one that was last.
-        let after = self
-            .last
-            .map_or(0, |last| self.sessions.range(..=last).count());
-        let turn: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for id in turn.iter().cycle().skip(after).take(turn.len()) {
-            if let Some(session) = self.sessions.get_mut(id) {
+        for id in self.in_turn() {
+            if let Some(session) = self.sessions.get_mut(&id) {
                 let count = taken.len();
-                let what = (*id, &self.limit, now_ns);
+                let what = (id, &self.limit, now_ns);
                 session.take(what, (&mut room, &mut bytes), (&mut messages, &mut taken));
                 if taken.len() > count {
-                    self.last = Some(*id);
+                    self.last = Some(id);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The loop that holds a login: one thread, until everything the program wrote is delivered.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hansard_core::event::End;
 use rustix::event::{PollFlags, Timespec};
@@ -71,8 +71,6 @@ pub enum Over {
     Away(String),
     /// The outer terminal went away.
     Hangup,
-    /// Nothing passed for this long.
-    Idle(Duration),
     /// The record could not be kept.
     Lost(TapeLost),
 }
@@ -107,8 +105,6 @@ struct Session<'a, T: Tape, L: Line> {
     /// The program's end, and how far each lane must have come by then.
     ended: Option<(End, Marks)>,
     drained: bool,
-    idle: Option<Duration>,
-    active_at: Instant,
     over: Option<Over>,
 }
 
@@ -128,7 +124,6 @@ impl Held {
         tape: &T,
         options: &Options,
         line: &mut L,
-        idle: Option<Duration>,
     ) -> Result<Over, ShellError> {
         let now = Instant::now();
         let keeps_keys = options.keystrokes && self.pty.is_some();
@@ -145,8 +140,6 @@ impl Held {
             is_away: false,
             ended: None,
             drained: false,
-            idle,
-            active_at: now,
             over: None,
             held: self,
         };
@@ -212,7 +205,6 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
         let until = [
             (self.held.pty.is_some()).then_some(self.look_at),
             self.typed.as_ref().and_then(|typed| typed.look_again(now)),
-            self.idle.map(|idle| self.active_at + idle),
         ];
         let mut timeout = until
             .into_iter()
@@ -335,9 +327,6 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
         let before = screen.passed;
         let turn = screen.turn(self.tape, self.options.strict, seen);
         let passed = screen.passed;
-        if passed > before {
-            self.active_at = Instant::now();
-        }
         match turn {
             Err(lost) => self.end(Over::Lost(lost)),
             Ok(Turn::Refused) => self.end(Over::Hangup),
@@ -376,7 +365,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
                     *lane = None;
                 }
             }
-            Ok(_) => self.active_at = Instant::now(),
+            Ok(_) => {}
             Err(lost) => self.end(Over::Lost(lost)),
         }
     }
@@ -387,7 +376,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
         };
         match input.turn(self.tape, false, |_| {}) {
             Ok(Turn::Ended | Turn::Refused) => self.held.input = None,
-            Ok(_) => self.active_at = Instant::now(),
+            Ok(_) => {}
             Err(lost) => self.end(Over::Lost(lost)),
         }
     }
@@ -395,11 +384,6 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
     /// Looks by itself at what the login's process would say: one that is stopped says nothing.
     fn look(&mut self) {
         let now = Instant::now();
-        if let Some(idle) = self.idle
-            && now.saturating_duration_since(self.active_at) >= idle
-        {
-            self.end(Over::Idle(idle));
-        }
         if now < self.look_at || self.held.pty.is_none() {
             return;
         }

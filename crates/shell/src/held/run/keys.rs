@@ -26,7 +26,6 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
             Ok(n) => bytes.get(..n).unwrap_or_default(),
             Err(_) => return,
         };
-        self.active_at = Instant::now();
         self.pending.extend_from_slice(came);
         if let Some(typed) = &mut self.typed {
             let hidden = hides(pty.slave()) || self.line.types_inside();
