@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{NOTICE_SHIPPED, Policy};
 use super::set::{PolicySet, Refused, Scope, Selector, Settings};
+use super::{NOTICE_SHIPPED, Policy};
 use crate::gate::{Decision, Login};
 
 /// Where a login happens.
