@@ -20,7 +20,8 @@ use hansard_shell::{Given, Held, Options, Over, terminal_device};
 use super::kin::Place;
 use super::process::audit_session;
 use super::stub::Stub;
-use super::terminals::Hold;
+use super::terminals::{Hold, path_of};
+use super::who::{Entry, Listed};
 use super::{Logins, remains, slave, which};
 use crate::local::connection::Source;
 use crate::local::peer::Peer;
@@ -39,6 +40,7 @@ struct Ready {
     held: Held,
     given: Given,
     hold: Option<Hold>,
+    listed: Option<Listed>,
     session: Session,
     recorder: Recorder,
     shell: Vec<u8>,
@@ -150,16 +152,32 @@ fn prepare(
         session.target.push("legacy_tiocsti", true);
     }
     let recorder = open_recorder(shared, &session)?;
+    let listed = entry(&held, outer, &who.user, peer.pid).map(|entry| logins.who.list(entry));
     Ok(Some(Ready {
         terms,
         held,
         given,
         hold,
+        listed,
         session,
         recorder,
         shell: shell.as_os_str().as_bytes().to_vec(),
         place,
     }))
+}
+
+/// What the list of who is logged in is to say of a login's new terminal.
+fn entry(held: &Held, outer: Option<&OwnedFd>, user: &str, pid: Option<i32>) -> Option<Entry> {
+    let line = |path: &Path| {
+        let line = path.strip_prefix("/dev").ok()?.to_str()?;
+        (line != "tty").then(|| line.to_owned())
+    };
+    Some(Entry {
+        line: line(&path_of(&held.slave()?).ok()?)?,
+        user: user.to_owned(),
+        pid: pid?,
+        outer: outer.and_then(|outer| line(&path_of(outer).ok()?)),
+    })
 }
 
 fn user_of(peer: &Peer) -> String {
@@ -254,6 +272,7 @@ fn hold(
         held,
         given,
         hold,
+        listed,
         recorder,
         session,
         place,
@@ -281,6 +300,7 @@ fn hold(
     };
     // The terminal is given back, whatever the way out, before anybody is told anything.
     stub.hold = None;
+    drop(listed);
     let program = stub.program;
     // The registry's handle goes first: closing waits for nobody who follows.
     let ended = shared.registry.finish(id);

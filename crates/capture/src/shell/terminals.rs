@@ -189,9 +189,9 @@ fn itself(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Stat)> {
     }
 }
 
-fn path_of(fd: &OwnedFd) -> io::Result<PathBuf> {
+pub(super) fn path_of(fd: &impl AsFd) -> io::Result<PathBuf> {
     use std::os::fd::AsRawFd as _;
-    fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+    fs::read_link(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()))
 }
 
 /// Makes it ours alone; answers when it was last changed by that.

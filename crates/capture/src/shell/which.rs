@@ -59,6 +59,7 @@ mod tests {
                 .into(),
             shell: PathBuf::from("/bin/bash"),
             notes: PathBuf::new(),
+            utmp: PathBuf::new(),
             break_glass: PathBuf::new(),
         };
         let shells = "# shells\n/bin/sh\n/bin/bash\n/bin/dash\n/bin/zsh\n/usr/bin/hansard-shell\n";
