@@ -19,10 +19,11 @@ use hansard_shell::{Given, Held, Options, Over, terminal_device};
 
 use super::kin::Place;
 use super::process::audit_session;
+use super::remains::{Root, kill_session};
 use super::stub::Stub;
 use super::terminals::{Hold, path_of};
 use super::who::{Entry, Listed};
-use super::{Logins, remains, slave, which};
+use super::{Logins, slave, which};
 use crate::local::connection::Source;
 use crate::local::peer::Peer;
 use crate::local::{Happening, Shared, THE_DAEMON_STOPS, header};
@@ -41,6 +42,8 @@ struct Ready {
     given: Given,
     hold: Option<Hold>,
     listed: Option<Listed>,
+    /// The login's process, where what its program leaves running is killed.
+    kills: Option<Root>,
     session: Session,
     recorder: Recorder,
     shell: Vec<u8>,
@@ -152,6 +155,10 @@ fn prepare(
         session.target.push("legacy_tiocsti", true);
     }
     let recorder = open_recorder(shared, &session)?;
+    let kills = match terms.on_end {
+        OnEnd::Kill => peer.pid.and_then(Root::of),
+        OnEnd::Leave => None,
+    };
     let listed = entry(&held, outer, &who.user, peer.pid).map(|entry| logins.who.list(entry));
     Ok(Some(Ready {
         terms,
@@ -159,6 +166,7 @@ fn prepare(
         given,
         hold,
         listed,
+        kills,
         session,
         recorder,
         shell: shell.as_os_str().as_bytes().to_vec(),
@@ -273,6 +281,7 @@ fn hold(
         given,
         hold,
         listed,
+        kills,
         recorder,
         session,
         place,
@@ -290,6 +299,7 @@ fn hold(
             .as_ref()
             .map(|logins| &logins.kin)
             .zip(place.terminal),
+        kills,
     };
     let options = Options::from_policy(&terms.policy);
     let over = match granted {
@@ -302,6 +312,10 @@ fn hold(
     stub.hold = None;
     drop(listed);
     let program = stub.program;
+    if let Some(root) = stub.kills {
+        // One whose program was not waited for: what is delivered is told, and this done, before.
+        root.kill_below();
+    }
     // The registry's handle goes first: closing waits for nobody who follows.
     let ended = shared.registry.finish(id);
     let outcome = match (end_of(over), ended) {
@@ -312,7 +326,7 @@ fn hold(
         (end, _) => end,
     };
     if let (OnEnd::Kill, Some(program)) = (terms.on_end, program) {
-        remains::kill(program);
+        kill_session(program);
     }
     finish(shared, line, (id, recorder), outcome)
 }

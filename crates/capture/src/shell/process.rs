@@ -7,6 +7,8 @@ use hansard_shell::group_of;
 /// The fields of `/proc/PID/stat` that say where a process belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stat {
+    /// It has ended, and its parent has not asked how.
+    pub(super) is_over: bool,
     pub(super) parent: i32,
     pub(super) group: i32,
     pub(super) session: i32,
@@ -14,6 +16,8 @@ pub(super) struct Stat {
     pub(super) terminal: i32,
     /// The group that has that terminal; -1 for none.
     pub(super) foreground: i32,
+    /// When it started, in ticks since the machine did.
+    pub(super) started: u64,
 }
 
 /// Of this process; `None` when it is gone.
@@ -25,14 +29,17 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
 fn parse(stat: &[u8]) -> Option<Stat> {
     let after = stat.iter().rposition(|b| *b == b')')? + 1;
     let rest = std::str::from_utf8(stat.get(after..)?).ok()?;
-    let mut fields = rest.split_ascii_whitespace().skip(1);
+    let mut fields = rest.split_ascii_whitespace();
+    let is_over = matches!(fields.next()?, "Z" | "X");
     let mut next = || fields.next()?.parse().ok();
     Some(Stat {
+        is_over,
         parent: next()?,
         group: next()?,
         session: next()?,
         terminal: next()?,
         foreground: next()?,
+        started: fields.nth(13)?.parse().ok()?,
     })
 }
 
@@ -85,14 +92,16 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_hides_nothing() {
-        let line = b"12 (a) R 1 (b) S 7 8 9 34816 10 4194304 0";
+        let line = b"12 (a) R 1 (b) S 7 8 9 34816 10 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 99";
         let found = parse(line).unwrap();
         let expected = Stat {
+            is_over: false,
             parent: 7,
             group: 8,
             session: 9,
             terminal: 34816,
             foreground: 10,
+            started: 4711,
         };
         assert_eq!(found, expected);
         assert_eq!(parse(b"12 (a"), None);
