@@ -40,3 +40,10 @@ pub(crate) const REASON_BYTES_MAX: usize = 1024;
 
 /// Longest command line shown in a list of sessions, in bytes. The rest is cut.
 pub(crate) const COMMAND_BYTES_MAX: usize = 256;
+
+/// How long a login, and its recording's end, waits until it is written in the list of who is logged
+/// in, which everybody may lock. At the bound it goes on, and is written later.
+pub(crate) const WRITTEN_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Most changes that wait to be written to that list. At the bound logins are not listed.
+pub(crate) const LISTED_WAITING_MAX: usize = 1024;

@@ -22,6 +22,7 @@ mod slave;
 mod stub;
 mod terminals;
 mod which;
+mod who;
 
 pub use glass::broken_glass;
 pub use hansard_shell::{BREAK_GLASS_DIR, CAPTURE_SOCKET};
@@ -31,6 +32,7 @@ pub use terminals::{Restored, Terminals};
 
 use glass::Glass;
 use kin::Kin;
+use who::Who;
 
 /// How logins are recorded.
 pub struct Config {
@@ -43,6 +45,8 @@ pub struct Config {
     /// Where it is noted which terminals are taken, for the next start: a directory that a restart
     /// of the machine empties.
     pub notes: PathBuf,
+    /// The list of who is logged in, `/run/utmp`; where there is none, none is made.
+    pub utmp: PathBuf,
     /// Where it is noted which accounts may log in without a daemon: `break-glass` beside the
     /// socket, where `hansard-shell` looks.
     pub break_glass: PathBuf,
@@ -53,6 +57,7 @@ pub struct Logins {
     config: Config,
     terminals: Terminals,
     kin: Kin,
+    who: Who,
     glass: Glass,
     /// Whether this system lets programs type into their own terminal.
     injects: bool,
@@ -74,12 +79,14 @@ impl Logins {
     /// When the notes cannot be read or kept.
     pub fn new(config: Config) -> io::Result<(Self, Restored)> {
         let (terminals, restored) = Terminals::open(&config.notes)?;
+        let who = Who::open(&config.utmp, &config.notes.with_extension("listed"))?;
         let glass = Glass::open(&config.break_glass)?;
         let logins = Self {
             config,
             glass,
             terminals,
             kin: Kin::default(),
+            who,
             injects: terminal_input_can_be_injected(),
         };
         Ok((logins, restored))

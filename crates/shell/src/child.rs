@@ -5,8 +5,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getrlimit, kill_process,
-    kill_process_group, setrlimit, waitpid,
+    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getpid, getrlimit, kill_process,
+    kill_process_group, set_child_subreaper, setrlimit, wait, waitpid,
 };
 
 use crate::command::Command;
@@ -76,6 +76,9 @@ impl Program {
         signals: &Signals,
     ) -> Result<Self, ShellError> {
         let mut std = command.to_std().ok_or(ShellError::NoProgram)?;
+        // What leaves its session and its parent is our child then: whoever ends what a login leaves
+        // running finds it below us. Kernels since 3.4 can.
+        let _ = set_child_subreaper(Some(getpid()));
         let [stdin, stdout, stderr] = descriptors;
         std.stdin(stdin).stdout(stdout).stderr(stderr);
         sys::before_login(&mut std, inherited(signals), terminal);
@@ -111,6 +114,18 @@ impl Program {
             Ok(Some((_, status))) => State::Ended(status),
             _ => State::Runs,
         }
+    }
+
+    /// Lets go of processes whose parents are gone and that have ended, which a subreaper gets. Answers
+    /// how the program ended if it is among them.
+    pub(crate) fn reap(&self) -> Option<WaitStatus> {
+        let mut ended = None;
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            if pid == self.pid {
+                ended = Some(status);
+            }
+        }
+        ended
     }
 
     /// Sends a signal to the program (and to its whole group, if it leads one).

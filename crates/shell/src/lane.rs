@@ -37,6 +37,8 @@ pub(crate) struct Lane {
     start: usize,
     end: usize,
     ended: bool,
+    /// Where it ends although its source does not: after this many bytes in all.
+    last_at: Option<u64>,
     /// Bytes read in all.
     pub(crate) passed: u64,
 }
@@ -61,6 +63,7 @@ impl Lane {
             start: 0,
             end: 0,
             ended: false,
+            last_at: None,
             passed: 0,
         }
     }
@@ -76,6 +79,14 @@ impl Lane {
     /// Writes words of our own to where the bytes go, as far as it takes them now.
     pub(crate) fn show(&self, words: &[u8]) {
         let _ = self.to.write(words);
+    }
+
+    /// Ends it with what is in its pipe at this moment, and no byte later: what was written at once stays
+    /// whole. Only the first call counts.
+    pub(crate) fn end_with_what_is_there(&mut self) {
+        let inside = rustix::io::ioctl_fionread(&self.from).unwrap_or(0);
+        self.last_at
+            .get_or_insert(self.passed.saturating_add(inside));
     }
 
     /// Whether bytes wait for their reader.
@@ -125,7 +136,16 @@ impl Lane {
     fn read(&mut self) {
         (self.start, self.end) = (0, 0);
         while !self.ended {
-            let Some(room) = self.buffer.get_mut(self.end..) else {
+            let left = self.last_at.map(|at| at.saturating_sub(self.passed));
+            if left == Some(0) {
+                self.ended = true;
+                return;
+            }
+            let left = left.and_then(|left| usize::try_from(left).ok());
+            let to = left.map_or(self.buffer.len(), |left| {
+                self.buffer.len().min(self.end.saturating_add(left))
+            });
+            let Some(room) = self.buffer.get_mut(self.end..to) else {
                 return;
             };
             if room.is_empty() {
@@ -136,6 +156,7 @@ impl Lane {
                 Ok(n) => {
                     self.end += n;
                     self.passed += n as u64;
+                    self.ended = self.last_at == Some(self.passed);
                     if n < READ_SHORT_BYTES || !self.reads_on {
                         return;
                     }

@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use hansard_core::event::Stream;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFlags, Timespec};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use rustix::process::WaitStatus;
 use rustix::stdio::{stderr, stdin, stdout};
@@ -298,7 +298,8 @@ impl<T: Tape> Session<'_, T> {
     fn left_alone(&mut self) -> bool {
         let now = Instant::now();
         let passed = self.outputs.iter().flatten().map(|lane| lane.passed).sum();
-        if passed != self.spoke {
+        // A reader that takes its time is no silence.
+        if passed != self.spoke || self.outputs.iter().flatten().any(Lane::is_blocked) {
             (self.spoke, self.silent_since) = (passed, Some(now));
         }
         if self
@@ -309,45 +310,26 @@ impl<T: Tape> Session<'_, T> {
         }
         // The first time is only noted: most pipes end right after their program.
         let first = self.asked_at.replace(now).is_none();
-        if first || self.outputs.iter().flatten().any(Lane::is_blocked) {
+        if first {
             return false;
         }
         let silent = self
             .silent_since
             .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         for at in 0..self.outputs.len() {
-            let Some(Some(lane)) = self.outputs.get(at) else {
+            let Some(Some(lane)) = self.outputs.get_mut(at) else {
                 continue;
             };
             match holders(lane.from()) {
                 Holders::Ours => {}
                 Holders::Unknown if silent < HOLDERS_UNKNOWN_MAX => {}
-                Holders::Unknown | Holders::Daemons => self.read_empty(at),
+                Holders::Unknown | Holders::Daemons => {
+                    lane.end_with_what_is_there();
+                    self.deliver(at);
+                }
             }
         }
         self.outputs.iter().all(Option::is_none)
-    }
-
-    /// Delivers what is in a pipe at this moment, and closes it.
-    fn read_empty(&mut self, at: usize) {
-        let Some(Some(lane)) = self.outputs.get_mut(at) else {
-            return;
-        };
-        let inside = rustix::io::ioctl_fionread(lane.from()).unwrap_or(0);
-        let until = lane.passed + inside;
-        while let Some(Some(lane)) = self.outputs.get(at)
-            && self.lost.is_none()
-            && (lane.passed < until || lane.is_blocked())
-        {
-            if lane.is_blocked() {
-                let mut fds = [PollFd::from_borrowed_fd(lane.to(), PollFlags::OUT)];
-                let _ = poll(&mut fds, None);
-            }
-            self.deliver(at);
-        }
-        if let Some(lane) = self.outputs.get_mut(at) {
-            *lane = None;
-        }
     }
 }
 

@@ -19,3 +19,4 @@ mod glass;
 mod transfers;
 mod trouble;
 mod users;
+mod who;

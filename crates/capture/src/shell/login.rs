@@ -19,9 +19,11 @@ use hansard_shell::{Given, Held, Options, Over, terminal_device};
 
 use super::kin::Place;
 use super::process::audit_session;
+use super::remains::{Root, kill_session};
 use super::stub::Stub;
-use super::terminals::{self, Hold, Name};
-use super::{Logins, remains, slave, which};
+use super::terminals::{self, Hold, Name, path_of};
+use super::who::{Entry, Listed};
+use super::{Logins, slave, which};
 use crate::local::connection::Source;
 use crate::local::peer::Peer;
 use crate::local::{Happening, Shared, THE_DAEMON_STOPS, header};
@@ -39,6 +41,9 @@ struct Ready {
     held: Held,
     given: Given,
     hold: Option<Hold>,
+    listed: Option<Listed>,
+    /// The login's process, where what its program leaves running is killed.
+    kills: Option<Root>,
     session: Session,
     recorder: Recorder,
     shell: Vec<u8>,
@@ -146,11 +151,18 @@ fn prepare(
         session.target.push("legacy_tiocsti", true);
     }
     let recorder = open_recorder(shared, &session)?;
+    let kills = match terms.on_end {
+        OnEnd::Kill => peer.pid.and_then(Root::of),
+        OnEnd::Leave => None,
+    };
+    let listed = entry(&held, outer, &who.user, peer.pid).map(|entry| logins.who.list(entry));
     Ok(Some(Ready {
         terms,
         held,
         given,
         hold,
+        listed,
+        kills,
         session,
         recorder,
         shell: shell.as_os_str().as_bytes().to_vec(),
@@ -170,6 +182,20 @@ fn take(
         Ok(terminal) => (Some(terminal.name()), logins.terminals.take(terminal)),
         Err(e) => (None, Err(e)),
     }
+}
+
+/// What the list of who is logged in is to say of a login's new terminal.
+fn entry(held: &Held, outer: Option<&OwnedFd>, user: &str, pid: Option<i32>) -> Option<Entry> {
+    let line = |path: &Path| {
+        let line = path.strip_prefix("/dev").ok()?.to_str()?;
+        (line != "tty").then(|| line.to_owned())
+    };
+    Some(Entry {
+        line: line(&path_of(&held.slave()?).ok()?)?,
+        user: user.to_owned(),
+        pid: pid?,
+        outer: outer.and_then(|outer| line(&path_of(outer).ok()?)),
+    })
 }
 
 fn user_of(peer: &Peer) -> String {
@@ -250,14 +276,12 @@ fn hold(
     peer: &Peer,
 ) -> Happening {
     let id = ready.session.id;
-    let granted = match welcome(&source, &ready) {
-        Ok(()) => grant(&source, &ready).map_err(|e| format!("the login does not listen: {e}")),
-        Err(why) => {
-            ready.hold = None;
-            let _ = line.say(&FromDaemon::Refused(why.clone()));
-            Err(why)
-        }
-    };
+    let granted = welcome(&source, &ready);
+    if let Err(why) = &granted {
+        ready.hold = None;
+        let _ = line.say(&FromDaemon::Refused(why.clone()));
+    }
+    let granted = granted.and_then(|()| grant(&source, &ready));
     // Ours are others by now; these would keep pipes open that their owners wait to see closed.
     drop(outside);
     let Ready {
@@ -265,6 +289,8 @@ fn hold(
         held,
         given,
         hold,
+        listed,
+        kills,
         recorder,
         session,
         place,
@@ -282,6 +308,7 @@ fn hold(
             .as_ref()
             .map(|logins| &logins.kin)
             .zip(place.terminal),
+        kills,
     };
     let options = Options::from_policy(&terms.policy);
     let over = match granted {
@@ -292,18 +319,23 @@ fn hold(
     };
     // The terminal is given back, whatever the way out, before anybody is told anything.
     stub.hold = None;
+    drop(listed);
     let program = stub.program;
+    if let Some(root) = stub.kills {
+        // One whose program was not waited for: what is delivered is told, and this done, before.
+        root.kill_below();
+    }
     // The registry's handle goes first: closing waits for nobody who follows.
     let ended = shared.registry.finish(id);
-    let outcome = match (end_of(over), ended) {
-        (Ok(end), Some(ended)) => Ok(End {
+    let outcome = end_of(over).map(|end| match ended {
+        Some(ended) => End {
             reason: ended.to_string(),
             ..end
-        }),
-        (end, _) => end,
-    };
+        },
+        None => end,
+    });
     if let (OnEnd::Kill, Some(program)) = (terms.on_end, program) {
-        remains::kill(program);
+        kill_session(program);
     }
     finish(shared, line, (id, recorder), outcome)
 }
@@ -359,7 +391,7 @@ fn welcome(source: &Source, ready: &Ready) -> Result<(), String> {
     kept.map_err(|lost| lost.to_string())
 }
 
-fn grant(source: &Source, ready: &Ready) -> std::io::Result<()> {
+fn grant(source: &Source, ready: &Ready) -> Result<(), String> {
     let mut message = Vec::new();
     FromDaemon::Granted(Granted {
         session: Some(Box::new(ready.session.clone())),
@@ -369,6 +401,7 @@ fn grant(source: &Source, ready: &Ready) -> std::io::Result<()> {
     .encode(&mut message);
     let given = ready.given.descriptors.each_ref().map(AsFd::as_fd);
     send_with(source.get_ref().socket(), &message, given)
+        .map_err(|e| format!("the login does not listen: {e}"))
 }
 
 /// What the recording says of its end; an error is why it has none.

@@ -2,9 +2,13 @@
 
 use std::fs;
 
+use hansard_shell::group_of;
+
 /// The fields of `/proc/PID/stat` that say where a process belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stat {
+    /// It has ended, and its parent has not asked how.
+    pub(super) is_over: bool,
     pub(super) parent: i32,
     pub(super) group: i32,
     pub(super) session: i32,
@@ -12,6 +16,8 @@ pub(super) struct Stat {
     pub(super) terminal: i32,
     /// The group that has that terminal; -1 for none.
     pub(super) foreground: i32,
+    /// When it started, in ticks since the machine did.
+    pub(super) started: u64,
 }
 
 /// Of this process; `None` when it is gone.
@@ -23,14 +29,17 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
 fn parse(stat: &[u8]) -> Option<Stat> {
     let after = stat.iter().rposition(|b| *b == b')')? + 1;
     let rest = std::str::from_utf8(stat.get(after..)?).ok()?;
-    let mut fields = rest.split_ascii_whitespace().skip(1);
+    let mut fields = rest.split_ascii_whitespace();
+    let is_over = matches!(fields.next()?, "Z" | "X");
     let mut next = || fields.next()?.parse().ok();
     Some(Stat {
+        is_over,
         parent: next()?,
         group: next()?,
         session: next()?,
         terminal: next()?,
         foreground: next()?,
+        started: fields.nth(13)?.parse().ok()?,
     })
 }
 
@@ -53,19 +62,11 @@ pub(crate) fn groups(pid: i32) -> Vec<String> {
             numbers.push(number);
         }
     }
-    let known = fs::read_to_string("/etc/group").unwrap_or_default();
+    let name = |number: &str| number.parse().ok().and_then(group_of);
     numbers
         .into_iter()
-        .map(|number| group_name(&known, number).unwrap_or(number).to_owned())
+        .map(|number| name(number).unwrap_or_else(|| number.to_owned()))
         .collect()
-}
-
-fn group_name<'a>(known: &'a str, number: &str) -> Option<&'a str> {
-    known.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == number).then_some(name)
-    })
 }
 
 /// The group with this name.
@@ -91,14 +92,16 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_hides_nothing() {
-        let line = b"12 (a) R 1 (b) S 7 8 9 34816 10 4194304 0";
+        let line = b"12 (a) R 1 (b) S 7 8 9 34816 10 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 99";
         let found = parse(line).unwrap();
         let expected = Stat {
+            is_over: false,
             parent: 7,
             group: 8,
             session: 9,
             terminal: 34816,
             foreground: 10,
+            started: 4711,
         };
         assert_eq!(found, expected);
         assert_eq!(parse(b"12 (a"), None);
@@ -106,9 +109,6 @@ mod tests {
 
     #[test]
     fn groups_have_names_or_numbers() {
-        let known = "root:x:0:\ntty:x:5:a,b\n";
-        assert_eq!(group_name(known, "5"), Some("tty"));
-        assert_eq!(group_name(known, "6"), None);
         let own = i32::try_from(std::process::id()).unwrap();
         assert!(!groups(own).is_empty());
     }

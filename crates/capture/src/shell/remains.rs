@@ -1,22 +1,102 @@
 //! What a session leaves running.
 
-use rustix::process::{Pid, Signal, kill_process};
+use std::collections::{HashMap, HashSet};
 
-use super::process::{all, stat};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+
+use super::process::{Stat, all, stat};
 
 /// How often what is left is looked for: a process that forks all the time is followed that far.
-const ROUNDS_MAX: usize = 5;
+const ROUNDS_MAX: usize = 20;
 
-/// Kills every process of the session that this process leads or led. Answers how many were found.
+/// A process, which no later one is taken for: a number is given again, the same start is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Root {
+    pid: i32,
+    started: u64,
+}
+
+impl Root {
+    /// `None` when it is gone.
+    pub(super) fn of(pid: i32) -> Option<Self> {
+        let started = stat(pid)?.started;
+        Some(Self { pid, started })
+    }
+
+    /// Kills everything that descends from this process, which itself goes on. Those whose parents are
+    /// gone are still its descendants as long as it is there, whatever session or group they made
+    /// (`setsid`): it is their subreaper. Answers how many were found.
+    pub(super) fn kill_below(self) -> usize {
+        let mut found = HashSet::new();
+        for _ in 0..ROUNDS_MAX {
+            let left = self.below();
+            if left.is_empty() {
+                break;
+            }
+            for (pid, started) in left {
+                found.insert((pid, started));
+                kill(pid, started);
+            }
+        }
+        found.len()
+    }
+
+    /// What descends from it and runs, with the moments they started.
+    fn below(self) -> Vec<(i32, u64)> {
+        if Self::of(self.pid) != Some(self) {
+            return Vec::new();
+        }
+        let known: HashMap<i32, Stat> = all()
+            .into_iter()
+            .filter_map(|pid| Some((pid, stat(pid)?)))
+            .collect();
+        let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+        for (pid, stat) in &known {
+            children.entry(stat.parent).or_default().push(*pid);
+        }
+        let mut next = vec![self.pid];
+        let mut below = Vec::new();
+        while let Some(parent) = next.pop() {
+            // Each process has one parent, so each is met once, but for a tree that changed meanwhile.
+            for pid in children.remove(&parent).unwrap_or_default() {
+                next.push(pid);
+                if let Some(stat) = known.get(&pid).filter(|stat| !stat.is_over) {
+                    below.push((pid, stat.started));
+                }
+            }
+        }
+        below
+    }
+}
+
+/// Kills this process, and none that has its number by now.
+fn kill(pid: i32, started: u64) {
+    let Some(named) = Pid::from_raw(pid) else {
+        return;
+    };
+    // Held before it is looked at again: what this leads to stays the same process.
+    let held = pidfd_open(named, PidfdFlags::empty());
+    if stat(pid).is_none_or(|stat| stat.started != started) {
+        return;
+    }
+    // Fails only when it is gone already.
+    let _ = match held {
+        Ok(held) => pidfd_send_signal(held, Signal::KILL),
+        Err(_) => kill_process(named, Signal::KILL),
+    };
+}
+
+/// Kills every process of the session that this process leads or led: what can still be found when
+/// the login's process is gone. Answers how many were found.
 ///
 /// Until all are gone the number belongs to nobody else: the kernel does not reuse one that names a
 /// session.
-pub(super) fn kill(leader: i32) -> usize {
+pub(super) fn kill_session(leader: i32) -> usize {
     let mut found = 0;
     for _ in 0..ROUNDS_MAX {
         let left: Vec<i32> = all()
             .into_iter()
-            .filter(|pid| stat(*pid).is_some_and(|stat| stat.session == leader))
+            .filter(|pid| stat(*pid).is_some_and(|stat| stat.session == leader && !stat.is_over))
             .collect();
         if left.is_empty() {
             break;

@@ -8,6 +8,7 @@ use hansard_shell::{Line as Way, Word};
 
 use super::kin::Kin;
 use super::process::stat;
+use super::remains::Root;
 use super::terminals::{Hold, Name};
 use crate::local::THE_CLIENT_WENT_AWAY;
 use crate::local::connection::Source;
@@ -24,6 +25,8 @@ pub(super) struct Stub<'a> {
     pub(super) program: Option<i32>,
     /// Where other logins on the program's terminal are to be found.
     pub(super) inside: Option<(&'a Kin, Name)>,
+    /// The login's process, where what its program leaves running is killed.
+    pub(super) kills: Option<Root>,
 }
 
 impl Stub<'_> {
@@ -72,6 +75,10 @@ impl Way for Stub<'_> {
 
     fn drained(&mut self) {
         self.hold = None;
+        // While the login's process is there, and with it the way to all that descends from it.
+        if let Some(root) = self.kills {
+            root.kill_below();
+        }
         let _ = self.line.say(&FromDaemon::Drained);
     }
 

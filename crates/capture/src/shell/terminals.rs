@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -268,13 +268,13 @@ fn pts_path(device: u64) -> Option<PathBuf> {
     is_pts.then(|| PathBuf::from(format!("/dev/pts/{number}")))
 }
 
-fn path_of(fd: &OwnedFd) -> io::Result<PathBuf> {
+pub(super) fn path_of(fd: &impl AsFd) -> io::Result<PathBuf> {
     fs::read_link(path_to(fd))
 }
 
 /// What leads to the file of a descriptor, whatever its name is by now.
-fn path_to(fd: &OwnedFd) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+fn path_to(fd: &impl AsFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()))
 }
 
 /// Makes it ours alone; answers when it was last changed by that. It is as it was when this fails.

@@ -50,11 +50,32 @@ fn what_is_left_is_killed_where_the_policy_says_so() {
     };
     let mut screen = world.login();
     let job = with_job(&mut screen);
-    assert!(lives(job));
+    // One that leaves session, group, terminal and parent, with nothing of the login's environment.
+    let script = "echo job=$$. >&3; exec >/dev/null 3>&1; while :; do sleep 1; done";
+    let line = format!("(setsid env -i PATH=$PATH sh -c '{script}' 3>&1 </dev/null &)\r");
+    let seen = screen.text().len();
+    screen.type_in(line.as_bytes());
+    screen.until("the daemon's number", |s| {
+        let said = s.text()[seen..]
+            .rsplit_once("job=")
+            .map(|(_, n)| n.contains('.'));
+        said == Some(true) && s.text()[seen..].matches("job=").count() == 2
+    });
+    let daemon = number_after(
+        screen.text()[seen..].split_once("echo job").unwrap().1,
+        "job=",
+    );
+    assert!(lives(job) && lives(daemon));
+    let parent = std::fs::read_to_string(format!("/proc/{daemon}/stat")).unwrap();
+    let parent: i32 = parent.split(' ').nth(3).unwrap().parse().unwrap();
+    assert_ne!(
+        parent, 1,
+        "whoever is left without a parent gets the login's process"
+    );
     screen.type_in(b"exit\r");
     assert_eq!(screen.wait(), 0);
     world.wait_for_end();
-    wait_for("the job's end", || !lives(job));
+    wait_for("the jobs' end", || !lives(job) && !lives(daemon));
 }
 
 #[test]

@@ -15,6 +15,9 @@ use crate::failure::Failure;
 /// The directory of notes on terminals that are taken, in `runtime_dir`.
 const TERMINALS: &str = "terminals";
 
+/// The list of who is logged in, where a system keeps one.
+const UTMP: &str = "/run/utmp";
+
 /// The directory of notes on who may log in without a daemon, there too.
 const BREAK_GLASS: &str = "break-glass";
 
@@ -31,6 +34,7 @@ pub(super) fn logins(
         shells: shell.shells.0.clone(),
         shell: shell.shell.clone(),
         notes: notes.clone(),
+        utmp: UTMP.into(),
         break_glass: start.config.node.runtime_dir.join(BREAK_GLASS),
     };
     let (logins, restored) = Logins::new(config).map_err(|e| Failure::about(&notes, &e))?;

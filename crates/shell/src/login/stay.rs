@@ -108,7 +108,11 @@ impl Beside<'_> {
         } else if came.has(Signal::WINCH) || came.has(Signal::CONT) {
             self.say(&FromClient::Changed);
         }
-        match self.program.state() {
+        let state = match self.program.state() {
+            State::Runs => self.program.reap().map_or(State::Runs, State::Ended),
+            other => other,
+        };
+        match state {
             State::Ended(status) if self.ended.is_none() => {
                 self.ended = Some(status);
                 self.kill_at = None;
