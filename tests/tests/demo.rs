@@ -32,9 +32,13 @@ fn every_line_of_the_demo_comes_true() {
         demo.status
     );
     // One that is silently passed over is a failure too.
+    let lines = if said.contains("\nskipped: ") { 18 } else { 22 };
+    if lines == 18 {
+        skipped("the login of the demo needs root");
+    }
     assert_eq!(
         said.lines().filter(|l| l.starts_with("ok: ")).count(),
-        18,
+        lines,
         "{said}"
     );
 }

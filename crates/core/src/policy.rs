@@ -40,6 +40,9 @@ impl OnLoss {
     }
 }
 
+/// What somebody who is recorded is told where nothing else is set.
+pub const NOTICE_SHIPPED: &str = "This session is recorded.";
+
 /// The policy in force for a session, kept in its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -65,8 +68,9 @@ pub struct Policy {
     pub strict: bool,
     /// Longest time without an event before the session is ended, in milliseconds; 0: for ever.
     pub idle_ms_max: u64,
-    /// Most bytes of one stream that are kept; what follows is counted and hashed
-    /// (`Transfer` and `Gap` events). 0: no bound.
+    /// Most bytes of one stream that are kept of a session without a terminal; what follows is counted
+    /// and hashed (`stream.omitted` and `Gap` events). What a terminal shows is kept whatever this
+    /// says, for there somebody could fill it and then go on unseen. 0: no bound.
     pub bulk_bytes_max: u64,
     /// Version of the central policy that decided; 0: there was none, the host's configuration did.
     pub version: u64,

@@ -324,7 +324,7 @@ fn what_cannot_be_played_is_said_before_the_screen_is_taken() {
         (&["a.cast", "--speed", "nan"], "it goes from 0.0625 to 64"),
         (
             &["a.cast", "--follow"],
-            "only a Hansard recording can be followed",
+            "only a Hansard recording or a tlog can be followed",
         ),
     ] {
         let mut viewer = Viewer::play(&scratch, 90, 5, args);

@@ -170,7 +170,7 @@ fn push(hosts: usize, rules: usize) {
         let decides = format!("\"policy_version\":{version},");
         // The service itself is a host, too.
         while service
-            .asked(&["host", "ls", "--json"])
+            .asked(&["host", "ls", "--json", "--all"])
             .matches(&decides)
             .count()
             <= hosts

@@ -8,12 +8,15 @@
 use hansard_core::event::{Fact, Gap};
 use hansard_core::fields::Fields;
 use hansard_core::policy::Policy;
-use hansard_core::{Body, Stream};
+use hansard_core::{Body, Session, Stream};
 use sha2::{Digest as _, Sha256};
 
 /// Bytes of a stream that are left out before the recording says so (again). A recorder that is
 /// killed can take the account of at most so many bytes of each stream with it.
 pub const BULK_TOLD_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The kind of a session on a terminal.
+const KIND_TERMINAL: &str = "terminal";
 
 /// Name of the event that says what was left out.
 pub const OMITTED: &str = "stream.omitted";
@@ -53,8 +56,16 @@ struct Over {
 }
 
 impl Bulk {
-    /// Of a policy; `None` where there is no bound.
-    pub(crate) fn new(bytes_max: u64) -> Option<Self> {
+    /// Of a session; `None` where there is no bound. On a terminal there is none: whoever filled it
+    /// could go on typing and looking, unseen.
+    pub(crate) fn of(session: &Session) -> Option<Self> {
+        match session.kind.as_str() {
+            KIND_TERMINAL => None,
+            _ => Self::new(session.policy.bulk_bytes_max),
+        }
+    }
+
+    fn new(bytes_max: u64) -> Option<Self> {
         (bytes_max > 0).then(|| Self {
             bytes_max,
             streams: Default::default(),

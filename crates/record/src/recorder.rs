@@ -114,7 +114,7 @@ impl Recorder {
     ) -> Result<Self, Lost> {
         let zero_ns = env.clock.monotonic_ns();
         let (on_loss, hold_ms) = (session.policy.on_loss, session.policy.hold_ms_max);
-        let bulk = Bulk::new(session.policy.bulk_bytes_max).map(Mutex::new);
+        let bulk = Bulk::of(&session).map(Mutex::new);
         let mut pump = Pump::new(session, key, options.bounds, sink, Arc::clone(&env.clock))?;
         if options.keeps_trying {
             pump.keeps_trying();

@@ -40,10 +40,15 @@ impl Kin {
         self.lock().remove(&session);
     }
 
-    /// Whether another login came on this terminal, and is there still.
+    /// Whether another login came on this terminal, is there still, and has its keys: one in the
+    /// background reads none, so what is typed then is not typed in it.
     pub(super) fn is_outer(&self, terminal: u64) -> bool {
         let known = self.lock();
-        known.values().any(|place| place.outer == Some(terminal))
+        let inside = |place: &&Place| place.outer == Some(terminal);
+        let pids: Vec<_> = known.values().filter(inside).map(|p| p.pid).collect();
+        drop(known);
+        let has_keys = |stat: super::process::Stat| stat.foreground == stat.group;
+        pids.into_iter().flatten().filter_map(stat).any(has_keys)
     }
 
     /// The login that a new one is inside of: the one whose terminal it came on, the nearest one

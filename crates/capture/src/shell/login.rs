@@ -329,7 +329,7 @@ fn finish(
 
 /// Says that the session is recorded; where that must be accepted, not before somebody has.
 fn welcome(source: &Source, ready: &Ready) -> Result<(), String> {
-    if ready.terms.notice.is_empty() {
+    if ready.terms.notice.is_empty() && !ready.terms.accept {
         return Ok(());
     }
     let notice = &ready.terms.notice;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Policy;
 use super::set::{PolicySet, Refused, Scope, Selector, Settings};
+use super::{NOTICE_SHIPPED, Policy};
 use crate::gate::{Decision, Login};
 
 /// Where a login happens.
@@ -239,7 +239,7 @@ fn decision(set: &PolicySet, rule: &str, of_rule: Option<&Settings>, in_scope: b
             version: set.version,
             rule: rule.to_owned(),
         },
-        notice: pick!(notice, String::new()),
+        notice: pick!(notice, NOTICE_SHIPPED.to_owned()),
         accept: pick!(accept, false),
         on_end: pick!(on_end, super::OnEnd::default()),
         break_glass: pick!(break_glass, false),

@@ -133,7 +133,7 @@ impl Tokens for Joined {
 
 impl Hosts for Joined {
     fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<HostRow>, Trouble> {
-        let after = match after {
+        let mut after = match after {
             None => None,
             Some(text) => match text.parse::<HostId>() {
                 Ok(id) => Some(id),
@@ -141,7 +141,6 @@ impl Hosts for Joined {
             },
         };
         let now_ns = self.clock.utc_ns();
-        let page = self.registry.hosts(after, most);
         let row = |row: hansard_identity::host_row::HostRow| {
             let id = row.host_id();
             let is_here = id == Some(self.here);
@@ -164,7 +163,19 @@ impl Hosts for Joined {
                 locked: lock.map(|lock| lock.reason),
             }
         };
-        Ok(page.rows.into_iter().map(row).collect())
+        // One answer of the registry may be shorter than what is wanted, and there is more.
+        let mut listed = Vec::new();
+        loop {
+            let page = self
+                .registry
+                .hosts(after, most.saturating_sub(listed.len()));
+            listed.extend(page.rows.into_iter().map(row));
+            match page.next {
+                Some(next) if listed.len() < most => after = Some(next),
+                _ => break,
+            }
+        }
+        Ok(listed)
     }
 
     fn lock(&self, id: &str, reason: Option<&str>, by: &Caller) -> Result<bool, Trouble> {

@@ -86,7 +86,7 @@ section! {
         strict: bool = false;
         /// What the user is told when recording begins. Empty: nothing, which is not lawful
         /// everywhere.
-        notice: String = "This session is recorded.".to_owned();
+        notice: String = hansard_core::policy::NOTICE_SHIPPED.to_owned();
         /// Keep what is piped into a program (no terminal).
         stdin: bool = true;
         /// Keep what is typed at a terminal, passwords aside: what a terminal hides is never kept.

@@ -156,12 +156,15 @@ impl Held {
 
 impl<T: Tape, L: Line> Session<'_, T, L> {
     fn begin(&mut self) {
+        // One that begins in the background must not change a terminal that others type at; it
+        // takes it when it comes to the foreground.
+        self.has_keys = self.line.may_type();
         let Some(outer) = &mut self.held.outer else {
             return;
         };
         self.size = outer.size().unwrap_or(NO_SIZE);
         let size = self.size;
-        let is_raw = outer.make_raw();
+        let is_raw = !self.has_keys || outer.make_raw();
         self.keep(|tape| tape.event(resize(size)));
         if !is_raw {
             self.end(Over::Hangup);
