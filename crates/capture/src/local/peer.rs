@@ -13,6 +13,8 @@ use rustix::net::sockopt::socket_peercred;
 pub(crate) struct Peer {
     pub(crate) uid: u32,
     pub(crate) pid: Option<i32>,
+    /// The user who logged in, which `su` and `sudo` do not change; where the system says.
+    pub(crate) login: Option<u32>,
     /// `user`, `login`, `uid`.
     pub(crate) subject: Fields,
 }
@@ -32,6 +34,7 @@ impl Peer {
         Ok(Self {
             uid,
             pid,
+            login,
             subject: subject_of(uid, login),
         })
     }
