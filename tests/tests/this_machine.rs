@@ -11,8 +11,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use hansard_tests::{Scratch, hansard, skipped};
 use serde_json::Value;
@@ -222,6 +224,36 @@ fn shells_are_changed_and_given_back() {
 }
 
 #[test]
+fn a_recorder_that_moves_is_nobodys_own_shell() {
+    let Some(machine) = Machine::new("enable-moved") else {
+        return;
+    };
+    let program = "usr/local/bin/hansard-shell";
+    machine.write(program, "#!/bin/sh\n");
+    let open = fs::Permissions::from_mode(0o711);
+    fs::set_permissions(machine.0.join(program), open).unwrap();
+    let local = format!("/{program}");
+    machine.must(&["enable", "--program", &local, "shell", "anna"]);
+    assert_eq!(machine.shell_of("anna"), local);
+    let said = machine.must(&["enable", "--program", SHELL, "shell", "anna"]);
+    assert!(said.contains("shells: {anna: /bin/zsh}"), "{said}");
+    assert_eq!(machine.shell_of("anna"), SHELL);
+    let said = machine.must(&["disable", "shell"]);
+    assert!(
+        said.contains("anna: the login shell is /bin/zsh again"),
+        "{said}"
+    );
+    assert_eq!(machine.shell_of("anna"), "/bin/zsh");
+
+    // A note that says the recorder is none.
+    machine.must(&["enable", "shell", "anna"]);
+    machine.write("etc/hansard/shells", &format!("anna:{local}\n"));
+    let (done, said) = machine.ran(&["disable", "shell", "anna"]);
+    assert!(!done && said.contains("nobody noted"), "{said}");
+    assert_eq!(machine.shell_of("anna"), SHELL);
+}
+
+#[test]
 fn nobody_is_locked_out() {
     let Some(machine) = Machine::new("enable-careful") else {
         return;
@@ -235,6 +267,12 @@ fn nobody_is_locked_out() {
     machine.refused(&["enable", "--program", "/etc/passwd", "shell", "anna"]);
     machine.refused(&["enable", "sshd"]);
     machine.refused(&["enable", "sssd", "--user", "anna"]);
+    // A name that the recorder does not answer to.
+    machine.write("opt/recorder", "#!/bin/sh\n");
+    let open = fs::Permissions::from_mode(0o711);
+    fs::set_permissions(machine.0.join("opt/recorder"), open).unwrap();
+    let said = machine.refused(&["enable", "--program", "/opt/recorder", "shell", "anna"]);
+    assert!(said.contains("does not answer to the name"), "{said}");
 
     // A crash behind the note, before anything else: it is gone on from, and taken back.
     machine.write(
@@ -352,6 +390,26 @@ fn sshd_takes_what_is_written() {
     assert_eq!(machine.files(), before);
 }
 
+/// Whether the program is a login shell under this name, or tells how it is used instead.
+fn is_login_shell(name: &str) -> bool {
+    let mut program = Command::new(hansard());
+    program.arg0(name).args(["-c", "true"]);
+    let mut child = program.stderr(Stdio::null()).spawn().unwrap();
+    // A login shell looks for the daemon for seconds, or is refused by it.
+    let since = Instant::now();
+    let ended = loop {
+        match child.try_wait().unwrap() {
+            None if since.elapsed() < Duration::from_secs(30) => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            ended => break ended,
+        }
+    };
+    let _ = child.kill();
+    let _ = child.wait();
+    ended.is_none_or(|status| status.code() != Some(2))
+}
+
 #[test]
 fn sssd_names_the_recorder() {
     let Some(machine) = Machine::new("enable-sssd") else {
@@ -364,6 +422,16 @@ fn sssd_names_the_recorder() {
     let args = [
         "enable", "sssd", "--user", "anna", "--user", "ben", "--group", "ops",
     ];
+    // The name leads to a recorder that answers to it, or nothing is done.
+    if !is_login_shell("tlog-rec-session") {
+        let said = machine.refused(&args);
+        assert!(said.contains("does not answer to the name"), "{said}");
+        symlink(SHELL, &tlog).unwrap();
+        let passwd = PASSWD.replace("/bin/zsh", "/usr/bin/tlog-rec-session");
+        machine.write("etc/passwd", &passwd);
+        assert_eq!(machine.covered("anna", "su"), "no");
+        return;
+    }
     let said = machine.must(&args);
     assert!(said.contains("asks `files` before `sss`"), "{said}");
     machine.write("etc/nsswitch.conf", "passwd: sss files\n");

@@ -26,7 +26,7 @@ mod who;
 
 pub use glass::broken_glass;
 pub use hansard_shell::{BREAK_GLASS_DIR, CAPTURE_SOCKET};
-pub(crate) use login::serve;
+pub(crate) use login::{logins, serve};
 pub(crate) use process::groups;
 pub use terminals::{Restored, Terminals};
 

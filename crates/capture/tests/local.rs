@@ -254,6 +254,23 @@ fn nonsense_is_refused_and_recorded_nowhere() {
 }
 
 #[test]
+fn who_asks_for_logins_where_none_are_served_is_told_so() {
+    let daemon = Daemon::new();
+    let mut probe = Vec::new();
+    FromClient::Probe.encode(&mut probe);
+    match says(&daemon, &probe) {
+        FromDaemon::Refused(why) => assert!(why.contains("capture.shell"), "{why}"),
+        answer => panic!("{answer:?}"),
+    }
+    // A refusal behind it is the first in the diary.
+    let mut flush = Vec::new();
+    FromClient::Flush(1).encode(&mut flush);
+    says(&daemon, &flush);
+    wait_for("word of it", || daemon.happened.lock().unwrap().len() == 1);
+    assert!(daemon.has_told(|what| matches!(what, Happening::Refused { times: 1, .. })));
+}
+
+#[test]
 fn a_program_says_nothing_that_is_the_daemons_to_say() {
     let daemon = Daemon::new();
     let fact = Fact {

@@ -6,19 +6,22 @@
 
 mod accounts;
 mod coverage;
+mod daemon;
 mod notes;
 mod root;
 mod shells;
 mod sshd;
 mod sssd;
 
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
-use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use hansard_view::escape_for_humans;
 
 use crate::cli::{CoverageArgs, DisableArgs, DisableWay, EnableArgs, EnableWay};
 use crate::failure::{Failure, STATUS_WRONG_USE};
+use daemon::Logins;
 use root::Root;
 
 /// What SSSD names as the shell of whom it has recorded.
@@ -31,11 +34,9 @@ const CAPTURE_SOCKET: &str = "/run/hansard/capture.sock";
 pub(crate) fn enable(args: &EnableArgs) -> Result<u8, Failure> {
     let root = Root::new(&args.root)?;
     let program = root.program(args.root.program.as_deref())?;
-    if !args.unchecked && root.is_this_machine() && !daemon_answers() {
-        let message =
-            format!("the daemon does not answer at {CAPTURE_SOCKET}: logins would be refused");
-        return Err(Failure::new(STATUS_WRONG_USE, message)
-            .hint("start hansardd with `capture.shell` first, or say --unchecked"));
+    answers_to(&program)?;
+    if !args.unchecked && root.is_this_machine() {
+        served(&daemon::ask(Path::new(CAPTURE_SOCKET)))?;
     }
     let said = match &args.way {
         EnableWay::Shell { users, all } => shells::enable(&root, &program, users, *all)?,
@@ -93,8 +94,38 @@ fn say(lines: &[String]) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn daemon_answers() -> bool {
-    UnixStream::connect(CAPTURE_SOCKET).is_ok()
+/// Under a name that the recorder does not know it is no login shell: everybody who is given it is
+/// told how `hansard` is used, and out.
+fn answers_to(path: &str) -> Result<(), Failure> {
+    if crate::is_shell(OsStr::new(path)) {
+        return Ok(());
+    }
+    let message = format!(
+        "the recorder does not answer to the name {}: who had it as a login shell could not log in",
+        escape_for_humans(path)
+    );
+    Err(Failure::new(STATUS_WRONG_USE, message).hint(
+        "install it as hansard-shell, and have logins recorded by \
+         `hansard host enable shell` or `hansard host enable sshd`",
+    ))
+}
+
+/// Who is given the recorder as a shell cannot log in without a daemon that serves logins.
+fn served(logins: &Logins) -> Result<(), Failure> {
+    let (message, hint) = match logins {
+        Logins::Served => return Ok(()),
+        Logins::Refused(why) => (
+            format!("the daemon at {CAPTURE_SOCKET} would refuse logins: {why}"),
+            "configure hansardd with `capture.shell` and restart it, or say --unchecked",
+        ),
+        Logins::Silent(why) => (
+            format!(
+                "the daemon does not answer at {CAPTURE_SOCKET} ({why}): logins would be refused"
+            ),
+            "start hansardd with `capture.shell` first, or say --unchecked",
+        ),
+    };
+    Err(Failure::new(STATUS_WRONG_USE, message).hint(hint))
 }
 
 /// Names of accounts and groups that stand in configurations: nothing that means more there.
@@ -112,5 +143,23 @@ fn plain_names(names: &[String]) -> Result<(), Failure> {
                 escape_for_humans(name)
             ),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_are_given_to_no_daemon_that_refuses_them() {
+        assert!(served(&Logins::Served).is_ok());
+        for logins in [
+            Logins::Refused("capture.shell is not configured".to_owned()),
+            Logins::Silent("nobody".to_owned()),
+        ] {
+            let failure = served(&logins).unwrap_err();
+            assert_eq!(failure.status, STATUS_WRONG_USE);
+            assert!(failure.to_string().contains("capture.shell"), "{failure}");
+        }
     }
 }

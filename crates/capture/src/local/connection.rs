@@ -53,6 +53,13 @@ pub(super) fn serve(shared: &Shared, stream: UnixStream, peer: &Peer) {
             Ok(opened) => record(shared, (&line, source), opened, peer),
             Err(why) => refuse(&line, why),
         },
+        // Nobody logs in: it is no refusal that belongs into the diary.
+        Ok(First::Probe) => {
+            let _ = line.say(&match crate::shell::logins(shared) {
+                Ok(_) => FromDaemon::Ready,
+                Err(why) => FromDaemon::Refused(why.to_owned()),
+            });
+        }
         Err(why) => refuse(&line, why),
     }
 }
@@ -128,6 +135,8 @@ enum First {
     Open(Box<Session>),
     /// A login hands its terminal over.
     Login(Login),
+    /// Somebody wants to know whether logins are served.
+    Probe,
 }
 
 /// Reads the opening message; an error is what the program is told.
@@ -145,6 +154,7 @@ fn first(source: &mut Source) -> Result<First, String> {
             Ok(First::Open(open.claims))
         }
         Ok(FromClient::Login(login)) => Ok(First::Login(login)),
+        Ok(FromClient::Probe) => Ok(First::Probe),
         Ok(_) => Err("a session must be opened first".to_owned()),
         Err(e) => Err(format!("the opening message is not understood: {e}")),
     }

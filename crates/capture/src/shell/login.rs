@@ -50,6 +50,12 @@ struct Ready {
     place: Place,
 }
 
+/// What serves logins, or why nothing does.
+pub(crate) fn logins(shared: &Shared) -> Result<&Logins, &'static str> {
+    let logins = shared.logins.as_ref();
+    logins.ok_or("logins are not recorded here (capture.shell is not configured)")
+}
+
 /// Serves a login until its recording has ended; an error is what it is told instead.
 pub(crate) fn serve(
     shared: &Shared,
@@ -57,10 +63,7 @@ pub(crate) fn serve(
     login: Login,
     peer: &Peer,
 ) -> Result<(), String> {
-    let logins = shared
-        .logins
-        .as_ref()
-        .ok_or("logins are not recorded here (capture.shell is not configured)")?;
+    let logins = logins(shared)?;
     let outside = source
         .get_mut()
         .take()

@@ -243,3 +243,17 @@ fn a_killed_daemon_leaves_no_session_and_its_terminals_are_given_back() {
     assert_eq!((again.1.given_back, again.1.gone), (0, 1));
     assert!(!note.exists());
 }
+
+#[test]
+fn who_asks_for_logins_is_told_that_they_are_served() {
+    use hansard_record::handoff::{FromClient, FromDaemon, OPEN_BYTES_MAX, read_message};
+    let Some(world) = World::new() else { return };
+    let mut stream = std::os::unix::net::UnixStream::connect(world.daemon.socket()).unwrap();
+    let mut message = Vec::new();
+    FromClient::Probe.encode(&mut message);
+    std::io::Write::write_all(&mut stream, &message).unwrap();
+    assert!(read_message(&mut stream, &mut message, OPEN_BYTES_MAX).unwrap());
+    assert_eq!(FromDaemon::decode(&message).unwrap(), FromDaemon::Ready);
+    assert!(!read_message(&mut stream, &mut message, OPEN_BYTES_MAX).unwrap());
+    assert!(world.gate.asked.lock().unwrap().is_empty());
+}

@@ -121,6 +121,12 @@ impl Writing {
         self.encoder.waits_since_ns().is_some() && self.cursor.marks.len() < MARKS_MAX
     }
 
+    /// Whether everything that was logged is in messages.
+    #[must_use]
+    pub fn is_written_out(&self) -> bool {
+        self.encoder.waits_since_ns().is_none()
+    }
+
     /// Writes what waits, for nothing came for as long as it may wait. The cursor has a new mark
     /// then, see [`Cursor::marks`].
     ///

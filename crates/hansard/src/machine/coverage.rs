@@ -1,5 +1,6 @@
 //! Which ways into this machine are recorded for whom: the matrix of `hansard host status`.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,9 +9,10 @@ use hansard_view::escape_for_humans;
 use serde_json::{Map, Value as Json, json};
 
 use super::accounts::{Account, accounts, parse, people, shells};
+use super::daemon::{self, Logins};
 use super::root::Root;
 use super::sshd::{self, Served};
-use super::{CAPTURE_SOCKET, daemon_answers, shells as login_shells, sssd};
+use super::{CAPTURE_SOCKET, shells as login_shells, sssd};
 use crate::failure::Failure;
 use crate::service::{Align, Column, Table};
 
@@ -132,7 +134,7 @@ pub(super) fn look(root: &Root, program: Option<&Path>) -> Result<Coverage, Fail
     let mut rows = Vec::with_capacity(found.len());
     for (n, account) in found.into_iter().enumerate() {
         let is_tlog = account.shell.contains("tlog-rec-session");
-        let by_shell = login_shells::is_recorder(&account.shell) && (!is_tlog || tlog_is_ours);
+        let by_shell = crate::is_shell(OsStr::new(&account.shell)) && (!is_tlog || tlog_is_ours);
         let served = match has_way.get(2) {
             Some(true) if n < ASKED_MAX => sshd::served(root, &account.name),
             Some(true) => {
@@ -206,13 +208,16 @@ fn entering(root: &Root) -> Result<Vec<Account>, Failure> {
 fn facts(root: &Root, program: Option<&Path>) -> Result<Vec<(&'static str, String)>, Failure> {
     let mut facts = Vec::new();
     if root.is_this_machine() {
-        facts.push(match daemon_answers() {
-            true => ("daemon", format!("answers at {CAPTURE_SOCKET}")),
-            false => (
-                "daemon",
-                format!("does not answer at {CAPTURE_SOCKET}: who is to be recorded cannot log in"),
+        let said = match daemon::ask(Path::new(CAPTURE_SOCKET)) {
+            Logins::Served => format!("serves logins at {CAPTURE_SOCKET}"),
+            Logins::Refused(why) => {
+                format!("refuses logins: {why}; who is to be recorded cannot log in")
+            }
+            Logins::Silent(why) => format!(
+                "does not answer at {CAPTURE_SOCKET} ({why}): who is to be recorded cannot log in"
             ),
-        });
+        };
+        facts.push(("daemon", said));
     }
     let program = root.program(program);
     facts.push(match program {

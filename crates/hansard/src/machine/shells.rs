@@ -6,6 +6,7 @@ use super::accounts::{Account, accounts, people, shells};
 use super::notes::Notes;
 use super::plain_names;
 use super::root::Root;
+use super::sssd::linked;
 use crate::failure::{Failure, STATUS_WRONG_USE, shown};
 
 const SHELLS: &str = "/etc/shells";
@@ -31,7 +32,9 @@ pub(super) fn enable(
     let chosen = chosen(root, &there, &listed, (users, all), program)?;
     let mut said = Vec::new();
     let mut notes = Notes::read(root)?;
-    for account in chosen.iter().filter(|account| account.shell != program) {
+    // A recorder that is installed elsewhere now is nobody's own shell: what was noted stands.
+    let own = |account: &&&Account| account.shell != program && !is_ours(root, &account.shell);
+    for account in chosen.iter().filter(own) {
         notes
             .before
             .insert(account.name.clone(), account.shell.clone());
@@ -128,6 +131,7 @@ pub(super) fn disable(
     for name in names {
         let account = there.iter().find(|account| account.name == name);
         let before = notes.before.get(&name).cloned();
+        let before = before.filter(|shell| !is_ours(root, shell));
         match (account, before) {
             (None, None) => stuck.push(format!("{name} is not in /etc/passwd")),
             (None, Some(_)) => said.push(format!("{name}: the account is gone")),
@@ -167,6 +171,13 @@ pub(super) fn disable(
 pub(super) fn is_recorder(shell: &str) -> bool {
     let name = shell.rsplit('/').next().unwrap_or(shell);
     name == "hansard-shell" || name.starts_with("tlog-rec-session")
+}
+
+/// Whether it is this recorder, at whichever path and under whichever of its names. tlog's own may
+/// well be the shell that an account had.
+fn is_ours(root: &Root, shell: &str) -> bool {
+    let name = shell.rsplit('/').next().unwrap_or(shell);
+    name == "hansard-shell" || (is_recorder(shell) && linked(root).is_some())
 }
 
 /// A login shell is in `/etc/shells`, or ftp, chsh and pam_shells take the account for a service's.

@@ -2,7 +2,7 @@
 //! the recorder must be there under that name.
 
 use super::root::Root;
-use super::{TLOG, plain_names};
+use super::{TLOG, answers_to, plain_names};
 use crate::failure::{Failure, STATUS_WRONG_USE};
 
 const DIRECTORY: &str = "/etc/sssd";
@@ -33,6 +33,7 @@ pub(super) fn enable(
         plain_names(list)?;
     }
     fits(scope, names)?;
+    answers_to(TLOG)?;
     if !root.has(DIRECTORY) {
         let message = format!("{DIRECTORY} is not there: SSSD is not installed");
         return Err(Failure::new(STATUS_WRONG_USE, message)

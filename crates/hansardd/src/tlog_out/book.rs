@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use crate::keeper::{Tap, TapTrouble, Told};
 
-/// Sessions that are written at a time; one more is not written at all, which is counted and said.
+/// Sessions that are written at a time. Of one more, the oldest that was given up is forgotten, which
+/// is written from its beginning should more of it come; where none was, the one more is not written
+/// at all, which is counted and said.
 pub const OPEN_MAX: usize = 10_000;
 
 /// Sessions that are remembered to be written, the newest, so that the first start after their end
@@ -30,6 +32,8 @@ const DIARIES: [&str; 2] = ["host", "service"];
 #[derive(Default)]
 struct Inner {
     open: BTreeMap<SessionId, Cursor>,
+    /// Of those, the ones that nothing more is expected of.
+    given_up: BTreeSet<SessionId>,
     done: VecDeque<SessionId>,
     /// Of which something came since it was last asked.
     news: BTreeSet<SessionId>,
@@ -86,6 +90,11 @@ impl Book {
             if inner.done.contains(&session) {
                 return;
             }
+            if inner.open.len() >= OPEN_MAX
+                && let Some(oldest) = inner.given_up.pop_first()
+            {
+                inner.open.remove(&oldest);
+            }
             if inner.open.len() >= OPEN_MAX {
                 inner.refused = inner.refused.saturating_add(1);
                 return;
@@ -93,6 +102,7 @@ impl Book {
             inner.open.insert(session, Cursor::default());
             inner.is_new = true;
         }
+        inner.given_up.remove(&session);
         if inner.news.insert(session) {
             self.wake.notify_one();
         }
@@ -120,10 +130,25 @@ impl Book {
         }
     }
 
-    /// A session is written as far as it can be. With `is_whole` nothing more comes of it.
+    /// A session is written as far as it is here, and nothing more is expected of it. How far that
+    /// is stays known while there is room, for what comes all the same.
+    pub fn put_by(&self, session: SessionId) {
+        let mut inner = self.lock();
+        // Something came while it was given up.
+        if inner.open.contains_key(&session) && !inner.news.contains(&session) {
+            inner.given_up.insert(session);
+        }
+    }
+
+    /// A session is written as far as it can be. With `is_whole` nothing more comes of it; without,
+    /// it is written from its beginning if something does.
     pub fn finished(&self, session: SessionId, is_whole: bool) {
         let mut inner = self.lock();
         inner.open.remove(&session);
+        inner.given_up.remove(&session);
+        if !is_whole && inner.news.contains(&session) {
+            inner.open.insert(session, Cursor::default());
+        }
         if is_whole {
             if inner.done.len() >= DONE_MAX {
                 inner.done.pop_front();
@@ -317,6 +342,14 @@ mod tests {
             book.came(SessionId::new_v7(n, [0; 10]));
         }
         assert_eq!(book.usage(), (OPEN_MAX, 1));
+        // One that was given up makes room.
+        book.news(Duration::ZERO);
+        let (given_up, more) = (SessionId::new_v7(7, [0; 10]), id(0));
+        book.put_by(given_up);
+        book.came(more);
+        assert_eq!(book.usage(), (OPEN_MAX, 1));
+        assert_eq!(book.cursor(given_up), None);
+        assert!(book.cursor(more).is_some());
         assert!(book.save().is_err());
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use hansard_core::SessionId;
 use hansard_export::tlog::{Bucket, Cursor, Options, Rate, Verdict, Writing};
 
+use super::book::Book;
 use crate::follow::{Events, FollowError, Followed, Told};
 
 /// Messages that are made and not sent of one session, at most but for those of one frame: with more
@@ -26,8 +27,10 @@ pub(super) struct Session {
     /// Whether there may be more to read now.
     pub(super) is_behind: bool,
     has_ended: bool,
+    /// Whether it was given up: nothing more is expected of it, and something may come all the same.
+    is_given_up: bool,
     /// Whether anything was ever read.
-    pub(super) was_there: bool,
+    was_there: bool,
 }
 
 /// What becomes of the oldest messages of a session.
@@ -56,6 +59,7 @@ impl Session {
             touched: Instant::now(),
             is_behind: true,
             has_ended: false,
+            is_given_up: false,
             was_there: false,
         }
     }
@@ -63,6 +67,7 @@ impl Session {
     /// Reads what is there, as far as there is room for its messages.
     pub(super) fn read(&mut self, from: &Followed, id: SessionId) -> Result<(), Trouble> {
         self.is_behind = false;
+        self.is_given_up &= self.has_ended;
         while !self.has_ended {
             if self.ready() >= READY_MAX {
                 self.is_behind = true;
@@ -125,9 +130,31 @@ impl Session {
         let _ = self.writing.end();
     }
 
-    /// Whether everything of it was sent.
-    pub(super) fn is_over(&self) -> bool {
-        self.has_ended && self.writing.ready().next().is_none()
+    /// Nothing more is expected of it. What waits and can be ended early is left to that, for it
+    /// needs a mark; what cannot, has no mark that would make it the same again, is written all the
+    /// same.
+    pub(super) fn give_up(&mut self) {
+        if self.writing.waits() && self.was_there {
+            return;
+        }
+        if !self.was_there || !self.writing.is_written_out() {
+            self.end();
+        }
+        self.is_given_up = true;
+    }
+
+    /// Takes leave of it in the book if everything of it was sent; answers whether it was. One that
+    /// was given up is not done: where it was cut off from us, the rest of it comes some day.
+    pub(super) fn leave(&self, id: SessionId, book: &Book) -> bool {
+        let is_over = self.has_ended || self.is_given_up;
+        if !is_over || self.is_behind || self.writing.ready().next().is_some() {
+            return false;
+        }
+        match (self.has_ended, self.is_given_up) {
+            (true, is_given_up) => book.finished(id, !is_given_up),
+            (false, _) => book.put_by(id),
+        }
+        true
     }
 
     /// Ends the message that waits, if nothing came for so long; answers whether it did.
@@ -166,5 +193,115 @@ impl Session {
                 messages.push(message.to_vec());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use hansard_core::session::ClockQuality;
+    use hansard_core::{Body, Event, Fields, Policy, Session as Header, Stream};
+    use hansard_record::Environment;
+
+    use super::*;
+
+    const OPTIONS: Options = Options {
+        payload_bytes: 2048,
+        latency_ns: 1_000_000_000,
+        input: false,
+        output: true,
+        window: true,
+    };
+
+    fn header() -> Header {
+        Header {
+            id: SessionId::new_v7(1, [0; 10]),
+            parent: None,
+            kind: "terminal".into(),
+            subject: Fields::new().with("user", "anna"),
+            origin: Fields::new(),
+            target: Fields::new(),
+            start_utc_ns: 0,
+            clock: ClockQuality::Unknown,
+            policy: Policy::default(),
+            recorder_key: [0; 32],
+            recorder: "test".into(),
+        }
+    }
+
+    fn session(cursor: Cursor, texts: &[&str]) -> Session {
+        let mut session = Session::new(OPTIONS, cursor);
+        session.is_behind = false;
+        let mut bodies = vec![Body::Start(Box::new(header()))];
+        bodies.extend(texts.iter().map(|text| Body::Data {
+            stream: Stream::Output,
+            bytes: text.as_bytes().to_vec(),
+        }));
+        for (seq, body) in (0..).zip(bodies) {
+            let at_ns = seq * 1000;
+            let event = Event { seq, at_ns, body };
+            session.writing.event(&event).unwrap();
+            session.was_there = true;
+        }
+        session
+    }
+
+    fn messages(session: &Session) -> Vec<String> {
+        let ready = session.writing.ready();
+        ready
+            .map(|m| String::from_utf8_lossy(m).into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn one_that_was_given_up_goes_on_where_it_was() {
+        let id = SessionId::new_v7(1, [0; 10]);
+        let (book, _) = Book::open(Environment::real().disk, Path::new("/nowhere/tlog")).unwrap();
+        book.came(id);
+        book.news(Duration::ZERO);
+        let mut first = session(Cursor::default(), &["one"]);
+        // What waits is ended early first, which makes a mark.
+        first.give_up();
+        assert!(!first.leave(id, &book));
+        assert!(first.end_early(Duration::ZERO));
+        first.give_up();
+        assert!(!first.leave(id, &book), "its message was not sent");
+        let sent = messages(&first);
+        assert!(sent.len() == 1 && sent[0].contains("one"), "{sent:?}");
+        first.writing.settle();
+        book.moved(id, first.writing.cursor());
+        assert!(first.leave(id, &book));
+        assert!(book.news(Duration::ZERO).is_empty());
+
+        // An hour later the rest comes.
+        book.came(id);
+        assert!(book.news(Duration::ZERO).contains(&id));
+        let cursor = book.cursor(id).unwrap();
+        assert_eq!(&cursor, first.writing.cursor());
+        let mut again = session(cursor, &["one", "two"]);
+        again.end();
+        let rest = messages(&again);
+        assert!(rest.len() == 1 && rest[0].contains("two") && !rest[0].contains("one"));
+        again.writing.settle();
+        assert!(again.leave(id, &book));
+        // Now it is done.
+        book.came(id);
+        assert!(book.news(Duration::ZERO).is_empty());
+    }
+
+    #[test]
+    fn one_of_which_nothing_was_there_may_still_come() {
+        let id = SessionId::new_v7(1, [0; 10]);
+        let (book, _) = Book::open(Environment::real().disk, Path::new("/nowhere/tlog")).unwrap();
+        book.came(id);
+        book.news(Duration::ZERO);
+        let mut session = Session::new(OPTIONS, Cursor::default());
+        session.is_behind = false;
+        session.give_up();
+        assert!(session.leave(id, &book));
+        assert_eq!(book.usage(), (0, 0));
+        book.came(id);
+        assert!(book.news(Duration::ZERO).contains(&id));
     }
 }

@@ -38,7 +38,8 @@ const PUT_BY: Duration = Duration::from_secs(10);
 const READY_ALL_MAX: usize = 8192;
 
 /// A session of which nothing is known to be recorded any more, and nothing came for so long, is
-/// given up: what waits of it is written. Should more come, it is written from its beginning.
+/// given up: what waits of it is written. Should more come, it goes on where it was, or, where the
+/// book forgot it, from its beginning.
 const GIVE_UP: Duration = Duration::from_secs(3600);
 
 /// Pauses before what failed is tried again double from the first to the last.
@@ -362,17 +363,12 @@ impl Turns {
         for (id, session) in &mut self.sessions {
             let is_quiet = session.touched.elapsed() >= GIVE_UP && !session.is_behind;
             if is_quiet && live.standing(*id).is_none() {
-                session.end();
+                session.give_up();
             }
         }
         let before = self.sessions.len();
-        self.sessions.retain(|id, session| {
-            if session.is_over() {
-                // One of which nothing was there at all may still come.
-                book.finished(*id, session.was_there);
-            }
-            !session.is_over()
-        });
+        self.sessions
+            .retain(|id, session| !session.leave(*id, book));
         self.is_unsaved |= self.sessions.len() < before;
     }
 }

@@ -18,6 +18,7 @@ mod kind {
     pub(super) const CHANGED: u8 = 0x07;
     pub(super) const YIELD: u8 = 0x08;
     pub(super) const STARTED: u8 = 0x09;
+    pub(super) const PROBE: u8 = 0x0a;
     pub(super) const OPENED: u8 = 0x81;
     pub(super) const REFUSED: u8 = 0x82;
     pub(super) const DURABLE: u8 = 0x83;
@@ -27,6 +28,7 @@ mod kind {
     pub(super) const GRANTED: u8 = 0x87;
     pub(super) const DRAINED: u8 = 0x88;
     pub(super) const YIELDED: u8 = 0x89;
+    pub(super) const READY: u8 = 0x8a;
 }
 
 /// From the program to the daemon.
@@ -57,6 +59,9 @@ pub enum FromClient<'a> {
     Yield,
     /// The login's program runs as this process.
     Started(u64),
+    /// The first message, and the only one: whether a login would be served. Answered with `Ready`
+    /// or `Refused`.
+    Probe,
 }
 
 /// How a login introduces itself.
@@ -117,6 +122,8 @@ pub enum FromDaemon {
     Drained,
     /// The terminal's modes are what they were before.
     Yielded,
+    /// Logins are served here. The connection ends.
+    Ready,
 }
 
 /// The answer to [`Open`].
@@ -199,6 +206,7 @@ impl FromClient<'_> {
             Self::Started(pid) => put_fields(out, kind::STARTED, |m| {
                 m.uint(1, *pid);
             }),
+            Self::Probe => put(out, kind::PROBE, |_| {}),
         }
     }
 }
@@ -238,6 +246,7 @@ impl FromDaemon {
             }),
             Self::Drained => put(out, kind::DRAINED, |_| {}),
             Self::Yielded => put(out, kind::YIELDED, |_| {}),
+            Self::Ready => put(out, kind::READY, |_| {}),
         }
     }
 
@@ -281,6 +290,7 @@ impl FromDaemon {
             kind::GRANTED => Self::Granted(decode_granted(rest)?),
             kind::DRAINED => Self::Drained,
             kind::YIELDED => Self::Yielded,
+            kind::READY => Self::Ready,
             other => return Err(unknown(other)),
         })
     }
@@ -304,6 +314,7 @@ impl<'a> FromClient<'a> {
             }
             kind::CHANGED => Self::Changed,
             kind::YIELD => Self::Yield,
+            kind::PROBE => Self::Probe,
             kind::STARTED => Self::Started(numbers::<1>(rest)?[0]),
             kind::DATA => {
                 let (stream, bytes) = split(rest)?;

@@ -16,6 +16,8 @@ const TAIL_BYTES_MAX: u64 = 1024 * 1024;
 pub struct FilePlace {
     path: PathBuf,
     open: Option<File>,
+    /// Why a file that was let go could not be made durable; the next [`Place::sync`] fails with it.
+    unsynced: Option<io::Error>,
 }
 
 impl FilePlace {
@@ -25,6 +27,7 @@ impl FilePlace {
         Self {
             path: path.to_owned(),
             open: None,
+            unsynced: None,
         }
     }
 
@@ -42,7 +45,7 @@ impl FilePlace {
             _ => false,
         };
         if !same {
-            self.open = None;
+            self.let_go();
         }
         if self.open.is_none() {
             self.open = Some(open(&self.path)?);
@@ -61,9 +64,17 @@ impl FilePlace {
             // A full disk takes half a line. If that cannot be taken back now, it is when the file
             // is opened again, which happens before anything else is put.
             let _ = file.set_len(before);
-            self.open = None;
+            self.let_go();
         }
         written
+    }
+
+    /// Closes the file. What the batch put into it before is made durable first: nobody can do it
+    /// later, and the batch's end would be believed.
+    fn let_go(&mut self) {
+        if let Some(Err(e)) = self.open.take().map(|file| file.sync_data()) {
+            self.unsynced = Some(e);
+        }
     }
 }
 
@@ -73,8 +84,9 @@ impl Place for FilePlace {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let synced = self.open.as_ref().map_or(Ok(()), File::sync_data);
-        synced.map_err(|e| self.about(&e))
+        let before = self.unsynced.take().map_or(Ok(()), Err);
+        let now = self.open.as_ref().map_or(Ok(()), File::sync_data);
+        before.and(now).map_err(|e| self.about(&e))
     }
 }
 

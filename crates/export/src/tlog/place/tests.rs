@@ -57,6 +57,34 @@ fn a_full_disk_takes_nothing() {
 }
 
 #[test]
+fn what_was_let_go_and_is_not_durable_is_told() {
+    // A device takes what is written, and cannot be made durable.
+    let dir = Scratch::new("tlog-let-go");
+    let elsewhere = dir.0.join("elsewhere");
+    fs::create_dir_all(&elsewhere).unwrap();
+    let logs = dir.0.join("logs");
+    std::os::unix::fs::symlink("/dev", &logs).unwrap();
+    let mut place = FilePlace::new(&logs.join("null"));
+    place.put(b"one").unwrap();
+    fs::remove_file(&logs).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &logs).unwrap();
+    // Within the batch the name comes to stand for another file.
+    place.put(b"two").unwrap();
+    assert!(place.sync().is_err(), "one is nowhere");
+    // It is told once: the batch comes again, all of it.
+    place.put(b"one").unwrap();
+    place.sync().unwrap();
+    let text = fs::read_to_string(elsewhere.join("null")).unwrap();
+    assert_eq!(text, "two\none\n");
+
+    // The same where a message fails.
+    let mut place = FilePlace::new(Path::new("/dev/full"));
+    assert!(place.put(b"one").is_err());
+    assert!(place.sync().is_err());
+    place.sync().unwrap();
+}
+
+#[test]
 fn the_journal_gets_fields_that_nobody_can_forge() {
     let dir = Scratch::new("tlog-journal");
     let path = dir.0.join("socket");
