@@ -300,17 +300,14 @@ fn hold(
         ..
     } = ready;
     drop((given, session));
+    let kin = shared.logins.as_ref().map(|logins| &logins.kin);
     let mut stub = Stub {
         line,
         source,
         pid: peer.pid,
         hold,
         program: None,
-        inside: shared
-            .logins
-            .as_ref()
-            .map(|logins| &logins.kin)
-            .zip(place.terminal),
+        inside: kin.zip(place.terminal),
         kills,
     };
     let options = Options::from_policy(&terms.policy);
