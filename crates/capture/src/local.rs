@@ -36,7 +36,7 @@ pub(crate) mod connection;
 pub(crate) mod header;
 pub(crate) mod peer;
 
-use peer::Peer;
+use peer::Caller;
 
 /// The reason that recordings give which end because the daemon does.
 pub const THE_DAEMON_STOPS: &str = "the daemon stops";
@@ -358,8 +358,8 @@ fn wait(woken: &PipeReader, listener: Option<&UnixListener>, until: [Option<Inst
 fn take(shared: &Arc<Shared>, stream: UnixStream) -> io::Result<()> {
     // On Linux an accepted socket does not take over the listener's mode; asked for all the same.
     stream.set_nonblocking(false)?;
-    let peer = match Peer::of(stream.as_fd()) {
-        Ok(peer) => peer,
+    let caller = match Caller::of(stream.as_fd()) {
+        Ok(caller) => caller,
         Err(e) => {
             shared.refuse(
                 &stream,
@@ -369,10 +369,10 @@ fn take(shared: &Arc<Shared>, stream: UnixStream) -> io::Result<()> {
             return Ok(());
         }
     };
-    let place = match Place::take(shared, peer.uid) {
+    let place = match Place::take(shared, caller.uid) {
         Ok(place) => place,
         Err(why) => {
-            shared.refuse(&stream, Some(peer.uid), &why);
+            shared.refuse(&stream, Some(caller.uid), &why);
             return Ok(());
         }
     };
@@ -381,7 +381,7 @@ fn take(shared: &Arc<Shared>, stream: UnixStream) -> io::Result<()> {
         .name("capture-session".to_owned())
         .spawn(move || {
             let _place = place;
-            connection::serve(&of_thread, stream, &peer);
+            connection::serve(&of_thread, stream, &caller.named());
         })
         .map(drop)
 }

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use hansard_core::fields::{Fields, Value};
 use rustix::stdio::{stderr, stdin, stdout};
 
+use crate::accounts::account_of;
 use crate::limits::ARGV_BYTES_MAX;
 
 /// The three groups of a session's fields.
@@ -36,11 +37,11 @@ fn subject() -> Fields {
     subject_of(uid, login_uid("self"))
 }
 
-/// Who acts: the user with this number, who logged in as `login` (itself, where nobody did).
+/// Who acts: the user with this number, who logged in as `login` (itself, where nobody did). Waits for
+/// the user database.
 #[must_use]
 pub fn subject_of(uid: u32, login: Option<u32>) -> Fields {
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = |uid: u32| name_of(&passwd, uid).unwrap_or_else(|| uid.to_string());
+    let name = |uid: u32| account_of(uid).map_or_else(|| uid.to_string(), |account| account.name);
     Fields::new()
         .with("user", name(uid))
         .with("login", name(login.unwrap_or(uid)))
@@ -117,27 +118,9 @@ fn target(argv: &[OsString]) -> Fields {
     fields
 }
 
-/// The name of a user in the text of a passwd file.
-fn name_of(passwd: &str, uid: u32) -> Option<String> {
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        let number: u32 = fields.nth(1)?.parse().ok()?;
-        (number == uid && !name.is_empty()).then(|| name.to_owned())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn users_are_found_by_number() {
-        let passwd =
-            "root:x:0:0:root:/root:/bin/bash\nbroken\nanna:x:1000:1000:,,,:/home/anna:/bin/zsh\n";
-        assert_eq!(name_of(passwd, 1000).as_deref(), Some("anna"));
-        assert_eq!(name_of(passwd, 7), None);
-    }
 
     #[test]
     fn arguments_are_kept_as_they_are_up_to_the_bound() {

@@ -16,6 +16,7 @@
     )
 )]
 
+mod accounts;
 mod child;
 mod command;
 mod describe;
@@ -42,6 +43,7 @@ mod tape;
 mod terminal;
 mod viewer;
 
+pub use accounts::{Account, account_named, account_of, group_of, groups_of};
 pub use command::Command;
 pub use describe::{Description, describe, login_uid, subject_of};
 pub use error::ShellError;

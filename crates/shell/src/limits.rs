@@ -85,3 +85,10 @@ pub(crate) const LOGIN_GRACE: Duration = Duration::from_secs(2);
 /// Longest list of accounts that may log in without a daemon, in bytes; of a longer one nothing
 /// counts.
 pub(crate) const LISTED_BYTES_MAX: u64 = 64 * 1024;
+
+/// Longest entry of the user database that is taken from the system, in bytes; an account or a group
+/// with a longer one is known by its number alone. (Of a group all members are in it.)
+pub(crate) const ACCOUNT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most groups of an account, the kernel's own bound; beyond it the first ones count.
+pub(crate) const GROUPS_MAX: usize = 65_536;

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::place::{ANNA, BEN, PASSWORD, Place};
+use hansard_tests::skipped;
+
+use crate::place::{ANNA, BEN, PASSWORD, Place, must};
 
 #[test]
 fn su_and_sudo_are_sessions_of_their_own_with_their_parent() {
@@ -104,4 +106,44 @@ fn files_with(dir: &Path, wanted: &[u8]) -> Vec<std::path::PathBuf> {
         }
     }
     found
+}
+
+/// One whom only another service of the system knows: by name, with the shell that it says.
+#[test]
+fn an_account_that_is_not_in_the_file_has_its_name_and_its_shell() {
+    let Some(place) = Place::new("login-nss") else {
+        return;
+    };
+    let (name, uid) = ("hansard-dora", "64014");
+    let user = format!(
+        r#"{{"userName":"{name}","uid":{uid},"gid":{uid},"shell":"/bin/dash","homeDirectory":"/tmp"}}"#
+    );
+    let group = format!(r#"{{"groupName":"{name}","gid":{uid}}}"#);
+    let script = "mkdir /run/userdb; cd /run/userdb; echo \"$1\" >$3.user; echo \"$2\" >$3.group\n\
+        ln -s $3.user $4.user; ln -s $3.group $4.group; getent passwd $3";
+    let words = ["sh", "-c", script, "sh", &user, &group, name, uid];
+    let known = place.run(&words).output().unwrap();
+    if !String::from_utf8_lossy(&known.stdout).contains(name) {
+        skipped("no service of the system beside /etc/passwd (libnss-systemd)");
+        return;
+    }
+    let shell = place.scratch.join("bin/hansard-shell");
+    let number = format!("--reuid={uid}");
+    let group = format!("--regid={uid}");
+    let asked = "readlink /proc/$$/exe";
+    let words = [
+        "setpriv",
+        &number,
+        &group,
+        "--clear-groups",
+        shell.to_str().unwrap(),
+        "-c",
+        asked,
+    ];
+    let done = must(&mut place.run(&words));
+    assert_eq!(done.stdout, b"/usr/bin/dash\n");
+    let events = place.events(&place.sessions(1)[0]);
+    for what in [r#""user":"hansard-dora""#, r#""login":"hansard-dora""#] {
+        assert!(events.contains(what), "{what} is not in {events}");
+    }
 }

@@ -6,10 +6,18 @@ use std::os::fd::BorrowedFd;
 use crate::shell::groups;
 use hansard_core::Login;
 use hansard_core::fields::Fields;
-use hansard_shell::{login_uid, subject_of};
+use hansard_shell::{account_of, group_of, groups_of, login_uid, subject_of};
 use rustix::net::sockopt::socket_peercred;
 
-/// Whoever connected, as they were then.
+/// Whoever connected, by number, as they were then.
+pub(crate) struct Caller {
+    pub(crate) uid: u32,
+    pid: Option<i32>,
+    /// Who logged in.
+    login: Option<u32>,
+}
+
+/// Whoever connected.
 pub(crate) struct Peer {
     pub(crate) uid: u32,
     pub(crate) pid: Option<i32>,
@@ -17,7 +25,7 @@ pub(crate) struct Peer {
     pub(crate) subject: Fields,
 }
 
-impl Peer {
+impl Caller {
     pub(super) fn of(socket: BorrowedFd<'_>) -> io::Result<Self> {
         let credentials = socket_peercred(socket)?;
         let uid = credentials.uid.as_raw();
@@ -29,43 +37,40 @@ impl Peer {
             // A process that has ended leaves its number to others: one of another user is not it.
             login.filter(|_| effective_uid(&process) == Some(uid))
         });
-        Ok(Self {
-            uid,
-            pid,
-            subject: subject_of(uid, login),
-        })
+        Ok(Self { uid, pid, login })
+    }
+
+    /// The same with names. A directory service may be asked, for as long as it takes: in the
+    /// connection's own thread, so that it is this one alone that waits.
+    pub(super) fn named(self) -> Peer {
+        Peer {
+            uid: self.uid,
+            pid: self.pid,
+            subject: subject_of(self.uid, self.login),
+        }
     }
 }
 
 impl Peer {
     /// The same as whoever wants a session of this kind.
     pub(crate) fn login(&self, kind: &str) -> Login {
-        let user = self.subject.text("user").unwrap_or_default().to_owned();
         let mut groups = self.pid.map(groups).unwrap_or_default();
-        let known = std::fs::read_to_string("/etc/group").unwrap_or_default();
         // A process may have fewer groups than its user: what it gave up decides all the same.
-        for group in groups_of(&known, &user) {
-            if !groups.iter().any(|there| there == group) {
-                groups.push(group.to_owned());
+        let account = account_of(self.uid);
+        let all = account.as_ref().map(groups_of).unwrap_or_default();
+        for gid in all {
+            let group = group_of(gid).unwrap_or_else(|| gid.to_string());
+            if !groups.contains(&group) {
+                groups.push(group);
             }
         }
         Login {
-            user,
+            user: self.subject.text("user").unwrap_or_default().to_owned(),
             uid: self.uid,
             groups,
             kind: kind.to_owned(),
         }
     }
-}
-
-/// The groups that name a user as a member (group(5)).
-fn groups_of<'a>(known: &'a str, user: &'a str) -> impl Iterator<Item = &'a str> {
-    known.lines().filter_map(move |line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        let members = fields.nth(2)?;
-        members.split(',').any(|m| m == user).then_some(name)
-    })
 }
 
 /// Whose a process is. Not its directory's owner: that is root's where the process may not be looked

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use hansard_shell::group_of;
+
 /// The fields of `/proc/PID/stat` that say where a process belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stat {
@@ -53,19 +55,11 @@ pub(crate) fn groups(pid: i32) -> Vec<String> {
             numbers.push(number);
         }
     }
-    let known = fs::read_to_string("/etc/group").unwrap_or_default();
+    let name = |number: &str| number.parse().ok().and_then(group_of);
     numbers
         .into_iter()
-        .map(|number| group_name(&known, number).unwrap_or(number).to_owned())
+        .map(|number| name(number).unwrap_or_else(|| number.to_owned()))
         .collect()
-}
-
-fn group_name<'a>(known: &'a str, number: &str) -> Option<&'a str> {
-    known.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == number).then_some(name)
-    })
 }
 
 /// The group with this name.
@@ -106,9 +100,6 @@ mod tests {
 
     #[test]
     fn groups_have_names_or_numbers() {
-        let known = "root:x:0:\ntty:x:5:a,b\n";
-        assert_eq!(group_name(known, "5"), Some("tty"));
-        assert_eq!(group_name(known, "6"), None);
         let own = i32::try_from(std::process::id()).unwrap();
         assert!(!groups(own).is_empty());
     }

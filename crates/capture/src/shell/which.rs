@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hansard_shell::account_named;
+
 use super::Config;
 
 /// Names under which a recorder is somebody's shell: it is never the one that it starts.
@@ -14,19 +16,15 @@ const LAST: &str = "/bin/sh";
 /// The shell of this user: what is configured for them, what the user database says, or the
 /// default. Only what `/etc/shells` lists.
 pub(super) fn shell_of(user: &str, config: &Config) -> PathBuf {
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let own = account_named(user).map(|account| account.shell);
     let shells = fs::read_to_string("/etc/shells").unwrap_or_default();
-    choose(user, config, &passwd, &shells)
+    choose(user, config, own, &shells)
 }
 
-fn choose(user: &str, config: &Config, passwd: &str, shells: &str) -> PathBuf {
+fn choose(user: &str, config: &Config, own: Option<PathBuf>, shells: &str) -> PathBuf {
     let is_shell = |path: &Path| shells.lines().any(|line| Path::new(line.trim()) == path);
     let is_there = |path: &PathBuf| path.is_absolute() && !is_recorder(path) && is_shell(path);
     let configured = config.shells.get(user).cloned();
-    let own = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next()? == user).then(|| fields.nth(5).map(PathBuf::from))?
-    });
     [configured, own, Some(config.shell.clone())]
         .into_iter()
         .flatten()
@@ -63,22 +61,27 @@ mod tests {
             notes: PathBuf::new(),
             break_glass: PathBuf::new(),
         };
-        let passwd = "anna:x:1:1::/:/usr/bin/hansard-shell\nben:x:2:2::/:/bin/dash\n\
-            tom:x:3:3::/:/usr/bin/tlog-rec-session-shell-bin-zsh\nnone:x:4:4::/:/usr/sbin/nologin\n\
-            eve:x:5:5::/:/bin/dash\nzoe:x:6:6::/:/usr/bin/hansard-shell\n";
         let shells = "# shells\n/bin/sh\n/bin/bash\n/bin/dash\n/bin/zsh\n/usr/bin/hansard-shell\n";
-        for (user, shell) in [
-            ("anna", "/bin/bash"),
-            ("ben", "/bin/dash"),
-            ("tom", "/bin/bash"),
-            ("none", "/bin/bash"),
-            ("eve", "/bin/dash"),
-            ("zoe", "/bin/zsh"),
-            ("unknown", "/bin/bash"),
+        for (user, own, shell) in [
+            ("anna", "/usr/bin/hansard-shell", "/bin/bash"),
+            ("ben", "/bin/dash", "/bin/dash"),
+            (
+                "tom",
+                "/usr/bin/tlog-rec-session-shell-bin-zsh",
+                "/bin/bash",
+            ),
+            ("none", "/usr/sbin/nologin", "/bin/bash"),
+            ("eve", "/bin/dash", "/bin/dash"),
+            ("zoe", "/usr/bin/hansard-shell", "/bin/zsh"),
+            ("empty", "", "/bin/bash"),
         ] {
-            let found = choose(user, &config, passwd, shells);
+            let found = choose(user, &config, Some(PathBuf::from(own)), shells);
             assert_eq!(found, Path::new(shell), "{user}");
         }
-        assert_eq!(choose("anna", &config, passwd, ""), Path::new("/bin/sh"));
+        assert_eq!(
+            choose("unknown", &config, None, shells),
+            Path::new("/bin/bash")
+        );
+        assert_eq!(choose("anna", &config, None, ""), Path::new("/bin/sh"));
     }
 }

@@ -12,6 +12,7 @@ use hansard_record::{Environment, FileSink, Options as RecorderOptions, Recorder
 use rustix::process::getuid;
 
 use super::{Asked, claims};
+use crate::accounts::{account_named, account_of};
 use crate::error::ShellError;
 use crate::exit::Exit;
 use crate::limits::LISTED_BYTES_MAX;
@@ -47,8 +48,10 @@ fn is_listed(list: &Path, uid: u32) -> bool {
         return false;
     }
     let listed = fs::read_to_string(list).unwrap_or_default();
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    names(&listed).any(|name| number_of(&passwd, name) == Some(uid))
+    // The own name first: who stands in the machine's own files waits for no directory service.
+    let own = account_of(uid).map(|account| account.name);
+    let has_number = |name| account_named(name).is_some_and(|account| account.uid == uid);
+    names(&listed).any(|name| own.as_deref() == Some(name)) || names(&listed).any(has_number)
 }
 
 fn names(listed: &str) -> impl Iterator<Item = &str> {
@@ -56,13 +59,6 @@ fn names(listed: &str) -> impl Iterator<Item = &str> {
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default().trim())
         .filter(|name| !name.is_empty())
-}
-
-fn number_of(passwd: &str, name: &str) -> Option<u32> {
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok())?
-    })
 }
 
 /// Runs the login and records it here; `why` there is no daemon goes into the record. Answers the
@@ -133,9 +129,6 @@ mod tests {
     fn accounts_are_listed_by_name() {
         let listed = "# who\n anna \n\nben # the other one\n";
         assert_eq!(names(listed).collect::<Vec<_>>(), ["anna", "ben"]);
-        let passwd = "root:x:0:0::/:/bin/sh\nanna:x:12:12::/:/bin/sh\nbroken\n";
-        assert_eq!(number_of(passwd, "anna"), Some(12));
-        assert_eq!(number_of(passwd, "ann"), None);
         assert!(!is_listed(Path::new("/nonexistent"), 0));
     }
 }
