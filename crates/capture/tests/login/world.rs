@@ -92,6 +92,7 @@ impl World {
             shells: std::collections::BTreeMap::new(),
             shell: PathBuf::from("/bin/sh"),
             notes: dir.path().join("terminals"),
+            tlog_conf: dir.path().join("tlog-rec-session.conf"),
             break_glass: dir.path().join("break-glass"),
         };
         let (logins, _) = Logins::new(config).unwrap();
