@@ -62,6 +62,7 @@ fn main() {
         shells: BTreeMap::new(),
         shell: PathBuf::from("/bin/sh"),
         notes: dir.join("terminals"),
+        tlog_conf: dir.join("tlog-rec-session.conf"),
         break_glass: dir.join("break-glass"),
     };
     let (logins, _) = shell::Logins::new(logins).unwrap();

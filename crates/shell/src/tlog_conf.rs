@@ -119,8 +119,11 @@ enum Whose {
     Always,
 }
 
+/// A key, its default in tlog, and who decides instead.
+type Known = (&'static str, fn() -> Value, Whose);
+
 /// tlog's other keys, each with its default and who decides instead.
-const DEFAULTS: [(&str, fn() -> Value, Whose); 14] = [
+const DEFAULTS: [Known; 14] = [
     ("latency", || json!(10), Whose::Export),
     ("payload", || json!(2048), Whose::Export),
     ("log.input", || json!(false), Whose::Policy("keystrokes")),
@@ -295,10 +298,7 @@ mod tests {
         let keys: Vec<&str> = conf.remarks.iter().map(|r| r.key.as_str()).collect();
         let all = "log.input log.output log.window writer limit.rate file.path shell notice x.y";
         assert_eq!(keys.join(" "), all);
-        assert_eq!(
-            conf.remarks[0].next.contains("capture.local.keystrokes"),
-            true
-        );
+        assert!(conf.remarks[0].next.contains("capture.local.keystrokes"));
         assert!(conf.remarks[4].next.contains("export.tlog.limit.rate"));
         assert_eq!((conf.shell, conf.notice), (None, None));
         let long = format!("{{\"notice\": \"{}\"}}", "n".repeat(NOTICE_BYTES_MAX + 1));
