@@ -396,7 +396,7 @@ impl Shared {
     /// Says why not; a fresh socket has room for that, so nobody is waited for.
     fn refuse(&self, stream: &UnixStream, uid: Option<u32>, why: &str) {
         if let Ok(stream) = stream.try_clone() {
-            let _ = Line::new(stream).say(&FromDaemon::Refused(why.to_owned()));
+            Line::new(stream).say_at_once(&FromDaemon::Refused(why.to_owned()));
         }
         self.tell_refused(uid, why);
     }

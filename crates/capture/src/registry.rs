@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, PipeWriter, Write as _};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
+use std::io::{PipeWriter, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +12,10 @@ use hansard_record::Recorder;
 use hansard_record::handoff::FromDaemon;
 
 use crate::limits::{COMMAND_BYTES_MAX, REASON_BYTES_MAX};
+
+mod line;
+
+pub(crate) use line::Line;
 
 /// A session that is being recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,28 +90,6 @@ impl fmt::Display for Ended {
     }
 }
 
-/// The connection of a session, for whoever has something to say to its program.
-pub(crate) struct Line(Mutex<UnixStream>);
-
-impl Line {
-    pub(crate) fn new(stream: UnixStream) -> Self {
-        Self(Mutex::new(stream))
-    }
-
-    pub(crate) fn say(&self, message: &FromDaemon) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        message.encode(&mut bytes);
-        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stream.write_all(&bytes)
-    }
-
-    /// Nothing more is read from it: what the program has sent already is, and then its end comes.
-    fn close_reading(&self) {
-        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = stream.shutdown(Shutdown::Read);
-    }
-}
-
 impl Registry {
     pub(crate) fn new(wake: PipeWriter, end_wait: Duration) -> Self {
         Self(Arc::new(Shared {
@@ -142,8 +122,7 @@ impl Registry {
         let line = self.mark(session, &ended, self.0.end_wait)?;
         self.wake();
         let Ended { reason, by } = ended;
-        // One that does not read is ended by the deadline.
-        let _ = line.say(&FromDaemon::End { reason, by });
+        line.say_at_once(&FromDaemon::End { reason, by });
         Ok(())
     }
 
@@ -174,7 +153,7 @@ impl Registry {
         for session in all {
             if let Ok(line) = self.mark(session, &ended, wait) {
                 let (reason, by) = (ended.reason.clone(), ended.by.clone());
-                let _ = line.say(&FromDaemon::End { reason, by });
+                line.say_at_once(&FromDaemon::End { reason, by });
             }
         }
     }

@@ -21,6 +21,8 @@ pub(crate) struct Caller {
 pub(crate) struct Peer {
     pub(crate) uid: u32,
     pub(crate) pid: Option<i32>,
+    /// The user who logged in, which `su` and `sudo` do not change; where the system says.
+    pub(crate) login: Option<u32>,
     /// `user`, `login`, `uid`.
     pub(crate) subject: Fields,
 }
@@ -46,6 +48,7 @@ impl Caller {
         Peer {
             uid: self.uid,
             pid: self.pid,
+            login: self.login,
             subject: subject_of(self.uid, self.login),
         }
     }

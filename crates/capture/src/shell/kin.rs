@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hansard_core::SessionId;
 
 use super::process::{audit_session, stat};
+use super::terminals::Name;
 
 /// Most ancestors that are looked at; a login deeper than that has no parent.
 const ANCESTORS_MAX: usize = 64;
@@ -15,10 +16,10 @@ const ANCESTORS_MAX: usize = 64;
 pub(super) struct Place {
     /// Its process.
     pub(super) pid: Option<i32>,
-    /// The device of the terminal that it came on.
-    pub(super) outer: Option<u64>,
-    /// The device of the terminal that it was given.
-    pub(super) terminal: Option<u64>,
+    /// The terminal that it came on.
+    pub(super) outer: Option<Name>,
+    /// The terminal that it was given.
+    pub(super) terminal: Option<Name>,
     /// Its audit session.
     pub(super) audit: Option<u32>,
 }
@@ -42,19 +43,22 @@ impl Kin {
 
     /// Whether another login came on this terminal, is there still, and has its keys: one in the
     /// background reads none, so what is typed then is not typed in it.
-    pub(super) fn is_outer(&self, terminal: u64) -> bool {
+    pub(super) fn is_outer(&self, terminal: Name) -> bool {
         let known = self.lock();
         let inside = |place: &&Place| place.outer == Some(terminal);
         let pids: Vec<_> = known.values().filter(inside).map(|p| p.pid).collect();
         drop(known);
-        let has_keys = |stat: super::process::Stat| stat.foreground == stat.group;
+        // Of that terminal: whoever leads another one has the keys of that.
+        let has_keys = |stat: super::process::Stat| {
+            u64::try_from(stat.terminal) == Ok(terminal.1) && stat.foreground == stat.group
+        };
         pids.into_iter().flatten().filter_map(stat).any(has_keys)
     }
 
     /// The login that a new one is inside of: the one whose terminal it came on, the nearest one
     /// among its ancestors, or one of the same audit session (a terminal multiplexer leaves its
     /// ancestors, and no audit session).
-    pub(super) fn parent(&self, outer: Option<u64>, pid: Option<i32>) -> Option<SessionId> {
+    pub(super) fn parent(&self, outer: Option<Name>, pid: Option<i32>) -> Option<SessionId> {
         let of_terminal = |known: &HashMap<SessionId, Place>| {
             let outer = outer?;
             known
@@ -96,6 +100,13 @@ fn ancestors(pid: i32) -> Vec<i32> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+
+    use super::super::terminals::name_of;
     use super::*;
 
     fn id(n: u8) -> SessionId {
@@ -106,22 +117,64 @@ mod tests {
     fn a_login_inside_a_login_is_found_by_terminal_or_ancestor() {
         let own = i32::try_from(std::process::id()).unwrap();
         let parent = stat(own).unwrap().parent;
-        let place = |pid, terminal: Option<u64>| Place {
+        let on = |device: u64| Some((20, device));
+        let place = |pid, device: u64| Place {
             pid,
-            outer: terminal.map(|terminal| terminal + 100),
-            terminal,
+            outer: on(device + 100),
+            terminal: on(device),
             audit: None,
         };
         let kin = Kin::default();
-        assert_eq!(kin.parent(Some(7), Some(own)), None);
-        kin.begin(id(1), place(Some(parent), Some(9)));
+        assert_eq!(kin.parent(on(7), Some(own)), None);
+        kin.begin(id(1), place(Some(parent), 9));
         assert_eq!(kin.parent(None, Some(own)), Some(id(1)));
-        kin.begin(id(2), place(None, Some(7)));
-        assert_eq!(kin.parent(Some(7), Some(own)), Some(id(2)));
-        assert!(kin.is_outer(107) && !kin.is_outer(7));
+        kin.begin(id(2), place(None, 7));
+        assert_eq!(kin.parent(on(7), Some(own)), Some(id(2)));
+        // The same number in another /dev/pts is another terminal.
+        assert_eq!(kin.parent(Some((21, 7)), None), None);
         kin.end(id(2));
-        assert!(!kin.is_outer(107));
         kin.end(id(1));
-        assert_eq!(kin.parent(Some(7), Some(own)), None);
+        assert_eq!(kin.parent(on(7), Some(own)), None);
+    }
+
+    #[test]
+    fn who_leads_a_terminal_has_the_keys_of_that_one() {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let master = openpt(flags).unwrap();
+        unlockpt(&master).unwrap();
+        let slave = ioctl_tiocgptpeer(&master, flags).unwrap();
+        let (dev, device) = name_of(slave.as_fd()).unwrap();
+        let mut child = Command::new("setsid")
+            .args(["-c", "sleep", "600"])
+            .stdin(slave)
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while stat(pid).is_some_and(|stat| u64::try_from(stat.terminal) != Ok(device)) {
+            assert!(Instant::now() < until, "it gets its terminal");
+            std::thread::yield_now();
+        }
+        let kin = Kin::default();
+        let on = |outer: Name, asked: Name| {
+            let place = Place {
+                pid: Some(pid),
+                outer: Some(outer),
+                terminal: None,
+                audit: None,
+            };
+            kin.begin(id(1), place);
+            kin.is_outer(asked)
+        };
+        let own = (dev, device);
+        assert!(on(own, own));
+        // In another /dev/pts; and a login that came on one terminal and leads another.
+        assert!(!on(own, (dev + 1, device)));
+        assert!(!on((dev, device + 1), (dev, device + 1)));
+        on(own, own);
+        kin.end(id(1));
+        assert!(!kin.is_outer(own));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! One login, from its first message to the recording's end.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use hansard_shell::{Given, Held, Options, Over, TLOG_SHELL, terminal_device};
 use super::kin::Place;
 use super::process::audit_session;
 use super::stub::Stub;
-use super::terminals::Hold;
+use super::terminals::{self, Hold, Name};
 use super::{Logins, remains, slave, which};
 use crate::local::connection::Source;
 use crate::local::peer::Peer;
@@ -124,19 +124,15 @@ fn prepare(
         open.push(("terminal_not_given", e.to_string()));
     }
     let outer = outer.and_then(|at| outside.get(at));
-    let hold = match outer.map(|outer| logins.terminals.take(outer.as_fd())) {
-        Some(Ok(hold)) => Some(hold),
-        Some(Err(e)) => {
-            open.push(("terminal_not_taken", e.to_string()));
-            None
-        }
-        None => None,
-    };
-    let device = devices.into_iter().flatten().next();
+    let (name, hold) = outer.map_or((None, None), |outer| {
+        let (name, hold) = take(logins, outer.as_fd(), peer);
+        let hold = hold.map_err(|e| open.push(("terminal_not_taken", e.to_string())));
+        (name, hold.ok())
+    });
     let place = Place {
         pid: peer.pid,
-        outer: device,
-        terminal: held.slave().and_then(terminal_device),
+        outer: name,
+        terminal: held.slave().and_then(terminals::name_of),
         audit: peer.pid.and_then(audit_session),
     };
     let chosen = which::shell_of(&who.user, &logins.config, &login.claims.target);
@@ -144,7 +140,7 @@ fn prepare(
     if terms.notice.is_empty() {
         terms.notice = chosen.notice.unwrap_or_default();
     }
-    let parent = logins.kin.parent(device, peer.pid);
+    let parent = logins.kin.parent(name, peer.pid);
     let mut session = described(shared, login, peer, &terms, (&who, &shell))?;
     session.parent = parent;
     for (what, why) in open {
@@ -164,6 +160,20 @@ fn prepare(
         shell: shell.as_os_str().as_bytes().to_vec(),
         place,
     }))
+}
+
+/// Takes the terminal that a login came on, which is its user's, or that of whoever became this
+/// user there; and what it is known by, if it was found.
+fn take(
+    logins: &Logins,
+    outer: BorrowedFd<'_>,
+    peer: &Peer,
+) -> (Option<Name>, std::io::Result<Hold>) {
+    let users: Vec<u32> = [Some(peer.uid), peer.login].into_iter().flatten().collect();
+    match logins.terminals.find(outer, &users) {
+        Ok(terminal) => (Some(terminal.name()), logins.terminals.take(terminal)),
+        Err(e) => (None, Err(e)),
+    }
 }
 
 fn user_of(peer: &Peer) -> String {
@@ -239,7 +249,7 @@ fn open_recorder(shared: &Shared, session: &Session) -> Result<Recorder, String>
 fn hold(
     shared: &Shared,
     (line, source): (&Arc<Line>, Source),
-    ready: Ready,
+    mut ready: Ready,
     outside: [OwnedFd; 3],
     peer: &Peer,
 ) -> Happening {
@@ -247,6 +257,7 @@ fn hold(
     let granted = match welcome(&source, &ready) {
         Ok(()) => grant(&source, &ready).map_err(|e| format!("the login does not listen: {e}")),
         Err(why) => {
+            ready.hold = None;
             let _ = line.say(&FromDaemon::Refused(why.clone()));
             Err(why)
         }

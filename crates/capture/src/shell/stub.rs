@@ -8,7 +8,7 @@ use hansard_shell::{Line as Way, Word};
 
 use super::kin::Kin;
 use super::process::stat;
-use super::terminals::Hold;
+use super::terminals::{Hold, Name};
 use crate::local::THE_CLIENT_WENT_AWAY;
 use crate::local::connection::Source;
 use crate::registry::Line;
@@ -23,7 +23,7 @@ pub(super) struct Stub<'a> {
     /// The login's program, which is its child.
     pub(super) program: Option<i32>,
     /// Where other logins on the program's terminal are to be found.
-    pub(super) inside: Option<(&'a Kin, u64)>,
+    pub(super) inside: Option<(&'a Kin, Name)>,
 }
 
 impl Stub<'_> {

@@ -3,13 +3,14 @@
 //!
 //! What a terminal was is noted in a file before it is changed. A daemon that is killed leaves the
 //! file, and the next one gives the terminal back, if it still is the one that was taken: the time
-//! of its last change says so, for a new terminal with an old number has another.
+//! of its last change says so, for a new terminal with an old number has another. What somebody
+//! else has changed since is theirs, and is left as it is.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +20,15 @@ use rustix::process::geteuid;
 
 /// First and last device major of pseudo-terminals.
 const PTS_MAJORS: std::ops::RangeInclusive<u64> = 136..=143;
+
+/// The mode of a terminal that is taken.
+const TAKEN_MODE: u32 = 0o600;
+
+/// How a terminal is opened: nobody waits for it, and it becomes nobody's controlling terminal.
+const OPENED: OFlags = OFlags::RDWR
+    .union(OFlags::NOCTTY)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
 
 /// Most notes that are looked at when the daemon starts; more are left where they are, and harm
 /// nobody.
@@ -43,14 +53,31 @@ struct Shared {
     taken: Mutex<HashMap<Name, Taken>>,
 }
 
-/// A terminal's file system and device: device numbers alone are those of one `/dev/pts`.
-type Name = (u64, u64);
+/// A terminal's file system and device: device numbers alone are those of one `/dev/pts`, and
+/// everybody can have a `/dev/pts` of their own.
+pub(super) type Name = (u64, u64);
+
+/// A terminal that was found, and is not taken yet.
+#[derive(Debug)]
+pub(super) struct Terminal {
+    fd: OwnedFd,
+    name: Name,
+}
+
+impl Terminal {
+    /// What it is known by.
+    pub(super) fn name(&self) -> Name {
+        self.name
+    }
+}
 
 #[derive(Debug)]
 struct Taken {
     /// What gives it back.
     fd: OwnedFd,
     before: Owner,
+    /// When that changed it, in nanoseconds since 1970.
+    changed_ns: i64,
     /// Sessions on it: several may share one terminal.
     sessions: usize,
 }
@@ -95,48 +122,106 @@ impl Terminals {
         Ok((Self(Arc::new(shared)), restored))
     }
 
-    /// Takes the terminal behind this descriptor.
+    /// Finds the terminal itself behind a descriptor, which may have been opened as `/dev/tty`:
+    /// changing that would change it for everybody.
+    ///
+    /// All that `/dev/tty` tells is a number, and in a `/dev/pts` of their own anybody can have any
+    /// number. The terminal that has it here counts only if it is one of these users'.
+    ///
+    /// # Errors
+    /// When it is none that has a name, or it is somebody else's.
+    pub(super) fn find(&self, fd: BorrowedFd<'_>, of_users: &[u32]) -> io::Result<Terminal> {
+        let device = terminal_device(fd).ok_or(io::ErrorKind::Unsupported)?;
+        let stat = fstat(fd)?;
+        if stat.st_rdev == device {
+            let (fd, name) = (fd.try_clone_to_owned()?, (stat.st_dev, stat.st_rdev));
+            return Ok(Terminal { fd, name });
+        }
+        let path = pts_path(device).ok_or(io::ErrorKind::Unsupported)?;
+        let fd = open(path, OPENED, Mode::empty())?;
+        // Locked, so that whose it is now and whose it was before are of one moment.
+        let taken = self.0.lock();
+        let stat = fstat(&fd)?;
+        let name = (stat.st_dev, stat.st_rdev);
+        let taken = taken.get(&name).filter(|taken| taken.is_still(&stat));
+        let owner = taken.map_or(stat.st_uid, |taken| taken.before.uid);
+        match stat.st_rdev == device && of_users.contains(&owner) {
+            true => Ok(Terminal { fd, name }),
+            false => Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the terminal with its number is somebody else's",
+            )),
+        }
+    }
+
+    /// Takes a terminal.
     ///
     /// # Errors
     /// When it cannot be taken: whoever may open it by its name can read and write beside us.
-    pub(super) fn take(&self, fd: BorrowedFd<'_>) -> io::Result<Hold> {
-        let (fd, stat) = itself(fd)?;
-        let name = (stat.st_dev, stat.st_rdev);
+    pub(super) fn take(&self, terminal: Terminal) -> io::Result<Hold> {
+        let Terminal { fd, name } = terminal;
         let mut taken = self.0.lock();
-        if let Some(taken) = taken.get_mut(&name) {
-            taken.sessions += 1;
-        } else {
-            let before = Owner {
-                uid: stat.st_uid,
-                gid: stat.st_gid,
-                mode: stat.st_mode & 0o7777,
-            };
-            let note = self.0.note(name);
-            let path = path_of(&fd)?;
-            // A crash between the two notes leaves the terminal root's: whoever has it open keeps
-            // it, and the next login on it is given it by the system.
-            fs::write(&note, line(before, name, 0, &path))?;
-            let changed = change(&fd);
-            match changed {
-                Ok(at_ns) => fs::write(&note, line(before, name, at_ns, &path))?,
-                Err(e) => {
-                    restore(&fd, before);
-                    let _ = fs::remove_file(&note);
-                    return Err(e);
-                }
+        // Only now: another login on it may have given it back a moment ago.
+        let stat = fstat(&fd)?;
+        let mut sessions = 1;
+        if let Some(there) = taken.get_mut(&name) {
+            sessions += there.sessions;
+            if there.is_still(&stat) {
+                there.sessions = sessions;
+                let of = Arc::clone(&self.0);
+                return Ok(Hold { of, name });
             }
-            let sessions = 1;
-            taken.insert(
-                name,
-                Taken {
-                    fd,
-                    before,
-                    sessions,
-                },
-            );
+            // It has a new owner since, or is another one with an old number.
         }
+        let before = Owner::of(&stat);
+        let note = self.0.note(name);
+        let path = match pts_path(name.1) {
+            Some(path) => path,
+            None => path_of(&fd)?,
+        };
+        // A crash between the two notes leaves the terminal root's: whoever has it open keeps
+        // it, and the next login on it is given it by the system.
+        fs::write(&note, line(before, name, 0, &path))?;
+        let changed = change(&fd, before).and_then(|at_ns| {
+            // A crash before this is one between the two notes; failing is undone.
+            let noted = fs::write(&note, line(before, name, at_ns, &path));
+            noted
+                .map(|()| at_ns)
+                .inspect_err(|_| restore(&fd, before, at_ns))
+        });
+        let changed_ns = match changed {
+            Ok(at_ns) => at_ns,
+            Err(e) => {
+                let _ = fs::remove_file(&note);
+                return Err(e);
+            }
+        };
+        let now = Taken {
+            fd,
+            before,
+            changed_ns,
+            sessions,
+        };
+        taken.insert(name, now);
         let of = Arc::clone(&self.0);
         Ok(Hold { of, name })
+    }
+}
+
+impl Taken {
+    /// Whether it is as it was taken, by what the system says of it now.
+    fn is_still(&self, now: &Stat) -> bool {
+        is_ours(now, self.changed_ns)
+    }
+}
+
+impl Owner {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mode: stat.st_mode & 0o7777,
+        }
     }
 }
 
@@ -161,60 +246,71 @@ impl Drop for Hold {
             return;
         }
         if let Some(taken) = all.remove(&self.name) {
-            restore(&taken.fd, taken.before);
+            restore(&taken.fd, taken.before, taken.changed_ns);
             let _ = fs::remove_file(self.of.note(self.name));
         }
     }
 }
 
-/// The terminal itself behind a descriptor, which may have been opened as `/dev/tty`: changing
-/// that would change it for everybody.
-fn itself(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Stat)> {
-    let device = terminal_device(fd).ok_or(io::ErrorKind::Unsupported)?;
-    let stat = fstat(fd)?;
-    if stat.st_rdev == device {
-        return Ok((fd.try_clone_to_owned()?, stat));
-    }
+/// What the terminal behind a descriptor of ours is known by.
+pub(super) fn name_of(fd: BorrowedFd<'_>) -> Option<Name> {
+    let stat = fstat(fd).ok()?;
+    Some((stat.st_dev, stat.st_rdev))
+}
+
+/// Where a pseudo-terminal with this number is to be found here; whoever has it open may see it
+/// under any name, in directories of their own. `None` for other terminals.
+fn pts_path(device: u64) -> Option<PathBuf> {
     let major = u64::from(rustix::fs::major(device));
-    if !PTS_MAJORS.contains(&major) {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
-    let number = (major - PTS_MAJORS.start()) * 256 + u64::from(rustix::fs::minor(device));
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = open(format!("/dev/pts/{number}"), flags, Mode::empty())?;
-    let stat = fstat(&fd)?;
-    match stat.st_rdev == device {
-        true => Ok((fd, stat)),
-        false => Err(io::ErrorKind::Unsupported.into()),
-    }
+    let number = major.checked_sub(*PTS_MAJORS.start())? * 256;
+    let number = number + u64::from(rustix::fs::minor(device));
+    let is_pts = PTS_MAJORS.contains(&major);
+    is_pts.then(|| PathBuf::from(format!("/dev/pts/{number}")))
 }
 
 fn path_of(fd: &OwnedFd) -> io::Result<PathBuf> {
-    use std::os::fd::AsRawFd as _;
-    fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+    fs::read_link(path_to(fd))
 }
 
-/// Makes it ours alone; answers when it was last changed by that.
-fn change(fd: &OwnedFd) -> io::Result<i64> {
+/// What leads to the file of a descriptor, whatever its name is by now.
+fn path_to(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// Makes it ours alone; answers when it was last changed by that. It is as it was when this fails.
+fn change(fd: &OwnedFd, before: Owner) -> io::Result<i64> {
     // The mode first: in between nobody has more than before.
-    fchmod(fd, Mode::from_raw_mode(0o600))?;
-    fchown(fd, Some(geteuid()), None)?;
-    let stat = fstat(fd)?;
-    Ok(changed_ns(
-        stat.st_ctime,
-        i64::try_from(stat.st_ctime_nsec).unwrap_or(0),
-    ))
+    fchmod(fd, Mode::from_raw_mode(TAKEN_MODE))?;
+    let owned = fchown(fd, Some(geteuid()), None);
+    if let Err(e) = owned {
+        let _ = fchmod(fd, Mode::from_raw_mode(before.mode));
+        return Err(e.into());
+    }
+    Ok(changed_ns(&fstat(fd)?))
 }
 
-fn changed_ns(seconds: i64, ns: i64) -> i64 {
-    seconds.saturating_mul(1_000_000_000).saturating_add(ns)
+fn changed_ns(stat: &Stat) -> i64 {
+    let ns = i64::try_from(stat.st_ctime_nsec).unwrap_or(0);
+    stat.st_ctime
+        .saturating_mul(1_000_000_000)
+        .saturating_add(ns)
 }
 
-/// Fails only when it is gone.
-fn restore(fd: impl AsFd, before: Owner) {
+/// Whether a terminal is as we made it then. Everybody who gives it a new owner or mode changes the
+/// time as well, also where both are the same as ours (a console between two logins is).
+fn is_ours(now: &Stat, since_ns: i64) -> bool {
+    let ours = (geteuid().as_raw(), TAKEN_MODE);
+    (now.st_uid, now.st_mode & 0o7777) == ours && changed_ns(now) == since_ns
+}
+
+/// Leaves it as it is when it is gone, or not as we made it any more.
+fn restore(fd: &OwnedFd, before: Owner, since_ns: i64) {
+    if !fstat(fd).is_ok_and(|now| is_ours(&now, since_ns)) {
+        return;
+    }
     let (uid, gid) = (Uid::from_raw(before.uid), Gid::from_raw(before.gid));
-    let _ = fchown(&fd, Some(uid), Some(gid));
-    let _ = fchmod(&fd, Mode::from_raw_mode(before.mode));
+    let _ = fchown(fd, Some(uid), Some(gid));
+    let _ = fchmod(fd, Mode::from_raw_mode(before.mode));
 }
 
 fn line(before: Owner, (dev, rdev): Name, changed_ns: i64, path: &Path) -> String {
@@ -246,19 +342,31 @@ fn give_back(note: &Path) -> bool {
     let (Ok(uid), Ok(gid), Ok(mode)) = (uid.try_into(), gid.try_into(), mode.try_into()) else {
         return false;
     };
-    let is_it = fs::symlink_metadata(path).is_ok_and(|found| {
-        let name = (i64::try_from(found.dev()), i64::try_from(found.rdev()));
-        name == (Ok(dev), Ok(rdev))
-            && found.uid() == geteuid().as_raw()
-            && changed_ns(found.ctime(), found.ctime_nsec()) == changed
-    });
-    if !is_it {
-        return false;
-    }
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let Ok(fd) = open(path, flags, Mode::empty()) else {
+    let is_it = |found: &Stat| {
+        let name = (i64::try_from(found.st_dev), i64::try_from(found.st_rdev));
+        name == (Ok(dev), Ok(rdev)) && is_ours(found, changed)
+    };
+    let Some(fd) = open_if(Path::new(path), is_it) else {
         return false;
     };
-    restore(&fd, Owner { uid, gid, mode });
+    restore(&fd, Owner { uid, gid, mode }, changed);
     true
 }
+
+/// Opens a file that is what it should be. Whoever has a directory on the way can put another there
+/// at any moment: what is asked and what is opened is one file, found once, and one that is not
+/// asked for is not opened.
+fn open_if(path: &Path, is_it: impl Fn(&Stat) -> bool) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = open(path, flags, Mode::empty()).ok()?;
+    let right = |fd: &OwnedFd| fstat(fd).is_ok_and(|stat| is_it(&stat));
+    if !right(&found) {
+        return None;
+    }
+    let fd = open(path_to(&found), OPENED, Mode::empty()).ok()?;
+    right(&fd).then_some(fd)
+}
+
+#[cfg(test)]
+#[path = "terminals/tests.rs"]
+mod tests;

@@ -1,12 +1,13 @@
 //! A login on a terminal: it is one for its user, and recorded.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use hansard_core::event::Body;
 
-use crate::outer::Outer;
+use crate::outer::{Outer, Scratch};
 use crate::support::{end_of, header, shown};
 use crate::world::{TTY, UID, World, everything};
 
@@ -36,8 +37,9 @@ fn a_login_is_recorded_and_a_login() {
     screen.resize(100, 30);
     screen.type_in(b"until stty size | grep 30; do :; done\r");
     screen.expect("30 100");
-    screen.type_in(b"sleep 100\r");
-    screen.expect("sleep 100");
+    // Said by whoever is to be interrupted: the shell itself would swallow it.
+    screen.type_in(b"sh -c \"echo beg''un; exec sleep 100\"\r");
+    screen.expect("begun\r\n");
     screen.type_in(b"\x03");
     screen.expect("$ ");
     screen.type_in(b"exit 3\r");
@@ -66,6 +68,46 @@ fn a_login_is_recorded_and_a_login() {
     assert!(screen.text().ends_with(&shown), "what is seen is recorded");
     let asked = world.gate.asked.lock().unwrap();
     assert_eq!((asked[0].uid, asked[0].kind.as_str()), (UID, "terminal"));
+}
+
+/// A login whose descriptors were opened as `/dev/tty`, on a terminal of this user's.
+fn by_dev_tty(world: &World, owner: u32) -> Outer {
+    let own = "chown \"$0\" \"$(tty)\"; chmod 620 \"$(tty)\"; exec \"$@\" \
+               </dev/tty >/dev/tty 2>/dev/tty";
+    let mut words: Vec<OsString> = ["sh", "-c", own, &format!("{owner}:{TTY}")]
+        .map(OsString::from)
+        .to_vec();
+    words.extend(world.words(&[], &["-sh"]));
+    Outer::with(Scratch::new(), words, |command| {
+        command.env("ENV", "/dev/null").current_dir("/");
+    })
+}
+
+#[test]
+fn a_terminal_without_its_name_is_found_if_it_is_the_users() {
+    let Some(world) = World::new() else { return };
+    let mut screen = by_dev_tty(&world, UID);
+    screen.expect("$ ");
+    assert_eq!(owner_of(&screen), (0, TTY, 0o600));
+    screen.type_in(b"exit\r");
+    assert_eq!(screen.wait(), 0);
+    assert_eq!(owner_of(&screen), (UID, TTY, 0o620));
+    assert_eq!(header(&world.only()).target.get("terminal_not_taken"), None);
+}
+
+#[test]
+fn a_terminal_that_has_only_the_number_of_somebody_elses_takes_nothing_of_theirs() {
+    // What the daemon sees of a terminal in a /dev/pts of the user's own.
+    let Some(world) = World::new() else { return };
+    let mut screen = by_dev_tty(&world, UID + 1);
+    screen.expect("$ ");
+    assert_eq!(owner_of(&screen), (UID + 1, TTY, 0o620));
+    screen.type_in(b"exit\r");
+    assert_eq!(screen.wait(), 0);
+    assert_eq!(owner_of(&screen), (UID + 1, TTY, 0o620));
+    let events = world.only();
+    let why = header(&events).target.text("terminal_not_taken");
+    assert_eq!(why, Some("the terminal with its number is somebody else's"));
 }
 
 #[test]
@@ -154,9 +196,12 @@ fn a_notice_that_is_not_accepted_lets_nobody_in() {
         screen.type_in(key);
         assert_eq!(screen.wait(), status);
         assert!(!screen.text().contains("$ "), "{}", screen.text());
-        // A login's process that ends by itself does not wait for the daemon.
-        world.wait_for_end();
+        if key == b"\x03" {
+            // It goes without a word, and the daemon hears of that after we do.
+            world.wait_for_end();
+        }
         assert_eq!(owner_of(&screen), (UID, TTY, 0o620));
+        world.wait_for_end();
     }
 }
 
