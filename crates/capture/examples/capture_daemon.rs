@@ -63,6 +63,7 @@ fn main() {
         shell: PathBuf::from("/bin/sh"),
         notes: dir.join("terminals"),
         utmp: dir.join("utmp"),
+        tlog_conf: dir.join("tlog-rec-session.conf"),
         break_glass: dir.join("break-glass"),
     };
     let (logins, _) = shell::Logins::new(logins).unwrap();

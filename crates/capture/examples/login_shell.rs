@@ -9,5 +9,5 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let socket = args.next().unwrap_or_default();
     let args: Vec<OsString> = args.collect();
-    ExitCode::from(hansard_shell::log_in(Path::new(&socket), &args))
+    ExitCode::from(hansard_shell::log_in(Path::new(&socket), &args, None))
 }

@@ -25,7 +25,7 @@ mod which;
 mod who;
 
 pub use glass::broken_glass;
-pub use hansard_shell::{BREAK_GLASS_DIR, CAPTURE_SOCKET};
+pub use hansard_shell::{BREAK_GLASS_DIR, CAPTURE_SOCKET, TLOG_CONF, TlogConf};
 pub(crate) use login::{logins, serve};
 pub(crate) use process::groups;
 pub use terminals::{Restored, Terminals};
@@ -50,6 +50,8 @@ pub struct Config {
     /// Where it is noted which accounts may log in without a daemon: `break-glass` beside the
     /// socket, where `hansard-shell` looks.
     pub break_glass: PathBuf,
+    /// tlog's configuration, for logins by tlog's name: `/etc/tlog/tlog-rec-session.conf`.
+    pub tlog_conf: PathBuf,
 }
 
 /// Records logins.

@@ -97,7 +97,7 @@ fn say(lines: &[String]) -> Result<u8, Failure> {
 /// Under a name that the recorder does not know it is no login shell: everybody who is given it is
 /// told how `hansard` is used, and out.
 fn answers_to(path: &str) -> Result<(), Failure> {
-    if crate::is_shell(OsStr::new(path)) {
+    if crate::drop_in::is_shell(OsStr::new(path)) {
         return Ok(());
     }
     let message = format!(

@@ -19,6 +19,7 @@ mod cat;
 mod cli;
 mod convert;
 mod draft;
+mod drop_in;
 mod events;
 mod failure;
 mod follow;
@@ -50,21 +51,20 @@ mod trust;
 mod verify;
 mod watched;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::Write as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
+use drop_in::Called;
 
 fn main() -> ExitCode {
-    // As a login shell it is called `hansard-shell`, or `-hansard-shell`.
+    // As a login shell it is called `hansard-shell`, or `-hansard-shell`, or by tlog's name.
     let args: Vec<OsString> = std::env::args_os().collect();
-    if args.first().is_some_and(|name| is_shell(name)) {
-        let socket = Path::new(hansard_shell::CAPTURE_SOCKET);
-        return ExitCode::from(hansard_shell::log_in(socket, &args));
+    if let Some(called) = drop_in::called(args, std::env::var_os(drop_in::SHELL_VARIABLE)) {
+        return by_another_name(called);
     }
     let cli = Cli::parse();
     let done = match &cli.command {
@@ -102,23 +102,31 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether this is the name of the login shell.
-fn is_shell(name: &OsStr) -> bool {
-    let name = Path::new(name).file_name().unwrap_or(name).as_bytes();
-    name.strip_prefix(b"-").unwrap_or(name) == b"hansard-shell"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_login_shell_is_the_login_shell() {
-        for name in ["hansard-shell", "-hansard-shell", "/usr/bin/hansard-shell"] {
-            assert!(is_shell(OsStr::new(name)), "{name}");
+/// What the client does under its other names.
+fn by_another_name(called: Called) -> ExitCode {
+    let said = match called {
+        Called::Login { args, tlog } => {
+            let socket = Path::new(hansard_shell::CAPTURE_SOCKET);
+            return ExitCode::from(hansard_shell::log_in(socket, &args, tlog));
         }
-        for name in ["hansard", "/usr/bin/hansard", "hansard-shell-x", ""] {
-            assert!(!is_shell(OsStr::new(name)), "{name}");
+        Called::Configuration => {
+            hansard_shell::tlog_configuration(Path::new(hansard_shell::TLOG_CONF))
+                .map(|said| said + "\n")
         }
+        Called::Version => Ok(format!("hansard-shell {}\n", env!("CARGO_PKG_VERSION"))),
+        Called::Help => Ok(drop_in::HELP.to_owned()),
+    };
+    let written = match &said {
+        Ok(said) => std::io::stdout().write_all(said.as_bytes()).is_ok(),
+        Err(why) => {
+            let next = "`hansardd check` says more";
+            // A closed standard error leaves only the status to tell.
+            let _ = writeln!(std::io::stderr(), "hansard-shell: {why}; {next}");
+            false
+        }
+    };
+    match written {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }

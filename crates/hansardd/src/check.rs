@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use hansard_capture::shell::{TLOG_CONF, TlogConf};
 use hansard_core::policy::OnLoss;
 
 use crate::config::{Config, Finding, Local, Rule, Size, Span, Store};
@@ -23,6 +24,8 @@ pub struct Surroundings {
     pub disk_bytes: Option<u64>,
     /// This machine's name, as recordings will show it.
     pub node_name: String,
+    /// What `/etc/tlog/tlog-rec-session.conf` says; `None` where there is none.
+    pub tlog: Option<Result<TlogConf, String>>,
 }
 
 impl Surroundings {
@@ -41,6 +44,7 @@ impl Surroundings {
         Self {
             disk_bytes: disk.map(|disk| disk.f_blocks.saturating_mul(disk.f_frsize)),
             node_name: config.node_name(),
+            tlog: TlogConf::load(Path::new(TLOG_CONF)),
         }
     }
 }
@@ -56,6 +60,7 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
         capture(local, &mut found);
     }
     logins(config, &mut found);
+    tlog(config, around, &mut found);
     if let Some(store) = &config.store {
         archive(config, store, &mut found);
         for (i, rule) in store.retention.iter().enumerate() {
@@ -98,6 +103,24 @@ fn logins(config: &Config, found: &mut Vec<Finding>) {
             "let the daemon have CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER, as \
              packaging/systemd/logins.conf does, and run this check as the daemon runs",
         ));
+    }
+}
+
+/// What a machine that ran tlog says, or Cockpit's page, and does not count.
+fn tlog(config: &Config, around: &Surroundings, found: &mut Vec<Finding>) {
+    let about = |key: &str| format!("{TLOG_CONF}: {key}");
+    match &around.tlog {
+        Some(_) if config.capture.shell.is_none() => {}
+        Some(Ok(conf)) => found.extend(conf.remarks.iter().map(|remark| {
+            let what = format!("it does not count: {}", remark.why);
+            Finding::warning(about(&remark.key), what, remark.next.clone())
+        })),
+        Some(Err(why)) => {
+            let what = format!("nothing of it counts: {why}");
+            let next = "mend it, or remove it; logins by tlog's name go on without";
+            found.push(Finding::warning(TLOG_CONF, what, next));
+        }
+        None => {}
     }
 }
 

@@ -92,3 +92,7 @@ pub(crate) const ACCOUNT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Most groups of an account, the kernel's own bound; beyond it the first ones count.
 pub(crate) const GROUPS_MAX: usize = 65_536;
+
+/// Longest `/etc/tlog/tlog-rec-session.conf`, in bytes; of a longer one nothing counts, and `check`
+/// says so.
+pub(crate) const TLOG_CONF_BYTES_MAX: u64 = 64 * 1024;

@@ -31,6 +31,7 @@ mod outside;
 mod stay;
 
 pub use alone::BREAK_GLASS_DIR;
+pub use claims::TLOG_SHELL;
 use outside::Outside;
 
 /// Where the daemon answers. Fixed: a login must not be told by its environment who records it.
@@ -46,15 +47,20 @@ type Line = BufReader<Incoming>;
 /// answers at this socket. Answers the status to end with; where the user's shell was killed by a
 /// signal, this process ends by the same one.
 ///
+/// `tlog` is there for one that was called by tlog's name: the shell that `TLOG_REC_SESSION_SHELL` asks
+/// for, or nothing. The daemon takes it for accounts whose shell by its own knowledge is tlog's, and
+/// no other than those of `/etc/shells`.
+///
 /// Best in the main thread of a process that has done nothing else: it takes the signals, and what
 /// was standard input, output and error is not that any more afterwards.
 #[must_use]
-pub fn log_in(socket: &Path, args: &[OsString]) -> u8 {
+pub fn log_in(socket: &Path, args: &[OsString], tlog: Option<OsString>) -> u8 {
     // From here on nobody of the same user may trace this process, read its memory or take its
     // descriptors. Installed without read permission it is so from the start.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let outside = Outside::look();
-    let asked = Asked::of(args, std::env::var_os("SSH_ORIGINAL_COMMAND"));
+    let mut asked = Asked::of(args, std::env::var_os("SSH_ORIGINAL_COMMAND"));
+    asked.tlog = tlog;
     match asked.go(socket, &outside) {
         Ok(status) => status,
         Err(why) => {
@@ -71,6 +77,8 @@ struct Asked {
     is_login: bool,
     /// The user's shell's arguments.
     args: Vec<OsString>,
+    /// By tlog's name: the shell that it was told to start, or nothing.
+    tlog: Option<OsString>,
 }
 
 impl Asked {
@@ -84,10 +92,12 @@ impl Asked {
             Some(command) => Self {
                 is_login,
                 args: vec!["-c".into(), command],
+                tlog: None,
             },
             None => Self {
                 is_login: is_login || args.is_empty(),
                 args,
+                tlog: None,
             },
         }
     }
@@ -130,7 +140,7 @@ impl Asked {
         stream.set_read_timeout(timeout).map_err(|e| broken(&e))?;
         stream.set_write_timeout(timeout).map_err(|e| broken(&e))?;
         let mut hello = Vec::new();
-        let claims = Box::new(claims::claims(&self.args));
+        let claims = Box::new(claims::claims(&self.args, self.tlog.as_deref()));
         let version = VERSION;
         FromClient::Login(Login { version, claims }).encode(&mut hello);
         // A refusal may come before all of this is written: it is read all the same.
@@ -236,6 +246,7 @@ mod tests {
         let asked = Asked {
             is_login: true,
             args,
+            tlog: None,
         };
         let command = asked.command(OsStr::new("/bin/bash"));
         assert_eq!(command.argv, [OsString::from("/bin/bash")]);

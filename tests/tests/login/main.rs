@@ -15,6 +15,7 @@ mod outer;
 mod place;
 
 mod commands;
+mod drop_in;
 mod glass;
 mod transfers;
 mod trouble;

@@ -15,7 +15,7 @@ use hansard_record::Recorder;
 use hansard_record::handoff::descriptors::send_with;
 use hansard_record::handoff::{FromDaemon, Granted, Login};
 use hansard_record::open_sessions::{Plan, Survives};
-use hansard_shell::{Given, Held, Options, Over, terminal_device};
+use hansard_shell::{Given, Held, Options, Over, TLOG_SHELL, terminal_device};
 
 use super::kin::Place;
 use super::process::audit_session;
@@ -69,7 +69,7 @@ pub(crate) fn serve(
         .take()
         .ok_or("a login comes with its standard input, output and error")?;
     let Some(ready) = prepare(shared, logins, &login, &outside, peer)? else {
-        return pass(logins, line, &user_of(peer));
+        return pass(logins, line, &user_of(peer), &login.claims.target);
     };
     let id = ready.session.id;
     logins.kin.begin(id, ready.place);
@@ -92,8 +92,8 @@ pub(crate) fn serve(
 }
 
 /// The login goes on as if we were not there.
-fn pass(logins: &Logins, line: &Arc<Line>, user: &str) -> Result<(), String> {
-    let shell = which::shell_of(user, &logins.config);
+fn pass(logins: &Logins, line: &Arc<Line>, user: &str, claims: &Fields) -> Result<(), String> {
+    let shell = which::shell_of(user, &logins.config, claims).shell;
     let granted = Granted {
         session: None,
         shell: shell.as_os_str().as_bytes().to_vec(),
@@ -117,7 +117,7 @@ fn prepare(
         Some(_) => "terminal",
         None => "exec",
     });
-    let terms = logins.config.gate.admit(&who);
+    let mut terms = logins.config.gate.admit(&who);
     logins.glass.note(peer.uid, terms.break_glass);
     if !terms.recorded {
         return Ok(None);
@@ -143,7 +143,11 @@ fn prepare(
         terminal: held.slave().and_then(terminals::name_of),
         audit: peer.pid.and_then(audit_session),
     };
-    let shell = which::shell_of(&who.user, &logins.config);
+    let chosen = which::shell_of(&who.user, &logins.config, &login.claims.target);
+    let shell = chosen.shell;
+    if terms.notice.is_empty() {
+        terms.notice = chosen.notice.unwrap_or_default();
+    }
     let parent = logins.kin.parent(name, peer.pid);
     let mut session = described(shared, login, peer, &terms, (&who, &shell))?;
     session.parent = parent;
@@ -232,7 +236,7 @@ fn with_shell(claims: &Fields, shell: &Path) -> Fields {
                 target.push("command", command(&argv));
                 target.push("argv", Value::List(argv));
             }
-            ("command" | "shell", _) => {}
+            ("command" | "shell" | TLOG_SHELL, _) => {}
             _ => target.push(name, value.clone()),
         }
     }

@@ -93,6 +93,7 @@ impl World {
             shell: PathBuf::from("/bin/sh"),
             notes: dir.path().join("terminals"),
             utmp: dir.path().join("utmp"),
+            tlog_conf: dir.path().join("tlog-rec-session.conf"),
             break_glass: dir.path().join("break-glass"),
         };
         let (logins, _) = Logins::new(config).unwrap();

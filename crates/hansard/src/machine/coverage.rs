@@ -134,7 +134,8 @@ pub(super) fn look(root: &Root, program: Option<&Path>) -> Result<Coverage, Fail
     let mut rows = Vec::with_capacity(found.len());
     for (n, account) in found.into_iter().enumerate() {
         let is_tlog = account.shell.contains("tlog-rec-session");
-        let by_shell = crate::is_shell(OsStr::new(&account.shell)) && (!is_tlog || tlog_is_ours);
+        let by_shell =
+            crate::drop_in::is_shell(OsStr::new(&account.shell)) && (!is_tlog || tlog_is_ours);
         let served = match has_way.get(2) {
             Some(true) if n < ASKED_MAX => sshd::served(root, &account.name),
             Some(true) => {

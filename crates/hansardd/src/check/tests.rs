@@ -9,6 +9,7 @@ fn around() -> Surroundings {
     Surroundings {
         disk_bytes: Some(100 << 30),
         node_name: "web-1".to_owned(),
+        tlog: None,
     }
 }
 
@@ -223,4 +224,28 @@ fn who_may_administrate() {
         ["serve.admin.roles.auditor.users"]
     );
     assert_eq!(found(&with("admin: {users: [], groups: [wheel]}")), []);
+}
+
+#[test]
+fn what_tlogs_configuration_says_in_vain_is_told() {
+    let (config, _) =
+        Config::parse("capture: {local: {}, shell: {}}\nstore: {}\nserve: {admin: {}}\n");
+    let told = |tlog| {
+        let around = Surroundings {
+            tlog: Some(tlog),
+            ..around()
+        };
+        let found = check(&config, &around).into_iter();
+        let found = found.filter(|finding| finding.key.contains("tlog-rec-session"));
+        found.map(|finding| finding.to_string()).collect::<Vec<_>>()
+    };
+    let conf = TlogConf::of(r#"{"notice": "x", "log": {"output": false}, "latency": 10}"#);
+    let said = told(conf);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("log.output") && said[0].contains("capture.local.stdout"),
+        "{said:?}"
+    );
+    assert!(told(Err("it is no JSON".to_owned()))[0].contains("no JSON"));
+    assert_eq!(told(TlogConf::of("{}")), [""; 0]);
 }

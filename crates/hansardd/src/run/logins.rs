@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hansard_capture::shell::{
-    BREAK_GLASS_DIR, Config as LoginsConfig, Logins, broken_glass, may_take_terminals,
+    BREAK_GLASS_DIR, Config as LoginsConfig, Logins, TLOG_CONF, broken_glass, may_take_terminals,
 };
 use hansard_core::Gate;
 
@@ -36,6 +36,7 @@ pub(super) fn logins(
         notes: notes.clone(),
         utmp: UTMP.into(),
         break_glass: start.config.node.runtime_dir.join(BREAK_GLASS),
+        tlog_conf: TLOG_CONF.into(),
     };
     let (logins, restored) = Logins::new(config).map_err(|e| Failure::about(&notes, &e))?;
     if restored.given_back > 0 || restored.gone > 0 {
