@@ -158,10 +158,8 @@ fn prepare(
         session.target.push("legacy_tiocsti", true);
     }
     let recorder = open_recorder(shared, &session)?;
-    let kills = match terms.on_end {
-        OnEnd::Kill => peer.pid.and_then(Root::of),
-        OnEnd::Leave => None,
-    };
+    let pid = peer.pid.filter(|_| terms.on_end == OnEnd::Kill);
+    let kills = pid.and_then(Root::of);
     let listed = entry(&held, outer, &who.user, peer.pid).map(|entry| logins.who.list(entry));
     Ok(Some(Ready {
         terms,
