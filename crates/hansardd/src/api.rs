@@ -5,11 +5,12 @@
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
 //! - [`refusals`]: what is told of who was refused
-//! - `answers`, `holds`, `policy`, `live`: what the routes do; `rows`, `time`: how that is written; `stream`: answers
+//! - `answers`, `found`, `holds`, `policy`, `live`: what the routes do; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
 mod answers;
+mod found;
 mod holds;
 pub mod limits;
 mod live;
@@ -41,7 +42,7 @@ use refusals::{REFUSALS_WINDOW, Refusals};
 use router::{Doors, Handler};
 use seams::{
     Admit, Audit, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Owns, Policies,
-    Recordings, Status, Tokens,
+    Recordings, Searching, Status, Tokens,
 };
 use stream::Streams;
 use table::Op;
@@ -74,6 +75,8 @@ pub struct Parts {
     pub holds: Arc<dyn Holds>,
     /// The central policy.
     pub policies: Arc<dyn Policies>,
+    /// Full text.
+    pub searching: Arc<dyn Searching>,
 }
 
 /// What the API of a daemon stands on that keeps nothing itself.
@@ -219,5 +222,9 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
             policy::set(policies(), Arc::clone(&parts.audit)),
         ),
         (Op::PolicyTest, policy::test(policies())),
+        (
+            Op::Search,
+            found::search(Arc::clone(&parts.searching), Arc::clone(&parts.audit)),
+        ),
     ])
 }

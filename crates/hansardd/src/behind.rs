@@ -9,6 +9,7 @@ mod joined;
 mod listed;
 mod logged;
 mod recorded;
+mod searched;
 
 pub use accounts::Accounts;
 pub use ending::{EndHere, EndThere};
@@ -18,3 +19,4 @@ pub use joined::{Joined, Presence, Present, Tell};
 pub use listed::Listed;
 pub use logged::Logged;
 pub use recorded::Recorded;
+pub use searched::Searched;

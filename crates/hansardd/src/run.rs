@@ -30,6 +30,7 @@ mod exporting;
 pub mod fact;
 mod facts;
 mod found;
+mod indexing;
 mod keeping;
 mod logins;
 mod measuring;

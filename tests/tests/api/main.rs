@@ -19,6 +19,7 @@ mod looks;
 mod own;
 mod policy;
 mod routes;
+mod search;
 mod service;
 mod speak;
 #[path = "../terminal/mod.rs"]

@@ -12,7 +12,11 @@ fn target(route: &Route) -> String {
         Some(Id::Session) => id(1).to_string(),
         _ => "nobody".to_owned(),
     };
-    route.path.replace("{id}", &name)
+    let path = route.path.replace("{id}", &name);
+    match route.op {
+        Op::Search => format!("{path}?q=word"),
+        _ => path,
+    }
 }
 
 fn body(route: &Route) -> &'static str {

@@ -102,8 +102,9 @@ impl Service {
             tokens: keeper.clone(),
             hosts: keeper.clone(),
             ending: keeper.clone(),
-            holds: keeper,
+            holds: keeper.clone(),
             policies: Arc::new(policies(&scratch)),
+            searching: keeper,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

@@ -28,6 +28,7 @@ pub enum Op {
     Policy,
     PolicySet,
     PolicyTest,
+    Search,
 }
 
 /// HTTP methods that routes have.
@@ -160,15 +161,15 @@ pub struct Route {
     pub noted: Option<Noted>,
 }
 
-const fn p(name: &'static str, kind: Kind, doc: &'static str) -> Param {
+pub(super) const fn p(name: &'static str, kind: Kind, doc: &'static str) -> Param {
     Param { name, kind, doc }
 }
 
 const FROM: Param = p("from", Kind::Time, "not before this time");
 const UNTIL: Param = p("until", Kind::Time, "before this time");
-const USER: Param = p("user", Kind::Text, "of this user, letter by letter");
-const HOST: Param = p("host", Kind::Text, "on the host of this name");
-const KIND: Param = p(
+pub(super) const USER: Param = p("user", Kind::Text, "of this user, letter by letter");
+pub(super) const HOST: Param = p("host", Kind::Text, "on the host of this name");
+pub(super) const KIND: Param = p(
     "kind",
     Kind::Text,
     "of this kind: `terminal`, `exec`, `host`, …",
@@ -178,17 +179,17 @@ const ORDER: Param = p(
     Kind::Word(&["newest", "oldest"]),
     "what comes first; `newest` unless said otherwise",
 );
-const LIMIT: Param = p(
+pub(super) const LIMIT: Param = p(
     "limit",
     Kind::Limit,
     "rows of this answer at most; more than 1000 mean 1000",
 );
-const CURSOR: Param = p(
+pub(super) const CURSOR: Param = p(
     "cursor",
     Kind::Text,
     "go on where an answer with the same filters ended: its `next`",
 );
-const REASON: Param = p(
+pub(super) const REASON: Param = p(
     "reason",
     Kind::Text,
     "why you look; goes into the record of looks",
@@ -250,7 +251,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 21] = [
+pub const ROUTES: [Route; 22] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -464,6 +465,23 @@ the answer is 412. A text with an error changes nothing; the answer names line a
             "/v1/policy/test",
             Role::Auditor,
             Answer::Json("Decided"),
+        )
+    },
+    Route {
+        summary: "Full text: what was shown, typed, run and told of, with its moments",
+        doc: super::found::DOC,
+        params: super::found::PARAMS,
+        own: Own::Rows,
+        noted: Some(Noted {
+            event: crate::indexing::SEARCH_EVENT,
+            format: None,
+            by_handler: true,
+        }),
+        ..get(
+            Op::Search,
+            "/v1/search",
+            Role::Auditor,
+            Answer::Json("Found"),
         )
     },
 ];
