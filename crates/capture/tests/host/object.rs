@@ -9,7 +9,7 @@ use super::support::TempDir;
 fn the_object_is_what_its_sources_make() {
     let has = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if std::env::var_os("CI").is_none() && !(has("clang-19") && has("llvm-strip-19")) {
-        println!("skipped: clang-19 and llvm-19 are not installed");
+        eprintln!("skipped: clang-19 and llvm-19 are not installed");
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -41,12 +41,12 @@ fn another_control_group_changes_nothing() {
         (words.next() == Some("cgroup2")).then(|| place.to_owned())
     });
     let Some(root) = root else {
-        println!("skipped: no control groups of version 2 are mounted");
+        eprintln!("skipped: no control groups of version 2 are mounted");
         return;
     };
     let group = format!("{root}/hansard-test-{}", std::process::id());
     if let Err(e) = std::fs::create_dir(&group) {
-        println!("skipped: {group}: {e}");
+        eprintln!("skipped: {group}: {e}");
         return;
     }
     let script = format!(

@@ -14,7 +14,7 @@ fn the_32_bit_calls_of_a_64_bit_program() {
     let told = World::new(host, &script).told();
     let by_32 = |fields: &hansard_core::Fields| text(fields, "abi") == "i386";
     if !std::path::Path::new("/proc/sys/abi/vsyscall32").exists() {
-        println!("skipped: this kernel has no 32-bit ABI");
+        eprintln!("skipped: this kernel has no 32-bit ABI");
         return;
     }
     let opened = told.one("session.disk", |fields| {
@@ -51,7 +51,7 @@ fn what_is_done_through_io_uring() {
         .find(|fact| text(&fact.fields, "call") == "io_uring_setup");
     let setup = of_ring.expect("setting a ring up is told");
     if int(&setup.fields, "return_code") < Some(0) {
-        println!("skipped: this kernel gives no rings: {setup:?}");
+        eprintln!("skipped: this kernel gives no rings: {setup:?}");
         return;
     }
     // Asked for by the program itself, and by a thread of the kernel's.

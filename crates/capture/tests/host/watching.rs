@@ -24,7 +24,7 @@ pub fn host() -> Option<&'static HostEvents> {
         Ok(host) => Some(host),
         Err(why) if std::env::var_os("CI").is_some() => panic!("{why}: {}", why.next),
         Err(why) => {
-            println!("skipped: {why}: {}", why.next);
+            eprintln!("skipped: {why}: {}", why.next);
             None
         }
     });

@@ -45,6 +45,8 @@ impl Recording<'_> {
         let mut config = SocketConfig::at(socket.clone());
         config.policy = policy(local);
         config.gate = Some(Decides(Arc::clone(&self.gate)));
+        let host = self.start.config.capture.host.as_ref();
+        config.host = super::watching::watching(self.start, self.facts, host)?;
         // What the daemon does not keep by itself, nobody's wish makes it keep: keys may hold
         // secrets of others, too.
         config.wishes = Wishes {
