@@ -54,7 +54,10 @@ fn what_a_session_really_did_is_listed() {
     let doctor = daemon.call("doctor", &[]);
     let said = String::from_utf8(doctor.stdout).unwrap();
     let line = said.lines().find(|line| line.contains("host events"));
-    assert!(line.is_some_and(|line| line.contains("tracepoints")), "{said}");
+    assert!(
+        line.is_some_and(|line| line.contains("tracepoints")),
+        "{said}"
+    );
     daemon.start();
     let hidden = "echo Y2F0IC9ldGMvc2hhZG93ID4vZGV2L251bGwK | base64 -d | sh; exit 3";
     let done = call(&daemon, &["rec", "--", "sh", "-c", hidden]);
@@ -69,7 +72,10 @@ fn what_a_session_really_did_is_listed() {
     assert_eq!(cat["argv"], serde_json::json!(["/etc/shadow"]));
     assert_eq!(cat["return_code"], 0);
     let opened = one("session.disk", &|e| e["path"] == "/etc/shadow");
-    assert_eq!((&opened["code"], &opened["pid"]), (&"T4001I".into(), &cat["pid"]));
+    assert_eq!(
+        (&opened["code"], &opened["pid"]),
+        (&"T4001I".into(), &cat["pid"])
+    );
     let ended = one("session.process_exit", &|e| e["exit_status"] == 3);
     assert_eq!(ended["code"], "T4003I");
     let end = one("session.end", &|_| true);

@@ -41,7 +41,8 @@ fn a_login_on_a_terminal_has_what_its_screen_does_not_show() {
     // Encoded, with the echo off.
     screen.type_in(b"stty -echo\r");
     screen.expect("$ ");
-    screen.type_in(b"echo Y2F0IC9ldGMvaG9zdG5hbWUgPi9kZXYvbnVsbAo= | base64 -d | sh; echo do''ne\r");
+    screen
+        .type_in(b"echo Y2F0IC9ldGMvaG9zdG5hbWUgPi9kZXYvbnVsbAo= | base64 -d | sh; echo do''ne\r");
     screen.expect("done");
     screen.type_in(b"exit 5\r");
     assert_eq!(screen.wait(), 5);
