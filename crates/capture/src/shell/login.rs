@@ -288,7 +288,7 @@ fn hold(
     }
     // Before the login is told which shell to start: of what it does nothing is missed.
     let host = shared.config.host.as_ref();
-    let watched = crate::host::watch(host, peer.pid, &ready.recorder);
+    let watched = crate::host::watch(host, (peer.uid, peer.pid), (id, &ready.recorder));
     let granted = granted.and_then(|()| grant(&source, &ready));
     // Ours are others by now; these would keep pipes open that their owners wait to see closed.
     drop(outside);
