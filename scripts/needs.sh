@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a task needs and this machine lacks, and says which.
-# Usage: scripts/needs.sh demo|test|bench|fuzz|web
+# Usage: scripts/needs.sh build|demo|test|bench|fuzz|web
 set -euo pipefail
 
 case "${1:-}" in
+    # What reads the kernel programs' object when they are loaded.
+    build) wanted=(libelf-dev zlib1g-dev pkg-config) ;;
     # A person's hands (Python's own pty module), an editor, top.
     demo) wanted=(python3 vim-tiny procps) ;;
     # The second reader's libraries, players and recorders of other formats that must accept our
@@ -17,6 +19,8 @@ case "${1:-}" in
         wanted+=(iproute2 iptables systemd openssh-server openssh-client rsync passwd)
         # A browser.
         wanted+=(chromium)
+        # The programs in the kernel once more, to be compared with those that are here.
+        wanted+=(clang-19 llvm-19 libbpf-dev libelf-dev zlib1g-dev pkg-config)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;
@@ -30,7 +34,7 @@ case "${1:-}" in
         fi
         wanted=(nodejs npm)
         ;;
-    *) echo "usage: $0 demo|test|bench|fuzz|web" >&2; exit 2 ;;
+    *) echo "usage: $0 build|demo|test|bench|fuzz|web" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then
