@@ -8,6 +8,7 @@ mod held;
 mod joined;
 mod listed;
 mod logged;
+mod people;
 mod recorded;
 mod searched;
 
@@ -18,5 +19,6 @@ pub use held::Held;
 pub use joined::{Joined, Presence, Present, Tell};
 pub use listed::Listed;
 pub use logged::Logged;
+pub use people::People;
 pub use recorded::Recorded;
 pub use searched::Searched;

@@ -13,30 +13,8 @@ use super::problem::Problem;
 use super::router::{Call, Handler, event};
 use super::schema::{count, list, named, object, or_null, text, time as moment, truth};
 use super::seams::{Asked, Audit, Searching};
-use super::table::{CURSOR, HOST, KIND, Kind, LIMIT, Op, Param, REASON, ROUTES, USER, p};
+use super::table::{Op, ROUTES};
 use super::time;
-
-/// What the route takes.
-pub(super) const PARAMS: &[Param] = &[
-    p("q", Kind::Text, "what is looked for"),
-    p(
-        "since",
-        Kind::Text,
-        "not before: RFC 3339, a day, or so long ago (`7d`)",
-    ),
-    p("until", Kind::Text, "before: as `since`"),
-    USER,
-    HOST,
-    KIND,
-    LIMIT,
-    CURSOR,
-    REASON,
-];
-
-/// What there is to know of it.
-pub(super) const DOC: &str = "Answers by session, those that began last first; `docs/search.md` \
-has the language of `q`. The filters may stand in `q`, too. Own sessions only, for a user. What was \
-shown five seconds ago is found.";
 
 /// Sessions of one answer at most.
 pub(super) const SESSIONS_MAX: usize = 100;

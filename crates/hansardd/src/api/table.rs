@@ -1,6 +1,11 @@
 //! The one table of routes. The router lets through what it says and nothing else; the OpenAPI
 //! document is written from it.
 
+mod people;
+mod played;
+mod sought;
+mod tokens;
+
 use super::role::Role;
 
 /// What a route does.
@@ -29,6 +34,14 @@ pub enum Op {
     PolicySet,
     PolicyTest,
     Search,
+    Users,
+    UserMake,
+    UserRemove,
+    UserPassword,
+    Timeline,
+    Frames,
+    Find,
+    Watch,
 }
 
 /// HTTP methods that routes have.
@@ -66,6 +79,8 @@ pub enum Id {
     Host,
     /// A token's name.
     Token,
+    /// The name of a user who signs in.
+    User,
 }
 
 /// The type of a parameter.
@@ -85,6 +100,8 @@ pub enum Kind {
     Session,
     /// A version of something, from 1.
     Version,
+    /// A number of milliseconds.
+    Millis,
 }
 
 /// A parameter behind the question mark.
@@ -119,6 +136,9 @@ pub struct Noted {
     /// Whether the handler tells it, because it knows more: after everything that can be refused,
     /// and before anything is done. Refusals of a role are told by the router in any case.
     pub by_handler: bool,
+    /// Whether what one caller does to one recording for a while is one look: fetching the next
+    /// minute of what is being played is no other look than fetching the first.
+    pub once: bool,
 }
 
 /// What of a route is open to whoever's role is below [`Route::least`].
@@ -161,15 +181,15 @@ pub struct Route {
     pub noted: Option<Noted>,
 }
 
-pub(super) const fn p(name: &'static str, kind: Kind, doc: &'static str) -> Param {
+const fn p(name: &'static str, kind: Kind, doc: &'static str) -> Param {
     Param { name, kind, doc }
 }
 
 const FROM: Param = p("from", Kind::Time, "not before this time");
 const UNTIL: Param = p("until", Kind::Time, "before this time");
-pub(super) const USER: Param = p("user", Kind::Text, "of this user, letter by letter");
-pub(super) const HOST: Param = p("host", Kind::Text, "on the host of this name");
-pub(super) const KIND: Param = p(
+const USER: Param = p("user", Kind::Text, "of this user, letter by letter");
+const HOST: Param = p("host", Kind::Text, "on the host of this name");
+const KIND: Param = p(
     "kind",
     Kind::Text,
     "of this kind: `terminal`, `exec`, `host`, …",
@@ -179,17 +199,17 @@ const ORDER: Param = p(
     Kind::Word(&["newest", "oldest"]),
     "what comes first; `newest` unless said otherwise",
 );
-pub(super) const LIMIT: Param = p(
+const LIMIT: Param = p(
     "limit",
     Kind::Limit,
     "rows of this answer at most; more than 1000 mean 1000",
 );
-pub(super) const CURSOR: Param = p(
+const CURSOR: Param = p(
     "cursor",
     Kind::Text,
     "go on where an answer with the same filters ended: its `next`",
 );
-pub(super) const REASON: Param = p(
+const REASON: Param = p(
     "reason",
     Kind::Text,
     "why you look; goes into the record of looks",
@@ -203,6 +223,7 @@ const fn look(format: &'static str) -> Option<Noted> {
         event: "session.recording.access",
         format: Some(format),
         by_handler: false,
+        once: false,
     })
 }
 
@@ -211,6 +232,7 @@ const fn noted(event: &'static str) -> Option<Noted> {
         event,
         format: None,
         by_handler: false,
+        once: false,
     })
 }
 
@@ -251,7 +273,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 22] = [
+pub const ROUTES: [Route; 30] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -376,33 +398,9 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
             Answer::Json("Events"),
         )
     },
-    Route {
-        summary: "Tokens to join with, without their secrets",
-        params: &[LIMIT, CURSOR],
-        ..get(
-            Op::Tokens,
-            "/v1/tokens",
-            Role::Admin,
-            Answer::Json("Tokens"),
-        )
-    },
-    Route {
-        summary: "Makes a token to join with; the answer alone has its secret",
-        body: Some("TokenWish"),
-        answer: Answer::Json("TokenMade"),
-        ..change(Op::TokenMake, Verb::Post, "/v1/tokens", "join_token.create")
-    },
-    Route {
-        id: Some(Id::Token),
-        summary: "Removes a token",
-        params: &[REASON],
-        ..change(
-            Op::TokenRemove,
-            Verb::Delete,
-            "/v1/tokens/{id}",
-            "join_token.delete",
-        )
-    },
+    tokens::TOKENS,
+    tokens::TOKEN_MAKE,
+    tokens::TOKEN_REMOVE,
     Route {
         summary: "Hosts that joined",
         params: &[LIMIT, CURSOR],
@@ -451,6 +449,7 @@ the answer is 412. A text with an error changes nothing; the answer names line a
             event: "session_recording_config.update",
             format: None,
             by_handler: true,
+            once: false,
         }),
         answer: Answer::Json("Policy"),
         ..change(Op::PolicySet, Verb::Put, "/v1/policy", "")
@@ -467,23 +466,15 @@ the answer is 412. A text with an error changes nothing; the answer names line a
             Answer::Json("Decided"),
         )
     },
-    Route {
-        summary: "Full text: what was shown, typed, run and told of, with its moments",
-        doc: super::found::DOC,
-        params: super::found::PARAMS,
-        own: Own::Rows,
-        noted: Some(Noted {
-            event: crate::indexing::SEARCH_EVENT,
-            format: None,
-            by_handler: true,
-        }),
-        ..get(
-            Op::Search,
-            "/v1/search",
-            Role::Auditor,
-            Answer::Json("Found"),
-        )
-    },
+    people::USERS,
+    people::USER_MAKE,
+    people::USER_REMOVE,
+    people::USER_PASSWORD,
+    played::TIMELINE,
+    played::FRAMES,
+    played::FIND,
+    played::WATCH,
+    sought::SEARCH,
 ];
 
 /// Methods of a path, as an `Allow` header has them.
@@ -491,7 +482,7 @@ the answer is 412. A text with an error changes nothing; the answer names line a
 pub(super) fn allowed(path: &str) -> &'static str {
     let has = |verb| ROUTES.iter().any(|r| r.path == path && r.verb == verb);
     if has(Verb::Put) {
-        return "GET, PUT";
+        return if has(Verb::Get) { "GET, PUT" } else { "PUT" };
     }
     match (has(Verb::Get), has(Verb::Post), has(Verb::Delete)) {
         (true, true, _) => "GET, POST",
