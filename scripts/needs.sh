@@ -15,6 +15,8 @@ case "${1:-}" in
         wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 strace g++)
         wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps openssl)
         wanted+=(iproute2 iptables systemd openssh-server openssh-client rsync passwd)
+        # Session recording of accounts that a directory has; it runs in a mount namespace.
+        wanted+=(sssd-common sssd-proxy libnss-sss libpam-sss)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;

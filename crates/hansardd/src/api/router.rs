@@ -162,7 +162,10 @@ impl Gate {
         peer: Peer,
         request: Request<Body>,
     ) -> Answered {
-        let known = (self.doors.admit)(&peer);
+        let admit = Arc::clone(&self.doors.admit);
+        // A directory service may be asked, for as long as it takes.
+        let known = tokio::task::spawn_blocking(move || admit(&peer)).await;
+        let known = known.map_err(|e| Problem::unavailable(e.to_string()))?;
         let Some(role) = known.role else {
             return Err(Problem::forbidden(
                 "your account has no role at this service",
