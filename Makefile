@@ -12,6 +12,7 @@
 #   make torture   kill recorder, host and service, cut power and wires, over and over (hours)
 #   make fuzz      every fuzz target for FUZZ_SECONDS (60) seconds
 #   make peers     build asciinema 3 into .peers/, which tests and benches run beside ours
+#   make ebpf      compile the programs that run in the kernel (clang-19) into ebpf/host.bpf.o
 #   make golden    write the golden recordings anew (a new format version only)
 #   make install   put hansard, hansard-shell, man pages and completions under PREFIX (/usr/local)
 #
@@ -27,16 +28,16 @@ RELEASE := $(TARGET)/release/hansard
 DEBUG_BINS := HANSARD_BIN=$(DEBUG) HANSARDD_BIN=$(DEBUG)d
 RELEASE_BINS := HANSARD_BIN=$(RELEASE) HANSARDD_BIN=$(RELEASE)d
 
-.PHONY: help demo test lint bench bench-service bench-login torture fuzz peers golden install release debug needs-%
+.PHONY: help demo test lint bench bench-service bench-login torture fuzz peers golden ebpf install release debug needs-%
 .SILENT:
 
 help:
 	sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
-release:
+release: needs-build
 	$(CARGO) build --release --locked --quiet -p hansard -p hansardd
 
-debug:
+debug: needs-build
 	$(CARGO) build --locked --quiet -p hansard -p hansardd
 
 # What a machine must have for these, from Debian; installs what is missing and says so.
@@ -53,7 +54,7 @@ test: needs-test debug $(if $(CI),peers)
 	$(CARGO) check --locked --quiet --manifest-path fuzz/Cargo.toml --bins
 	$(DEBUG_BINS) env --default-signal $(CARGO) test --workspace --locked --no-fail-fast
 
-lint:
+lint: needs-build
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-deny
@@ -123,6 +124,10 @@ peers: .peers/bin/asciinema
 golden:
 	$(CARGO) run --quiet --locked -p hansard-core --example golden -- formats/golden/v1
 	cd formats/golden/v1 && LC_ALL=C sha256sum *.hansard *.jsonl >SHA256SUMS
+
+# The result is committed, so that building needs no clang; a test makes it again and compares.
+ebpf: needs-test
+	scripts/ebpf.sh ebpf/host.bpf.o
 
 install: release
 	install -D $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard

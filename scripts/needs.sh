@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a task needs and this machine lacks, and says which.
-# Usage: scripts/needs.sh demo|test|bench|fuzz
+# Usage: scripts/needs.sh build|demo|test|bench|fuzz
 set -euo pipefail
 
 case "${1:-}" in
+    # What reads the kernel programs' object when they are loaded.
+    build) wanted=(libelf-dev zlib1g-dev pkg-config) ;;
     # A person's hands (Python's own pty module), an editor, top.
     demo) wanted=(python3 vim-tiny procps) ;;
     # The second reader's libraries, players and recorders of other formats that must accept our
@@ -17,12 +19,14 @@ case "${1:-}" in
         wanted+=(iproute2 iptables systemd openssh-server openssh-client rsync passwd)
         # Session recording of accounts that a directory has; it runs in a mount namespace.
         wanted+=(sssd-common sssd-proxy libnss-sss libpam-sss)
+        # The programs in the kernel once more, to be compared with those that are here.
+        wanted+=(clang-19 llvm-19 libbpf-dev libelf-dev zlib1g-dev pkg-config)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;
     # The fuzzer's runtime is C++.
     fuzz) wanted=(g++) ;;
-    *) echo "usage: $0 demo|test|bench|fuzz" >&2; exit 2 ;;
+    *) echo "usage: $0 build|demo|test|bench|fuzz" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

@@ -175,6 +175,9 @@ pub(crate) struct PlayArgs {
     /// Begin paused
     #[arg(short, long)]
     pub(crate) paused: bool,
+    /// Begin with host events beside the screen: what was really done
+    #[arg(long)]
+    pub(crate) events: bool,
     /// Go on when the recording grows
     #[arg(short, long)]
     pub(crate) follow: bool,

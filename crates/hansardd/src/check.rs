@@ -60,6 +60,7 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
         capture(local, &mut found);
     }
     logins(config, &mut found);
+    host_events(config, &mut found);
     tlog(config, around, &mut found);
     if let Some(store) = &config.store {
         archive(config, store, &mut found);
@@ -102,6 +103,18 @@ fn logins(config: &Config, found: &mut Vec<Finding>) {
              recording says that the terminal could be written to beside it",
             "let the daemon have CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER, as \
              packaging/systemd/logins.conf does, and run this check as the daemon runs",
+        ));
+    }
+}
+
+/// What recording host events needs.
+fn host_events(config: &Config, found: &mut Vec<Finding>) {
+    let is_on = config.capture.host.as_ref().is_some_and(|h| h.enabled);
+    if is_on && config.capture.local.is_none() {
+        found.push(Finding::error(
+            "capture.host",
+            "host events belong to sessions, which come in at capture.sock, which is off",
+            "add `local: {}` beside it",
         ));
     }
 }

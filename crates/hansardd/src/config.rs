@@ -24,8 +24,8 @@ pub mod value;
 
 pub use exports::{Export, TlogExport, TlogWriter};
 pub use sections::{
-    Admin, Capture, Config, EventLog, Forward, Ingest, Local, Members, Metrics, Node, Roles, Rule,
-    Serve, Shell, Store,
+    Admin, Capture, Config, EventLog, Forward, Host, Ingest, Local, Members, Metrics, Node, Roles,
+    Rule, Serve, Shell, Store,
 };
 pub use tree::{CONFIG_BYTES_MAX, Place};
 pub use value::{HostPort, Labels, Size, Span};

@@ -32,17 +32,26 @@ pub const RESTARTED: &str = "the daemon was restarted";
 pub const ENDED_WITHOUT_A_WORD: &str =
     "the daemon ended without a word, and the next one went on with the session";
 
+/// What another gap says of it where host events are recorded.
+pub const UNWATCHED: &str = "host events are not recorded from here on: the daemon that watched \
+    the session's processes is gone";
+
 /// Holds a login again until it is over; the recording has its end when this returns, or yet another
 /// daemon goes on with it.
 pub(crate) fn go_on(shared: &Shared, found: Found, goes_on: GoesOn) {
     let id = found.session();
+    let unwatched = unwatched(shared, goes_on.last_ns());
     let said = what_is_missing(&found.state, &goes_on);
+    let mut said = std::iter::once(said).chain(unwatched);
     let sink = (shared.means.sinks)();
     let (env, options) = (&shared.means.env, shared.config.options);
     let on = (goes_on, found.state.zero_ns);
     let open = &shared.means.open;
     let recorder = open.record_on(&found.state.session, on, sink, env, options);
-    let recorder = recorder.and_then(|recorder| recorder.event(said).map(|()| recorder));
+    let recorder = recorder.and_then(|recorder| {
+        said.try_for_each(|said| recorder.event(said))?;
+        Ok(recorder)
+    });
     let happened = match (recorder, logins(shared)) {
         (Ok(recorder), Ok(logins)) => hold_again(shared, logins, found, recorder),
         (Ok(recorder), Err(why)) => Err((recorder, why.to_owned())),
@@ -74,6 +83,17 @@ fn let_go(shared: &Shared, session: SessionId) {
     if let Some(by) = logins.and_then(|logins| logins.config.keeper.as_deref()) {
         forget(by, session);
     }
+}
+
+/// The gap where host events are recorded: the new daemon does not know the session's processes.
+fn unwatched(shared: &Shared, from_ns: u64) -> Option<Body> {
+    shared.config.host.as_ref().map(|_| {
+        Body::Gap(Gap {
+            cause: UNWATCHED.to_owned(),
+            from_ns,
+            ..Gap::default()
+        })
+    })
 }
 
 /// What was not read is in the program's terminal still; what was read and is not durable is gone.
@@ -168,6 +188,8 @@ fn hold_again(
         recorder,
         listed,
         kept,
+        // It watches what a login starts, and this one has started long ago.
+        watched: None,
     };
     Ok(holding.until_over(shared, stub, Ok((held, on_its_way.untyped))))
 }

@@ -11,6 +11,7 @@ use super::kept::Kept;
 use super::remains::kill_session;
 use super::stub::Stub;
 use super::who::Listed;
+use crate::host::Watched;
 use crate::local::{Happening, Shared};
 use crate::registry::{Ended, Line};
 
@@ -23,6 +24,8 @@ pub(super) struct Holding {
     pub(super) listed: Option<Listed>,
     /// Where it outlives this daemon.
     pub(super) kept: Option<Kept>,
+    /// What its processes do, where that is recorded.
+    pub(super) watched: Option<Watched>,
 }
 
 impl Holding {
@@ -41,6 +44,7 @@ impl Holding {
             recorder,
             listed,
             kept,
+            watched,
         } = self;
         let over = match granted {
             Ok((held, untyped)) => held
@@ -50,7 +54,7 @@ impl Holding {
         };
         let over = match (over, kept) {
             (Over::Paused(on_its_way), Some(kept)) => {
-                drop(listed);
+                drop((listed, watched));
                 return pause(shared, stub, (id, recorder), (kept, on_its_way));
             }
             // Whatever it was, nobody is to find it any more.
@@ -73,6 +77,7 @@ impl Holding {
         if let (OnEnd::Kill, Some(program)) = (on_end, program) {
             kill_session(program);
         }
+        drop(watched);
         finish(shared, Some(stub.line), (id, recorder), outcome)
     }
 }

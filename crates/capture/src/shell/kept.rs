@@ -80,6 +80,8 @@ pub(super) struct Kept {
     by: Arc<dyn Keeps>,
     file: File,
     state: State,
+    /// The next daemon is to find it: it is not forgotten.
+    is_left: bool,
     /// Given back after everything is forgotten.
     _place: Option<OnePlace>,
 }
@@ -128,6 +130,7 @@ impl Kept {
             by: Arc::clone(by),
             file: File::from(file),
             state,
+            is_left: false,
             _place: Some(place),
         };
         kept.write().ok()?;
@@ -152,6 +155,7 @@ impl Kept {
                 paused: None,
                 ..state
             },
+            is_left: false,
             _place: place,
         };
         kept.write()?;
@@ -162,7 +166,7 @@ impl Kept {
     pub(super) fn pause(mut self, on_its_way: OnItsWay) -> io::Result<()> {
         self.state.paused = Some(on_its_way);
         self.write()?;
-        std::mem::forget(self);
+        self.is_left = true;
         Ok(())
     }
 
@@ -176,10 +180,9 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let session = self.state.session.id;
-        ROLES
-            .iter()
-            .for_each(|role| self.by.forget(&name(session, role)));
+        if !self.is_left {
+            forget(&*self.by, self.state.session.id);
+        }
     }
 }
 

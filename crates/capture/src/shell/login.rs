@@ -292,6 +292,9 @@ fn hold(
         ready.hold = None;
         let _ = line.say(&FromDaemon::Refused(why.clone()));
     }
+    // Before the login is told which shell to start: of what it does nothing is missed.
+    let host = shared.config.host.as_ref();
+    let watched = crate::host::watch(host, peer.pid, &ready.recorder);
     let granted = granted.and_then(|()| grant(&source, &ready));
     // Ours are others by now; these would keep pipes open that their owners wait to see closed.
     drop(outside);
@@ -330,6 +333,7 @@ fn hold(
         recorder,
         listed,
         kept,
+        watched,
     };
     let begun = granted.map(|()| (held, Vec::new()));
     holding.until_over(shared, stub, begun)

@@ -94,6 +94,8 @@ struct Owner {
 pub(super) struct Hold {
     of: Arc<Shared>,
     name: Name,
+    /// It is not given back.
+    stays: bool,
 }
 
 impl Terminals {
@@ -188,7 +190,11 @@ impl Terminals {
             if there.is_still(&stat) {
                 there.sessions = sessions;
                 let of = Arc::clone(&self.0);
-                return Ok(Hold { of, name });
+                return Ok(Hold {
+                    of,
+                    name,
+                    stays: false,
+                });
             }
             // It has a new owner since, or is another one with an old number.
         }
@@ -223,7 +229,11 @@ impl Terminals {
         };
         taken.insert(name, now);
         let of = Arc::clone(&self.0);
-        Ok(Hold { of, name })
+        Ok(Hold {
+            of,
+            name,
+            stays: false,
+        })
     }
 }
 
@@ -256,8 +266,8 @@ impl Shared {
 
 impl Hold {
     /// It stays taken, also when this process ends: whoever comes next finds the note.
-    pub(super) fn leave(self) {
-        std::mem::forget(self);
+    pub(super) fn leave(mut self) {
+        self.stays = true;
     }
 }
 
@@ -279,6 +289,9 @@ fn still_taken(note: &Path, fd: BorrowedFd<'_>, now: &Stat) -> Option<Taken> {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         let mut all = self.of.lock();
         let Some(taken) = all.get_mut(&self.name) else {
             return;

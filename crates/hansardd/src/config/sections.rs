@@ -69,6 +69,10 @@ section! {
         /// `capture.sock`, and the daemon holds it. What is kept of them is what `local` says, or a
         /// central policy; needs `local`, and capabilities (docs/shell.md).
         shell: Option<Shell> = None;
+        /// Host events: what the processes of a session really did, as the kernel saw it, in the
+        /// session's own recording. Needs `local`, a kernel that allows it and capabilities
+        /// (docs/host-events.md). The keys are those of Teleport's `enhanced_recording`.
+        host: Option<Host> = None;
     }
 }
 
@@ -113,6 +117,31 @@ section! {
         shell: PathBuf = PathBuf::from("/bin/bash");
         /// Shells of some of these accounts, by name: `anna: /bin/zsh`. At most 1000.
         shells: Shells = Shells::default();
+    }
+}
+
+section! {
+    /// Host events.
+    Host {
+        /// Whether they are recorded. Where they cannot be, the daemon does not start.
+        enabled: bool = false;
+        /// Programs that are started and how they end, and calls that change what a process may do.
+        command: bool = true;
+        /// Files that are opened and changed.
+        disk: bool = true;
+        /// Connections.
+        network: bool = true;
+        /// Pages of 4096 bytes that wait between kernel and daemon at least. The three are added up,
+        /// and no ring is smaller than 16 MiB or larger than 1 GiB. When it is full, events are lost,
+        /// counted, and the recording has a gap.
+        command_buffer_size: u32 = 8, in [1, 262_144];
+        /// The same for files.
+        disk_buffer_size: u32 = 128, in [1, 262_144];
+        /// The same for connections.
+        network_buffer_size: u32 = 8, in [1, 262_144];
+        /// Taken so that a configuration of Teleport's works, and not used: processes are followed
+        /// by themselves, in whatever control group they are.
+        cgroup_path: PathBuf = PathBuf::from("/cgroup2");
     }
 }
 

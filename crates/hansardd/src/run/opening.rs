@@ -102,7 +102,8 @@ impl Opened {
         let minding = minder.start(facts.clone(), told).map_err(no_thread)?;
         closers.push(("minder", Box::new(|| minding.stop())));
         base.retire(kept.as_ref(), keeping.as_ref(), &diary, waiting, closers)?;
-        base.record(keeping.as_ref(), &running, going, closers)?;
+        let on = (&running, going);
+        base.record(keeping.as_ref(), on, &mut metrics, closers)?;
         let served = keeping.as_ref().zip(registry.as_ref());
         let host = (sending.as_ref(), &running);
         base.serve(served, host, &diary, (metrics, health), closers)?;
