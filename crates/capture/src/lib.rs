@@ -3,6 +3,7 @@
 //! - [`local`]: the capture socket of a machine, and what runs on the other end of it
 //! - [`shell`]: logins, whose terminal the daemon holds
 //! - [`registry`]: the sessions that are being recorded now, to be listed, followed and ended
+//! - [`host`]: what the processes of a session really did, as the kernel saw it
 //! - [`limits`]: every bound, and what happens at it
 
 #![cfg_attr(
@@ -16,6 +17,7 @@
     )
 )]
 
+pub mod host;
 pub mod limits;
 pub mod local;
 pub mod registry;

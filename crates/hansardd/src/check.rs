@@ -3,6 +3,8 @@
 //! What a single key may be is the key's own business ([`crate::config`]); here is what only shows
 //! when they are looked at together.
 
+mod web;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -60,6 +62,7 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
         capture(local, &mut found);
     }
     logins(config, &mut found);
+    host_events(config, &mut found);
     tlog(config, around, &mut found);
     if let Some(store) = &config.store {
         archive(config, store, &mut found);
@@ -69,6 +72,7 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
     }
     exports(config, &mut found);
     listening(config, &mut found);
+    web::web(config, &mut found);
     administration(config, &mut found);
     found.sort_by_key(|finding| finding.level);
     found
@@ -102,6 +106,18 @@ fn logins(config: &Config, found: &mut Vec<Finding>) {
              recording says that the terminal could be written to beside it",
             "let the daemon have CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER, as \
              packaging/systemd/logins.conf does, and run this check as the daemon runs",
+        ));
+    }
+}
+
+/// What recording host events needs.
+fn host_events(config: &Config, found: &mut Vec<Finding>) {
+    let is_on = config.capture.host.as_ref().is_some_and(|h| h.enabled);
+    if is_on && config.capture.local.is_none() {
+        found.push(Finding::error(
+            "capture.host",
+            "host events belong to sessions, which come in at capture.sock, which is off",
+            "add `local: {}` beside it",
         ));
     }
 }

@@ -44,6 +44,7 @@ mod retiring;
 mod sending;
 mod stuck;
 mod taking;
+mod watching;
 
 pub use facts::FACTS_WAITING_MAX;
 pub use minder::LOOK_EVERY;

@@ -286,6 +286,9 @@ fn hold(
         ready.hold = None;
         let _ = line.say(&FromDaemon::Refused(why.clone()));
     }
+    // Before the login is told which shell to start: of what it does nothing is missed.
+    let host = shared.config.host.as_ref();
+    let watched = crate::host::watch(host, (peer.uid, peer.pid), (id, &ready.recorder));
     let granted = granted.and_then(|()| grant(&source, &ready));
     // Ours are others by now; these would keep pipes open that their owners wait to see closed.
     drop(outside);
@@ -339,6 +342,7 @@ fn hold(
     if let (OnEnd::Kill, Some(program)) = (terms.on_end, program) {
         kill_session(program);
     }
+    drop(watched);
     finish(shared, line, (id, recorder), outcome)
 }
 
