@@ -79,6 +79,9 @@ pub struct Finding {
     pub text: String,
 }
 
+/// Rows, and up to where was searched, nanoseconds since the start; `None`: to the end.
+pub type Found = (Vec<Finding>, Option<u64>);
+
 /// Recordings as they are played.
 pub trait Playing: Send + Sync {
     /// The recording at a glance. `None` MUST mean that nothing of the session is known.
@@ -104,13 +107,12 @@ pub trait Playing: Send + Sync {
     ///
     /// # Errors
     /// As sorted by [`Trouble`].
-    #[expect(clippy::type_complexity, reason = "findings, and how far it came")]
     fn find(
         &self,
         session: SessionId,
         needle: &str,
         from_ns: u64,
-    ) -> Result<Option<(Vec<Finding>, Option<u64>)>, Trouble>;
+    ) -> Result<Option<Found>, Trouble>;
 }
 
 pub(super) fn timeline(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> Handler {
