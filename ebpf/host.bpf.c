@@ -17,7 +17,8 @@
 #include "record.h"
 
 #define AT_FDCWD_ (-100)
-#define ENOENT_ 2
+#define EAGAIN_ 11
+#define X32_BIT 0x40000000ULL
 #define TS_COMPAT_ 2
 #define SIGNAL_GROUP_EXIT_ 4
 #define CLONE_THREAD_ 0x00010000
@@ -512,6 +513,9 @@ int BPF_PROG(on_call, struct pt_regs *regs, long ret)
 		return 0;
 	nr = regs->orig_ax;
 	is_compat = task->thread_info.status & TS_COMPAT_;
+	/* The x32 ABI has the numbers of the 64-bit one, with this bit. */
+	if (!is_compat)
+		nr &= ~X32_BIT;
 	if (nr >= CALLS)
 		return 0;
 	call = is_compat ? &calls_32[nr] : &calls_64[nr];
@@ -520,6 +524,9 @@ int BPF_PROG(on_call, struct pt_regs *regs, long ret)
 		return 0;
 	/* A program that runs is told of by on_exec. */
 	if (kind == EXEC_FAILED && ret >= 0)
+		return 0;
+	/* Nobody had come: a server that asks over and over. */
+	if (kind == ACCEPT && ret == -EAGAIN_)
 		return 0;
 	draft = begin(OF_CALL, task, tag, kind);
 	if (!draft)

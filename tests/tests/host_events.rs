@@ -10,8 +10,7 @@
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hansard_tests::daemon::Daemon;
-use hansard_tests::{Scratch, hansard, in_ci, skipped};
+use hansard_tests::{Daemon, Scratch, hansard, in_ci, skipped};
 use serde_json::Value as Json;
 
 const SECTIONS: &str = "capture: {local: {}, host: {enabled: true}}\nstore: {pack_age: 1s}\n\

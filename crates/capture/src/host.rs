@@ -12,10 +12,12 @@
 
 use std::fmt;
 
+use hansard_core::SessionId;
 use hansard_core::event::{Body, Gap};
 use hansard_record::Recorder;
 
 mod address;
+mod afterwards;
 mod arguments;
 mod calls;
 mod events;
@@ -23,7 +25,9 @@ mod facts;
 mod fold;
 mod kernel;
 mod record;
+mod sessions;
 
+pub use afterwards::{AFTERWARDS_MAX, Tell};
 pub use events::{Counted, HostEvents, Watched};
 pub use kernel::{Missing, Support, support};
 
@@ -86,14 +90,14 @@ impl fmt::Display for Unsupported {
 
 impl std::error::Error for Unsupported {}
 
-/// Watches what this process's children do, where host events are recorded; a recording whose host
+/// Watches what the children of this user's process do, where host events are recorded; a recording whose host
 /// events cannot be says so.
 pub(crate) fn watch(
     host: Option<&HostEvents>,
-    pid: Option<i32>,
-    recorder: &Recorder,
+    (uid, pid): (u32, Option<i32>),
+    (session, recorder): (SessionId, &Recorder),
 ) -> Option<Watched> {
-    match host?.watch(pid, recorder.clone()) {
+    match host?.watch((uid, pid), session, recorder.clone()) {
         Ok(watched) => Some(watched),
         Err(why) => {
             let gap = Gap {

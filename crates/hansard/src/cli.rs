@@ -5,6 +5,7 @@ mod journal;
 mod machine;
 mod policy;
 mod service;
+mod user;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) use service::{
     EventsArgs, FilterArgs, FollowArgs, HoldArgs, HoldCommand, HostArgs, HostCommand, KillArgs,
     LookArgs, LsArgs, PageArgs, ServiceArgs, ShowArgs, StatusArgs, TokenArgs, TokenCommand,
 };
+pub(crate) use user::{UserArgs, UserCommand};
 
 /// Record, replay, search and verify sessions
 #[derive(Debug, Parser)]
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     Hold(HoldArgs),
     /// Make, list or remove tokens that hosts join with
     Token(TokenArgs),
+    /// Add, list or remove users who sign in in a browser; set their passwords
+    User(UserArgs),
     /// List hosts, lock them out; have logins of this machine recorded
     Host(HostArgs),
     /// Say how the service is, and who you are to it

@@ -48,6 +48,7 @@ mod source;
 mod status;
 mod token;
 mod trust;
+mod user;
 mod verify;
 mod watched;
 
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         Command::Token(args) => token::run(args),
         Command::Hold(args) => hold::run(args),
         Command::Policy(args) => policy::run(args),
+        Command::User(args) => user::run(args),
         Command::Host(args) => host::run(args),
         Command::Status(args) => status::run(args),
         Command::Keygen(args) => key::run(args),

@@ -8,6 +8,7 @@ mod held;
 mod joined;
 mod listed;
 mod logged;
+mod people;
 mod recorded;
 
 pub use accounts::Accounts;
@@ -17,4 +18,5 @@ pub use held::Held;
 pub use joined::{Joined, Presence, Present, Tell};
 pub use listed::Listed;
 pub use logged::Logged;
+pub use people::People;
 pub use recorded::Recorded;

@@ -3,6 +3,8 @@
 //! What a single key may be is the key's own business ([`crate::config`]); here is what only shows
 //! when they are looked at together.
 
+mod web;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -70,6 +72,7 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
     }
     exports(config, &mut found);
     listening(config, &mut found);
+    web::web(config, &mut found);
     administration(config, &mut found);
     found.sort_by_key(|finding| finding.level);
     found

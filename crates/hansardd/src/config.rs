@@ -25,7 +25,7 @@ pub mod value;
 pub use exports::{Export, TlogExport, TlogWriter};
 pub use sections::{
     Admin, Capture, Config, EventLog, Forward, Host, Ingest, Local, Members, Metrics, Node, Roles,
-    Rule, Serve, Shell, Store,
+    Rule, Serve, Shell, Store, Web,
 };
 pub use tree::{CONFIG_BYTES_MAX, Place};
 pub use value::{HostPort, Labels, Size, Span};
@@ -226,6 +226,7 @@ impl Config {
             ("store", self.store.is_some()),
             ("serve.ingest", self.serve.ingest.is_some()),
             ("serve.admin", self.serve.admin.is_some()),
+            ("serve.web", self.serve.web.is_some()),
             ("serve.metrics", self.serve.metrics.is_some()),
             ("export.tlog", self.export.tlog.is_some()),
         ];

@@ -9,7 +9,8 @@
 //! - [`limits`]: every bound, and what happens at it
 //!
 //! With `authority`: `authority` issues certificates, `registry` knows who joined, `join` is what
-//! goes over the wire, `host_identity` what a host keeps, `tls` how they connect.
+//! goes over the wire, `host_identity` what a host keeps, `tls` how they connect; `user` and `users` are
+//! the people who sign in at a service.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -60,6 +61,10 @@ pub mod role;
 pub mod tls;
 #[cfg(feature = "authority")]
 pub mod token;
+#[cfg(feature = "authority")]
+pub mod user;
+#[cfg(feature = "authority")]
+pub mod users;
 
 #[cfg(feature = "authority")]
 pub use authority::{Authority, Issued, Subject};
@@ -74,3 +79,5 @@ pub use recorder::check_recorder;
 #[cfg(feature = "authority")]
 pub use registry::Registry;
 pub use role::{Role, Roles};
+#[cfg(feature = "authority")]
+pub use users::Users;

@@ -79,3 +79,15 @@ pub const TOKEN_KEPT_NS: u64 = 30 * 24 * 3600 * 1_000_000_000;
 
 /// Rows in one page of a listing. A larger page is answered with this many and a cursor.
 pub const PAGE_ROWS_MAX: usize = 1000;
+
+/// Bytes of the name of a user who signs in. A longer one is refused.
+pub const USER_NAME_BYTES_MAX: usize = 64;
+
+/// Characters of a password at least. A shorter one is refused when it is set.
+pub const PASSWORD_CHARS_MIN: usize = 12;
+
+/// Bytes of a password. A longer one is refused, when it is set and when somebody signs in with it.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+
+/// Users of one service. At the limit none is added until another is removed.
+pub const USERS_MAX: usize = 10_000;

@@ -1,25 +1,26 @@
 //! Sessions whose processes are watched, and the thread that reads what the kernel tells of them.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hansard_core::event::{Body, Gap};
+use hansard_core::SessionId;
 use hansard_record::Recorder;
 use libbpf_rs::{MapCore as _, MapFlags, RingBuffer, RingBufferBuilder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::afterwards::{Over, Tell};
 use super::fold::Fold;
 use super::kernel::{self, Loaded, Support};
-use super::record::Record;
+use super::sessions::{Entry, Lost, Session, Sessions, lock};
 use super::{Config, Unsupported};
+use crate::local::peer::effective_uid;
 
 /// Records that are read at a time; between two such turns others may have the ring.
 const TURN_RECORDS: usize = 4096;
@@ -80,31 +81,6 @@ struct Shared {
     next_tag: AtomicU64,
 }
 
-/// What the ring's callback works with.
-#[derive(Default)]
-struct Sessions {
-    by_tag: Mutex<HashMap<u64, Arc<Mutex<Session>>>>,
-    /// The latest moment that was read of.
-    seen_ns: AtomicU64,
-    records: AtomicU64,
-    lost: AtomicU64,
-    malformed: AtomicU64,
-}
-
-struct Session {
-    recorder: Recorder,
-    fold: Fold,
-    /// What the kernel had counted when it was last told, and the session's moment then.
-    lost: Lost,
-    looked_ns: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Lost {
-    records: u64,
-    untagged: u64,
-}
-
 /// A session that is watched, until this is dropped.
 pub struct Watched {
     shared: Arc<Shared>,
@@ -119,13 +95,15 @@ impl fmt::Debug for HostEvents {
 }
 
 impl HostEvents {
-    /// Loads the programs and reads what they tell.
+    /// Loads the programs and reads what they tell. What sessions leave running is told to `tell`
+    /// after their end, under their name (`recording`), at most [`super::AFTERWARDS_MAX`] events of
+    /// each.
     ///
     /// # Errors
     /// Why this kernel, or this process, cannot.
-    pub fn start(config: Config) -> Result<Self, Unsupported> {
+    pub fn start(config: Config, tell: Tell) -> Result<Self, Unsupported> {
         let loaded = kernel::load(config.ring_bytes)?;
-        let watched = Arc::new(Sessions::default());
+        let watched = Arc::new(Sessions::telling(tell));
         let unusable = |e: &dyn fmt::Display| Unsupported {
             what: format!("what the kernel tells cannot be read: {e}"),
             next: "see whether descriptors and memory are left".to_owned(),
@@ -173,24 +151,35 @@ impl HostEvents {
             records: watched.records.load(Ordering::Relaxed),
             lost: watched.lost.load(Ordering::Relaxed),
             malformed: watched.malformed.load(Ordering::Relaxed),
-            sessions: lock(&watched.by_tag).len() as u64,
+            sessions: watched.open() as u64,
         }
     }
 
     /// From now on, what the children of this process do goes into this recording, and what theirs
     /// do. The process itself is the program that holds the session: of what it does nothing is told.
+    /// It must be this user's still: its number may be another's by now.
     ///
     /// # Errors
     /// Why not, for the recording to say. Nothing is watched then.
-    pub fn watch(&self, pid: Option<i32>, recorder: Recorder) -> Result<Watched, String> {
+    pub fn watch(
+        &self,
+        (uid, pid): (u32, Option<i32>),
+        id: SessionId,
+        recorder: Recorder,
+    ) -> Result<Watched, String> {
         let shared = &self.0.shared;
         let pid = pid.and_then(Pid::from_raw);
         let pid = pid.ok_or("the system does not say which process holds the session")?;
         let process = pidfd_open(pid, PidfdFlags::empty())
             .map_err(|e| format!("the process that holds the session is gone: {e}"))?;
+        // Held before it is looked at: whoever has the number later is not marked in its place.
+        if effective_uid(&pid.as_raw_nonzero().to_string()) != Some(uid) {
+            return Err("the process that holds the session is gone".to_owned());
+        }
         // Never given twice: what a session leaves running is not taken for another's.
         let tag = shared.next_tag.fetch_add(1, Ordering::Relaxed);
         let session = Session {
+            id,
             looked_ns: recorder.now_ns(),
             recorder,
             fold: Fold::default(),
@@ -201,7 +190,7 @@ impl HostEvents {
             tag,
             session: Arc::new(Mutex::new(session)),
         };
-        let of_reader = Arc::clone(&watched.session);
+        let of_reader = Entry::Open(Arc::clone(&watched.session));
         lock(&shared.watched.by_tag).insert(tag, of_reader);
         // From here on dropping it takes back what was done.
         let maps = &shared.loaded;
@@ -247,12 +236,14 @@ impl Watched {
     pub fn end(self) {}
 
     fn finish(&self) {
-        let maps = &self.shared.loaded;
-        let key = self.tag.to_ne_bytes();
-        // No program finds it from here on. Failing means that it was not there.
-        let _ = maps.sessions.delete(&key);
         let is_read = self.shared.drain();
+        // While nobody reads: what comes after this is not the recording's any more.
+        let reading = lock(&self.shared.ring);
         let mut session = lock(&self.session);
+        let lost = self.shared.lost(self.tag).unwrap_or(session.lost);
+        let over = Over::new(session.id, lost.records);
+        self.shared.watched.is_over(self.tag, over);
+        drop(reading);
         for body in session.fold.due(u64::MAX) {
             session.tell(body);
         }
@@ -261,50 +252,14 @@ impl Watched {
             let gap = session.gap(UNFINISHED, None);
             session.tell(gap);
         }
-        let _ = maps.losses.delete(&key);
         drop(session);
-        lock(&self.shared.watched.by_tag).remove(&self.tag);
+        self.shared.forget_done();
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
         self.finish();
-    }
-}
-
-impl Session {
-    /// A recording that failed ends its session by itself: its capture is told the same.
-    fn tell(&self, body: Body) {
-        let _ = self.recorder.witness(body);
-    }
-
-    fn gap(&self, cause: &str, events: Option<u64>) -> Body {
-        Body::Gap(Gap {
-            cause: cause.to_owned(),
-            from_ns: self.looked_ns,
-            events,
-            ..Gap::default()
-        })
-    }
-}
-
-impl Sessions {
-    /// One record, in the order in which the kernel handed them over.
-    fn take(&self, bytes: &[u8]) {
-        self.records.fetch_add(1, Ordering::Relaxed);
-        let Some(record) = Record::parse(bytes) else {
-            self.malformed.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        self.seen_ns.fetch_max(record.time_ns, Ordering::Relaxed);
-        let session = lock(&self.by_tag).get(&record.tag).map(Arc::clone);
-        if let Some(session) = session {
-            let mut session = lock(&session);
-            for body in session.fold.take(&record) {
-                session.tell(body);
-            }
-        }
     }
 }
 
@@ -326,12 +281,27 @@ impl Shared {
         }
     }
 
-    /// Tells a session what it has lost since the last time.
-    fn look(&self, tag: u64, session: &mut Session) {
+    /// What the kernel has counted of this session's losses.
+    fn lost(&self, tag: u64) -> Option<Lost> {
         let key = tag.to_ne_bytes();
         let found = self.loaded.losses.lookup(&key, MapFlags::ANY);
-        let found = found.ok().flatten().and_then(|bytes| lost(&bytes));
-        let lost = found.unwrap_or(session.lost);
+        found.ok().flatten().and_then(|bytes| Lost::parse(&bytes))
+    }
+
+    /// Watches no more what these left running.
+    fn forget_done(&self) {
+        for tag in std::mem::take(&mut *lock(&self.watched.done)) {
+            let key = tag.to_ne_bytes();
+            // Failing means that it was not there: no program finds it from here on.
+            let _ = self.loaded.sessions.delete(&key);
+            let _ = self.loaded.losses.delete(&key);
+            lock(&self.watched.by_tag).remove(&tag);
+        }
+    }
+
+    /// Tells a session what it has lost since the last time.
+    fn look(&self, tag: u64, session: &mut Session) {
+        let lost = self.lost(tag).unwrap_or(session.lost);
         let before = std::mem::replace(&mut session.lost, lost);
         let records = lost.records.saturating_sub(before.records);
         let tasks = lost.untagged.saturating_sub(before.untagged);
@@ -348,30 +318,39 @@ impl Shared {
 
     /// Tells every session what it lost and what repeated.
     fn look_at_all(&self) {
-        let all: Vec<(u64, Arc<Mutex<Session>>)> = lock(&self.watched.by_tag)
+        let all: Vec<(u64, Entry)> = lock(&self.watched.by_tag)
             .iter()
-            .map(|(tag, session)| (*tag, Arc::clone(session)))
+            .map(|(tag, entry)| (*tag, entry.clone()))
             .collect();
         let now_ns = monotonic_ns();
-        for (tag, session) in all {
-            let mut session = lock(&session);
-            for body in session.fold.due(now_ns) {
-                session.tell(body);
+        for (tag, entry) in all {
+            match entry {
+                Entry::Open(session) => {
+                    let mut session = lock(&session);
+                    for body in session.fold.due(now_ns) {
+                        session.tell(body);
+                    }
+                    self.look(tag, &mut session);
+                }
+                Entry::Over(over) => self.look_after(tag, &mut lock(&over), now_ns),
             }
-            self.look(tag, &mut session);
+        }
+        self.forget_done();
+    }
+
+    /// The same for a session that has ended; nearly none has left anything running.
+    fn look_after(&self, tag: u64, over: &mut Over, now_ns: u64) {
+        if over.is_quiet() {
+            return;
+        }
+        let tell = &self.watched.tell;
+        if !over.due(now_ns, tell) {
+            lock(&self.watched.done).push(tag);
+        }
+        if let Some(lost) = self.lost(tag) {
+            over.lost(lost.records, tell);
         }
     }
-}
-
-/// `struct lost`.
-fn lost(bytes: &[u8]) -> Option<Lost> {
-    let (_, rest) = bytes.split_first_chunk::<8>()?;
-    let (records, rest) = rest.split_first_chunk()?;
-    let (untagged, _) = rest.split_first_chunk()?;
-    Some(Lost {
-        records: u64::from_ne_bytes(*records),
-        untagged: u64::from_ne_bytes(*untagged),
-    })
 }
 
 /// Reads until the daemon stops.
@@ -412,8 +391,4 @@ fn monotonic_ns() -> u64 {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -78,7 +78,7 @@ fn how(record: &Record, fields: &mut Fields) {
         fields.push("unlinked", true);
     }
     if record.has(flag::CUT) {
-        fields.push("truncated", true);
+        fields.push("cut", true);
     }
     if record.has(flag::UNREADABLE) {
         fields.push("unreadable", true);
@@ -123,7 +123,9 @@ fn command(record: &Record) -> Fields {
     let mut words = words(list);
     let own = words.next();
     let argv: Vec<Value> = words.map(Value::from_os_bytes).collect();
-    if let Some(own) = own.filter(|own| *own != record.text(usize::from(is_run)).as_slice()) {
+    let asked = record.text(usize::from(is_run));
+    let is_its_name = |own: &&[u8]| asked.rsplit(|b| *b == b'/').next() == Some(*own);
+    if let Some(own) = own.filter(|own| *own != asked.as_slice() && !is_its_name(own)) {
         text(&mut fields, "argv0", own);
     }
     fields.push("argv", Value::List(argv));
@@ -193,7 +195,7 @@ fn disk(record: &Record) -> Fields {
             owner(&mut fields, third, fourth);
         }
         263 => fields.push("flags", int(third & 0xffff_ffff)),
-        76 | 77 => fields.push("length", second),
+        76 | 77 => fields.push("length", int(second)),
         _ => {}
     }
     if record.nr == 316 && fifth != 0 {
@@ -206,7 +208,7 @@ fn disk(record: &Record) -> Fields {
 
 /// Who is to have a file; -1 leaves that as it is.
 fn owner(fields: &mut Fields, user: u64, group: u64) {
-    for (name, number) in [("owner", user), ("group", group)] {
+    for (name, number) in [("new_owner", user), ("new_group", group)] {
         let number = number & 0xffff_ffff;
         if number != 0xffff_ffff {
             fields.push(name, number);

@@ -90,7 +90,7 @@ fn record(
     };
     let session = Box::new(session);
     // Before the program is told that it may begin: of what it starts nothing is missed.
-    let watched = crate::host::watch(shared.config.host.as_ref(), peer.pid, &recorder);
+    let watched = crate::host::watch(shared.config.host.as_ref(), who, (id, &recorder));
     let told = line.say(&FromDaemon::Opened(Opened { session, notice }));
     let mut heard_ns = recorder.now_ns();
     let over = match told.and_then(|()| source.get_ref().socket().set_read_timeout(None)) {

@@ -26,6 +26,7 @@ use super::stub::Stub;
 use super::terminals::{self, Hold, Name, path_of};
 use super::who::{Entry, Listed};
 use super::{Logins, slave, which};
+use crate::host::Watched;
 use crate::local::connection::Source;
 use crate::local::peer::Peer;
 use crate::local::{Happening, Shared, THE_DAEMON_STOPS, header};
@@ -292,9 +293,7 @@ fn hold(
         ready.hold = None;
         let _ = line.say(&FromDaemon::Refused(why.clone()));
     }
-    // Before the login is told which shell to start: of what it does nothing is missed.
-    let host = shared.config.host.as_ref();
-    let watched = crate::host::watch(host, peer.pid, &ready.recorder);
+    let watched = watch(shared, &ready, peer);
     let granted = granted.and_then(|()| grant(&source, &ready));
     // Ours are others by now; these would keep pipes open that their owners wait to see closed.
     drop(outside);
@@ -337,6 +336,13 @@ fn hold(
     };
     let begun = granted.map(|()| (held, Vec::new()));
     holding.until_over(shared, stub, begun)
+}
+
+/// Before the login is told which shell to start: of what it does nothing is missed.
+fn watch(shared: &Shared, ready: &Ready, peer: &Peer) -> Option<Watched> {
+    let host = shared.config.host.as_ref();
+    let recorded = (ready.session.id, &ready.recorder);
+    crate::host::watch(host, (peer.uid, peer.pid), recorded)
 }
 
 /// Has the login kept for a daemon after this one, where somebody does that.

@@ -51,7 +51,7 @@ cat /etc/shadow >/dev/null
     assert_eq!(int(mode, "mode"), Some(0o640));
     let owner = with(&["fchownat", "chown", "lchown"], &at("moved"));
     assert_eq!(
-        (int(owner, "owner"), int(owner, "group")),
+        (int(owner, "new_owner"), int(owner, "new_group")),
         (Some(1), Some(2))
     );
     with(&["mkdir", "mkdirat"], &at("sub"));

@@ -57,7 +57,7 @@ impl Sink for Stuck {
 fn a_disk_that_stands_still_makes_a_gap_with_a_number() {
     let Some(_) = host() else { return };
     // Nothing else of this process is to wait for this disk.
-    let host = HostEvents::start(Config::default()).unwrap();
+    let host = HostEvents::start(Config::default(), Box::new(|_| {})).unwrap();
     let actions = 200_000;
     let script = format!("{} misses $DIR/none {actions}", tricks().display());
     // The header is durable before anything waits.

@@ -1,7 +1,12 @@
 //! Which session a process belongs to.
 
-use super::support::gaps;
-use super::watching::{World, argv, host, int, text, tricks};
+use std::io::Write as _;
+use std::os::unix::net::UnixListener;
+
+use hansard_core::Body;
+
+use super::support::{gaps, wait_for};
+use super::watching::{AFTERWARDS, ID, World, argv, host, int, text, tricks};
 
 #[test]
 fn whatever_a_process_does_it_stays_in_its_session() {
@@ -94,4 +99,49 @@ fn sixteen_sessions_at_once_are_never_mixed_up() {
         }
         assert!(gaps(&told.events).is_empty());
     }
+}
+
+#[test]
+fn a_process_of_somebody_else_is_not_marked() {
+    let Some(host) = host() else { return };
+    let mut world = World::new(host, ":");
+    let own = i32::try_from(std::process::id()).unwrap();
+    let refused = host.watch((64_001, Some(own)), ID, world.recorder.clone());
+    assert!(refused.err().unwrap().contains("gone"));
+    assert!(host.watch((0, None), ID, world.recorder.clone()).is_err());
+    world.wait();
+    world.told();
+}
+
+#[test]
+fn what_a_session_leaves_running_is_told_under_its_name() {
+    let Some(host) = host() else { return };
+    let place = super::support::TempDir::new();
+    let listener = UnixListener::bind(place.path().join("go")).unwrap();
+    // It waits until the recording has ended, and does something then.
+    let script = format!(
+        "(setsid {} waits {} /usr/bin/env printf long-after >/dev/null 2>&1 &)\n:\n",
+        tricks().display(),
+        place.path().join("go").display()
+    );
+    let world = World::new(host, &script);
+    let (mut left, _) = listener.accept().unwrap();
+    let told = world.told();
+    let early = told.facts("session.command");
+    assert!(
+        !early
+            .iter()
+            .any(|fact| argv(&fact.fields) == ["printf", "long-after"])
+    );
+    left.write_all(b"x").unwrap();
+    let found = || {
+        let all = AFTERWARDS.lock().unwrap();
+        let found = all.iter().find_map(|body| match body {
+            Body::Command(fact) if argv(&fact.fields) == ["printf", "long-after"] => Some(fact),
+            _ => None,
+        });
+        found.cloned()
+    };
+    wait_for("what was left", || found().is_some());
+    assert_eq!(text(&found().unwrap().fields, "recording"), ID.to_string());
 }

@@ -275,6 +275,17 @@ int main(int argc, char **argv)
 			return sendto(fd, "x", 1, 0, (void *)&in, sizeof(in)) != 1;
 		return sendmsg(fd, &message, 0) != 1;
 	}
+	if (argc > 3 && !strcmp(what, "waits")) {
+		struct sockaddr_un un = { .sun_family = AF_UNIX };
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		char byte;
+
+		strncpy(un.sun_path, argv[2], sizeof(un.sun_path) - 1);
+		if (connect(fd, (void *)&un, sizeof(un)) || read(fd, &byte, 1) != 1)
+			return fail(argv[2]);
+		execv(argv[3], argv + 3);
+		return fail(argv[3]);
+	}
 	if (argc > 2 && !strcmp(what, "unix")) {
 		struct sockaddr_un un = { .sun_family = AF_UNIX };
 

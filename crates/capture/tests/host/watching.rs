@@ -1,12 +1,11 @@
 //! Programs that are watched, and what was told of them.
 
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
-use hansard_capture::host::{Config, HostEvents, Watched};
+use hansard_capture::host::{Config, HostEvents, Tell, Watched};
 use hansard_core::event::{Body, End, Event, Fact};
 use hansard_core::fields::Value;
 use hansard_core::policy::Policy;
@@ -20,7 +19,7 @@ use super::support::{TempDir, events, key};
 /// a failure.
 pub fn host() -> Option<&'static HostEvents> {
     static HOST: OnceLock<Option<HostEvents>> = OnceLock::new();
-    let host = HOST.get_or_init(|| match HostEvents::start(Config::default()) {
+    let host = HOST.get_or_init(|| match HostEvents::start(Config::default(), tell()) {
         Ok(host) => Some(host),
         Err(why) if std::env::var_os("CI").is_some() => panic!("{why}: {}", why.next),
         Err(why) => {
@@ -30,6 +29,16 @@ pub fn host() -> Option<&'static HostEvents> {
     });
     host.as_ref()
 }
+
+/// What ended sessions did, of all tests.
+pub static AFTERWARDS: Mutex<Vec<Body>> = Mutex::new(Vec::new());
+
+pub fn tell() -> Tell {
+    Box::new(|body| AFTERWARDS.lock().unwrap().push(body))
+}
+
+/// Of all sessions here.
+pub const ID: SessionId = SessionId::from_bytes([1; 16]);
 
 /// A session that is watched: a shell that waits, and what it starts once it may.
 pub struct World {
@@ -68,7 +77,7 @@ impl World {
             .spawn()
             .unwrap();
         let pid = i32::try_from(holder.id()).unwrap();
-        let watched = host.watch(Some(pid), recorder.clone()).unwrap();
+        let watched = host.watch((0, Some(pid)), ID, recorder.clone()).unwrap();
         Self {
             dir,
             recorder,
@@ -109,7 +118,7 @@ fn recorder(dir: &Path, over: impl FnOnce(FileSink) -> Box<dyn Sink + Send>) -> 
     let env = Environment::real();
     let sink = FileSink::create(&dir.join("r.hansard"), &*env.disk).unwrap();
     let session = Session {
-        id: SessionId::from_bytes([1; 16]),
+        id: ID,
         parent: None,
         kind: "terminal".into(),
         subject: Fields::new(),
@@ -222,20 +231,20 @@ pub fn list(fields: &Fields, name: &str) -> Vec<String> {
 
 /// Programs that go around what others look at, compiled once: `tricks.c`.
 pub fn tricks() -> &'static Path {
-    static TRICKS: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = TRICKS.get_or_init(|| {
-        let dir = TempDir::new();
-        let path = dir.path().join("tricks");
+    static TRICKS: OnceLock<PathBuf> = OnceLock::new();
+    TRICKS.get_or_init(|| {
+        // In the build's own directory: nothing is left behind that the next run does not use.
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let made = dir.join(format!("tricks-{}", std::process::id()));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host/tricks.c");
         let built = Command::new("cc")
             .args(["-O1", "-o"])
-            .args([&path, &source])
-            .arg("-lpthread")
+            .args([&made, &source])
             .status()
             .unwrap();
         assert!(built.success());
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        (dir, path)
-    });
-    path
+        let path = dir.join("tricks");
+        std::fs::rename(made, &path).unwrap();
+        path
+    })
 }

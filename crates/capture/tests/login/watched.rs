@@ -13,7 +13,7 @@ fn host() -> Option<HostEvents> {
     if !is_root() {
         return None;
     }
-    match HostEvents::start(Config::default()) {
+    match HostEvents::start(Config::default(), Box::new(|_| {})) {
         Ok(host) => Some(host),
         Err(why) if std::env::var_os("CI").is_some() => panic!("{why}: {}", why.next),
         Err(why) => {

@@ -13,6 +13,9 @@ use super::value::{HostPort, Labels, Size, Span};
 /// Port of metrics and health.
 const METRICS_PORT: u16 = 3081;
 
+/// The port of the application in a browser.
+const WEB_PORT: u16 = 3080;
+
 section! {
     /// The whole file.
     Config {
@@ -217,6 +220,9 @@ section! {
         /// The socket `admin.sock`, at which `hansard` lists, plays and administrates. Who is at the
         /// other end is what the kernel says.
         admin: Option<Admin> = None;
+        /// The application in a browser, and the API for whoever signs in there. Needs `store` and
+        /// `serve.admin`: users are made with `hansard user add`.
+        web: Option<Web> = None;
     }
 }
 
@@ -248,6 +254,18 @@ section! {
         /// Who has which role on this machine, by the account at the other end of the socket.
         /// Somebody with several roles may what any of them may.
         roles: Roles = Roles::default();
+    }
+}
+
+section! {
+    /// The application in a browser.
+    Web {
+        /// Address to listen at; a loopback address. It speaks no TLS itself: for others than people
+        /// on this machine, a proxy before it does.
+        listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), WEB_PORT);
+        /// What stands in the address bar of browsers, as `https://audit.example.org`; requests under
+        /// another name are refused. Empty: the address and `localhost`, with the port, over HTTP.
+        origin: String = String::new();
     }
 }
 

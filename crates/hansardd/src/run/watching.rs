@@ -17,7 +17,10 @@ pub(super) fn watching(
         return Ok(None);
     };
     // Whoever asked for them is not to believe that they are there: no session begins without.
-    let events = HostEvents::start(configured(host)).map_err(|why| {
+    // A fact that finds no room is counted: the daemon's own recording says so.
+    let of_events = facts.clone();
+    let tell = Box::new(move |body| of_events.mention(body));
+    let events = HostEvents::start(configured(host), tell).map_err(|why| {
         let next = format!("{}; or set capture.host.enabled to false", why.next);
         Failure::new(STATUS_FAILED, why.to_string(), next)
     })?;

@@ -155,16 +155,17 @@ pub(super) const KERNEL: &[Field] = &[
         Text,
         "`io_uring` where it was asked for through a ring, whose answer is not known",
     ),
-    h(
-        "truncated",
-        Bool,
-        "whether a text is longer than what is here",
-    ),
+    h("cut", Bool, "whether a text is longer than what is here"),
     h("unreadable", Bool, "whether a text could not be read"),
     h(
         "unlinked",
         Bool,
         "whether the file has no name in any directory",
+    ),
+    h(
+        "recording",
+        Text,
+        "session that left it running, and had ended before",
     ),
 ];
 
