@@ -182,7 +182,7 @@ fn the_timeline_says_when_something_was_shown_and_what_happened() {
             .sum::<u64>()
             + 12
     );
-    assert!(timeline.output[..370].iter().filter(|n| **n > 0).count() == 100);
+    assert!(timeline.output[..380].iter().filter(|n| **n > 0).count() == 100);
     let [command] = timeline.happenings.as_slice() else {
         panic!("{timeline:?}");
     };
