@@ -287,10 +287,7 @@ fn stretch(indexed: &mut Indexed, from_ns: u64, until_ns: u64) -> Result<Stretch
     );
     let (mut weight, mut events, mut bytes) = (0, 0, 0usize);
     let (mut is_ahead, mut painted_ns) = (false, from_ns);
-    loop {
-        let Some(next) = replay.peek()? else {
-            break;
-        };
+    while let Some(next) = replay.peek()? {
         let next_ns = next.at_ns;
         let is_over = next_ns > until_ns;
         let is_full =

@@ -281,8 +281,7 @@ impl Painting {
                 self.is_ahead = false;
                 painted = Instant::now();
                 if let Some(change) = self.picture.change(&self.screen) {
-                    let mut frame = frame(self.at_ns, &change);
-                    frame["family"] = json!("frame");
+                    let frame = of_family("frame", frame(self.at_ns, &change));
                     put(pieces, &frame)?;
                     said = painted;
                 }
@@ -321,9 +320,8 @@ impl Painting {
                     self.is_ahead = true;
                     return None;
                 }
-                let mut line = happening(&crate::player::happening(&event)?);
-                line["family"] = json!("happening");
-                Some(line)
+                let line = happening(&crate::player::happening(&event)?);
+                Some(of_family("happening", line))
             }
             Seen::Lost { segment, what } => {
                 Some(json!({ "family": "lost", "segment": segment, "reason": what }))
@@ -435,4 +433,12 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
         ("Found", object("Where a text stood.", &found)),
     ]);
     all
+}
+
+/// A line of a live view, which says what it is of.
+fn of_family(family: &str, mut line: Json) -> Json {
+    if let Some(fields) = line.as_object_mut() {
+        fields.insert("family".to_owned(), json!(family));
+    }
+    line
 }
