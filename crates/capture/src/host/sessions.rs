@@ -110,7 +110,8 @@ impl Sessions {
                 }
             }
             Some(Entry::Over(over)) => {
-                if !lock(&over).take(&record, &self.tell) {
+                let is_more_told = lock(&over).take(&record, &self.tell);
+                if !is_more_told {
                     lock(&self.done).push(record.tag);
                 }
             }

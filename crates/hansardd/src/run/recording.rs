@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hansard_capture::host::HostEvents;
 use hansard_capture::local::{Config as SocketConfig, Decides, Happening, Means, Server, Wishes};
+use hansard_capture::shell::{Found, Logins};
 use hansard_core::event::Fact;
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::Policy;
@@ -13,9 +14,11 @@ use hansard_identity::recorder::CERTIFICATE_FIELD;
 use hansard_record::Environment;
 use hansard_record::open_sessions::OpenSessions;
 
+use super::base::Going;
 use super::facts::Facts;
+use super::opening::no_thread;
 use super::{Closer, Start};
-use crate::config::Local;
+use crate::config::{Local, Shell};
 use crate::failure::{Failure, STATUS_FAILED, shown};
 
 /// Makes the sink of a recorder.
@@ -42,13 +45,14 @@ impl Recording<'_> {
         self,
         local: &Local,
         sinks: Sinks,
+        going: Going,
         closers: &mut Vec<Closer>,
     ) -> Result<hansard_capture::registry::Registry, Failure> {
         let socket = self.start.config.node.runtime_dir.join("capture.sock");
         let mut config = SocketConfig::at(socket.clone());
         config.policy = policy(local);
         config.gate = Some(Decides(Arc::clone(&self.gate)));
-        config.host = self.host;
+        config.host = self.host.clone();
         // What the daemon does not keep by itself, nobody's wish makes it keep: keys may hold
         // secrets of others, too.
         config.wishes = Wishes {
@@ -57,10 +61,8 @@ impl Recording<'_> {
         };
         config.connections_max = usize::try_from(local.sessions_max).unwrap_or(usize::MAX);
         let capture = &self.start.config.capture;
-        let logins = capture.shell.as_ref().map(|shell| {
-            super::logins::logins(self.start, self.facts, shell, Arc::clone(&self.gate))
-        });
-        let logins = logins.transpose()?;
+        let shell = capture.shell.as_ref();
+        let logins = shell.map(|shell| self.logins(shell, &going)).transpose()?;
         let facts = self.facts.clone();
         let journal = self.start.journal.clone();
         let means = Means {
@@ -90,6 +92,7 @@ impl Recording<'_> {
             )
         })?;
         let registry = server.registry();
+        go_on(self.start, &server, going)?;
         let journal = self.start.journal.clone();
         let stop = move || {
             let left = server.stop();
@@ -103,6 +106,24 @@ impl Recording<'_> {
         closers.push(("capture", Box::new(stop)));
         Ok(registry)
     }
+
+    fn logins(&self, shell: &Shell, going: &Going) -> Result<Logins, Failure> {
+        let found: Vec<&Found> = going.iter().map(|(found, _)| found).collect();
+        let gate = Arc::clone(&self.gate);
+        super::logins::logins(self.start, self.facts, shell, gate, &found)
+    }
+}
+
+/// With the logins that the last daemon held.
+fn go_on(start: &Start, server: &Server, going: Going) -> Result<(), Failure> {
+    if !going.is_empty() {
+        let what = "logins go on that the last daemon held";
+        start.journal.notice(what, &[("sessions", &going.len())]);
+    }
+    for (found, goes_on) in going {
+        server.go_on(found, goes_on).map_err(no_thread)?;
+    }
+    Ok(())
 }
 
 /// What is kept of every session, and what happens when that cannot be.
@@ -122,7 +143,9 @@ pub(super) fn policy(local: &Local) -> Policy {
 /// Beginnings and ends are events of the sessions themselves; what has no session is ours to tell.
 fn fact_of(happening: &Happening) -> Option<Body> {
     let (event, fields) = match happening {
-        Happening::Began { .. } | Happening::Ended { .. } => return None,
+        Happening::Began { .. } | Happening::Ended { .. } | Happening::Paused { .. } => {
+            return None;
+        }
         Happening::Lost { session, why } => (
             "alarm",
             Fields::new()
@@ -154,6 +177,7 @@ fn fact_of(happening: &Happening) -> Option<Body> {
 fn said(happening: &Happening) -> String {
     match happening {
         Happening::Began { session, .. } => format!("session {session} began"),
+        Happening::Paused { session } => format!("session {session} waits for the next start"),
         Happening::Ended { session, reason } => format!("session {session} ended: {reason}"),
         Happening::Lost { session, why } => format!("session {session} is lost: {why}"),
         Happening::Refused { uid, why, times } => match uid {
