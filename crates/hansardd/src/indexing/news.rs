@@ -9,7 +9,7 @@ use hansard_core::{Event, SessionId};
 use crate::keeper::{Tap, TapTrouble, Told};
 
 /// Sessions that are remembered to have news; with more, the catalog is gone through again.
-pub const NEWS_MAX: usize = 65_536;
+pub(super) const NEWS_MAX: usize = 65_536;
 
 /// What came.
 #[derive(Debug, Default)]

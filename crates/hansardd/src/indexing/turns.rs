@@ -20,7 +20,7 @@ const COMMIT_EVERY: Duration = Duration::from_secs(10);
 
 /// Sessions that are read at a time. Of more, those that came later wait until one of these is over
 /// or quiet: a screen and a block is in memory of each.
-pub const OPEN_MAX: usize = 2048;
+const OPEN_MAX: usize = 2048;
 
 /// Sessions that are taken from the catalog at a time, when everything is compared.
 const SWEPT_AT_ONCE: usize = 64;
