@@ -143,10 +143,10 @@ fn hit(hit: &Hit, start_utc_ns: u64) -> Json {
     })
 }
 
-pub(super) fn schemas() -> Vec<(&'static str, Json)> {
-    let uuid = || json!({ "type": "string", "format": "uuid" });
+/// The shape of a line that is an answer.
+fn hit_schema() -> Json {
     let place = json!({ "type": "array", "items": count(), "minItems": 2, "maxItems": 2 });
-    let hit = object(
+    object(
         "A line that is an answer.",
         &[
             (
@@ -186,7 +186,11 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
             ),
             ("cut", truth(), "it is a piece of a longer line"),
         ],
-    );
+    )
+}
+
+pub(super) fn schemas() -> Vec<(&'static str, Json)> {
+    let uuid = || json!({ "type": "string", "format": "uuid" });
     let of_session = object(
         "A session with answers.",
         &[
@@ -222,5 +226,9 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
             ),
         ],
     );
-    vec![("Hit", hit), ("FoundSession", of_session), ("Found", found)]
+    vec![
+        ("Hit", hit_schema()),
+        ("FoundSession", of_session),
+        ("Found", found),
+    ]
 }

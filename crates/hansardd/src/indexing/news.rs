@@ -77,6 +77,14 @@ impl News {
 /// Notes what comes.
 pub struct NewsTap(pub Arc<News>);
 
+impl NewsTap {
+    /// As the keeper takes it.
+    #[must_use]
+    pub fn of(news: &Arc<News>) -> Box<dyn Tap> {
+        Box::new(Self(Arc::clone(news)))
+    }
+}
+
 impl Tap for NewsTap {
     fn events(&mut self, told: &Told<'_>, _: &[Event]) -> Result<(), TapTrouble> {
         self.0.came(told.session);

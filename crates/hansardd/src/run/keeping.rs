@@ -126,7 +126,7 @@ impl Ground<'_> {
             gaps: Arc::clone(&gaps),
         })];
         let news = Arc::<News>::default();
-        taps.push(Box::new(NewsTap(Arc::clone(&news))));
+        taps.push(NewsTap::of(&news));
         let book = exporting::book(self.start, self.dir, self.environment)?;
         taps.extend(book.as_ref().map(exporting::tap));
         let keeper = Keeper::new(work, live.clone(), taps, clock, hooks);
@@ -145,11 +145,7 @@ impl Ground<'_> {
             archive: Arc::clone(self.archive),
             live: live.clone(),
         };
-        let of_index = (news, self.key);
-        let (shelf, indexing) =
-            indexing::index(self.start, self.dir, &followed, self.stores, of_index)?;
-        let of_closer = Arc::clone(&indexing);
-        closers.push(("index", Box::new(move || of_closer.stop())));
+        let (shelf, indexing) = self.index(&followed, news, closers)?;
         let writing = exporting::write(self.start, self.environment, &followed, book)?;
         let tlog = writing.as_ref().map(|writing| Arc::clone(&writing.figures));
         closers.extend(
@@ -171,6 +167,21 @@ impl Ground<'_> {
             gaps,
             alarms,
         })
+    }
+
+    /// The full-text index, and the thread that fills it.
+    fn index(
+        &self,
+        followed: &Followed,
+        news: Arc<News>,
+        closers: &mut Vec<Closer>,
+    ) -> Result<(Shelf, Arc<Indexing>), Failure> {
+        let of_index = (news, self.key);
+        let (shelf, indexing) =
+            indexing::index(self.start, self.dir, followed, self.stores, of_index)?;
+        let of_closer = Arc::clone(&indexing);
+        closers.push(("index", Box::new(move || of_closer.stop())));
+        Ok((shelf, indexing))
     }
 
     /// The event log, and the thread that turns its pages and tidies it.
