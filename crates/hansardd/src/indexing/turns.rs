@@ -140,7 +140,7 @@ impl Turns {
         }
         let query = Query {
             newest_first: true,
-            after: after.clone(),
+            after: *after,
             limit: SWEPT_AT_ONCE,
             ..Query::default()
         };
