@@ -5,12 +5,13 @@
 use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::audit::{Kept, Tally};
 use crate::cluster::{Cluster, Plan};
 use crate::load::{Load, Outcome, capture_socket};
 use crate::net::{Fault, HOSTS};
+use crate::volume::Volume;
 
 /// How long things go well before and after.
 const WELL: Duration = Duration::from_millis(500);
@@ -42,6 +43,15 @@ fn sessions_during(
         thread::sleep(WELL);
     });
     load.outcomes()
+}
+
+/// Until [`FULL`] is over.
+fn stay_full(volumes: &[Volume]) {
+    let since = Instant::now();
+    while since.elapsed() < FULL {
+        volumes.iter().for_each(Volume::fill_again);
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn audit(cluster: &mut Cluster, outcomes: &[Outcome]) -> Tally {
@@ -130,7 +140,7 @@ fn a_hosts_disk_where_sessions_are_held() {
                 "bytes" => volumes.iter().for_each(|volume| volume.fill(0)),
                 _ => volumes.iter().for_each(|volume| volume.fill_files(0)),
             }
-            thread::sleep(FULL);
+            stay_full(volumes);
             refused = load.refused();
             volumes.iter().for_each(|volume| volume.empty());
             thread::sleep(FULL / 3);
@@ -178,7 +188,7 @@ fn a_hosts_disk_where_sessions_go_on() {
                 "bytes" => volumes.iter().for_each(|volume| volume.fill(0)),
                 _ => volumes.iter().for_each(|volume| volume.fill_files(0)),
             }
-            thread::sleep(FULL);
+            stay_full(volumes);
             refused = load.refused();
             volumes.iter().for_each(|volume| volume.empty());
             thread::sleep(FULL / 3);
