@@ -10,6 +10,7 @@
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
 mod answers;
+pub(crate) mod connection;
 mod found;
 mod holds;
 pub mod limits;

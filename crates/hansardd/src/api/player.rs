@@ -11,9 +11,9 @@ use serde_json::{Map, Value as Json, json};
 
 use super::answers::{blocking, living};
 use super::limits::{HEARTBEAT, WAIT_MAX};
-use super::live::streaming;
+use super::live::{Tell, following_by};
 use super::problem::{Problem, Trouble};
-use super::router::{Call, Handler};
+use super::router::Handler;
 use super::schema::{count, list, named, object, or_null, text, truth};
 use super::seams::{Following, Listings, Log, Seen, Watch};
 use super::stream::{Gone, Pieces, Streams};
@@ -227,23 +227,8 @@ pub(super) fn watch(
     streams: Streams,
     log: Log,
 ) -> Handler {
-    let open = move |call: &Call| {
-        let session = living(call, &*listings)?;
-        let log = Arc::clone(&log);
-        let watch = following.follow(session)?;
-        Ok(watch.map(|watch| -> super::live::Source {
-            Box::new(move |mut pieces| {
-                let painted = Painting::default().paint(watch, &mut pieces);
-                if let Err(Some(why)) = &painted {
-                    log(&format!("session {session}: watching was cut: {why}"));
-                }
-                if painted.is_err() {
-                    pieces.abort(std::io::ErrorKind::ConnectionAborted.into());
-                }
-            })
-        }))
-    };
-    streaming(streams, super::live::LINES, Arc::new(open))
+    let paint: Tell = |watch, pieces| Painting::default().paint(watch, pieces);
+    following_by(paint, listings, following, streams, log)
 }
 
 /// A session that is painted as it happens.
