@@ -145,13 +145,14 @@ fn what_is_shown_is_found_while_the_session_runs_and_whatever_happens_to_the_ind
     fs::remove_dir_all(daemon.data().join("index")).unwrap();
     daemon.start();
     assert_eq!(wait_for(&daemon, "quokka in:shown").0, sid);
-    // Until it is written, and not only in memory.
-    until("the index is written", || {
+    // What is whole is written when the daemon stops.
+    until("everything is indexed", || {
         let status = client(&daemon, &["status", "--json"]);
         let status: Value = serde_json::from_slice(&status.stdout).unwrap();
-        (status["index_blocks"].as_u64()? > 0).then_some(())
+        (status["index_complete"] == true).then_some(())
     });
     daemon.stop();
+    let mut damaged = 0;
     for path in files(&daemon.data().join("index")) {
         if path
             .extension()
@@ -163,8 +164,10 @@ fn what_is_shown_is_found_while_the_session_runs_and_whatever_happens_to_the_ind
                 *byte ^= 0xff;
             }
             fs::write(&path, bytes).unwrap();
+            damaged += 1;
         }
     }
+    assert!(damaged > 1, "{:?}", files(&daemon.data().join("index")));
     daemon.start();
     assert_eq!(wait_for(&daemon, "quokka in:shown").0, sid);
     daemon.stop();

@@ -38,7 +38,7 @@ pub(super) fn search(searching: Arc<dyn Searching>, audit: Audit) -> Handler {
             let bad = || Problem::bad("cursor: not the `next` of an answer");
             hansard_store::index::search::spot_of(cursor).ok_or_else(bad)
         });
-        let is_of_one = question.session.is_some();
+        let is_of_one = question.bounds.session.is_some();
         let asked = Asked {
             owner: call.only.as_deref(),
             question: &question,
@@ -71,11 +71,11 @@ fn question(call: &Call, now_ns: u64) -> Result<Question, Problem> {
         let bad = || Problem::bad(format!("{name}: {wanted}"));
         found.map(Some).ok_or_else(bad)
     };
-    question.since_ns = moment("since")?.or(question.since_ns);
-    question.until_ns = moment("until")?.or(question.until_ns);
-    question.user = said("user").or(question.user);
-    question.host = said("host").or(question.host);
-    question.kind = said("kind").or(question.kind);
+    question.bounds.since_ns = moment("since")?.or(question.bounds.since_ns);
+    question.bounds.until_ns = moment("until")?.or(question.bounds.until_ns);
+    question.bounds.user = said("user").or(question.bounds.user);
+    question.bounds.host = said("host").or(question.bounds.host);
+    question.bounds.kind = said("kind").or(question.bounds.kind);
     Ok(question)
 }
 

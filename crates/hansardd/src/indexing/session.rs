@@ -35,6 +35,8 @@ pub(super) struct Session {
     /// Blocks below this number are in the index for good, and are not put again.
     kept: u32,
     ready: Vec<Text>,
+    /// Whether nothing more can come of it.
+    is_ended: bool,
     /// Whether it is of this daemon's own recordings.
     is_own: bool,
     shown: Option<Instant>,
@@ -56,6 +58,7 @@ impl Session {
             // The last one may have been closed because nothing came for long.
             kept: kept.blocks.saturating_sub(1),
             ready: Vec::new(),
+            is_ended: false,
             is_own: false,
             shown: None,
             is_changed: false,
@@ -64,9 +67,14 @@ impl Session {
         }
     }
 
-    /// Whether everything of it was put.
+    /// Whether everything that came of it was put, and it is not read any further.
     pub(super) fn is_over(&self) -> bool {
         self.writer.is_none()
+    }
+
+    /// The same, and nothing more can come of it.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_over() && self.is_ended
     }
 
     /// Reads what there is, for a turn. After an error what was read stays read, and the block that
@@ -170,6 +178,7 @@ impl Session {
     pub(super) fn finish(&mut self, index: &dyn Index, is_whole: bool) -> Result<(), IndexError> {
         self.texts.finish(&mut self.ready);
         self.put(index)?;
+        self.is_ended = is_whole;
         if let Some(writer) = self.writer.take() {
             let mut last = writer.finish();
             last.is_last = is_whole;

@@ -45,6 +45,9 @@ pub(super) struct Turns {
     /// Sessions with news for which there is no room yet.
     waiting: BTreeSet<SessionId>,
     sweep: Sweep,
+    /// Sessions of which everything was put since the last commit: rung for, they are not read again,
+    /// though the index does not count them yet.
+    whole: BTreeSet<SessionId>,
     committed: Instant,
     is_checked: bool,
     events: u64,
@@ -59,6 +62,7 @@ impl Turns {
             sessions: BTreeMap::new(),
             waiting: BTreeSet::new(),
             sweep: Sweep::From(None),
+            whole: BTreeSet::new(),
             committed: Instant::now(),
             is_checked: false,
             events: 0,
@@ -106,6 +110,7 @@ impl Turns {
         is_busy |= matches!(self.sweep, Sweep::From(_)) && self.sessions.len() < OPEN_MAX;
         if self.committed.elapsed() >= COMMIT_EVERY {
             index.commit()?;
+            self.whole.clear();
             self.committed = Instant::now();
         }
         Ok(is_busy)
@@ -118,7 +123,7 @@ impl Turns {
                 session.is_behind = true;
             } else if self.sessions.len() >= OPEN_MAX {
                 continue;
-            } else {
+            } else if !self.whole.contains(&id) {
                 let kept = index.kept(id)?;
                 if !kept.is_whole {
                     self.sessions.insert(id, Session::new(id, kept));
@@ -180,6 +185,11 @@ impl Turns {
         }
         // Told before it was done: what is deleted is found no more, also when it is not gone yet.
         index.forget(&deleted)?;
+        let whole = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.is_whole());
+        self.whole.extend(whole.map(|(id, _)| *id));
         self.sessions
             .retain(|id, session| !session.is_over() && !deleted.contains(id));
         Ok(is_busy)
@@ -192,6 +202,7 @@ impl Turns {
         // What is remembered of sessions may be ahead of what was put.
         self.waiting.extend(self.sessions.keys().copied());
         self.sessions.clear();
+        self.whole.clear();
         self.sweep = Sweep::From(None);
         if is_new {
             let log = &self.parts.journal;

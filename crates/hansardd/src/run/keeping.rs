@@ -133,7 +133,10 @@ impl Ground<'_> {
         let settled = keeper.settled_bell();
         let blobs = Arc::clone(&self.stores.blobs);
         let projector = Projector::new(blobs, Arc::clone(&self.stores.catalog));
-        let projecting = Projecting::start(projector, live.clone(), settled);
+        // What was archived before a crash, and had no rows, is told by nobody else.
+        let of_rows = Arc::clone(&news);
+        let told = Box::new(move |session| of_rows.came(session));
+        let projecting = Projecting::start(projector, live.clone(), settled, told);
         let projecting = Arc::new(projecting.map_err(super::opening::no_thread)?);
         let of_closer = Arc::clone(&projecting);
         closers.push(("projector", Box::new(move || of_closer.stop())));
