@@ -13,12 +13,11 @@ fn target(route: &Route) -> String {
         _ => "nobody".to_owned(),
     };
     let path = route.path.replace("{id}", &name);
-    if route.op == Op::Search {
-        return format!("{path}?q=word");
-    }
-    match route.params.iter().any(|param| param.name == "text") {
-        true => format!("{path}?text=hi"),
-        false => path,
+    match route.op {
+        Op::Find => format!("{path}?text=hi"),
+        Op::Search => format!("{path}?q=word"),
+        Op::Export => format!("{path}?format=raw"),
+        _ => path,
     }
 }
 
