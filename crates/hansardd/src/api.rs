@@ -200,6 +200,8 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let playing = || Arc::clone(&parts.playing);
     let users = || Arc::clone(&parts.users);
     let log = || Arc::clone(&parts.log);
+    let audit = || Arc::clone(&parts.audit);
+    let searching = || Arc::clone(&parts.searching);
     BTreeMap::from([
         (Op::Status, answers::status(Arc::clone(&parts.status))),
         (Op::OpenApi, answers::openapi()),
@@ -240,17 +242,11 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::HostLock, answers::host_lock(hosts())),
         (Op::HostUnlock, answers::host_unlock(hosts())),
         (Op::Policy, policy::get(policies())),
-        (
-            Op::PolicySet,
-            policy::set(policies(), Arc::clone(&parts.audit)),
-        ),
+        (Op::PolicySet, policy::set(policies(), audit())),
         (Op::PolicyTest, policy::test(policies())),
-        (
-            Op::Search,
-            found::search(Arc::clone(&parts.searching), Arc::clone(&parts.audit)),
-        ),
+        (Op::Search, found::search(searching(), audit())),
         (Op::Users, users::list(users())),
-        (Op::UserMake, users::make(users(), Arc::clone(&parts.audit))),
+        (Op::UserMake, users::make(users(), audit())),
         (Op::UserRemove, users::remove(users())),
         (Op::UserPassword, users::set_password(users())),
     ])
