@@ -8,7 +8,7 @@
 #
 #   make web       build the application in web/ anew into web/dist, which is committed (Node 20.19 or later)
 #
-#   make screenshots  the demo, looked at in Chromium: pictures of the application into docs/images
+#   make screenshots  the demo, looked at in Chromium: pictures of the application into target/pictures
 #
 #   make bench     measure against script, tlog-rec, asciinema and a bare pty (about 15 minutes)
 #   make bench-service  what the service takes, keeps and lists in a second (about four minutes)
@@ -52,7 +52,8 @@ demo: needs-demo release
 	$(RELEASE_BINS) scripts/demo.sh
 
 screenshots: needs-test web-tools release
-	SHOTS=$(abspath docs/images) DEMO_EXIT=1 $(RELEASE_BINS) scripts/demo.sh
+	mkdir -p $(TARGET)/pictures
+	SHOTS=$(abspath $(TARGET)/pictures) DEMO_EXIT=1 $(RELEASE_BINS) scripts/demo.sh
 
 # The peers take minutes to build: they are built where nothing may be skipped, and otherwise used
 # if `make peers` made them. Signals are default whoever started this: under `nohup` no shell could

@@ -1,5 +1,5 @@
 // Looks at the demo's service in Chromium as somebody would who was given the link; started by
-// scripts/demo_web.sh. With SHOTS=DIR it keeps the pictures of the README.
+// scripts/demo_web.sh. With SHOTS=DIR it keeps pictures.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -12,7 +12,7 @@ const WITHIN = 60_000;
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
 
 async function open(options) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 760 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1360, height: 760 }, ...options });
   context.setDefaultTimeout(WITHIN);
   return context.newPage();
 }
