@@ -233,7 +233,8 @@ try {
     assert.equal(name, `${PLAYED}.cast`);
     const lines = cast.toString().trimEnd().split('\n');
     assert.equal(JSON.parse(lines[0]).version, 3);
-    assert.ok(cast.includes('red words') && !cast.includes('needle') && !cast.includes('last line'), cast.toString());
+    const shown = lines.slice(1).join('\n');
+    assert.ok(shown.includes('red words') && !shown.includes('needle') && !shown.includes('last line'), shown);
     const [picture, png] = await kept(() => page.getByRole('button', { name: 'as PNG' }).click());
     assert.match(picture, /\.png$/);
     assert.equal(png.subarray(1, 4).toString(), 'PNG');
