@@ -5,13 +5,14 @@
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
-//! - `answers`, `holds`, `policy`, `live`, [`player`], [`users`]: what the routes do; `rows`, `time`: how that is written; `stream`: answers
+//! - `answers`, `found`, `holds`, `policy`, `live`, [`player`], [`users`]: what the routes do; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
 mod answers;
 pub(crate) mod connection;
 mod export;
+mod found;
 mod holds;
 pub mod limits;
 mod live;
@@ -46,7 +47,7 @@ use refusals::{REFUSALS_WINDOW, Refusals};
 use router::{Doors, Handler};
 use seams::{
     Admit, Audit, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Owns, Policies,
-    Recordings, Status, Tokens,
+    Recordings, Searching, Status, Tokens,
 };
 use stream::Streams;
 use table::Op;
@@ -79,6 +80,8 @@ pub struct Parts {
     pub holds: Arc<dyn Holds>,
     /// The central policy.
     pub policies: Arc<dyn Policies>,
+    /// Full text.
+    pub searching: Arc<dyn Searching>,
     /// Recordings as they are played.
     pub playing: Arc<dyn player::Playing>,
     /// Users who sign in.
@@ -197,6 +200,8 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let playing = || Arc::clone(&parts.playing);
     let users = || Arc::clone(&parts.users);
     let log = || Arc::clone(&parts.log);
+    let audit = || Arc::clone(&parts.audit);
+    let searching = || Arc::clone(&parts.searching);
     BTreeMap::from([
         (Op::Status, answers::status(Arc::clone(&parts.status))),
         (Op::OpenApi, answers::openapi()),
@@ -237,13 +242,11 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::HostLock, answers::host_lock(hosts())),
         (Op::HostUnlock, answers::host_unlock(hosts())),
         (Op::Policy, policy::get(policies())),
-        (
-            Op::PolicySet,
-            policy::set(policies(), Arc::clone(&parts.audit)),
-        ),
+        (Op::PolicySet, policy::set(policies(), audit())),
         (Op::PolicyTest, policy::test(policies())),
+        (Op::Search, found::search(searching(), audit())),
         (Op::Users, users::list(users())),
-        (Op::UserMake, users::make(users(), Arc::clone(&parts.audit))),
+        (Op::UserMake, users::make(users(), audit())),
         (Op::UserRemove, users::remove(users())),
         (Op::UserPassword, users::set_password(users())),
     ])

@@ -10,6 +10,7 @@ mod listed;
 mod logged;
 mod people;
 mod recorded;
+mod searched;
 
 pub use accounts::Accounts;
 pub use ending::{EndHere, EndThere};
@@ -20,3 +21,4 @@ pub use listed::Listed;
 pub use logged::Logged;
 pub use people::People;
 pub use recorded::Recorded;
+pub use searched::Searched;

@@ -3,6 +3,7 @@
 
 mod people;
 mod played;
+mod sought;
 mod tokens;
 
 use super::role::Role;
@@ -34,6 +35,7 @@ pub enum Op {
     Policy,
     PolicySet,
     PolicyTest,
+    Search,
     Users,
     UserMake,
     UserRemove,
@@ -276,7 +278,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 30] = [
+pub const ROUTES: [Route; 31] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -478,6 +480,7 @@ the answer is 412. A text with an error changes nothing; the answer names line a
     played::FIND,
     played::WATCH,
     played::EXPORT,
+    sought::SEARCH,
 ];
 
 /// Methods of a path, as an `Allow` header has them.
