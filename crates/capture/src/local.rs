@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use hansard_core::fields::Fields;
 use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
-use hansard_core::{Gate, SessionId, Sink};
+use hansard_core::{Body, Gate, SessionId, Sink};
 use hansard_record::handoff::FromDaemon;
 use hansard_record::{Environment, OpenSessions, Options};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -171,6 +171,8 @@ pub enum Happening {
         /// How many there were since the last time this was told.
         times: u64,
     },
+    /// Something of no session: an attempt to get in, a connection that came to nothing.
+    Said(Body),
 }
 
 /// The capture socket, while it is served. Dropping it stops it, as [`Server::stop`] does.
@@ -181,7 +183,7 @@ pub struct Server {
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) means: Means,
+    pub(crate) means: Arc<Means>,
     pub(crate) registry: Registry,
     /// Records logins, where that is switched on.
     pub(crate) logins: Option<Logins>,
@@ -228,7 +230,7 @@ impl Server {
         let registry = Registry::new(wake, config.end_wait);
         let shared = Arc::new(Shared {
             config,
-            means,
+            means: Arc::new(means),
             registry,
             logins,
             stopping: AtomicBool::new(false),
@@ -250,6 +252,11 @@ impl Server {
     #[must_use]
     pub fn registry(&self) -> Registry {
         self.shared.registry.clone()
+    }
+
+    /// What others record sessions of this machine with, in the same way and the same registry.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Takes no more sessions, ends all there are ("the daemon stops"), and waits until their

@@ -19,8 +19,9 @@ pub(crate) use journal::{JournalArgs, ReaderKind};
 pub(crate) use machine::{CoverageArgs, DisableArgs, DisableWay, EnableArgs, EnableWay, RootArgs};
 pub(crate) use policy::{PolicyArgs, PolicyCommand, TestArgs};
 pub(crate) use service::{
-    EventsArgs, FilterArgs, FollowArgs, HoldArgs, HoldCommand, HostArgs, HostCommand, KillArgs,
-    LookArgs, LsArgs, PageArgs, ServiceArgs, ShowArgs, StatusArgs, TokenArgs, TokenCommand,
+    CertArgs, CertCommand, EventsArgs, FilterArgs, FollowArgs, HoldArgs, HoldCommand, HostArgs,
+    HostCommand, KillArgs, LookArgs, LsArgs, PageArgs, ServiceArgs, ShowArgs, SignArgs, StatusArgs,
+    TokenArgs, TokenCommand,
 };
 
 /// Record, replay, search and verify sessions
@@ -72,6 +73,8 @@ pub(crate) enum Command {
     Hold(HoldArgs),
     /// Make, list or remove tokens that hosts join with
     Token(TokenArgs),
+    /// Issue SSH certificates that let people in
+    Cert(CertArgs),
     /// List hosts, lock them out; have logins of this machine recorded
     Host(HostArgs),
     /// Say how the service is, and who you are to it

@@ -10,6 +10,7 @@
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
 mod answers;
+mod certificates;
 mod holds;
 pub mod limits;
 mod live;
@@ -40,8 +41,8 @@ use limits::{DOWNLOADS_MAX, FOLLOWERS_MAX};
 use refusals::{REFUSALS_WINDOW, Refusals};
 use router::{Doors, Handler};
 use seams::{
-    Admit, Audit, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Owns, Policies,
-    Recordings, Status, Tokens,
+    Admit, Audit, Certificates, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Owns,
+    Policies, Recordings, Status, Tokens,
 };
 use stream::Streams;
 use table::Op;
@@ -66,6 +67,8 @@ pub struct Parts {
     pub event_log: Arc<dyn EventLog>,
     /// Tokens to join with.
     pub tokens: Arc<dyn Tokens>,
+    /// SSH certificates.
+    pub certificates: Arc<dyn Certificates>,
     /// Hosts that joined.
     pub hosts: Arc<dyn Hosts>,
     /// Ends sessions.
@@ -181,6 +184,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let following = Arc::clone(&parts.following);
     let event_log = Arc::clone(&parts.event_log);
     let tokens = || Arc::clone(&parts.tokens);
+    let certificates = || Arc::clone(&parts.certificates);
     let hosts = || Arc::clone(&parts.hosts);
     let holds = || Arc::clone(&parts.holds);
     let policies = || Arc::clone(&parts.policies);
@@ -210,6 +214,14 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::Tokens, answers::tokens(tokens())),
         (Op::TokenMake, answers::token_make(tokens())),
         (Op::TokenRemove, answers::token_remove(tokens())),
+        (
+            Op::CertificateMake,
+            certificates::make(certificates(), Arc::clone(&parts.audit)),
+        ),
+        (
+            Op::SshAuthorities,
+            certificates::authorities(certificates()),
+        ),
         (Op::Hosts, answers::hosts(hosts())),
         (Op::HostLock, answers::host_lock(hosts())),
         (Op::HostUnlock, answers::host_unlock(hosts())),

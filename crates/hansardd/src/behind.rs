@@ -2,6 +2,7 @@
 //! what is not archived yet, the event log, the registry of hosts and what is being recorded.
 
 mod accounts;
+mod certified;
 mod ending;
 mod following;
 mod held;
@@ -11,6 +12,7 @@ mod logged;
 mod recorded;
 
 pub use accounts::Accounts;
+pub use certified::Certified;
 pub use ending::{EndHere, EndThere};
 pub use following::Watched;
 pub use held::Held;

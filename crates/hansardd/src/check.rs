@@ -60,6 +60,7 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
         capture(local, &mut found);
     }
     logins(config, &mut found);
+    ssh(config, &mut found);
     tlog(config, around, &mut found);
     if let Some(store) = &config.store {
         archive(config, store, &mut found);
@@ -102,6 +103,34 @@ fn logins(config: &Config, found: &mut Vec<Finding>) {
              recording says that the terminal could be written to beside it",
             "let the daemon have CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER, as \
              packaging/systemd/logins.conf does, and run this check as the daemon runs",
+        ));
+    }
+}
+
+/// What the SSH server needs.
+fn ssh(config: &Config, found: &mut Vec<Finding>) {
+    let Some(ssh) = &config.capture.ssh else {
+        return;
+    };
+    if config.capture.local.is_none() {
+        found.push(Finding::error(
+            "capture.ssh",
+            "what is kept of its sessions is what capture.local says, which is off",
+            "add `local: {}` beside it",
+        ));
+    }
+    if config.store.is_none() && ssh.user_authorities.is_empty() && !ssh.authorized_keys {
+        found.push(Finding::error(
+            "capture.ssh.user_authorities",
+            "no authority is named, and the cluster's is not on this machine: nobody could sign in",
+            "write the line that `hansard cert authority` shows at the service",
+        ));
+    }
+    if !rustix::process::geteuid().is_root() {
+        found.push(Finding::warning(
+            "capture.ssh",
+            "a daemon that is not root can run programs as its own account only",
+            "run the daemon of this role as root",
         ));
     }
 }

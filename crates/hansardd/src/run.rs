@@ -42,6 +42,7 @@ mod reload;
 mod renewing;
 mod retiring;
 mod sending;
+mod ssh_node;
 mod stuck;
 mod taking;
 

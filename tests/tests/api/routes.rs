@@ -21,6 +21,7 @@ fn body(route: &Route) -> &'static str {
         Some("PolicyWish") => r#"{"text":"scope: all","reason":"because"}"#,
         Some("PolicyTest") => r#"{"user":"ann"}"#,
         Some("TokenWish") => r#"{"role":"host","ttl_s":60,"uses":1}"#,
+        Some("CertificateWish") => r#"{"user":"ann","logins":["root"],"key":"ssh-ed25519 AAAA"}"#,
         _ => "",
     }
 }
@@ -71,7 +72,7 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
             .clone()
             .all(|r| r.least == Role::Admin && r.noted.is_some())
     );
-    assert_eq!(changes.count(), 8);
+    assert_eq!(changes.count(), 9);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 use super::role::Role;
 
+mod ssh;
+
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs)] // each is what its route's summary says
@@ -22,6 +24,8 @@ pub enum Op {
     Tokens,
     TokenMake,
     TokenRemove,
+    CertificateMake,
+    SshAuthorities,
     Hosts,
     HostLock,
     HostUnlock,
@@ -250,7 +254,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 21] = [
+pub const ROUTES: [Route; 23] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -402,6 +406,8 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
             "join_token.delete",
         )
     },
+    ssh::CERTIFICATE_MAKE,
+    ssh::AUTHORITIES,
     Route {
         summary: "Hosts that joined",
         params: &[LIMIT, CURSOR],

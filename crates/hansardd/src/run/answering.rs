@@ -7,8 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use hansard_capture::registry::Registry as Running;
 use hansard_core::Body;
 use hansard_identity::HostId;
+use hansard_identity::random::Random;
 use hansard_identity::registry::Registry;
 use hansard_identity::role::{Holders, Roles};
+use hansard_identity::ssh::SshAuthorities;
 use hansard_identity::tls::CaPin;
 use hansard_record::Environment;
 use hansard_record::diary::Diary;
@@ -22,11 +24,14 @@ use super::{Closer, Start};
 use crate::api::refusals::{REFUSALS_WINDOW, Refusals};
 use crate::api::seams::{Admit, Audit, Log};
 use crate::api::{Api, Parts, socket};
-use crate::behind::{Accounts, EndHere, Held, Joined, Listed, Logged, Present, Recorded, Watched};
+use crate::behind::{
+    Accounts, Certified, EndHere, Held, Joined, Listed, Logged, Present, Recorded, Watched,
+};
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 use crate::ingest::{Control, To};
+use crate::init::keys::authority_dir;
 use crate::policy::Central;
 use crate::tee::Source;
 
@@ -146,11 +151,28 @@ impl Answering<'_> {
         closers: &mut Vec<Closer>,
     ) -> Result<(), Failure> {
         let refusals = self.door.refusals(closers);
-        let api = Api::counting(self.parts(), self.door.boot(), refusals);
+        let certified = self.certified()?;
+        let api = Api::counting(self.parts(certified), self.door.boot(), refusals);
         self.door.open(api, runtime, stop)
     }
 
-    fn parts(&self) -> Parts {
+    fn certified(&self) -> Result<Certified, Failure> {
+        let source = Arc::clone(&self.door.environment.random);
+        let random: Arc<dyn Random> = Arc::new(move |bytes: &mut [u8]| source.fill(bytes));
+        let directory = authority_dir(&self.dir.keys());
+        let authorities = SshAuthorities::open(&directory, &*random).map_err(|e| {
+            let what = e.to_string();
+            let what = hansard_view::escape_for_humans(&what);
+            Failure::new(STATUS_FAILED, what, "see the keys in data_dir")
+        })?;
+        Ok(Certified {
+            authorities,
+            clock: Arc::clone(&self.door.environment.clock),
+            random,
+        })
+    }
+
+    fn parts(&self, certified: Certified) -> Parts {
         let (door, keeping) = (&self.door, self.keeping);
         let facts = self.facts.clone();
         let joined = Joined {
@@ -188,6 +210,7 @@ impl Answering<'_> {
                 recalling: Arc::clone(&keeping.recalling),
             }),
             tokens: Arc::new(joined.clone()),
+            certificates: Arc::new(certified),
             hosts: Arc::new(joined),
             ending: Arc::new(EndHere {
                 here: self.running.clone(),
