@@ -33,8 +33,12 @@ fn wish() -> UserWish {
 fn shown(scratch: &Scratch, line: &str) -> String {
     let path = scratch.0.join("some-cert.pub");
     fs::write(&path, format!("{line}\n")).unwrap();
-    let shown = Command::new("ssh-keygen").arg("-L").arg("-f").arg(&path);
-    let shown = { shown }.env("TZ", "UTC").output().unwrap();
+    let shown = Command::new("ssh-keygen")
+        .args(["-L", "-f"])
+        .arg(&path)
+        .env("TZ", "UTC")
+        .output()
+        .unwrap();
     assert!(shown.status.success(), "{shown:?}");
     String::from_utf8(shown.stdout).unwrap()
 }
@@ -42,8 +46,12 @@ fn shown(scratch: &Scratch, line: &str) -> String {
 fn fingerprint(scratch: &Scratch, line: &str) -> String {
     let path = scratch.0.join("some.pub");
     fs::write(&path, format!("{line}\n")).unwrap();
-    let shown = Command::new("ssh-keygen").arg("-l").arg("-f").arg(&path);
-    let shown = String::from_utf8({ shown }.output().unwrap().stdout).unwrap();
+    let shown = Command::new("ssh-keygen")
+        .args(["-l", "-f"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
     shown.split_whitespace().nth(1).unwrap().to_owned()
 }
 
