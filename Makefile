@@ -6,12 +6,15 @@
 #   make test      install what the tests need (Debian packages; says which; root or sudo), run all
 #   make lint      formatting, clippy, licences and crates that come along, rules of the tree
 #
+#   make web       build the application in web/ anew into web/dist, which is committed (Node 20.19 or later)
+#
 #   make bench     measure against script, tlog-rec, asciinema and a bare pty (about 15 minutes)
 #   make bench-service  what the service takes, keeps and lists in a second (about four minutes)
 #   make bench-login    what a login costs that the daemon holds (root; a few minutes)
 #   make torture   kill recorder, host and service, cut power and wires, over and over (hours)
 #   make fuzz      every fuzz target for FUZZ_SECONDS (60) seconds
 #   make peers     build asciinema 3 into .peers/, which tests and benches run beside ours
+#   make ebpf      compile the programs that run in the kernel (clang-19) into ebpf/host.bpf.o
 #   make golden    write the golden recordings anew (a new format version only)
 #   make install   put hansard, hansard-shell, man pages and completions under PREFIX (/usr/local)
 #
@@ -27,16 +30,16 @@ RELEASE := $(TARGET)/release/hansard
 DEBUG_BINS := HANSARD_BIN=$(DEBUG) HANSARDD_BIN=$(DEBUG)d
 RELEASE_BINS := HANSARD_BIN=$(RELEASE) HANSARDD_BIN=$(RELEASE)d
 
-.PHONY: help demo test lint bench bench-service bench-login torture fuzz peers golden install release debug needs-%
+.PHONY: help demo test lint web web-tools web-lint bench bench-service bench-login torture fuzz peers golden ebpf install release debug needs-%
 .SILENT:
 
 help:
 	sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
-release:
+release: needs-build
 	$(CARGO) build --release --locked --quiet -p hansard -p hansardd
 
-debug:
+debug: needs-build
 	$(CARGO) build --locked --quiet -p hansard -p hansardd
 
 # What a machine must have for these, from Debian; installs what is missing and says so.
@@ -49,16 +52,33 @@ demo: needs-demo release
 # The peers take minutes to build: they are built where nothing may be skipped, and otherwise used
 # if `make peers` made them. Signals are default whoever started this: under `nohup` no shell could
 # trap a hang-up, which several tests send.
-test: needs-test debug $(if $(CI),peers)
+test: needs-test debug web-tools $(if $(CI),peers)
 	$(CARGO) check --locked --quiet --manifest-path fuzz/Cargo.toml --bins
 	$(DEBUG_BINS) env --default-signal $(CARGO) test --workspace --locked --no-fail-fast
 
-lint:
+lint: needs-build web-lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-deny
 	$(CARGO) deny --locked --log-level warn check -A unused-wrapper bans licenses sources
 	$(CARGO) test --locked --quiet -p hansard-tests --test tidy
+
+# What web/ is built and tested with, as its lock file says; no script of a package is run.
+web-tools: web/node_modules/.package-lock.json
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	scripts/needs.sh web
+	cd web && npm ci --silent
+	touch $@
+
+web: web-tools
+	cd web && npm run --silent build
+
+# Types and rules; and what is committed is what the sources make.
+web-lint: web-tools
+	cd web && npm run --silent check
+	cd web && npm run --silent build -- --outDir $(abspath $(TARGET))/web-dist --emptyOutDir --logLevel warn
+	diff -r web/dist $(TARGET)/web-dist || { echo "web/dist is not what web/ makes: make web" >&2; exit 1; }
 
 # Everything beside everything else in one run: absolute figures drift from hour to hour.
 bench: needs-bench release peers
@@ -100,6 +120,7 @@ torture: needs-test release
 		-p hansard-tests --test service_kill -- --nocapture
 	HANSARD_TORTURE=200 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test login transfers
+	HANSARD_TORTURE=100000 $(CARGO) test --release --locked --quiet -p hansard-capture --test host so_many
 	HANSARD_TORTURE=600 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test service_net -- --nocapture
 
@@ -123,6 +144,10 @@ peers: .peers/bin/asciinema
 golden:
 	$(CARGO) run --quiet --locked -p hansard-core --example golden -- formats/golden/v1
 	cd formats/golden/v1 && LC_ALL=C sha256sum *.hansard *.jsonl >SHA256SUMS
+
+# The result is committed, so that building needs no clang; a test makes it again and compares.
+ebpf: needs-test
+	scripts/ebpf.sh ebpf/host.bpf.o
 
 install: release
 	install -D $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard

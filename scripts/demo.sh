@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The main job, for real: records a person at a terminal, replays it, shows one moment, proves it;
-# then the same with a service (scripts/demo_service.sh) and with a login (scripts/demo_login.sh).
+# then the same with a service (scripts/demo_service.sh) with a login (scripts/demo_login.sh), and
+# with what the kernel tells (scripts/demo_watched.sh).
 # One line `ok: …` for each thing shown; ends with a failure at the first that is not so.
 # HANSARD_BIN, HANSARDD_BIN: the built programs. DEMO_DIR: where the files go. DEMO_EXIT=1: no closing words.
 set -euo pipefail
@@ -170,6 +171,7 @@ convert() {
 
 . scripts/demo_service.sh
 . scripts/demo_login.sh
+. scripts/demo_watched.sh
 
 closing_words() {
     local shown=${dir#"$here"/}
@@ -200,4 +202,5 @@ hide
 convert
 service
 login
+watched
 [ "${DEMO_EXIT:-}" = 1 ] || closing_words

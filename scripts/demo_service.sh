@@ -17,6 +17,7 @@ end_what_was_started() {
         wait "$pid" 2>/dev/null || true
     done
     end_login
+    end_watched
 }
 trap end_what_was_started EXIT
 trap 'exit 130' INT TERM

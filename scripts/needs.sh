@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a task needs and this machine lacks, and says which.
-# Usage: scripts/needs.sh demo|test|bench|fuzz
+# Usage: scripts/needs.sh build|demo|test|bench|fuzz|web
 set -euo pipefail
 
 case "${1:-}" in
+    # What reads the kernel programs' object when they are loaded.
+    build) wanted=(libelf-dev zlib1g-dev pkg-config) ;;
     # A person's hands (Python's own pty module), an editor, top.
     demo) wanted=(python3 vim-tiny procps) ;;
     # The second reader's libraries, players and recorders of other formats that must accept our
@@ -15,12 +17,24 @@ case "${1:-}" in
         wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 strace g++)
         wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps openssl)
         wanted+=(iproute2 iptables systemd openssh-server openssh-client rsync passwd)
+        # A browser.
+        wanted+=(chromium)
+        # The programs in the kernel once more, to be compared with those that are here.
+        wanted+=(clang-19 llvm-19 libbpf-dev libelf-dev zlib1g-dev pkg-config)
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;
     # The fuzzer's runtime is C++.
     fuzz) wanted=(g++) ;;
-    *) echo "usage: $0 demo|test|bench|fuzz" >&2; exit 2 ;;
+    # The application's tools come from its lock file; Node itself must be newer than Debian 12's.
+    web)
+        if node -e 'const [a, b] = process.versions.node.split(".").map(Number);
+            process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null; then
+            exit 0
+        fi
+        wanted=(nodejs npm)
+        ;;
+    *) echo "usage: $0 build|demo|test|bench|fuzz|web" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

@@ -21,6 +21,9 @@ use std::time::Duration;
 use hansard_tests::{Journald, Scratch, hansard, skipped};
 use terminal::on_terminal;
 
+/// Its entries. Not by `_COMM`, which an entry lacks whose writer ended before journald looked.
+const WRITER: &str = "SYSLOG_IDENTIFIER=tlog-rec";
+
 /// `tlog-rec` in a mount namespace where this journal is the machine's.
 fn tlog_rec(journal: &Journald, script: &str) {
     let sockets = journal.runtime();
@@ -68,7 +71,7 @@ fn text(output: &Output) -> String {
 /// A field of every recording's first message, oldest first.
 fn recordings(journal: &Journald) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for entry in journal.entries(&["_COMM=tlog-rec"]) {
+    for entry in journal.entries(&[WRITER]) {
         let entry: serde_json::Value = serde_json::from_str(&entry).unwrap();
         let rec = entry["TLOG_REC"].as_str().unwrap().to_owned();
         if !names.contains(&rec) {
@@ -94,7 +97,7 @@ fn what_tlog_wrote_into_the_journal_is_read() {
     tlog_rec(&journal, "echo second");
     let first = format!("first {long}\n").into_bytes();
     let first: Vec<u8> = [first.as_slice(), &[0xff], "é\n".as_bytes()].concat();
-    let _ = journal.wait_for(&["_COMM=tlog-rec"], 3);
+    let _ = journal.wait_for(&[WRITER], 3);
 
     let shown = read(&journal, &["cat"]);
     assert!(shown.status.success());
@@ -143,7 +146,7 @@ fn play_from_the_journal() {
         return;
     }
     tlog_rec(&journal, "echo one; echo two");
-    let _ = journal.wait_for(&["_COMM=tlog-rec"], 1);
+    let _ = journal.wait_for(&[WRITER], 1);
     let namespace = format!("-N{}", journal.name());
     let play = [
         hansard().to_str().unwrap(),

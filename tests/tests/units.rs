@@ -49,14 +49,16 @@ fn the_unit_is_sound() {
     let program = hansardd().display().to_string();
     let here = dir.join("hansardd.service");
     fs::write(&here, unit.replace("/usr/bin/hansardd", &program)).unwrap();
-    // Alone, and with what hosts that record logins add.
-    for _ in 0..2 {
+    // Alone, with what hosts that record logins add, and those that watch what sessions do.
+    for name in ["logins.conf", "host-events.conf", ""] {
         let done = run("systemd-analyze", &["verify", here.to_str().unwrap()]).unwrap();
         assert!(done.status.success(), "{}", text(&done.stderr));
         assert_eq!(text(&done.stderr), "", "complaints");
         let more = dir.join("hansardd.service.d");
         fs::create_dir_all(&more).unwrap();
-        fs::copy(packaging("logins.conf"), more.join("logins.conf")).unwrap();
+        if !name.is_empty() {
+            fs::copy(packaging(name), more.join(name)).unwrap();
+        }
     }
 }
 

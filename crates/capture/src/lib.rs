@@ -4,6 +4,7 @@
 //! - [`shell`]: logins, whose terminal the daemon holds
 //! - [`ssh`]: an SSH server on the host
 //! - [`registry`]: the sessions that are being recorded now, to be listed, followed and ended
+//! - [`host`]: what the processes of a session really did, as the kernel saw it
 //! - [`limits`]: every bound, and what happens at it
 
 #![cfg_attr(
@@ -17,6 +18,7 @@
     )
 )]
 
+pub mod host;
 pub mod limits;
 pub mod local;
 pub mod registry;

@@ -25,6 +25,7 @@ use hansard_record::handoff::FromDaemon;
 use hansard_record::{Environment, OpenSessions, Options};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::host::HostEvents;
 use crate::limits::{
     ACCEPT_PAUSE, CONNECTIONS_MAX, CONNECTIONS_OF_USER_MAX, END_WAIT_MAX, REFUSED_EVERY,
     STOP_DURABLE_MAX, STOP_LOOK_EVERY, STOP_WAIT_MAX,
@@ -86,6 +87,8 @@ pub struct Config {
     pub policy: Policy,
     /// Who decides that for each session instead, where somebody does.
     pub gate: Option<Decides>,
+    /// What the kernel tells of what sessions do, where that is recorded.
+    pub host: Option<HostEvents>,
     /// Which wishes beyond that are granted.
     pub wishes: Wishes,
     /// Connections at a time. One more is refused, with that word.
@@ -109,6 +112,7 @@ impl Config {
             socket,
             policy: Policy::default(),
             gate: None,
+            host: None,
             wishes: Wishes::default(),
             connections_max: CONNECTIONS_MAX,
             connections_of_user_max: CONNECTIONS_OF_USER_MAX,
@@ -177,7 +181,7 @@ pub enum Happening {
 
 /// The capture socket, while it is served. Dropping it stops it, as [`Server::stop`] does.
 pub struct Server {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -252,11 +256,6 @@ impl Server {
     #[must_use]
     pub fn registry(&self) -> Registry {
         self.shared.registry.clone()
-    }
-
-    /// What others record sessions of this machine with, in the same way and the same registry.
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
     }
 
     /// Takes no more sessions, ends all there are ("the daemon stops"), and waits until their

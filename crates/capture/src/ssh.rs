@@ -166,7 +166,7 @@ impl Server {
         let node = Arc::new(Node {
             config,
             authorities,
-            machine: Arc::clone(local.shared()),
+            machine: Arc::clone(&local.shared),
             russh: Arc::new(russh),
             door: door::Door::default(),
             enders: Enders::default(),

@@ -5,6 +5,7 @@ mod journal;
 mod machine;
 mod policy;
 mod service;
+mod user;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(crate) use service::{
     HostCommand, KillArgs, LookArgs, LsArgs, PageArgs, ServiceArgs, ShowArgs, SignArgs, StatusArgs,
     TokenArgs, TokenCommand,
 };
+pub(crate) use user::{UserArgs, UserCommand};
 
 /// Record, replay, search and verify sessions
 #[derive(Debug, Parser)]
@@ -75,6 +77,8 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// Issue SSH certificates that let people in
     Cert(CertArgs),
+    /// Add, list or remove users who sign in in a browser; set their passwords
+    User(UserArgs),
     /// List hosts, lock them out; have logins of this machine recorded
     Host(HostArgs),
     /// Say how the service is, and who you are to it
@@ -178,6 +182,9 @@ pub(crate) struct PlayArgs {
     /// Begin paused
     #[arg(short, long)]
     pub(crate) paused: bool,
+    /// Begin with host events beside the screen: what was really done
+    #[arg(long)]
+    pub(crate) events: bool,
     /// Go on when the recording grows
     #[arg(short, long)]
     pub(crate) follow: bool,

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use hansard_view::escape_for_humans;
 use serde_json::Value as Json;
 
-use crate::cli::EventsArgs;
+use crate::cli::{EventsArgs, PageArgs};
 use crate::failure::{Failure, STATUS_DAMAGED};
 use crate::listing::{self, text};
 use crate::ls::filtered;
@@ -48,6 +48,20 @@ pub(crate) fn run(args: &EventsArgs) -> Result<u8, Failure> {
     if shown == 0 {
         let _ = writeln!(io::stderr(), "hansard: no such events");
     }
+    Ok(0)
+}
+
+/// All events of one session, in their order.
+pub(crate) fn of_session(service: &Service, session: &str, json: bool) -> Result<u8, Failure> {
+    let asked = Asked::get(&["events"])
+        .with("session", Some(session))
+        .with("order", Some("oldest"));
+    let page = PageArgs {
+        limit: 1,
+        all: true,
+        cursor: None,
+    };
+    listing::each(service, &asked, "events", &page, |event| print(event, json))?;
     Ok(0)
 }
 

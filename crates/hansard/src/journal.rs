@@ -14,12 +14,14 @@ use crate::failure::{Failure, STATUS_RECORDER, STATUS_WRONG_USE};
 const SAID_BYTES_MAX: u64 = 4096;
 
 /// What writes sessions into the journal, by itself or through syslog. Looked for where nothing else
-/// is asked for, so that not all of a machine's journal is read.
-const WRITERS: [&str; 5] = [
+/// is asked for, so that not all of a machine's journal is read. By its identifier too where it
+/// writes by itself: a writer that ended before journald looked at it has no command name.
+const WRITERS: [&str; 6] = [
     "_COMM=tlog-rec",
     "_COMM=tlog-rec-sessio",
     "+",
     "SYSLOG_IDENTIFIER=tlog",
+    "SYSLOG_IDENTIFIER=tlog-rec",
     "SYSLOG_IDENTIFIER=tlog-rec-session",
 ];
 
@@ -165,11 +167,11 @@ mod tests {
         };
         let all = asked(None, &args);
         assert!(
-            all.contains("--since=-1h --namespace=ns -- _COMM=tlog-rec "),
+            all.contains("--since=-1h --namespace=ns -- _COMM=tlog-rec _COMM=tlog-rec-sessio "),
             "{all}"
         );
         assert!(all.ends_with(
-            "_COMM=tlog-rec-sessio + SYSLOG_IDENTIFIER=tlog SYSLOG_IDENTIFIER=tlog-rec-session"
+            "+ SYSLOG_IDENTIFIER=tlog SYSLOG_IDENTIFIER=tlog-rec SYSLOG_IDENTIFIER=tlog-rec-session"
         ));
         let one = asked(Some("--x"), &args);
         assert!(one.ends_with(" -- TLOG_REC=--x"), "{one}");

@@ -49,6 +49,7 @@ mod source;
 mod status;
 mod token;
 mod trust;
+mod user;
 mod verify;
 mod watched;
 
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         Command::Cert(args) => cert::run(args),
         Command::Hold(args) => hold::run(args),
         Command::Policy(args) => policy::run(args),
+        Command::User(args) => user::run(args),
         Command::Host(args) => host::run(args),
         Command::Status(args) => status::run(args),
         Command::Keygen(args) => key::run(args),

@@ -7,12 +7,14 @@
 //! - `timeline`: which moment it is, with speed, pauses and the idle limit
 //! - `player`: the loop; `commands`: what the keys do; `finder`: searching
 //! - `picture`, `status`, `notice`, `help`, `prompt`: what there is to see
+//! - `deeds`: what was really done, beside the screen
 //! - `canvas`, `paint`, `sequences`: how it gets onto the terminal; `terminal`: taken and restored
 //! - `growing`: a tlog that is played while it is written
 //! - `keys`: what was pressed; `live`: a session that happens now, in the same picture
 
 mod canvas;
 mod commands;
+mod deeds;
 mod finder;
 mod growing;
 mod help;

@@ -9,12 +9,15 @@ use crate::cli::ShowArgs;
 use crate::failure::Failure;
 use crate::listing::text;
 use crate::service::{Asked, Service};
-use crate::{ls, moment};
+use crate::{events, ls, moment};
 
 /// Shows it. The recording is checked where it is kept; `hansard verify` checks it here.
 pub(crate) fn run(args: &ShowArgs) -> Result<u8, Failure> {
     let service = Service::new(&args.look.service)?;
     let id = args.session.to_string();
+    if args.events {
+        return events::of_session(&service, &id, args.json);
+    }
     let reason = args.look.reason.as_deref();
     let session = service.document(&Asked::get(&["sessions", &id]).with("reason", reason))?;
     let asked = Asked::get(&["sessions", &id, "verify"]).with("reason", reason);

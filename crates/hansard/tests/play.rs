@@ -15,8 +15,8 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use hansard_core::Body;
-use hansard_core::event::Gap;
+use hansard_core::event::{Fact, Gap};
+use hansard_core::{Body, Fields, Value};
 use hansard_view::{Screen, escape_for_humans};
 use rustix::process::Signal;
 use viewer::{S, Scratch, Viewer, end, output, parts, size, writer};
@@ -85,6 +85,50 @@ fn time_passes_as_fast_as_asked() {
     viewer.keys("q");
     assert_eq!(viewer.ends(), 0);
     assert!(viewer.is_restored());
+}
+
+#[test]
+fn what_was_really_done_stands_beside_the_screen() {
+    let scratch = Scratch::new();
+    let ran = |name: &str| {
+        let argv = Value::List(vec![Value::from(name)]);
+        Body::Command(Fact {
+            event: "session.command".to_owned(),
+            fields: Fields::new()
+                .with("path", "/usr/bin/cat")
+                .with("argv", argv)
+                .with("return_code", Value::Int(0)),
+        })
+    };
+    scratch.recording(&[
+        (0, size(40, 10)),
+        (0, output("first")),
+        (S, ran("/etc/shadow")),
+        (2 * S, output(" second")),
+        (3 * S, ran("/etc/gshadow")),
+        (4 * S, output(" third")),
+        (4 * S, end()),
+    ]);
+    let mut viewer = Viewer::play(&scratch, 90, 12, &["recording.hansard", "--paused"]);
+    viewer.keys("\x1b[H");
+    viewer.sees("paused");
+    assert!(!viewer.shows("no host events"));
+    viewer.keys("e");
+    viewer.sees("no host events until here");
+    // A jump knows what was done before it, and nothing of what was done after.
+    viewer.keys("t2\r");
+    viewer.sees("second");
+    viewer.sees("0:01 $ cat /etc/shadow");
+    assert!(!viewer.shows("gshadow"));
+    viewer.keys("\x1b[F");
+    viewer.sees("0:03 $ cat /etc/gshadow");
+    viewer.sees("third");
+    viewer.keys("\x1b[H");
+    viewer.misses("cat");
+    viewer.keys("e");
+    viewer.misses("no host events");
+    viewer.keys("q");
+    assert_eq!(viewer.ends(), 0);
 }
 
 #[test]

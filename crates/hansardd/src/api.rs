@@ -4,8 +4,8 @@
 //!   document ([`openapi`]) are made from it
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
-//! - [`refusals`]: what is told of who was refused
-//! - `answers`, `holds`, `policy`, `live`: what the routes do; `rows`, `time`: how that is written; `stream`: answers
+//! - [`refusals`]: what is told of who was refused; `looks`: what is one look
+//! - `answers`, `holds`, `policy`, `live`, [`player`], [`users`]: what the routes do; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
@@ -14,8 +14,10 @@ mod certificates;
 mod holds;
 pub mod limits;
 mod live;
+mod looks;
 pub mod openapi;
 mod params;
+pub mod player;
 mod policy;
 pub mod problem;
 pub mod refusals;
@@ -28,6 +30,7 @@ pub mod socket;
 mod stream;
 pub mod table;
 mod time;
+pub mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,6 +80,10 @@ pub struct Parts {
     pub holds: Arc<dyn Holds>,
     /// The central policy.
     pub policies: Arc<dyn Policies>,
+    /// Recordings as they are played.
+    pub playing: Arc<dyn player::Playing>,
+    /// Users who sign in.
+    pub users: Arc<dyn users::Users>,
 }
 
 /// What the API of a daemon stands on that keeps nothing itself.
@@ -162,12 +169,13 @@ impl Api {
         }
     }
 
-    fn router(&self) -> Router {
+    /// The routes; each request has an [`role::Asker`] as its extension.
+    pub(crate) fn router(&self) -> Router {
         self.router.clone()
     }
 
     /// Streams end soon.
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 }
@@ -188,6 +196,8 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let hosts = || Arc::clone(&parts.hosts);
     let holds = || Arc::clone(&parts.holds);
     let policies = || Arc::clone(&parts.policies);
+    let playing = || Arc::clone(&parts.playing);
+    let users = || Arc::clone(&parts.users);
     let log = || Arc::clone(&parts.log);
     BTreeMap::from([
         (Op::Status, answers::status(Arc::clone(&parts.status))),
@@ -200,8 +210,15 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         ),
         (
             Op::Follow,
-            live::follow(listings(), following, followers.clone(), log()),
+            live::follow(listings(), Arc::clone(&following), followers.clone(), log()),
         ),
+        (
+            Op::Watch,
+            player::watch(listings(), following, followers.clone(), log()),
+        ),
+        (Op::Timeline, player::timeline(listings(), playing())),
+        (Op::Frames, player::frames(listings(), playing())),
+        (Op::Find, player::find(listings(), playing())),
         (Op::Verify, answers::verify(listings(), recordings())),
         (Op::End, answers::end(Arc::clone(&parts.ending))),
         (Op::Hold, holds::hold(listings(), holds())),
@@ -231,5 +248,9 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
             policy::set(policies(), Arc::clone(&parts.audit)),
         ),
         (Op::PolicyTest, policy::test(policies())),
+        (Op::Users, users::list(users())),
+        (Op::UserMake, users::make(users(), Arc::clone(&parts.audit))),
+        (Op::UserRemove, users::remove(users())),
+        (Op::UserPassword, users::set_password(users())),
     ])
 }

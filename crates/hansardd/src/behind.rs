@@ -9,6 +9,7 @@ mod held;
 mod joined;
 mod listed;
 mod logged;
+mod people;
 mod recorded;
 
 pub use accounts::Accounts;
@@ -19,4 +20,5 @@ pub use held::Held;
 pub use joined::{Joined, Presence, Present, Tell};
 pub use listed::Listed;
 pub use logged::Logged;
+pub use people::People;
 pub use recorded::Recorded;

@@ -3,6 +3,8 @@
 //! What a single key may be is the key's own business ([`crate::config`]); here is what only shows
 //! when they are looked at together.
 
+mod web;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -10,6 +12,8 @@ use hansard_capture::shell::{TLOG_CONF, TlogConf};
 use hansard_core::policy::OnLoss;
 
 use crate::config::{Config, Finding, Local, Rule, Size, Span, Store};
+
+mod ssh;
 
 /// Longest path of a unix socket, bytes, without the zero behind it (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -60,7 +64,8 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
         capture(local, &mut found);
     }
     logins(config, &mut found);
-    ssh(config, &mut found);
+    ssh::ssh(config, &mut found);
+    host_events(config, &mut found);
     tlog(config, around, &mut found);
     if let Some(store) = &config.store {
         archive(config, store, &mut found);
@@ -70,6 +75,7 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
     }
     exports(config, &mut found);
     listening(config, &mut found);
+    web::web(config, &mut found);
     administration(config, &mut found);
     found.sort_by_key(|finding| finding.level);
     found
@@ -107,30 +113,14 @@ fn logins(config: &Config, found: &mut Vec<Finding>) {
     }
 }
 
-/// What the SSH server needs.
-fn ssh(config: &Config, found: &mut Vec<Finding>) {
-    let Some(ssh) = &config.capture.ssh else {
-        return;
-    };
-    if config.capture.local.is_none() {
+/// What recording host events needs.
+fn host_events(config: &Config, found: &mut Vec<Finding>) {
+    let is_on = config.capture.host.as_ref().is_some_and(|h| h.enabled);
+    if is_on && config.capture.local.is_none() {
         found.push(Finding::error(
-            "capture.ssh",
-            "what is kept of its sessions is what capture.local says, which is off",
+            "capture.host",
+            "host events belong to sessions, which come in at capture.sock, which is off",
             "add `local: {}` beside it",
-        ));
-    }
-    if config.store.is_none() && ssh.user_authorities.is_empty() && !ssh.authorized_keys {
-        found.push(Finding::error(
-            "capture.ssh.user_authorities",
-            "no authority is named, and the cluster's is not on this machine: nobody could sign in",
-            "write the line that `hansard cert authority` shows at the service",
-        ));
-    }
-    if !rustix::process::geteuid().is_root() {
-        found.push(Finding::warning(
-            "capture.ssh",
-            "a daemon that is not root can run programs as its own account only",
-            "run the daemon of this role as root",
         ));
     }
 }

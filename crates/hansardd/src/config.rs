@@ -24,8 +24,8 @@ pub mod value;
 
 pub use exports::{Export, TlogExport, TlogWriter};
 pub use sections::{
-    Admin, Capture, Config, EventLog, Forward, Ingest, Local, Members, Metrics, Node, Roles, Rule,
-    Serve, Shell, Ssh, Store,
+    Admin, Capture, Config, EventLog, Forward, Host, Ingest, Local, Members, Metrics, Node, Roles,
+    Rule, Serve, Shell, Ssh, Store, Web,
 };
 pub use tree::{CONFIG_BYTES_MAX, Place};
 pub use value::{HostPort, Labels, Size, Span};
@@ -227,6 +227,7 @@ impl Config {
             ("store", self.store.is_some()),
             ("serve.ingest", self.serve.ingest.is_some()),
             ("serve.admin", self.serve.admin.is_some()),
+            ("serve.web", self.serve.web.is_some()),
             ("serve.metrics", self.serve.metrics.is_some()),
             ("export.tlog", self.export.tlog.is_some()),
         ];

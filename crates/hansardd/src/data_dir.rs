@@ -11,6 +11,8 @@
 //! | `catalog/` | which segment is newest, and rows |
 //! | `log/` | the event log |
 //! | `open/` | notes of sessions that are being recorded, so that they can be ended after a kill |
+//! | `users/` | who may sign in |
+//! | `player/` | copies of what is being played, without names; empty after a stop |
 //! | `diary` | where the chain of own recordings ends |
 //! | `quarantine/` | what was no sound recording, kept to be looked at |
 //!
@@ -122,6 +124,18 @@ impl DataDir {
     #[must_use]
     pub fn policy(&self) -> PathBuf {
         self.0.join("policy")
+    }
+
+    /// Copies of recordings that are being played; nothing that is needed after a stop.
+    #[must_use]
+    pub fn player(&self) -> PathBuf {
+        self.0.join("player")
+    }
+
+    /// Users who sign in.
+    #[must_use]
+    pub fn users(&self) -> PathBuf {
+        self.0.join("users")
     }
 
     /// How far what is sent on to others has come.

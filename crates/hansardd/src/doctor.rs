@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use hansard_capture::host::{Support, Unsupported, support};
 use hansard_core::session::ClockQuality;
 use hansard_record::clock::Clock;
 use rustix::process::{Resource, getrlimit};
@@ -112,6 +113,13 @@ pub fn examine(config: &Config, clock: &dyn Clock) -> Vec<Line> {
             "capture socket",
             &config.node.runtime_dir,
             "capture.sock",
+        ));
+    }
+    if config.capture.local.is_some() {
+        let host = config.capture.host.as_ref();
+        lines.push(host_events(
+            host.is_some_and(|host| host.enabled),
+            support(),
         ));
     }
     if config.serve.admin.is_some() {
@@ -244,6 +252,29 @@ fn descriptors() -> Line {
             "set LimitNOFILE=65536 in the unit: every session and every host costs one or two",
         ),
         false => Line::ok("limits", what),
+    }
+}
+
+/// What this kernel can tell of what sessions do.
+fn host_events(are_on: bool, support: Result<Support, Unsupported>) -> Line {
+    let about = "host events";
+    let off = "off (capture.host.enabled)";
+    match support {
+        Ok(support) => {
+            let missing: Vec<String> = support.missing.iter().map(ToString::to_string).collect();
+            let backend = support.backend;
+            let mut what = format!("this kernel can tell them, by {backend}");
+            if !are_on {
+                what = format!("{what}; {off}");
+            }
+            if missing.is_empty() {
+                return Line::ok(about, what);
+            }
+            let what = format!("{what}, but not {}", missing.join(", "));
+            Line::new(Verdict::Warn, about, what, "see docs/host-events.md")
+        }
+        Err(why) if are_on => Line::new(Verdict::Fail, about, why.to_string(), why.next),
+        Err(why) => Line::ok(about, format!("{off}; {why}")),
     }
 }
 
@@ -399,6 +430,30 @@ mod tests {
         assert_eq!(reached(&host), Verdict::Warn);
         let service = examined("store: {}");
         assert!(service.iter().any(|line| line.about == "archive"));
+    }
+
+    #[test]
+    fn host_events_are_told_and_what_they_lack() {
+        let support = |missing| {
+            Ok(Support {
+                backend: "tracepoints",
+                missing,
+            })
+        };
+        let verdict = |on, support| host_events(on, support).verdict;
+        assert_eq!(verdict(true, support(Vec::new())), Verdict::Ok);
+        let rings = vec![hansard_capture::host::Missing::Rings];
+        let line = host_events(true, support(rings));
+        assert_eq!(line.verdict, Verdict::Warn);
+        assert!(line.what.contains("io_uring"), "{line:?}");
+        let none = Unsupported {
+            what: "no BTF".to_owned(),
+            next: "another kernel".to_owned(),
+        };
+        assert_eq!(verdict(true, Err(none.clone())), Verdict::Fail);
+        let line = host_events(false, Err(none));
+        assert_eq!(line.verdict, Verdict::Ok);
+        assert!(line.what.starts_with("off") && line.what.contains("no BTF"));
     }
 
     #[test]

@@ -93,6 +93,9 @@ measures! {
     Fullness: "fullness", Gauge, Things, "How full something is: 0 fine, 1 from 75 %, 2 from 90 %, 3 from 99 %.";
     TlogWritten: "tlog_messages_written", Counter, Things, "Messages of tlog that were written (export.tlog).";
     TlogDropped: "tlog_messages_dropped", Counter, Things, "Messages of tlog that were left out over their limit; the recordings have what was in them.";
+    HostEvents: "host_events", Counter, Things, "Host events that the kernel handed over (capture.host).";
+    HostEventsLost: "host_events_lost", Counter, Things, "Host events that it could not hand over, or nobody could read; the recordings have gaps.";
+    HostSessions: "host_sessions", Gauge, Things, "Sessions whose processes are watched in the kernel.";
     LogSuppressed: "log_lines_withheld", Counter, Things, "Lines of the log that were withheld because they came too often.";
     LogUnwritten: "log_lines_unwritten", Counter, Things, "Lines of the log that could not be written.";
 }

@@ -45,6 +45,7 @@ mod sending;
 mod ssh_node;
 mod stuck;
 mod taking;
+mod watching;
 
 pub use facts::FACTS_WAITING_MAX;
 pub use minder::LOOK_EVERY;

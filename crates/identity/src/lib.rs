@@ -10,7 +10,8 @@
 //!
 //! With `authority`: `authority` issues certificates, `registry` knows who joined, `join` is what
 //! goes over the wire, `host_identity` what a host keeps, `tls` how they connect; `ssh` certifies people
-//! and hosts for SSH.
+//! and hosts for SSH. `user` and `users` are
+//! the people who sign in at a service.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -63,6 +64,10 @@ pub mod ssh;
 pub mod tls;
 #[cfg(feature = "authority")]
 pub mod token;
+#[cfg(feature = "authority")]
+pub mod user;
+#[cfg(feature = "authority")]
+pub mod users;
 
 #[cfg(feature = "authority")]
 pub use authority::{Authority, Issued, Subject};
@@ -77,3 +82,5 @@ pub use recorder::check_recorder;
 #[cfg(feature = "authority")]
 pub use registry::Registry;
 pub use role::{Role, Roles};
+#[cfg(feature = "authority")]
+pub use users::Users;

@@ -94,3 +94,15 @@ pub const SSH_COMMAND_BYTES_MAX: usize = 4096;
 
 /// Longest public key of SSH, characters of base64; a longer one is refused.
 pub const SSH_KEY_BYTES_MAX: usize = 1024;
+
+/// Bytes of the name of a user who signs in. A longer one is refused.
+pub const USER_NAME_BYTES_MAX: usize = 64;
+
+/// Characters of a password at least. A shorter one is refused when it is set.
+pub const PASSWORD_CHARS_MIN: usize = 12;
+
+/// Bytes of a password. A longer one is refused, when it is set and when somebody signs in with it.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+
+/// Users of one service. At the limit none is added until another is removed.
+pub const USERS_MAX: usize = 10_000;

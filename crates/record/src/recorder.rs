@@ -210,6 +210,15 @@ impl Recorder {
         }
     }
 
+    /// Hands over an event that happens now and that nobody of the session did at its terminal: an
+    /// idle limit takes no notice of it. What is longer than an event may be becomes a `Gap`.
+    ///
+    /// # Errors
+    /// As [`Recorder::data`].
+    pub fn witness(&self, body: Body) -> Result<(), Lost> {
+        self.0.shared.push(Item::Event(body))
+    }
+
     /// Waits until everything handed over so far is durable (strict mode). With
     /// `on_loss: continue` it does not wait for a sink in trouble.
     ///

@@ -9,6 +9,7 @@
 //! - [`catalog`]: which segment is newest, where each is, and the rows that people ask for
 //! - [`archive`]: the four steps of storing, and the way back to a recording
 //! - [`project`]: segments → rows; [`reindex`]: all of a catalog from the blobs alone
+//! - [`index`]: full text, and what is found in it
 //! - [`retention`]: deleting for good what is old enough, and what it leaves
 //! - [`fault`]: failing on purpose; [`limits`]: every bound, and what happens at it
 //!
@@ -32,6 +33,7 @@ pub mod blob;
 pub mod catalog;
 pub mod chain;
 pub mod fault;
+pub mod index;
 pub mod limits;
 pub mod pack;
 pub mod project;
@@ -43,4 +45,5 @@ pub use archive::{Archive, ArchiveError, ArchiveOptions};
 pub use blob::{BlobError, BlobName, BlobStore};
 pub use catalog::{Catalog, CatalogError, Query};
 pub use chain::{Alarm, AlarmKind};
+pub use index::{Index, IndexError};
 pub use segment::{GrowingSegment, SealedSegment};

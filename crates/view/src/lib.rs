@@ -6,6 +6,8 @@
 //!   behind them
 //! - [`screen`]: what a terminal showed at a moment; [`index`]: keyframes and a seek table in a
 //!   sidecar, so that any moment is near; [`search`]: where a text stood on the screen
+//! - [`text`]: what there is to find in a session, with its moments; [`question`]: what is asked for,
+//!   and whether a text is that
 //! - [`cell`]: the same screen cell by cell, for painting
 //! - [`sanitize`]: what of a recording a viewer's terminal may be sent; [`escape`]: the same for
 //!   names in listings
@@ -56,6 +58,8 @@ pub mod limits;
 mod lines;
 pub mod open;
 pub mod parts;
+pub mod picture;
+pub mod question;
 pub mod raw;
 pub mod replay;
 pub mod sanitize;
@@ -68,6 +72,7 @@ mod steps;
 pub mod sudo;
 mod svg;
 pub mod teleport;
+pub mod text;
 pub mod tlog;
 pub mod transcript;
 pub mod ttyrec;
@@ -81,6 +86,7 @@ pub use format::Format;
 pub use import::Import;
 pub use index::Indexed;
 pub use open::{OpenError, Opened, open};
+pub use picture::Picture;
 pub use replay::Replay;
 pub use sanitize::Sanitizer;
 pub use screen::Screen;

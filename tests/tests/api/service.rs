@@ -10,14 +10,17 @@ use std::time::Duration;
 use hansard_core::Body;
 use hansard_core::event::Fact;
 use hansard_core::policy::decide::Host;
+use hansard_identity::Users;
 use hansard_record::clock::RealClock;
 use hansard_record::real_disk::RealDisk;
 use hansard_tests::{Scratch, hansard};
 use hansardd::api::refusals::Refusals;
 use hansardd::api::role::{Known, Peer, Role};
 use hansardd::api::{Api, Parts, socket};
+use hansardd::behind::People;
 use hansardd::config::Local;
 use hansardd::ingest::Connections;
+use hansardd::player::Player;
 use hansardd::policy::{Central, InForce, PolicyFiles};
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
@@ -103,8 +106,10 @@ impl Service {
             certificates: keeper.clone(),
             hosts: keeper.clone(),
             ending: keeper.clone(),
-            holds: keeper,
+            holds: keeper.clone(),
             policies: Arc::new(policies(&scratch)),
+            users: Arc::new(people(&scratch)),
+            playing: Arc::new(Player::new(keeper.clone(), &scratch.join("player")).unwrap()),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -224,4 +229,18 @@ pub fn lines(text: &str) -> Vec<Json> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// Users over real files.
+fn people(scratch: &Scratch) -> People {
+    let random = |bytes: &mut [u8]| {
+        bytes.fill(7);
+        Ok(())
+    };
+    let opened = Users::open(&scratch.join("users"), Arc::new(random));
+    People {
+        users: Arc::new(opened.unwrap().0),
+        clock: Arc::new(RealClock),
+        cluster: "test".to_owned(),
+    }
 }

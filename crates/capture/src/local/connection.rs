@@ -89,6 +89,8 @@ fn record(
         said => format!("{said}\n{}", header::notice(&session)),
     };
     let session = Box::new(session);
+    // Before the program is told that it may begin: of what it starts nothing is missed.
+    let watched = crate::host::watch(shared.config.host.as_ref(), who, (id, &recorder));
     let told = line.say(&FromDaemon::Opened(Opened { session, notice }));
     let mut heard_ns = recorder.now_ns();
     let over = match told.and_then(|()| source.get_ref().socket().set_read_timeout(None)) {
@@ -97,6 +99,7 @@ fn record(
     };
     // The registry's handle goes first: closing waits for nobody who follows.
     let ended = shared.registry.finish(id);
+    drop(watched);
     let outcome = finish(&recorder, over, ended, heard_ns);
     drop(recorder);
     let happened = match outcome {

@@ -78,7 +78,7 @@ impl Peer {
 
 /// Whose a process is. Not its directory's owner: that is root's where the process may not be looked
 /// into.
-fn effective_uid(process: &str) -> Option<u32> {
+pub(crate) fn effective_uid(process: &str) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()

@@ -24,6 +24,7 @@ use super::stub::Stub;
 use super::terminals::{self, Hold, Name, path_of};
 use super::who::{Entry, Listed};
 use super::{Logins, slave, which};
+use crate::host::Watched;
 use crate::local::connection::Source;
 use crate::local::peer::Peer;
 use crate::local::{Happening, Shared, THE_DAEMON_STOPS, header};
@@ -286,6 +287,7 @@ fn hold(
         ready.hold = None;
         let _ = line.say(&FromDaemon::Refused(why.clone()));
     }
+    let watched = watch(shared, &ready, peer);
     let granted = granted.and_then(|()| grant(&source, &ready));
     // Ours are others by now; these would keep pipes open that their owners wait to see closed.
     drop(outside);
@@ -339,7 +341,15 @@ fn hold(
     if let (OnEnd::Kill, Some(program)) = (terms.on_end, program) {
         kill_session(program);
     }
+    drop(watched);
     finish(shared, line, (id, recorder), outcome)
+}
+
+/// Before the login is told which shell to start: of what it does nothing is missed.
+fn watch(shared: &Shared, ready: &Ready, peer: &Peer) -> Option<Watched> {
+    let host = shared.config.host.as_ref();
+    let recorded = (ready.session.id, &ready.recorder);
+    crate::host::watch(host, (peer.uid, peer.pid), recorded)
 }
 
 /// Brings the recording to its end, and tells whoever is still there.

@@ -20,3 +20,4 @@ mod abuse;
 mod ends;
 mod pipes;
 mod terminal;
+mod watched;

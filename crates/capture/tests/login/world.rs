@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use hansard_capture::host::HostEvents;
 use hansard_capture::shell::{Config, Logins};
 use hansard_core::policy::{OnEnd, Policy};
 use hansard_core::{Decision, Event, Gate, Login, SessionId};
@@ -73,6 +74,15 @@ impl World {
     }
 
     pub fn with(decision: Decision, spool: SpoolOptions) -> Option<Self> {
+        Self::watched(decision, spool, None)
+    }
+
+    /// The same where the kernel tells what a login's programs do.
+    pub fn watched(
+        decision: Decision,
+        spool: SpoolOptions,
+        host: Option<HostEvents>,
+    ) -> Option<Self> {
         if !is_root() {
             return None;
         }
@@ -97,7 +107,7 @@ impl World {
             break_glass: dir.path().join("break-glass"),
         };
         let (logins, _) = Logins::new(config).unwrap();
-        let daemon = Daemon::with_logins(dir, spool, |_| {}, Some(logins));
+        let daemon = Daemon::with_logins(dir, spool, |config| config.host = host, Some(logins));
         Some(Self {
             daemon,
             gate,

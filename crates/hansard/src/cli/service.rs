@@ -90,6 +90,9 @@ pub(crate) struct LsArgs {
 pub(crate) struct ShowArgs {
     /// The session
     pub(crate) session: SessionId,
+    /// Its events instead, all of them in their order: with host events, what was really done
+    #[arg(long)]
+    pub(crate) events: bool,
     /// Answer in JSON
     #[arg(long)]
     pub(crate) json: bool,

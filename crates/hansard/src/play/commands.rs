@@ -75,6 +75,7 @@ impl Player<'_> {
             Key::Char('n') => self.search(Way::Forward)?,
             Key::Char('N') => self.search(Way::Backward)?,
             Key::Char('i') => self.switch_idle_limit(),
+            Key::Char('e') => self.deeds_shown = !self.deeds_shown,
             Key::Char('s') => self.line_shown = !self.line_shown,
             Key::Char('h') => self.window.pan(-PAN_COLS, 0),
             Key::Char('l') => self.window.pan(PAN_COLS, 0),

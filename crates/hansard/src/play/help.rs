@@ -22,6 +22,7 @@ const KEYS: &[(&str, &str)] = &[
     ("n  N", "the next, the previous match"),
     ("i", "limit idle time, or not"),
     ("h j k l  z", "look aside; follow the cursor again"),
+    ("e", "what was really done beside the screen, or not"),
     ("s", "show this line at the bottom, or not"),
     ("Ctrl-L  Ctrl-Z", "paint again; stop"),
 ];

@@ -157,6 +157,7 @@ impl<'a> Live<'a> {
             status,
             prompt: None,
             help: false,
+            deeds: None,
         };
         let picture = picture::draw(self.stage.size(), &mut self.window, scene);
         self.stage.show(picture)?;

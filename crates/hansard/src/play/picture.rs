@@ -3,6 +3,7 @@
 use hansard_view::{Color, Screen, Style};
 
 use super::canvas::Canvas;
+use super::deeds::{self, Deeds};
 use super::help;
 use super::prompt::Prompt;
 use super::status::{self, Status};
@@ -56,6 +57,8 @@ pub(super) struct Scene<'a> {
     pub(super) status: Option<Status<'a>>,
     pub(super) prompt: Option<&'a Prompt>,
     pub(super) help: bool,
+    /// What was really done, if that is to stand beside the screen.
+    pub(super) deeds: Option<&'a Deeds>,
 }
 
 /// Draws the picture for a terminal of this size.
@@ -63,11 +66,16 @@ pub(super) fn draw(size: (usize, usize), window: &mut Window, scene: Scene<'_>) 
     let mut canvas = Canvas::new(size.0, size.1);
     let (cols, rows) = canvas.size();
     let has_line = (scene.status.is_some() || scene.prompt.is_some()) && rows > 1;
-    let room = (cols, rows - usize::from(has_line));
+    let room_rows = rows - usize::from(has_line);
+    let beside = scene.deeds.map_or(0, |_| deeds::cols_of(cols));
+    let room = (cols - beside, room_rows);
     window.settle(scene.screen, room);
     draw_screen(&mut canvas, room, window, scene.screen);
     if let Some(sought) = scene.sought {
         mark(&mut canvas, room.1, sought);
+    }
+    if let Some(done) = scene.deeds {
+        deeds::draw(&mut canvas, room.1, done);
     }
     if scene.help {
         help::draw(&mut canvas, room.1);
@@ -179,6 +187,7 @@ mod tests {
             status: None,
             prompt: None,
             help: false,
+            deeds: None,
         }
     }
 

@@ -62,6 +62,8 @@ pub(super) struct Player<'a> {
     pub(super) sought: Sought,
     pub(super) window: Window,
     pub(super) line_shown: bool,
+    /// Host events stand beside the screen.
+    pub(super) deeds_shown: bool,
     /// What the `i` key switches to.
     pub(super) idle_limit: Duration,
     /// There is nothing more to play.
@@ -106,6 +108,7 @@ impl<'a> Player<'a> {
             sought: Sought::default(),
             window: Window::default(),
             line_shown: true,
+            deeds_shown: args.events,
             idle_limit: limit.unwrap_or(IDLE_LIMIT_DEFAULT),
             ended: false,
             live: false,
@@ -327,6 +330,9 @@ impl<'a> Player<'a> {
         if !due || !self.stage.is_ready() {
             return Ok(());
         }
+        if self.deeds_shown {
+            self.reel.know_deeds()?;
+        }
         let mut window = self.window.clone();
         let points_ns: Vec<u64> = self.points_of_interest().map(|(at_ns, _)| at_ns).collect();
         let notice = self.notice.as_ref().map(|notice| notice.text.as_str());
@@ -352,6 +358,7 @@ impl<'a> Player<'a> {
                 None
             },
             help: matches!(self.mode, Mode::Help),
+            deeds: self.deeds_shown.then(|| self.reel.deeds()),
         };
         let picture = picture::draw(self.stage.size(), &mut window, scene);
         self.window = window;

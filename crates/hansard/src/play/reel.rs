@@ -10,6 +10,7 @@ use hansard_view::index::{Entry, IndexError, Point, PointKind};
 use hansard_view::source::Cursor;
 use hansard_view::{Format, Indexed, Replay, Screen};
 
+use super::deeds::{DEEDS_MAX, Deeds};
 use super::growing::{self, Stopped};
 use crate::cli::PlayArgs;
 use crate::failure::{Failure, STATUS_WRONG_USE, shown};
@@ -23,6 +24,10 @@ const UNSEEN_MAX: usize = 2000;
 
 /// Records that the scout reads before the loop gets its turn again.
 const SCOUT_RECORDS_MAX: usize = 64;
+
+/// Segments that are read back for what was done in them, after a jump. At the bound the earlier is
+/// left out.
+const DEED_SEGMENTS_MAX: usize = 4;
 
 /// When a followed recording has grown by this much behind its index, the index goes on before
 /// the next seek, so that seeking stays near.
@@ -39,6 +44,7 @@ pub(super) struct Reel {
     scout: Option<Reader<Cursor>>,
     /// Why nothing more can come, where a foreign recording is turned into ours as it grows.
     stopped: Stopped,
+    deeds: Deeds,
 }
 
 /// What comes next.
@@ -73,6 +79,7 @@ impl Reel {
             last_ns,
             scout: None,
             stopped,
+            deeds: Deeds::default(),
         })
     }
 
@@ -156,8 +163,60 @@ impl Reel {
         if let Some(event) = &event {
             self.last_ns = self.last_ns.max(event.at_ns);
             self.note_point(event);
+            self.deeds.take(event);
         }
         Ok(event)
+    }
+
+    /// What was done until here, as far as [`Reel::know_deeds`] has found out.
+    pub(super) fn deeds(&self) -> &Deeds {
+        &self.deeds
+    }
+
+    /// Finds out what was done until here, after a jump: reads back, segment by segment.
+    pub(super) fn know_deeds(&mut self) -> Result<(), Failure> {
+        let until = self.replay.next_seq();
+        if self.deeds.is_at(until) {
+            return Ok(());
+        }
+        let mut found = Deeds::default();
+        self.with_index(|reel| {
+            found.begin(until);
+            let mut before = until;
+            for _ in 0..DEED_SEGMENTS_MAX {
+                if before == 0 || found.len() >= DEEDS_MAX {
+                    break;
+                }
+                let entry = reel.entry_before(before)?;
+                let (first, earlier) = reel.deeds_of_segment(entry.segment_offset, before);
+                found.prepend(earlier);
+                // A segment that cannot be read has no first event, and is said where it is played.
+                before = first.unwrap_or(0).min(before.saturating_sub(1));
+            }
+            Ok(())
+        })?;
+        self.deeds = found;
+        Ok(())
+    }
+
+    /// What was done in the segment that begins there, before this event; and its first event.
+    fn deeds_of_segment(&self, offset: u64, before: u64) -> (Option<u64>, Deeds) {
+        let cursor = Cursor::new(self.indexed.recording().clone(), offset);
+        let mut reader = Reader::resume(cursor, offset).following();
+        let (mut first, mut deeds) = (None, Deeds::default());
+        while let Ok(Item::Frame(frame)) = reader.next_item() {
+            for event in &frame.events {
+                if first.is_none() {
+                    first = Some(event.seq);
+                    deeds.begin(event.seq);
+                }
+                if event.seq >= before {
+                    return (first, deeds);
+                }
+                deeds.take(event);
+            }
+        }
+        (first, deeds)
     }
 
     /// Points that are not in the index, because the recording was shorter then.

@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 
 use super::limits::PAGE_MAX;
 use super::problem::{Problem, Trouble};
+use super::role::Asker;
 use super::router::{Answered, Call, Handler};
 use super::rows;
 use super::seams::{Behind, Ending, Hosts, Listings, Recordings, Status, TokenWish, Tokens};
@@ -50,11 +51,13 @@ pub(super) fn json_response(document: &Json) -> Response<Body> {
 pub(super) fn status(status: Status) -> Handler {
     blocking(move |call| {
         let mut facts = status();
-        let you = json!({
+        let mut you = json!({
             "user": call.caller.user,
-            "uid": call.caller.peer.uid,
             "role": call.caller.role.as_str(),
         });
+        if let (Asker::Process(peer), Some(you)) = (&call.caller.asker, you.as_object_mut()) {
+            you.insert("uid".to_owned(), json!(peer.uid));
+        }
         facts.insert("you".to_owned(), you);
         Ok(Json::Object(facts))
     })

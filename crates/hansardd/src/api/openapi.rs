@@ -16,17 +16,23 @@ pub fn document() -> String {
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
             "description": "The service's API on its admin socket: HTTP/1.1, JSON. Who asks is known \
-    from the socket's other end, and has a role by the service's configuration. Listings never stop \
+    from the socket's other end, and has a role by the service's configuration. In a browser (serve.web) \
+    who asks is signed in, and has the role of that user. Listings never stop \
     silently: each says whether it is complete, and how to go on.",
         },
         "servers": [{ "url": "http://localhost", "description": "the socket /run/hansard/admin.sock" }],
-        "security": [{ "peer": [] }],
+        "security": [{ "peer": [] }, { "cookie": [] }],
         "paths": paths(),
         "components": {
             "securitySchemes": { "peer": {
                 "type": "http",
                 "scheme": "unix-peer",
                 "description": "Nothing is sent: the kernel names the process at the socket's other end.",
+            }, "cookie": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": crate::web::COOKIE,
+                "description": "In a browser: what POST /v1/sign-in set.",
             } },
             "schemas": all(),
             "responses": { "Problem": {
@@ -43,6 +49,10 @@ pub fn document() -> String {
 
 fn paths() -> Json {
     let mut paths = Map::new();
+    // Answered before the table is asked, and only in a browser.
+    for (path, operation) in super::users::sign_in_and_out() {
+        paths.insert(path.to_owned(), json!({ "post": operation }));
+    }
     for route in &ROUTES {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
@@ -132,6 +142,7 @@ fn identifier(id: Id) -> Json {
         ),
         Id::Host => ("identifier of the host", name()),
         Id::Token => ("name of the token", name()),
+        Id::User => ("name of the user", name()),
     };
     json!({ "name": "id", "in": "path", "required": true, "description": doc, "schema": schema })
 }
@@ -148,6 +159,7 @@ fn parameter(param: &Param) -> Json {
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::Session => json!({ "type": "string", "format": "uuid" }),
+        Kind::Millis => json!({ "type": "integer", "minimum": 0 }),
         Kind::Version => json!({ "type": "integer", "minimum": 1 }),
     };
     json!({ "name": param.name, "in": "query", "required": false, "description": param.doc, "schema": schema })

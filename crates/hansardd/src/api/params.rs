@@ -67,6 +67,11 @@ impl Params {
         self.text("version").and_then(|n| n.parse().ok())
     }
 
+    /// A number that the table types as one.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.text(name).and_then(|n| n.parse().ok())
+    }
+
     pub(super) fn session(&self) -> Option<SessionId> {
         self.text("session").and_then(|id| id.parse().ok())
     }
@@ -132,6 +137,7 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
             value.parse::<u64>().is_ok_and(|n| n > 0),
             "a version, from 1",
         ),
+        Kind::Millis => is(value.parse::<u64>().is_ok(), "a number of milliseconds"),
         Kind::Session => is(value.parse::<SessionId>().is_ok(), "a session's UUID"),
     }
 }

@@ -62,6 +62,12 @@ impl Problem {
         }
     }
 
+    /// Of this status, with a word for programs and one sentence for people.
+    #[must_use]
+    pub fn status(status: StatusCode, code: &'static str, message: &str) -> Self {
+        Self::new(status, code, message, "")
+    }
+
     /// Nothing is there: the same words whatever was asked for.
     #[must_use]
     pub fn not_found() -> Self {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hansard_core::event::Fact;
 use hansard_core::{Body, Fields, Value};
 
-use super::role::Caller;
+use super::role::{Asker, Caller};
 
 /// Refusals of one user in one window that are told one by one; the further ones are counted, and
 /// told together when the window is over, or the service stops.
@@ -35,7 +35,23 @@ pub enum Refusal {
 #[derive(Debug)]
 pub struct Refusals {
     window: Duration,
-    users: Mutex<HashMap<Option<u32>, Window>>,
+    users: Mutex<HashMap<Option<Key>, Window>>,
+}
+
+/// Whose refusals are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Uid(u32),
+    SignedIn(String),
+}
+
+impl Key {
+    fn of(caller: &Caller) -> Self {
+        match &caller.asker {
+            Asker::Process(peer) => Self::Uid(peer.uid),
+            Asker::Browser(visitor) => Self::SignedIn(visitor.user.clone()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -57,7 +73,7 @@ impl Refusals {
         }
     }
 
-    fn users(&self) -> MutexGuard<'_, HashMap<Option<u32>, Window>> {
+    fn users(&self) -> MutexGuard<'_, HashMap<Option<Key>, Window>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -66,7 +82,7 @@ impl Refusals {
         let mut users = self.users();
         // What is over and all told needs no place any more.
         users.retain(|_, w| w.counted > 0 || now.duration_since(w.began) < self.window);
-        let mut key = Some(caller.peer.uid);
+        let mut key = Some(Key::of(caller));
         if !users.contains_key(&key) && users.len() >= REFUSED_USERS_MAX {
             key = None;
         }
@@ -110,7 +126,7 @@ impl Refusals {
                 return true;
             }
             if window.counted > 0 {
-                bodies.push(summed(*key, window));
+                bodies.push(summed(key.as_ref(), window));
             }
             false
         });
@@ -118,12 +134,14 @@ impl Refusals {
     }
 }
 
-fn summed(key: Option<u32>, window: &Window) -> Body {
+fn summed(key: Option<&Key>, window: &Window) -> Body {
     let mut fields = Fields::new();
     let reason = match (key, &window.last) {
-        (Some(uid), Some(caller)) => {
+        (Some(key), Some(caller)) => {
             fields.push("user", caller.user.as_str());
-            fields.push("user_uid", u64::from(uid));
+            if let Key::Uid(uid) = key {
+                fields.push("user_uid", u64::from(*uid));
+            }
             let role = Value::List(vec![caller.role.as_str().into()]);
             fields.push("user_roles", role);
             "this user was refused more often in a minute than each is told of"
@@ -141,16 +159,16 @@ fn summed(key: Option<u32>, window: &Window) -> Body {
 
 #[cfg(test)]
 mod tests {
-    use super::super::role::{Peer, Role};
+    use super::super::role::{Peer, Role, Visitor};
     use super::*;
 
     fn caller(uid: u32) -> Caller {
         Caller {
-            peer: Peer {
+            asker: Asker::Process(Peer {
                 uid,
                 gid: uid,
                 pid: None,
-            },
+            }),
             user: format!("user{uid}"),
             account: None,
             role: Role::User,
@@ -193,6 +211,26 @@ mod tests {
         // Another minute begins.
         let later = began + second * 62;
         assert_eq!(refusals.refused(&caller(1), later), Refusal::Told);
+    }
+
+    #[test]
+    fn whoever_is_signed_in_is_counted_by_name_wherever_they_are() {
+        let refusals = Refusals::new(REFUSALS_WINDOW);
+        let now = Instant::now();
+        for n in 0..REFUSALS_TOLD_MAX + 5 {
+            let visitor = Visitor {
+                user: "ada".to_owned(),
+                role: Role::User,
+                address: [127, 0, 0, n as u8].into(),
+            };
+            let ada = Caller {
+                asker: Asker::Browser(visitor),
+                ..caller(1)
+            };
+            refusals.refused(&ada, now);
+        }
+        assert_eq!(refusals.refused(&caller(1), now), Refusal::Told);
+        assert_eq!(times(&refusals.left()), [(Some("user1".to_owned()), 5)]);
     }
 
     #[test]

@@ -1,4 +1,7 @@
-//! Who asks: the process at the other end of the socket, and the role it has.
+//! Who asks: the process at the other end of the socket, or whoever is signed in in a browser, and the
+//! role that they have.
+
+use std::net::IpAddr;
 
 pub use hansard_identity::role::Role;
 
@@ -23,14 +26,45 @@ pub struct Known {
     pub role: Option<Role>,
 }
 
+/// Somebody who is signed in, in a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visitor {
+    /// The user.
+    pub user: String,
+    /// The role that the user has now.
+    pub role: Role,
+    /// Address of the other end of the connection, which may be that of a proxy.
+    pub address: IpAddr,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asker {
+    /// A process of this machine.
+    Process(Peer),
+    /// A browser, in which somebody is signed in.
+    Browser(Visitor),
+}
+
+impl Asker {
+    /// Who it is, in a few words for the service's log.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Process(peer) => format!("uid {}", peer.uid),
+            Self::Browser(visitor) => format!("{} at {}", visitor.user, visitor.address),
+        }
+    }
+}
+
 /// Who asks, once they were let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The process.
-    pub peer: Peer,
+    /// At which end of what.
+    pub asker: Asker,
     /// The user's name, or `uid N` where the machine has none.
     pub user: String,
-    /// The user's name, if the machine has one: what is this user's own is known by it.
+    /// The user's name, if there is one: what is this user's own is known by it.
     pub account: Option<String>,
     /// The role.
     pub role: Role,

@@ -21,10 +21,11 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::limits::{ANSWER_MAX, ARRIVAL_MAX, BODY_BYTES_MAX, POLICY_BODY_BYTES_MAX, REQUESTS_MAX};
+use super::looks::Looks;
 use super::params::Params;
 use super::problem::Problem;
 use super::refusals::{Refusal, Refusals};
-use super::role::{Caller, Peer};
+use super::role::{Asker, Caller, Known};
 use super::seams::{Admit, Audit, Log, Owns};
 use super::table::{Id, Noted, Op, Own, ROUTES, Route, Verb, allowed};
 
@@ -96,6 +97,7 @@ pub(super) struct Doors {
 struct Gate {
     handlers: BTreeMap<Op, Handler>,
     doors: Doors,
+    looks: Looks,
     places: Semaphore,
     boot: String,
     count: AtomicU64,
@@ -106,6 +108,7 @@ pub(super) fn router(handlers: BTreeMap<Op, Handler>, doors: Doors, boot: String
     let gate = Arc::new(Gate {
         handlers,
         doors,
+        looks: Looks::default(),
         places: Semaphore::new(REQUESTS_MAX),
         boot,
         count: AtomicU64::new(0),
@@ -114,13 +117,13 @@ pub(super) fn router(handlers: BTreeMap<Op, Handler>, doors: Doors, boot: String
     let mut paths: Vec<&'static str> = ROUTES.iter().map(|route| route.path).collect();
     paths.dedup();
     for path in paths {
-        let at = move |State(gate): State<Arc<Gate>>, peer: Extension<Peer>, request| async move {
-            gate.answer(Some(path), peer.0, request).await
+        let at = move |State(gate): State<Arc<Gate>>, who: Extension<Asker>, request| async move {
+            gate.answer(Some(path), who.0, request).await
         };
         router = router.route(path, any(at));
     }
-    let nowhere = |State(gate): State<Arc<Gate>>, peer: Extension<Peer>, request| async move {
-        gate.answer(None, peer.0, request).await
+    let nowhere = |State(gate): State<Arc<Gate>>, who: Extension<Asker>, request| async move {
+        gate.answer(None, who.0, request).await
     };
     router.fallback(nowhere).with_state(gate)
 }
@@ -129,19 +132,17 @@ impl Gate {
     async fn answer(
         self: Arc<Self>,
         path: Option<&'static str>,
-        peer: Peer,
+        asker: Asker,
         request: Request<Body>,
     ) -> Response<Body> {
         let n = self.count.fetch_add(1, Ordering::Relaxed);
         let request_id = format!("{}-{n:x}", self.boot);
-        let mut response = match self.pass(path, peer, request).await {
+        let who = asker.words();
+        let mut response = match self.pass(path, asker, request).await {
             Ok(response) => response,
             Err(problem) => {
                 if let Some(inside) = &problem.inside {
-                    (self.doors.log)(&format!(
-                        "request {request_id} of uid {}: {inside}",
-                        peer.uid
-                    ));
+                    (self.doors.log)(&format!("request {request_id} of {who}: {inside}"));
                 }
                 problem.response(&request_id)
             }
@@ -159,23 +160,10 @@ impl Gate {
     async fn pass(
         self: &Arc<Self>,
         path: Option<&'static str>,
-        peer: Peer,
+        asker: Asker,
         request: Request<Body>,
     ) -> Answered {
-        let known = (self.doors.admit)(&peer);
-        let Some(role) = known.role else {
-            return Err(Problem::forbidden(
-                "your account has no role at this service",
-            ));
-        };
-        let account = known.user;
-        let user = account.clone();
-        let caller = Caller {
-            peer,
-            user: user.unwrap_or_else(|| format!("uid {}", peer.uid)),
-            account,
-            role,
-        };
+        let caller = self.caller(asker)?;
         let route = find(path, request.method())?;
         let handler = self.handlers.get(&route.op);
         let handler = handler.ok_or_else(|| match &self.doors.elsewhere {
@@ -192,9 +180,16 @@ impl Gate {
         let if_match = if_match.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
         let body = read_body(route, request).await?;
         if let Some(noted) = route.noted.filter(|noted| !noted.by_handler) {
-            let reason = reason(&params, &body);
-            let event = event(noted, &caller, id.as_ref(), reason, true);
-            self.note(event).await?;
+            let look = noted.once.then(|| Looks::key(&caller, id.as_ref()));
+            let again = |look| self.looks.is_known(look, Instant::now());
+            if !look.as_ref().is_some_and(again) {
+                let reason = reason(&params, &body);
+                let event = event(noted, &caller, id.as_ref(), reason, true);
+                self.note(event).await?;
+                // Only what is on record counts as seen.
+                look.into_iter()
+                    .for_each(|look| self.looks.remember(look, Instant::now()));
+            }
         }
         let call = Call {
             caller,
@@ -207,6 +202,28 @@ impl Gate {
         let answer = timeout(ANSWER_MAX, handler(call)).await;
         drop(place);
         answer.unwrap_or_else(|_| Err(Problem::unavailable("the answer took too long")))
+    }
+
+    /// Who asks, if they have a role at all.
+    fn caller(&self, asker: Asker) -> Result<Caller, Problem> {
+        let known = match &asker {
+            Asker::Process(peer) => (self.doors.admit)(peer),
+            Asker::Browser(visitor) => Known {
+                user: Some(visitor.user.clone()),
+                role: Some(visitor.role),
+            },
+        };
+        let Some(role) = known.role else {
+            return Err(Problem::forbidden(
+                "your account has no role at this service",
+            ));
+        };
+        Ok(Caller {
+            user: known.user.clone().unwrap_or_else(|| asker.words()),
+            account: known.user,
+            asker,
+            role,
+        })
     }
 
     /// The user to whose own an answer is limited; nobody for a role that may see all.
@@ -323,14 +340,14 @@ fn identifier(route: &Route, path: &str) -> Result<Option<Name>, Problem> {
             let id = text.parse().map_err(|_| Problem::not_found())?;
             Ok(Some(Name::Session(id)))
         }
-        Id::Host | Id::Token
+        Id::Host | Id::Token | Id::User
             if (1..=64).contains(&text.len())
                 && text.bytes().all(plain)
                 && !text.starts_with('.') =>
         {
             Ok(Some(Name::Other(text.to_owned())))
         }
-        Id::Host | Id::Token => Err(Problem::not_found()),
+        Id::Host | Id::Token | Id::User => Err(Problem::not_found()),
     }
 }
 
@@ -368,11 +385,16 @@ pub(super) fn event(
 ) -> EventBody {
     let mut fields = Fields::new()
         .with("user", caller.user.as_str())
-        .with("user_uid", u64::from(caller.peer.uid))
         .with("user_roles", Value::List(vec![caller.role.as_str().into()]))
         .with("success", success);
-    if let Some(pid) = caller.peer.pid.and_then(|pid| u64::try_from(pid).ok()) {
-        fields.push("pid", pid);
+    match &caller.asker {
+        Asker::Process(peer) => {
+            fields.push("user_uid", u64::from(peer.uid));
+            if let Some(pid) = peer.pid.and_then(|pid| u64::try_from(pid).ok()) {
+                fields.push("pid", pid);
+            }
+        }
+        Asker::Browser(visitor) => fields.push("addr.remote", visitor.address.to_string()),
     }
     match id {
         Some(Name::Session(id)) => fields.push("recording", id.to_string()),

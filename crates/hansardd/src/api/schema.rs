@@ -9,7 +9,7 @@ pub(super) fn text() -> Json {
     json!({ "type": "string" })
 }
 
-fn uuid() -> Json {
+pub(super) fn uuid() -> Json {
     json!({ "type": "string", "format": "uuid" })
 }
 
@@ -63,7 +63,7 @@ pub(super) fn object(doc: &str, fields: &Fields) -> Json {
     object
 }
 
-fn listing(doc: &str, name: &'static str, of: &str, lags: bool) -> Json {
+pub(super) fn listing(doc: &str, name: &'static str, of: &str, lags: bool) -> Json {
     let next = "give it as `cursor` to go on; `null` if this was all";
     let mut fields = vec![
         (name, list(&named(of)), ""),
@@ -122,6 +122,12 @@ pub(super) fn all() -> Map<String, Json> {
     for (name, schema) in super::certificates::schemas() {
         put(name, schema);
     }
+    for (name, schema) in super::player::schemas() {
+        put(name, schema);
+    }
+    for (name, schema) in super::users::schemas() {
+        put(name, schema);
+    }
     for (name, schema) in super::policy::schemas() {
         put(name, schema);
     }
@@ -154,7 +160,7 @@ fn status() -> Json {
         "Who you are to the service.",
         &[
             ("user", text(), ""),
-            ("uid", count(), "number of your account"),
+            ("uid?", count(), "number of your account on this machine"),
             ("role", text(), "`admin`, `auditor`, `reviewer` or `user`"),
         ],
     );

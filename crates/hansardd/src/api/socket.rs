@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Api;
 use super::limits::{ARRIVAL_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, STOP_MAX};
-use super::role::Peer;
+use super::role::{Asker, Peer};
 
 /// Pause after a connection that could not be taken (too many open files): not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -83,7 +83,7 @@ async fn connection(
         gid: credentials.gid(),
         pid: credentials.pid(),
     };
-    let service = TowerToHyperService::new(api.router().layer(Extension(peer)));
+    let service = TowerToHyperService::new(api.router().layer(Extension(Asker::Process(peer))));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(ARRIVAL_MAX)

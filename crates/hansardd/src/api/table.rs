@@ -1,6 +1,10 @@
 //! The one table of routes. The router lets through what it says and nothing else; the OpenAPI
 //! document is written from it.
 
+mod people;
+mod played;
+mod tokens;
+
 use super::role::Role;
 
 mod ssh;
@@ -32,6 +36,14 @@ pub enum Op {
     Policy,
     PolicySet,
     PolicyTest,
+    Users,
+    UserMake,
+    UserRemove,
+    UserPassword,
+    Timeline,
+    Frames,
+    Find,
+    Watch,
 }
 
 /// HTTP methods that routes have.
@@ -69,6 +81,8 @@ pub enum Id {
     Host,
     /// A token's name.
     Token,
+    /// The name of a user who signs in.
+    User,
 }
 
 /// The type of a parameter.
@@ -88,6 +102,8 @@ pub enum Kind {
     Session,
     /// A version of something, from 1.
     Version,
+    /// A number of milliseconds.
+    Millis,
 }
 
 /// A parameter behind the question mark.
@@ -122,6 +138,9 @@ pub struct Noted {
     /// Whether the handler tells it, because it knows more: after everything that can be refused,
     /// and before anything is done. Refusals of a role are told by the router in any case.
     pub by_handler: bool,
+    /// Whether what one caller does to one recording for a while is one look: fetching the next
+    /// minute of what is being played is no other look than fetching the first.
+    pub once: bool,
 }
 
 /// What of a route is open to whoever's role is below [`Route::least`].
@@ -206,6 +225,7 @@ const fn look(format: &'static str) -> Option<Noted> {
         event: "session.recording.access",
         format: Some(format),
         by_handler: false,
+        once: false,
     })
 }
 
@@ -214,6 +234,7 @@ const fn noted(event: &'static str) -> Option<Noted> {
         event,
         format: None,
         by_handler: false,
+        once: false,
     })
 }
 
@@ -254,7 +275,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 23] = [
+pub const ROUTES: [Route; 31] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -379,33 +400,9 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
             Answer::Json("Events"),
         )
     },
-    Route {
-        summary: "Tokens to join with, without their secrets",
-        params: &[LIMIT, CURSOR],
-        ..get(
-            Op::Tokens,
-            "/v1/tokens",
-            Role::Admin,
-            Answer::Json("Tokens"),
-        )
-    },
-    Route {
-        summary: "Makes a token to join with; the answer alone has its secret",
-        body: Some("TokenWish"),
-        answer: Answer::Json("TokenMade"),
-        ..change(Op::TokenMake, Verb::Post, "/v1/tokens", "join_token.create")
-    },
-    Route {
-        id: Some(Id::Token),
-        summary: "Removes a token",
-        params: &[REASON],
-        ..change(
-            Op::TokenRemove,
-            Verb::Delete,
-            "/v1/tokens/{id}",
-            "join_token.delete",
-        )
-    },
+    tokens::TOKENS,
+    tokens::TOKEN_MAKE,
+    tokens::TOKEN_REMOVE,
     ssh::CERTIFICATE_MAKE,
     ssh::AUTHORITIES,
     Route {
@@ -456,6 +453,7 @@ the answer is 412. A text with an error changes nothing; the answer names line a
             event: "session_recording_config.update",
             format: None,
             by_handler: true,
+            once: false,
         }),
         answer: Answer::Json("Policy"),
         ..change(Op::PolicySet, Verb::Put, "/v1/policy", "")
@@ -472,6 +470,14 @@ the answer is 412. A text with an error changes nothing; the answer names line a
             Answer::Json("Decided"),
         )
     },
+    people::USERS,
+    people::USER_MAKE,
+    people::USER_REMOVE,
+    people::USER_PASSWORD,
+    played::TIMELINE,
+    played::FRAMES,
+    played::FIND,
+    played::WATCH,
 ];
 
 /// Methods of a path, as an `Allow` header has them.
@@ -479,7 +485,7 @@ the answer is 412. A text with an error changes nothing; the answer names line a
 pub(super) fn allowed(path: &str) -> &'static str {
     let has = |verb| ROUTES.iter().any(|r| r.path == path && r.verb == verb);
     if has(Verb::Put) {
-        return "GET, PUT";
+        return if has(Verb::Get) { "GET, PUT" } else { "PUT" };
     }
     match (has(Verb::Get), has(Verb::Post), has(Verb::Delete)) {
         (true, true, _) => "GET, POST",

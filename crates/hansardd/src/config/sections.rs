@@ -16,6 +16,9 @@ const METRICS_PORT: u16 = 3081;
 /// Port of the SSH server.
 const SSH_PORT: u16 = 3022;
 
+/// The port of the application in a browser.
+const WEB_PORT: u16 = 3080;
+
 section! {
     /// The whole file.
     Config {
@@ -72,6 +75,10 @@ section! {
         /// `capture.sock`, and the daemon holds it. What is kept of them is what `local` says, or a
         /// central policy; needs `local`, and capabilities (docs/shell.md).
         shell: Option<Shell> = None;
+        /// Host events: what the processes of a session really did, as the kernel saw it, in the
+        /// session's own recording. Needs `local`, a kernel that allows it and capabilities
+        /// (docs/host-events.md). The keys are those of Teleport's `enhanced_recording`.
+        host: Option<Host> = None;
         /// An SSH server on this machine, in the daemon: people sign in with a certificate and run
         /// programs as an account, and everything they do is recorded. What is kept of them is what
         /// `local` says, or a central policy; needs `local`, and root (docs/ssh-node.md).
@@ -148,6 +155,31 @@ section! {
 }
 
 section! {
+    /// Host events.
+    Host {
+        /// Whether they are recorded. Where they cannot be, the daemon does not start.
+        enabled: bool = false;
+        /// Programs that are started and how they end, and calls that change what a process may do.
+        command: bool = true;
+        /// Files that are opened and changed.
+        disk: bool = true;
+        /// Connections.
+        network: bool = true;
+        /// Pages of 4096 bytes that wait between kernel and daemon at least. The three are added up,
+        /// and no ring is smaller than 16 MiB or larger than 1 GiB. When it is full, events are lost,
+        /// counted, and the recording has a gap.
+        command_buffer_size: u32 = 8, in [1, 262_144];
+        /// The same for files.
+        disk_buffer_size: u32 = 128, in [1, 262_144];
+        /// The same for connections.
+        network_buffer_size: u32 = 8, in [1, 262_144];
+        /// Taken so that a configuration of Teleport's works, and not used: processes are followed
+        /// by themselves, in whatever control group they are.
+        cgroup_path: PathBuf = PathBuf::from("/cgroup2");
+    }
+}
+
+section! {
     /// Sending to a service.
     Forward {
         /// The service's addresses, `host:port` (port 3025 if there is none), tried in this order.
@@ -219,6 +251,9 @@ section! {
         /// The socket `admin.sock`, at which `hansard` lists, plays and administrates. Who is at the
         /// other end is what the kernel says.
         admin: Option<Admin> = None;
+        /// The application in a browser, and the API for whoever signs in there. Needs `store` and
+        /// `serve.admin`: users are made with `hansard user add`.
+        web: Option<Web> = None;
     }
 }
 
@@ -250,6 +285,18 @@ section! {
         /// Who has which role on this machine, by the account at the other end of the socket.
         /// Somebody with several roles may what any of them may.
         roles: Roles = Roles::default();
+    }
+}
+
+section! {
+    /// The application in a browser.
+    Web {
+        /// Address to listen at; a loopback address. It speaks no TLS itself: for others than people
+        /// on this machine, a proxy before it does.
+        listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), WEB_PORT);
+        /// What stands in the address bar of browsers, as `https://audit.example.org`; requests under
+        /// another name are refused. Empty: the address and `localhost`, with the port, over HTTP.
+        origin: String = String::new();
     }
 }
 

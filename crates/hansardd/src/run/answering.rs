@@ -1,17 +1,18 @@
 //! The role that answers people on this machine: the admin socket.
 
+mod browsing;
 mod host;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hansard_capture::registry::Registry as Running;
 use hansard_core::Body;
-use hansard_identity::HostId;
 use hansard_identity::random::Random;
 use hansard_identity::registry::Registry;
 use hansard_identity::role::{Holders, Roles};
 use hansard_identity::ssh::SshAuthorities;
 use hansard_identity::tls::CaPin;
+use hansard_identity::{HostId, Users};
 use hansard_record::Environment;
 use hansard_record::diary::Diary;
 use serde_json::{Map, Value, json};
@@ -25,16 +26,18 @@ use crate::api::refusals::{REFUSALS_WINDOW, Refusals};
 use crate::api::seams::{Admit, Audit, Log};
 use crate::api::{Api, Parts, socket};
 use crate::behind::{
-    Accounts, Certified, EndHere, Held, Joined, Listed, Logged, Present, Recorded, Watched,
+    Accounts, Certified, EndHere, Held, Joined, Listed, Logged, People, Present, Recorded, Watched,
 };
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 use crate::ingest::{Control, To};
 use crate::init::keys::authority_dir;
+use crate::player::Player;
 use crate::policy::Central;
 use crate::tee::Source;
 
+use browsing::Browsing;
 pub(super) use host::HostAnswering;
 
 /// Who may come in, and what is kept of it: the same on a service and on a host.
@@ -151,9 +154,34 @@ impl Answering<'_> {
         closers: &mut Vec<Closer>,
     ) -> Result<(), Failure> {
         let refusals = self.door.refusals(closers);
-        let certified = self.certified()?;
-        let api = Api::counting(self.parts(certified), self.door.boot(), refusals);
+        let users = self.users()?;
+        let browsing = Browsing::open(&self.door, runtime)?;
+        let parts = self.parts(&users, browsing.as_ref())?;
+        let api = Api::counting(parts, self.door.boot(), refusals);
+        if let Some(browsing) = browsing {
+            browsing.serve(&self.door, api.clone(), users, (runtime, &stop), closers);
+        }
         self.door.open(api, runtime, stop)
+    }
+
+    /// Who may sign in. A file that cannot be read shuts out its user, and says so.
+    fn users(&self) -> Result<Arc<Users>, Failure> {
+        let path = self.dir.users();
+        let random = Arc::clone(&self.door.environment.random);
+        let fill = move |bytes: &mut [u8]| random.fill(bytes);
+        let (users, unreadable) = Users::open(&path, Arc::new(fill)).map_err(|e| {
+            let next = "see that data_dir is there and writable";
+            Failure::new(STATUS_FAILED, format!("{}: {e}", shown(&path)), next)
+        })?;
+        for (name, why) in unreadable {
+            let fields = hansard_core::Fields::new()
+                .with("name", name)
+                .with("error", why);
+            let event = "registry.unreadable".to_owned();
+            let fact = hansard_core::event::Fact { event, fields };
+            self.facts.mention(Body::Admin(fact));
+        }
+        Ok(Arc::new(users))
     }
 
     fn certified(&self) -> Result<Certified, Failure> {
@@ -172,7 +200,7 @@ impl Answering<'_> {
         })
     }
 
-    fn parts(&self, certified: Certified) -> Parts {
+    fn parts(&self, users: &Arc<Users>, browsing: Option<&Browsing>) -> Result<Parts, Failure> {
         let (door, keeping) = (&self.door, self.keeping);
         let facts = self.facts.clone();
         let joined = Joined {
@@ -185,18 +213,22 @@ impl Answering<'_> {
                 let _ = facts.tell(body);
             }),
         };
-        Parts {
+        let recordings = Arc::new(Recorded {
+            from: keeping.followed.clone(),
+        });
+        let copies = self.dir.player();
+        let playing = Player::new(recordings.clone(), &copies);
+        Ok(Parts {
+            playing: Arc::new(playing.map_err(|e| Failure::about(&copies, &e))?),
             admit: door.admit(),
             audit: door.audit(),
             log: door.log(),
-            status: self.status(),
+            status: self.status(browsing.map(|b| b.origin().to_owned())),
             listings: Arc::new(Listed {
                 catalog: Arc::clone(&keeping.catalog),
                 live: keeping.live.clone(),
             }),
-            recordings: Arc::new(Recorded {
-                from: keeping.followed.clone(),
-            }),
+            recordings,
             following: Arc::new(Watched {
                 from: keeping.followed.clone(),
                 screens: keeping.screens.clone(),
@@ -210,7 +242,7 @@ impl Answering<'_> {
                 recalling: Arc::clone(&keeping.recalling),
             }),
             tokens: Arc::new(joined.clone()),
-            certificates: Arc::new(certified),
+            certificates: Arc::new(self.certified()?),
             hosts: Arc::new(joined),
             ending: Arc::new(EndHere {
                 here: self.running.clone(),
@@ -218,7 +250,12 @@ impl Answering<'_> {
                 there: self.there(),
             }),
             policies: self.policies.clone(),
-        }
+            users: Arc::new(People {
+                users: Arc::clone(users),
+                clock: Arc::clone(&door.environment.clock),
+                cluster: door.cluster.clone(),
+            }),
+        })
     }
 
     /// Asks a host that is connected to end a session.
@@ -258,7 +295,7 @@ impl Answering<'_> {
         })
     }
 
-    fn status(&self) -> crate::api::seams::Status {
+    fn status(&self, web: Option<String>) -> crate::api::seams::Status {
         let keeping = self.keeping;
         let keeper = Arc::clone(&keeping.keeper);
         let projecting = Arc::clone(&keeping.projecting);
@@ -267,6 +304,9 @@ impl Answering<'_> {
         let mut fixed = self.door.about();
         let pin = CaPin(self.registry.authority().fingerprint());
         fixed.insert("ca_pin".to_owned(), json!(pin.to_string()));
+        if let Some(origin) = web {
+            fixed.insert("web".to_owned(), json!(origin));
+        }
         Arc::new(move || {
             let mut facts = fixed.clone();
             let (usage, kept, rows) = (spool.usage(), keeper.figures(), projecting.figures());

@@ -23,6 +23,7 @@ use super::answering::{Answering, Door, HostAnswering};
 use super::deciding::Deciding;
 use super::facts::Facts;
 use super::keeping::{Ground, Keeping};
+use super::measuring::measure_host_events;
 use super::opening::{SPOOL_RESERVE_BYTES, listen, no_thread};
 use super::rebuilt::Rebuilt;
 use super::recording::{Recording, Sinks};
@@ -30,6 +31,7 @@ use super::retiring::Retiring;
 use super::sending::Sending;
 use super::stuck::Stuck;
 use super::taking::Taking;
+use super::watching::watching;
 use super::{Closer, Start};
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -207,11 +209,17 @@ impl Base<'_> {
         &self,
         keeping: Option<&Keeping>,
         running: &Arc<OnceLock<Running>>,
+        metrics: &mut Metrics,
         closers: &mut Vec<Closer>,
     ) -> Result<(), Failure> {
-        let Some(local) = &self.start.config.capture.local else {
+        let capture = &self.start.config.capture;
+        let Some(local) = &capture.local else {
             return Ok(());
         };
+        let host = watching(self.start, self.facts, capture.host.as_ref())?;
+        if let Some(host) = &host {
+            measure_host_events(metrics, host);
+        }
         let recording = Recording {
             start: self.start,
             environment: self.environment,
@@ -221,6 +229,7 @@ impl Base<'_> {
             open: self.open,
             facts: self.facts,
             gate: Arc::new(self.deciding.in_force.clone()),
+            host,
         };
         let sinks = self.sinks(keeping, SPOOL_RESERVE_BYTES);
         let registry = recording.serve(local, sinks, closers)?;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hansard_capture::host::HostEvents;
 use hansard_record::Environment;
 use hansard_record::forward::Status;
 use hansard_record::spool::Spool;
@@ -152,6 +153,19 @@ pub(super) fn measure_sending(metrics: &mut Metrics, status: &Arc<Status>) {
     });
     metrics.read(Measure::ForwardLag, move || {
         oldest.snapshot().lag.as_secs_f64()
+    });
+}
+
+/// What the kernel tells.
+pub(super) fn measure_host_events(metrics: &mut Metrics, host: &HostEvents) {
+    let (told, lost, watched) = (host.clone(), host.clone(), host.clone());
+    metrics.read(Measure::HostEvents, move || float(told.counted().records));
+    metrics.read(Measure::HostEventsLost, move || {
+        let counted = lost.counted();
+        float(counted.lost.saturating_add(counted.malformed))
+    });
+    metrics.read(Measure::HostSessions, move || {
+        float(watched.counted().sessions)
     });
 }
 

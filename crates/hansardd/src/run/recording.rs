@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hansard_capture::host::HostEvents;
 use hansard_capture::local::{Config as SocketConfig, Decides, Happening, Means, Server, Wishes};
 use hansard_core::event::Fact;
 use hansard_core::fields::{Fields, Value};
@@ -33,6 +34,8 @@ pub(super) struct Recording<'a> {
     pub(super) facts: &'a Facts,
     /// Who decides what is kept of a session.
     pub(super) gate: Arc<dyn Gate>,
+    /// What the kernel tells of what sessions do, where that is recorded.
+    pub(super) host: Option<HostEvents>,
 }
 
 impl Recording<'_> {
@@ -47,6 +50,7 @@ impl Recording<'_> {
         let mut config = SocketConfig::at(socket.clone());
         config.policy = policy(local);
         config.gate = Some(Decides(Arc::clone(&self.gate)));
+        config.host = self.host;
         // What the daemon does not keep by itself, nobody's wish makes it keep: keys may hold
         // secrets of others, too.
         config.wishes = Wishes {

@@ -342,7 +342,9 @@ impl<S: Sink> Script<S> {
     }
 
     fn end_session(&mut self, end: &End) -> Result<(), EncodeError> {
-        if mem::replace(&mut self.disconnected, true) {
+        let told = mem::replace(&mut self.disconnected, true);
+        // The end of what was such a log is a disconnect of its own, however many stand before it.
+        if told && self.version.is_none() {
             return Ok(());
         }
         if self.version.is_none() {

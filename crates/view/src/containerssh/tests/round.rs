@@ -153,6 +153,17 @@ fn unknown_types_and_keys_and_odd_messages_are_kept_and_written_again() {
     assert_eq!(again, events);
 }
 
+#[test]
+fn every_disconnect_comes_back_where_there_are_several() {
+    let disconnect = |timestamp| message(1, timestamp, &[0xf6], None);
+    for second in [START - 1, START + 1] {
+        let messages = [disconnect(START), disconnect(second), disconnect(START + 1)].concat();
+        let (events, error) = decode(&log(2, &messages));
+        assert_eq!(error, None);
+        assert_eq!(content(&encode(&through_hansard(&events))), messages);
+    }
+}
+
 fn replace(bytes: &[u8], what: &[u8], with: &[u8]) -> Vec<u8> {
     let at = bytes.windows(what.len()).position(|w| w == what).unwrap();
     [&bytes[..at], with, &bytes[at + what.len()..]].concat()

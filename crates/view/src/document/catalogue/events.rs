@@ -3,10 +3,10 @@
 use super::Kind::{Bool, Int, Text, Texts, Uint, Withheld};
 use super::When::Named;
 use super::fields::{
-    APP, BYTES, COMMAND, DATABASE, DESKTOP, END, KERNEL, KUBE, NAMED, SIZE, START, TRANSFER,
+    APP, BYTES, CALLED, COMMAND, DATABASE, DESKTOP, END, KERNEL, KUBE, NAMED, SIZE, START, TRANSFER,
 };
 use super::service::ASKED;
-use super::{Row, any, code, failed, h, ok, row, t, their};
+use super::{Row, any, code, failed, h, ok, our, row, t, their};
 
 /// Sessions, their parts and what they carry.
 #[rustfmt::skip] // one event, a few lines
@@ -74,22 +74,47 @@ pub(super) const SESSIONS: [Row; 25] = [
 
 /// What is done in a session.
 #[rustfmt::skip] // one event, a few lines
-pub(super) const INSIDE: [Row; 22] = [
+pub(super) const INSIDE: [Row; 23] = [
     row(their("exec"), "command", "A command was run without a terminal.",
         &[ok("T3002I", "run"), failed("T3002E", "refused or failed")],
         &[COMMAND, KUBE, &[h("program", Text, "the program, where only that was said")]]),
-    row(their("session.command"), "command", "A program was started.",
-        &[any("T4000I", "started")], &[KERNEL, &[t("argv", Texts,
-            "its arguments, without its own name, which `path` and `program` say")]]),
-    row(their("session.disk"), "file", "A file was opened.",
-        &[any("T4001I", "opened")], &[KERNEL, &[t("flags", Int, "how it was opened")]]),
-    row(their("session.network"), "network", "A connection was made.",
+    row(their("session.command"), "command", "A program was started, or was not.",
+        &[any("T4000I", "started or refused")], &[KERNEL, &[t("argv", Texts,
+            "its arguments, without its own name, which `path` and `program` say"),
+            h("argv0", Text, "its own name as it was told, where not the path asked for"),
+            h("argc", Uint, "number of arguments with its own name, where some are not here"),
+            h("argv_bytes", Uint, "how long all are, where some are not here").unit("bytes"),
+            h("requested_path", Text, "what was asked for, where that is not `path`"),
+            h("cwd", Text, "working directory"),
+            h("mount_ns", Uint, "namespace of mounts, in which paths are as they are here"),
+            h("searched", Texts, "where it was looked for before, and not found")]]),
+    row(their("session.disk"), "file", "A file was opened, or changed, or was not.",
+        &[any("T4001I", "opened or changed, or refused")],
+        &[KERNEL, CALLED, &[t("flags", Int, "how it was opened"),
+            h("new_path", Text, "its other name"), h("link_target", Text, "what a symbolic link says"),
+            h("mode", Uint, "mode that it is to have"), h("new_owner", Uint, "user it is to be of"),
+            h("new_group", Uint, "group it is to be of"),
+            h("length", Int, "length it is to have").unit("bytes")]]),
+    row(their("session.network"), "network", "A connection was made, or was not.",
         &[any("T4002I", "made or refused")],
-        &[KERNEL, &[t("src_addr", Text, "from"), t("dst_addr", Text, "to"),
+        &[KERNEL, CALLED, &[t("src_addr", Text, "from"), h("src_port", Uint, "from this port"),
+            t("dst_addr", Text, "to"),
             t("dst_port", Uint, "to this port"), t("version", Uint, "of IP: 4 or 6"),
-            t("operation", Uint, "0 connect, 1 send"), t("action", Text, "0 allowed, 1 denied; as text, as in every document")]]),
+            t("operation", Uint, "0 connect, 1 send"), t("action", Text, "0 allowed, 1 denied; as text, as in every document"),
+            h("protocol", Text, "`tcp`, `udp`, `unix`, or by number"),
+            h("socket_path", Text, "socket in the file system; `@` before a name in none")]]),
     row(their("session.process_exit"), "process", "A process ended.",
-        &[any("T4003I", "ended")], &[KERNEL, &[t("exit_status", Uint, "its exit status")]]),
+        &[any("T4003I", "ended")], &[KERNEL, &[t("exit_status", Uint, "its exit status; 128 and more for a signal"),
+            h("signal_number", Uint, "signal that ended it")]]),
+    row(our("session.call"), "process", "A process changed what it or another may do or sees, or tried to.",
+        &[any("H4004I", "called")],
+        &[KERNEL, CALLED, &[h("args", Texts, "numbers it asked for"),
+            h("namespaces", Texts, "namespaces that it left or entered"),
+            h("target_pid", Uint, "process that it was about"),
+            h("signal_number", Uint, "signal that it sent"),
+            h("request", Text, "what it asked of `ptrace` or `bpf`"),
+            h("entries", Uint, "size of a ring"), h("source", Text, "what was mounted"),
+            h("name", Text, "name that it gave")]]),
     row(their("scp"), "transfer", "A file was copied with scp.",
         &[ok("T3004I", "downloaded").case("action", "download"),
           failed("T3004E", "download failed").case("action", "download"),

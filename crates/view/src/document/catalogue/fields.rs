@@ -136,6 +136,47 @@ pub(super) const KERNEL: &[Field] = &[
         Int,
         "what the system call answered; not an exit status",
     ),
+    h("process_uid", Uint, "user that it runs as"),
+    h(
+        "process_euid",
+        Uint,
+        "user whose rights it has, where another",
+    ),
+    h("login_uid", Uint, "user who logged in, by the audit system"),
+    h(
+        "forked_by",
+        Uint,
+        "process that made it, where that is not its parent any more",
+    ),
+    h("thread", Uint, "thread of it, where not the first"),
+    h("abi", Text, "`i386` for calls of 32-bit programs"),
+    h(
+        "by",
+        Text,
+        "`io_uring` where it was asked for through a ring, whose answer is not known",
+    ),
+    h("cut", Bool, "whether a text is longer than what is here"),
+    h("unreadable", Bool, "whether a text could not be read"),
+    h(
+        "unlinked",
+        Bool,
+        "whether the file has no name in any directory",
+    ),
+    h(
+        "recording",
+        Text,
+        "session that left it running, and had ended before",
+    ),
+];
+
+/// What the kernel tells of calls that are repeated, and of which call it was.
+pub(super) const CALLED: &[Field] = &[
+    h("call", Text, "system call, or operation of io_uring"),
+    h(
+        "repeats",
+        Uint,
+        "how many of the same this one stands for, the first aside",
+    ),
 ];
 
 pub(super) const APP: &[Field] = &[

@@ -1,0 +1,113 @@
+//! Host events: what the processes of a session really did, as the kernel saw it.
+//!
+//! A terminal shows what a program chose to show. Programs in the kernel ([`kernel`], written in C
+//! under `ebpf/`) tell of each program that is started, file that is opened or changed, connection that is
+//! made, and of what changes what a process may do. Each belongs to the session whose tag the process
+//! carries, and goes into that session's own recording, by its own recorder.
+//!
+//! - [`HostEvents`]: the programs while they run, and the sessions that are watched
+//! - [`Watched`]: one of these, until its recording ends
+//!
+//! What the kernel could not hand over it counts, and the recording says so in a `Gap`.
+
+use std::fmt;
+
+use hansard_core::SessionId;
+use hansard_core::event::{Body, Gap};
+use hansard_record::Recorder;
+
+mod address;
+mod afterwards;
+mod arguments;
+mod calls;
+mod events;
+mod facts;
+mod fold;
+mod kernel;
+mod record;
+mod sessions;
+
+pub use afterwards::{AFTERWARDS_MAX, Tell};
+pub use events::{Counted, HostEvents, Watched};
+pub use kernel::{Missing, Support, support};
+
+/// Least bytes that wait between kernel and daemon: 16 MiB, about 60,000 events. At the bound events
+/// are lost, counted, and the recording has a gap.
+pub const RING_BYTES_MIN: u32 = 16 * 1024 * 1024;
+
+/// Most bytes of that ring that may be asked for: 1 GiB. More is refused by the configuration.
+pub const RING_BYTES_MAX: u32 = 1024 * 1024 * 1024;
+
+/// Bytes of a page, in which Teleport counts its buffers.
+pub const PAGE_BYTES: u32 = 4096;
+
+/// What is recorded, of every session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Programs that are started, how they end, and what changes what a process may do.
+    pub command: bool,
+    /// Files.
+    pub disk: bool,
+    /// Connections.
+    pub network: bool,
+    /// Size of the ring between kernel and daemon; made a power of two from [`RING_BYTES_MIN`] to
+    /// [`RING_BYTES_MAX`].
+    pub ring_bytes: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            command: true,
+            disk: true,
+            network: true,
+            ring_bytes: RING_BYTES_MIN,
+        }
+    }
+}
+
+impl Config {
+    /// Bits of `ebpf/record.h`.
+    fn switches(self) -> u32 {
+        u32::from(self.command) | u32::from(self.disk) << 1 | u32::from(self.network) << 2
+    }
+}
+
+/// Why host events are not recorded here: what is missing, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// What is missing.
+    pub what: String,
+    /// What to do.
+    pub next: String,
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "host events cannot be recorded here: {}", self.what)
+    }
+}
+
+impl std::error::Error for Unsupported {}
+
+/// Watches what the children of this user's process do, where host events are recorded; a recording whose host
+/// events cannot be says so.
+pub(crate) fn watch(
+    host: Option<&HostEvents>,
+    (uid, pid): (u32, Option<i32>),
+    (session, recorder): (SessionId, &Recorder),
+) -> Option<Watched> {
+    match host?.watch((uid, pid), session, recorder.clone()) {
+        Ok(watched) => Some(watched),
+        Err(why) => {
+            let gap = Gap {
+                cause: format!("host events are not recorded: {why}"),
+                from_ns: recorder.now_ns(),
+                ..Gap::default()
+            };
+            // A recording that failed ends its session when the next thing is recorded.
+            let _ = recorder.witness(Body::Gap(gap));
+            None
+        }
+    }
+}

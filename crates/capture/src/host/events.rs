@@ -1,0 +1,394 @@
+//! Sessions whose processes are watched, and the thread that reads what the kernel tells of them.
+
+use std::fmt;
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hansard_core::SessionId;
+use hansard_record::Recorder;
+use libbpf_rs::{MapCore as _, MapFlags, RingBuffer, RingBufferBuilder};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::afterwards::{Over, Tell};
+use super::fold::Fold;
+use super::kernel::{self, Loaded, Support};
+use super::sessions::{Entry, Lost, Session, Sessions, lock};
+use super::{Config, Unsupported};
+use crate::local::peer::effective_uid;
+
+/// Records that are read at a time; between two such turns others may have the ring.
+const TURN_RECORDS: usize = 4096;
+
+/// How long the reader lets records gather after it was woken: while some wait, no program that makes
+/// more has to wake it.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// How often losses are looked at, and repeats told, when nothing happens.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Records that may be read at most when a session ends until what it did before has been. At the
+/// bound the recording has a gap that says so.
+const DRAINED_MAX: usize = 4_000_000;
+
+/// How far apart the kernel may count moments and hand them over in another order, nanoseconds.
+const DISORDER_NS: u64 = 2_000_000;
+
+/// Bytes of `struct tag` and `struct lost` of `ebpf/record.h`.
+const TAG_BYTES: usize = 16;
+const LOST_BYTES: usize = 24;
+
+/// Why a gap is there.
+const OVERFLOWED: &str = "host events came faster than they could be taken";
+const UNTAGGED: &str =
+    "the kernel had no memory to follow a process, whose host events are missing";
+const UNFINISHED: &str = "the last host events were not read in time";
+
+/// What happened since the start, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Records that the kernel handed over.
+    pub records: u64,
+    /// Records that it could not.
+    pub lost: u64,
+    /// Records that nobody could read; there should be none.
+    pub malformed: u64,
+    /// Sessions that are watched now.
+    pub sessions: u64,
+}
+
+/// Host events. Clones are the same. When the last is dropped, the kernel's programs are gone.
+#[derive(Clone)]
+pub struct HostEvents(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    reading: Option<JoinHandle<()>>,
+    /// Dropped first thing, it ends the reader.
+    stop: Option<PipeWriter>,
+}
+
+struct Shared {
+    config: Config,
+    loaded: Loaded,
+    ring: Mutex<RingBuffer<'static>>,
+    watched: Arc<Sessions>,
+    next_tag: AtomicU64,
+}
+
+/// A session that is watched, until this is dropped.
+pub struct Watched {
+    shared: Arc<Shared>,
+    tag: u64,
+    session: Arc<Mutex<Session>>,
+}
+
+impl fmt::Debug for HostEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HostEvents")
+    }
+}
+
+impl HostEvents {
+    /// Loads the programs and reads what they tell. What sessions leave running is told to `tell`
+    /// after their end, under their name (`recording`), at most [`super::AFTERWARDS_MAX`] events of
+    /// each.
+    ///
+    /// # Errors
+    /// Why this kernel, or this process, cannot.
+    pub fn start(config: Config, tell: Tell) -> Result<Self, Unsupported> {
+        let loaded = kernel::load(config.ring_bytes)?;
+        let watched = Arc::new(Sessions::telling(tell));
+        let unusable = |e: &dyn fmt::Display| Unsupported {
+            what: format!("what the kernel tells cannot be read: {e}"),
+            next: "see whether descriptors and memory are left".to_owned(),
+        };
+        let told = Arc::clone(&watched);
+        let mut builder = RingBufferBuilder::new();
+        builder
+            .add(&loaded.records, move |bytes| {
+                told.take(bytes);
+                0
+            })
+            .map_err(|e| unusable(&e))?;
+        let ring = builder.build().map_err(|e| unusable(&e))?;
+        let shared = Arc::new(Shared {
+            config,
+            loaded,
+            ring: Mutex::new(ring),
+            watched,
+            next_tag: AtomicU64::new(1),
+        });
+        let (stopped, stop) = io::pipe().map_err(|e| unusable(&e))?;
+        let of_thread = Arc::clone(&shared);
+        let reading = std::thread::Builder::new()
+            .name("host-events".to_owned())
+            .spawn(move || read(&of_thread, &stopped))
+            .map_err(|e| unusable(&e))?;
+        Ok(Self(Arc::new(Inner {
+            shared,
+            reading: Some(reading),
+            stop: Some(stop),
+        })))
+    }
+
+    /// What this kernel can do.
+    #[must_use]
+    pub fn support(&self) -> &Support {
+        &self.0.shared.loaded.support
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        let watched = &self.0.shared.watched;
+        Counted {
+            records: watched.records.load(Ordering::Relaxed),
+            lost: watched.lost.load(Ordering::Relaxed),
+            malformed: watched.malformed.load(Ordering::Relaxed),
+            sessions: watched.open() as u64,
+        }
+    }
+
+    /// From now on, what the children of this process do goes into this recording, and what theirs
+    /// do. The process itself is the program that holds the session: of what it does nothing is told.
+    /// It must be this user's still: its number may be another's by now.
+    ///
+    /// # Errors
+    /// Why not, for the recording to say. Nothing is watched then.
+    pub fn watch(
+        &self,
+        (uid, pid): (u32, Option<i32>),
+        id: SessionId,
+        recorder: Recorder,
+    ) -> Result<Watched, String> {
+        let shared = &self.0.shared;
+        let pid = pid.and_then(Pid::from_raw);
+        let pid = pid.ok_or("the system does not say which process holds the session")?;
+        let process = pidfd_open(pid, PidfdFlags::empty())
+            .map_err(|e| format!("the process that holds the session is gone: {e}"))?;
+        // Held before it is looked at: whoever has the number later is not marked in its place.
+        if effective_uid(&pid.as_raw_nonzero().to_string()) != Some(uid) {
+            return Err("the process that holds the session is gone".to_owned());
+        }
+        // Never given twice: what a session leaves running is not taken for another's.
+        let tag = shared.next_tag.fetch_add(1, Ordering::Relaxed);
+        let session = Session {
+            id,
+            looked_ns: recorder.now_ns(),
+            recorder,
+            fold: Fold::default(),
+            lost: Lost::default(),
+        };
+        let watched = Watched {
+            shared: Arc::clone(shared),
+            tag,
+            session: Arc::new(Mutex::new(session)),
+        };
+        let of_reader = Entry::Open(Arc::clone(&watched.session));
+        lock(&shared.watched.by_tag).insert(tag, of_reader);
+        // From here on dropping it takes back what was done.
+        let maps = &shared.loaded;
+        let key = tag.to_ne_bytes();
+        let any = MapFlags::ANY;
+        let switches = shared.config.switches().to_ne_bytes();
+        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&process).to_ne_bytes();
+        maps.losses
+            .update(&key, &[0; LOST_BYTES], any)
+            .and_then(|()| maps.sessions.update(&key, &switches, any))
+            .and_then(|()| maps.tags.update(&descriptor, &seed(tag), any))
+            .map_err(|e| format!("the kernel takes no more sessions: {e}"))?;
+        Ok(watched)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(reading) = self.reading.take() {
+            // It has nothing to say, and one that panicked has lost nothing that is not counted.
+            let _ = reading.join();
+        }
+    }
+}
+
+/// `struct tag` of the process that holds a session.
+fn seed(tag: u64) -> [u8; TAG_BYTES] {
+    let mut bytes = [0; TAG_BYTES];
+    let parts = [
+        &tag.to_ne_bytes()[..],
+        &0u32.to_ne_bytes(),
+        &1u32.to_ne_bytes(),
+    ];
+    for (to, from) in bytes.iter_mut().zip(parts.concat()) {
+        *to = from;
+    }
+    bytes
+}
+
+impl Watched {
+    /// Ends it: what was done until now is in the recording when this returns, or a gap is.
+    pub fn end(self) {}
+
+    fn finish(&self) {
+        let is_read = self.shared.drain();
+        // While nobody reads: what comes after this is not the recording's any more.
+        let reading = lock(&self.shared.ring);
+        let mut session = lock(&self.session);
+        let lost = self.shared.lost(self.tag).unwrap_or(session.lost);
+        let over = Over::new(session.id, lost.records);
+        self.shared.watched.is_over(self.tag, over);
+        drop(reading);
+        for body in session.fold.due(u64::MAX) {
+            session.tell(body);
+        }
+        self.shared.look(self.tag, &mut session);
+        if !is_read {
+            let gap = session.gap(UNFINISHED, None);
+            session.tell(gap);
+        }
+        drop(session);
+        self.shared.forget_done();
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Shared {
+    /// Reads everything that was handed over until now; whether it got so far.
+    fn drain(&self) -> bool {
+        let until = monotonic_ns().saturating_add(DISORDER_NS);
+        let mut rest = DRAINED_MAX;
+        loop {
+            let got = lock(&self.ring).consume_raw_n(TURN_RECORDS);
+            let got = usize::try_from(got).unwrap_or(0);
+            rest = rest.saturating_sub(got);
+            if got < TURN_RECORDS || self.watched.seen_ns.load(Ordering::Relaxed) > until {
+                return true;
+            }
+            if rest == 0 {
+                return false;
+            }
+        }
+    }
+
+    /// What the kernel has counted of this session's losses.
+    fn lost(&self, tag: u64) -> Option<Lost> {
+        let key = tag.to_ne_bytes();
+        let found = self.loaded.losses.lookup(&key, MapFlags::ANY);
+        found.ok().flatten().and_then(|bytes| Lost::parse(&bytes))
+    }
+
+    /// Watches no more what these left running.
+    fn forget_done(&self) {
+        for tag in std::mem::take(&mut *lock(&self.watched.done)) {
+            let key = tag.to_ne_bytes();
+            // Failing means that it was not there: no program finds it from here on.
+            let _ = self.loaded.sessions.delete(&key);
+            let _ = self.loaded.losses.delete(&key);
+            lock(&self.watched.by_tag).remove(&tag);
+        }
+    }
+
+    /// Tells a session what it has lost since the last time.
+    fn look(&self, tag: u64, session: &mut Session) {
+        let lost = self.lost(tag).unwrap_or(session.lost);
+        let before = std::mem::replace(&mut session.lost, lost);
+        let records = lost.records.saturating_sub(before.records);
+        let tasks = lost.untagged.saturating_sub(before.untagged);
+        for (cause, count) in [(OVERFLOWED, records), (UNTAGGED, tasks)] {
+            if count > 0 {
+                self.watched.lost.fetch_add(count, Ordering::Relaxed);
+                // Of a process that is not followed, nobody knows what it did.
+                let gap = session.gap(cause, (cause == OVERFLOWED).then_some(count));
+                session.tell(gap);
+            }
+        }
+        session.looked_ns = session.recorder.now_ns();
+    }
+
+    /// Tells every session what it lost and what repeated.
+    fn look_at_all(&self) {
+        let all: Vec<(u64, Entry)> = lock(&self.watched.by_tag)
+            .iter()
+            .map(|(tag, entry)| (*tag, entry.clone()))
+            .collect();
+        let now_ns = monotonic_ns();
+        for (tag, entry) in all {
+            match entry {
+                Entry::Open(session) => {
+                    let mut session = lock(&session);
+                    for body in session.fold.due(now_ns) {
+                        session.tell(body);
+                    }
+                    self.look(tag, &mut session);
+                }
+                Entry::Over(over) => self.look_after(tag, &mut lock(&over), now_ns),
+            }
+        }
+        self.forget_done();
+    }
+
+    /// The same for a session that has ended; nearly none has left anything running.
+    fn look_after(&self, tag: u64, over: &mut Over, now_ns: u64) {
+        if over.is_quiet() {
+            return;
+        }
+        let tell = &self.watched.tell;
+        if !over.due(now_ns, tell) {
+            lock(&self.watched.done).push(tag);
+        }
+        if let Some(lost) = self.lost(tag) {
+            over.lost(lost.records, tell);
+        }
+    }
+}
+
+/// Reads until the daemon stops.
+fn read(shared: &Shared, stopped: &PipeReader) {
+    let timeout = Timespec::try_from(LOOK_EVERY).ok();
+    let mut looked_ns = 0;
+    loop {
+        let got = lock(&shared.ring).consume_raw_n(TURN_RECORDS);
+        let now_ns = monotonic_ns();
+        if now_ns.saturating_sub(looked_ns) >= nanos(LOOK_EVERY) {
+            looked_ns = now_ns;
+            shared.look_at_all();
+        }
+        if usize::try_from(got).is_ok_and(|got| got >= TURN_RECORDS) {
+            continue;
+        }
+        let records = shared.loaded.records.as_fd();
+        let mut fds = [
+            PollFd::from_borrowed_fd(records, PollFlags::IN),
+            PollFd::new(stopped, PollFlags::IN),
+        ];
+        // Failing (a signal came, no memory) is as good as being woken: the loop looks again.
+        let _ = poll(&mut fds, timeout.as_ref());
+        let [_, end] = &fds;
+        if !end.revents().is_empty() {
+            return;
+        }
+        std::thread::sleep(GATHER);
+    }
+}
+
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let rest = u64::try_from(now.tv_nsec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,294 @@
+//! Events of a recording, from records of the kernel; under Teleport's names where it has them.
+
+use hansard_core::event::{Body, Fact};
+use hansard_core::fields::{Fields, Value};
+
+use super::address::{Address, Ends};
+use super::arguments;
+use super::calls;
+use super::record::{Kind, Record, flag};
+
+/// Kinds of sockets.
+const SOCK_STREAM: u64 = 1;
+const SOCK_DGRAM: u64 = 2;
+
+/// The kernel's own codes of a call that is begun again behind the program's back, and what the
+/// program would be told: `EINTR`.
+const RESTARTED: std::ops::RangeInclusive<i64> = -516..=-512;
+const EINTR: i64 = 4;
+
+/// The event that a record is.
+pub(super) fn body(record: &Record) -> Body {
+    match record.kind {
+        Kind::Exec | Kind::ExecFailed => Body::Command(fact("session.command", command(record))),
+        Kind::Exit => Body::Process(fact("session.process_exit", exit(record))),
+        Kind::Open | Kind::Path | Kind::Descriptor => {
+            Body::File(fact("session.disk", disk(record)))
+        }
+        Kind::Connect | Kind::Accept | Kind::Send => {
+            Body::Network(fact("session.network", network(record)))
+        }
+        Kind::Call | Kind::Ring | Kind::Namespace => {
+            Body::Process(fact("session.call", call(record)))
+        }
+    }
+}
+
+fn fact(event: &str, fields: Fields) -> Fact {
+    let event = event.to_owned();
+    Fact { event, fields }
+}
+
+/// Who it was.
+fn who(record: &Record) -> Fields {
+    let mut fields = Fields::new()
+        .with("pid", u64::from(record.pid))
+        .with("ppid", u64::from(record.parent))
+        .with("program", Value::from_os_bytes(record.comm))
+        .with("process_uid", u64::from(record.uid))
+        .with("cgroup_id", record.cgroup);
+    // What most events have in common is not said.
+    if record.forked_by != 0 && record.forked_by != record.parent {
+        fields.push("forked_by", u64::from(record.forked_by));
+    }
+    if record.tid != record.pid {
+        fields.push("thread", u64::from(record.tid));
+    }
+    if record.euid != record.uid {
+        fields.push("process_euid", u64::from(record.euid));
+    }
+    if record.audit_session != u32::MAX {
+        fields.push("audit_session_id", u64::from(record.audit_session));
+    }
+    if record.login_uid != u32::MAX {
+        fields.push("login_uid", u64::from(record.login_uid));
+    }
+    fields
+}
+
+/// How it was done, where that is not plain, and what is not known of it.
+fn how(record: &Record, fields: &mut Fields) {
+    if record.has(flag::COMPAT) {
+        fields.push("abi", "i386");
+    }
+    if record.has(flag::URING) {
+        fields.push("by", "io_uring");
+    }
+    if record.has(flag::UNLINKED) {
+        fields.push("unlinked", true);
+    }
+    if record.has(flag::CUT) {
+        fields.push("cut", true);
+    }
+    if record.has(flag::UNREADABLE) {
+        fields.push("unreadable", true);
+    }
+}
+
+/// What the call answered. What io_uring answers is told to the program alone.
+fn answered(record: &Record, fields: &mut Fields) {
+    if record.has(flag::URING) {
+        return;
+    }
+    let code = match RESTARTED.contains(&record.ret) {
+        true => -EINTR,
+        false => record.ret,
+    };
+    fields.push("return_code", Value::Int(code));
+}
+
+fn text(fields: &mut Fields, name: &str, bytes: &[u8]) {
+    fields.push(name, Value::from_os_bytes(bytes));
+}
+
+fn command(record: &Record) -> Fields {
+    let mut fields = who(record);
+    let is_run = record.kind == Kind::Exec;
+    let list = match is_run {
+        true => {
+            let (path, asked) = (record.text(0), record.text(1));
+            text(&mut fields, "path", &path);
+            if asked != path {
+                text(&mut fields, "requested_path", &asked);
+            }
+            text(&mut fields, "cwd", &record.text(2));
+            record.bytes(3)
+        }
+        false => {
+            text(&mut fields, "path", &record.path(0));
+            record.bytes(2)
+        }
+    };
+    let [.., bytes, count] = record.args;
+    let mut words = words(list);
+    let own = words.next();
+    let argv: Vec<Value> = words.map(Value::from_os_bytes).collect();
+    let asked = record.text(usize::from(is_run));
+    let is_its_name = |own: &&[u8]| asked.rsplit(|b| *b == b'/').next() == Some(*own);
+    if let Some(own) = own.filter(|own| *own != asked.as_slice() && !is_its_name(own)) {
+        text(&mut fields, "argv0", own);
+    }
+    fields.push("argv", Value::List(argv));
+    if record.has(flag::CUT) {
+        fields.push("argc", count);
+        if is_run {
+            fields.push("argv_bytes", bytes);
+        }
+    }
+    fields.push("return_code", Value::Int(record.ret));
+    if is_run {
+        fields.push("mount_ns", u64::from(record.mount_ns));
+    }
+    how(record, &mut fields);
+    fields
+}
+
+/// Strings, each with a zero behind it; the last may be cut.
+fn words(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let whole = list.strip_suffix(b"\0").unwrap_or(list);
+    let is_none = list.is_empty();
+    whole.split(|b| *b == 0).filter(move |_| !is_none)
+}
+
+fn exit(record: &Record) -> Fields {
+    let mut fields = who(record);
+    // As wait(2) says it: the status in the second byte, the signal in the first, and 128 for a
+    // dump of memory.
+    let code = record.ret.cast_unsigned();
+    match code & 0x7f {
+        0 => fields.push("exit_status", code >> 8 & 0xff),
+        signal => {
+            fields.push("exit_status", 128 + signal);
+            fields.push("signal_number", signal);
+        }
+    }
+    fields
+}
+
+fn disk(record: &Record) -> Fields {
+    let mut fields = who(record);
+    let [_, second, third, _, fifth, _, flags, mode] = record.args;
+    let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    fields.push("call", calls::name(record.nr));
+    match record.nr {
+        // The first is what the link says.
+        88 | 266 => {
+            text(&mut fields, "path", &record.path(2));
+            text(&mut fields, "link_target", &record.text(0));
+        }
+        _ => text(&mut fields, "path", &record.path(0)),
+    }
+    match record.nr {
+        2 | 85 | 257 | 437 | 304 => {
+            fields.push("flags", int(flags));
+            // O_CREAT, O_TMPFILE.
+            if flags & (0o100 | 0o20_000_000) != 0 {
+                fields.push("mode", mode & 0o7777);
+            }
+        }
+        82 | 86 | 264 | 265 | 316 => text(&mut fields, "new_path", &record.path(2)),
+        83 | 90 | 91 | 133 => fields.push("mode", second & 0o7777),
+        258 | 259 | 268 | 452 => fields.push("mode", third & 0o7777),
+        92..=94 => owner(&mut fields, second, third),
+        260 => {
+            let [.., fourth, _, _, _, _] = record.args;
+            owner(&mut fields, third, fourth);
+        }
+        263 => fields.push("flags", int(third & 0xffff_ffff)),
+        76 | 77 => fields.push("length", int(second)),
+        _ => {}
+    }
+    if record.nr == 316 && fifth != 0 {
+        fields.push("flags", int(fifth & 0xffff_ffff));
+    }
+    answered(record, &mut fields);
+    how(record, &mut fields);
+    fields
+}
+
+/// Who is to have a file; -1 leaves that as it is.
+fn owner(fields: &mut Fields, user: u64, group: u64) {
+    for (name, number) in [("new_owner", user), ("new_group", group)] {
+        let number = number & 0xffff_ffff;
+        if number != 0xffff_ffff {
+            fields.push(name, number);
+        }
+    }
+}
+
+fn network(record: &Record) -> Fields {
+    let mut fields = who(record);
+    fields.push("call", calls::name(record.nr));
+    let [kind, _, family, ports, ..] = record.args;
+    let named = Address::parse(record.bytes(0));
+    let ends = Ends::parse(record.bytes(1), ports);
+    // Only where the socket itself could be asked do these numbers mean its kind.
+    let is_known = !record.has(flag::URING) && (ends.is_some() || family == 1);
+    let is_local = matches!(record.nr, 49 | 50);
+    match (&named, ends) {
+        (Some(Address::Unix(path)), _) => {
+            fields.push("protocol", "unix");
+            text(&mut fields, "socket_path", path);
+        }
+        (Some(Address::Other(family)), _) => fields.push("protocol", format!("family {family}")),
+        (Some(Address::Ip(address, port)), _) if is_local => {
+            internet(&mut fields, Some((*address, *port)), None);
+        }
+        (Some(Address::Ip(address, port)), ends) => {
+            let local = ends.map(|ends| ends.local).filter(|(_, port)| *port != 0);
+            internet(&mut fields, local, Some((*address, *port)));
+        }
+        (None, Some(ends)) if is_local => internet(&mut fields, Some(ends.local), None),
+        (None, Some(ends)) => internet(&mut fields, Some(ends.local), Some(ends.remote)),
+        (None, None) if family == 1 => fields.push("protocol", "unix"),
+        (None, None) => {}
+    }
+    if is_known && ends.is_some() {
+        match kind {
+            SOCK_STREAM => fields.push("protocol", "tcp"),
+            SOCK_DGRAM => fields.push("protocol", "udp"),
+            other => fields.push("protocol", format!("type {other}")),
+        }
+    }
+    match record.kind {
+        Kind::Connect if record.nr == 42 => fields.push("operation", 0),
+        Kind::Send => fields.push("operation", 1),
+        _ => {}
+    }
+    // A connection that is being made (EINPROGRESS) was not denied.
+    let is_denied = record.ret < 0 && record.ret != -115;
+    fields.push("action", if is_denied { "1" } else { "0" });
+    answered(record, &mut fields);
+    how(record, &mut fields);
+    fields
+}
+
+type End = (std::net::IpAddr, u16);
+
+fn internet(fields: &mut Fields, local: Option<End>, remote: Option<End>) {
+    if let Some((address, port)) = local {
+        fields.push("src_addr", address.to_string());
+        fields.push("src_port", u64::from(port));
+    }
+    if let Some((address, port)) = remote {
+        fields.push("dst_addr", address.to_string());
+        fields.push("dst_port", u64::from(port));
+    }
+    if let Some((address, _)) = remote.or(local) {
+        fields.push("version", if address.is_ipv4() { 4 } else { 6 });
+    }
+}
+
+fn call(record: &Record) -> Fields {
+    let mut fields = who(record);
+    match record.kind {
+        Kind::Ring => fields.push("call", calls::ring_operation(record.nr)),
+        _ => {
+            fields.push("call", calls::name(record.nr));
+            arguments::say(record, &mut fields);
+        }
+    }
+    answered(record, &mut fields);
+    how(record, &mut fields);
+    fields
+}

@@ -1,0 +1,149 @@
+//! Sessions by their tags: those that go on, and those that have ended and left something running.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hansard_core::SessionId;
+use hansard_core::event::{Body, Gap};
+use hansard_record::Recorder;
+
+use super::afterwards::{OVER_MAX, Over, Tell};
+use super::fold::Fold;
+use super::record::Record;
+
+/// A tag's session.
+#[derive(Clone)]
+pub(super) enum Entry {
+    /// It goes on.
+    Open(Arc<Mutex<Session>>),
+    /// Its recording has ended; what it left running may go on.
+    Over(Arc<Mutex<Over>>),
+}
+
+/// What the ring's callback works with.
+pub(super) struct Sessions {
+    pub(super) by_tag: Mutex<BTreeMap<u64, Entry>>,
+    /// Of sessions that have ended.
+    pub(super) tell: Tell,
+    /// Ended ones whose processes are not to be watched any more.
+    pub(super) done: Mutex<Vec<u64>>,
+    /// The latest moment that was read of.
+    pub(super) seen_ns: AtomicU64,
+    pub(super) records: AtomicU64,
+    pub(super) lost: AtomicU64,
+    pub(super) malformed: AtomicU64,
+}
+
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) recorder: Recorder,
+    pub(super) fold: Fold,
+    /// What the kernel had counted when it was last told, and the session's moment then.
+    pub(super) lost: Lost,
+    pub(super) looked_ns: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Lost {
+    pub(super) records: u64,
+    pub(super) untagged: u64,
+}
+
+impl Lost {
+    /// From `struct lost` of `ebpf/record.h`.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (_, rest) = bytes.split_first_chunk::<8>()?;
+        let (records, rest) = rest.split_first_chunk()?;
+        let (untagged, _) = rest.split_first_chunk()?;
+        Some(Self {
+            records: u64::from_ne_bytes(*records),
+            untagged: u64::from_ne_bytes(*untagged),
+        })
+    }
+}
+
+impl Session {
+    /// A recording that failed ends its session by itself: its capture is told the same.
+    pub(super) fn tell(&self, body: Body) {
+        let _ = self.recorder.witness(body);
+    }
+
+    pub(super) fn gap(&self, cause: &str, events: Option<u64>) -> Body {
+        Body::Gap(Gap {
+            cause: cause.to_owned(),
+            from_ns: self.looked_ns,
+            events,
+            ..Gap::default()
+        })
+    }
+}
+
+impl Sessions {
+    /// None yet; what ended ones do is told here.
+    pub(super) fn telling(tell: Tell) -> Self {
+        Self {
+            by_tag: Mutex::default(),
+            tell,
+            done: Mutex::default(),
+            seen_ns: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            malformed: AtomicU64::new(0),
+        }
+    }
+
+    /// One record, in the order in which the kernel handed them over.
+    pub(super) fn take(&self, bytes: &[u8]) {
+        self.records.fetch_add(1, Ordering::Relaxed);
+        let Some(record) = Record::parse(bytes) else {
+            self.malformed.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        self.seen_ns.fetch_max(record.time_ns, Ordering::Relaxed);
+        let entry = lock(&self.by_tag).get(&record.tag).cloned();
+        match entry {
+            Some(Entry::Open(session)) => {
+                let mut session = lock(&session);
+                for body in session.fold.take(&record) {
+                    session.tell(body);
+                }
+            }
+            Some(Entry::Over(over)) => {
+                let is_more_told = lock(&over).take(&record, &self.tell);
+                if !is_more_told {
+                    lock(&self.done).push(record.tag);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Sessions that go on.
+    pub(super) fn open(&self) -> usize {
+        let all = lock(&self.by_tag);
+        let open = all.values().filter(|entry| matches!(entry, Entry::Open(_)));
+        open.count()
+    }
+
+    /// A session has ended. Of those that have, the oldest makes room.
+    pub(super) fn is_over(&self, tag: u64, over: Over) {
+        let mut all = lock(&self.by_tag);
+        all.insert(tag, Entry::Over(Arc::new(Mutex::new(over))));
+        let mut over = all.iter().filter_map(|(tag, entry)| match entry {
+            Entry::Over(over) => Some((*tag, over)),
+            Entry::Open(_) => None,
+        });
+        // Tags grow: the first is the oldest.
+        if let Some((oldest, first)) = over.next()
+            && over.count() >= OVER_MAX
+        {
+            lock(first).given_up(&self.tell);
+            lock(&self.done).push(oldest);
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,147 @@
+//! Which session a process belongs to.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixListener;
+
+use hansard_core::Body;
+
+use super::support::{gaps, wait_for};
+use super::watching::{AFTERWARDS, ID, World, argv, host, int, text, tricks};
+
+#[test]
+fn whatever_a_process_does_it_stays_in_its_session() {
+    let Some(host) = host() else { return };
+    // Two forks and a session of its own; in the background after its shell ended; in namespaces.
+    let script = format!(
+        "{} daemon /usr/bin/env printf one\n\
+         (setsid nohup sh -c 'while [ ! -e \"$DIR/on\" ]; do :; done; /usr/bin/env printf two; \
+          : >\"$DIR/done\"' >/dev/null 2>&1 &)\n\
+         unshare -p -f -n -m /usr/bin/env printf three\n\
+         : >\"$DIR/on\"\n\
+         while [ ! -e \"$DIR/done\" ]; do :; done\n",
+        tricks().display()
+    );
+    let told = World::new(host, &script).told();
+    for word in ["one", "two", "three"] {
+        let run = told.command(&["printf", word]);
+        assert_eq!(text(run, "path"), "/usr/bin/env", "{word}");
+    }
+    // Its parent is gone, and who forked it is told all the same.
+    let orphan = told.command(&["printf", "one"]);
+    assert_ne!(int(orphan, "forked_by"), None);
+    assert_ne!(int(orphan, "forked_by"), int(orphan, "ppid"));
+    let apart = told.one("session.call", |fields| text(fields, "call") == "unshare");
+    assert_eq!(int(apart, "return_code"), Some(0));
+    assert!(gaps(&told.events).is_empty());
+}
+
+#[test]
+fn another_control_group_changes_nothing() {
+    let Some(host) = host() else { return };
+    // Where version 2 is mounted differs; where there is none, there is nothing to leave.
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let root = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let place = words.next()?;
+        (words.next() == Some("cgroup2")).then(|| place.to_owned())
+    });
+    let Some(root) = root else {
+        eprintln!("skipped: no control groups of version 2 are mounted");
+        return;
+    };
+    let group = format!("{root}/hansard-test-{}", std::process::id());
+    if let Err(e) = std::fs::create_dir(&group) {
+        eprintln!("skipped: {group}: {e}");
+        return;
+    }
+    let script = format!(
+        "sh -c 'echo $$ >{group}/cgroup.procs; /usr/bin/env printf inside; \
+         echo $$ >{root}/cgroup.procs; /usr/bin/env printf outside'\n"
+    );
+    let told = World::new(host, &script).told();
+    std::fs::remove_dir(&group).unwrap();
+    let inside = told.command(&["printf", "inside"]);
+    let outside = told.command(&["printf", "outside"]);
+    assert_ne!(int(inside, "cgroup_id"), int(outside, "cgroup_id"));
+}
+
+#[test]
+fn sixteen_sessions_at_once_are_never_mixed_up() {
+    let Some(host) = host() else { return };
+    let worlds: Vec<World> = (0..16)
+        .map(|number| {
+            let script = format!(
+                "for n in 1 2 3 4 5 6 7 8 9 10; do /usr/bin/env printf s{number}; \
+                 : >$DIR/f{number}; done"
+            );
+            World::new(host, &script)
+        })
+        .collect();
+    for (number, world) in worlds.into_iter().enumerate() {
+        let told = world.told();
+        let word = format!("s{number}");
+        let mut runs = 0;
+        for fact in told.facts("session.command") {
+            let argv = argv(&fact.fields);
+            if argv.first().is_some_and(|word| word == "printf") {
+                runs += usize::from(int(&fact.fields, "return_code") == Some(0));
+                assert_eq!(argv.get(1), Some(&word));
+            }
+        }
+        assert!(runs >= 10, "{word}: {runs}");
+        for fact in told.facts("session.disk") {
+            let path = text(&fact.fields, "path");
+            let is_own = path == told.at(&format!("f{number}"));
+            assert!(
+                !path.contains("/f") || is_own || !path.contains("hansard-capture-"),
+                "{path}"
+            );
+        }
+        assert!(gaps(&told.events).is_empty());
+    }
+}
+
+#[test]
+fn a_process_of_somebody_else_is_not_marked() {
+    let Some(host) = host() else { return };
+    let mut world = World::new(host, ":");
+    let own = i32::try_from(std::process::id()).unwrap();
+    let refused = host.watch((64_001, Some(own)), ID, world.recorder.clone());
+    assert!(refused.err().unwrap().contains("gone"));
+    assert!(host.watch((0, None), ID, world.recorder.clone()).is_err());
+    world.wait();
+    world.told();
+}
+
+#[test]
+fn what_a_session_leaves_running_is_told_under_its_name() {
+    let Some(host) = host() else { return };
+    let place = super::support::TempDir::new();
+    let listener = UnixListener::bind(place.path().join("go")).unwrap();
+    // It waits until the recording has ended, and does something then.
+    let script = format!(
+        "(setsid {} waits {} /usr/bin/env printf long-after >/dev/null 2>&1 &)\n:\n",
+        tricks().display(),
+        place.path().join("go").display()
+    );
+    let world = World::new(host, &script);
+    let (mut left, _) = listener.accept().unwrap();
+    let told = world.told();
+    let early = told.facts("session.command");
+    assert!(
+        !early
+            .iter()
+            .any(|fact| argv(&fact.fields) == ["printf", "long-after"])
+    );
+    left.write_all(b"x").unwrap();
+    let found = || {
+        let all = AFTERWARDS.lock().unwrap();
+        let found = all.iter().find_map(|body| match body {
+            Body::Command(fact) if argv(&fact.fields) == ["printf", "long-after"] => Some(fact),
+            _ => None,
+        });
+        found.cloned()
+    };
+    wait_for("what was left", || found().is_some());
+    assert_eq!(text(&found().unwrap().fields, "recording"), ID.to_string());
+}

@@ -1,0 +1,142 @@
+//! Ways around those who look elsewhere: the 32-bit ABI, io_uring, programs without a file, arguments
+//! that change.
+
+use std::net::TcpListener;
+
+use super::watching::{World, argv, host, int, list, text, tricks};
+
+#[test]
+fn the_32_bit_calls_of_a_64_bit_program() {
+    let Some(host) = host() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script = format!("{} compat /etc/shadow {port}", tricks().display());
+    let told = World::new(host, &script).told();
+    let by_32 = |fields: &hansard_core::Fields| text(fields, "abi") == "i386";
+    if !std::path::Path::new("/proc/sys/abi/vsyscall32").exists() {
+        eprintln!("skipped: this kernel has no 32-bit ABI");
+        return;
+    }
+    let opened = told.one("session.disk", |fields| {
+        by_32(fields) && text(fields, "path") == "/etc/shadow"
+    });
+    assert_eq!(text(opened, "call"), "open");
+    assert!(int(opened, "return_code") >= Some(0));
+    let removed = told.one("session.disk", |fields| {
+        by_32(fields) && text(fields, "path") == "/none/compat"
+    });
+    assert_eq!(
+        (text(removed, "call"), int(removed, "return_code")),
+        ("unlink".into(), Some(-2))
+    );
+    let all = told.facts("session.network");
+    let made = all.iter().filter(|fact| {
+        by_32(&fact.fields) && int(&fact.fields, "dst_port") == Some(i64::from(port))
+    });
+    // By `connect` and by `socketcall`.
+    assert_eq!(made.count(), 2);
+}
+
+#[test]
+fn what_is_done_through_io_uring() {
+    let Some(host) = host() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tricks = tricks().display();
+    let script = format!("{tricks} rings $DIR {port}\n{tricks} polled-rings $DIR {port}\n:\n");
+    let told = World::new(host, &script).told();
+    let setups = told.facts("session.call");
+    let of_ring = setups
+        .iter()
+        .find(|fact| text(&fact.fields, "call") == "io_uring_setup");
+    let setup = of_ring.expect("setting a ring up is told");
+    if int(&setup.fields, "return_code") < Some(0) {
+        eprintln!("skipped: this kernel gives no rings: {setup:?}");
+        return;
+    }
+    // Asked for by the program itself, and by a thread of the kernel's.
+    for polled in ["0", "1"] {
+        let (old, new) = (format!("ring-{polled}"), format!("ring-new-{polled}"));
+        let by_ring = |call: &str, path: &str| {
+            told.one("session.disk", |fields| {
+                text(fields, "by") == "io_uring"
+                    && text(fields, "call") == call
+                    && text(fields, "path") == told.at(path)
+            })
+        };
+        // O_CREAT | O_RDWR, to which io_uring may add O_LARGEFILE.
+        assert_eq!(
+            int(by_ring("openat", &old), "flags").unwrap() & 0o102,
+            0o102
+        );
+        assert_eq!(text(by_ring("renameat2", &old), "new_path"), told.at(&new));
+        by_ring("unlinkat", &new);
+    }
+    let all = told.facts("session.network");
+    let made = all.iter().filter(|fact| {
+        text(&fact.fields, "by") == "io_uring"
+            && int(&fact.fields, "dst_port") == Some(i64::from(port))
+    });
+    assert_eq!(made.count(), 2);
+}
+
+#[test]
+fn a_program_without_a_file_and_one_by_vfork() {
+    let Some(host) = host() else { return };
+    let tricks = tricks().display();
+    let script = format!("{tricks} memory /usr/bin/id -u\n{tricks} vfork /usr/bin/id -g\n:\n");
+    let told = World::new(host, &script).told();
+    let hidden = told.one("session.command", |fields| {
+        fields.get("unlinked").is_some() && argv(fields) == ["-u"]
+    });
+    assert!(text(hidden, "path").contains("memfd:evil"), "{hidden:?}");
+    let made = told.one("session.call", |fields| {
+        text(fields, "call") == "memfd_create"
+    });
+    assert_eq!(text(made, "name"), "evil");
+    assert_eq!(text(told.command(&["-g"]), "path"), "/usr/bin/id");
+}
+
+#[test]
+fn the_file_that_is_told_is_the_file_that_was_opened() {
+    let Some(host) = host() else { return };
+    let tricks = tricks().display();
+    let script =
+        format!("{tricks} rewritten /etc/hostname /etc/shadow\n{tricks} raw /etc/gshadow\n:\n");
+    let told = World::new(host, &script).told();
+    let opened = told.file("openat", "/etc/shadow");
+    assert_eq!(text(opened, "program"), "tricks");
+    assert!(int(opened, "return_code") >= Some(0));
+    told.file("open", "/etc/gshadow");
+    // And that the one looked into the other.
+    let written = told.one("session.call", |fields| {
+        text(fields, "call") == "process_vm_writev"
+    });
+    assert!(int(written, "target_pid") > Some(0));
+}
+
+#[test]
+fn what_changes_what_a_process_may_do() {
+    let Some(host) = host() else { return };
+    let script = format!(
+        "{} privileges\nunshare -m sh -c 'mount -t tmpfs source $DIR; umount $DIR'\n:\n",
+        tricks().display()
+    );
+    let told = World::new(host, &script).told();
+    let call = |name: &str| told.one("session.call", |fields| text(fields, "call") == name);
+    assert_eq!(list(call("setresuid"), "args"), ["-1", "65534", "-1"]);
+    for name in ["init_module", "bpf"] {
+        assert!(int(call(name), "return_code") < Some(0), "{name}");
+    }
+    assert_eq!(text(call("delete_module"), "name"), "none_such");
+    assert_eq!(text(call("bpf"), "request"), "prog_load");
+    assert_eq!(text(call("ptrace"), "request"), "attach");
+    assert_eq!(list(call("unshare"), "namespaces"), ["mount"]);
+    // By the old call or the new one, as util-linux has it.
+    let mounted = told.one("session.call", |fields| {
+        ["mount", "move_mount"].contains(&text(fields, "call").as_str())
+            && text(fields, "path") == told.at("").trim_end_matches('/')
+    });
+    assert_eq!(int(mounted, "return_code"), Some(0));
+    assert_eq!(int(call("umount2"), "return_code"), Some(0));
+}

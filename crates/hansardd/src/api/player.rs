@@ -1,0 +1,436 @@
+//! The routes of the player in a browser, and their seam: any moment of a recording as a screen, what
+//! changes after it, where something stood; and a session as it happens, painted here.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hansard_core::{Body, SessionId};
+use hansard_view::picture::{Change, Picture, Run};
+use hansard_view::{Color, Screen, Style};
+use serde_json::{Map, Value as Json, json};
+
+use super::answers::{blocking, living};
+use super::limits::{HEARTBEAT, WAIT_MAX};
+use super::live::streaming;
+use super::problem::{Problem, Trouble};
+use super::router::{Call, Handler};
+use super::schema::{count, list, named, object, or_null, text, truth};
+use super::seams::{Following, Listings, Log, Seen, Watch};
+use super::stream::{Gone, Pieces, Streams};
+
+/// Least time between two pictures of a session as it happens.
+const PAINT_EVERY: Duration = Duration::from_millis(40);
+
+/// Longest stretch that is answered at once, nanoseconds (10 min); of a longer one its beginning is.
+const STRETCH_NS_MAX: u64 = 600 * 1_000_000_000;
+
+/// Something that happened besides what the screen shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// When, nanoseconds since the start.
+    pub at_ns: u64,
+    /// Number of its event.
+    pub seq: u64,
+    /// In which lane it is shown: `commands`, `files`, `connections`, …
+    pub lane: &'static str,
+    /// What, in words.
+    pub label: String,
+}
+
+/// A whole recording at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Timeline {
+    /// Time of the last event, nanoseconds since the start.
+    pub duration_ns: u64,
+    /// Whether the recording's end is in it.
+    pub is_whole: bool,
+    /// Bytes that a viewer sees, by equal parts of the duration.
+    pub output: Vec<u64>,
+    /// Stretches in which nothing was shown, nanoseconds since the start.
+    pub idle: Vec<(u64, u64)>,
+    /// What happened, by time.
+    pub happenings: Vec<Happening>,
+    /// How many more happened than are listed.
+    pub left_out: u64,
+    /// Places that are damaged and were passed over.
+    pub damages: u64,
+}
+
+/// What changes on the screen in a stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stretch {
+    /// Times and changes; the first one names the whole screen at the beginning.
+    pub frames: Vec<(u64, Change)>,
+    /// Up to where this goes, nanoseconds since the start; nothing happens between the last frame
+    /// and it.
+    pub until_ns: u64,
+    /// When the next event is behind it; `None` if there is none.
+    pub next_ns: Option<u64>,
+}
+
+/// A row that holds what was searched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// When it came to stand there, nanoseconds since the start.
+    pub at_ns: u64,
+    /// The row, from 0; `None` if it scrolled away at once.
+    pub row: Option<u64>,
+    /// The whole row.
+    pub text: String,
+}
+
+/// Recordings as they are played.
+pub trait Playing: Send + Sync {
+    /// The recording at a glance. `None` MUST mean that nothing of the session is known.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn timeline(&self, session: SessionId) -> Result<Option<Arc<Timeline>>, Trouble>;
+
+    /// What changes between these moments. What is held for an answer MUST be bounded; an answer MAY
+    /// end before `until_ns`, but MUST NOT be empty.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn stretch(
+        &self,
+        session: SessionId,
+        from_ns: u64,
+        until_ns: u64,
+    ) -> Result<Option<Stretch>, Trouble>;
+
+    /// Rows that come to hold this text behind `from_ns`, and up to where it was searched; `None`
+    /// there: to the end.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    #[expect(clippy::type_complexity, reason = "findings, and how far it came")]
+    fn find(
+        &self,
+        session: SessionId,
+        needle: &str,
+        from_ns: u64,
+    ) -> Result<Option<(Vec<Finding>, Option<u64>)>, Trouble>;
+}
+
+pub(super) fn timeline(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> Handler {
+    blocking(move |call| {
+        let session = living(&call, &*listings)?;
+        let found = playing.timeline(session)?.ok_or_else(Problem::not_found)?;
+        let idle: Vec<Json> = found.idle.iter().map(|(a, b)| json!([a, b])).collect();
+        let happenings: Vec<Json> = found.happenings.iter().map(happening).collect();
+        Ok(json!({
+            "sid": session.to_string(),
+            "duration_ns": found.duration_ns,
+            "whole": found.is_whole,
+            "output": found.output,
+            "idle": idle,
+            "happenings": happenings,
+            "left_out": found.left_out,
+            "damages": found.damages,
+        }))
+    })
+}
+
+fn happening(one: &Happening) -> Json {
+    json!({ "at_ns": one.at_ns, "ei": one.seq, "lane": one.lane, "label": one.label })
+}
+
+pub(super) fn frames(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> Handler {
+    blocking(move |call| {
+        let session = living(&call, &*listings)?;
+        let ns = |name| {
+            call.params
+                .number(name)
+                .map(|ms| ms.saturating_mul(1_000_000))
+        };
+        let from_ns = ns("from_ms").unwrap_or(0);
+        let longest_ns = from_ns.saturating_add(STRETCH_NS_MAX);
+        let until_ns = ns("until_ms").unwrap_or(from_ns).clamp(from_ns, longest_ns);
+        let found = playing.stretch(session, from_ns, until_ns)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        let frames: Vec<Json> = found.frames.iter().map(|(at, c)| frame(*at, c)).collect();
+        Ok(json!({ "frames": frames, "until_ns": found.until_ns, "next_ns": found.next_ns }))
+    })
+}
+
+pub(super) fn find(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> Handler {
+    blocking(move |call| {
+        let session = living(&call, &*listings)?;
+        let needle = call.params.text("text").unwrap_or_default().to_owned();
+        hansard_view::search::check_needle(&needle)
+            .map_err(|why| Problem::bad(format!("text: {why}")))?;
+        let from_ns = call.params.number("from_ms").unwrap_or(0);
+        let found = playing.find(session, &needle, from_ns.saturating_mul(1_000_000))?;
+        let (findings, until_ns) = found.ok_or_else(Problem::not_found)?;
+        let row = |one: &Finding| json!({ "at_ns": one.at_ns, "row": one.row, "text": one.text });
+        let findings: Vec<Json> = findings.iter().map(row).collect();
+        Ok(json!({ "findings": findings, "complete": until_ns.is_none(), "until_ns": until_ns }))
+    })
+}
+
+/// A change, as small as it can be said: thousands of them are fetched.
+fn frame(at_ns: u64, change: &Change) -> Json {
+    let mut object = Map::new();
+    object.insert("at_ns".to_owned(), json!(at_ns));
+    if let Some((cols, rows)) = change.size {
+        object.insert("size".to_owned(), json!([cols, rows]));
+    }
+    let cursor = change.cursor.map(|(col, row)| json!([col, row]));
+    object.insert("cursor".to_owned(), cursor.unwrap_or(Json::Null));
+    let rows = change.rows.iter().map(|(n, runs)| {
+        let runs: Vec<Json> = runs.iter().map(run).collect();
+        json!([n, runs])
+    });
+    object.insert("rows".to_owned(), rows.collect());
+    Json::Object(object)
+}
+
+/// `[column, columns, text]`, and the style where it is not the plain one.
+fn run(run: &Run) -> Json {
+    let mut parts = vec![json!(run.column), json!(run.columns), json!(run.text)];
+    if run.style != Style::default() {
+        parts.push(style(&run.style));
+    }
+    Json::Array(parts)
+}
+
+/// `[foreground, background, marks]`: a colour is a number of the 256 or `#rrggbb`; marks are letters.
+fn style(style: &Style) -> Json {
+    let color = |color: Option<Color>| match color {
+        None => Json::Null,
+        Some(Color::Indexed(n)) => json!(n),
+        Some(Color::Rgb(r, g, b)) => json!(format!("#{r:02x}{g:02x}{b:02x}")),
+    };
+    let marks = [
+        ('b', style.bold),
+        ('f', style.faint),
+        ('i', style.italic),
+        ('u', style.underline),
+        ('s', style.strikethrough),
+        ('k', style.blink),
+        ('v', style.inverse),
+    ];
+    let marks: String = marks
+        .iter()
+        .filter(|(_, on)| *on)
+        .map(|(c, _)| *c)
+        .collect();
+    json!([color(style.foreground), color(style.background), marks])
+}
+
+pub(super) fn watch(
+    listings: Arc<dyn Listings>,
+    following: Arc<dyn Following>,
+    streams: Streams,
+    log: Log,
+) -> Handler {
+    let open = move |call: &Call| {
+        let session = living(call, &*listings)?;
+        let log = Arc::clone(&log);
+        let watch = following.follow(session)?;
+        Ok(watch.map(|watch| -> super::live::Source {
+            Box::new(move |mut pieces| {
+                let painted = Painting::default().paint(watch, &mut pieces);
+                if let Err(Some(why)) = &painted {
+                    log(&format!("session {session}: watching was cut: {why}"));
+                }
+                if painted.is_err() {
+                    pieces.abort(std::io::ErrorKind::ConnectionAborted.into());
+                }
+            })
+        }))
+    };
+    streaming(streams, super::live::LINES, Arc::new(open))
+}
+
+/// A session that is painted as it happens.
+#[derive(Default)]
+struct Painting {
+    screen: Screen,
+    picture: Picture,
+    at_ns: u64,
+    /// The screen is ahead of what was sent.
+    is_ahead: bool,
+}
+
+impl Painting {
+    /// Until it is over. An error cuts the stream: with a reason where it is ours, without where the
+    /// reader has gone.
+    fn paint(
+        mut self,
+        mut watch: Box<dyn Watch>,
+        pieces: &mut Pieces,
+    ) -> Result<(), Option<String>> {
+        let (mut said, mut painted) = (Instant::now(), Instant::now());
+        // The first picture waits for nothing: an empty screen is one, too.
+        self.is_ahead = true;
+        let mut has_begun = false;
+        loop {
+            let due = PAINT_EVERY.saturating_sub(painted.elapsed());
+            let wait = if self.is_ahead { due } else { WAIT_MAX };
+            let seen = watch.next(wait).map_err(|t| Some(format!("{t:?}")))?;
+            let is_over = matches!(seen, Seen::Over(_));
+            let is_quiet = matches!(seen, Seen::Nothing);
+            let mut lines = self.see(seen);
+            has_begun |= is_quiet || lines.is_some();
+            let may_paint = is_over || painted.elapsed() >= PAINT_EVERY || (is_quiet && has_begun);
+            if self.is_ahead && may_paint {
+                self.is_ahead = false;
+                painted = Instant::now();
+                if let Some(change) = self.picture.change(&self.screen) {
+                    let mut frame = frame(self.at_ns, &change);
+                    frame["family"] = json!("frame");
+                    put(pieces, &frame)?;
+                    said = painted;
+                }
+            }
+            if is_quiet && pieces.is_stopping() {
+                return Err(None);
+            }
+            if lines.is_none() && said.elapsed() >= HEARTBEAT {
+                lines = Some(json!({ "family": "heartbeat" }));
+            }
+            if let Some(line) = lines {
+                put(pieces, &line)?;
+                said = Instant::now();
+            }
+            if is_over {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes in what was seen; a line, if there is one to be said about it.
+    fn see(&mut self, seen: Seen) -> Option<Json> {
+        match seen {
+            Seen::Screen {
+                at_ns, size, dump, ..
+            } => {
+                self.screen = Screen::new(size.0, size.1);
+                self.screen.feed(dump.as_bytes());
+                (self.at_ns, self.is_ahead) = (at_ns, true);
+                None
+            }
+            Seen::Event(event) => {
+                self.at_ns = event.at_ns;
+                if matches!(event.body, Body::Data { .. } | Body::Resize { .. }) {
+                    self.screen.apply(&event.body);
+                    self.is_ahead = true;
+                    return None;
+                }
+                let mut line = happening(&crate::player::happening(&event)?);
+                line["family"] = json!("happening");
+                Some(line)
+            }
+            Seen::Lost { segment, what } => {
+                Some(json!({ "family": "lost", "segment": segment, "reason": what }))
+            }
+            Seen::Over(why) => Some(json!({ "family": "over", "reason": why })),
+            Seen::Nothing => None,
+        }
+    }
+}
+
+fn put(pieces: &mut Pieces, line: &Json) -> Result<(), Option<String>> {
+    pieces.put(format!("{line}\n")).map_err(|Gone| None)
+}
+
+/// Of what is painted.
+fn painted() -> Vec<(&'static str, Json)> {
+    let since = "nanoseconds since the start";
+    let numbers = list(&count());
+    let frame = [
+        ("at_ns", count(), since),
+        ("size?", numbers.clone(), "columns and rows from now on"),
+        (
+            "cursor",
+            or_null(numbers.clone()),
+            "column and row; `null` where it is hidden",
+        ),
+        (
+            "rows",
+            json!({ "type": "array" }),
+            "`[row, runs]` of each row that changed; a run is `[column, columns, text, style]`, a \
+style `[foreground, background, marks]`: colours are numbers of the 256 or `#rrggbb`, marks are of \
+`b`old, `f`aint, `i`talic, `u`nderlined, `s`truck, blin`k`ing, in`v`erse",
+        ),
+    ];
+    let mut watched = vec![(
+        "family",
+        text(),
+        "`frame`, `happening`, `heartbeat`, `lost`, or `over`",
+    )];
+    watched.extend(frame.iter().map(|(name, schema, doc)| match *name {
+        "at_ns" => ("at_ns?", schema.clone(), *doc),
+        "cursor" => ("cursor?", schema.clone(), *doc),
+        "rows" => ("rows?", schema.clone(), *doc),
+        name => (name, schema.clone(), *doc),
+    }));
+    vec![
+        ("Frame", object("What changed on the screen.", &frame)),
+        ("Watched", object("One line of a stream.", &watched)),
+    ]
+}
+
+pub(super) fn schemas() -> Vec<(&'static str, Json)> {
+    let since = "nanoseconds since the start";
+    let numbers = list(&count());
+    let happening = [
+        ("at_ns", count(), since),
+        ("ei", count(), "number of the event"),
+        ("lane", text(), "`commands`, `files`, `connections`, …"),
+        ("label", text(), "what, in words"),
+    ];
+    let timeline = [
+        ("sid", super::schema::uuid(), "identifier of the session"),
+        ("duration_ns", count(), "time of the last event"),
+        ("whole", truth(), "whether its end is recorded"),
+        (
+            "output",
+            numbers.clone(),
+            "bytes shown, by equal parts of the duration",
+        ),
+        (
+            "idle",
+            list(&numbers),
+            "stretches in which nothing was shown, from and until",
+        ),
+        ("happenings", list(&named("Happening")), "by time"),
+        ("left_out", count(), "how many more happened"),
+        ("damages", count(), "places that were passed over"),
+    ];
+    let next = "when the next event is behind it; `null` if there is none";
+    let frames = [
+        ("frames", list(&named("Frame")), "by time"),
+        ("until_ns", count(), "up to where this goes"),
+        ("next_ns", or_null(count()), next),
+    ];
+    let finding = [
+        ("at_ns", count(), since),
+        (
+            "row",
+            or_null(count()),
+            "from 0; `null`: it scrolled away at once",
+        ),
+        ("text", text(), "the whole row"),
+    ];
+    let finding = object("A row that holds the text.", &finding);
+    let found = [
+        ("findings", list(&finding), "by time"),
+        ("complete", truth(), "whether the end was reached"),
+        (
+            "until_ns",
+            or_null(count()),
+            "up to where it was searched; go on from there",
+        ),
+    ];
+    let mut all = painted();
+    all.extend([
+        ("Happening", object("Something that happened.", &happening)),
+        ("Timeline", object("A recording at a glance.", &timeline)),
+        ("Frames", object("What changed in a stretch.", &frames)),
+        ("Found", object("Where a text stood.", &found)),
+    ]);
+    all
+}

@@ -1,0 +1,73 @@
+//! Routes of the player in a browser.
+
+use super::{Answer, Kind, Noted, Op, REASON, Route, of_session, p};
+
+/// Playing: one look, however many requests it takes.
+const fn played(route: Route) -> Route {
+    Route {
+        noted: Some(Noted {
+            event: "session.recording.access",
+            format: Some("player"),
+            by_handler: false,
+            once: true,
+        }),
+        doc: "Playing a recording is a look at it: the first request of these is put on record \
+(`session.recording.access`, format `player`) before it is answered, and refused if that fails; those \
+that follow within ten minutes belong to it.",
+        ..route
+    }
+}
+
+pub(super) const TIMELINE: Route = played(Route {
+    summary: "A recording at a glance: output, idle stretches, what happened",
+    ..of_session(
+        Op::Timeline,
+        "/v1/sessions/{id}/timeline",
+        Answer::Json("Timeline"),
+        "",
+    )
+});
+
+pub(super) const FRAMES: Route = played(Route {
+    summary: "The screen at a moment, and what changes after it",
+    params: &[
+        p("from_ms", Kind::Millis, "from this moment on"),
+        p(
+            "until_ms",
+            Kind::Millis,
+            "up to this one; ten minutes at most",
+        ),
+        REASON,
+    ],
+    ..of_session(
+        Op::Frames,
+        "/v1/sessions/{id}/frames",
+        Answer::Json("Frames"),
+        "",
+    )
+});
+
+pub(super) const FIND: Route = played(Route {
+    summary: "Where a text stood on the screen",
+    params: &[
+        p("text", Kind::Text, "what stood there, on one line"),
+        p("from_ms", Kind::Millis, "behind this moment"),
+        REASON,
+    ],
+    ..of_session(
+        Op::Find,
+        "/v1/sessions/{id}/find",
+        Answer::Json("Found"),
+        "",
+    )
+});
+
+pub(super) const WATCH: Route = Route {
+    summary: "The session as it happens, painted: the screen as it is, then what changes",
+    ..of_session(
+        Op::Watch,
+        "/v1/sessions/{id}/watch",
+        Answer::Lines("Watched"),
+        "live",
+    )
+};

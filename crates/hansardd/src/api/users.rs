@@ -1,0 +1,272 @@
+//! The routes of users who sign in, and their seam.
+
+use std::sync::Arc;
+
+use hansard_core::Body;
+use hansard_identity::role::Role;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::answers::{blocking, body, done, listed, page};
+use super::problem::{Problem, Trouble};
+use super::role::Caller;
+use super::router::{Call, Handler, event};
+use super::schema::{listing, object, or_null, text, time as time_schema, truth};
+use super::seams::Audit;
+use super::table::{Op, ROUTES};
+use super::time;
+
+/// A user, without what is checked against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRow {
+    /// The name to sign in with.
+    pub name: String,
+    /// The role.
+    pub role: Role,
+    /// Whether a code is asked for besides the password.
+    pub has_totp: bool,
+    /// When the user was made, UTC nanoseconds since 1970.
+    pub created_ns: u64,
+}
+
+/// A user that was made, or whose password was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserMade {
+    /// What is listed.
+    pub row: UserRow,
+    /// The second factor's secret, in base 32, and as a link for an authenticator. Said this once.
+    pub totp: Option<(String, String)>,
+}
+
+/// A user that is wanted.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserWish {
+    /// The name.
+    pub name: String,
+    /// The role, by its fixed name.
+    pub role: String,
+    /// The password.
+    pub password: String,
+    /// Whether a second factor is asked for.
+    #[serde(default = "yes")]
+    pub totp: bool,
+}
+
+/// A password that is wanted.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordWish {
+    /// The password.
+    pub password: String,
+    /// Whether the second factor gets another secret; one who had none has one from then on.
+    #[serde(default)]
+    pub new_totp: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Users who sign in.
+pub trait Users: Send + Sync {
+    /// Users by name, after this one; at most `most`, fewer only at the end.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<UserRow>, Trouble>;
+
+    /// Whether this one could be made now; MUST change nothing.
+    ///
+    /// # Errors
+    /// As [`Self::make`].
+    fn check(&self, wish: &UserWish) -> Result<(), Trouble>;
+
+    /// Makes one. `Ok` MUST mean that it is durable.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn make(&self, wish: &UserWish, by: &Caller) -> Result<UserMade, Trouble>;
+
+    /// Removes one, who MUST be signed out then; `false` if there is none of that name.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn remove(&self, name: &str) -> Result<bool, Trouble>;
+
+    /// Sets a password; whoever is signed in with the old one MUST be signed out then. `None` if
+    /// there is no such user.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn set_password(&self, name: &str, wish: &PasswordWish) -> Result<Option<UserMade>, Trouble>;
+}
+
+fn row(row: &UserRow) -> Map<String, Json> {
+    let fields = [
+        ("name", json!(row.name)),
+        ("role", json!(row.role.as_str())),
+        ("totp", json!(row.has_totp)),
+        ("created", json!(time::text(row.created_ns))),
+    ];
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn made(made: &UserMade) -> Json {
+    let mut object = row(&made.row);
+    let (secret, uri) = match &made.totp {
+        Some((secret, uri)) => (json!(secret), json!(uri)),
+        None => (Json::Null, Json::Null),
+    };
+    object.insert("totp_secret".to_owned(), secret);
+    object.insert("totp_uri".to_owned(), uri);
+    Json::Object(object)
+}
+
+pub(super) fn list(users: Arc<dyn Users>) -> Handler {
+    blocking(move |call| {
+        let list = |after: Option<&str>, most| users.list(after, most);
+        let (rows, next) = page(&call, list, |row| row.name.clone())?;
+        let rows = rows.iter().map(|user| Json::Object(row(user))).collect();
+        Ok(listed("users", rows, next, None))
+    })
+}
+
+pub(super) fn make(users: Arc<dyn Users>, audit: Audit) -> Handler {
+    blocking(move |call| {
+        let wish: UserWish = body(&call)?;
+        users.check(&wish)?;
+        audit(told(&call, &wish, None)?).map_err(Problem::not_recorded)?;
+        match users.make(&wish, &call.caller) {
+            Ok(user) => Ok(made(&user)),
+            Err(trouble) => {
+                // It is on record as made; that it was not belongs there, too.
+                audit(told(&call, &wish, Some("it was not made after all"))?)
+                    .map_err(Problem::not_recorded)?;
+                Err(trouble.into())
+            }
+        }
+    })
+}
+
+fn told(call: &Call, wish: &UserWish, error: Option<&str>) -> Result<Body, Problem> {
+    let route = ROUTES.iter().find(|route| route.op == Op::UserMake);
+    let noted = route.and_then(|route| route.noted);
+    let noted = noted.ok_or_else(|| Problem::unavailable("the route has no event"))?;
+    let mut body = event(noted, &call.caller, None, None, error.is_none());
+    if let Body::Admin(fact) = &mut body {
+        fact.fields.push("name", wish.name.as_str());
+        let roles = hansard_core::Value::List(vec![wish.role.as_str().into()]);
+        fact.fields.push("roles", roles);
+        if let Some(error) = error {
+            fact.fields.push("error", error);
+        }
+    }
+    Ok(body)
+}
+
+pub(super) fn remove(users: Arc<dyn Users>) -> Handler {
+    blocking(move |call| done(users.remove(call.name()?)?))
+}
+
+pub(super) fn set_password(users: Arc<dyn Users>) -> Handler {
+    blocking(move |call| {
+        let wish: PasswordWish = body(&call)?;
+        let set = users.set_password(call.name()?, &wish)?;
+        Ok(made(&set.ok_or_else(Problem::not_found)?))
+    })
+}
+
+fn user_fields() -> Vec<(&'static str, Json, &'static str)> {
+    vec![
+        ("name", text(), "the name to sign in with"),
+        ("role", role_schema(), "what the user may"),
+        (
+            "totp",
+            truth(),
+            "whether a code is asked for besides the password",
+        ),
+        ("created", time_schema(), "when the user was made"),
+    ]
+}
+
+fn role_schema() -> Json {
+    json!({ "type": "string", "enum": Role::ALL.map(Role::as_str) })
+}
+
+pub(super) fn schemas() -> Vec<(&'static str, Json)> {
+    let secret = "the second factor's secret, in base 32; this answer alone has it";
+    let uri = "the same as a link for an authenticator (otpauth:)";
+    let mut made = user_fields();
+    made.push(("totp_secret", or_null(text()), secret));
+    made.push(("totp_uri", or_null(text()), uri));
+    let wish = [
+        ("name", text(), "the name to sign in with"),
+        ("role", role_schema(), "what the user may"),
+        ("password", text(), "at least 12 characters"),
+        ("totp?", truth(), "whether a code is asked for; it is"),
+    ];
+    let password = [
+        ("password", text(), "at least 12 characters"),
+        (
+            "new_totp?",
+            truth(),
+            "whether the second factor gets another secret",
+        ),
+    ];
+    let signing = [
+        ("user", text(), ""),
+        ("password", text(), ""),
+        ("code?", text(), "of the authenticator"),
+    ];
+    let users = listing("Users, by name.", "users", "User", false);
+    vec![
+        ("User", object("A user who signs in.", &user_fields())),
+        ("Users", users),
+        ("UserWish", object("A user that is wanted.", &wish)),
+        ("UserMade", object("A user that was made.", &made)),
+        (
+            "PasswordWish",
+            object("A password that is wanted.", &password),
+        ),
+        ("SignIn", object("Who signs in.", &signing)),
+    ]
+}
+
+/// What the web server answers itself: signing in and out.
+pub(super) fn sign_in_and_out() -> [(&'static str, Json); 2] {
+    let answers = |what: &str| {
+        json!({
+            "200": {
+                "description": what,
+                "content": { "application/json": { "schema": super::schema::named("Done") } },
+            },
+            "default": { "$ref": "#/components/responses/Problem" },
+        })
+    };
+    let body = json!({ "application/json": { "schema": super::schema::named("SignIn") } });
+    [
+        (
+            "/v1/sign-in",
+            json!({
+                "operationId": "SignIn",
+                "summary": "Signs in, in a browser; put on record (`user.login`), whatever comes of it",
+                "security": [],
+                "requestBody": { "required": true, "content": body },
+                "responses": answers("Signed in; the answer sets the cookie."),
+            }),
+        ),
+        (
+            "/v1/sign-out",
+            json!({
+                "operationId": "SignOut",
+                "summary": "Signs out, in a browser",
+                "security": [{ "cookie": [] }],
+                "responses": answers("Signed out; the cookie is removed."),
+            }),
+        ),
+    ]
+}

@@ -1,0 +1,107 @@
+//! Users who sign in, for who administrates them.
+
+use std::sync::Arc;
+
+use hansard_identity::Users as Kept;
+use hansard_identity::failure::Failure;
+use hansard_identity::user::{User, check_name};
+use hansard_identity::users::NewUser;
+use hansard_record::clock::Clock;
+
+use crate::api::problem::Trouble;
+use crate::api::role::{Caller, Role};
+use crate::api::users::{PasswordWish, UserMade, UserRow, UserWish, Users};
+
+/// The users of a service.
+#[derive(Clone)]
+pub struct People {
+    /// Where they are kept. Whoever is signed in is looked up there at each request.
+    pub users: Arc<Kept>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Name of the cluster, which an authenticator shows.
+    pub cluster: String,
+}
+
+fn trouble(failure: Failure) -> Trouble {
+    match failure {
+        Failure::Retry(why) => Trouble::Retry(why),
+        Failure::Conflict(why) => Trouble::Conflict(why),
+        other => Trouble::Refused(other.to_string()),
+    }
+}
+
+fn row(user: User) -> UserRow {
+    UserRow {
+        name: user.name,
+        role: user.role,
+        has_totp: user.has_totp,
+        created_ns: user.created_ns,
+    }
+}
+
+fn role(wish: &UserWish) -> Result<Role, Trouble> {
+    let role = wish.role.parse::<Role>();
+    role.map_err(|e| Trouble::Refused(format!("role: {e}")))
+}
+
+impl People {
+    fn made(&self, made: NewUser) -> UserMade {
+        let name = made.user.name.clone();
+        let totp = made.totp_secret.map(|secret| {
+            let cluster: String = (self.cluster.bytes().map(escaped)).collect();
+            let uri = format!(
+                "otpauth://totp/Hansard%20{cluster}:{name}?secret={secret}&issuer=Hansard%20{cluster}"
+            );
+            (secret, uri)
+        });
+        UserMade {
+            row: row(made.user),
+            totp,
+        }
+    }
+}
+
+/// One byte of a name in a link (RFC 3986 §2.3). Names of users need none of it.
+fn escaped(byte: u8) -> String {
+    match byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    }
+}
+
+impl Users for People {
+    fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<UserRow>, Trouble> {
+        let users = self.users.list(after, most);
+        Ok(users.into_iter().map(row).collect())
+    }
+
+    fn check(&self, wish: &UserWish) -> Result<(), Trouble> {
+        check_name(&wish.name).map_err(trouble)?;
+        hansard_identity::user::password::check(&wish.password).map_err(trouble)?;
+        role(wish)?;
+        match self.users.get(&wish.name) {
+            Some(user) => Err(Trouble::Conflict(format!("there is a user {}", user.name))),
+            None => Ok(()),
+        }
+    }
+
+    fn make(&self, wish: &UserWish, by: &Caller) -> Result<UserMade, Trouble> {
+        let at = (by.user.as_str(), self.clock.utc_ns());
+        let (name, password) = (wish.name.as_str(), wish.password.as_str());
+        let made = self.users.add(name, role(wish)?, password, wish.totp, at);
+        Ok(self.made(made.map_err(trouble)?))
+    }
+
+    fn remove(&self, name: &str) -> Result<bool, Trouble> {
+        self.users.remove(name).map_err(trouble)
+    }
+
+    fn set_password(&self, name: &str, wish: &PasswordWish) -> Result<Option<UserMade>, Trouble> {
+        let now_ns = self.clock.utc_ns();
+        let set = self
+            .users
+            .set_password(name, &wish.password, wish.new_totp, now_ns);
+        Ok(set.map_err(trouble)?.map(|made| self.made(made)))
+    }
+}

@@ -1,0 +1,356 @@
+//! Recordings as they are played in a browser: a copy of each that somebody plays, in a file without
+//! a name, with keyframes beside it, so that every moment is near and nothing is read twice from the
+//! archive. A crash leaves nothing of it; what is forgotten is made again.
+
+mod survey;
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Read, Write as _};
+use std::ops::ControlFlow;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hansard_core::reader::ReadError;
+use hansard_core::{Body, SessionId};
+use hansard_view::Indexed;
+use hansard_view::index::{Index, IndexError, build};
+use hansard_view::picture::{Change, Picture};
+use hansard_view::search::Search;
+use hansard_view::source::Source;
+
+use crate::api::player::{Finding, Playing, Stretch, Timeline};
+use crate::api::problem::Trouble;
+use crate::api::seams::Recordings;
+
+pub(crate) use survey::happening;
+
+/// Recordings that are ready to be played; a further one puts away the one that was not asked for
+/// for the longest time.
+pub const BOOKS_MAX: usize = 32;
+
+/// Bytes of their copies, likewise.
+pub const BOOKS_BYTES_MAX: u64 = 8 << 30;
+
+/// Longest recording that is played, bytes as stored; a longer one is refused, and can be downloaded.
+pub const BOOK_BYTES_MAX: u64 = 4 << 30;
+
+/// Recordings that are made ready at the same time; whoever wants a further one is told to come again.
+pub const MAKING_MAX: usize = 2;
+
+/// After how long a recording that still grows is read again for who asks for all of it.
+const GROWING: Duration = Duration::from_secs(3);
+
+/// Least time between two frames, nanoseconds: faster than that nobody sees.
+const FRAME_NS: u64 = 33_000_000;
+
+/// What a stretch of frames may weigh, about bytes of its answer; it ends there.
+const STRETCH_WEIGHT_MAX: usize = 512 * 1024;
+
+/// Events of a stretch; it ends there.
+const STRETCH_EVENTS_MAX: u64 = 100_000;
+
+/// Findings of one answer.
+const FINDINGS_MAX: usize = 200;
+
+/// Longest search for one answer; then it says how far it came.
+const SEARCH_MAX: Duration = Duration::from_secs(5);
+
+/// Events between two looks at the clock while searching.
+const SEARCH_STEP: usize = 1000;
+
+/// Everything that is played.
+pub struct Player {
+    from: Arc<dyn Recordings>,
+    directory: PathBuf,
+    names: AtomicU64,
+    shelf: Mutex<HashMap<SessionId, Place>>,
+    making: Mutex<usize>,
+}
+
+struct Place {
+    book: Arc<Mutex<Option<Book>>>,
+    used: Instant,
+    bytes: u64,
+}
+
+/// A recording with its keyframes.
+struct Book {
+    indexed: Indexed,
+    timeline: Arc<Timeline>,
+    bytes: u64,
+    made: Instant,
+}
+
+impl Player {
+    /// Plays recordings from there, with copies in `directory`, which is made if it is not there;
+    /// what a crash left in it goes.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn new(from: Arc<dyn Recordings>, directory: &Path) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        for left in fs::read_dir(directory)? {
+            // What stays takes room until it can be removed, and is never read.
+            let _ = fs::remove_file(left?.path());
+        }
+        Ok(Self {
+            from,
+            directory: directory.to_owned(),
+            names: AtomicU64::new(0),
+            shelf: Mutex::default(),
+            making: Mutex::default(),
+        })
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, HashMap<SessionId, Place>> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with a recording that is ready; makes it ready first where it is not, or where
+    /// it has grown and `newest` is wanted.
+    fn with<T>(
+        &self,
+        session: SessionId,
+        newest: bool,
+        act: impl FnOnce(&mut Book) -> Result<T, Trouble>,
+    ) -> Result<Option<T>, Trouble> {
+        let shared = self.place(session);
+        let mut book = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_old = book
+            .as_ref()
+            .is_none_or(|book| newest && !book.timeline.is_whole && book.made.elapsed() >= GROWING);
+        if is_old {
+            let Some(made) = self.make(session)? else {
+                self.shelf().remove(&session);
+                return Ok(None);
+            };
+            let bytes = made.bytes;
+            *book = Some(made);
+            if let Some(place) = self.shelf().get_mut(&session) {
+                place.bytes = bytes;
+            }
+        }
+        book.as_mut().map(act).transpose()
+    }
+
+    /// The place of a recording on the shelf; room is made for it.
+    fn place(&self, session: SessionId) -> Arc<Mutex<Option<Book>>> {
+        let mut shelf = self.shelf();
+        let now = Instant::now();
+        let place = shelf.entry(session).or_insert_with(|| Place {
+            book: Arc::default(),
+            used: now,
+            bytes: 0,
+        });
+        place.used = now;
+        let book = Arc::clone(&place.book);
+        loop {
+            let bytes: u64 = shelf.values().map(|place| place.bytes).sum();
+            if shelf.len() <= BOOKS_MAX && bytes <= BOOKS_BYTES_MAX {
+                return book;
+            }
+            let others = shelf.iter().filter(|(id, _)| **id != session);
+            let Some(idlest) = others
+                .min_by_key(|(_, place)| place.used)
+                .map(|(id, _)| *id)
+            else {
+                return book;
+            };
+            // Whoever reads it just now has it until they are done.
+            shelf.remove(&idlest);
+        }
+    }
+
+    fn make(&self, session: SessionId) -> Result<Option<Book>, Trouble> {
+        let _turn = self.turn()?;
+        let Some(mut reader) = self.from.open(session)? else {
+            return Ok(None);
+        };
+        let failed = |e: &dyn std::fmt::Display| Trouble::Retry(format!("playing {session}: {e}"));
+        let mut copy = self.nameless().map_err(|e| failed(&e))?;
+        let mut most = (&mut reader).take(BOOK_BYTES_MAX);
+        let bytes = io::copy(&mut most, &mut copy).map_err(|e| failed(&e))?;
+        if bytes >= BOOK_BYTES_MAX {
+            let words = "the recording is too long to be played here; download it";
+            return Err(Trouble::Refused(words.to_owned()));
+        }
+        let recording: Source = Arc::new(copy);
+        let file = self.nameless().map_err(|e| failed(&e))?;
+        let mut out = BufWriter::with_capacity(256 * 1024, &file);
+        let go_on = &mut |_: hansard_view::index::Progress| ControlFlow::Continue(());
+        build(&recording, &mut out, go_on).map_err(|e| trouble(&e))?;
+        out.flush().map_err(|e| failed(&e))?;
+        drop(out);
+        let index = Index::open(Arc::new(file)).map_err(|e| trouble(&e))?;
+        let timeline = survey::survey(&recording, &index).map_err(|e| trouble(&e.into()))?;
+        let indexed = Indexed::new(recording, index).map_err(|e| trouble(&e))?;
+        Ok(Some(Book {
+            indexed,
+            timeline: Arc::new(timeline),
+            bytes,
+            made: Instant::now(),
+        }))
+    }
+
+    /// A turn to make a recording ready.
+    fn turn(&self) -> Result<Turn<'_>, Trouble> {
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if *making >= MAKING_MAX {
+            let words = "other recordings are just being made ready to be played";
+            return Err(Trouble::Busy(words.to_owned()));
+        }
+        *making += 1;
+        Ok(Turn(&self.making))
+    }
+
+    /// A file whose name is gone before anything is written into it: a crash leaves nothing of what
+    /// was in it, and nobody else opens it.
+    fn nameless(&self) -> io::Result<File> {
+        let n = self.names.fetch_add(1, Ordering::Relaxed);
+        let path = self.directory.join(format!("{n}"));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        fs::remove_file(&path)?;
+        Ok(file)
+    }
+}
+
+struct Turn<'a>(&'a Mutex<usize>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut making = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *making = making.saturating_sub(1);
+    }
+}
+
+fn trouble(error: &IndexError) -> Trouble {
+    match error {
+        IndexError::Recording(ReadError::NotARecording) => {
+            Trouble::Refused("nothing of the recording can be read".to_owned())
+        }
+        other => Trouble::Retry(other.to_string()),
+    }
+}
+
+impl Playing for Player {
+    fn timeline(&self, session: SessionId) -> Result<Option<Arc<Timeline>>, Trouble> {
+        self.with(session, true, |book| Ok(Arc::clone(&book.timeline)))
+    }
+
+    fn stretch(
+        &self,
+        session: SessionId,
+        from_ns: u64,
+        until_ns: u64,
+    ) -> Result<Option<Stretch>, Trouble> {
+        self.with(session, false, |book| {
+            stretch(&mut book.indexed, from_ns, until_ns).map_err(|e| trouble(&e))
+        })
+    }
+
+    fn find(
+        &self,
+        session: SessionId,
+        needle: &str,
+        from_ns: u64,
+    ) -> Result<Option<(Vec<Finding>, Option<u64>)>, Trouble> {
+        self.with(session, false, |book| {
+            find(&mut book.indexed, needle, from_ns).map_err(|e| trouble(&e))
+        })
+    }
+}
+
+/// The screen at a moment, and what changes up to another.
+fn stretch(indexed: &mut Indexed, from_ns: u64, until_ns: u64) -> Result<Stretch, IndexError> {
+    let mut replay = indexed.seek(from_ns)?;
+    let mut picture = Picture::default();
+    let mut found = Stretch {
+        until_ns,
+        ..Stretch::default()
+    };
+    found.frames.extend(
+        picture
+            .change(replay.screen())
+            .map(|change| (from_ns, change)),
+    );
+    let (mut weight, mut events) = (0, 0);
+    let (mut is_ahead, mut painted_ns) = (false, from_ns);
+    loop {
+        let Some(next) = replay.peek()? else {
+            break;
+        };
+        let next_ns = next.at_ns;
+        let is_over = next_ns > until_ns;
+        let is_full = weight > STRETCH_WEIGHT_MAX || events > STRETCH_EVENTS_MAX;
+        if is_ahead && (is_over || is_full || next_ns >= painted_ns.saturating_add(FRAME_NS)) {
+            is_ahead = false;
+            painted_ns = replay.at_ns();
+            if let Some(change) = picture.change(replay.screen()) {
+                weight = weight.saturating_add(weigh(&change));
+                found.frames.push((painted_ns, change));
+            }
+        }
+        if is_over || is_full {
+            found.next_ns = Some(next_ns);
+            // Whoever goes on from here is given the screen behind all events of that moment.
+            found.until_ns = if is_over { until_ns } else { replay.at_ns() };
+            return Ok(found);
+        }
+        let event = replay.advance()?;
+        events += 1;
+        is_ahead |= event.is_some_and(|event| {
+            matches!(event.body, Body::Data { stream, .. } if stream.is_shown())
+                || matches!(event.body, Body::Resize { .. })
+        });
+    }
+    if is_ahead && let Some(change) = picture.change(replay.screen()) {
+        found.frames.push((replay.at_ns(), change));
+    }
+    Ok(found)
+}
+
+/// About how many bytes of an answer a change takes.
+fn weigh(change: &Change) -> usize {
+    let runs = change.rows.iter().flat_map(|(_, runs)| runs);
+    runs.map(|run| run.text.len().saturating_add(24))
+        .sum::<usize>()
+        + 64
+}
+
+fn find(
+    indexed: &mut Indexed,
+    needle: &str,
+    from_ns: u64,
+) -> Result<(Vec<Finding>, Option<u64>), IndexError> {
+    let mut search = match from_ns {
+        0 => Search::from_start(indexed, needle, u64::MAX),
+        from_ns => Search::new(indexed, needle, from_ns, u64::MAX)?,
+    };
+    let (began, mut findings) = (Instant::now(), Vec::new());
+    loop {
+        match search.next_match_within(SEARCH_STEP)? {
+            ControlFlow::Break(None) => return Ok((findings, None)),
+            ControlFlow::Break(Some(found)) => findings.push(Finding {
+                at_ns: found.at_ns,
+                row: found.row.map(|row| row as u64),
+                text: found.text,
+            }),
+            ControlFlow::Continue(()) => {}
+        }
+        if findings.len() >= FINDINGS_MAX || began.elapsed() >= SEARCH_MAX {
+            return Ok((findings, Some(search.at_ns())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

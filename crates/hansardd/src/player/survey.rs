@@ -1,0 +1,132 @@
+//! A recording at a glance: when something was shown, when nothing was, what else happened.
+
+use hansard_core::event::Fact;
+use hansard_core::reader::{Item, ReadError, Reader};
+use hansard_core::{Body, Event, Value};
+use hansard_view::index::Index;
+use hansard_view::source::{Cursor, Source};
+
+use crate::api::player::{Happening, Timeline};
+
+/// Parts of the duration for which output is counted.
+const PARTS: u64 = 600;
+
+/// Shortest stretch that counts as idle, nanoseconds (2 s).
+const IDLE_NS: u64 = 2_000_000_000;
+
+/// Idle stretches that are listed; further ones are played as they were.
+const IDLE_MAX: usize = 5000;
+
+/// Happenings that are listed; further ones are counted.
+const HAPPENINGS_MAX: usize = 5000;
+
+/// Longest label, characters; a longer one is cut.
+const LABEL_CHARS_MAX: usize = 200;
+
+/// Goes through the whole recording once, without a screen.
+pub(super) fn survey(recording: &Source, index: &Index) -> Result<Timeline, ReadError> {
+    let mut timeline = Timeline {
+        duration_ns: index.last_ns(),
+        is_whole: index.is_complete(),
+        output: vec![0; usize::try_from(PARTS).unwrap_or_default()],
+        damages: index.damages(),
+        ..Timeline::default()
+    };
+    let mut shown_ns = 0;
+    let mut reader = Reader::new(Cursor::new(recording.clone(), 0));
+    loop {
+        match reader.next_item()? {
+            Item::Frame(frame) => {
+                for event in &frame.events {
+                    timeline.take(event, &mut shown_ns);
+                }
+            }
+            Item::End(_) => break,
+            Item::Seal(_) | Item::Damage(_) => {}
+        }
+    }
+    let end_ns = timeline.duration_ns;
+    timeline.note_idle(shown_ns, end_ns);
+    Ok(timeline)
+}
+
+impl Timeline {
+    fn take(&mut self, event: &Event, shown_ns: &mut u64) {
+        match &event.body {
+            Body::Data { stream, bytes } if stream.is_shown() => {
+                self.note_idle(*shown_ns, event.at_ns);
+                *shown_ns = event.at_ns;
+                // A recording of no duration has one part.
+                let part = event.at_ns.saturating_mul(PARTS) / self.duration_ns.saturating_add(1);
+                let part = usize::try_from(part).unwrap_or(usize::MAX);
+                if let Some(count) = self.output.get_mut(part) {
+                    *count = count.saturating_add(bytes.len() as u64);
+                }
+            }
+            _ => match happening(event) {
+                Some(one) if self.happenings.len() < HAPPENINGS_MAX => self.happenings.push(one),
+                Some(_) => self.left_out = self.left_out.saturating_add(1),
+                None => {}
+            },
+        }
+    }
+
+    fn note_idle(&mut self, from_ns: u64, until_ns: u64) {
+        if until_ns.saturating_sub(from_ns) >= IDLE_NS && self.idle.len() < IDLE_MAX {
+            self.idle.push((from_ns, until_ns));
+        }
+    }
+}
+
+/// What is shown of an event in a lane; nothing of bytes, sizes and clocks.
+pub(crate) fn happening(event: &Event) -> Option<Happening> {
+    let (lane, label) = match &event.body {
+        Body::Command(fact) | Body::Process(fact) => ("commands", label(fact)),
+        Body::File(fact) => ("files", label(fact)),
+        Body::Network(fact) | Body::Channel(fact) => ("connections", label(fact)),
+        Body::Transfer(fact) => ("transfers", label(fact)),
+        Body::Request(fact) => ("requests", label(fact)),
+        Body::Auth(fact) | Body::Admin(fact) => ("others", label(fact)),
+        Body::Mark { label } => ("marks", label.clone()),
+        Body::Gap(gap) => ("gaps", gap.cause.clone()),
+        _ => return None,
+    };
+    Some(Happening {
+        at_ns: event.at_ns,
+        seq: event.seq,
+        lane,
+        label: label.chars().take(LABEL_CHARS_MAX).collect(),
+    })
+}
+
+/// The event's name, and what it says of itself. What is withheld from the event log is withheld here.
+fn label(fact: &Fact) -> String {
+    let mut words = fact.event.clone();
+    for (name, value) in fact.fields.iter() {
+        let value = match value {
+            Value::Text(text) => text.clone(),
+            Value::Uint(number) => number.to_string(),
+            Value::Int(number) => number.to_string(),
+            Value::Bool(truth) => truth.to_string(),
+            Value::List(values) => {
+                let texts = values.iter().filter_map(|value| match value {
+                    Value::Text(text) => Some(text.as_str()),
+                    _ => None,
+                });
+                texts.collect::<Vec<_>>().join(" ")
+            }
+            Value::Bytes(_) => continue,
+        };
+        if is_secret(name) || words.len() > 4 * LABEL_CHARS_MAX {
+            continue;
+        }
+        words.push_str(&format!(" {name}={value}"));
+    }
+    words
+}
+
+fn is_secret(name: &str) -> bool {
+    ["password", "secret", "token", "message"]
+        .iter()
+        .any(|word| name.contains(word))
+}

@@ -1,0 +1,170 @@
+//! A recording of a known shape, played.
+
+use std::sync::Arc;
+
+use hansard_core::event::{End, Fact};
+use hansard_core::seal::SigningKey;
+use hansard_core::session::{ClockQuality, Session};
+use hansard_core::writer::{Bounds, SegmentWriter};
+use hansard_core::{Fields, Policy, Stream};
+
+use super::*;
+use crate::api::seams::Verified;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+struct One(Vec<u8>);
+
+impl Recordings for One {
+    fn open(&self, session: SessionId) -> Result<Option<Box<dyn Read + Send>>, Trouble> {
+        let is_it = session == id();
+        Ok(is_it.then(|| Box::new(io::Cursor::new(self.0.clone())) as Box<dyn Read + Send>))
+    }
+
+    fn verify(&self, _: SessionId) -> Result<Option<Verified>, Trouble> {
+        Ok(None)
+    }
+}
+
+fn id() -> SessionId {
+    SessionId::new_v7(1_795_248_000_000, [1; 10])
+}
+
+fn data(text: &str) -> Body {
+    Body::Data {
+        stream: Stream::Output,
+        bytes: text.as_bytes().to_vec(),
+    }
+}
+
+/// Ten seconds of lines, five seconds of nothing, a command, a last line.
+fn recording() -> Vec<u8> {
+    let key = SigningKey::from_seed([7; 32]);
+    let session = Session {
+        id: id(),
+        parent: None,
+        kind: "terminal".to_owned(),
+        subject: Fields::new().with("user", "ada"),
+        origin: Fields::new(),
+        target: Fields::new(),
+        start_utc_ns: 1_795_248_000 * SECOND_NS,
+        clock: ClockQuality::Synchronised,
+        policy: Policy::default(),
+        recorder_key: key.public(),
+        recorder: "test".to_owned(),
+    };
+    let mut writer = SegmentWriter::new(session, key, Bounds::default()).unwrap();
+    let mut push = |at_ns: u64, body: &Body| writer.push(at_ns, body).unwrap();
+    push(0, &Body::Resize { cols: 20, rows: 5 });
+    for n in 0..100u64 {
+        push(n * SECOND_NS / 10, &data(&format!("line {n}\r\n")));
+    }
+    let command = Fields::new()
+        .with("path", "/bin/ls")
+        .with("password", "hidden");
+    let event = "session.command".to_owned();
+    push(
+        15 * SECOND_NS,
+        &Body::Command(Fact {
+            event,
+            fields: command,
+        }),
+    );
+    push(15 * SECOND_NS, &data("\x1b[31mlast\x1b[m"));
+    push(16 * SECOND_NS, &Body::End(End::default()));
+    let parts = writer.finish().unwrap();
+    parts
+        .iter()
+        .flat_map(|part| part.bytes().to_vec())
+        .collect()
+}
+
+fn player(name: &str) -> (Player, PathBuf) {
+    let dir = std::env::temp_dir().join(format!("hansardd-player-{name}-{}", std::process::id()));
+    let player = Player::new(Arc::new(One(recording())), &dir).unwrap();
+    (player, dir)
+}
+
+fn rows(frames: &[(u64, Change)]) -> Vec<String> {
+    let mut rows = vec![String::new(); 5];
+    for (_, change) in frames {
+        for (n, runs) in &change.rows {
+            rows[usize::from(*n)] = runs.iter().map(|run| run.text.as_str()).collect();
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_moment_is_there_and_stretches_fit_together() {
+    let (player, dir) = player("moments");
+    let at = |from: u64, until: u64| {
+        let found = player.stretch(id(), from * SECOND_NS / 10, until * SECOND_NS / 10);
+        found.unwrap().unwrap()
+    };
+    let found = at(50, 50);
+    assert_eq!(found.frames.len(), 1);
+    assert_eq!(found.frames[0].1.size, Some((20, 5)));
+    assert_eq!(
+        rows(&found.frames),
+        ["line 47", "line 48", "line 49", "line 50", ""]
+    );
+    assert_eq!(found.next_ns, Some(51 * SECOND_NS / 10));
+    // The stretch from the beginning ends with the screen that a seek finds.
+    assert_eq!(rows(&at(0, 50).frames), rows(&found.frames));
+    assert_eq!(at(0, 50).frames.len(), 51);
+    let last = at(100, 300);
+    assert_eq!(
+        (last.next_ns, rows(&last.frames)[4].as_str()),
+        (None, "last")
+    );
+    assert!(
+        player
+            .stretch(SessionId::new_v7(1, [2; 10]), 0, 0)
+            .unwrap()
+            .is_none()
+    );
+    let left = fs::read_dir(&dir).unwrap().count();
+    assert_eq!(left, 0, "copies have no names");
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn the_timeline_says_when_something_was_shown_and_what_happened() {
+    let (player, dir) = player("timeline");
+    let timeline = player.timeline(id()).unwrap().unwrap();
+    assert_eq!(
+        (timeline.duration_ns, timeline.is_whole),
+        (16 * SECOND_NS, true)
+    );
+    assert_eq!(timeline.idle, [(99 * SECOND_NS / 10, 15 * SECOND_NS)]);
+    let bytes: u64 = timeline.output.iter().sum();
+    assert_eq!(
+        bytes,
+        (0..100)
+            .map(|n| format!("line {n}\r\n").len() as u64)
+            .sum::<u64>()
+            + 12
+    );
+    assert!(timeline.output[..370].iter().filter(|n| **n > 0).count() == 100);
+    let [command] = timeline.happenings.as_slice() else {
+        panic!("{timeline:?}");
+    };
+    assert_eq!((command.lane, command.at_ns), ("commands", 15 * SECOND_NS));
+    assert_eq!(command.label, "session.command path=/bin/ls");
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_text_is_found_when_it_came() {
+    let (player, dir) = player("find");
+    let (found, until) = player.find(id(), "line 4", 0).unwrap().unwrap();
+    assert_eq!((found.len(), until), (11, None));
+    assert_eq!(found[0].at_ns, 4 * SECOND_NS / 10);
+    let (found, _) = player
+        .find(id(), "line 4", 45 * SECOND_NS / 10)
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.len(), 4);
+    fs::remove_dir_all(&dir).unwrap();
+}

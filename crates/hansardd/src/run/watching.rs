@@ -1,0 +1,53 @@
+//! The role that records host events.
+
+use hansard_capture::host::{Config as HostConfig, HostEvents, PAGE_BYTES};
+
+use super::facts::Facts;
+use super::{Start, fact};
+use crate::config::Host;
+use crate::failure::{Failure, STATUS_FAILED};
+
+/// Loads the kernel's programs, where host events are to be recorded.
+pub(super) fn watching(
+    start: &Start,
+    facts: &Facts,
+    host: Option<&Host>,
+) -> Result<Option<HostEvents>, Failure> {
+    let Some(host) = host.filter(|host| host.enabled) else {
+        return Ok(None);
+    };
+    // Whoever asked for them is not to believe that they are there: no session begins without.
+    // A fact that finds no room is counted: the daemon's own recording says so.
+    let of_events = facts.clone();
+    let tell = Box::new(move |body| of_events.mention(body));
+    let events = HostEvents::start(configured(host), tell).map_err(|why| {
+        let next = format!("{}; or set capture.host.enabled to false", why.next);
+        Failure::new(STATUS_FAILED, why.to_string(), next)
+    })?;
+    let support = events.support();
+    let backend = support.backend;
+    start
+        .journal
+        .info("host events are recorded", &[("backend", &backend)]);
+    for missing in &support.missing {
+        let what = "of host events this kernel does not tell everything";
+        start.journal.warning(what, &[("missing", missing)]);
+        let why = format!("the kernel does not tell {missing}");
+        // The daemon is ending if nobody takes it, and says so itself.
+        let _ = facts.tell(fact::alarm("host_events", None, None, &why));
+    }
+    Ok(Some(events))
+}
+
+fn configured(host: &Host) -> HostConfig {
+    let pages = host
+        .command_buffer_size
+        .saturating_add(host.disk_buffer_size)
+        .saturating_add(host.network_buffer_size);
+    HostConfig {
+        command: host.command,
+        disk: host.disk,
+        network: host.network,
+        ring_bytes: pages.saturating_mul(PAGE_BYTES),
+    }
+}

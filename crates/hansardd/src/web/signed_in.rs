@@ -1,0 +1,195 @@
+//! Who is signed in, in which browser. Only in memory: a restart signs everybody out, and nothing on
+//! the disk lets anybody in.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hansard_identity::hex;
+use hansard_identity::random::Random;
+use sha2::{Digest as _, Sha256};
+
+/// How long somebody is signed in at most, whatever they do.
+pub const LIFE: Duration = Duration::from_secs(12 * 3600);
+
+/// How long somebody is signed in who does nothing.
+pub const IDLE: Duration = Duration::from_secs(3600);
+
+/// Browsers in which one user is signed in; a further one signs out the one that did nothing for the
+/// longest time.
+pub const PER_USER_MAX: usize = 16;
+
+/// Browsers in all; likewise.
+pub const ALL_MAX: usize = 10_000;
+
+/// What a browser's cookie is, as it is kept: its digest, so that nobody who reads our memory or a
+/// dump of it is signed in by it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Ticket([u8; 32]);
+
+impl Ticket {
+    /// The ticket of a cookie's value.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let secret: [u8; 32] = hex::decode(text)?;
+        Some(Self(Sha256::digest(secret).into()))
+    }
+}
+
+struct Session {
+    user: String,
+    changed_ns: u64,
+    began: Instant,
+    used: Instant,
+}
+
+impl Session {
+    fn is_over(&self, now: Instant) -> bool {
+        now.duration_since(self.began) >= LIFE || now.duration_since(self.used) >= IDLE
+    }
+}
+
+/// Everybody who is signed in.
+pub struct SignedIn {
+    random: Arc<dyn Random>,
+    sessions: Mutex<HashMap<Ticket, Session>>,
+}
+
+impl SignedIn {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new(random: Arc<dyn Random>) -> Self {
+        Self {
+            random,
+            sessions: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ticket, Session>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Signs this user in, as the user was at `changed_ns`; the answer is the cookie's value, which
+    /// is nowhere else.
+    ///
+    /// # Errors
+    /// Without randomness.
+    pub fn begin(&self, user: &str, changed_ns: u64, now: Instant) -> std::io::Result<String> {
+        let mut secret = [0u8; 32];
+        self.random.fill(&mut secret)?;
+        let text = hex::encode(&secret);
+        let mut sessions = self.lock();
+        sessions.retain(|_, session| !session.is_over(now));
+        while sessions.len() >= ALL_MAX {
+            remove_idlest(&mut sessions, |_| true);
+        }
+        let is_users = |session: &Session| session.user == user;
+        while sessions.values().filter(|s| is_users(s)).count() >= PER_USER_MAX {
+            remove_idlest(&mut sessions, is_users);
+        }
+        let session = Session {
+            user: user.to_owned(),
+            changed_ns,
+            began: now,
+            used: now,
+        };
+        sessions.insert(Ticket(Sha256::digest(secret).into()), session);
+        Ok(text)
+    }
+
+    /// Whose ticket this is, and as of when; that it was asked counts as use.
+    #[must_use]
+    pub fn of(&self, ticket: &Ticket, now: Instant) -> Option<(String, u64)> {
+        let mut sessions = self.lock();
+        let session = sessions.get_mut(ticket)?;
+        if session.is_over(now) {
+            sessions.remove(ticket);
+            return None;
+        }
+        session.used = now;
+        Some((session.user.clone(), session.changed_ns))
+    }
+
+    /// Signs out.
+    pub fn end(&self, ticket: &Ticket) {
+        self.lock().remove(ticket);
+    }
+
+    /// In how many browsers somebody is signed in.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+fn remove_idlest(sessions: &mut HashMap<Ticket, Session>, of: impl Fn(&Session) -> bool) {
+    let candidates = sessions.iter().filter(|(_, session)| of(session));
+    let idlest = candidates.min_by_key(|(_, session)| session.used);
+    if let Some(ticket) = idlest.map(|(ticket, _)| ticket.clone()) {
+        sessions.remove(&ticket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    fn signed_in() -> SignedIn {
+        let count = AtomicU64::new(0);
+        SignedIn::new(Arc::new(move |bytes: &mut [u8]| {
+            let n = count.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+            bytes.iter_mut().zip(n).for_each(|(to, from)| *to = from);
+            Ok(())
+        }))
+    }
+
+    #[test]
+    fn a_session_ends_by_time_by_idleness_and_by_signing_out() {
+        let signed_in = signed_in();
+        let began = Instant::now();
+        let begin = || Ticket::parse(&signed_in.begin("ada", 7, began).unwrap()).unwrap();
+        let (busy, idle, out) = (begin(), begin(), begin());
+        signed_in.end(&out);
+        assert_eq!(signed_in.of(&out, began), None);
+        let mut at = began;
+        while at + IDLE / 2 < began + LIFE {
+            at += IDLE / 2;
+            assert_eq!(signed_in.of(&busy, at), Some(("ada".to_owned(), 7)));
+        }
+        assert_eq!(signed_in.of(&idle, began + IDLE), None);
+        assert_eq!(signed_in.of(&busy, began + LIFE), None);
+        assert_eq!(signed_in.count(), 0);
+    }
+
+    #[test]
+    fn one_user_has_a_bounded_number_of_browsers() {
+        let signed_in = signed_in();
+        let began = Instant::now();
+        let at = |n: usize| began + Duration::from_secs(n as u64);
+        let other = Ticket::parse(&signed_in.begin("bob", 1, began).unwrap()).unwrap();
+        let tickets: Vec<Ticket> = (0..PER_USER_MAX + 3)
+            .map(|n| Ticket::parse(&signed_in.begin("ada", 1, at(n)).unwrap()).unwrap())
+            .collect();
+        assert_eq!(signed_in.count(), PER_USER_MAX + 1);
+        let now = at(PER_USER_MAX + 3);
+        let holds: Vec<bool> = tickets
+            .iter()
+            .map(|t| signed_in.of(t, now).is_some())
+            .collect();
+        assert_eq!(holds.iter().filter(|holds| **holds).count(), PER_USER_MAX);
+        assert!(!holds[0] && !holds[1] && !holds[2]);
+        assert!(signed_in.of(&other, now).is_some());
+    }
+
+    #[test]
+    fn only_a_cookie_of_ours_is_a_ticket() {
+        for bad in ["", "0", &"0".repeat(63), &"0".repeat(65), &"G".repeat(64)] {
+            assert!(Ticket::parse(bad).is_none(), "{bad}");
+        }
+        let signed_in = signed_in();
+        let stranger = Ticket::parse(&"0".repeat(64)).unwrap();
+        assert_eq!(signed_in.of(&stranger, Instant::now()), None);
+    }
+}

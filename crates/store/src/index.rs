@@ -1,0 +1,194 @@
+//! Full text: what stood on screens, what was typed, commands and events, found again by words.
+//!
+//! A session's texts are cut into blocks of some thirty kilobytes. An index knows which words are in
+//! which block, and keeps the block beside it, compressed; whether a block that has all the words
+//! holds an answer, and when it was there, is read from the block itself ([`search`]). So phrases,
+//! expressions and moments need no positions in the index, which would be larger than all the rest.
+//!
+//! Everything here is computed from recordings and can be thrown away: an index that is lost,
+//! damaged or of another version is begun anew, and filled again by who feeds it.
+//!
+//! - [`block`]: what is kept of a session's texts; [`held`]: blocks in memory; [`tantivy`]: on disk
+//! - [`search`]: answers; `conformance`: the suite that every index passes
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use hansard_core::SessionId;
+use hansard_view::question::Need;
+
+pub mod block;
+#[cfg(test)]
+mod conformance;
+pub mod held;
+pub mod search;
+pub mod tantivy;
+mod wire;
+
+pub use block::{Block, BlockWriter, Whose};
+pub use held::MemoryIndex;
+pub use search::{Found, Hit, Limits, search};
+pub use tantivy::TantivyIndex;
+
+/// Why an index did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IndexError {
+    /// Not now: ask again later.
+    Retry(String),
+    /// What is kept is not sound: throw it away and begin anew.
+    Damaged(String),
+}
+
+impl fmt::Display for IndexError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retry(why) => f.write_str(why),
+            Self::Damaged(why) => write!(f, "the index is damaged: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for IndexError {}
+
+/// Where a block stands. The order is that of answers: sessions that began last come first, and the
+/// blocks of one as they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Spot {
+    /// Of which session.
+    pub session: SessionId,
+    /// Its number in the session, from 0.
+    pub number: u32,
+}
+
+impl Spot {
+    /// Behind everything of a session.
+    #[must_use]
+    pub fn behind(session: SessionId) -> Self {
+        Self {
+            session,
+            number: u32::MAX,
+        }
+    }
+
+    fn place(self) -> (Reverse<SessionId>, u32) {
+        (Reverse(self.session), self.number)
+    }
+}
+
+impl PartialOrd for Spot {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Spot {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+/// Which blocks are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Words that must be in it, all of them.
+    pub needs: Vec<Need>,
+    /// Of sessions of this user.
+    pub user: Option<String>,
+    /// On this host.
+    pub host: Option<String>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Of this session.
+    pub session: Option<SessionId>,
+    /// Of which something was there at or after this, UTC nanoseconds since 1970.
+    pub since_ns: Option<u64>,
+    /// Of which something was there before this, UTC nanoseconds since 1970.
+    pub until_ns: Option<u64>,
+}
+
+/// How much of a session an index has for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// So many blocks, from its first.
+    pub blocks: u32,
+    /// Whether the last of them is the session's last.
+    pub is_whole: bool,
+}
+
+/// How much an index holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Blocks for good.
+    pub blocks: u64,
+    /// Bytes they and their words take on the disk.
+    pub bytes: u64,
+    /// Blocks that wait in memory.
+    pub held: u64,
+}
+
+/// Gets a block that was found.
+pub type Load<'a> = &'a mut dyn FnMut() -> Result<Arc<Block>, IndexError>;
+
+/// Is shown each block that may hold an answer, and says whether there shall be more.
+pub type Visit<'a> = &'a mut dyn FnMut(Spot, Load<'_>) -> Result<ControlFlow<()>, IndexError>;
+
+/// Blocks of text, found by words.
+///
+/// Contract, in the words of RFC 2119:
+///
+/// - Blocks of a session MUST be put in the order of their numbers, without a hole, each made anew
+///   equal to what it was (blocks are a function of the recording). One writer puts.
+/// - `put` MUST NOT return `Ok` before the block is found by every `look` that begins afterwards in
+///   this process. A block in the place of one of the same session and number MUST replace it: a
+///   block is open while its session goes on, and is put again as it grows.
+/// - An open block ([`Block::is_open`]) MUST NOT become durable, nor be counted by `kept`.
+/// - `commit` MUST NOT return `Ok` before every block that was put and is not open is durable: it
+///   survives the loss of power. Until then `kept` MUST NOT count it. After an error blocks that were
+///   put MUST still be found, and `commit` MAY be called again.
+/// - After `forget` returned `Ok` nothing of these sessions MUST be found or counted, also after a
+///   crash.
+/// - `look` MUST visit, in the order of [`Spot`] and each once, every block behind `after` that holds
+///   all the needs and is within the scope; it MAY visit others. What is put or forgotten meanwhile
+///   MAY be seen or not.
+/// - Where what is kept is not sound, `Damaged` MUST be returned, and never an answer that leaves
+///   blocks out because of it. The holder then drops the index and opens it anew, which MUST begin
+///   with nothing rather than fail.
+pub trait Index: Send + Sync {
+    /// Takes a block.
+    ///
+    /// # Errors
+    /// `Retry` when too much waits to be committed.
+    fn put(&self, block: Block) -> Result<(), IndexError>;
+
+    /// Makes durable what was put.
+    ///
+    /// # Errors
+    /// `Retry` when the disk fails.
+    fn commit(&self) -> Result<(), IndexError>;
+
+    /// How much of a session is durable.
+    ///
+    /// # Errors
+    /// As sorted by [`IndexError`].
+    fn kept(&self, session: SessionId) -> Result<Kept, IndexError>;
+
+    /// Takes sessions away that were deleted.
+    ///
+    /// # Errors
+    /// As sorted by [`IndexError`].
+    fn forget(&self, sessions: &[SessionId]) -> Result<(), IndexError>;
+
+    /// Visits blocks that may hold an answer.
+    ///
+    /// # Errors
+    /// As sorted by [`IndexError`], and what `visit` returns.
+    fn look(&self, scope: &Scope, after: Option<Spot>, visit: Visit<'_>) -> Result<(), IndexError>;
+
+    /// How much there is.
+    fn size(&self) -> Size;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! Answers: blocks that may hold some are read line by line, and what is found is told by session
+//! with the moment at which it came to be there.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use hansard_core::SessionId;
+use hansard_view::question::{Candidate, Finder, Need, Question, Sought};
+use hansard_view::text::What;
+
+use super::block::Span;
+use super::{Block, Index, IndexError, Scope, Spot, Whose};
+
+/// How much is answered at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions of one answer at most.
+    pub sessions: usize,
+    /// Hits of one session at most, the first ones; that there are more is said.
+    pub hits: usize,
+    /// Blocks that are read for one answer at most; then it says where to go on.
+    pub blocks: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 20,
+            hits: 10,
+            blocks: 20_000,
+        }
+    }
+}
+
+/// One line that is an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// What it is.
+    pub what: What,
+    /// The line.
+    pub text: String,
+    /// What was asked for in it, in characters.
+    pub places: Vec<Range<usize>>,
+    /// When what was asked for came to be there: nanoseconds since the session's start.
+    pub at_ns: u64,
+    /// When the line was there then.
+    pub span: Span,
+    /// How often the line was there around then, as far as that is told apart.
+    pub times: usize,
+    /// Whether some of it was printed concealed.
+    pub is_concealed: bool,
+    /// Whether some of it had the colour of its ground.
+    pub is_blended: bool,
+    /// Whether it is a piece of a longer line.
+    pub is_cut: bool,
+}
+
+/// A session with answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfSession {
+    /// Whose it is.
+    pub whose: Arc<Whose>,
+    /// The first answers in it.
+    pub hits: Vec<Hit>,
+    /// Whether there are more.
+    pub has_more: bool,
+    /// Whether text of this session was left out of the index.
+    pub is_capped: bool,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Sessions with answers, those that began last first.
+    pub sessions: Vec<OfSession>,
+    /// Where to go on; `None` where everything was looked through.
+    pub next: Option<Spot>,
+    /// Blocks that were read.
+    pub blocks: usize,
+    /// Whether it was left off because it took too long, and not because the answer is full.
+    pub is_tired: bool,
+}
+
+/// Looks for answers behind a place. `is_enough` is asked before each block; once it says so, what
+/// was found until then is answered, with where to go on.
+///
+/// `owner` says whose sessions are looked at, whatever is asked for.
+///
+/// # Errors
+/// As [`Index::look`].
+pub fn search(
+    index: &dyn Index,
+    question: &Question,
+    owner: Option<&str>,
+    (after, limits): (Option<Spot>, Limits),
+    is_enough: &dyn Fn() -> bool,
+) -> Result<Found, IndexError> {
+    let Some(scope) = scope(question, owner) else {
+        return Ok(Found::default());
+    };
+    let mut search = Searching {
+        question,
+        finder: Finder::new(question),
+        scope: &scope,
+        limits,
+        quick: quick_words(&scope),
+        lowered: String::new(),
+        found: Found::default(),
+        last: after,
+    };
+    let looked = index.look(&scope, after, &mut |spot, load| {
+        // One block at least is read, so that whoever goes on gets on.
+        let blocks = search.found.blocks;
+        if blocks > 0 && (blocks >= limits.blocks || is_enough()) {
+            search.found.is_tired = true;
+            return Ok(search.stop());
+        }
+        search.visit(spot, load)
+    });
+    looked?;
+    Ok(search.found)
+}
+
+/// Where a question looks. `None` where that is nowhere.
+fn scope(question: &Question, owner: Option<&str>) -> Option<Scope> {
+    let user = match (owner, &question.user) {
+        (Some(owner), Some(user)) if owner != user => return None,
+        (Some(owner), _) => Some(owner.to_owned()),
+        (None, user) => user.clone(),
+    };
+    Some(Scope {
+        needs: question.needs(),
+        user,
+        host: question.host.clone(),
+        kind: question.kind.clone(),
+        session: question.session,
+        since_ns: question.since_ns,
+        until_ns: question.until_ns,
+    })
+}
+
+/// Words that can be looked for in a whole block at once.
+fn quick_words(scope: &Scope) -> Vec<String> {
+    let word = |need: &Need| match need {
+        Need::Word(word) | Need::Begin(word) => word.is_ascii().then(|| word.clone()),
+    };
+    scope.needs.iter().filter_map(word).collect()
+}
+
+struct Searching<'a> {
+    question: &'a Question,
+    finder: Finder<'a>,
+    scope: &'a Scope,
+    limits: Limits,
+    quick: Vec<String>,
+    lowered: String,
+    found: Found,
+    /// The last place that was done.
+    last: Option<Spot>,
+}
+
+impl Searching<'_> {
+    fn stop(&mut self) -> ControlFlow<()> {
+        self.found.next = self.last;
+        ControlFlow::Break(())
+    }
+
+    fn visit(&mut self, spot: Spot, load: super::Load<'_>) -> Result<ControlFlow<()>, IndexError> {
+        let of_last = self.found.sessions.last();
+        let is_same = of_last.is_some_and(|found| found.whose.session == spot.session);
+        if !is_same && self.found.sessions.len() >= self.limits.sessions {
+            let full = of_last.map(|found| Spot::behind(found.whose.session));
+            self.last = self.last.max(full);
+            return Ok(self.stop());
+        }
+        // A session that has its answers: the rest of it is not even read.
+        if is_same && of_last.is_some_and(|found| found.has_more) {
+            if self.question.session.is_some() {
+                return Ok(self.stop());
+            }
+            self.last = Some(spot);
+            return Ok(ControlFlow::Continue(()));
+        }
+        let block = load()?;
+        self.found.blocks += 1;
+        self.last = Some(spot);
+        if block.is_within(self.scope) && self.may_answer(&block) {
+            self.read(&block, is_same);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Whether all words are somewhere in the block: most that have each do not have all in a line.
+    fn may_answer(&mut self, block: &Block) -> bool {
+        if self.quick.is_empty() {
+            return true;
+        }
+        self.lowered.clear();
+        self.lowered.push_str(&block.texts);
+        self.lowered.make_ascii_lowercase();
+        // A letter whose small form is ASCII though it is not (K for kelvin) must not be missed.
+        !block.texts.is_ascii() || self.quick.iter().all(|word| self.lowered.contains(word))
+    }
+
+    fn read(&mut self, block: &Block, is_same: bool) {
+        let start = block.whose.start_utc_ns;
+        let since = self.scope.since_ns.unwrap_or(0).saturating_sub(start);
+        let until = self.scope.until_ns.unwrap_or(u64::MAX);
+        let until = until.saturating_sub(start);
+        let mut is_same = is_same;
+        for (entry, text) in block.entries() {
+            let line = Candidate {
+                what: entry.what,
+                text,
+                is_hidden: entry.is_concealed || entry.is_blended,
+            };
+            let Some(places) = self.finder.find(line) else {
+                continue;
+            };
+            let chars = places.iter().map(|place| place.end).max().unwrap_or(0);
+            let Some((at_ns, span)) = entry.moment(chars, since, until) else {
+                continue;
+            };
+            let hit = Hit {
+                what: entry.what,
+                text: text.to_owned(),
+                places,
+                at_ns,
+                span,
+                times: entry.spans.len(),
+                is_concealed: entry.is_concealed,
+                is_blended: entry.is_blended,
+                is_cut: entry.is_cut,
+            };
+            if !is_same {
+                self.found.sessions.push(OfSession {
+                    whose: Arc::clone(&block.whose),
+                    hits: Vec::new(),
+                    has_more: false,
+                    is_capped: false,
+                });
+                is_same = true;
+            }
+            let Some(of_session) = self.found.sessions.last_mut() else {
+                return;
+            };
+            of_session.is_capped |= block.is_capped;
+            if of_session.hits.len() >= self.limits.hits && self.question.session.is_none() {
+                of_session.has_more = true;
+                return;
+            }
+            of_session.hits.push(hit);
+        }
+        if let Some(of_session) = self.found.sessions.last_mut()
+            && self.question.session.is_some()
+        {
+            // Of one session whole blocks are answered, so that a place says where to go on.
+            of_session.has_more = of_session.hits.len() >= self.limits.hits;
+        }
+    }
+}
+
+/// Whether a question has to be looked for in every block.
+#[must_use]
+pub fn looks_through_everything(question: &Question) -> bool {
+    let is_regex = |sought: &Sought| matches!(sought, Sought::Regex(_));
+    question.needs().is_empty() && question.items.iter().any(|item| is_regex(&item.sought))
+}
+
+/// The place as a text that says nothing to others, and back.
+#[must_use]
+pub fn cursor(spot: Spot) -> String {
+    format!("{}.{}", spot.session, spot.number)
+}
+
+/// The place that [`cursor`] wrote.
+#[must_use]
+pub fn spot_of(cursor: &str) -> Option<Spot> {
+    let (session, number) = cursor.split_once('.')?;
+    let session: SessionId = session.parse().ok()?;
+    let number = number.parse().ok()?;
+    Some(Spot { session, number })
+}

@@ -1,0 +1,52 @@
+//! A scope as tantivy is asked for it.
+
+use std::ops::Bound;
+
+use hansard_view::question::Need;
+use tantivy::Term;
+use tantivy::query::{AllQuery, BooleanQuery, Query, RangeQuery, RegexQuery, TermQuery};
+use tantivy::schema::{Field, IndexRecordOption};
+
+use super::fields::Fields;
+use super::sorted;
+use crate::index::{IndexError, Scope};
+
+pub(super) fn query(fields: &Fields, scope: &Scope) -> Result<Box<dyn Query>, IndexError> {
+    let mut all: Vec<Box<dyn Query>> = Vec::new();
+    let is = |field: Field, value: &str| -> Box<dyn Query> {
+        let term = Term::from_field_text(field, value);
+        Box::new(TermQuery::new(term, IndexRecordOption::Basic))
+    };
+    for need in &scope.needs {
+        all.push(match need {
+            Need::Word(word) => is(fields.words, word),
+            // Words have no characters that mean something in a pattern.
+            Need::Begin(begin) => Box::new(
+                RegexQuery::from_pattern(&format!("{begin}.*"), fields.words).map_err(sorted)?,
+            ),
+        });
+    }
+    for (field, value) in [
+        (fields.user, &scope.user),
+        (fields.host, &scope.host),
+        (fields.kind, &scope.kind),
+    ] {
+        all.extend(value.as_ref().map(|value| is(field, value)));
+    }
+    if let Some(session) = scope.session {
+        all.push(is(fields.session, &session.to_string()));
+    }
+    if let Some(since) = scope.since_ns {
+        let from = Bound::Included(Term::from_field_u64(fields.to, since));
+        all.push(Box::new(RangeQuery::new(from, Bound::Unbounded)));
+    }
+    if let Some(until) = scope.until_ns {
+        let to = Bound::Excluded(Term::from_field_u64(fields.from, until));
+        all.push(Box::new(RangeQuery::new(Bound::Unbounded, to)));
+    }
+    Ok(match all.len() {
+        0 => Box::new(AllQuery),
+        1 => all.remove(0),
+        _ => Box::new(BooleanQuery::intersection(all)),
+    })
+}

@@ -1,0 +1,710 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/* Host events: what the processes of a session do.
+ *
+ * A task carries the tag of its session from its first moment on (task storage, set at
+ * task_newtask), so double forks, setsid, other control groups and other namespaces change nothing.
+ * User space seeds it: the program that holds a session. Everything else follows.
+ *
+ * Calls are read when they return: what was opened is the file that is open then, whatever the
+ * program's memory said before or after. Tracepoints with the kernel's own types only, because some
+ * kernels load nothing else; no hook that could change what a program does. */
+
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "record.h"
+
+#define AT_FDCWD_ (-100)
+#define EAGAIN_ 11
+#define X32_BIT 0x40000000ULL
+#define TS_COMPAT_ 2
+#define SIGNAL_GROUP_EXIT_ 4
+#define CLONE_THREAD_ 0x00010000
+/* Mount, cgroup, UTS, IPC, user, pid and network namespaces. */
+#define CLONE_NEW_ 0x7e020000
+#define AF_UNIX_ 1
+#define AF_INET_ 2
+#define AF_INET6_ 10
+#define INITIAL_PID_NS 0xeffffffc
+#define PID_LEVELS_MAX 8
+/* Bytes that wait in the ring at which its reader is woken however it is. */
+#define WAKE_BYTES (256 * 1024)
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* The pid namespace whose numbers the reader knows. */
+const volatile __u32 reader_pid_ns SEC(".rodata.reader") = INITIAL_PID_NS;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct tag);
+} tags SEC(".maps");
+
+/* Switches of the sessions that are recorded. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} sessions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct lost);
+} losses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 * 1024 * 1024);
+} records SEC(".maps");
+
+/* Room to make a record in: for each processor one of each program, so that none disturbs another.
+ * User space sets the number. */
+enum { OF_CALL, OF_EXEC, OF_FORK, OF_EXIT, OF_RING, DRAFTS };
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DRAFTS);
+	__type(key, __u32);
+	__type(value, struct draft);
+} drafts SEC(".maps");
+
+#include "text.h"
+#include "calls.h"
+
+static __always_inline __u32 number_of(struct pid *pid)
+{
+	__u32 level = BPF_CORE_READ(pid, level);
+	__u32 size = bpf_core_type_size(struct upid);
+	void *numbers = (void *)pid + bpf_core_field_offset(struct pid, numbers);
+
+	for (__u32 i = 0; i < PID_LEVELS_MAX && i <= level; i++) {
+		struct upid *upid = numbers + i * size;
+
+		if (BPF_CORE_READ(upid, ns, ns.inum) == reader_pid_ns)
+			return BPF_CORE_READ(upid, nr);
+	}
+	return 0;
+}
+
+static __always_inline __u32 pid_of(struct task_struct *task)
+{
+	if (reader_pid_ns == INITIAL_PID_NS)
+		return BPF_CORE_READ(task, tgid);
+	/* 1 is PIDTYPE_TGID. */
+	return number_of(BPF_CORE_READ(task, signal, pids[1]));
+}
+
+static __always_inline __u32 tid_of(struct task_struct *task)
+{
+	if (reader_pid_ns == INITIAL_PID_NS)
+		return BPF_CORE_READ(task, pid);
+	return number_of(BPF_CORE_READ(task, thread_pid));
+}
+
+static __always_inline bool is_recorded(struct tag *tag, __u8 class)
+{
+	__u64 session;
+	__u32 *switches;
+
+	if (!tag || tag->is_seed)
+		return false;
+	session = tag->session;
+	switches = bpf_map_lookup_elem(&sessions, &session);
+	return switches && (*switches & class);
+}
+
+static __always_inline struct draft *begin(__u32 which, struct task_struct *task, struct tag *tag,
+					   __u32 kind)
+{
+	__u32 at = bpf_get_smp_processor_id() * DRAFTS + which;
+	struct draft *draft = bpf_map_lookup_elem(&drafts, &at);
+	struct record *record;
+
+	if (!draft)
+		return 0;
+	record = &draft->record;
+	draft->used = 0;
+	record->time_ns = bpf_ktime_get_ns();
+	record->tag = tag->session;
+	record->cgroup = bpf_get_current_cgroup_id();
+	record->kind = kind;
+	record->nr = 0;
+	record->flags = 0;
+	record->ret = 0;
+	for (int i = 0; i < 8; i++)
+		record->args[i] = 0;
+	for (int i = 0; i < TEXTS; i++)
+		record->lengths[i] = 0;
+	record->pid = pid_of(task);
+	record->tid = tid_of(task);
+	record->parent = pid_of(BPF_CORE_READ(task, real_parent));
+	record->forked_by = tag->forked_by;
+	record->uid = BPF_CORE_READ(task, cred, uid.val);
+	record->euid = BPF_CORE_READ(task, cred, euid.val);
+	record->gid = BPF_CORE_READ(task, cred, gid.val);
+	record->login_uid = record->audit_session = -1;
+	if (bpf_core_field_exists(task->loginuid)) {
+		record->login_uid = BPF_CORE_READ(task, loginuid.val);
+		record->audit_session = BPF_CORE_READ(task, sessionid);
+	}
+	record->mount_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	record->pid_ns = 0;
+	bpf_probe_read_kernel_str(record->comm, sizeof(record->comm), &task->comm);
+	return draft;
+}
+
+/* One more that is not handed over: counted, so that the session's record says so. */
+static __always_inline void lose(__u64 session, bool is_task)
+{
+	struct lost *lost = bpf_map_lookup_elem(&losses, &session);
+
+	if (!lost)
+		return;
+	if (lost->first_ns == 0)
+		lost->first_ns = bpf_ktime_get_ns();
+	if (is_task)
+		__sync_fetch_and_add(&lost->untagged, 1);
+	else
+		__sync_fetch_and_add(&lost->records, 1);
+}
+
+static __always_inline void hand_over(struct draft *draft)
+{
+	__u64 waiting = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
+	__u64 wake = BPF_RB_NO_WAKEUP;
+	__u32 used = draft->used;
+
+	/* The reader sleeps only when nothing waits; while it works it need not be told. */
+	if (waiting == 0 || waiting > WAKE_BYTES)
+		wake = BPF_RB_FORCE_WAKEUP;
+	if (used > DATA_MAX)
+		used = DATA_MAX;
+	if (bpf_ringbuf_output(&records, &draft->record,
+			       __builtin_offsetof(struct record, data) + used, wake))
+		lose(draft->record.tag, false);
+}
+
+SEC("tp_btf/task_newtask")
+int BPF_PROG(on_fork, struct task_struct *child, unsigned long flags)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
+	struct tag copy = {};
+	struct draft *draft;
+
+	if (!tag)
+		return 0;
+	copy.session = tag->session;
+	if (flags & CLONE_THREAD_) {
+		copy.is_seed = tag->is_seed;
+		copy.forked_by = tag->forked_by;
+	} else {
+		copy.forked_by = pid_of(task);
+	}
+	if (!bpf_task_storage_get(&tags, child, &copy, BPF_LOCAL_STORAGE_GET_F_CREATE))
+		lose(tag->session, true);
+	if (!(flags & CLONE_NEW_) || !is_recorded(tag, COMMANDS))
+		return 0;
+	draft = begin(OF_FORK, task, tag, NAMESPACE);
+	if (!draft)
+		return 0;
+	draft->record.nr = 56;
+	draft->record.args[0] = flags;
+	draft->record.ret = pid_of(child);
+	hand_over(draft);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, pid_t old, struct linux_binprm *binary)
+{
+	struct tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
+	struct draft *draft;
+
+	if (!tag)
+		return 0;
+	/* What the seed turns into is no longer the program that holds the session. */
+	tag->is_seed = 0;
+	if (!is_recorded(tag, COMMANDS))
+		return 0;
+	draft = begin(OF_EXEC, task, tag, EXEC);
+	if (!draft)
+		return 0;
+	draft->record.nr = 59;
+	draft->record.args[7] = binary->argc;
+	append_file(draft, binary->file, 0);
+	append_string(draft, binary->filename, 1, false);
+	append_directory(draft, AT_FDCWD_, 2);
+	append_arguments(draft, 3);
+	hand_over(draft);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	struct tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
+	struct draft *draft;
+	struct signal_struct *signal;
+
+	/* A process has ended when its last thread has. */
+	if (!is_recorded(tag, COMMANDS) || BPF_CORE_READ(task, signal, live.counter) != 0)
+		return 0;
+	draft = begin(OF_EXIT, task, tag, EXIT);
+	if (!draft)
+		return 0;
+	signal = task->signal;
+	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT_)
+		draft->record.ret = BPF_CORE_READ(signal, group_exit_code);
+	else
+		draft->record.ret = BPF_CORE_READ(task, exit_code);
+	hand_over(draft);
+	return 0;
+}
+
+/* The socket's own view of both ends: args[0] type, [1] protocol, [2] family, [3] local and remote
+ * port; text 1 both addresses. */
+static __noinline int append_socket(struct draft *draft, __s32 fd)
+{
+	struct file *file = file_of(fd);
+	struct socket *socket;
+	struct sock *sock;
+	__u32 at = draft->used;
+	__u16 family;
+
+	if (!file)
+		return 0;
+	socket = BPF_CORE_READ(file, private_data);
+	/* Only of a socket's file is this a socket: it points back. */
+	if (!socket || BPF_CORE_READ(socket, file) != file)
+		return 0;
+	sock = BPF_CORE_READ(socket, sk);
+	if (!sock)
+		return 0;
+	family = BPF_CORE_READ(sock, __sk_common.skc_family);
+	draft->record.args[0] = BPF_CORE_READ(sock, sk_type);
+	draft->record.args[1] = BPF_CORE_READ(sock, sk_protocol);
+	draft->record.args[2] = family;
+	if (family != AF_INET_ && family != AF_INET6_)
+		return 0;
+	draft->record.args[3] = BPF_CORE_READ(sock, __sk_common.skc_num) |
+				(__u32)BPF_CORE_READ(sock, __sk_common.skc_dport) << 16;
+	if (at > DATA_MAX - 32)
+		return 0;
+	if (family == AF_INET_) {
+		__u32 local = BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr);
+		__u32 remote = BPF_CORE_READ(sock, __sk_common.skc_daddr);
+
+		bpf_probe_read_kernel(draft->record.data + at, 4, &local);
+		bpf_probe_read_kernel(draft->record.data + at + 4, 4, &remote);
+		draft->record.lengths[1] = 8;
+		draft->used = at + 8;
+	} else {
+		struct in6_addr *local = __builtin_preserve_access_index(&sock->__sk_common.skc_v6_rcv_saddr);
+		struct in6_addr *remote = __builtin_preserve_access_index(&sock->__sk_common.skc_v6_daddr);
+
+		bpf_probe_read_kernel(draft->record.data + at, 16, local);
+		bpf_probe_read_kernel(draft->record.data + at + 16, 16, remote);
+		draft->record.lengths[1] = 32;
+		draft->used = at + 32;
+	}
+	return 0;
+}
+
+static __noinline int on_connect(struct draft *draft)
+{
+	__s32 fd = draft->record.args[0];
+
+	append_address(draft, (void *)draft->record.args[1], draft->record.args[2], 0);
+	append_socket(draft, fd);
+	return 0;
+}
+
+static __noinline int on_accept(struct draft *draft)
+{
+	/* Of `listen` the socket is the one that was given, of `accept` the one that was made. */
+	__s32 fd = draft->record.nr == 50 ? (__s32)draft->record.args[0] : (__s32)draft->record.ret;
+
+	append_socket(draft, fd);
+	return 0;
+}
+
+static __noinline int on_send(struct draft *draft, __u32 kind)
+{
+	__s32 fd = draft->record.args[0];
+	void *address = (void *)draft->record.args[4];
+	__u32 length = draft->record.args[5];
+
+	if (kind == SEND_MESSAGE) {
+		void *message = (void *)draft->record.args[1];
+
+		if (draft->record.flags & COMPAT) {
+			__u32 name[2] = {};
+
+			bpf_probe_read_user(name, sizeof(name), message);
+			address = (void *)(unsigned long)name[0];
+			length = name[1];
+		} else {
+			bpf_probe_read_user(&address, sizeof(address), message);
+			bpf_probe_read_user(&length, sizeof(length), message + 8);
+		}
+	}
+	/* Without a destination of its own it goes where the socket is connected to, which is known. */
+	if (!address || !length)
+		return 0;
+	append_address(draft, address, length, 0);
+	append_socket(draft, fd);
+	return draft->record.lengths[0] != 0;
+}
+
+static __noinline int on_open(struct draft *draft, __u32 directory, __u32 path)
+{
+	struct record *record = &draft->record;
+	struct file *file;
+	__u64 how[2] = {};
+
+	switch (record->nr) {
+	case 2:
+		how[0] = (__u32)record->args[1];
+		how[1] = record->args[2];
+		break;
+	case 85:
+		how[0] = 01 | 0100 | 01000;
+		how[1] = record->args[1];
+		break;
+	case 257:
+		how[0] = (__u32)record->args[2];
+		how[1] = record->args[3];
+		break;
+	case 437:
+		bpf_probe_read_user(how, sizeof(how), (void *)record->args[2]);
+		break;
+	default:
+		how[0] = (__u32)record->args[2];
+	}
+	record->args[6] = how[0];
+	record->args[7] = how[1];
+	if (record->ret >= 0) {
+		file = file_of(record->ret);
+		if (file) {
+			append_file(draft, file, 0);
+			return 0;
+		}
+	}
+	if (path == 0)
+		return append_directory(draft, record->args[0], 0);
+	return append_named(draft, directory ? (__s32)record->args[(directory - 1) & 7] : AT_FDCWD_,
+			    (void *)record->args[(path - 1) & 7], 0, true);
+}
+
+static __noinline int on_paths(struct draft *draft, const volatile struct call *call)
+{
+	__u32 directory = call->directory, path = call->path;
+	__u32 directory_2 = call->directory_2, path_2 = call->path_2;
+	struct record *record = &draft->record;
+
+	if (path)
+		append_named(draft, directory ? (__s32)record->args[(directory - 1) & 7] : AT_FDCWD_,
+			     (void *)record->args[(path - 1) & 7], 0, true);
+	if (path_2)
+		append_named(draft,
+			     directory_2 ? (__s32)record->args[(directory_2 - 1) & 7] : AT_FDCWD_,
+			     (void *)record->args[(path_2 - 1) & 7], 2, true);
+	return 0;
+}
+
+static __noinline int on_failed_exec(struct draft *draft, __u32 directory, __u32 path)
+{
+	struct record *record = &draft->record;
+	__u32 list = path;
+
+	append_named(draft, directory ? (__s32)record->args[(directory - 1) & 7] : AT_FDCWD_,
+		     (void *)record->args[(path - 1) & 7], 0, true);
+	return append_list(draft, (void *)record->args[list & 7], 2, record->flags & COMPAT);
+}
+
+static __noinline int on_other(struct draft *draft, const volatile struct call *call)
+{
+	__u32 path = call->path, path_2 = call->path_2;
+	struct record *record = &draft->record;
+
+	if (path)
+		append_string(draft, (void *)record->args[(path - 1) & 7], 0, true);
+	if (path_2)
+		append_string(draft, (void *)record->args[(path_2 - 1) & 7], 1, true);
+	if (path || path_2)
+		append_directory(draft, AT_FDCWD_, 3);
+	return 0;
+}
+
+/* socketcall(2): which call, and where its arguments are. Answers the kind of call it is. */
+static __noinline __u32 unpack_socketcall(struct draft *draft)
+{
+	struct record *record = &draft->record;
+	__u32 which = record->args[0];
+	__u32 args[6] = {};
+
+	bpf_probe_read_user(args, which == 11 ? 24 : 16, (void *)record->args[1]);
+	for (int i = 0; i < 6; i++)
+		record->args[i] = args[i];
+	switch (which) {
+	case 2:
+		record->nr = 49;
+		return CONNECT;
+	case 3:
+		record->nr = 42;
+		return CONNECT;
+	case 4:
+		record->nr = 50;
+		return ACCEPT;
+	case 5:
+		record->nr = 43;
+		return ACCEPT;
+	case 11:
+		record->nr = 44;
+		return SEND;
+	case 16:
+		record->nr = 46;
+		return SEND_MESSAGE;
+	case 18:
+		record->nr = 288;
+		return ACCEPT;
+	}
+	return NOTHING;
+}
+
+static __always_inline void take_arguments(struct record *record, struct pt_regs *regs, bool is_compat)
+{
+	if (is_compat) {
+		record->args[0] = (__u32)regs->bx;
+		record->args[1] = (__u32)regs->cx;
+		record->args[2] = (__u32)regs->dx;
+		record->args[3] = (__u32)regs->si;
+		record->args[4] = (__u32)regs->di;
+		record->args[5] = (__u32)regs->bp;
+	} else {
+		record->args[0] = regs->di;
+		record->args[1] = regs->si;
+		record->args[2] = regs->dx;
+		record->args[3] = regs->r10;
+		record->args[4] = regs->r8;
+		record->args[5] = regs->r9;
+	}
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_call, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
+	const volatile struct call *call;
+	struct draft *draft;
+	__u64 nr;
+	__u32 kind;
+	bool is_compat;
+
+	if (!tag)
+		return 0;
+	nr = regs->orig_ax;
+	is_compat = task->thread_info.status & TS_COMPAT_;
+	/* The x32 ABI has the numbers of the 64-bit one, with this bit. */
+	if (!is_compat)
+		nr &= ~X32_BIT;
+	if (nr >= CALLS)
+		return 0;
+	call = is_compat ? &calls_32[nr] : &calls_64[nr];
+	kind = call->kind;
+	if (kind == NOTHING || !is_recorded(tag, call->class))
+		return 0;
+	/* A program that runs is told of by on_exec. */
+	if (kind == EXEC_FAILED && ret >= 0)
+		return 0;
+	/* Nobody had come: a server that asks over and over. */
+	if (kind == ACCEPT && ret == -EAGAIN_)
+		return 0;
+	draft = begin(OF_CALL, task, tag, kind);
+	if (!draft)
+		return 0;
+	draft->record.nr = call->nr;
+	draft->record.ret = ret;
+	draft->record.flags = is_compat ? COMPAT : 0;
+	take_arguments(&draft->record, regs, is_compat);
+	if (kind == SOCKETCALL) {
+		kind = unpack_socketcall(draft);
+		if (kind == NOTHING)
+			return 0;
+		draft->record.kind = kind;
+	}
+	switch (kind) {
+	case OPEN:
+		on_open(draft, call->directory, call->path);
+		break;
+	case EXEC_FAILED:
+		on_failed_exec(draft, call->directory, call->path);
+		break;
+	case PATH:
+		on_paths(draft, call);
+		break;
+	case DESCRIPTOR: {
+		struct file *file = file_of(draft->record.args[0]);
+
+		if (file)
+			append_file(draft, file, 0);
+		break;
+	}
+	case CONNECT:
+		on_connect(draft);
+		break;
+	case ACCEPT:
+		on_accept(draft);
+		break;
+	case SEND:
+	case SEND_MESSAGE:
+		if (!on_send(draft, kind))
+			return 0;
+		draft->record.kind = SEND;
+		break;
+	default:
+		on_other(draft, call);
+	}
+	hand_over(draft);
+	return 0;
+}
+
+static __always_inline void ring_path(struct draft *draft, __s32 fd, struct filename *name, __u32 text)
+{
+	append_named(draft, fd, BPF_CORE_READ(name, name), text, false);
+}
+
+/* An operation of io_uring, by the thread that asks for it or by the kernel's that polls for it. Which
+ * path is meant was copied from the program before; it cannot be changed any more. */
+static __always_inline int on_ring(struct io_kiocb *request)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
+	struct draft *draft;
+	struct record *record;
+	__u32 opcode, kind, nr;
+	__u8 class = FILES;
+
+	if (!tag)
+		return 0;
+	opcode = request->opcode;
+	kind = PATH;
+	switch (opcode) {
+	case 18:
+		kind = OPEN;
+		nr = 257;
+		break;
+	case 28:
+		kind = OPEN;
+		nr = 437;
+		break;
+	case 35:
+		nr = 316;
+		break;
+	case 36:
+		nr = 263;
+		break;
+	case 37:
+		nr = 258;
+		break;
+	case 38:
+		nr = 266;
+		break;
+	case 39:
+		nr = 265;
+		break;
+	case 16:
+		kind = CONNECT;
+		nr = 42;
+		class = NETWORK;
+		break;
+	case 9: case 13: case 26: case 45: case 56: case 57:
+		kind = RING;
+		nr = opcode;
+		class = NETWORK;
+		break;
+	case 17: case 41: case 42: case 55:
+		kind = RING;
+		nr = opcode;
+		break;
+	default:
+		return 0;
+	}
+	if (!is_recorded(tag, class))
+		return 0;
+	draft = begin(OF_RING, task, tag, kind);
+	if (!draft)
+		return 0;
+	record = &draft->record;
+	record->nr = nr;
+	record->flags = URING;
+	/* What an operation is given lies at the beginning of its request. */
+	switch (opcode) {
+	case 18: case 28: {
+		struct io_open *open = (void *)request;
+
+		record->args[6] = BPF_CORE_READ(open, how.flags);
+		record->args[7] = BPF_CORE_READ(open, how.mode);
+		ring_path(draft, BPF_CORE_READ(open, dfd), BPF_CORE_READ(open, filename), 0);
+		break;
+	}
+	case 35: {
+		struct io_rename *rename = (void *)request;
+
+		record->args[4] = BPF_CORE_READ(rename, flags);
+		ring_path(draft, BPF_CORE_READ(rename, old_dfd), BPF_CORE_READ(rename, oldpath), 0);
+		ring_path(draft, BPF_CORE_READ(rename, new_dfd), BPF_CORE_READ(rename, newpath), 2);
+		break;
+	}
+	case 36: {
+		struct io_unlink *unlink = (void *)request;
+
+		record->args[2] = BPF_CORE_READ(unlink, flags);
+		ring_path(draft, BPF_CORE_READ(unlink, dfd), BPF_CORE_READ(unlink, filename), 0);
+		break;
+	}
+	case 37: {
+		struct io_mkdir *mkdir = (void *)request;
+
+		record->args[2] = BPF_CORE_READ(mkdir, mode);
+		ring_path(draft, BPF_CORE_READ(mkdir, dfd), BPF_CORE_READ(mkdir, filename), 0);
+		break;
+	}
+	case 38: case 39: {
+		struct io_link *link = (void *)request;
+
+		ring_path(draft, BPF_CORE_READ(link, old_dfd), BPF_CORE_READ(link, oldpath), 0);
+		ring_path(draft, BPF_CORE_READ(link, new_dfd), BPF_CORE_READ(link, newpath), 2);
+		break;
+	}
+	case 16: {
+		struct io_connect *connect = (void *)request;
+
+		append_address(draft, BPF_CORE_READ(connect, addr), BPF_CORE_READ(connect, addr_len), 0);
+		break;
+	}
+	}
+	hand_over(draft);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(on_ring_request, struct io_kiocb *request)
+{
+	return on_ring(request);
+}
+
+/* The same of kernels before 6.3. */
+SEC("tp_btf/io_uring_submit_sqe")
+int BPF_PROG(on_ring_entry, struct io_kiocb *request)
+{
+	return on_ring(request);
+}

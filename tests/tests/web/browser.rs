@@ -1,0 +1,69 @@
+//! Chromium at the application, led by `web/tests/browser.mjs`.
+
+use std::process::{Command, Stdio};
+
+use hansard_tests::{in_ci, repository, skipped};
+
+use crate::place::{PASSWORD, Place};
+
+/// Where Debian has the browser.
+const CHROMIUM: &str = "/usr/bin/chromium";
+
+/// What a hostile user would call things: each would do something where it were taken for markup.
+const HOSTILE: &str = "<img src=x onerror=window.hit=1><script>window.hit=1</script>\"'`;--&lt;";
+
+#[test]
+fn the_application_in_a_browser() {
+    let tools = repository().join("web/node_modules/playwright-core");
+    if !in_ci() && (!std::path::Path::new(CHROMIUM).exists() || !tools.exists()) {
+        return skipped("no chromium, or no web/node_modules: `make needs-test web-tools`");
+    }
+    let mut place = Place::new("web-browser");
+    let made = place.user("ada", "admin", &[]);
+    place.user("eve", "user", &["--no-totp"]);
+    // A session on a terminal, with pauses, colours, a character of two cells, and questions to the
+    // terminal, which must go nowhere.
+    let shown = "printf '\\033[c\\033[6n\\033]11;?\\007first line\\r\\n'; sleep 1; \
+        printf '\\033[1;31mred words\\033[0m \\347\\225\\214 end\\r\\n'; sleep 4; \
+        printf 'needle in the middle\\r\\n'; sleep 1; printf 'last line\\r\\n'";
+    let mut played = place.record("played", shown);
+    let hostile = format!("printf '%s\\n' '{}'", HOSTILE.replace('\'', ""));
+    let mut named = place.record(HOSTILE, &hostile);
+    let mut live = place.record("going on", "while date +begun-%s%N; do sleep 0.2; done");
+    played.wait().unwrap();
+    named.wait().unwrap();
+    let sid = |title: &str, ended: bool| {
+        place.session(title, ended)["sid"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let script = repository().join("web/tests/browser.mjs");
+    let done = Command::new("node")
+        .arg(script)
+        .env("ORIGIN", &place.origin)
+        .env("PASSWORD", PASSWORD)
+        .env("TOTP", made["totp_secret"].as_str().unwrap())
+        .env("PLAYED", sid("played", true))
+        .env("HOSTILE", sid(HOSTILE, true))
+        .env("LIVE", sid("going on", false))
+        .env("CHROMIUM", CHROMIUM)
+        .env("PROFILE", place.scratch.path())
+        .stdin(Stdio::null())
+        .output();
+    let _ = live.kill();
+    let _ = live.wait();
+    let done = done.expect("node starts");
+    let said = String::from_utf8_lossy(&done.stdout);
+    let complaint = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}\n{complaint}");
+    let steps = said.lines().filter(|line| line.starts_with("ok ")).count();
+    assert!(steps >= 10, "only {steps} steps:\n{said}");
+    // Looks and endings are on record, whatever became of the page.
+    let looks = place.events("session.recording.access");
+    let of = |format: &str| looks.iter().filter(|look| look["format"] == format).count();
+    assert!(of("player") >= 1 && of("live") >= 1, "{looks:?}");
+    let killed = place.events("session.kill");
+    assert_eq!(killed[0]["reason"], "seen enough", "{killed:?}");
+    place.daemon.stop();
+}

@@ -1,0 +1,17 @@
+//! The application in a browser and the web server behind it: a real daemon, recorded sessions, raw
+//! requests, and Chromium.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout
+)]
+
+mod browser;
+mod place;
+mod roles;
+mod signing_in;
+mod speak;

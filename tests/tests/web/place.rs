@@ -1,0 +1,125 @@
+//! A service with a web server, users, and sessions recorded by it.
+
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hansard_tests::{Daemon, Scratch, hansard};
+use serde_json::Value as Json;
+
+/// How long anything may take that happens by itself, on a machine that does other things besides.
+pub(crate) const WITHIN: Duration = Duration::from_secs(60);
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+const SECTIONS: &str = "\
+capture:
+  local: {}
+store:
+  pack_age: 1s
+serve:
+  admin: {}
+  web:
+    listen: 127.0.0.1:0";
+
+pub(crate) struct Place {
+    pub(crate) daemon: Daemon,
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) origin: String,
+    pub(crate) scratch: Scratch,
+}
+
+impl Place {
+    pub(crate) fn new(name: &str) -> Self {
+        let scratch = Scratch::new(name);
+        let mut daemon = Daemon::new(&scratch.join("service"), "keeper", SECTIONS);
+        daemon.must("init", &["--cluster", "test"]);
+        daemon.start();
+        let mut place = Self {
+            daemon,
+            origin: String::new(),
+            scratch,
+        };
+        place.origin = place.status()["web"].as_str().unwrap().to_owned();
+        place
+    }
+
+    pub(crate) fn status(&self) -> Json {
+        serde_json::from_str(&self.client(&["status", "--json"], "")).unwrap()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(hansard());
+        command.env("HANSARD_RUNTIME_DIR", self.daemon.runtime());
+        command
+    }
+
+    /// Runs the client to its end, with this on its standard input; what it said.
+    pub(crate) fn client(&self, args: &[&str], input: &str) -> String {
+        let mut child = self
+            .command()
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let done = child.wait_with_output().unwrap();
+        let complaint = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "hansard {args:?}: {complaint}");
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// Adds a user; the answer as it was given.
+    pub(crate) fn user(&self, name: &str, role: &str, more: &[&str]) -> Json {
+        let mut args = vec!["user", "add", name, "--role", role, "--json"];
+        args.extend(more);
+        serde_json::from_str(&self.client(&args, &format!("{PASSWORD}\n"))).unwrap()
+    }
+
+    /// Begins to record this script.
+    pub(crate) fn record(&self, title: &str, script: &str) -> Child {
+        self.command()
+            .args(["rec", "--quiet", "--title", title, "--", "sh", "-c", script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// The session of this title, once it is listed, and has ended if that is wanted.
+    pub(crate) fn session(&self, title: &str, ended: bool) -> Json {
+        let mut found = Json::Null;
+        wait_for(&format!("the session {title}"), || {
+            let listed = self.client(&["ls", "--json", "--all"], "");
+            let mut rows = listed
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap());
+            let row =
+                rows.find(|row: &Json| row["title"] == title && (!ended || row["ended"] == true));
+            found = row.unwrap_or_default();
+            !found.is_null()
+        });
+        found
+    }
+
+    /// Events of this name, by time.
+    pub(crate) fn events(&self, name: &str) -> Vec<Json> {
+        let listed = self.client(&["events", "--json", "--all", "--event", name], "");
+        listed
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+pub(crate) fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is() {
+        assert!(since.elapsed() < WITHIN, "{what} did not come");
+        thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,265 @@
+// Leads Chromium through the application as a person would go, and says what it found. Started by
+// `cargo test -p hansard-tests --test web`, which has recorded what is looked at; with SHOTS=DIR it keeps
+// pictures.
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const { ORIGIN, PASSWORD, TOTP, PLAYED, HOSTILE, LIVE, CHROMIUM, SHOTS } = process.env;
+
+/** How long anything may take, on a machine that does other things besides. */
+const WITHIN = 60_000;
+
+/** The code that an authenticator shows now (RFC 6238). */
+function code(now = Date.now()) {
+  const bits = [...TOTP].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(now / 30_000)));
+  const tag = createHmac('sha1', key).update(step).digest();
+  const at = tag.at(-1) & 15;
+  return String((tag.readUInt32BE(at) & 0x7fffffff) % 1e6).padStart(6, '0');
+}
+
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
+const faults = [];
+const foreign = [];
+
+async function open(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1360, height: 820 }, ...options });
+  context.setDefaultTimeout(WITHIN);
+  const page = await context.newPage();
+  // A breach of the page's policy is an error of the console.
+  page.on('console', (message) => {
+    const expected = message.text().includes('the server responded with a status of 4');
+    if (message.type() === 'error' && !expected) {
+      faults.push(message.text());
+    }
+  });
+  page.on('pageerror', (error) => faults.push(String(error)));
+  page.on('dialog', (dialog) => {
+    faults.push(`dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(ORIGIN)) {
+      foreign.push(request.url());
+    }
+  });
+  return page;
+}
+
+async function step(name, act) {
+  await act();
+  console.log(`ok ${name}`);
+}
+
+async function shot(page, name) {
+  if (SHOTS) {
+    await page.screenshot({ path: join(SHOTS, `${name}.png`) });
+  }
+}
+
+async function signIn(page, user, withCode) {
+  await page.getByLabel('Name').fill(user);
+  await page.getByLabel('Password').fill(PASSWORD);
+  if (withCode) {
+    await page.getByLabel('Code').fill(code());
+  }
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+/** Waits until a question about the page has this answer. */
+async function until(what, ask, wanted) {
+  const since = Date.now();
+  let got = await ask();
+  while (!wanted(got)) {
+    assert.ok(Date.now() - since < WITHIN, `${what}: ${JSON.stringify(got)}`);
+    await new Promise((go) => setTimeout(go, 50));
+    got = await ask();
+  }
+  return got;
+}
+
+const seconds = async (page) => {
+  const [now] = (await page.getByTestId('clock').textContent()).split(' / ');
+  return now.split(':').reduce((sum, part) => sum * 60 + Number(part), 0);
+};
+const screen = (page) => page.locator('.stage .glass').first();
+const shows = (page, text) => screen(page).getByText(text).first().waitFor();
+
+try {
+  const page = await open();
+
+  await step('a link to a session asks to sign in, and a wrong password is told', async () => {
+    await page.goto(`${ORIGIN}/sessions`);
+    await shot(page, 'sign-in');
+    await page.getByLabel('Name').fill('ada');
+    await page.getByLabel('Password').fill('wrong password');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('alert').getByText('name, password or code is wrong').waitFor();
+  });
+
+  await step('signing in with a code lists the sessions, those that go on first', async () => {
+    await signIn(page, 'ada', true);
+    const rows = page.getByRole('listitem');
+    await rows.filter({ hasText: 'going on' }).first().waitFor();
+    await rows.filter({ hasText: 'played' }).first().waitFor();
+    const first = await rows.first().textContent();
+    assert.match(first, /live/);
+    await shot(page, 'sessions');
+  });
+
+  await step('hostile names are text', async () => {
+    const row = page.getByRole('listitem').filter({ hasText: '<img src=x' });
+    await row.first().waitFor();
+    await page.goto(`${ORIGIN}/sessions/${HOSTILE}`);
+    await page.getByRole('heading', { name: '<img src=x' }).waitFor();
+    await page.getByTestId('clock').waitFor();
+    await page.locator('body').press('End');
+    await shows(page, '<script>window.hit=1</script>');
+    await page.goto(`${ORIGIN}/events?session=${HOSTILE}`);
+    await page.getByRole('listitem').filter({ hasText: 'session.start' }).first().click();
+    await page.getByRole('complementary').getByText('<img src=x').first().waitFor();
+    assert.equal(await page.evaluate(() => window.hit), undefined);
+    assert.equal(await page.locator('img[src="x"]').count(), 0);
+  });
+
+  await step('a recording opens on its first moment, and plays to its end', async () => {
+    await page.goto(`${ORIGIN}/sessions/${PLAYED}#t=0`);
+    await page.getByTestId('clock').waitFor();
+    await page.getByLabel('Speed').selectOption('16×');
+    await page.getByRole('button', { name: 'Play' }).click();
+    await shows(page, 'last line');
+    await page.getByRole('button', { name: 'Play' }).waitFor();
+    await shows(page, 'red words');
+    assert.equal(await screen(page).locator('.m-b').first().textContent(), 'red words');
+  });
+
+  await step('the keys seek, and the address bar names the moment', async () => {
+    await page.locator('body').press('Home');
+    await until('the beginning', () => seconds(page), (s) => s === 0);
+    await page.locator('body').press('End');
+    await shows(page, 'last line');
+    await page.locator('body').press('ArrowLeft');
+    await until('the last line is gone', () => screen(page).textContent(), (text) => !text.includes('last line'));
+    await until('the moment', () => page.url(), (url) => /#t=\d+\.\d$/.test(url));
+    await page.getByRole('button', { name: '5 seconds on' }).click();
+    await shows(page, 'last line');
+    await page.getByRole('button', { name: '5 seconds back' }).click();
+    await page.getByRole('slider', { name: 'Moment' }).focus();
+    await page.keyboard.press('End');
+    await shows(page, 'last line');
+  });
+
+  await step('a link to a moment opens there', async () => {
+    await page.goto('about:blank');
+    await page.goto(`${ORIGIN}/sessions/${PLAYED}#t=3`);
+    await shows(page, 'red words');
+    assert.equal(await seconds(page), 3);
+    assert.ok(!(await screen(page).textContent()).includes('needle'));
+  });
+
+  await step('a text is found, and leads to its moment', async () => {
+    await page.locator('body').press('/');
+    await page.getByLabel('Text that stood on the screen').fill('needle in the middle');
+    await page.keyboard.press('Enter');
+    await page.getByRole('status').getByText('1 found').waitFor();
+    await page.getByRole('complementary').getByRole('button', { name: 'needle in the middle' }).click();
+    await shows(page, 'needle in the middle');
+    await until('the moment', () => seconds(page), (s) => s >= 4 && s <= 7);
+  });
+
+  await step('speed, idle, pause and scrubbing', async () => {
+    await page.evaluate(() => document.activeElement?.blur());
+    await page.locator('body').press('Home');
+    await page.getByLabel('Speed').selectOption('1×');
+    await page.evaluate(() => document.activeElement?.blur());
+    await page.locator('body').press('>');
+    assert.equal(await page.getByLabel('Speed').inputValue(), '1.5');
+    await page.locator('body').press('i');
+    assert.ok(await page.getByLabel('Skip idle').isChecked());
+    await page.locator('body').press(' ');
+    await shows(page, 'needle in the middle');
+    await page.locator('body').press(' ');
+    await page.getByRole('button', { name: 'Play' }).waitFor();
+    const bar = await page.getByRole('slider', { name: 'Moment' }).boundingBox();
+    await page.mouse.move(bar.x + bar.width * 0.98, bar.y + 10);
+    await page.locator('.thumbnail').getByText('needle').first().waitFor();
+    await shot(page, 'player-dark-screen');
+    await page.mouse.click(bar.x + 1, bar.y + 10);
+    await until('the beginning', () => seconds(page), (s) => s === 0);
+  });
+
+  await step('nothing that a program asked its terminal reaches the page', async () => {
+    const text = await screen(page).textContent();
+    assert.ok(!text.includes('\u001b') && !text.includes(']11;'), text);
+  });
+
+  await step('the facts stand beside it', async () => {
+    await page.getByRole('tab', { name: 'Facts' }).click();
+    await page.getByText(PLAYED).waitFor();
+  });
+
+  await step('hosts, users and events are listed', async () => {
+    await page.getByRole('link', { name: 'Hosts' }).click();
+    await page.getByRole('cell', { name: 'keeper' }).waitFor();
+    await shot(page, 'hosts');
+    await page.getByRole('link', { name: 'Users' }).click();
+    await page.getByRole('cell', { name: 'eve' }).waitFor();
+    await page.getByRole('link', { name: 'Events' }).click();
+    await page.getByRole('listitem').filter({ hasText: 'user.login' }).first().waitFor();
+    await shot(page, 'events');
+  });
+
+  await step('a session that goes on is watched, and ended with a reason', async () => {
+    await page.goto(`${ORIGIN}/sessions/${LIVE}`);
+    await shows(page, 'begun');
+    const before = await screen(page).textContent();
+    await until('something new', () => screen(page).textContent(), (text) => text !== before);
+    await shot(page, 'live');
+    await page.getByRole('button', { name: 'Terminate' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason').fill('seen enough');
+    await dialog.getByRole('button', { name: 'Terminate' }).click();
+    await page.getByText('The session is over').waitFor();
+  });
+
+  await step('a user sees what is their own, and nothing else', async () => {
+    const other = await open();
+    await other.goto(`${ORIGIN}/`);
+    await signIn(other, 'eve', false);
+    await other.getByText('No sessions').waitFor();
+    assert.equal(await other.getByRole('link', { name: 'Hosts' }).count(), 0);
+    await other.goto(`${ORIGIN}/sessions/${PLAYED}`);
+    await other.getByRole('alert').getByText('not your own').waitFor();
+    await other.context().close();
+  });
+
+  await step('it is usable on a phone, and in the other colours', async () => {
+    const state = await page.context().storageState();
+    const phone = await open({ viewport: { width: 390, height: 800 }, colorScheme: 'dark', storageState: state });
+    await phone.goto(`${ORIGIN}/sessions`);
+    await phone.getByRole('listitem').filter({ hasText: 'played' }).first().waitFor();
+    assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    await shot(phone, 'phone-sessions-dark');
+    await phone.goto(`${ORIGIN}/sessions/${PLAYED}#t=6`);
+    await shows(phone, 'needle in the middle');
+    assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    await shot(phone, 'phone-player-dark');
+    await phone.context().close();
+  });
+
+  await step('signing out ends it', async () => {
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('button', { name: 'Sign in' }).waitFor();
+    await page.goto(`${ORIGIN}/sessions`);
+    await page.getByRole('button', { name: 'Sign in' }).waitFor();
+  });
+
+  assert.deepEqual(faults, [], 'the console has no errors');
+  assert.deepEqual(foreign, [], 'nothing is asked of anybody else');
+} finally {
+  await browser.close();
+}
