@@ -19,6 +19,8 @@ case "${1:-}" in
         wanted+=(iproute2 iptables systemd openssh-server openssh-client rsync passwd)
         # A browser.
         wanted+=(chromium)
+        # Session recording of accounts that a directory has; it runs in a mount namespace.
+        wanted+=(sssd-common sssd-proxy libnss-sss libpam-sss)
         # The programs in the kernel once more, to be compared with those that are here.
         wanted+=(clang-19 llvm-19 libbpf-dev libelf-dev zlib1g-dev pkg-config)
         ;;

@@ -144,25 +144,30 @@ fn debians_ttyplay_plays_our_ttyrecs() {
     }
     fs::write(&file, &out).unwrap();
     let expected = shown(&events);
-    // It lasts 400 ms, less what ttyplay takes off for having slept too long on a busy machine.
+    // It lasts 400 ms, less what ttyplay takes off for having slept too long: on a busy machine it is
+    // given several chances.
     for (how, least_ms) in [("-n", 0), ("", 200)] {
         // It wants a terminal to be steered from; what it shows goes past that.
         let line = format!("ttyplay {how} {} >{}", file.display(), played.display());
-        let began = Instant::now();
-        let done = on_terminal(&["sh", "-c", &line], &[]);
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&[done.stdout, done.stderr].concat())
-        );
-        assert!(began.elapsed().as_millis() >= least_ms, "{how}");
-        let seen = fs::read(&played).unwrap();
-        assert!(
-            seen == expected,
-            "{how}: {} of {} bytes",
-            seen.len(),
-            expected.len()
-        );
+        let lasts = (0..10).any(|_| {
+            let began = Instant::now();
+            let done = on_terminal(&["sh", "-c", &line], &[]);
+            assert!(
+                done.status.success(),
+                "{}",
+                String::from_utf8_lossy(&[done.stdout, done.stderr].concat())
+            );
+            let took = began.elapsed().as_millis();
+            let seen = fs::read(&played).unwrap();
+            assert!(
+                seen == expected,
+                "{how}: {} of {} bytes",
+                seen.len(),
+                expected.len()
+            );
+            took >= least_ms
+        });
+        assert!(lasts, "{how}: no time was kept");
     }
 }
 

@@ -3,6 +3,8 @@
 // pictures.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
@@ -20,6 +22,17 @@ function code(now = Date.now()) {
   const tag = createHmac('sha1', key).update(step).digest();
   const at = tag.at(-1) & 15;
   return String((tag.readUInt32BE(at) & 0x7fffffff) % 1e6).padStart(6, '0');
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Whether people who see, hear or move otherwise can use the page as it is now. */
+async function accessible(page, name) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run());
+  const serious = found.violations.filter((one) => ['serious', 'critical'].includes(one.impact));
+  const words = serious.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
+  assert.deepEqual(words, [], `${name} is accessible`);
 }
 
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
@@ -95,6 +108,7 @@ try {
   await step('a link to a session asks to sign in, and a wrong password is told', async () => {
     await page.goto(`${ORIGIN}/sessions`);
     await shot(page, 'sign-in');
+    await accessible(page, 'sign-in');
     await page.getByLabel('Name').fill('ada');
     await page.getByLabel('Password').fill('wrong password');
     await page.getByRole('button', { name: 'Sign in' }).click();
@@ -109,6 +123,7 @@ try {
     const first = await rows.first().textContent();
     assert.match(first, /live/);
     await shot(page, 'sessions');
+    await accessible(page, 'sessions');
   });
 
   await step('hostile names are text', async () => {
@@ -200,17 +215,20 @@ try {
   await step('the facts stand beside it', async () => {
     await page.getByRole('tab', { name: 'Facts' }).click();
     await page.getByText(PLAYED).waitFor();
+    await accessible(page, 'the player');
   });
 
   await step('hosts, users and events are listed', async () => {
     await page.getByRole('link', { name: 'Hosts' }).click();
     await page.getByRole('cell', { name: 'keeper' }).waitFor();
     await shot(page, 'hosts');
+    await accessible(page, 'hosts');
     await page.getByRole('link', { name: 'Users' }).click();
     await page.getByRole('cell', { name: 'eve' }).waitFor();
     await page.getByRole('link', { name: 'Events' }).click();
     await page.getByRole('listitem').filter({ hasText: 'user.login' }).first().waitFor();
     await shot(page, 'events');
+    await accessible(page, 'events');
   });
 
   await step('a session that goes on is watched, and ended with a reason', async () => {
@@ -248,6 +266,7 @@ try {
     await shows(phone, 'needle in the middle');
     assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
     await shot(phone, 'phone-player-dark');
+    await accessible(phone, 'the player on a phone');
     await phone.context().close();
   });
 

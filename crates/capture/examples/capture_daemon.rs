@@ -64,6 +64,7 @@ fn main() {
         notes: dir.join("terminals"),
         utmp: dir.join("utmp"),
         tlog_conf: dir.join("tlog-rec-session.conf"),
+        keeper: None,
         break_glass: dir.join("break-glass"),
     };
     let (logins, _) = shell::Logins::new(logins).unwrap();

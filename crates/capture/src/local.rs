@@ -5,7 +5,6 @@
 //! what they say of their session is kept as their claim. One thread for each connection, within
 //! bounds; one for accepting, which also watches the deadlines of sessions that are being ended.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, PipeReader, Read as _};
 use std::os::fd::AsFd as _;
@@ -22,6 +21,7 @@ use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
 use hansard_core::{Body, Gate, SessionId, Sink};
 use hansard_record::handoff::FromDaemon;
+use hansard_record::revive::GoesOn;
 use hansard_record::{Environment, OpenSessions, Options};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -31,13 +31,15 @@ use crate::limits::{
     STOP_DURABLE_MAX, STOP_LOOK_EVERY, STOP_WAIT_MAX,
 };
 use crate::registry::{Line, Registry};
-use crate::shell::Logins;
+use crate::shell::{Found, Logins};
 
 pub(crate) mod connection;
 pub(crate) mod header;
 pub(crate) mod peer;
+mod place;
 
 use peer::Caller;
+use place::{Connections, Place};
 
 /// The reason that recordings give which end because the daemon does.
 pub const THE_DAEMON_STOPS: &str = "the daemon stops";
@@ -159,6 +161,11 @@ pub enum Happening {
         /// Why, as its `End` says.
         reason: String,
     },
+    /// The daemon stops, and the session goes on: its recording is left to the next start.
+    Paused {
+        /// Its id.
+        session: SessionId,
+    },
     /// Its recording failed: it has no end before the next start.
     Lost {
         /// Its id.
@@ -205,13 +212,6 @@ struct Refusals {
     told_at: Option<Instant>,
 }
 
-/// How many connections there are; at most `connections_max` users have any.
-#[derive(Default)]
-struct Connections {
-    all: usize,
-    of_user: HashMap<u32, usize>,
-}
-
 impl Server {
     /// Binds the socket and serves it.
     ///
@@ -250,6 +250,22 @@ impl Server {
             shared,
             accepting: Some(accepting),
         })
+    }
+
+    /// Goes on with a login that the last daemon held, in its recording.
+    ///
+    /// # Errors
+    /// When there is no thread for it: the session is over then, and the next start ends its recording.
+    pub fn go_on(&self, found: Found, goes_on: GoesOn) -> io::Result<()> {
+        let place = Place::of(&self.shared, found.uid());
+        let of_thread = Arc::clone(&self.shared);
+        std::thread::Builder::new()
+            .name("capture-session".to_owned())
+            .spawn(move || {
+                let _place = place;
+                crate::shell::go_on(&of_thread, found, goes_on);
+            })
+            .map(drop)
     }
 
     /// The sessions that are being recorded now.
@@ -443,54 +459,5 @@ impl Shared {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         connections.all
-    }
-}
-
-/// A connection's place among those there may be, until it is dropped.
-struct Place {
-    shared: Arc<Shared>,
-    uid: u32,
-}
-
-impl Place {
-    fn take(shared: &Arc<Shared>, uid: u32) -> Result<Self, String> {
-        let (all_max, user_max) = (
-            shared.config.connections_max,
-            shared.config.connections_of_user_max,
-        );
-        let mut connections = shared.lock();
-        if connections.all >= all_max {
-            return Err(format!(
-                "{all_max} sessions are being recorded on this machine, no more may be \
-                 (capture.local.connections_max)"
-            ));
-        }
-        let of_user = connections.of_user.entry(uid).or_default();
-        if *of_user >= user_max {
-            return Err(format!(
-                "{user_max} sessions of yours are being recorded on this machine, no more may be \
-                 (capture.local.connections_of_user_max)"
-            ));
-        }
-        *of_user += 1;
-        connections.all += 1;
-        Ok(Self {
-            shared: Arc::clone(shared),
-            uid,
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut connections = self.shared.lock();
-        connections.all = connections.all.saturating_sub(1);
-        if let Some(of_user) = connections.of_user.get_mut(&self.uid) {
-            *of_user = of_user.saturating_sub(1);
-            if *of_user == 0 {
-                connections.of_user.remove(&self.uid);
-            }
-        }
-        self.shared.fewer.notify_all();
     }
 }

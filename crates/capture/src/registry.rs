@@ -81,6 +81,8 @@ struct Running {
     deadline: Option<Instant>,
     /// How long nothing may happen in it; the policy ends it then.
     idle_max: Option<Duration>,
+    /// It outlives the daemon.
+    stays: bool,
 }
 
 /// Who ended a session, and why.
@@ -151,9 +153,19 @@ impl Registry {
         Ok(())
     }
 
+    /// A session outlives the daemon: [`Registry::end_all`] leaves it out.
+    pub(crate) fn stays(&self, session: SessionId) {
+        if let Some(running) = self.lock().get_mut(&session) {
+            running.stays = true;
+        }
+    }
+
     /// Ends all, because the daemon stops.
     pub(crate) fn end_all(&self, reason: &str, wait: Duration) {
-        let all: Vec<SessionId> = self.lock().keys().copied().collect();
+        let running = self.lock();
+        let ends = running.iter().filter(|(_, running)| !running.stays);
+        let all: Vec<SessionId> = ends.map(|(session, _)| *session).collect();
+        drop(running);
         let ended = Ended {
             reason: reason.to_owned(),
             by: String::new(),
@@ -256,6 +268,7 @@ impl Registry {
             ended: None,
             deadline: None,
             idle_max: idle_max(header),
+            stays: false,
         };
         let has_limit = running.idle_max.is_some();
         self.lock().insert(header.id, running);

@@ -8,12 +8,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use hansard_core::Gate;
 
+mod again;
 mod glass;
+mod holding;
+mod kept;
 mod kin;
 mod login;
 mod process;
@@ -24,13 +28,17 @@ mod terminals;
 mod which;
 mod who;
 
-pub use glass::broken_glass;
+pub(crate) use again::go_on;
+pub use again::{ENDED_WITHOUT_A_WORD, RESTARTED, UNWATCHED};
+pub use glass::{Broken, BrokenGlass, broken_glass, review_break_glass};
 pub use hansard_shell::{BREAK_GLASS_DIR, CAPTURE_SOCKET, TLOG_CONF, TlogConf};
+pub use kept::{DESCRIPTORS_OF_LOGIN, Found, Keeps, inherited};
 pub(crate) use login::{logins, serve};
 pub(crate) use process::groups;
 pub use terminals::{Restored, Terminals};
 
 use glass::Glass;
+use kept::Places;
 use kin::Kin;
 use who::Who;
 
@@ -52,6 +60,9 @@ pub struct Config {
     pub break_glass: PathBuf,
     /// tlog's configuration, for logins by tlog's name: `/etc/tlog/tlog-rec-session.conf`.
     pub tlog_conf: PathBuf,
+    /// Who keeps logins' descriptors for the daemon after this one, where somebody does: these
+    /// logins outlive it.
+    pub keeper: Option<Arc<dyn Keeps>>,
 }
 
 /// Records logins.
@@ -61,6 +72,8 @@ pub struct Logins {
     kin: Kin,
     who: Who,
     glass: Glass,
+    /// How many more can be kept.
+    places: Places,
     /// Whether this system lets programs type into their own terminal.
     injects: bool,
 }
@@ -80,10 +93,20 @@ impl Logins {
     /// # Errors
     /// When the notes cannot be read or kept.
     pub fn new(config: Config) -> io::Result<(Self, Restored)> {
-        let (terminals, restored) = Terminals::open(&config.notes)?;
+        Self::going_on(config, &[])
+    }
+
+    /// The same, but these logins go on ([`crate::local::Server::go_on`]).
+    ///
+    /// # Errors
+    /// As [`Logins::new`].
+    pub fn going_on(config: Config, found: &[&Found]) -> io::Result<(Self, Restored)> {
+        let outer: Vec<_> = found.iter().map(|found| found.outer.as_fd()).collect();
+        let (terminals, restored) = Terminals::open_but(&config.notes, &outer)?;
         let who = Who::open(&config.utmp, &config.notes.with_extension("listed"))?;
         let glass = Glass::open(&config.break_glass)?;
         let logins = Self {
+            places: Places::of(config.keeper.as_deref()),
             config,
             glass,
             terminals,

@@ -11,6 +11,7 @@
 
 mod answers;
 mod certificates;
+pub(crate) mod connection;
 mod holds;
 pub mod limits;
 mod live;

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 
 use clap::CommandFactory as _;
 use hansard_record::Environment;
@@ -17,6 +18,7 @@ use crate::config::{ALL_IN_ONE, Config, Finding, HostPort, Level, LoadError, Sto
 use crate::data_dir::{DataDir, Held};
 use crate::doctor::{Verdict, examine};
 use crate::failure::{Failure, STATUS_DONE, STATUS_FAILED, STATUS_WRONG_USE, shown};
+use crate::handed::{Store as DescriptorStore, handed_over};
 use crate::init::keys::ClusterKeys;
 use crate::init::keys::identity;
 use crate::init::{Origin, holder, init};
@@ -217,6 +219,7 @@ fn token(args: &InitArgs) -> Result<String, Failure> {
 
 /// `hansardd run`.
 fn start(args: &RunArgs) -> Result<u8, Failure> {
+    let handed = Mutex::new(handed_over());
     let (config, warnings) = usable(&args.config)?;
     let environment = Environment::real();
     let style = args.log.map_or_else(Style::of_stderr, Style::from);
@@ -226,6 +229,11 @@ fn start(args: &RunArgs) -> Result<u8, Failure> {
     }
     let notify = Notify::from_environment()
         .map_err(|e| Failure::new(STATUS_WRONG_USE, e.to_string(), ""))?;
+    // Without it logins end with the daemon, as they do where there is no manager.
+    let store = DescriptorStore::from_environment().unwrap_or_else(|e| {
+        journal.warning("the manager keeps no descriptors", &[("error", &e)]);
+        None
+    });
     let (wake, woken) = channel();
     let by_signal = wake.clone();
     signals::listen(move |signal| by_signal.send(Wake::Signal(signal)).is_ok())
@@ -236,6 +244,8 @@ fn start(args: &RunArgs) -> Result<u8, Failure> {
         journal,
         environment,
         notify,
+        store: store.map(Arc::new),
+        handed,
         wake,
         woken,
     })

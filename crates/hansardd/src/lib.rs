@@ -37,6 +37,7 @@ pub mod doctor;
 pub mod eventlog;
 pub mod failure;
 pub mod follow;
+pub mod handed;
 pub mod ingest;
 pub mod init;
 pub mod join;

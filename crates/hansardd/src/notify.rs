@@ -43,14 +43,7 @@ impl Notify {
         let socket = match name {
             None => None,
             Some(name) => {
-                let address = match name {
-                    [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-                    [b'/', ..] => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(name))?,
-                    _ => {
-                        let what = "NOTIFY_SOCKET is neither a path nor an abstract name";
-                        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-                    }
-                };
+                let address = address(name)?;
                 let socket = UnixDatagram::unbound()?;
                 // A manager that does not read must not hold the daemon up.
                 socket.set_nonblocking(true)?;
@@ -111,6 +104,18 @@ impl Notify {
         match &self.socket {
             Some((socket, address)) => socket.send_to_addr(text.as_bytes(), address).map(|_| ()),
             None => Ok(()),
+        }
+    }
+}
+
+/// The socket of this name.
+pub(crate) fn address(name: &[u8]) -> io::Result<SocketAddr> {
+    match name {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        [b'/', ..] => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(name)),
+        _ => {
+            let what = "NOTIFY_SOCKET is neither a path nor an abstract name";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, what))
         }
     }
 }

@@ -22,7 +22,7 @@ use hansard_view::picture::{Change, Picture};
 use hansard_view::search::Search;
 use hansard_view::source::Source;
 
-use crate::api::player::{Finding, Playing, Stretch, Timeline};
+use crate::api::player::{Finding, Found, Playing, Stretch, Timeline};
 use crate::api::problem::Trouble;
 use crate::api::seams::Recordings;
 
@@ -52,6 +52,9 @@ const STRETCH_WEIGHT_MAX: usize = 512 * 1024;
 
 /// Events of a stretch; it ends there.
 const STRETCH_EVENTS_MAX: u64 = 100_000;
+
+/// Bytes of output in a stretch; it ends there. They take the emulator some hundredths of a second.
+const STRETCH_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Findings of one answer.
 const FINDINGS_MAX: usize = 200;
@@ -262,7 +265,7 @@ impl Playing for Player {
         session: SessionId,
         needle: &str,
         from_ns: u64,
-    ) -> Result<Option<(Vec<Finding>, Option<u64>)>, Trouble> {
+    ) -> Result<Option<Found>, Trouble> {
         self.with(session, false, |book| {
             find(&mut book.indexed, needle, from_ns).map_err(|e| trouble(&e))
         })
@@ -282,15 +285,13 @@ fn stretch(indexed: &mut Indexed, from_ns: u64, until_ns: u64) -> Result<Stretch
             .change(replay.screen())
             .map(|change| (from_ns, change)),
     );
-    let (mut weight, mut events) = (0, 0);
+    let (mut weight, mut events, mut bytes) = (0, 0, 0usize);
     let (mut is_ahead, mut painted_ns) = (false, from_ns);
-    loop {
-        let Some(next) = replay.peek()? else {
-            break;
-        };
+    while let Some(next) = replay.peek()? {
         let next_ns = next.at_ns;
         let is_over = next_ns > until_ns;
-        let is_full = weight > STRETCH_WEIGHT_MAX || events > STRETCH_EVENTS_MAX;
+        let is_full =
+            weight > STRETCH_WEIGHT_MAX || events > STRETCH_EVENTS_MAX || bytes > STRETCH_BYTES_MAX;
         if is_ahead && (is_over || is_full || next_ns >= painted_ns.saturating_add(FRAME_NS)) {
             is_ahead = false;
             painted_ns = replay.at_ns();
@@ -307,10 +308,17 @@ fn stretch(indexed: &mut Indexed, from_ns: u64, until_ns: u64) -> Result<Stretch
         }
         let event = replay.advance()?;
         events += 1;
-        is_ahead |= event.is_some_and(|event| {
-            matches!(event.body, Body::Data { stream, .. } if stream.is_shown())
-                || matches!(event.body, Body::Resize { .. })
-        });
+        match event.map(|event| event.body) {
+            Some(Body::Data {
+                stream,
+                bytes: shown,
+            }) if stream.is_shown() => {
+                bytes = bytes.saturating_add(shown.len());
+                is_ahead = true;
+            }
+            Some(Body::Resize { .. }) => is_ahead = true,
+            _ => {}
+        }
     }
     if is_ahead && let Some(change) = picture.change(replay.screen()) {
         found.frames.push((replay.at_ns(), change));
@@ -326,11 +334,7 @@ fn weigh(change: &Change) -> usize {
         + 64
 }
 
-fn find(
-    indexed: &mut Indexed,
-    needle: &str,
-    from_ns: u64,
-) -> Result<(Vec<Finding>, Option<u64>), IndexError> {
+fn find(indexed: &mut Indexed, needle: &str, from_ns: u64) -> Result<Found, IndexError> {
     let mut search = match from_ns {
         0 => Search::from_start(indexed, needle, u64::MAX),
         from_ns => Search::new(indexed, needle, from_ns, u64::MAX)?,

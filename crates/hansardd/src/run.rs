@@ -7,16 +7,19 @@
 //!
 //! The main thread only supervises: signals, the service manager's watchdog, the way out.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use hansard_capture::shell::Found;
 use hansard_record::Environment;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_CUT_SHORT, STATUS_DONE, STATUS_FAILED};
+use crate::handed::Store;
 use crate::init::holder;
 use crate::journal::Journal;
 use crate::metrics::serve::Health;
@@ -30,6 +33,7 @@ mod exporting;
 pub mod fact;
 mod facts;
 mod found;
+mod glass;
 mod keeping;
 mod logins;
 mod measuring;
@@ -75,10 +79,35 @@ pub struct Start {
     pub environment: Environment,
     /// The service manager.
     pub notify: Notify,
+    /// Its descriptor store, where it has one.
+    pub store: Option<Arc<Store>>,
+    /// What it handed over of that; taken by who opens the daemon.
+    pub handed: Mutex<Vec<(String, OwnedFd)>>,
     /// Wakes the main loop, for whoever has to.
     pub wake: Sender<Wake>,
     /// The other end of it.
     pub woken: Receiver<Wake>,
+}
+
+impl Start {
+    /// The logins that the last process held and the manager kept, where logins are recorded. Others are
+    /// let go.
+    fn found(&self) -> Vec<Found> {
+        let handed = self.handed.lock();
+        let handed = std::mem::take(&mut *handed.unwrap_or_else(PoisonError::into_inner));
+        let Some(store) = &self.store else {
+            return Vec::new();
+        };
+        let found = Found::all(handed, &**store);
+        match self.config.capture.shell {
+            Some(_) => found,
+            None => {
+                let let_go = |login: Found| login.drop_for_good(&**store);
+                found.into_iter().for_each(let_go);
+                Vec::new()
+            }
+        }
+    }
 }
 
 /// Closes one part; its name, for the log.

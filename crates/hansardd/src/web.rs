@@ -5,7 +5,7 @@
 //!   refuse of it
 //! - [`origin`]: under which names we are asked, and by which page
 //! - [`signed_in`]: who is signed in; [`attempts`]: how often somebody may try; [`sign_in`]: trying
-//! - [`serve`]: connections
+//! - connections: [`serve`]
 //!
 //! What a browser may is decided where it is for everybody: by the table of the API's routes. Here it
 //! is only found out who asks.

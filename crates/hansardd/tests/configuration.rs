@@ -99,7 +99,7 @@ node: {labels: {env: production}}
 capture: {local: {}, shell: {shells: {anna: /bin/zsh}}, ssh: {}, host: {}}
 forward: {service: [a.example]}
 store: {retention: [{labels: {env: production}, keep: 365d}]}
-serve: {ingest: {}, metrics: {}, admin: {}}
+serve: {ingest: {}, metrics: {}, admin: {}, web: {}}
 export: {tlog: {}}
 ";
 

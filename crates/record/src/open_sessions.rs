@@ -34,6 +34,7 @@ use crate::disk::{Disk, DiskFile, parent, read_full_at, write_all_at};
 use crate::environment::Environment;
 use crate::lost::{Cause, Lost};
 use crate::recorder::{Options, Recorder};
+use crate::revive::GoesOn;
 use crate::spool::Spool;
 
 /// Most sessions that are noted at a time. One more is refused, and so not recorded: its capture
@@ -180,6 +181,42 @@ impl OpenSessions {
             let _ = self.end(id);
         }
         recorder
+    }
+
+    /// Opens a recorder that goes on with the recording of this session, whose moment zero was then.
+    /// What [`OpenSessions::record`] asks for holds here as well.
+    ///
+    /// # Errors
+    /// As [`Recorder::go_on`]; the next start brings the recording to an end then.
+    pub fn record_on(
+        &self,
+        session: &Session,
+        (goes_on, zero_ns): (GoesOn, u64),
+        sink: Box<dyn Sink + Send>,
+        env: &Environment,
+        options: Options,
+    ) -> Result<Recorder, Lost> {
+        if let Some(open) = self.0.lock().get_mut(&goes_on.session) {
+            open.is_found = false;
+        }
+        Recorder::go_on(session, goes_on, zero_ns, sink, env, options)
+    }
+
+    /// Notes that a session goes on without a recorder, whose last one is gone with everything
+    /// durable: perhaps the next start goes on with it, perhaps only after a loss of power brings it
+    /// to an end. From now on its note outlives that.
+    ///
+    /// # Errors
+    /// What the system says; the note then outlives a kill, as before.
+    pub fn paused(&self, session: SessionId) -> io::Result<()> {
+        let shared = &*self.0;
+        let mut open = shared.lock();
+        let Some(Open { note, file, .. }) = open.get_mut(&session) else {
+            return Ok(());
+        };
+        note.survives = Survives::Power;
+        note.write(&**file, true)?;
+        shared.disk.sync_dir(&shared.dir)
     }
 
     /// Notes that a session begins, before anything of it is durable.

@@ -75,11 +75,21 @@ impl Pump {
         sink: Box<dyn Sink + Send>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Lost> {
-        let policy = session.policy.clone();
-        let (zero_utc_ns, quality) = (session.start_utc_ns, session.clock);
-        let frame_ns = bounds.frame_ns;
+        let about = session.clone();
         let writer = SegmentWriter::new(session, key, bounds).map_err(|e| broken(&e))?;
-        Ok(Self {
+        Ok(Self::after(writer, &about, bounds.frame_ns, sink, clock))
+    }
+
+    /// Goes on with the recording of this session.
+    pub(crate) fn after(
+        writer: SegmentWriter,
+        session: &Session,
+        frame_ns: u64,
+        sink: Box<dyn Sink + Send>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let policy = &session.policy;
+        Self {
             writer,
             sink,
             clock,
@@ -91,12 +101,12 @@ impl Pump {
             state: State::Running,
             fed: Count::default(),
             durable: Count::default(),
-            zero_utc_ns,
-            quality,
+            zero_utc_ns: session.start_utc_ns,
+            quality: session.clock,
             clock_read_ns: 0,
             frame_ns,
             totals: Summary::default(),
-        })
+        }
     }
 
     /// From now on a sink that says "not now" is asked again for ever.

@@ -24,6 +24,7 @@ use crate::environment::Environment;
 use crate::intake::{CONTINUE_PATIENCE_NS, ENTRY_BYTES_MAX, Ending, Intake, Item, MERGE_NS};
 use crate::lost::{Cause, Lost, Summary};
 use crate::pump::Pump;
+use crate::revive::GoesOn;
 use crate::worker::Worker;
 
 mod shared;
@@ -112,10 +113,40 @@ impl Recorder {
         env: &Environment,
         options: Options,
     ) -> Result<Self, Lost> {
-        let zero_ns = env.clock.monotonic_ns();
+        let about = session.clone();
+        let pump = Pump::new(session, key, options.bounds, sink, Arc::clone(&env.clock))?;
+        Self::with(pump, &about, env.clock.monotonic_ns(), env, options)
+    }
+
+    /// Goes on with the recording of this session, whose moment zero was then, by the same clock
+    /// ([`Recorder::zero_ns`]). What its last recorder left open is sealed. Budgets of streams begin
+    /// anew.
+    ///
+    /// # Errors
+    /// As [`Recorder::open`].
+    pub fn go_on(
+        session: &Session,
+        goes_on: GoesOn,
+        zero_ns: u64,
+        sink: Box<dyn Sink + Send>,
+        env: &Environment,
+        options: Options,
+    ) -> Result<Self, Lost> {
+        let clock = Arc::clone(&env.clock);
+        let frame_ns = Bounds::default().frame_ns;
+        let pump = Pump::after(goes_on.writer, session, frame_ns, sink, clock);
+        Self::with(pump, session, zero_ns, env, options)
+    }
+
+    fn with(
+        mut pump: Pump,
+        session: &Session,
+        zero_ns: u64,
+        env: &Environment,
+        options: Options,
+    ) -> Result<Self, Lost> {
         let (on_loss, hold_ms) = (session.policy.on_loss, session.policy.hold_ms_max);
-        let bulk = Bulk::of(&session).map(Mutex::new);
-        let mut pump = Pump::new(session, key, options.bounds, sink, Arc::clone(&env.clock))?;
+        let bulk = Bulk::of(session).map(Mutex::new);
         if options.keeps_trying {
             pump.keeps_trying();
         }
@@ -148,6 +179,12 @@ impl Recorder {
         }));
         recorder.flush()?;
         Ok(recorder)
+    }
+
+    /// The session's moment zero, by the clock that it was opened with.
+    #[must_use]
+    pub fn zero_ns(&self) -> u64 {
+        self.0.shared.zero_ns
     }
 
     /// Nanoseconds since the session's moment zero.

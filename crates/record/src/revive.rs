@@ -17,6 +17,10 @@ use hansard_core::{Body, SessionId, Sink, SinkError};
 use crate::open_sessions::{Found, Note, OpenSessions};
 use crate::spool::{Pending, Spool};
 
+mod going_on;
+
+pub use going_on::{GoesOn, going_on};
+
 /// What the gap and the end of a revived recording give as their reason.
 pub const WITHOUT_A_WORD: &str = "the recorder ended without a word";
 
@@ -111,7 +115,22 @@ pub fn revive(
     key: &SigningKey,
     open: &OpenSessions,
 ) -> io::Result<Revival> {
-    let found = open.found()?;
+    revive_but(spool, sink, key, open, &BTreeSet::new())
+}
+
+/// The same for every noted session but these, which somebody goes on with ([`going_on`]).
+///
+/// # Errors
+/// As [`revive`].
+pub fn revive_but(
+    spool: &Spool,
+    sink: &mut dyn Sink,
+    key: &SigningKey,
+    open: &OpenSessions,
+    kept: &BTreeSet<SessionId>,
+) -> io::Result<Revival> {
+    let mut found = open.found()?;
+    found.retain(|(session, _)| !kept.contains(session));
     let noted: BTreeSet<SessionId> = found.iter().map(|(session, _)| *session).collect();
     let last = last_segments(spool, &noted);
     let mut revival = Revival::default();
@@ -189,20 +208,27 @@ fn last_segments(spool: &Spool, wanted: &BTreeSet<SessionId>) -> BTreeMap<Sessio
     }
 }
 
-/// Brings one session to an end.
-fn end(
+/// How far a recording came.
+enum Chain {
+    /// It has no end, and this writes what follows.
+    Goes(Box<SegmentWriter>),
+    Finished(Digest),
+    NeverBegan,
+}
+
+/// What goes on where a session's last recorder stopped: by its note, and by what the spool holds.
+fn writer_after(
     spool: &Spool,
-    sink: &mut dyn Sink,
     key: &SigningKey,
     (session, note, last): (SessionId, &Note, Option<u32>),
-) -> Result<Outcome, Failed> {
-    let mut writer = match last.filter(|last| *last >= note.settled) {
+) -> Result<Chain, Failed> {
+    let writer = match last.filter(|last| *last >= note.settled) {
         // The note is newer than what is left of the session in the spool, if anything is: parts
         // that were forgotten come back when their file was not removed yet.
         None => match (&note.tip, note.settled) {
-            (Some(tip), _) if tip.is_final => return Ok(Outcome::Finished(tip.digest)),
+            (Some(tip), _) if tip.is_final => return Ok(Chain::Finished(tip.digest)),
             (Some(tip), _) => SegmentWriter::after(tip, key.clone(), Bounds::default())?,
-            (None, 0) => return Ok(Outcome::NeverBegan),
+            (None, 0) => return Ok(Chain::NeverBegan),
             (None, _) => return Err(Failed::Never("its last segment is gone".to_owned())),
         },
         Some(number) => {
@@ -213,10 +239,25 @@ fn end(
                     is_final: true,
                     digest,
                     ..
-                }) => return Ok(Outcome::Finished(digest)),
+                }) => return Ok(Chain::Finished(digest)),
                 _ => SegmentWriter::revive(segment, note.key, key.clone(), Bounds::default())?,
             }
         }
+    };
+    Ok(Chain::Goes(Box::new(writer)))
+}
+
+/// Brings one session to an end.
+fn end(
+    spool: &Spool,
+    sink: &mut dyn Sink,
+    key: &SigningKey,
+    (session, note, last): (SessionId, &Note, Option<u32>),
+) -> Result<Outcome, Failed> {
+    let mut writer = match writer_after(spool, key, (session, note, last))? {
+        Chain::Goes(writer) => *writer,
+        Chain::Finished(digest) => return Ok(Outcome::Finished(digest)),
+        Chain::NeverBegan => return Ok(Outcome::NeverBegan),
     };
     let mut gap = None;
     if !writer.is_ended() {

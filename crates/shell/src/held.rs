@@ -29,8 +29,11 @@ use crate::outlet::{Outlet, allows, inlet};
 use crate::pty::Pty;
 use crate::sys;
 
+mod again;
 mod outer;
 mod run;
+
+pub use again::{OnItsWay, ToKeep};
 
 pub(crate) use outer::Outer;
 pub use run::{Line, Over, Word};

@@ -68,6 +68,19 @@ impl Lane {
         }
     }
 
+    /// Has these written on first, which are recorded already; at most a buffer of them.
+    pub(crate) fn begin_with(&mut self, bytes: &[u8]) {
+        for (to, byte) in self.buffer.iter_mut().zip(bytes) {
+            *to = *byte;
+        }
+        (self.start, self.end) = (0, bytes.len().min(self.buffer.len()));
+    }
+
+    /// What is recorded and not written on yet.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
     pub(crate) fn from(&self) -> BorrowedFd<'_> {
         self.from.as_fd()
     }

@@ -50,8 +50,10 @@ pub use command::Command;
 pub use describe::{Description, describe, login_uid, subject_of};
 pub use error::ShellError;
 pub use exit::{Ending, Exit};
-pub use held::{Given, Held, Line, Over, Word, terminal_device};
-pub use login::{BREAK_GLASS_DIR, CAPTURE_SOCKET, STATUS_REFUSED, TLOG_SHELL, log_in};
+pub use held::{Given, Held, Line, OnItsWay, Over, ToKeep, Word, terminal_device};
+pub use login::{
+    BREAK_GLASS_DIR, CAPTURE_SOCKET, STATUS_REFUSED, TLOG_SHELL, log_in, may_break_glass,
+};
 pub use options::Options;
 pub use prompt::{PROMPTS_DEFAULT, PatternError, Prompts};
 pub use run::{Mode, mode, run};

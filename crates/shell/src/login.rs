@@ -30,7 +30,7 @@ mod claims;
 mod outside;
 mod stay;
 
-pub use alone::BREAK_GLASS_DIR;
+pub use alone::{BREAK_GLASS_DIR, may_break_glass};
 pub use claims::TLOG_SHELL;
 use outside::Outside;
 
@@ -39,6 +39,17 @@ pub const CAPTURE_SOCKET: &str = "/run/hansard/capture.sock";
 
 /// Status of a login that was refused, or whose recorder failed.
 pub const STATUS_REFUSED: u8 = 125;
+
+/// What a daemon gives a login.
+type Answer = (Line, Granted, Option<[OwnedFd; 3]>);
+
+/// Why a login was not granted, in words.
+enum NotGranted {
+    /// The daemon says so.
+    Refused(String),
+    /// It says nothing that is an answer, within the bound.
+    Silent(String),
+}
 
 /// The socket to the daemon, and what was read from it.
 type Line = BufReader<Incoming>;
@@ -108,7 +119,14 @@ impl Asked {
             Err(why) if alone::is_allowed(socket) => return self.go_alone(&why, outside),
             Err(why) => return Err(why),
         };
-        let (line, granted, given) = self.ask(stream)?;
+        let (line, granted, given) = match self.ask(stream) {
+            Ok(answer) => answer,
+            // As good as none: it is hung, or died over this login.
+            Err(NotGranted::Silent(why)) if alone::is_allowed(socket) => {
+                return self.go_alone(&why, outside);
+            }
+            Err(NotGranted::Silent(why) | NotGranted::Refused(why)) => return Err(why),
+        };
         let shell = OsString::from_vec(granted.shell.clone());
         let command = self.command(&shell);
         if granted.session.is_none() {
@@ -132,10 +150,11 @@ impl Asked {
     }
 
     /// Asks for the login; answers what was granted.
-    fn ask(&self, stream: UnixStream) -> Result<(Line, Granted, Option<[OwnedFd; 3]>), String> {
-        let broken = |e: &dyn std::fmt::Display| {
+    fn ask(&self, stream: UnixStream) -> Result<Answer, NotGranted> {
+        let says = |e: &dyn std::fmt::Display| {
             format!("hansard: this login cannot be recorded, so it is refused: {e}")
         };
+        let broken = |e: &dyn std::fmt::Display| NotGranted::Silent(says(e));
         let timeout = Some(GRANT_WAIT_MAX);
         stream.set_read_timeout(timeout).map_err(|e| broken(&e))?;
         stream.set_write_timeout(timeout).map_err(|e| broken(&e))?;
@@ -158,7 +177,7 @@ impl Asked {
                 let given = line.get_mut().take();
                 Ok((line, granted, given))
             }
-            Ok(FromDaemon::Refused(why)) => Err(broken(&why)),
+            Ok(FromDaemon::Refused(why)) => Err(NotGranted::Refused(says(&why))),
             Ok(_) => Err(broken(&"the daemon's first answer is none")),
             Err(e) => Err(broken(&e)),
         }

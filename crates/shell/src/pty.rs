@@ -53,6 +53,16 @@ impl Pty {
         self.master
     }
 
+    /// One whose master somebody kept.
+    pub(crate) fn again(master: OwnedFd) -> Result<Self, ShellError> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let slave = ioctl_tiocgptpeer(&master, flags)
+            .map_err(ShellError::errno("open the pseudo-terminal again"))?;
+        rustix::io::ioctl_fionbio(&master, true)
+            .map_err(ShellError::errno("use the pseudo-terminal"))?;
+        Ok(Self { master, slave })
+    }
+
     pub(crate) fn master(&self) -> BorrowedFd<'_> {
         self.master.as_fd()
     }

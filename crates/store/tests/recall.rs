@@ -159,7 +159,7 @@ fn stands(finder: &mut Finder<'_>, recording: &Recording, frame: usize, at: usiz
     let end = rows[at].chars().count();
     places
         .iter()
-        .all(|place| !(begins_cut && place.start == 0) && !(ends_cut && place.end == end))
+        .all(|place| (!begins_cut || place.start != 0) && (!ends_cut || place.end != end))
 }
 
 /// Whether the first word of a row, and its last, may be pieces of words.
@@ -266,7 +266,7 @@ fn every_phrase_that_stood_on_a_screen_is_found_at_its_moment() {
         let hits = asked(&index, &recording.whose, &words, None);
         let is_then = |hit: &Hit| (since..until).contains(&hit.at_ns);
         assert!(
-            hits.iter().any(|hit| is_then(hit)),
+            hits.iter().any(is_then),
             "{what}: first in {first}, {hits:?}"
         );
         done += 1;

@@ -6,7 +6,7 @@
 //! of typing ended); what still stands is asked for separately ([`Texts::standing`]), so that a
 //! session can be searched while it runs.
 //!
-//! - `shown`: lines of the screen; `typed`: what went in; `facts`: events of flat fields
+//! - `shown`: lines of the screen; `guess`: commands among them; `typed`: what went in; `facts`: events of flat fields
 //!
 //! Nothing here can be made to grow by a recording: a screen is bounded, a line is cut at
 //! [`TEXT_BYTES_MAX`], and what scrolls away within one event is bounded by [`GONE_LINES_MAX`].
@@ -14,6 +14,7 @@
 use hansard_core::{Body, Event, Stream};
 
 mod facts;
+mod guess;
 mod shown;
 mod typed;
 
@@ -239,7 +240,7 @@ impl Texts {
         if self.knows_commands {
             return;
         }
-        let guessed: Vec<Text> = told.iter().filter_map(shown::guessed_command).collect();
+        let guessed: Vec<Text> = told.iter().filter_map(guess::guessed_command).collect();
         out.extend(guessed);
     }
 }

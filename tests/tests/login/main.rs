@@ -17,6 +17,8 @@ mod place;
 mod commands;
 mod drop_in;
 mod glass;
+mod restart;
+mod sssd;
 mod transfers;
 mod trouble;
 mod users;

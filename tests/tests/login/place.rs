@@ -90,6 +90,11 @@ impl Place {
         })
     }
 
+    /// What leads `nsenter` to it.
+    pub(crate) fn mount(&self) -> String {
+        mount_of(&self.holder)
+    }
+
     /// A program that runs on this machine, as root.
     pub(crate) fn run(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");

@@ -51,6 +51,8 @@ pub(crate) struct Load {
     stop: AtomicBool,
     number: AtomicU64,
     outcomes: Mutex<Vec<Outcome>>,
+    /// Sessions that did not begin.
+    refused: AtomicU64,
     /// Between two sessions of a program.
     pause: Duration,
 }
@@ -61,6 +63,7 @@ impl Load {
             stop: AtomicBool::new(false),
             number: AtomicU64::new(0),
             outcomes: Mutex::new(Vec::new()),
+            refused: AtomicU64::new(0),
             pause: Duration::ZERO,
         }
     }
@@ -71,6 +74,12 @@ impl Load {
 
     pub(crate) fn outcomes(&self) -> Vec<Outcome> {
         self.outcomes.lock().unwrap().clone()
+    }
+
+    /// How many sessions did not begin, because a daemon said no.
+    #[allow(dead_code, reason = "not every test fills a disk")]
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// The same with a pause between two sessions of a program.
@@ -104,6 +113,7 @@ impl Load {
                 }
                 Err(NotOpened::Refused(why)) => {
                     // A daemon that stops, or whose spool is full, says so; it is not a loss.
+                    self.refused.fetch_add(1, Ordering::Relaxed);
                     thread::sleep(Duration::from_millis(20));
                     eprintln!("session {number} was refused: {why}");
                     continue;

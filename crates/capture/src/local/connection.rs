@@ -124,7 +124,7 @@ fn record(
 }
 
 /// Both directions of a connection.
-fn lines(stream: UnixStream) -> io::Result<(Arc<Line>, Source)> {
+pub(crate) fn lines(stream: UnixStream) -> io::Result<(Arc<Line>, Source)> {
     stream.set_read_timeout(Some(OPEN_WAIT_MAX))?;
     stream.set_write_timeout(Some(ANSWER_WAIT_MAX))?;
     let line = Arc::new(Line::new(stream.try_clone()?));

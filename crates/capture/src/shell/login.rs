@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hansard_core::event::{Body, End};
+use hansard_core::event::Body;
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::OnEnd;
-use hansard_core::{Decision, Login as Who, Session, SessionId};
+use hansard_core::{Decision, Login as Who, Session};
 use hansard_record::Recorder;
 use hansard_record::handoff::descriptors::send_with;
 use hansard_record::handoff::{FromDaemon, Granted, Login};
 use hansard_record::open_sessions::{Plan, Survives};
-use hansard_shell::{Given, Held, Options, Over, TLOG_SHELL, terminal_device};
+use hansard_shell::{Given, Held, Options, TLOG_SHELL, terminal_device};
 
+use super::holding::Holding;
+use super::kept::{Kept, State};
 use super::kin::Place;
 use super::process::audit_session;
-use super::remains::{Root, kill_session};
+use super::remains::Root;
 use super::stub::Stub;
 use super::terminals::{self, Hold, Name, path_of};
 use super::who::{Entry, Listed};
@@ -119,7 +121,7 @@ fn prepare(
         None => "exec",
     });
     let mut terms = logins.config.gate.admit(&who);
-    logins.glass.note(peer.uid, terms.break_glass);
+    logins.glass.note(&who, terms.break_glass);
     if !terms.recorded {
         return Ok(None);
     }
@@ -134,7 +136,7 @@ fn prepare(
     }
     let outer = outer.and_then(|at| outside.get(at));
     let (name, hold) = outer.map_or((None, None), |outer| {
-        let (name, hold) = take(logins, outer.as_fd(), peer);
+        let (name, hold) = take(logins, outer.as_fd(), [Some(peer.uid), peer.login]);
         let hold = hold.map_err(|e| open.push(("terminal_not_taken", e.to_string())));
         (name, hold.ok())
     });
@@ -178,12 +180,12 @@ fn prepare(
 
 /// Takes the terminal that a login came on, which is its user's, or that of whoever became this
 /// user there; and what it is known by, if it was found.
-fn take(
+pub(super) fn take(
     logins: &Logins,
     outer: BorrowedFd<'_>,
-    peer: &Peer,
+    users: [Option<u32>; 2],
 ) -> (Option<Name>, std::io::Result<Hold>) {
-    let users: Vec<u32> = [Some(peer.uid), peer.login].into_iter().flatten().collect();
+    let users: Vec<u32> = users.into_iter().flatten().collect();
     match logins.terminals.find(outer, &users) {
         Ok(terminal) => (Some(terminal.name()), logins.terminals.take(terminal)),
         Err(e) => (None, Err(e)),
@@ -191,7 +193,12 @@ fn take(
 }
 
 /// What the list of who is logged in is to say of a login's new terminal.
-fn entry(held: &Held, outer: Option<&OwnedFd>, user: &str, pid: Option<i32>) -> Option<Entry> {
+pub(super) fn entry(
+    held: &Held,
+    outer: Option<&OwnedFd>,
+    user: &str,
+    pid: Option<i32>,
+) -> Option<Entry> {
     let line = |path: &Path| {
         let line = path.strip_prefix("/dev").ok()?.to_str()?;
         (line != "tty").then(|| line.to_owned())
@@ -281,7 +288,6 @@ fn hold(
     outside: [OwnedFd; 3],
     peer: &Peer,
 ) -> Happening {
-    let id = ready.session.id;
     let granted = welcome(&source, &ready);
     if let Err(why) = &granted {
         ready.hold = None;
@@ -291,6 +297,10 @@ fn hold(
     let granted = granted.and_then(|()| grant(&source, &ready));
     // Ours are others by now; these would keep pipes open that their owners wait to see closed.
     drop(outside);
+    let kept = keep(shared, &source, &ready, peer).filter(|_| granted.is_ok());
+    if kept.is_some() {
+        shared.registry.stays(ready.session.id);
+    }
     let Ready {
         terms,
         held,
@@ -303,9 +313,9 @@ fn hold(
         place,
         ..
     } = ready;
-    drop((given, session));
+    drop(given);
     let kin = shared.logins.as_ref().map(|logins| &logins.kin);
-    let mut stub = Stub {
+    let stub = Stub {
         line,
         source,
         pid: peer.pid,
@@ -313,36 +323,19 @@ fn hold(
         program: None,
         inside: kin.zip(place.terminal),
         kills,
+        stopping: kept.is_some().then_some(&shared.stopping),
     };
-    let options = Options::from_policy(&terms.policy);
-    let over = match granted {
-        Ok(()) => held
-            .run(&recorder, &options, &mut stub)
-            .unwrap_or_else(|e| Over::Away(e.to_string())),
-        Err(why) => Over::Away(why),
+    let holding = Holding {
+        id: session.id,
+        options: Options::from_policy(&terms.policy),
+        on_end: terms.on_end,
+        recorder,
+        listed,
+        kept,
+        watched,
     };
-    // The terminal is given back, whatever the way out, before anybody is told anything.
-    stub.hold = None;
-    drop(listed);
-    let program = stub.program;
-    if let Some(root) = stub.kills {
-        // One whose program was not waited for: what is delivered is told, and this done, before.
-        root.kill_below();
-    }
-    // The registry's handle goes first: closing waits for nobody who follows.
-    let ended = shared.registry.finish(id);
-    let outcome = end_of(over).map(|end| match ended {
-        Some(ended) => End {
-            reason: ended.to_string(),
-            ..end
-        },
-        None => end,
-    });
-    if let (OnEnd::Kill, Some(program)) = (terms.on_end, program) {
-        kill_session(program);
-    }
-    drop(watched);
-    finish(shared, line, (id, recorder), outcome)
+    let begun = granted.map(|()| (held, Vec::new()));
+    holding.until_over(shared, stub, begun)
 }
 
 /// Before the login is told which shell to start: of what it does nothing is missed.
@@ -352,31 +345,19 @@ fn watch(shared: &Shared, ready: &Ready, peer: &Peer) -> Option<Watched> {
     crate::host::watch(host, (peer.uid, peer.pid), recorded)
 }
 
-/// Brings the recording to its end, and tells whoever is still there.
-fn finish(
-    shared: &Shared,
-    line: &Line,
-    (id, recorder): (SessionId, Recorder),
-    outcome: Result<End, String>,
-) -> Happening {
-    let outcome = outcome.and_then(|end| {
-        let reason = end.reason.clone();
-        let closed = recorder.close(end).map_err(|lost| lost.to_string());
-        closed.map(|_| reason)
-    });
-    drop(recorder);
-    match outcome {
-        Ok(reason) => {
-            // Complete and durable: there is nothing to revive.
-            let _ = shared.means.open.end(id);
-            let session = id;
-            Happening::Ended { session, reason }
-        }
-        Err(why) => {
-            let _ = line.say(&FromDaemon::Lost(why.clone()));
-            Happening::Lost { session: id, why }
-        }
-    }
+/// Has the login kept for a daemon after this one, where somebody does that.
+fn keep(shared: &Shared, source: &Source, ready: &Ready, peer: &Peer) -> Option<Kept> {
+    let logins = shared.logins.as_ref()?;
+    let (by, line) = (
+        logins.config.keeper.as_ref()?,
+        source.get_ref().socket().as_fd(),
+    );
+    let kills = ready.terms.on_end == OnEnd::Kill;
+    let about = (ready.recorder.zero_ns(), kills);
+    let state = State::of(&ready.session, peer, &ready.held, about);
+    // One more than that ends with the daemon.
+    let place = logins.places.take()?;
+    Kept::keep(by, &ready.held, line, (state, place))
 }
 
 /// Says that the session is recorded; where that must be accepted, not before somebody has.
@@ -414,20 +395,6 @@ fn grant(source: &Source, ready: &Ready) -> Result<(), String> {
     let given = ready.given.descriptors.each_ref().map(AsFd::as_fd);
     send_with(source.get_ref().socket(), &message, given)
         .map_err(|e| format!("the login does not listen: {e}"))
-}
-
-/// What the recording says of its end; an error is why it has none.
-fn end_of(over: Over) -> Result<End, String> {
-    let because = |reason: String| End {
-        reason,
-        ..End::default()
-    };
-    match over {
-        Over::Program(end) => Ok(end),
-        Over::Away(why) => Ok(because(why)),
-        Over::Hangup => Ok(because("hangup".to_owned())),
-        Over::Lost(lost) => Err(lost.to_string()),
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hansard_record::handoff::{FromClient, FromDaemon, MESSAGE_BYTES_MAX, read_message};
 use hansard_shell::{Line as Way, Word};
@@ -27,6 +28,8 @@ pub(super) struct Stub<'a> {
     pub(super) inside: Option<(&'a Kin, Name)>,
     /// The login's process, where what its program leaves running is killed.
     pub(super) kills: Option<Root>,
+    /// Where it outlives this daemon: whether that stops.
+    pub(super) stopping: Option<&'a AtomicBool>,
 }
 
 impl Stub<'_> {
@@ -80,6 +83,11 @@ impl Way for Stub<'_> {
             root.kill_below();
         }
         let _ = self.line.say(&FromDaemon::Drained);
+    }
+
+    fn pauses(&self) -> bool {
+        self.stopping
+            .is_some_and(|stopping| stopping.load(Ordering::SeqCst))
     }
 
     fn types_inside(&mut self) -> bool {

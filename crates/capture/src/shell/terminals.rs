@@ -94,6 +94,8 @@ struct Owner {
 pub(super) struct Hold {
     of: Arc<Shared>,
     name: Name,
+    /// It is not given back.
+    stays: bool,
 }
 
 impl Terminals {
@@ -102,13 +104,32 @@ impl Terminals {
     /// # Errors
     /// When the directory of notes cannot be made or read.
     pub fn open(notes: &Path) -> io::Result<(Self, Restored)> {
+        Self::open_but(notes, &[])
+    }
+
+    /// The same but for these, which stay taken: their logins go on.
+    ///
+    /// # Errors
+    /// As [`Terminals::open`].
+    pub(super) fn open_but(notes: &Path, kept: &[BorrowedFd<'_>]) -> io::Result<(Self, Restored)> {
         match fs::DirBuilder::new().mode(0o700).create(notes) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
             _ => {}
         }
         let mut restored = Restored::default();
+        let mut taken = HashMap::new();
+        for fd in kept {
+            let stat = fstat(fd)?;
+            let name = (stat.st_dev, stat.st_rdev);
+            if let Some(still) = still_taken(&note_of(notes, name), *fd, &stat) {
+                taken.insert(name, still);
+            }
+        }
         for entry in fs::read_dir(notes)?.take(NOTES_MAX) {
             let path = entry?.path();
+            if taken.keys().any(|name| note_of(notes, *name) == path) {
+                continue;
+            }
             match give_back(&path) {
                 true => restored.given_back += 1,
                 false => restored.gone += 1,
@@ -117,7 +138,7 @@ impl Terminals {
         }
         let shared = Shared {
             notes: notes.to_owned(),
-            taken: Mutex::new(HashMap::new()),
+            taken: Mutex::new(taken),
         };
         Ok((Self(Arc::new(shared)), restored))
     }
@@ -169,7 +190,11 @@ impl Terminals {
             if there.is_still(&stat) {
                 there.sessions = sessions;
                 let of = Arc::clone(&self.0);
-                return Ok(Hold { of, name });
+                return Ok(Hold {
+                    of,
+                    name,
+                    stays: false,
+                });
             }
             // It has a new owner since, or is another one with an old number.
         }
@@ -204,7 +229,11 @@ impl Terminals {
         };
         taken.insert(name, now);
         let of = Arc::clone(&self.0);
-        Ok(Hold { of, name })
+        Ok(Hold {
+            of,
+            name,
+            stays: false,
+        })
     }
 }
 
@@ -230,13 +259,39 @@ impl Shared {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, (dev, rdev): Name) -> PathBuf {
-        self.notes.join(format!("{dev}-{rdev}"))
+    fn note(&self, name: Name) -> PathBuf {
+        note_of(&self.notes, name)
     }
+}
+
+impl Hold {
+    /// It stays taken, also when this process ends: whoever comes next finds the note.
+    pub(super) fn leave(mut self) {
+        self.stays = true;
+    }
+}
+
+fn note_of(notes: &Path, (dev, rdev): Name) -> PathBuf {
+    notes.join(format!("{dev}-{rdev}"))
+}
+
+/// A terminal that the last process had taken, if it still is as that made it. Nobody is on it yet.
+fn still_taken(note: &Path, fd: BorrowedFd<'_>, now: &Stat) -> Option<Taken> {
+    let noted = Noted::read(note)?;
+    is_ours(now, noted.changed_ns).then_some(())?;
+    Some(Taken {
+        fd: fd.try_clone_to_owned().ok()?,
+        before: noted.before,
+        changed_ns: noted.changed_ns,
+        sessions: 0,
+    })
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         let mut all = self.of.lock();
         let Some(taken) = all.get_mut(&self.name) else {
             return;
@@ -319,37 +374,51 @@ fn line(before: Owner, (dev, rdev): Name, changed_ns: i64, path: &Path) -> Strin
     format!("{uid} {gid} {mode} {dev} {rdev} {changed_ns} {path}\n")
 }
 
+/// What a note says.
+struct Noted {
+    before: Owner,
+    dev: i64,
+    rdev: i64,
+    changed_ns: i64,
+    path: PathBuf,
+}
+
+impl Noted {
+    fn read(note: &Path) -> Option<Self> {
+        let text = fs::read_to_string(note).ok()?;
+        let mut words = text.trim_end().splitn(7, ' ');
+        let mut number = || words.next()?.parse::<i64>().ok();
+        let (uid, gid, mode) = (number()?, number()?, number()?);
+        let (dev, rdev, changed_ns) = (number()?, number()?, number()?);
+        let before = Owner {
+            uid: uid.try_into().ok()?,
+            gid: gid.try_into().ok()?,
+            mode: mode.try_into().ok()?,
+        };
+        let path = PathBuf::from(words.next()?);
+        Some(Self {
+            before,
+            dev,
+            rdev,
+            changed_ns,
+            path,
+        })
+    }
+}
+
 /// Gives back the terminal of a note, if it still is the one that was taken.
 fn give_back(note: &Path) -> bool {
-    let text = fs::read_to_string(note).unwrap_or_default();
-    let mut words = text.trim_end().splitn(7, ' ');
-    let mut number = || words.next()?.parse::<i64>().ok();
-    let numbers = [(); 6].map(|()| number());
-    let [
-        Some(uid),
-        Some(gid),
-        Some(mode),
-        Some(dev),
-        Some(rdev),
-        Some(changed),
-    ] = numbers
-    else {
-        return false;
-    };
-    let Some(path) = words.next() else {
-        return false;
-    };
-    let (Ok(uid), Ok(gid), Ok(mode)) = (uid.try_into(), gid.try_into(), mode.try_into()) else {
+    let Some(noted) = Noted::read(note) else {
         return false;
     };
     let is_it = |found: &Stat| {
         let name = (i64::try_from(found.st_dev), i64::try_from(found.st_rdev));
-        name == (Ok(dev), Ok(rdev)) && is_ours(found, changed)
+        name == (Ok(noted.dev), Ok(noted.rdev)) && is_ours(found, noted.changed_ns)
     };
-    let Some(fd) = open_if(Path::new(path), is_it) else {
+    let Some(fd) = open_if(&noted.path, is_it) else {
         return false;
     };
-    restore(&fd, Owner { uid, gid, mode }, changed);
+    restore(&fd, noted.before, noted.changed_ns);
     true
 }
 

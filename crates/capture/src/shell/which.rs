@@ -109,6 +109,7 @@ mod tests {
             utmp: PathBuf::new(),
             break_glass: PathBuf::new(),
             tlog_conf: PathBuf::new(),
+            keeper: None,
         };
         let shells = "# shells\n/bin/sh\n/bin/bash\n/bin/dash\n/bin/zsh\n/usr/bin/hansard-shell\n";
         for (user, own, shell) in [

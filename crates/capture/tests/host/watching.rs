@@ -1,7 +1,6 @@
 //! Programs that are watched, and what was told of them.
 
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
@@ -232,20 +231,20 @@ pub fn list(fields: &Fields, name: &str) -> Vec<String> {
 
 /// Programs that go around what others look at, compiled once: `tricks.c`.
 pub fn tricks() -> &'static Path {
-    static TRICKS: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = TRICKS.get_or_init(|| {
-        let dir = TempDir::new();
-        let path = dir.path().join("tricks");
+    static TRICKS: OnceLock<PathBuf> = OnceLock::new();
+    TRICKS.get_or_init(|| {
+        // In the build's own directory: nothing is left behind that the next run does not use.
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let made = dir.join(format!("tricks-{}", std::process::id()));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host/tricks.c");
         let built = Command::new("cc")
             .args(["-O1", "-o"])
-            .args([&path, &source])
-            .arg("-lpthread")
+            .args([&made, &source])
             .status()
             .unwrap();
         assert!(built.success());
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        (dir, path)
-    });
-    path
+        let path = dir.join("tricks");
+        std::fs::rename(made, &path).unwrap();
+        path
+    })
 }

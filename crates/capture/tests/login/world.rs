@@ -104,6 +104,7 @@ impl World {
             notes: dir.path().join("terminals"),
             utmp: dir.path().join("utmp"),
             tlog_conf: dir.path().join("tlog-rec-session.conf"),
+            keeper: None,
             break_glass: dir.path().join("break-glass"),
         };
         let (logins, _) = Logins::new(config).unwrap();

@@ -75,10 +75,7 @@ fn chosen<'a>(
     let mut chosen: Vec<&Account> = Vec::new();
     for name in users {
         let account = there.iter().find(|account| account.name == *name);
-        let account = account.ok_or_else(|| {
-            Failure::new(STATUS_WRONG_USE, format!("{name} is not in /etc/passwd"))
-                .hint("accounts of a directory are recorded by `hansard host enable sssd` or sshd")
-        })?;
+        let account = account.ok_or_else(|| not_in_passwd(root, name))?;
         if !is_listed(account) {
             let shell = &account.shell;
             let message = format!("{name} has no shell to log in with: {shell} is not in {SHELLS}");
@@ -95,6 +92,26 @@ fn chosen<'a>(
     chosen.sort_by_key(|account| (account.uid, &account.name));
     chosen.dedup();
     Ok(chosen)
+}
+
+/// Only accounts of the file can be given another shell here. The system, which knows others too, is
+/// asked on this machine alone.
+fn not_in_passwd(root: &Root, name: &str) -> Failure {
+    let known = root.is_this_machine() && hansard_shell::account_named(name).is_some();
+    let (message, hint) = match known {
+        true => (
+            format!("{name} is an account of a directory: its login shell is not changed here"),
+            format!(
+                "have it recorded by `hansard host enable sssd --user {name}`, or by sshd; or set \
+                 its login shell in the directory"
+            ),
+        ),
+        false => (
+            format!("{name} is not in /etc/passwd, and nobody else here knows it"),
+            "accounts of a directory are recorded by `hansard host enable sssd` or sshd".to_owned(),
+        ),
+    };
+    Failure::new(STATUS_WRONG_USE, message).hint(hint)
 }
 
 /// What the daemon must be told, so that everybody gets the shell they are used to.

@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn each_says_one_line_and_none_says_a_sequence() {
-        assert_eq!(line(&cat(1)).unwrap(), "0:01 $ cat /etc/shadow\\x1b[2J");
+        assert_eq!(line(&cat(1)).unwrap(), "0:01 $ cat /etc/shadow\\u{1b}[2J");
         let opened = |path: &str, flags: i64, code: i64| {
             let fields = Fields::new()
                 .with("call", "openat")

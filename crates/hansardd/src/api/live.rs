@@ -4,11 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::http::Response;
 use hansard_view::jsonl::event_json;
 use serde_json::{Value as Json, json};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::answers::{listed, living};
 use super::limits::{BATCH_MAX, HEARTBEAT, WAIT_MAX};
@@ -25,10 +22,10 @@ pub(super) const RECORDING: &str = "application/vnd.hansard.recording";
 pub(super) const LINES: &str = "application/jsonl";
 
 type Open = dyn Fn(&Call) -> Result<Option<Source>, Problem> + Send + Sync;
-pub(super) type Source = Box<dyn FnOnce(Pieces) + Send>;
+type Source = Box<dyn FnOnce(Pieces) + Send>;
 
 /// A handler whose answer is a stream, which is opened before the first byte of it is answered.
-pub(super) fn streaming(streams: Streams, media: &'static str, open: Arc<Open>) -> Handler {
+fn streaming(streams: Streams, media: &'static str, open: Arc<Open>) -> Handler {
     Arc::new(move |call| {
         let (streams, open) = (streams.clone(), Arc::clone(&open));
         Box::pin(async move {
@@ -36,18 +33,9 @@ pub(super) fn streaming(streams: Streams, media: &'static str, open: Arc<Open>) 
             let opened = tokio::task::spawn_blocking(move || open(&call)).await;
             let fault = |_| Problem::unavailable("the handler has a fault");
             let make = opened.map_err(fault)??.ok_or_else(Problem::not_found)?;
-            Ok(answer(&streams, place, media, make))
+            Ok(streams.answer(place, media, make))
         })
     })
-}
-
-fn answer(
-    streams: &Streams,
-    place: OwnedSemaphorePermit,
-    media: &'static str,
-    make: Source,
-) -> Response<Body> {
-    streams.answer(place, media, make)
 }
 
 pub(super) fn recording(
@@ -71,7 +59,22 @@ pub(super) fn recording(
     streaming(streams, RECORDING, Arc::new(open))
 }
 
+/// Says what there is to see of a session until it is over. An error cuts the stream: with a reason
+/// where it is ours, without where the reader has gone.
+pub(super) type Tell = fn(Box<dyn Watch>, &mut Pieces) -> Result<(), Option<String>>;
+
 pub(super) fn follow(
+    listings: Arc<dyn Listings>,
+    following: Arc<dyn Following>,
+    streams: Streams,
+    log: Log,
+) -> Handler {
+    following_by(tell, listings, following, streams, log)
+}
+
+/// A handler that tells a session as it happens, in lines.
+pub(super) fn following_by(
+    tell: Tell,
     listings: Arc<dyn Listings>,
     following: Arc<dyn Following>,
     streams: Streams,
@@ -96,8 +99,7 @@ pub(super) fn follow(
     streaming(streams, LINES, Arc::new(open))
 }
 
-/// Everything that there is to see, until it is over. An error cuts the stream: with a reason where
-/// it is ours, without where the reader has gone.
+/// Everything that there is to see.
 fn tell(mut watch: Box<dyn Watch>, pieces: &mut Pieces) -> Result<(), Option<String>> {
     let mut said = Instant::now();
     loop {

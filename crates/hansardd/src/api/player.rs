@@ -11,9 +11,9 @@ use serde_json::{Map, Value as Json, json};
 
 use super::answers::{blocking, living};
 use super::limits::{HEARTBEAT, WAIT_MAX};
-use super::live::streaming;
+use super::live::{Tell, following_by};
 use super::problem::{Problem, Trouble};
-use super::router::{Call, Handler};
+use super::router::Handler;
 use super::schema::{count, list, named, object, or_null, text, truth};
 use super::seams::{Following, Listings, Log, Seen, Watch};
 use super::stream::{Gone, Pieces, Streams};
@@ -79,6 +79,9 @@ pub struct Finding {
     pub text: String,
 }
 
+/// Rows, and up to where was searched, nanoseconds since the start; `None`: to the end.
+pub type Found = (Vec<Finding>, Option<u64>);
+
 /// Recordings as they are played.
 pub trait Playing: Send + Sync {
     /// The recording at a glance. `None` MUST mean that nothing of the session is known.
@@ -104,13 +107,12 @@ pub trait Playing: Send + Sync {
     ///
     /// # Errors
     /// As sorted by [`Trouble`].
-    #[expect(clippy::type_complexity, reason = "findings, and how far it came")]
     fn find(
         &self,
         session: SessionId,
         needle: &str,
         from_ns: u64,
-    ) -> Result<Option<(Vec<Finding>, Option<u64>)>, Trouble>;
+    ) -> Result<Option<Found>, Trouble>;
 }
 
 pub(super) fn timeline(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> Handler {
@@ -225,23 +227,8 @@ pub(super) fn watch(
     streams: Streams,
     log: Log,
 ) -> Handler {
-    let open = move |call: &Call| {
-        let session = living(call, &*listings)?;
-        let log = Arc::clone(&log);
-        let watch = following.follow(session)?;
-        Ok(watch.map(|watch| -> super::live::Source {
-            Box::new(move |mut pieces| {
-                let painted = Painting::default().paint(watch, &mut pieces);
-                if let Err(Some(why)) = &painted {
-                    log(&format!("session {session}: watching was cut: {why}"));
-                }
-                if painted.is_err() {
-                    pieces.abort(std::io::ErrorKind::ConnectionAborted.into());
-                }
-            })
-        }))
-    };
-    streaming(streams, super::live::LINES, Arc::new(open))
+    let paint: Tell = |watch, pieces| Painting::default().paint(watch, pieces);
+    following_by(paint, listings, following, streams, log)
 }
 
 /// A session that is painted as it happens.
@@ -279,8 +266,7 @@ impl Painting {
                 self.is_ahead = false;
                 painted = Instant::now();
                 if let Some(change) = self.picture.change(&self.screen) {
-                    let mut frame = frame(self.at_ns, &change);
-                    frame["family"] = json!("frame");
+                    let frame = of_family("frame", frame(self.at_ns, &change));
                     put(pieces, &frame)?;
                     said = painted;
                 }
@@ -319,9 +305,8 @@ impl Painting {
                     self.is_ahead = true;
                     return None;
                 }
-                let mut line = happening(&crate::player::happening(&event)?);
-                line["family"] = json!("happening");
-                Some(line)
+                let line = happening(&crate::player::happening(&event)?);
+                Some(of_family("happening", line))
             }
             Seen::Lost { segment, what } => {
                 Some(json!({ "family": "lost", "segment": segment, "reason": what }))
@@ -433,4 +418,12 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
         ("Found", object("Where a text stood.", &found)),
     ]);
     all
+}
+
+/// A line of a live view, which says what it is of.
+fn of_family(family: &str, mut line: Json) -> Json {
+    if let Some(fields) = line.as_object_mut() {
+        fields.insert("family".to_owned(), json!(family));
+    }
+    line
 }

@@ -163,7 +163,15 @@ impl Gate {
         asker: Asker,
         request: Request<Body>,
     ) -> Answered {
-        let caller = self.caller(asker)?;
+        let caller = match asker {
+            Asker::Browser(_) => self.caller(asker)?,
+            // A directory service may be asked, for as long as it takes.
+            Asker::Process(_) => {
+                let gate = Arc::clone(self);
+                let caller = tokio::task::spawn_blocking(move || gate.caller(asker)).await;
+                caller.map_err(|e| Problem::unavailable(e.to_string()))??
+            }
+        };
         let route = find(path, request.method())?;
         let handler = self.handlers.get(&route.op);
         let handler = handler.ok_or_else(|| match &self.doors.elsewhere {

@@ -5,22 +5,17 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Api;
-use super::limits::{ARRIVAL_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, STOP_MAX};
+use super::connection::{ACCEPT_PAUSE, converse, told};
+use super::limits::{CONNECTIONS_MAX, STOP_MAX};
 use super::role::{Asker, Peer};
-
-/// Pause after a connection that could not be taken (too many open files): not to spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Opens the socket. What a crash left under its name is removed, unless somebody listens there.
 /// Anybody may connect: who may what is decided by the role of whoever does.
@@ -71,7 +66,7 @@ pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<b
 async fn connection(
     stream: UnixStream,
     api: Api,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
     place: OwnedSemaphorePermit,
 ) {
     // Whom the kernel does not name nobody knows.
@@ -84,23 +79,5 @@ async fn connection(
         pid: credentials.pid(),
     };
     let service = TowerToHyperService::new(api.router().layer(Extension(Asker::Process(peer))));
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(ARRIVAL_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(served);
-    tokio::select! {
-        _ = served.as_mut() => {}
-        () = told(&mut stop) => {
-            served.as_mut().graceful_shutdown();
-            let _ = timeout(STOP_MAX, served).await;
-        }
-    }
-    drop(place);
-}
-
-/// Waits until the service stops; whoever would say so being gone says it, too.
-async fn told(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
+    converse(stream, service, stop, place).await;
 }

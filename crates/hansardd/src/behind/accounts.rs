@@ -1,16 +1,26 @@
 //! Accounts of this machine, and the roles they have.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hansard_identity::role::{Credentials, Roles};
+use hansard_shell::{account_of, group_of, groups_of};
 
 use crate::api::role::{Known, Peer};
 
 /// Longest file of accounts that is read; beyond it accounts have numbers only.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// Most requests that wait for a directory service at a time. For one more, what the machine's own files
+/// say decides alone.
+const ASKING_MAX: usize = 16;
+
+/// How many do.
+static ASKING: AtomicUsize = AtomicUsize::new(0);
+
 /// Who has which role. Names come from the machine's own files (`/etc/passwd`, `/etc/group`), read
-/// anew for each connection; accounts of a directory service are known by number only, which
+/// anew for each request, and for all but root from what else the system asks (`nsswitch.conf`), which
+/// may take as long as that does. An account that nobody knows has its number, which
 /// `serve.admin.roles` takes as well.
 #[derive(Debug, Clone)]
 pub struct Accounts {
@@ -24,7 +34,10 @@ impl Accounts {
     pub fn admit(&self, peer: &Peer) -> Known {
         let passwd = read("/etc/passwd");
         let group = read("/etc/group");
-        let who = credentials(peer, &passwd, &group);
+        let mut who = credentials(peer, &passwd, &group);
+        if peer.uid != 0 {
+            ask(&mut who);
+        }
         Known {
             role: self.roles.of(&who),
             user: who.user,
@@ -37,6 +50,45 @@ fn read(path: &str) -> String {
         Ok(there) if there.len() <= FILE_BYTES_MAX => fs::read_to_string(path).unwrap_or_default(),
         _ => String::new(),
     }
+}
+
+/// A place among those who may ask, until it is dropped.
+struct Asking;
+
+impl Asking {
+    fn begin() -> Option<Self> {
+        let more = |asking: usize| Some(asking + 1).filter(|asking| *asking <= ASKING_MAX);
+        let begun = ASKING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
+        begun.ok().map(|_| Self)
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ASKING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What the system knows beyond its files.
+fn ask(who: &mut Credentials) {
+    let Some(_asking) = Asking::begin() else {
+        return;
+    };
+    let Some(account) = account_of(who.uid) else {
+        return;
+    };
+    for gid in groups_of(&account) {
+        if who.gids.contains(&gid) {
+            continue;
+        }
+        who.gids.push(gid);
+        who.groups.extend(group_of(gid));
+    }
+    // One that only a directory has was not among the file's lines with its number.
+    let own = who.gids.first().copied().and_then(group_of);
+    who.groups
+        .extend(own.filter(|own| !who.groups.contains(own)));
+    who.user.get_or_insert(account.name);
 }
 
 /// What the two files say of a peer (passwd(5), group(5)).

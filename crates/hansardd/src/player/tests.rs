@@ -37,8 +37,8 @@ fn data(text: &str) -> Body {
     }
 }
 
-/// Ten seconds of lines, five seconds of nothing, a command, a last line.
-fn recording() -> Vec<u8> {
+/// A recording on a terminal of 20 columns and 5 rows, of what is pushed, up to second 16.
+fn recording(fill: impl FnOnce(&mut dyn FnMut(u64, &Body))) -> Vec<u8> {
     let key = SigningKey::from_seed([7; 32]);
     let session = Session {
         id: id(),
@@ -56,33 +56,39 @@ fn recording() -> Vec<u8> {
     let mut writer = SegmentWriter::new(session, key, Bounds::default()).unwrap();
     let mut push = |at_ns: u64, body: &Body| writer.push(at_ns, body).unwrap();
     push(0, &Body::Resize { cols: 20, rows: 5 });
-    for n in 0..100u64 {
-        push(n * SECOND_NS / 10, &data(&format!("line {n}\r\n")));
-    }
-    let command = Fields::new()
-        .with("path", "/bin/ls")
-        .with("password", "hidden");
-    let event = "session.command".to_owned();
-    push(
-        15 * SECOND_NS,
-        &Body::Command(Fact {
-            event,
-            fields: command,
-        }),
-    );
-    push(15 * SECOND_NS, &data("\x1b[31mlast\x1b[m"));
-    push(16 * SECOND_NS, &Body::End(End::default()));
-    let parts = writer.finish().unwrap();
+    fill(&mut push);
+    let end = End {
+        reason: "exited".to_owned(),
+        exit_status: Some(0),
+        signal: None,
+    };
+    writer.finish(16 * SECOND_NS, &end).unwrap();
+    let parts = writer.parts();
     parts
         .iter()
         .flat_map(|part| part.bytes().to_vec())
         .collect()
 }
 
-fn player(name: &str) -> (Player, PathBuf) {
+fn over(name: &str, fill: impl FnOnce(&mut dyn FnMut(u64, &Body))) -> (Player, PathBuf) {
     let dir = std::env::temp_dir().join(format!("hansardd-player-{name}-{}", std::process::id()));
-    let player = Player::new(Arc::new(One(recording())), &dir).unwrap();
+    let player = Player::new(Arc::new(One(recording(fill))), &dir).unwrap();
     (player, dir)
+}
+
+/// Ten seconds of lines, five seconds of nothing, a command, a last line.
+fn player(name: &str) -> (Player, PathBuf) {
+    over(name, |push| {
+        for n in 0..100u64 {
+            push(n * SECOND_NS / 10, &data(&format!("line {n}\r\n")));
+        }
+        let fields = Fields::new()
+            .with("path", "/bin/ls")
+            .with("password", "hidden");
+        let event = "session.command".to_owned();
+        push(15 * SECOND_NS, &Body::Command(Fact { event, fields }));
+        push(15 * SECOND_NS, &data("\x1b[31mlast\x1b[m"));
+    })
 }
 
 fn rows(frames: &[(u64, Change)]) -> Vec<String> {
@@ -130,6 +136,37 @@ fn every_moment_is_there_and_stretches_fit_together() {
 }
 
 #[test]
+fn a_stretch_with_much_output_ends_early_and_the_next_goes_on() {
+    let line = format!("{}\r\n", "x".repeat(98)).repeat(300);
+    let (player, dir) = over("much", |push| {
+        for n in 0..200u64 {
+            push(n * 1_000_000, &data(&line));
+        }
+        push(SECOND_NS, &data("the end"));
+    });
+    let (mut from_ns, mut stretches) = (0, 0);
+    let last = loop {
+        let found = player
+            .stretch(id(), from_ns, 10 * SECOND_NS)
+            .unwrap()
+            .unwrap();
+        stretches += 1;
+        // The recording ends later.
+        if found.next_ns.is_none_or(|next_ns| next_ns > 10 * SECOND_NS) {
+            break found;
+        }
+        assert!(found.until_ns > from_ns, "it goes on");
+        from_ns = found.until_ns;
+    };
+    assert!(
+        (3..=5).contains(&stretches),
+        "{stretches} stretches of 6 MB"
+    );
+    assert_eq!(rows(&last.frames)[4], "the end");
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
 fn the_timeline_says_when_something_was_shown_and_what_happened() {
     let (player, dir) = player("timeline");
     let timeline = player.timeline(id()).unwrap().unwrap();
@@ -146,7 +183,7 @@ fn the_timeline_says_when_something_was_shown_and_what_happened() {
             .sum::<u64>()
             + 12
     );
-    assert!(timeline.output[..370].iter().filter(|n| **n > 0).count() == 100);
+    assert!(timeline.output[..380].iter().filter(|n| **n > 0).count() == 100);
     let [command] = timeline.happenings.as_slice() else {
         panic!("{timeline:?}");
     };

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use hansard_capture::registry::Registry as Running;
+use hansard_capture::shell::Found;
 use hansard_core::SessionId;
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::Policy;
@@ -15,7 +16,7 @@ use hansard_record::diary::{About, DAY_NS, Diary, Means};
 use hansard_record::forward::Status;
 use hansard_record::open_sessions::{OpenSessions, this_boot};
 use hansard_record::recorder::Options;
-use hansard_record::revive::{Revival, revive};
+use hansard_record::revive::{GoesOn, Revival, going_on, revive_but};
 use hansard_record::spool::Spool;
 use hansard_store::Archive;
 
@@ -32,7 +33,7 @@ use super::sending::Sending;
 use super::stuck::Stuck;
 use super::taking::Taking;
 use super::watching::watching;
-use super::{Closer, Start};
+use super::{Closer, Start, glass};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
@@ -49,19 +50,36 @@ const RUNTIME_THREADS: usize = 2;
 /// How long connections have to end by themselves when the daemon does.
 const CONNECTIONS_END: Duration = Duration::from_secs(2);
 
-/// Brings to an end what died with the last process.
+/// A login that the last process held, and the recording that goes on with it.
+pub(super) type Going = Vec<(Found, GoesOn)>;
+
+/// Brings to an end what died with the last process, but what somebody kept for this one.
 pub(super) fn revived(
+    start: &Start,
     dir: &DataDir,
     environment: &Environment,
     spool: &Spool,
     key: &SigningKey,
-) -> Result<(OpenSessions, Revival), Failure> {
+) -> Result<(OpenSessions, Revival, Going), Failure> {
     let boot = this_boot(environment).map_err(|e| Failure::about(dir.path(), &e))?;
     let notes = dir.open_sessions();
     let about = |e: std::io::Error| Failure::about(&notes, &e);
     let open = OpenSessions::open(&notes, environment.disk.clone(), boot).map_err(about)?;
-    let revival = revive(spool, &mut spool.clone(), key, &open).map_err(about)?;
-    Ok((open, revival))
+    let found = start.found();
+    let wanted = found.iter().map(Found::session).collect();
+    let mut goes_on = going_on(spool, key, &open, &wanted).map_err(about)?;
+    let kept = goes_on.keys().copied().collect();
+    let revival = revive_but(spool, &mut spool.clone(), key, &open, &kept).map_err(about)?;
+    let mut going = Going::new();
+    for login in found {
+        match (goes_on.remove(&login.session()), &start.store) {
+            (Some(goes_on), _) => going.push((login, goes_on)),
+            // Its recording has its end: what is attached to its terminal must not go on.
+            (None, Some(store)) => login.drop_for_good(&**store),
+            (None, None) => {}
+        }
+    }
+    Ok((open, revival, going))
 }
 
 /// What every role stands on.
@@ -208,7 +226,7 @@ impl Base<'_> {
     pub(super) fn record(
         &self,
         keeping: Option<&Keeping>,
-        running: &Arc<OnceLock<Running>>,
+        (running, going): (&Arc<OnceLock<Running>>, Going),
         metrics: &mut Metrics,
         closers: &mut Vec<Closer>,
     ) -> Result<(), Failure> {
@@ -216,6 +234,10 @@ impl Base<'_> {
         let Some(local) = &capture.local else {
             return Ok(());
         };
+        if self.start.config.capture.shell.is_some() {
+            // Before it is reported who broke the glass: only who may, by now, is believed to have.
+            glass::review(self.start, self.deciding.in_force.clone(), closers)?;
+        }
         let host = watching(self.start, self.facts, capture.host.as_ref())?;
         if let Some(host) = &host {
             measure_host_events(metrics, host);
@@ -232,7 +254,7 @@ impl Base<'_> {
             host,
         };
         let sinks = self.sinks(keeping, SPOOL_RESERVE_BYTES);
-        let registry = recording.serve(local, sinks, closers)?;
+        let registry = recording.serve(local, sinks, going, closers)?;
         // Nobody else sets it.
         let _ = running.set(registry);
         Ok(())

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use hansard_capture::shell::{
-    BREAK_GLASS_DIR, Config as LoginsConfig, Logins, TLOG_CONF, broken_glass, may_take_terminals,
+    Config as LoginsConfig, Found, Keeps, Logins, TLOG_CONF, may_take_terminals,
 };
 use hansard_core::Gate;
 
 use super::facts::Facts;
-use super::{Start, fact};
+use super::{Start, fact, glass};
 use crate::config::Shell;
 use crate::failure::Failure;
 
@@ -18,15 +18,13 @@ const TERMINALS: &str = "terminals";
 /// The list of who is logged in, where a system keeps one.
 const UTMP: &str = "/run/utmp";
 
-/// The directory of notes on who may log in without a daemon, there too.
-const BREAK_GLASS: &str = "break-glass";
-
 /// Takes logins from now on: first gives back what terminals the last process had taken.
 pub(super) fn logins(
     start: &Start,
     facts: &Facts,
     shell: &Shell,
     gate: Arc<dyn Gate>,
+    found: &[&Found],
 ) -> Result<Logins, Failure> {
     let notes = start.config.node.runtime_dir.join(TERMINALS);
     let config = LoginsConfig {
@@ -35,10 +33,12 @@ pub(super) fn logins(
         shell: shell.shell.clone(),
         notes: notes.clone(),
         utmp: UTMP.into(),
-        break_glass: start.config.node.runtime_dir.join(BREAK_GLASS),
+        break_glass: glass::notes(start),
         tlog_conf: TLOG_CONF.into(),
+        keeper: start.store.clone().map(|store| store as Arc<dyn Keeps>),
     };
-    let (logins, restored) = Logins::new(config).map_err(|e| Failure::about(&notes, &e))?;
+    let (logins, restored) =
+        Logins::going_on(config, found).map_err(|e| Failure::about(&notes, &e))?;
     if restored.given_back > 0 || restored.gone > 0 {
         let found = [
             ("given_back", &restored.given_back as &dyn std::fmt::Display),
@@ -48,15 +48,7 @@ pub(super) fn logins(
             .journal
             .notice("terminals of sessions that a kill ended", &found);
     }
-    // Each start says it until somebody has moved them away.
-    for file in broken_glass(std::path::Path::new(BREAK_GLASS_DIR)) {
-        let what = "a login while no daemon was there (break-glass) left its recording";
-        start.journal.warning(what, &[("file", &file.display())]);
-        let shown = file.display().to_string();
-        let why =
-            "an account logged in while no daemon was there: it was recorded in its own process";
-        let _ = facts.tell(fact::alarm("break_glass", Some(&shown), None, why));
-    }
+    glass::report(start, facts);
     if !may_take_terminals() {
         let what = "logins' terminals cannot be taken: CAP_CHOWN, CAP_DAC_OVERRIDE or CAP_FOWNER is missing";
         start.journal.warning(what, &[]);

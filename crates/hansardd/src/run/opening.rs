@@ -63,7 +63,7 @@ impl Opened {
         let identity = identity(dir)?;
         let key = identity.recorder_key();
         let kept = open_stores(config, dir, who, &key)?;
-        let (open, revival) = revived(dir, &environment, &spool, &key)?;
+        let (open, revival, going) = revived(start, dir, &environment, &spool, &key)?;
         let (facts, told) = facts();
         let in_force = Arc::new(RwLock::new(config.clone()));
         let deciding = Deciding::open(start, dir, &environment, &facts)?;
@@ -102,7 +102,8 @@ impl Opened {
         let minding = minder.start(facts.clone(), told).map_err(no_thread)?;
         closers.push(("minder", Box::new(|| minding.stop())));
         base.retire(kept.as_ref(), keeping.as_ref(), &diary, waiting, closers)?;
-        base.record(keeping.as_ref(), &running, &mut metrics, closers)?;
+        let on = (&running, going);
+        base.record(keeping.as_ref(), on, &mut metrics, closers)?;
         let served = keeping.as_ref().zip(registry.as_ref());
         let host = (sending.as_ref(), &running);
         base.serve(served, host, &diary, (metrics, health), closers)?;

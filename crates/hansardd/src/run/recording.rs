@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hansard_capture::host::HostEvents;
 use hansard_capture::local::{Config as SocketConfig, Decides, Happening, Means, Server, Wishes};
+use hansard_capture::shell::{Found, Logins};
 use hansard_core::event::Fact;
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::Policy;
@@ -13,9 +14,11 @@ use hansard_identity::recorder::CERTIFICATE_FIELD;
 use hansard_record::Environment;
 use hansard_record::open_sessions::OpenSessions;
 
+use super::base::Going;
 use super::facts::Facts;
+use super::opening::no_thread;
 use super::{Closer, Start};
-use crate::config::Local;
+use crate::config::{Local, Shell};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 
@@ -44,13 +47,14 @@ impl Recording<'_> {
         self,
         local: &Local,
         sinks: Sinks,
+        going: Going,
         closers: &mut Vec<Closer>,
     ) -> Result<hansard_capture::registry::Registry, Failure> {
         let socket = self.start.config.node.runtime_dir.join("capture.sock");
         let mut config = SocketConfig::at(socket.clone());
         config.policy = policy(local);
         config.gate = Some(Decides(Arc::clone(&self.gate)));
-        config.host = self.host;
+        config.host = self.host.clone();
         // What the daemon does not keep by itself, nobody's wish makes it keep: keys may hold
         // secrets of others, too.
         config.wishes = Wishes {
@@ -59,10 +63,8 @@ impl Recording<'_> {
         };
         config.connections_max = usize::try_from(local.sessions_max).unwrap_or(usize::MAX);
         let capture = &self.start.config.capture;
-        let logins = capture.shell.as_ref().map(|shell| {
-            super::logins::logins(self.start, self.facts, shell, Arc::clone(&self.gate))
-        });
-        let logins = logins.transpose()?;
+        let shell = capture.shell.as_ref();
+        let logins = shell.map(|shell| self.logins(shell, &going)).transpose()?;
         let means = self.means(sinks);
         let server = Server::start_with(config, means, logins).map_err(|e| {
             let what = format!("{}: {}", shown(&socket), crate::failure::plain(&e));
@@ -73,6 +75,7 @@ impl Recording<'_> {
             )
         })?;
         let registry = server.registry();
+        go_on(self.start, &server, going)?;
         // Stopped before the socket that it records beside.
         let node = match &capture.ssh {
             Some(ssh) => Some(super::ssh_node::start(&self, ssh, &server)?),
@@ -123,6 +126,24 @@ impl Recording<'_> {
             }),
         }
     }
+
+    fn logins(&self, shell: &Shell, going: &Going) -> Result<Logins, Failure> {
+        let found: Vec<&Found> = going.iter().map(|(found, _)| found).collect();
+        let gate = Arc::clone(&self.gate);
+        super::logins::logins(self.start, self.facts, shell, gate, &found)
+    }
+}
+
+/// With the logins that the last daemon held.
+fn go_on(start: &Start, server: &Server, going: Going) -> Result<(), Failure> {
+    if !going.is_empty() {
+        let what = "logins go on that the last daemon held";
+        start.journal.notice(what, &[("sessions", &going.len())]);
+    }
+    for (found, goes_on) in going {
+        server.go_on(found, goes_on).map_err(no_thread)?;
+    }
+    Ok(())
 }
 
 /// What is kept of every session, and what happens when that cannot be.
@@ -142,7 +163,10 @@ pub(super) fn policy(local: &Local) -> Policy {
 /// Beginnings and ends are events of the sessions themselves; what has no session is ours to tell.
 fn fact_of(happening: &Happening) -> Option<Body> {
     let (event, fields) = match happening {
-        Happening::Began { .. } | Happening::Ended { .. } | Happening::Said(_) => return None,
+        Happening::Began { .. }
+        | Happening::Ended { .. }
+        | Happening::Paused { .. }
+        | Happening::Said(_) => return None,
         Happening::Lost { session, why } => (
             "alarm",
             Fields::new()
@@ -174,6 +198,7 @@ fn fact_of(happening: &Happening) -> Option<Body> {
 fn said(happening: &Happening) -> String {
     match happening {
         Happening::Began { session, .. } => format!("session {session} began"),
+        Happening::Paused { session } => format!("session {session} waits for the next start"),
         Happening::Ended { session, reason } => format!("session {session} ended: {reason}"),
         Happening::Lost { session, why } => format!("session {session} is lost: {why}"),
         Happening::Said(body) => format!("an event of the family {}", body.family()),

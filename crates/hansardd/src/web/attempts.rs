@@ -20,7 +20,7 @@ pub const USER_MAX: u32 = 100;
 /// How long a window is, from its first attempt on.
 pub const WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// Windows that are kept; attempts beyond that count together.
+/// Windows that are kept, and two more at most; attempts beyond that count together.
 pub const WINDOWS_MAX: usize = 4096;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -229,13 +229,13 @@ mod tests {
     fn what_is_kept_is_bounded_and_told_of_once_in_a_while() {
         let now = Instant::now();
         let attempts = Attempts::default();
-        for n in 0..100_000u32 {
+        for n in 0..20_000u32 {
             let address = IpAddr::from((0x0a00_0000 + n).to_be_bytes());
             let _ = attempts.begin(&n.to_string(), address, now);
         }
-        assert!(attempts.lock().windows.len() <= WINDOWS_MAX + 1);
+        assert!(attempts.lock().windows.len() <= WINDOWS_MAX + 3);
         let later = attempts.begin("x", from(9), now + TELL_EVERY).unwrap_err();
-        assert!(later.told.is_some_and(|n| n > 90_000), "{later:?}");
+        assert!(later.told.is_some_and(|n| n > 15_000), "{later:?}");
         let again = attempts.begin("x", from(9), now + TELL_EVERY).unwrap_err();
         assert_eq!(again.told, None);
     }

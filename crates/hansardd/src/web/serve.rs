@@ -3,24 +3,19 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Web;
-use crate::api::limits::{ARRIVAL_MAX, HEAD_BYTES_MAX, STOP_MAX};
+use crate::api::connection::{ACCEPT_PAUSE, converse, told};
+use crate::api::limits::STOP_MAX;
 
 /// Connections at the same time; further ones wait in the kernel's queue. A browser opens six.
 pub const CONNECTIONS_MAX: usize = 512;
-
-/// Pause after a connection that could not be taken (too many open files): not to spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers until `stop` becomes true. Then streams are cut, and requests get [`STOP_MAX`] to finish.
 pub async fn serve(listener: TcpListener, web: Arc<Web>, mut stop: watch::Receiver<bool>) {
@@ -49,7 +44,7 @@ async fn connection(
     stream: TcpStream,
     from: IpAddr,
     web: Arc<Web>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
     place: OwnedSemaphorePermit,
 ) {
     // Small answers go out at once; where that cannot be had they go out a little later.
@@ -58,23 +53,5 @@ async fn connection(
         let web = Arc::clone(&web);
         async move { Ok::<_, Infallible>(web.answer(request.map(Body::new), from).await) }
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(ARRIVAL_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(served);
-    tokio::select! {
-        _ = served.as_mut() => {}
-        () = told(&mut stop) => {
-            served.as_mut().graceful_shutdown();
-            let _ = timeout(STOP_MAX, served).await;
-        }
-    }
-    drop(place);
-}
-
-/// Waits until the service stops; whoever would say so being gone says it, too.
-async fn told(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
+    converse(stream, service, stop, place).await;
 }

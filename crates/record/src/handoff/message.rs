@@ -29,6 +29,7 @@ mod kind {
     pub(super) const DRAINED: u8 = 0x88;
     pub(super) const YIELDED: u8 = 0x89;
     pub(super) const READY: u8 = 0x8a;
+    pub(super) const AGAIN: u8 = 0x8b;
 }
 
 /// From the program to the daemon.
@@ -124,6 +125,10 @@ pub enum FromDaemon {
     Yielded,
     /// Logins are served here. The connection ends.
     Ready,
+    /// Another daemon holds the login now: what was said last may not have been heard, and is to be
+    /// said again (`Started`, `Changed`, `Close` where the program has ended, `Yield` where that is
+    /// waited for).
+    Again,
 }
 
 /// The answer to [`Open`].
@@ -247,6 +252,7 @@ impl FromDaemon {
             Self::Drained => put(out, kind::DRAINED, |_| {}),
             Self::Yielded => put(out, kind::YIELDED, |_| {}),
             Self::Ready => put(out, kind::READY, |_| {}),
+            Self::Again => put(out, kind::AGAIN, |_| {}),
         }
     }
 
@@ -291,6 +297,7 @@ impl FromDaemon {
             kind::DRAINED => Self::Drained,
             kind::YIELDED => Self::Yielded,
             kind::READY => Self::Ready,
+            kind::AGAIN => Self::Again,
             other => return Err(unknown(other)),
         })
     }

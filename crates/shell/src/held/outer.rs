@@ -1,8 +1,11 @@
 //! The terminal that a login came on, held by another process.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    ControlModes, InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios,
+    Winsize, tcgetattr, tcgetwinsize, tcsetattr,
+};
 
 use crate::error::ShellError;
 
@@ -33,6 +36,63 @@ impl Outer {
             before,
             raw: false,
         })
+    }
+
+    /// The terminal on this descriptor, which somebody else had made raw: with the modes it had
+    /// before, as [`Outer::written`] has them.
+    pub(crate) fn again(fd: BorrowedFd<'_>, written: &str) -> Result<Self, ShellError> {
+        let mut outer = Self::on(fd)?;
+        let no_modes = || ShellError::errno("use the terminal's modes")(rustix::io::Errno::INVAL);
+        let mut words = written.split(' ');
+        let mut word = || -> Option<u32> { words.next()?.parse().ok() };
+        let numbers = [(); 6].map(|()| word());
+        let [
+            Some(input),
+            Some(output),
+            Some(control),
+            Some(local),
+            Some(min),
+            Some(time),
+        ] = numbers
+        else {
+            return Err(no_modes());
+        };
+        let (Ok(min), Ok(time)) = (u8::try_from(min), u8::try_from(time)) else {
+            return Err(no_modes());
+        };
+        let before = &mut outer.before;
+        before.input_modes = InputModes::from_bits_retain(input);
+        before.output_modes = OutputModes::from_bits_retain(output);
+        before.control_modes = ControlModes::from_bits_retain(control);
+        before.local_modes = LocalModes::from_bits_retain(local);
+        before.special_codes[SpecialCodeIndex::VMIN] = min;
+        before.special_codes[SpecialCodeIndex::VTIME] = time;
+        Ok(outer)
+    }
+
+    /// Of its modes before, those that raw changes.
+    pub(crate) fn written(&self) -> String {
+        let before = &self.before;
+        let codes = &before.special_codes;
+        format!(
+            "{} {} {} {} {} {}",
+            before.input_modes.bits(),
+            before.output_modes.bits(),
+            before.control_modes.bits(),
+            before.local_modes.bits(),
+            codes[SpecialCodeIndex::VMIN],
+            codes[SpecialCodeIndex::VTIME],
+        )
+    }
+
+    /// The terminal itself.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// It stays as it is, for whoever has it next.
+    pub(crate) fn leave(&mut self) {
+        self.raw = false;
     }
 
     /// Its modes before anybody changed them.

@@ -7,8 +7,8 @@ use hansard_core::event::End;
 use rustix::event::{PollFlags, Timespec};
 use rustix::termios::Winsize;
 
-use super::Held;
 use super::outer::NO_SIZE;
+use super::{Held, OnItsWay};
 use crate::error::ShellError;
 use crate::fds::{Fds, GONE};
 use crate::hidden::Typed;
@@ -19,6 +19,7 @@ use crate::pty_run::resize;
 use crate::tape::{Tape, TapeLost};
 
 mod keys;
+mod look;
 
 /// What is heard from the login's process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,11 @@ pub trait Line {
     /// would be taken.
     fn may_type(&mut self) -> bool;
 
+    /// Whether the holder is to let go of a login that another one will hold ([`Over::Paused`]).
+    fn pauses(&self) -> bool {
+        false
+    }
+
     /// Whether the program's terminal is itself held for another login inside this one: what is
     /// typed then is that one's to keep, and its hidden prompts are not seen from here.
     fn types_inside(&mut self) -> bool;
@@ -73,6 +79,8 @@ pub enum Over {
     Hangup,
     /// The record could not be kept.
     Lost(TapeLost),
+    /// Everything is left as it is for another holder ([`Held::again`]), and this was on its way.
+    Paused(OnItsWay),
 }
 
 /// What there is to do after waiting.
@@ -125,6 +133,20 @@ impl Held {
         options: &Options,
         line: &mut L,
     ) -> Result<Over, ShellError> {
+        self.run_on(tape, options, line, &[])
+    }
+
+    /// The same for one that was held before, when this was typed and not taken.
+    ///
+    /// # Errors
+    /// As [`Held::run`].
+    pub fn run_on<T: Tape, L: Line>(
+        self,
+        tape: &T,
+        options: &Options,
+        line: &mut L,
+        untyped: &[u8],
+    ) -> Result<Over, ShellError> {
         let now = Instant::now();
         let keeps_keys = options.keystrokes && self.pty.is_some();
         let mut session = Session {
@@ -143,6 +165,7 @@ impl Held {
             over: None,
             held: self,
         };
+        session.pending.extend_from_slice(untyped);
         session.begin();
         while session.over.is_none() {
             let ready = session.wait()?;
@@ -381,45 +404,6 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
             Ok(Turn::Ended | Turn::Refused) => self.held.input = None,
             Ok(_) => {}
             Err(lost) => self.end(Over::Lost(lost)),
-        }
-    }
-
-    /// Looks by itself at what the login's process would say: one that is stopped says nothing.
-    fn look(&mut self) {
-        let now = Instant::now();
-        if now < self.look_at || self.held.pty.is_none() {
-            return;
-        }
-        self.look_at = now + HELD_LOOK_EVERY;
-        self.follow_size();
-        let had = std::mem::replace(&mut self.has_keys, self.line.may_type());
-        if self.has_keys && !had {
-            self.take_terminal();
-        }
-    }
-
-    fn take_terminal(&mut self) {
-        self.yielded = false;
-        self.has_keys = true;
-        if let Some(outer) = &mut self.held.outer
-            && !outer.make_raw()
-        {
-            self.end(Over::Hangup);
-        }
-    }
-
-    fn follow_size(&mut self) {
-        let Some(size) = self.held.outer.as_ref().and_then(super::Outer::size) else {
-            return;
-        };
-        if (size.ws_col, size.ws_row) == (self.size.ws_col, self.size.ws_row) {
-            return;
-        }
-        self.size = size;
-        // Recorded first: what the program draws for the new size comes after it.
-        self.keep(|tape| tape.event(resize(size)));
-        if let Some(pty) = &self.held.pty {
-            pty.resize(size);
         }
     }
 

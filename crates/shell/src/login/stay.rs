@@ -52,8 +52,7 @@ pub(super) fn stay(line: Line, program: &Program, signals: &Signals, outside: &O
         kill_at: None,
         leave_at: None,
     };
-    let pid = program.pid().as_raw_nonzero().get();
-    beside.say(&FromClient::Started(u64::try_from(pid).unwrap_or(0)));
+    beside.say_who_started();
     while !beside.is_over() {
         beside.turn();
     }
@@ -64,6 +63,27 @@ impl Beside<'_> {
     fn is_over(&self) -> bool {
         let is_late = self.leave_at.is_some_and(|at| at <= Instant::now());
         is_late || self.ended.is_some() && (self.drained || self.is_alone)
+    }
+
+    fn say_who_started(&mut self) {
+        let pid = self.program.pid().as_raw_nonzero().get();
+        self.say(&FromClient::Started(u64::try_from(pid).unwrap_or(0)));
+    }
+
+    /// Another daemon holds the login: it is told where we are.
+    fn say_again(&mut self) {
+        self.say_who_started();
+        match self.ended {
+            Some(status) => self.say_ended(status),
+            None => self.say(&FromClient::Changed),
+        }
+    }
+
+    fn say_ended(&mut self, status: WaitStatus) {
+        let end: End = Exit::of(status, Ending::Program).end();
+        self.say(&FromClient::Close(end));
+        // A daemon that never answers is not waited for.
+        self.leave_at = Some(Instant::now() + GRANT_WAIT_MAX);
     }
 
     fn turn(&mut self) {
@@ -116,10 +136,7 @@ impl Beside<'_> {
             State::Ended(status) if self.ended.is_none() => {
                 self.ended = Some(status);
                 self.kill_at = None;
-                let end: End = Exit::of(status, Ending::Program).end();
-                self.say(&FromClient::Close(end));
-                // A daemon that never answers is not waited for.
-                self.leave_at = Some(Instant::now() + GRANT_WAIT_MAX);
+                self.say_ended(status);
             }
             // Only SIGSTOP stops a session's leader (`suspend -f`). Stop too, so that whoever
             // started us sees it.
@@ -134,7 +151,14 @@ impl Beside<'_> {
     /// Has the terminal's modes put back, stops, and has the terminal taken again when continued.
     fn stop(&mut self) {
         self.say(&FromClient::Yield);
-        while !self.is_alone && !matches!(self.hear(), Some(FromDaemon::Yielded)) {}
+        while !self.is_alone {
+            match self.hear() {
+                Some(FromDaemon::Yielded) => break,
+                // Its `Changed` is not true yet.
+                Some(FromDaemon::Again) => self.say(&FromClient::Yield),
+                _ => {}
+            }
+        }
         if self.signals.stop_here().is_ok() {
             self.say(&FromClient::Changed);
         }
@@ -166,6 +190,7 @@ impl Beside<'_> {
                 self.why.get_or_insert((STATUS_ENDED, why));
                 self.hang_up();
             }
+            Some(FromDaemon::Again) => self.say_again(),
             Some(FromDaemon::Lost(why)) => self.be_alone(&why.clone()),
             Some(_) => {}
             None => self.be_alone("the daemon is gone"),

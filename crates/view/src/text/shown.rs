@@ -8,8 +8,6 @@
 //! After each event only rows that the emulator calls dirty are looked at. What was drawn and drawn
 //! over within one event was on nobody's screen and is not told; what scrolled away within one is.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 use avt::Line;
@@ -19,35 +17,9 @@ use hansard_core::{Body, Event};
 use super::{GONE_LINES_MAX, STEPS_MAX, Step, TEXT_BYTES_MAX, Text, What, pieces};
 use crate::screen::Screen;
 
-/// Keys are hashes already.
-#[derive(Default)]
-struct AsItIs(u64);
+mod rows;
 
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 << 8) | u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, n: u64) {
-        self.0 = n;
-    }
-}
-
-type ByKey<T> = HashMap<u64, T, BuildHasherDefault<AsItIs>>;
-
-/// A row as it was when it was last looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Row {
-    /// 0 for a blank one.
-    hash: u64,
-    is_wrapped: bool,
-}
+use rows::{ByKey, Row, look_at, mix, read};
 
 /// A line that stands on the screen: its first row's number, counted over everything that ever
 /// scrolled away, and its key.
@@ -480,92 +452,4 @@ fn is_part(line: &str, concealed: &str) -> bool {
     let dense: String = line.chars().filter(|c| *c != ' ').collect();
     // What was printed at once may be spread over lines.
     dense.contains(concealed) || (!dense.is_empty() && concealed.contains(&dense))
-}
-
-/// The text of a row, trailing blanks cut unless it wraps, and whether some of it has the colour of
-/// its ground.
-fn read(line: &Line) -> (String, bool) {
-    let mut text = line.text();
-    if !line.is_wrapped() {
-        text.truncate(text.trim_end_matches(' ').len());
-    }
-    let is_blended = line.cells().iter().any(|cell| {
-        let pen = cell.pen();
-        cell.char() != ' ' && pen.foreground().is_some() && pen.foreground() == pen.background()
-    });
-    (text, is_blended)
-}
-
-fn look_at(line: &Line) -> Row {
-    let is_wrapped = line.is_wrapped();
-    let cells = line.cells();
-    let used = if is_wrapped {
-        cells.len()
-    } else {
-        let last = cells.iter().rposition(|cell| cell.char() != ' ');
-        last.map_or(0, |last| last + 1)
-    };
-    let cells = cells.get(..used).unwrap_or(cells);
-    if cells.is_empty() {
-        return Row {
-            hash: 0,
-            is_wrapped,
-        };
-    }
-    let (pairs, odd) = cells.as_chunks::<2>();
-    let mut hash = 0x243f_6a88_85a3_08d3;
-    for [one, two] in pairs {
-        let both = u64::from(u32::from(one.char())) | (u64::from(u32::from(two.char())) << 32);
-        hash = fold(hash ^ both);
-    }
-    for cell in odd {
-        hash = fold(hash ^ u64::from(u32::from(cell.char())));
-    }
-    Row {
-        hash: hash.max(1),
-        is_wrapped,
-    }
-}
-
-/// The key of a line that goes on with this row.
-fn mix(key: u64, row: u64) -> u64 {
-    fold(key ^ row.rotate_left(17)).max(1)
-}
-
-/// Both halves of a product, so that each bit counts.
-fn fold(n: u64) -> u64 {
-    let product = u128::from(n ^ 0x1319_8a2e_0370_7344) * 0x9e37_79b9_7f4a_7c15_u128;
-    #[allow(clippy::cast_possible_truncation)] // the halves are what is wanted
-    let (low, high) = (product as u64, (product >> 64) as u64);
-    low ^ high
-}
-
-/// Endings of what shells ask with.
-const PROMPTS: [&str; 6] = ["$ ", "# ", "% ", "> ", "❯ ", "➜ "];
-
-/// Longest prompt, in bytes.
-const PROMPT_BYTES_MAX: usize = 160;
-
-/// The command in a line that stood there as what looks like a prompt and then grew.
-pub(super) fn guessed_command(line: &Text) -> Option<Text> {
-    if line.what != What::Shown || line.steps.len() < 2 {
-        return None;
-    }
-    let ends = PROMPTS.iter().filter_map(|end| {
-        let at = line.text.find(end)?;
-        (at <= PROMPT_BYTES_MAX).then_some(at + end.len())
-    });
-    let end = ends.min()?;
-    let (prompt, command) = line.text.split_at_checked(end)?;
-    // Trailing blanks of a row are not counted.
-    let alone = u32::try_from(prompt.trim_end().chars().count()).ok()?;
-    let stood = line.steps.iter().any(|step| step.chars == alone);
-    let command = command.trim();
-    if !stood || command.is_empty() {
-        return None;
-    }
-    let at_ns = line.steps.last().map_or(line.first_ns, |step| step.at_ns);
-    let mut guessed = Text::at(What::GuessedCommand, command.to_owned(), at_ns);
-    guessed.last_ns = line.last_ns;
-    Some(guessed)
 }
