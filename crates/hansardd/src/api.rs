@@ -193,14 +193,13 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let following = Arc::clone(&parts.following);
     let event_log = Arc::clone(&parts.event_log);
     let tokens = || Arc::clone(&parts.tokens);
-    let certificates = || Arc::clone(&parts.certificates);
     let hosts = || Arc::clone(&parts.hosts);
     let holds = || Arc::clone(&parts.holds);
     let policies = || Arc::clone(&parts.policies);
     let playing = || Arc::clone(&parts.playing);
     let users = || Arc::clone(&parts.users);
     let log = || Arc::clone(&parts.log);
-    BTreeMap::from([
+    let mut all = BTreeMap::from([
         (Op::Status, answers::status(Arc::clone(&parts.status))),
         (Op::OpenApi, answers::openapi()),
         (Op::Sessions, answers::sessions(listings())),
@@ -232,14 +231,6 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::Tokens, answers::tokens(tokens())),
         (Op::TokenMake, answers::token_make(tokens())),
         (Op::TokenRemove, answers::token_remove(tokens())),
-        (
-            Op::CertificateMake,
-            certificates::make(certificates(), Arc::clone(&parts.audit)),
-        ),
-        (
-            Op::SshAuthorities,
-            certificates::authorities(certificates()),
-        ),
         (Op::Hosts, answers::hosts(hosts())),
         (Op::HostLock, answers::host_lock(hosts())),
         (Op::HostUnlock, answers::host_unlock(hosts())),
@@ -253,5 +244,19 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::UserMake, users::make(users(), Arc::clone(&parts.audit))),
         (Op::UserRemove, users::remove(users())),
         (Op::UserPassword, users::set_password(users())),
-    ])
+    ]);
+    all.extend(of_certificates(parts));
+    all
+}
+
+fn of_certificates(parts: &Parts) -> [(Op, Handler); 2] {
+    let certificates = || Arc::clone(&parts.certificates);
+    let make = certificates::make(certificates(), Arc::clone(&parts.audit));
+    [
+        (Op::CertificateMake, make),
+        (
+            Op::SshAuthorities,
+            certificates::authorities(certificates()),
+        ),
+    ]
 }

@@ -11,6 +11,7 @@ pub(super) const CERTIFICATE_MAKE: Route = Route {
         event: "cert.create",
         format: None,
         by_handler: true,
+        once: false,
     }),
     ..change(Op::CertificateMake, Verb::Post, "/v1/ssh/certificates", "")
 };
