@@ -28,13 +28,13 @@ pub(super) fn apply(terminal: BorrowedFd<'_>, modes: &[(u8, u32)]) {
             termios.local_modes.set(mode, on);
         } else if let Some(mode) = output(*number) {
             termios.output_modes.set(mode, on);
-        } else if let Some(mode) = control(*number) {
-            if on || mode == ControlModes::PARENB || mode == ControlModes::PARODD {
-                if mode == ControlModes::CS7 || mode == ControlModes::CS8 {
-                    termios.control_modes.remove(ControlModes::CSIZE);
-                }
-                termios.control_modes.set(mode, on);
+        } else if let Some(mode) = control(*number)
+            && (on || mode == ControlModes::PARENB || mode == ControlModes::PARODD)
+        {
+            if mode == ControlModes::CS7 || mode == ControlModes::CS8 {
+                termios.control_modes.remove(ControlModes::CSIZE);
             }
+            termios.control_modes.set(mode, on);
         }
     }
     // What the system does not take stays as it was: a terminal with other modes is one all the same.
