@@ -101,6 +101,7 @@ bench-service:
 	python3 bench/service.py
 
 bench-login: needs-bench release
+	PTYBENCH_DIR=$${PTYBENCH_DIR:-$${TMPDIR:-/tmp}/hansard-bench/work} \
 	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/login.py
 
 # The counts that a release must stand; `make test` runs a share of each.

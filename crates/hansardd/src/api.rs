@@ -12,6 +12,7 @@
 mod answers;
 mod certificates;
 pub(crate) mod connection;
+mod export;
 mod holds;
 pub mod limits;
 mod live;
@@ -206,7 +207,11 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::Session, answers::session(listings())),
         (
             Op::Recording,
-            live::recording(listings(), recordings(), downloads, log()),
+            live::recording(listings(), recordings(), downloads.clone(), log()),
+        ),
+        (
+            Op::Export,
+            export::export(listings(), recordings(), downloads, log()),
         ),
         (
             Op::Follow,

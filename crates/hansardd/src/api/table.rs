@@ -9,6 +9,8 @@ use super::role::Role;
 
 mod ssh;
 
+pub use played::EXPORTS;
+
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs)] // each is what its route's summary says
@@ -44,6 +46,7 @@ pub enum Op {
     Frames,
     Find,
     Watch,
+    Export,
 }
 
 /// HTTP methods that routes have.
@@ -126,6 +129,8 @@ pub enum Answer {
     Lines(&'static str),
     /// A recording's bytes.
     Recording,
+    /// A file in the format that its parameter names.
+    File,
 }
 
 /// What is put on record before the request is done.
@@ -133,7 +138,7 @@ pub enum Answer {
 pub struct Noted {
     /// Name of the event.
     pub event: &'static str,
-    /// As what a recording was looked at.
+    /// As what a recording was looked at, unless a parameter `format` says it.
     pub format: Option<&'static str>,
     /// Whether the handler tells it, because it knows more: after everything that can be refused,
     /// and before anything is done. Refusals of a role are told by the router in any case.
@@ -275,7 +280,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 31] = [
+pub const ROUTES: [Route; 32] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -478,6 +483,7 @@ the answer is 412. A text with an error changes nothing; the answer names line a
     played::FRAMES,
     played::FIND,
     played::WATCH,
+    played::EXPORT,
 ];
 
 /// Methods of a path, as an `Allow` header has them.
