@@ -198,7 +198,6 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let holds = || Arc::clone(&parts.holds);
     let policies = || Arc::clone(&parts.policies);
     let playing = || Arc::clone(&parts.playing);
-    let users = || Arc::clone(&parts.users);
     let log = || Arc::clone(&parts.log);
     let mut all = BTreeMap::from([
         (Op::Status, answers::status(Arc::clone(&parts.status))),
@@ -245,13 +244,20 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
             policy::set(policies(), Arc::clone(&parts.audit)),
         ),
         (Op::PolicyTest, policy::test(policies())),
+    ]);
+    all.extend(of_users(parts));
+    all.extend(of_certificates(parts));
+    all
+}
+
+fn of_users(parts: &Parts) -> [(Op, Handler); 4] {
+    let users = || Arc::clone(&parts.users);
+    [
         (Op::Users, users::list(users())),
         (Op::UserMake, users::make(users(), Arc::clone(&parts.audit))),
         (Op::UserRemove, users::remove(users())),
         (Op::UserPassword, users::set_password(users())),
-    ]);
-    all.extend(of_certificates(parts));
-    all
+    ]
 }
 
 fn of_certificates(parts: &Parts) -> [(Op, Handler); 2] {
