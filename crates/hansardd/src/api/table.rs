@@ -1,15 +1,15 @@
 //! The one table of routes. The router lets through what it says and nothing else; the OpenAPI
 //! document is written from it.
 
+mod hosts;
 mod people;
 mod played;
+mod ssh;
 mod tokens;
 
-use super::role::Role;
-
-mod ssh;
-
 pub use played::EXPORTS;
+
+use super::role::Role;
 
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -410,33 +410,9 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     tokens::TOKEN_REMOVE,
     ssh::CERTIFICATE_MAKE,
     ssh::AUTHORITIES,
-    Route {
-        summary: "Hosts that joined",
-        params: &[LIMIT, CURSOR],
-        ..get(Op::Hosts, "/v1/hosts", Role::Auditor, Answer::Json("Hosts"))
-    },
-    Route {
-        id: Some(Id::Host),
-        summary: "Locks a host out, also where it is connected",
-        body: Some("Reason"),
-        ..change(
-            Op::HostLock,
-            Verb::Post,
-            "/v1/hosts/{id}/lock",
-            "lock.created",
-        )
-    },
-    Route {
-        id: Some(Id::Host),
-        summary: "Lifts a host's lock",
-        params: &[REASON],
-        ..change(
-            Op::HostUnlock,
-            Verb::Delete,
-            "/v1/hosts/{id}/lock",
-            "lock.deleted",
-        )
-    },
+    hosts::HOSTS,
+    hosts::HOST_LOCK,
+    hosts::HOST_UNLOCK,
     Route {
         summary: "The policy in force, or a version of it",
         doc: "Version 0 and an empty text where none was set: each host's configuration decides then. \
