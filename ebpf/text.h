@@ -38,6 +38,7 @@ struct walk {
 	struct vfsmount *root_mount;
 	__u32 begin;
 	__u32 is_whole;
+	__u32 looks;
 };
 
 static long walk_step(__u32 step, struct walk *walk)
@@ -48,6 +49,10 @@ static long walk_step(__u32 step, struct walk *walk)
 	struct dentry *parent;
 	const unsigned char *name;
 
+	if (walk->looks && is_left_out_path(dentry)) {
+		walk->draft->looks = IS_LEFT_OUT;
+		return 1;
+	}
 	if (dentry == walk->root && here == walk->root_mount) {
 		walk->is_whole = 1;
 		return 1;
@@ -65,6 +70,8 @@ static long walk_step(__u32 step, struct walk *walk)
 			walk->is_whole = 1;
 			return 1;
 		}
+		/* What is mounted below a directory is not in it. */
+		walk->looks = 0;
 		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 		walk->mount = (void *)above + bpf_core_field_offset(struct mount, mnt);
 		return 0;
@@ -90,6 +97,7 @@ static __noinline int append_path(struct draft *draft, struct dentry *dentry, st
 		.mount = mount,
 		.root = BPF_CORE_READ(fs, root.dentry),
 		.root_mount = BPF_CORE_READ(fs, root.mnt),
+		.looks = reader.left_out & draft->looks,
 	};
 
 	if (text >= TEXTS)
