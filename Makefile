@@ -103,6 +103,7 @@ bench-service:
 	python3 bench/service.py
 
 bench-login: needs-bench release
+	PTYBENCH_DIR=$${PTYBENCH_DIR:-$${TMPDIR:-/tmp}/hansard-bench/work} \
 	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/login.py
 
 # Peers that are not installed are left out: apt install auditd bpftrace.

@@ -3,7 +3,7 @@
 // pictures.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -210,6 +210,39 @@ try {
   await step('nothing that a program asked its terminal reaches the page', async () => {
     const text = await screen(page).textContent();
     assert.ok(!text.includes('\u001b') && !text.includes(']11;'), text);
+  });
+
+  await step('a stretch of it is taken away in another format, and a moment as a picture', async () => {
+    await page.getByRole('tab', { name: 'Export' }).click();
+    const kept = async (act) => {
+      const [download] = await Promise.all([page.waitForEvent('download'), act()]);
+      return [download.suggestedFilename(), readFileSync(await download.path())];
+    };
+    const take = () => page.getByRole('link', { name: 'Download' }).click();
+    const [whole, sealed] = await kept(take);
+    assert.equal(whole, `${PLAYED}.hansard`);
+    assert.ok(sealed.length > 500, `${sealed.length} bytes`);
+    await page.getByLabel('Format').selectOption('asciicast-v3');
+    await page.getByLabel('From').fill('2:1:0:0');
+    await page.getByRole('alert').getByText('A moment is').waitFor();
+    await page.locator('body').press('Home');
+    await page.getByLabel('From').fill('1');
+    await page.getByLabel('Until').fill('3');
+    await page.getByLabel('Reason').fill('ticket 9');
+    const [name, cast] = await kept(take);
+    assert.equal(name, `${PLAYED}.cast`);
+    const lines = cast.toString().trimEnd().split('\n');
+    assert.equal(JSON.parse(lines[0]).version, 3);
+    assert.ok(cast.includes('red words') && !cast.includes('needle') && !cast.includes('last line'), cast.toString());
+    const [picture, png] = await kept(() => page.getByRole('button', { name: 'as PNG' }).click());
+    assert.match(picture, /\.png$/);
+    assert.equal(png.subarray(1, 4).toString(), 'PNG');
+    assert.ok(png.length > 2000, `${png.length} bytes`);
+    if (SHOTS) {
+      writeFileSync(join(SHOTS, 'moment.png'), png);
+    }
+    await accessible(page, 'export');
+    await shot(page, 'export');
   });
 
   await step('the facts stand beside it', async () => {

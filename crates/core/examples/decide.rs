@@ -76,8 +76,9 @@ fn main() {
     let all = began.elapsed();
     took.sort_unstable();
     // What is longer on a machine with other work is the time that this had to wait for it.
-    let at = |share: usize| took.get(users.saturating_mul(share) / 1000);
-    let (half, most, longest) = (at(500), at(999), took.last());
+    let at = |share: usize| took.get(users.saturating_mul(share) / 1000).copied();
+    let [half, most, longest] =
+        [at(500), at(999), took.last().copied()].map(Option::unwrap_or_default);
     let over = took.iter().filter(|one| **one > BOUND).count();
     println!("{users} users, {rules} rules: {all:?} in all, {by_rule} by a rule");
     println!("each: p50 {half:?}, p99.9 {most:?}, longest {longest:?}; {over} over {BOUND:?}");

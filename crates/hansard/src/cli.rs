@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use hansard_core::OnLoss;
 use hansard_view::Format;
 
-use crate::moment::Moment;
+use crate::moment::{Moment, Stretch};
 pub(crate) use journal::{JournalArgs, ReaderKind};
 pub(crate) use machine::{CoverageArgs, DisableArgs, DisableWay, EnableArgs, EnableWay, RootArgs};
 pub(crate) use policy::{PolicyArgs, PolicyCommand, TestArgs};
@@ -288,6 +288,10 @@ pub(crate) struct ConvertArgs {
     /// Into which format
     #[arg(long, value_name = "FORMAT", value_parser = formats(Format::is_writable))]
     pub(crate) to: Format,
+    /// Only what happened between two moments, such as `1:30..2:00`, `90..` or `..1h`; it begins with the
+    /// screen as it was
+    #[arg(long, value_name = "FROM..UNTIL")]
+    pub(crate) clip: Option<Stretch>,
     /// Replace the output if it exists
     #[arg(short, long)]
     pub(crate) force: bool,

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter};
 
 use hansard_view::codec::CopyError;
-use hansard_view::{EncodeError, copy};
+use hansard_view::{Clip, EncodeError, Encoder, copy};
 
 use crate::cli::ConvertArgs;
 use crate::draft::{Draft, OUT_BYTES};
@@ -22,18 +22,31 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<u8, Failure> {
             return Err(Failure::new(STATUS_WRONG_USE, message)
                 .hint("it is more than one file: name it, and the others stand beside it"));
         };
-        let copied = copy(&mut source, &mut *encoder);
+        let copied = cut(args, &mut source, &mut *encoder);
         return finish(args, source, copied);
     }
     let draft = Draft::new(&args.output, args.to.beside(), args.force)?;
     let copied = match args.to.create(Box::new(draft.outputs()), key) {
-        Ok(mut encoder) => copy(&mut source, &mut *encoder),
+        Ok(mut encoder) => cut(args, &mut source, &mut *encoder),
         Err(error) => Err(CopyError::Write(error)),
     };
     if source.has_begun() && !matches!(copied, Err(CopyError::Write(_))) {
         draft.keep()?;
     }
     finish(args, source, copied)
+}
+
+/// All of it, or what was asked for.
+fn cut(
+    args: &ConvertArgs,
+    source: &mut Source,
+    encoder: &mut dyn Encoder,
+) -> Result<u64, CopyError> {
+    let Some(stretch) = args.clip else {
+        return copy(source, encoder);
+    };
+    let mut clip = Clip::new(source, stretch.from.at_ns(), stretch.until.at_ns());
+    copy(&mut clip, encoder)
 }
 
 fn finish(

@@ -40,6 +40,35 @@ impl FromStr for Moment {
     }
 }
 
+/// What lies between two moments, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    /// Where it begins.
+    pub(crate) from: Moment,
+    /// Where it ends.
+    pub(crate) until: Moment,
+}
+
+impl FromStr for Stretch {
+    type Err = String;
+
+    /// `FROM..UNTIL`; without the one it begins at the start, without the other it goes to the end.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (from, until) = text
+            .split_once("..")
+            .ok_or("not a stretch; write FROM..UNTIL, such as 1:30..2:00 or 90..")?;
+        let moment = |text: &str, open| match text {
+            "" => Ok(open),
+            text => text.parse(),
+        };
+        let (from, until) = (moment(from, Moment::At(0))?, moment(until, Moment::End)?);
+        if from.at_ns() > until.at_ns() {
+            return Err("its end is before its beginning".to_owned());
+        }
+        Ok(Self { from, until })
+    }
+}
+
 /// Digits with at most nine behind a point, as nanoseconds.
 fn seconds(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

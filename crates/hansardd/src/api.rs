@@ -11,6 +11,7 @@
 
 mod answers;
 pub(crate) mod connection;
+mod export;
 mod holds;
 pub mod limits;
 mod live;
@@ -203,7 +204,11 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::Session, answers::session(listings())),
         (
             Op::Recording,
-            live::recording(listings(), recordings(), downloads, log()),
+            live::recording(listings(), recordings(), downloads.clone(), log()),
+        ),
+        (
+            Op::Export,
+            export::export(listings(), recordings(), downloads, log()),
         ),
         (
             Op::Follow,

@@ -85,6 +85,20 @@ impl<D: Decoder + ?Sized> Decoder for Box<D> {
     }
 }
 
+impl<D: Decoder + ?Sized> Decoder for &mut D {
+    fn next_event(&mut self) -> Result<Option<Event>, DecodeError> {
+        (**self).next_event()
+    }
+
+    fn take_notices(&mut self) -> Vec<String> {
+        (**self).take_notices()
+    }
+
+    fn is_damaged(&self) -> bool {
+        (**self).is_damaged()
+    }
+}
+
 /// Why nothing more could be written.
 #[derive(Debug)]
 pub enum EncodeError {

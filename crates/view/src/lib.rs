@@ -11,6 +11,7 @@
 //! - [`cell`]: the same screen cell by cell, for painting
 //! - [`sanitize`]: what of a recording a viewer's terminal may be sent; [`escape`]: the same for
 //!   names in listings
+//! - [`clip`]: a stretch of a recording as one of its own
 //! - [`document`]: events as flat JSON, under Teleport's names
 //! - [`mod@open`]: recordings opened and created; [`parts`]: those of several files
 //! - [`limits`]: every bound, and what happens at it
@@ -44,6 +45,7 @@
 pub mod calendar;
 pub mod cast;
 pub mod cell;
+pub mod clip;
 pub mod codec;
 mod conceal;
 pub mod containerssh;
@@ -80,6 +82,7 @@ pub mod typescript;
 pub mod utf8;
 
 pub use cell::{Cell, Color, Style};
+pub use clip::Clip;
 pub use codec::{CopyError, DecodeError, Decoder, EncodeError, Encoder, copy};
 pub use escape::escape_for_humans;
 pub use format::Format;

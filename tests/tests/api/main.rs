@@ -12,6 +12,7 @@
 
 mod client;
 mod documents;
+mod export;
 mod follow;
 mod holds;
 mod keep;

@@ -13,9 +13,10 @@ fn target(route: &Route) -> String {
         _ => "nobody".to_owned(),
     };
     let path = route.path.replace("{id}", &name);
-    match route.params.iter().any(|param| param.name == "text") {
-        true => format!("{path}?text=hi"),
-        false => path,
+    match route.op {
+        Op::Find => format!("{path}?text=hi"),
+        Op::Export => format!("{path}?format=raw"),
+        _ => path,
     }
 }
 

@@ -205,7 +205,7 @@ fn whom_sssd_matches_is_recorded() {
     // Everybody but these.
     let but = ["--exclude-user", FRED, "--exclude-user", EMIL];
     enable(&place, &[&["--scope", "all"], but.as_slice()].concat());
-    let _sssd = sssd.restart(&place);
+    let sssd = sssd.restart(&place);
     shells_are(&place, [true, true, false, false]);
     for user in [EMIL, FRED, CARL, DORA] {
         assert!(who(&place, user).starts_with(user));
@@ -215,6 +215,17 @@ fn whom_sssd_matches_is_recorded() {
     for (events, user) in users.zip([CARL, DORA]) {
         assert!(events.contains(&format!(r#""login":"{user}""#)), "{events}");
     }
+
+    // Everybody but the members of this group.
+    enable(&place, &["--scope", "all", "--exclude-group", CREW]);
+    let _sssd = sssd.restart(&place);
+    shells_are(&place, [true, true, false, true]);
+    for user in [EMIL, FRED] {
+        assert!(who(&place, user).starts_with(user));
+    }
+    let rows = place.sessions(6);
+    let events = place.events(&rows[5]);
+    assert!(events.contains(&format!(r#""login":"{FRED}""#)), "{events}");
 }
 
 /// Roles at the admin socket are given by groups that only SSSD knows.

@@ -21,11 +21,11 @@ pub(super) const RECORDING: &str = "application/vnd.hansard.recording";
 /// Media type of JSON lines.
 pub(super) const LINES: &str = "application/jsonl";
 
-type Open = dyn Fn(&Call) -> Result<Option<Source>, Problem> + Send + Sync;
-type Source = Box<dyn FnOnce(Pieces) + Send>;
+pub(super) type Open = dyn Fn(&Call) -> Result<Option<Source>, Problem> + Send + Sync;
+pub(super) type Source = Box<dyn FnOnce(Pieces) + Send>;
 
 /// A handler whose answer is a stream, which is opened before the first byte of it is answered.
-fn streaming(streams: Streams, media: &'static str, open: Arc<Open>) -> Handler {
+pub(super) fn streaming(streams: Streams, media: &'static str, open: Arc<Open>) -> Handler {
     Arc::new(move |call| {
         let (streams, open) = (streams.clone(), Arc::clone(&open));
         Box::pin(async move {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::export::FILE;
 use super::live::{LINES, RECORDING};
 use super::schema::{all, named};
 use super::table::{Answer, Id, Kind, Own, Param, ROUTES, Route};
@@ -123,6 +124,10 @@ fn answer(route: &Route) -> Json {
         Answer::Recording => (
             "The recording's bytes. A connection that ends early means that it is not whole.",
             json!({ RECORDING: { "schema": { "type": "string", "format": "binary" } } }),
+        ),
+        Answer::File => (
+            "A file to keep. A connection that ends early means that it is not whole.",
+            json!({ FILE: { "schema": { "type": "string", "format": "binary" } } }),
         ),
     };
     let mut content = content;

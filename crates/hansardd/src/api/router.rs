@@ -27,7 +27,7 @@ use super::problem::Problem;
 use super::refusals::{Refusal, Refusals};
 use super::role::{Asker, Caller, Known};
 use super::seams::{Admit, Audit, Log, Owns};
-use super::table::{Id, Noted, Op, Own, ROUTES, Route, Verb, allowed};
+use super::table::{EXPORTS, Id, Noted, Op, Own, ROUTES, Route, Verb, allowed};
 
 /// A request that passed everything the table asks.
 pub(super) struct Call {
@@ -191,6 +191,7 @@ impl Gate {
             let look = noted.once.then(|| Looks::key(&caller, id.as_ref()));
             let again = |look| self.looks.is_known(look, Instant::now());
             if !look.as_ref().is_some_and(again) {
+                let noted = said(noted, &params);
                 let reason = reason(&params, &body);
                 let event = event(noted, &caller, id.as_ref(), reason, true);
                 self.note(event).await?;
@@ -299,6 +300,7 @@ impl Gate {
         match self.doors.refusals.refused(caller, Instant::now()) {
             Refusal::Told => {
                 let reason = params.text("reason").map(str::to_owned);
+                let noted = said(noted, params);
                 self.tell(event(noted, caller, id, reason, false)).await;
             }
             Refusal::FirstCounted(after) => {
@@ -381,6 +383,16 @@ fn reason(params: &Params, body: &Bytes) -> Option<String> {
         let body: serde_json::Value = serde_json::from_slice(body).ok()?;
         Some(body.get("reason")?.as_str()?.to_owned())
     })
+}
+
+/// The same, with the format that was asked for.
+fn said(noted: Noted, params: &Params) -> Noted {
+    let asked = params.text("format");
+    let known = EXPORTS.iter().copied().find(|known| asked == Some(*known));
+    Noted {
+        format: noted.format.map(|format| known.unwrap_or(format)),
+        ..noted
+    }
 }
 
 /// The event that says who did what to which thing, and why.

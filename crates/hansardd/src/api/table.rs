@@ -7,6 +7,8 @@ mod tokens;
 
 use super::role::Role;
 
+pub use played::EXPORTS;
+
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs)] // each is what its route's summary says
@@ -40,6 +42,7 @@ pub enum Op {
     Frames,
     Find,
     Watch,
+    Export,
 }
 
 /// HTTP methods that routes have.
@@ -122,6 +125,8 @@ pub enum Answer {
     Lines(&'static str),
     /// A recording's bytes.
     Recording,
+    /// A file in the format that its parameter names.
+    File,
 }
 
 /// What is put on record before the request is done.
@@ -129,7 +134,7 @@ pub enum Answer {
 pub struct Noted {
     /// Name of the event.
     pub event: &'static str,
-    /// As what a recording was looked at.
+    /// As what a recording was looked at, unless a parameter `format` says it.
     pub format: Option<&'static str>,
     /// Whether the handler tells it, because it knows more: after everything that can be refused,
     /// and before anything is done. Refusals of a role are told by the router in any case.
@@ -271,7 +276,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 29] = [
+pub const ROUTES: [Route; 30] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -472,6 +477,7 @@ the answer is 412. A text with an error changes nothing; the answer names line a
     played::FRAMES,
     played::FIND,
     played::WATCH,
+    played::EXPORT,
 ];
 
 /// Methods of a path, as an `Allow` header has them.

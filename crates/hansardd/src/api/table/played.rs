@@ -1,4 +1,4 @@
-//! Routes of the player in a browser.
+//! Routes of the player in a browser, and of what it lets one take away.
 
 use super::{Answer, Kind, Noted, Op, REASON, Route, of_session, p};
 
@@ -69,5 +69,39 @@ pub(super) const WATCH: Route = Route {
         "/v1/sessions/{id}/watch",
         Answer::Lines("Watched"),
         "live",
+    )
+};
+
+/// Formats of one file that a recording is handed out in, besides its own.
+pub const EXPORTS: &[&str] = &[
+    "asciicast-v3",
+    "asciicast-v2",
+    "tlog",
+    "ttyrec",
+    "transcript",
+    "raw",
+    "jsonl",
+];
+
+pub(super) const EXPORT: Route = Route {
+    summary: "The recording, or a stretch of it, in another format",
+    params: &[
+        p("format", Kind::Word(EXPORTS), "which one"),
+        p(
+            "from_ms",
+            Kind::Millis,
+            "from this moment on; it begins with the screen as it was",
+        ),
+        p("until_ms", Kind::Millis, "up to this one"),
+        REASON,
+    ],
+    doc: "This is a look at a recording: it is put on record (`session.recording.access`, with the format) \
+before anything is answered, and refused if that fails. A copy in another format is no evidence: that is \
+the recording itself.",
+    ..of_session(
+        Op::Export,
+        "/v1/sessions/{id}/export",
+        Answer::File,
+        "asciicast-v3",
     )
 };

@@ -1,0 +1,105 @@
+//! What can be taken away of a recording.
+
+use hansard_view::{Format, Import, Screen};
+
+use crate::keep::{header, id, parts};
+use crate::service::Service;
+use crate::speak::{Answer, get};
+
+fn ask(service: &Service, query: &str) -> Answer {
+    get(service, &format!("/v1/sessions/{}/export?{query}", id(1)))
+}
+
+fn service(name: &str) -> Service {
+    let service = Service::start(name);
+    let shown = "\x1b[31mhello\x1b[0m world\r\n";
+    service
+        .kept
+        .store(&[parts(header(1, "ada", "greeting"), shown, true)]);
+    service
+}
+
+/// The screen that such a file ends with.
+fn last_screen(bytes: Vec<u8>, format: Format) -> Screen {
+    let import = Import {
+        id: id(9),
+        start_utc_ns: 0,
+        recorder: "test".to_owned(),
+        rec: None,
+    };
+    let mut decoder = format
+        .decoder(std::io::Cursor::new(bytes), import)
+        .expect("a format of one file");
+    let mut screen = Screen::default();
+    while let Some(event) = decoder.next_event().unwrap() {
+        screen.apply(&event.body);
+    }
+    screen
+}
+
+#[test]
+fn every_format_has_what_was_shown_and_is_a_look_at_it() {
+    let service = service("api-export");
+    for name in hansardd::api::table::EXPORTS {
+        service.record.lock().unwrap().clear();
+        let answer = ask(&service, &format!("format={name}&reason=audit"));
+        assert_eq!(answer.status, 200, "{name}: {answer:?}");
+        assert!(
+            answer.head.contains("application/octet-stream"),
+            "{answer:?}"
+        );
+        let format: Format = name.parse().unwrap();
+        let text = match format.is_readable() {
+            true => last_screen(answer.body, format).text(),
+            false => String::from_utf8(answer.body).unwrap(),
+        };
+        assert_eq!(text.trim_end(), "hello world", "{name}");
+        let record = service.record.lock().unwrap();
+        let fields: Vec<_> = record.iter().map(|fact| &fact.fields).collect();
+        assert_eq!(fields.len(), 1, "{name}");
+        for (field, value) in [("format", *name), ("reason", "audit")] {
+            assert_eq!(fields[0].get(field), Some(&value.into()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_stretch_begins_with_the_screen_as_it_was() {
+    let service = service("api-export-clip");
+    let at = |query: &str| {
+        let answer = ask(&service, &format!("format=jsonl&{query}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        (
+            String::from_utf8(answer.body.clone()).unwrap(),
+            last_screen(answer.body, Format::Jsonl).text(),
+        )
+    };
+    let (_, before) = at("until_ms=999");
+    assert_eq!(before, "");
+    let (lines, behind) = at("from_ms=1500&until_ms=1900");
+    assert_eq!(behind, "hello world\n");
+    // Whose clip it is stands in its header, and it is not taken for the recording.
+    let start: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    let text = start.to_string();
+    assert!(text.contains(&id(1).to_string()), "{text}");
+    assert!(!text.contains(&format!(r#""id":"{}""#, id(1))), "{text}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anything_is_sent() {
+    let service = service("api-export-bad");
+    for (query, about) in [
+        ("", "format"),
+        ("format=hansard", "format"),
+        ("format=gif", "format"),
+        ("format=raw&from_ms=2000&until_ms=1000", "until_ms"),
+        ("format=raw&from_ms=-1", "from_ms"),
+    ] {
+        let answer = ask(&service, query);
+        assert_eq!(answer.status, 400, "{query}: {answer:?}");
+        let said = answer.json()["error"]["message"].to_string();
+        assert!(said.contains(about), "{query}: {said}");
+    }
+    let path = format!("/v1/sessions/{}/export?format=raw", id(77));
+    assert_eq!(get(&service, &path).status, 404);
+}
