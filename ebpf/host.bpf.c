@@ -115,17 +115,18 @@ static __always_inline struct draft *begin(__u32 which, struct task_struct *task
 		record->lengths[i] = 0;
 	record->pid = pid_of(task);
 	record->tid = tid_of(task);
-	record->parent = pid_of(BPF_CORE_READ(task, real_parent));
+	/* The kernel knows what these pointers are of: a load each, and no call. */
+	record->parent = pid_of(task->real_parent);
 	record->forked_by = tag->forked_by;
-	record->uid = BPF_CORE_READ(task, cred, uid.val);
-	record->euid = BPF_CORE_READ(task, cred, euid.val);
-	record->gid = BPF_CORE_READ(task, cred, gid.val);
+	record->uid = task->cred->uid.val;
+	record->euid = task->cred->euid.val;
+	record->gid = task->cred->gid.val;
 	record->login_uid = record->audit_session = -1;
 	if (bpf_core_field_exists(task->loginuid)) {
-		record->login_uid = BPF_CORE_READ(task, loginuid.val);
-		record->audit_session = BPF_CORE_READ(task, sessionid);
+		record->login_uid = task->loginuid.val;
+		record->audit_session = task->sessionid;
 	}
-	record->mount_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	record->mount_ns = task->nsproxy->mnt_ns->ns.inum;
 	record->pid_ns = 0;
 	bpf_probe_read_kernel_str(record->comm, sizeof(record->comm), &task->comm);
 	return draft;

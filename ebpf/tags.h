@@ -40,7 +40,7 @@ static __always_inline __u32 number_of(struct pid *pid)
 static __always_inline __u32 pid_of(struct task_struct *task)
 {
 	if (reader.pid_ns == INITIAL_PID_NS)
-		return BPF_CORE_READ(task, tgid);
+		return task->tgid;
 	/* 1 is PIDTYPE_TGID. */
 	return number_of(BPF_CORE_READ(task, signal, pids[1]));
 }
@@ -48,7 +48,7 @@ static __always_inline __u32 pid_of(struct task_struct *task)
 static __always_inline __u32 tid_of(struct task_struct *task)
 {
 	if (reader.pid_ns == INITIAL_PID_NS)
-		return BPF_CORE_READ(task, pid);
+		return task->pid;
 	return number_of(BPF_CORE_READ(task, thread_pid));
 }
 
@@ -87,7 +87,7 @@ static __always_inline void forget(struct task_struct *task)
 static __always_inline void forget_number(struct task_struct *task, __u32 old)
 {
 	if (reader.tags_by_number && reader.pid_ns == INITIAL_PID_NS &&
-	    old != BPF_CORE_READ(task, pid))
+	    old != (__u32)task->pid)
 		bpf_map_delete_elem(&numbered_tags, &old);
 }
 

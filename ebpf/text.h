@@ -34,6 +34,7 @@ struct walk {
 	struct draft *draft;
 	struct dentry *dentry;
 	struct vfsmount *mount;
+	struct dentry *top; /* of what is mounted there */
 	struct dentry *root;
 	struct vfsmount *root_mount;
 	__u32 begin;
@@ -45,7 +46,7 @@ static long walk_step(__u32 step, struct walk *walk)
 {
 	struct dentry *dentry = walk->dentry;
 	struct vfsmount *here = walk->mount;
-	struct dentry *top = BPF_CORE_READ(here, mnt_root);
+	struct dentry *top = walk->top;
 	struct dentry *parent;
 	const unsigned char *name;
 
@@ -74,6 +75,7 @@ static long walk_step(__u32 step, struct walk *walk)
 		walk->looks = 0;
 		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 		walk->mount = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		walk->top = BPF_CORE_READ(walk->mount, mnt_root);
 		return 0;
 	}
 	if (walk->draft->used - walk->begin > TEXT_MAX)
@@ -95,6 +97,7 @@ static __noinline int append_path(struct draft *draft, struct dentry *dentry, st
 		.draft = draft,
 		.dentry = dentry,
 		.mount = mount,
+		.top = BPF_CORE_READ(mount, mnt_root),
 		.root = BPF_CORE_READ(fs, root.dentry),
 		.root_mount = BPF_CORE_READ(fs, root.mnt),
 		.looks = reader.left_out & draft->looks,
@@ -146,11 +149,11 @@ static __noinline int append_string(struct draft *draft, const void *from, __u32
 static __always_inline struct file *file_of(__s32 fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
+	struct fdtable *table = task->files->fdt;
+	struct file **files = table->fd;
 	struct file *file = 0;
 
-	if (fd < 0 || (__u32)fd >= BPF_CORE_READ(table, max_fds))
+	if (fd < 0 || (__u32)fd >= table->max_fds)
 		return 0;
 	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
 	return file;
