@@ -74,8 +74,9 @@ static long walk_step(__u32 step, struct walk *walk)
 		/* What is mounted below a directory is not in it. */
 		walk->looks = 0;
 		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		walk->mount = (void *)above + bpf_core_field_offset(struct mount, mnt);
-		walk->top = BPF_CORE_READ(walk->mount, mnt_root);
+		here = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		walk->mount = here;
+		walk->top = BPF_CORE_READ(here, mnt_root);
 		return 0;
 	}
 	if (walk->draft->used - walk->begin > TEXT_MAX)
