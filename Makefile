@@ -13,6 +13,8 @@
 #   make bench     measure against script, tlog-rec, asciinema and a bare pty (about 15 minutes)
 #   make bench-service  what the service takes, keeps and lists in a second (about four minutes)
 #   make bench-login    what a login costs that the daemon holds (root; a few minutes)
+#   make bench-host     what host events cost, beside auditd and bpftrace (root; half an hour)
+#   make test-kernels   tests of host events under Debian 12's own kernel, emulated (some minutes)
 #   make torture   kill recorder, host and service, cut power and wires, over and over (hours)
 #   make fuzz      every fuzz target for FUZZ_SECONDS (60) seconds
 #   make peers     build asciinema 3 into .peers/, which tests and benches run beside ours
@@ -32,7 +34,7 @@ RELEASE := $(TARGET)/release/hansard
 DEBUG_BINS := HANSARD_BIN=$(DEBUG) HANSARDD_BIN=$(DEBUG)d
 RELEASE_BINS := HANSARD_BIN=$(RELEASE) HANSARDD_BIN=$(RELEASE)d
 
-.PHONY: help demo screenshots test lint web web-tools web-lint bench bench-service bench-login torture fuzz peers golden ebpf install release debug needs-%
+.PHONY: help demo screenshots test lint web web-tools web-lint bench bench-service bench-login bench-host test-kernels torture fuzz peers golden ebpf install release debug needs-%
 .SILENT:
 
 help:
@@ -109,6 +111,15 @@ bench-service:
 bench-login: needs-bench release
 	PTYBENCH_DIR=$${PTYBENCH_DIR:-$${TMPDIR:-/tmp}/hansard-bench/work} \
 	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/login.py
+
+# Peers that are not installed are left out: apt install auditd bpftrace.
+bench-host: needs-bench release
+	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/host_events.py
+
+# Too long for `make test`. Those about much at a time are left out: an emulator is slow.
+test-kernels: needs-kernels
+	tests=$$($(CARGO) test --locked --no-run -p hansard-capture --test host 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$$/\1/p'); \
+		scripts/test-kernels.sh "$$tests" --skip object --skip loss
 
 # The counts that a release must stand; `make test` runs a share of each.
 torture: needs-test release

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a task needs and this machine lacks, and says which.
-# Usage: scripts/needs.sh build|demo|test|bench|fuzz|web
+# Usage: scripts/needs.sh build|demo|test|bench|kernels|fuzz|web
 set -euo pipefail
 
 case "${1:-}" in
@@ -26,6 +26,8 @@ case "${1:-}" in
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;
+    # An emulator, and what a machine in it starts with.
+    kernels) wanted=(qemu-system-x86 seabios busybox-static cpio xz-utils gcc libc6-dev) ;;
     # The fuzzer's runtime is C++.
     fuzz) wanted=(g++) ;;
     # The application's tools come from its lock file; Node itself must be newer than Debian 12's.
@@ -36,7 +38,7 @@ case "${1:-}" in
         fi
         wanted=(nodejs npm)
         ;;
-    *) echo "usage: $0 build|demo|test|bench|fuzz|web" >&2; exit 2 ;;
+    *) echo "usage: $0 build|demo|test|bench|kernels|fuzz|web" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

@@ -20,8 +20,9 @@ pub(crate) use journal::{JournalArgs, ReaderKind};
 pub(crate) use machine::{CoverageArgs, DisableArgs, DisableWay, EnableArgs, EnableWay, RootArgs};
 pub(crate) use policy::{PolicyArgs, PolicyCommand, TestArgs};
 pub(crate) use service::{
-    EventsArgs, FilterArgs, FollowArgs, HoldArgs, HoldCommand, HostArgs, HostCommand, KillArgs,
-    LookArgs, LsArgs, PageArgs, ServiceArgs, ShowArgs, StatusArgs, TokenArgs, TokenCommand,
+    CertArgs, CertCommand, EventsArgs, FilterArgs, FollowArgs, HoldArgs, HoldCommand, HostArgs,
+    HostCommand, KillArgs, LookArgs, LsArgs, PageArgs, ServiceArgs, ShowArgs, SignArgs, StatusArgs,
+    TokenArgs, TokenCommand,
 };
 pub(crate) use user::{UserArgs, UserCommand};
 
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     Hold(HoldArgs),
     /// Make, list or remove tokens that hosts join with
     Token(TokenArgs),
+    /// Issue SSH certificates that let people in
+    Cert(CertArgs),
     /// Add, list or remove users who sign in in a browser; set their passwords
     User(UserArgs),
     /// List hosts, lock them out; have logins of this machine recorded

@@ -2,6 +2,7 @@
 //! what is not archived yet, the event log, the registry of hosts and what is being recorded.
 
 mod accounts;
+mod certified;
 mod ending;
 mod following;
 mod held;
@@ -13,6 +14,7 @@ mod recorded;
 mod searched;
 
 pub use accounts::Accounts;
+pub use certified::Certified;
 pub use ending::{EndHere, EndThere};
 pub use following::Watched;
 pub use held::Held;

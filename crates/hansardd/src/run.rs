@@ -47,6 +47,7 @@ mod reload;
 mod renewing;
 mod retiring;
 mod sending;
+mod ssh_node;
 mod stuck;
 mod taking;
 mod watching;

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use hansard_core::event::End;
+use hansard_core::event::{End, Fact};
 use hansard_core::seal::SigningKey;
 use hansard_core::session::{ClockQuality, Session};
 use hansard_core::writer::{Bounds, SegmentWriter};
@@ -20,8 +20,9 @@ use hansard_view::Screen;
 use hansardd::api::problem::Trouble;
 use hansardd::api::role::Caller;
 use hansardd::api::seams::{
-    Asked, Batch, Ending, EventLog, Following, Holds, HostRow, Hosts, Recordings, Searching, Seen,
-    Since, TokenMade, TokenRow, TokenWish, Tokens, Verified, Watch,
+    Asked, Batch, CertificateMade, CertificateWish, Certificates, Ending, EventLog, Following,
+    Holds, HostRow, Hosts, Recordings, Searching, Seen, Since, TokenMade, TokenRow, TokenWish,
+    Tokens, Verified, Watch,
 };
 
 pub const SECOND_NS: u64 = 1_000_000_000;
@@ -252,6 +253,27 @@ impl Searching for Keeper {
         let place = (asked.after, asked.limits);
         search(&self.0.index, asked.question, asked.owner, place, &|| false)
             .map_err(|e| Trouble::Retry(e.to_string()))
+    }
+}
+
+impl Certificates for Keeper {
+    fn make(&self, wish: &CertificateWish) -> Result<CertificateMade, Trouble> {
+        if wish.logins.is_empty() {
+            return Err(Trouble::Refused("no login".to_owned()));
+        }
+        Ok(CertificateMade {
+            certificate: format!("ssh-ed25519-cert-v01@openssh.com of-{}", wish.user),
+            serial: "00000000000000ff".to_owned(),
+            expires_ns: BASE_NS + wish.ttl_s * SECOND_NS,
+            fact: Body::Admin(Fact {
+                event: "cert.create".to_owned(),
+                fields: Fields::new().with("name", wish.user.as_str()),
+            }),
+        })
+    }
+
+    fn authorities(&self) -> [String; 2] {
+        ["ssh-ed25519 user".to_owned(), "ssh-ed25519 host".to_owned()]
     }
 }
 

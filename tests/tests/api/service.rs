@@ -103,6 +103,7 @@ impl Service {
             following: keeper.clone(),
             event_log: keeper.clone(),
             tokens: keeper.clone(),
+            certificates: keeper.clone(),
             hosts: keeper.clone(),
             ending: keeper.clone(),
             holds: keeper.clone(),

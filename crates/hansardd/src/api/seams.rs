@@ -292,6 +292,48 @@ pub trait Tokens: Send + Sync {
     fn remove(&self, name: &str, by: &Caller) -> Result<bool, Trouble>;
 }
 
+/// An SSH certificate that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CertificateWish {
+    /// Who it is for.
+    pub user: String,
+    /// The accounts that it lets into.
+    pub logins: Vec<String>,
+    /// The public key, as a line of a `.pub` file.
+    pub key: String,
+    /// For how many seconds it holds.
+    pub ttl_s: u64,
+    /// Addresses and networks that it may be used from; empty: anywhere.
+    pub source_addresses: Vec<String>,
+    /// The one command that it runs, if it is for one.
+    pub command: Option<String>,
+}
+
+/// An SSH certificate that was issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateMade {
+    /// As a line of a `-cert.pub` file.
+    pub certificate: String,
+    /// Its serial number, in hexadecimal.
+    pub serial: String,
+    /// Until when it holds, UTC nanoseconds since 1970.
+    pub expires_ns: u64,
+    /// The event of issuing it. MUST be durable before anybody gets the certificate.
+    pub fact: Body,
+}
+
+/// SSH certificates for people.
+pub trait Certificates: Send + Sync {
+    /// Issues one. Nobody may be given it before its event is durable.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn make(&self, wish: &CertificateWish) -> Result<CertificateMade, Trouble>;
+
+    /// The public keys that sign people's and hosts' certificates, as lines of a `.pub` file.
+    fn authorities(&self) -> [String; 2];
+}
+
 /// A host, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostRow {

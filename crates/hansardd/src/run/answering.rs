@@ -7,8 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hansard_capture::registry::Registry as Running;
 use hansard_core::Body;
+use hansard_identity::random::Random;
 use hansard_identity::registry::Registry;
 use hansard_identity::role::{Holders, Roles};
+use hansard_identity::ssh::SshAuthorities;
 use hansard_identity::tls::CaPin;
 use hansard_identity::{HostId, Users};
 use hansard_record::Environment;
@@ -24,12 +26,14 @@ use crate::api::refusals::{REFUSALS_WINDOW, Refusals};
 use crate::api::seams::{Admit, Audit, Log};
 use crate::api::{Api, Parts, socket};
 use crate::behind::{
-    Accounts, EndHere, Held, Joined, Listed, Logged, People, Present, Recorded, Searched, Watched,
+    Accounts, Certified, EndHere, Held, Joined, Listed, Logged, People, Present, Recorded,
+    Searched, Watched,
 };
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 use crate::ingest::{Control, To};
+use crate::init::keys::authority_dir;
 use crate::player::Player;
 use crate::policy::Central;
 use crate::tee::Source;
@@ -181,6 +185,22 @@ impl Answering<'_> {
         Ok(Arc::new(users))
     }
 
+    fn certified(&self) -> Result<Certified, Failure> {
+        let source = Arc::clone(&self.door.environment.random);
+        let random: Arc<dyn Random> = Arc::new(move |bytes: &mut [u8]| source.fill(bytes));
+        let directory = authority_dir(&self.dir.keys());
+        let authorities = SshAuthorities::open(&directory, &*random).map_err(|e| {
+            let what = e.to_string();
+            let what = hansard_view::escape_for_humans(&what);
+            Failure::new(STATUS_FAILED, what, "see the keys in data_dir")
+        })?;
+        Ok(Certified {
+            authorities,
+            clock: Arc::clone(&self.door.environment.clock),
+            random,
+        })
+    }
+
     fn parts(&self, users: &Arc<Users>, browsing: Option<&Browsing>) -> Result<Parts, Failure> {
         let (door, keeping) = (&self.door, self.keeping);
         let facts = self.facts.clone();
@@ -223,6 +243,7 @@ impl Answering<'_> {
                 recalling: Arc::clone(&keeping.recalling),
             }),
             tokens: Arc::new(joined.clone()),
+            certificates: Arc::new(self.certified()?),
             hosts: Arc::new(joined),
             ending: Arc::new(EndHere {
                 here: self.running.clone(),
