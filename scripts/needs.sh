@@ -6,8 +6,8 @@ set -euo pipefail
 case "${1:-}" in
     # What reads the kernel programs' object when they are loaded.
     build) wanted=(libelf-dev zlib1g-dev pkg-config) ;;
-    # A person's hands (Python's own pty module), an editor, top.
-    demo) wanted=(python3 vim-tiny procps) ;;
+    # A person's hands (Python's own pty module), an editor, top, a pager.
+    demo) wanted=(python3 vim-tiny procps less) ;;
     # The second reader's libraries, players and recorders of other formats that must accept our
     # recordings and make some for us, a judge of certificates, a CBOR library, a tracer to kill at system calls, the
     # fuzzer's runtime (targets are compiled), two hosts' worth of network and what cuts it,
@@ -15,7 +15,7 @@ case "${1:-}" in
     # demo needs.
     test)
         wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 strace g++)
-        wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps openssl)
+        wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps less openssl)
         wanted+=(iproute2 iptables systemd openssh-server openssh-client rsync passwd)
         # A browser.
         wanted+=(chromium)

@@ -2,6 +2,7 @@
 //!
 //! - [`local`]: the capture socket of a machine, and what runs on the other end of it
 //! - [`shell`]: logins, whose terminal the daemon holds
+//! - [`ssh`]: an SSH server on the host
 //! - [`registry`]: the sessions that are being recorded now, to be listed, followed and ended
 //! - [`host`]: what the processes of a session really did, as the kernel saw it
 //! - [`limits`]: every bound, and what happens at it
@@ -22,5 +23,6 @@ pub mod limits;
 pub mod local;
 pub mod registry;
 pub mod shell;
+pub mod ssh;
 
 pub use registry::{NotRunning, Registry, RunningSession};

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use hansard_core::fields::Fields;
 use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
-use hansard_core::{Gate, SessionId, Sink};
+use hansard_core::{Body, Gate, SessionId, Sink};
 use hansard_record::handoff::FromDaemon;
 use hansard_record::revive::GoesOn;
 use hansard_record::{Environment, OpenSessions, Options};
@@ -182,17 +182,19 @@ pub enum Happening {
         /// How many there were since the last time this was told.
         times: u64,
     },
+    /// Something of no session: an attempt to get in, a connection that came to nothing.
+    Said(Body),
 }
 
 /// The capture socket, while it is served. Dropping it stops it, as [`Server::stop`] does.
 pub struct Server {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
 }
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) means: Means,
+    pub(crate) means: Arc<Means>,
     pub(crate) registry: Registry,
     /// Records logins, where that is switched on.
     pub(crate) logins: Option<Logins>,
@@ -232,7 +234,7 @@ impl Server {
         let registry = Registry::new(wake, config.end_wait);
         let shared = Arc::new(Shared {
             config,
-            means,
+            means: Arc::new(means),
             registry,
             logins,
             stopping: AtomicBool::new(false),

@@ -9,13 +9,22 @@ use std::time::{Duration, Instant};
 use hansard_core::limits::{FRAME_CUT_FOLLOWED_NS, FRAME_CUT_NS};
 use hansard_core::{Session, SessionId};
 use hansard_record::Recorder;
-use hansard_record::handoff::FromDaemon;
 
 use crate::limits::{COMMAND_BYTES_MAX, REASON_BYTES_MAX};
 
 mod line;
 
 pub(crate) use line::Line;
+
+/// Whoever runs a session, for those who have something to say to it. None of it may wait: threads that
+/// serve everybody call this.
+pub(crate) trait Runs: Send + Sync {
+    /// The session is to end, for this reason and on this person's word.
+    fn end(&self, reason: &str, by: &str);
+
+    /// Its time to do so is over: its recording ends with what there is.
+    fn give_up(&self);
+}
 
 /// A session that is being recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +76,7 @@ struct Shared {
 struct Running {
     about: RunningSession,
     recorder: Recorder,
-    line: Arc<Line>,
+    line: Arc<dyn Runs>,
     ended: Option<Ended>,
     deadline: Option<Instant>,
     /// How long nothing may happen in it; the policy ends it then.
@@ -123,8 +132,7 @@ impl Registry {
         };
         let line = self.mark(session, &ended, self.0.end_wait)?;
         self.wake();
-        let Ended { reason, by } = ended;
-        line.say_at_once(&FromDaemon::End { reason, by });
+        line.end(&ended.reason, &ended.by);
         Ok(())
     }
 
@@ -164,8 +172,7 @@ impl Registry {
         };
         for session in all {
             if let Ok(line) = self.mark(session, &ended, wait) {
-                let (reason, by) = (ended.reason.clone(), ended.by.clone());
-                line.say_at_once(&FromDaemon::End { reason, by });
+                line.end(&ended.reason, &ended.by);
             }
         }
     }
@@ -175,7 +182,7 @@ impl Registry {
         session: SessionId,
         ended: &Ended,
         wait: Duration,
-    ) -> Result<Arc<Line>, NotRunning> {
+    ) -> Result<Arc<dyn Runs>, NotRunning> {
         let mut running = self.lock();
         let running = running.get_mut(&session).ok_or(NotRunning)?;
         // The first reason stays, and the earliest deadline.
@@ -205,7 +212,7 @@ impl Registry {
                 None => {}
             }
         }
-        late.iter().for_each(|line| line.close_reading());
+        late.iter().for_each(|line| line.give_up());
         [idle, next].into_iter().flatten().min()
     }
 
@@ -239,7 +246,7 @@ impl Registry {
         header: &Session,
         (uid, pid): (u32, Option<i32>),
         recorder: Recorder,
-        line: Arc<Line>,
+        line: Arc<dyn Runs>,
     ) {
         let about = RunningSession {
             session: header.id,

@@ -16,6 +16,7 @@
 )]
 
 mod cat;
+mod cert;
 mod cli;
 mod convert;
 mod draft;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         Command::Follow(args) => follow::run(args),
         Command::Kill(args) => kill::run(args),
         Command::Token(args) => token::run(args),
+        Command::Cert(args) => cert::run(args),
         Command::Hold(args) => hold::run(args),
         Command::Policy(args) => policy::run(args),
         Command::User(args) => user::run(args),

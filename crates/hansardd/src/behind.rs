@@ -2,6 +2,7 @@
 //! what is not archived yet, the event log, the registry of hosts and what is being recorded.
 
 mod accounts;
+mod certified;
 mod ending;
 mod following;
 mod held;
@@ -10,8 +11,10 @@ mod listed;
 mod logged;
 mod people;
 mod recorded;
+mod searched;
 
 pub use accounts::Accounts;
+pub use certified::Certified;
 pub use ending::{EndHere, EndThere};
 pub use following::Watched;
 pub use held::Held;
@@ -20,3 +23,4 @@ pub use listed::Listed;
 pub use logged::Logged;
 pub use people::People;
 pub use recorded::Recorded;
+pub use searched::Searched;

@@ -14,6 +14,8 @@ use hansard_core::policy::OnLoss;
 
 use crate::config::{Config, Finding, Local, Rule, Size, Span, Store};
 
+mod ssh;
+
 /// Longest path of a unix socket, bytes, without the zero behind it (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -63,6 +65,7 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
         capture(local, &mut found);
     }
     logins(config, &mut found);
+    ssh::ssh(config, &mut found);
     host_events(config, &mut found);
     tlog(config, around, &mut found);
     if let Some(store) = &config.store {

@@ -25,7 +25,7 @@ pub mod value;
 pub use exports::{Export, TlogExport, TlogWriter};
 pub use sections::{
     Admin, Capture, Config, EventLog, Forward, Host, Ingest, Local, Members, Metrics, Node, Roles,
-    Rule, Serve, Shell, Store, Web,
+    Rule, Serve, Shell, Ssh, Store, Web,
 };
 pub use tree::{CONFIG_BYTES_MAX, Place};
 pub use value::{HostPort, Labels, Size, Span};
@@ -222,6 +222,7 @@ impl Config {
         let roles = [
             ("capture.local", self.capture.local.is_some()),
             ("capture.shell", self.capture.shell.is_some()),
+            ("capture.ssh", self.capture.ssh.is_some()),
             ("forward", self.forward.is_some()),
             ("store", self.store.is_some()),
             ("serve.ingest", self.serve.ingest.is_some()),

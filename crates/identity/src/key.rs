@@ -41,6 +41,20 @@ impl PrivateKey {
         self.signing().public()
     }
 
+    /// The seed itself, for a library that signs with it (an SSH node's own key).
+    #[must_use]
+    pub fn seed(&self) -> [u8; 32] {
+        self.0
+    }
+
+    /// The key in this file, made if there is none.
+    ///
+    /// # Errors
+    /// `Refused` for a file that is no key, `Retry` when the disk fails.
+    pub fn kept_in(path: &Path, random: &dyn Random) -> Result<Self, Failure> {
+        Self::read_or_create(path, &Files::default(), random)
+    }
+
     /// The key as recorders and proofs use it.
     #[must_use]
     pub fn signing(&self) -> SigningKey {

@@ -9,7 +9,8 @@
 //! - [`limits`]: every bound, and what happens at it
 //!
 //! With `authority`: `authority` issues certificates, `registry` knows who joined, `join` is what
-//! goes over the wire, `host_identity` what a host keeps, `tls` how they connect; `user` and `users` are
+//! goes over the wire, `host_identity` what a host keeps, `tls` how they connect; `ssh` certifies people
+//! and hosts for SSH. `user` and `users` are
 //! the people who sign in at a service.
 
 #![forbid(unsafe_code)]
@@ -57,6 +58,8 @@ pub mod recorder;
 #[cfg(feature = "authority")]
 pub mod registry;
 pub mod role;
+#[cfg(feature = "authority")]
+pub mod ssh;
 #[cfg(feature = "authority")]
 pub mod tls;
 #[cfg(feature = "authority")]

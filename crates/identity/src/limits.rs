@@ -80,6 +80,21 @@ pub const TOKEN_KEPT_NS: u64 = 30 * 24 * 3600 * 1_000_000_000;
 /// Rows in one page of a listing. A larger page is answered with this many and a cursor.
 pub const PAGE_ROWS_MAX: usize = 1000;
 
+/// Longest life of a user's SSH certificate, seconds: a week. A longer one is refused.
+pub const SSH_LIFE_S_MAX: u64 = 7 * 24 * 3600;
+
+/// Life of a host's SSH certificate, seconds: 90 days. The host has a new one made at every start.
+pub const SSH_HOST_LIFE_S: u64 = 90 * 24 * 3600;
+
+/// Most logins, host names or networks in an SSH certificate; more are refused.
+pub const SSH_PRINCIPALS_MAX: usize = 64;
+
+/// Longest command that an SSH certificate forces, bytes; a longer one is refused.
+pub const SSH_COMMAND_BYTES_MAX: usize = 4096;
+
+/// Longest public key of SSH, characters of base64; a longer one is refused.
+pub const SSH_KEY_BYTES_MAX: usize = 1024;
+
 /// Bytes of the name of a user who signs in. A longer one is refused.
 pub const USER_NAME_BYTES_MAX: usize = 64;
 

@@ -21,7 +21,7 @@ pub fn decode(text: &[u8], label: &str) -> Option<Vec<u8>> {
 }
 
 /// Bytes of a text of base64 in lines, padded, in its one spelling.
-fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let text: Vec<u8> = text
         .bytes()
         .filter(|c| !matches!(c, b'\r' | b'\n'))
@@ -51,6 +51,27 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The same way back, padded and in one line.
+#[cfg(feature = "authority")]
+pub(crate) fn encode_base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let mut bits = [0; 4];
+        for (to, from) in bits.iter_mut().skip(1).zip(three) {
+            *to = *from;
+        }
+        let bits = u32::from_be_bytes(bits);
+        for place in 0..4 {
+            let at = usize::try_from((bits >> (18 - 6 * place)) & 63).unwrap_or(0);
+            let digit = DIGITS.get(at).copied().unwrap_or(b'=');
+            let is_padding = place > three.len();
+            text.push(char::from(if is_padding { b'=' } else { digit }));
+        }
+    }
+    text
+}
+
 fn digit(c: u8) -> Option<u8> {
     match c {
         b'A'..=b'Z' => Some(c - b'A'),
@@ -65,6 +86,16 @@ fn digit(c: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "authority")]
+    #[test]
+    fn base64_there_and_back() {
+        for len in 0..70_u8 {
+            let bytes: Vec<u8> = (0..len).map(|n| n.wrapping_mul(37)).collect();
+            assert_eq!(base64(&encode_base64(&bytes)).unwrap(), bytes);
+        }
+        assert_eq!(encode_base64(b"foob"), "Zm9vYg==");
+    }
 
     #[test]
     fn base64_of_the_standard() {

@@ -19,6 +19,8 @@ pub struct Account {
     pub uid: u32,
     /// The number of its first group.
     pub gid: u32,
+    /// Its home directory; may be empty, or not there.
+    pub home: PathBuf,
     /// Its login shell; empty means `/bin/sh`.
     pub shell: PathBuf,
 }
@@ -68,11 +70,13 @@ fn parse(line: &str) -> Option<Account> {
     let name = fields.next().filter(|name| !name.is_empty())?.to_owned();
     let uid = fields.nth(1)?.parse().ok()?;
     let gid = fields.next()?.parse().ok()?;
-    let shell = fields.nth(2).unwrap_or_default().into();
+    let home = fields.nth(1).unwrap_or_default().into();
+    let shell = fields.next().unwrap_or_default().into();
     Some(Account {
         name,
         uid,
         gid,
+        home,
         shell,
     })
 }
@@ -88,6 +92,7 @@ mod tests {
     fn accounts_are_found_in_the_file() {
         let anna = in_passwd(PASSWD, |account| account.uid == 1000).unwrap();
         assert_eq!((anna.name.as_str(), anna.gid), ("anna", 100));
+        assert_eq!(anna.home, PathBuf::from("/home/anna"));
         assert_eq!(anna.shell, PathBuf::from("/bin/zsh"));
         assert_eq!(in_passwd(PASSWD, |account| account.uid == 7), None);
         let short = in_passwd(PASSWD, |account| account.name == "short").unwrap();

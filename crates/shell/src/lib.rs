@@ -37,6 +37,7 @@ mod prompt;
 mod pty;
 mod pty_run;
 mod run;
+mod served;
 mod signals;
 mod sys;
 mod tape;
@@ -56,6 +57,7 @@ pub use login::{
 pub use options::Options;
 pub use prompt::{PROMPTS_DEFAULT, PatternError, Prompts};
 pub use run::{Mode, mode, run};
+pub use served::{Ends, Keys, Served, Service, Window};
 pub use tape::{Tape, TapeLost};
 pub use tlog_conf::{Remark, TLOG_CONF, TlogConf, tlog_configuration, tlog_shell_in};
 pub use viewer::{Viewer, Woken};

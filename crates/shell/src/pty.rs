@@ -22,18 +22,35 @@ pub(crate) struct Pty {
 impl Pty {
     /// A new terminal with these modes and this size.
     pub(crate) fn open(modes: &Termios, size: Winsize) -> Result<Self, ShellError> {
+        Self::made(Some(modes), size)
+    }
+
+    /// A new terminal with the system's own modes.
+    pub(crate) fn open_plain(size: Winsize) -> Result<Self, ShellError> {
+        Self::made(None, size)
+    }
+
+    fn made(modes: Option<&Termios>, size: Winsize) -> Result<Self, ShellError> {
         let made = || -> rustix::io::Result<Self> {
             let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
             let master = openpt(flags)?;
             grantpt(&master)?;
             unlockpt(&master)?;
             let slave = ioctl_tiocgptpeer(&master, flags)?;
-            tcsetattr(&slave, OptionalActions::Now, modes)?;
+            if let Some(modes) = modes {
+                tcsetattr(&slave, OptionalActions::Now, modes)?;
+            }
             tcsetwinsize(&slave, size)?;
             rustix::io::ioctl_fionbio(&master, true)?;
             Ok(Self { master, slave })
         };
         made().map_err(ShellError::errno("open a pseudo-terminal"))
+    }
+
+    /// The master alone; this side of the slave is closed, so that the master tells when the last
+    /// program has closed the other.
+    pub(crate) fn into_master(self) -> OwnedFd {
+        self.master
     }
 
     /// One whose master somebody kept.

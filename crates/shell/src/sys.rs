@@ -5,9 +5,12 @@
 //! and memory that was set up before.
 #![allow(unsafe_code)]
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
@@ -277,6 +280,87 @@ pub(crate) fn before_login(command: &mut Command, inherited: Inherited, terminal
         Ok(())
     };
     // SAFETY: the closure makes system calls only, and owns nothing that would be freed.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// Who a served program becomes before exec, and with what.
+pub(crate) struct Becomes {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<u32>,
+    /// Whether this process can become somebody else; one that cannot serves its own account only.
+    pub(crate) is_root: bool,
+    /// Whether its standard input is a terminal of its own.
+    pub(crate) has_terminal: bool,
+    /// Where it starts, if it can go there.
+    pub(crate) home: Option<CString>,
+    pub(crate) open_files: u64,
+}
+
+/// The path for a system call; `None` for one that has a zero byte in it, which is no path.
+pub(crate) fn c_path(path: &Path) -> Option<CString> {
+    CString::new(path.as_os_str().as_bytes()).ok()
+}
+
+/// In a served program, before exec: it leads a session of its own, inherits nothing but its three
+/// descriptors, is hung up when its parent's thread ends, and is somebody else from here on. The
+/// order matters: what needs root comes first, and where it starts is looked for with its own rights.
+pub(crate) fn before_served(command: &mut Command, to: Becomes) {
+    let prepare = move || {
+        rustix::process::setsid()?;
+        if to.has_terminal {
+            rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        }
+        // SAFETY: takes numbers only.
+        let closed = unsafe {
+            libc::syscall(
+                libc::SYS_close_range,
+                3_u32,
+                u32::MAX,
+                libc::CLOSE_RANGE_CLOEXEC,
+            )
+        };
+        if closed != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let before = rustix::process::getrlimit(Resource::Nofile);
+        let files = before
+            .maximum
+            .map_or(to.open_files, |max| max.min(to.open_files));
+        let limit = Rlimit {
+            current: Some(files),
+            maximum: before.maximum,
+        };
+        rustix::process::setrlimit(Resource::Nofile, limit)?;
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        if to.is_root {
+            // SAFETY: the pointer and the length are those of a vector that outlives the call; the
+            // other two take numbers.
+            let became = unsafe {
+                libc::setgroups(to.groups.len(), to.groups.as_ptr()) == 0
+                    && libc::setgid(to.gid) == 0
+                    && libc::setuid(to.uid) == 0
+            };
+            if !became {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        // Whatever happened above: never as somebody else than the account.
+        if rustix::process::getuid().as_raw() != to.uid
+            || rustix::process::geteuid().as_raw() != to.uid
+        {
+            return Err(io::Error::from_raw_os_error(libc::EPERM));
+        }
+        // Becoming somebody else forgets it, so it is set after that.
+        rustix::process::set_parent_process_death_signal(Some(Signal::HUP))?;
+        let home = to.home.as_ref();
+        if home.is_none_or(|home| rustix::process::chdir(home.as_c_str()).is_err()) {
+            rustix::process::chdir(c"/")?;
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only, and owns nothing that would be freed in the child:
+    // exec replaces it, and a failure ends it by _exit.
     unsafe { command.pre_exec(prepare) };
 }
 

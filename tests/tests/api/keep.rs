@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use hansard_core::event::End;
+use hansard_core::event::{End, Fact};
 use hansard_core::seal::SigningKey;
 use hansard_core::session::{ClockQuality, Session};
 use hansard_core::writer::{Bounds, SegmentWriter};
@@ -13,14 +13,16 @@ use hansard_core::{Body, Event, Fields, Part, Policy, SessionId, Stream};
 use hansard_store::blob::memory::MemoryBlobs;
 use hansard_store::catalog::memory::MemoryCatalog;
 use hansard_store::catalog::{Catalog as _, Retention as _};
+use hansard_store::index::{Found, MemoryIndex, search};
 use hansard_store::project::Projector;
 use hansard_store::{Archive, ArchiveOptions, SealedSegment};
 use hansard_view::Screen;
 use hansardd::api::problem::Trouble;
 use hansardd::api::role::Caller;
 use hansardd::api::seams::{
-    Batch, Ending, EventLog, Following, Holds, HostRow, Hosts, Recordings, Seen, Since, TokenMade,
-    TokenRow, TokenWish, Tokens, Verified, Watch,
+    Asked, Batch, CertificateMade, CertificateWish, Certificates, Ending, EventLog, Following,
+    Holds, HostRow, Hosts, Recordings, Searching, Seen, Since, TokenMade, TokenRow, TokenWish,
+    Tokens, Verified, Watch,
 };
 
 pub const SECOND_NS: u64 = 1_000_000_000;
@@ -87,6 +89,7 @@ pub struct Kept {
     pub tokens: Mutex<BTreeMap<String, TokenRow>>,
     pub hosts: Mutex<BTreeMap<String, HostRow>>,
     pub ended: Mutex<Vec<(SessionId, String, String)>>,
+    pub index: MemoryIndex,
 }
 
 #[derive(Clone, Default)]
@@ -238,6 +241,39 @@ impl EventLog for Keeper {
             cursor: (from + documents.len()).to_string(),
             documents,
         })
+    }
+}
+
+impl Searching for Keeper {
+    fn now_ns(&self) -> u64 {
+        BASE_NS
+    }
+
+    fn search(&self, asked: &Asked<'_>) -> Result<Found, Trouble> {
+        let place = (asked.after, asked.limits);
+        search(&self.0.index, asked.question, asked.owner, place, &|| false)
+            .map_err(|e| Trouble::Retry(e.to_string()))
+    }
+}
+
+impl Certificates for Keeper {
+    fn make(&self, wish: &CertificateWish) -> Result<CertificateMade, Trouble> {
+        if wish.logins.is_empty() {
+            return Err(Trouble::Refused("no login".to_owned()));
+        }
+        Ok(CertificateMade {
+            certificate: format!("ssh-ed25519-cert-v01@openssh.com of-{}", wish.user),
+            serial: "00000000000000ff".to_owned(),
+            expires_ns: BASE_NS + wish.ttl_s * SECOND_NS,
+            fact: Body::Admin(Fact {
+                event: "cert.create".to_owned(),
+                fields: Fields::new().with("name", wish.user.as_str()),
+            }),
+        })
+    }
+
+    fn authorities(&self) -> [String; 2] {
+        ["ssh-ed25519 user".to_owned(), "ssh-ed25519 host".to_owned()]
     }
 }
 

@@ -15,6 +15,7 @@ fn target(route: &Route) -> String {
     let path = route.path.replace("{id}", &name);
     match route.op {
         Op::Find => format!("{path}?text=hi"),
+        Op::Search => format!("{path}?q=word"),
         Op::Export => format!("{path}?format=raw"),
         _ => path,
     }
@@ -28,6 +29,7 @@ fn body(route: &Route) -> &'static str {
         Some("UserWish") => r#"{"name":"ann","role":"user","password":"correct horse"}"#,
         Some("PasswordWish") => r#"{"password":"correct horse"}"#,
         Some("TokenWish") => r#"{"role":"host","ttl_s":60,"uses":1}"#,
+        Some("CertificateWish") => r#"{"user":"ann","logins":["root"],"key":"ssh-ed25519 AAAA"}"#,
         _ => "",
     }
 }
@@ -82,7 +84,7 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
             .clone()
             .all(|r| r.least == Role::Admin && r.noted.is_some())
     );
-    assert_eq!(changes.count(), 11);
+    assert_eq!(changes.count(), 12);
 }
 
 #[test]

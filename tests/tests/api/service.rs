@@ -103,10 +103,12 @@ impl Service {
             following: keeper.clone(),
             event_log: keeper.clone(),
             tokens: keeper.clone(),
+            certificates: keeper.clone(),
             hosts: keeper.clone(),
             ending: keeper.clone(),
             holds: keeper.clone(),
             policies: Arc::new(policies(&scratch)),
+            searching: keeper.clone(),
             users: Arc::new(people(&scratch)),
             playing: Arc::new(Player::new(keeper.clone(), &scratch.join("player")).unwrap()),
         };

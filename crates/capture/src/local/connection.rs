@@ -78,7 +78,7 @@ fn record(
 ) {
     let id = session.id;
     let who = (peer.uid, peer.pid);
-    let running = (recorder.clone(), Arc::clone(line));
+    let running = (recorder.clone(), Arc::<Line>::clone(line));
     shared.registry.begin(&session, who, running.0, running.1);
     // One that begins while the daemon stops is not among those that it ends.
     if shared.stopping.load(std::sync::atomic::Ordering::SeqCst) {

@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use hansard_record::handoff::FromDaemon;
 use rustix::net::{SendFlags, send};
 
+use super::Runs;
+
 /// The daemon's half of a connection. Messages do not run into each other.
 pub(crate) struct Line {
     stream: UnixStream,
@@ -47,12 +49,6 @@ impl Line {
         self.send_next();
     }
 
-    /// Nothing more is read from it: what the program has sent already is, and then its end comes.
-    /// Does not wait, either.
-    pub(super) fn close_reading(&self) {
-        let _ = self.stream.shutdown(Shutdown::Read);
-    }
-
     /// Sends what is to be sent next, unless somebody writes: who does comes here after it.
     fn send_next(&self) {
         // Looked at before each try: what comes while we hold `writing` finds it held.
@@ -73,6 +69,18 @@ impl Line {
 
     fn next(&self) -> MutexGuard<'_, Vec<u8>> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Runs for Line {
+    fn end(&self, reason: &str, by: &str) {
+        let (reason, by) = (reason.to_owned(), by.to_owned());
+        self.say_at_once(&FromDaemon::End { reason, by });
+    }
+
+    /// Nothing more is read from it: what the program has sent already is, and then its end comes.
+    fn give_up(&self) {
+        let _ = self.stream.shutdown(Shutdown::Read);
     }
 }
 

@@ -295,3 +295,53 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
 }
+
+/// Options of `cert`.
+#[derive(Debug, Args)]
+pub(crate) struct CertArgs {
+    #[command(subcommand)]
+    pub(crate) command: CertCommand,
+}
+
+/// What is done about SSH certificates.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertCommand {
+    /// Issue a certificate for somebody's public key
+    Sign(SignArgs),
+    /// Print the public key that signs people's certificates
+    Authority {
+        /// The one that signs hosts' certificates instead
+        #[arg(long)]
+        host: bool,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+}
+
+/// Options of `cert sign`.
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// The public key, as in ~/.ssh/id_ed25519.pub
+    #[arg(value_name = "KEY.pub")]
+    pub(crate) key: PathBuf,
+    /// An account that it lets into; may be given more than once
+    #[arg(short, long, value_name = "NAME", required = true)]
+    pub(crate) login: Vec<String>,
+    /// Who it is for [default: the first login]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// How long it holds: 30m, 8h, 7d
+    #[arg(long, default_value = "8h", value_name = "DURATION", value_parser = long_s)]
+    pub(crate) ttl: u64,
+    /// An address or network that it may be used from; may be given more than once
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) from: Vec<String>,
+    /// The one command that it runs, whatever is asked for
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) run: Option<String>,
+    /// Where to write it [default: KEY-cert.pub, where ssh looks for it]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+}

@@ -119,6 +119,9 @@ pub(super) fn all() -> Map<String, Json> {
         "Hosts",
         listing("Hosts, by identifier.", "hosts", "Host", false),
     );
+    for (name, schema) in super::certificates::schemas() {
+        put(name, schema);
+    }
     for (name, schema) in super::player::schemas() {
         put(name, schema);
     }
@@ -126,6 +129,9 @@ pub(super) fn all() -> Map<String, Json> {
         put(name, schema);
     }
     for (name, schema) in super::policy::schemas() {
+        put(name, schema);
+    }
+    for (name, schema) in super::found::schemas() {
         put(name, schema);
     }
     all

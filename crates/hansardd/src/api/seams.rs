@@ -11,8 +11,10 @@ use hansard_core::verify::Report;
 use hansard_core::{Body, Decision, Event, Fields, Login, SessionId};
 use hansard_store::archive::{Problem as Difference, SessionReport};
 use hansard_store::catalog::{EventRow, Page, SessionRow};
+use hansard_store::index::{Found, Limits, Spot};
 use hansard_store::retention::epitaph;
 use hansard_store::{Catalog, Query};
+use hansard_view::question::Question;
 
 use super::limits::BEHIND_MAX;
 use super::problem::Trouble;
@@ -290,6 +292,48 @@ pub trait Tokens: Send + Sync {
     fn remove(&self, name: &str, by: &Caller) -> Result<bool, Trouble>;
 }
 
+/// An SSH certificate that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CertificateWish {
+    /// Who it is for.
+    pub user: String,
+    /// The accounts that it lets into.
+    pub logins: Vec<String>,
+    /// The public key, as a line of a `.pub` file.
+    pub key: String,
+    /// For how many seconds it holds.
+    pub ttl_s: u64,
+    /// Addresses and networks that it may be used from; empty: anywhere.
+    pub source_addresses: Vec<String>,
+    /// The one command that it runs, if it is for one.
+    pub command: Option<String>,
+}
+
+/// An SSH certificate that was issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateMade {
+    /// As a line of a `-cert.pub` file.
+    pub certificate: String,
+    /// Its serial number, in hexadecimal.
+    pub serial: String,
+    /// Until when it holds, UTC nanoseconds since 1970.
+    pub expires_ns: u64,
+    /// The event of issuing it. MUST be durable before anybody gets the certificate.
+    pub fact: Body,
+}
+
+/// SSH certificates for people.
+pub trait Certificates: Send + Sync {
+    /// Issues one. Nobody may be given it before its event is durable.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn make(&self, wish: &CertificateWish) -> Result<CertificateMade, Trouble>;
+
+    /// The public keys that sign people's and hosts' certificates, as lines of a `.pub` file.
+    fn authorities(&self) -> [String; 2];
+}
+
 /// A host, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostRow {
@@ -395,6 +439,32 @@ pub trait Policies: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`].
     fn test(&self, test: &PolicyTest) -> Result<(Decision, bool), Trouble>;
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Only sessions of this user are looked at, whatever the question says.
+    pub owner: Option<&'a str>,
+    /// The question.
+    pub question: &'a Question,
+    /// Behind this place.
+    pub after: Option<Spot>,
+    /// How much is answered at most.
+    pub limits: Limits,
+}
+
+/// Full text.
+pub trait Searching: Send + Sync {
+    /// UTC nanoseconds since 1970, for questions that say how long ago.
+    fn now_ns(&self) -> u64;
+
+    /// Sessions with answers. MUST look at nothing but sessions of the owner, where one is named, and
+    /// MUST say where to go on where it did not look at everything.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn search(&self, asked: &Asked<'_>) -> Result<Found, Trouble>;
 }
 
 /// Legal holds: what is held is not deleted, whatever the rules say.

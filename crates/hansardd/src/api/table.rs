@@ -1,13 +1,16 @@
 //! The one table of routes. The router lets through what it says and nothing else; the OpenAPI
 //! document is written from it.
 
+mod hosts;
 mod people;
 mod played;
+mod sought;
+mod ssh;
 mod tokens;
 
-use super::role::Role;
-
 pub use played::EXPORTS;
+
+use super::role::Role;
 
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,12 +31,15 @@ pub enum Op {
     Tokens,
     TokenMake,
     TokenRemove,
+    CertificateMake,
+    SshAuthorities,
     Hosts,
     HostLock,
     HostUnlock,
     Policy,
     PolicySet,
     PolicyTest,
+    Search,
     Users,
     UserMake,
     UserRemove,
@@ -276,7 +282,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 30] = [
+pub const ROUTES: [Route; 33] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -404,33 +410,11 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     tokens::TOKENS,
     tokens::TOKEN_MAKE,
     tokens::TOKEN_REMOVE,
-    Route {
-        summary: "Hosts that joined",
-        params: &[LIMIT, CURSOR],
-        ..get(Op::Hosts, "/v1/hosts", Role::Auditor, Answer::Json("Hosts"))
-    },
-    Route {
-        id: Some(Id::Host),
-        summary: "Locks a host out, also where it is connected",
-        body: Some("Reason"),
-        ..change(
-            Op::HostLock,
-            Verb::Post,
-            "/v1/hosts/{id}/lock",
-            "lock.created",
-        )
-    },
-    Route {
-        id: Some(Id::Host),
-        summary: "Lifts a host's lock",
-        params: &[REASON],
-        ..change(
-            Op::HostUnlock,
-            Verb::Delete,
-            "/v1/hosts/{id}/lock",
-            "lock.deleted",
-        )
-    },
+    ssh::CERTIFICATE_MAKE,
+    ssh::AUTHORITIES,
+    hosts::HOSTS,
+    hosts::HOST_LOCK,
+    hosts::HOST_UNLOCK,
     Route {
         summary: "The policy in force, or a version of it",
         doc: "Version 0 and an empty text where none was set: each host's configuration decides then. \
@@ -478,6 +462,7 @@ the answer is 412. A text with an error changes nothing; the answer names line a
     played::FIND,
     played::WATCH,
     played::EXPORT,
+    sought::SEARCH,
 ];
 
 /// Methods of a path, as an `Allow` header has them.

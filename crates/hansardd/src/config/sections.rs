@@ -13,6 +13,9 @@ use super::value::{HostPort, Labels, Size, Span};
 /// Port of metrics and health.
 const METRICS_PORT: u16 = 3081;
 
+/// Port of the SSH server.
+const SSH_PORT: u16 = 3022;
+
 /// The port of the application in a browser.
 const WEB_PORT: u16 = 3080;
 
@@ -76,6 +79,34 @@ section! {
         /// session's own recording. Needs `local`, a kernel that allows it and capabilities
         /// (docs/host-events.md). The keys are those of Teleport's `enhanced_recording`.
         host: Option<Host> = None;
+        /// An SSH server on this machine, in the daemon: people sign in with a certificate and run
+        /// programs as an account, and everything they do is recorded. What is kept of them is what
+        /// `local` says, or a central policy; needs `local`, and root (docs/ssh-node.md).
+        ssh: Option<Ssh> = None;
+    }
+}
+
+section! {
+    /// The SSH server of this machine.
+    Ssh {
+        /// Address to listen at.
+        listen: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), SSH_PORT);
+        /// Names and addresses under which clients reach this machine; they stand in its host
+        /// certificate, where the cluster's authority is on this machine. Empty: its name. At most 64.
+        names: Vec<String> = Vec::new();
+        /// Public keys of authorities whose users' certificates let in, each as a line of a `.pub`
+        /// file. Those of a cluster whose authority is on this machine need not be written here. At
+        /// most 1000.
+        user_authorities: Vec<String> = Vec::new();
+        /// Let in plain keys, too, that stand in an account's `.ssh/authorized_keys`.
+        authorized_keys: bool = false;
+        /// Variables that clients may set, by name, or by its beginning and a `*`. Never `PATH`, `LD_*`
+        /// and the like. At most 1000.
+        accept_env: Vec<String> = vec!["LANG".to_owned(), "LC_*".to_owned()];
+        /// How long somebody may take to sign in before the connection is closed.
+        login_grace: Span = Span::seconds(60), in [Span::seconds(1), Span::seconds(600)];
+        /// Most connections at a time. One more is closed, and that is an event.
+        connections_max: u32 = 500, in [1, 100_000];
     }
 }
 

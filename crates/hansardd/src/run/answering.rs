@@ -7,8 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hansard_capture::registry::Registry as Running;
 use hansard_core::Body;
+use hansard_identity::random::Random;
 use hansard_identity::registry::Registry;
 use hansard_identity::role::{Holders, Roles};
+use hansard_identity::ssh::SshAuthorities;
 use hansard_identity::tls::CaPin;
 use hansard_identity::{HostId, Users};
 use hansard_record::Environment;
@@ -24,12 +26,14 @@ use crate::api::refusals::{REFUSALS_WINDOW, Refusals};
 use crate::api::seams::{Admit, Audit, Log};
 use crate::api::{Api, Parts, socket};
 use crate::behind::{
-    Accounts, EndHere, Held, Joined, Listed, Logged, People, Present, Recorded, Watched,
+    Accounts, Certified, EndHere, Held, Joined, Listed, Logged, People, Present, Recorded,
+    Searched, Watched,
 };
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 use crate::ingest::{Control, To};
+use crate::init::keys::authority_dir;
 use crate::player::Player;
 use crate::policy::Central;
 use crate::tee::Source;
@@ -181,6 +185,22 @@ impl Answering<'_> {
         Ok(Arc::new(users))
     }
 
+    fn certified(&self) -> Result<Certified, Failure> {
+        let source = Arc::clone(&self.door.environment.random);
+        let random: Arc<dyn Random> = Arc::new(move |bytes: &mut [u8]| source.fill(bytes));
+        let directory = authority_dir(&self.dir.keys());
+        let authorities = SshAuthorities::open(&directory, &*random).map_err(|e| {
+            let what = e.to_string();
+            let what = hansard_view::escape_for_humans(&what);
+            Failure::new(STATUS_FAILED, what, "see the keys in data_dir")
+        })?;
+        Ok(Certified {
+            authorities,
+            clock: Arc::clone(&self.door.environment.clock),
+            random,
+        })
+    }
+
     fn parts(&self, users: &Arc<Users>, browsing: Option<&Browsing>) -> Result<Parts, Failure> {
         let (door, keeping) = (&self.door, self.keeping);
         let facts = self.facts.clone();
@@ -223,6 +243,7 @@ impl Answering<'_> {
                 recalling: Arc::clone(&keeping.recalling),
             }),
             tokens: Arc::new(joined.clone()),
+            certificates: Arc::new(self.certified()?),
             hosts: Arc::new(joined),
             ending: Arc::new(EndHere {
                 here: self.running.clone(),
@@ -230,6 +251,10 @@ impl Answering<'_> {
                 there: self.there(),
             }),
             policies: self.policies.clone(),
+            searching: Arc::new(Searched {
+                shelf: keeping.shelf.clone(),
+                clock: Arc::clone(&door.environment.clock),
+            }),
             users: Arc::new(People {
                 users: Arc::clone(users),
                 clock: Arc::clone(&door.environment.clock),
@@ -279,6 +304,7 @@ impl Answering<'_> {
         let keeping = self.keeping;
         let keeper = Arc::clone(&keeping.keeper);
         let projecting = Arc::clone(&keeping.projecting);
+        let indexing = Arc::clone(&keeping.indexing);
         let (live, connections) = (keeping.live.clone(), keeping.connections.clone());
         let spool = keeping.followed.spool.clone();
         let mut fixed = self.door.about();
@@ -290,6 +316,7 @@ impl Answering<'_> {
         Arc::new(move || {
             let mut facts = fixed.clone();
             let (usage, kept, rows) = (spool.usage(), keeper.figures(), projecting.figures());
+            let index = indexing.figures();
             let more = json!({
                 "hosts_connected": connections.list().len(),
                 "sessions_live": live.usage().0,
@@ -301,7 +328,10 @@ impl Answering<'_> {
                 "sessions_quarantined": kept.sessions_aside,
                 "segments_projected": rows.segments,
                 "keeper": if keeper.is_running() { "running" } else { "stopped" },
-                "trouble": rows.trouble,
+                "trouble": rows.trouble.or(index.trouble),
+                "index_blocks": index.blocks,
+                "index_bytes": index.bytes,
+                "index_complete": index.is_caught_up,
             });
             if let Value::Object(more) = more {
                 facts.extend(more.into_iter().filter(|(_, value)| !value.is_null()));

@@ -246,6 +246,7 @@ impl Base<'_> {
         let recording = Recording {
             start: self.start,
             environment: self.environment,
+            dir: self.dir,
             identity: self.identity,
             about: self.target(),
             open: self.open,

@@ -19,6 +19,7 @@ use super::facts::Facts;
 use super::opening::no_thread;
 use super::{Closer, Start};
 use crate::config::{Local, Shell};
+use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 
 /// Makes the sink of a recorder.
@@ -28,6 +29,7 @@ pub(super) type Sinks = Box<dyn Fn() -> Box<dyn Sink + Send> + Send + Sync>;
 pub(super) struct Recording<'a> {
     pub(super) start: &'a Start,
     pub(super) environment: &'a Environment,
+    pub(super) dir: &'a DataDir,
     pub(super) identity: &'a HostIdentity,
     /// What every header says of this host.
     pub(super) about: Fields,
@@ -63,26 +65,7 @@ impl Recording<'_> {
         let capture = &self.start.config.capture;
         let shell = capture.shell.as_ref();
         let logins = shell.map(|shell| self.logins(shell, &going)).transpose()?;
-        let facts = self.facts.clone();
-        let journal = self.start.journal.clone();
-        let means = Means {
-            key: self.identity.recorder_key(),
-            facts: self.about.with(
-                CERTIFICATE_FIELD,
-                Value::Bytes(self.identity.recorder_certificate().to_vec()),
-            ),
-            recorder: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
-            sinks,
-            env: self.environment.clone(),
-            open: self.open.clone(),
-            tell: Box::new(move |happening| {
-                if let Some(body) = fact_of(&happening) {
-                    journal.warning("a session is not recorded", &[("what", &said(&happening))]);
-                    // The daemon is ending if nobody takes it, and says so itself.
-                    let _ = facts.tell(body);
-                }
-            }),
-        };
+        let means = self.means(sinks);
         let server = Server::start_with(config, means, logins).map_err(|e| {
             let what = format!("{}: {}", shown(&socket), crate::failure::plain(&e));
             Failure::new(
@@ -93,6 +76,11 @@ impl Recording<'_> {
         })?;
         let registry = server.registry();
         go_on(self.start, &server, going)?;
+        // Stopped before the socket that it records beside.
+        let node = match &capture.ssh {
+            Some(ssh) => Some(super::ssh_node::start(&self, ssh, &server)?),
+            None => None,
+        };
         let journal = self.start.journal.clone();
         let stop = move || {
             let left = server.stop();
@@ -104,7 +92,39 @@ impl Recording<'_> {
             }
         };
         closers.push(("capture", Box::new(stop)));
+        if let Some(node) = node {
+            super::ssh_node::close(node, self.start, closers);
+        }
         Ok(registry)
+    }
+
+    /// What every recorder of this machine is made with.
+    fn means(&self, sinks: Sinks) -> Means {
+        let facts = self.facts.clone();
+        let journal = self.start.journal.clone();
+        Means {
+            key: self.identity.recorder_key(),
+            facts: self.about.clone().with(
+                CERTIFICATE_FIELD,
+                Value::Bytes(self.identity.recorder_certificate().to_vec()),
+            ),
+            recorder: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
+            sinks,
+            env: self.environment.clone(),
+            open: self.open.clone(),
+            tell: Box::new(move |happening| {
+                if let Happening::Said(body) = happening {
+                    // The daemon is ending if nobody takes it, and says so itself.
+                    let _ = facts.tell(body);
+                    return;
+                }
+                if let Some(body) = fact_of(&happening) {
+                    journal.warning("a session is not recorded", &[("what", &said(&happening))]);
+                    // The daemon is ending if nobody takes it, and says so itself.
+                    let _ = facts.tell(body);
+                }
+            }),
+        }
     }
 
     fn logins(&self, shell: &Shell, going: &Going) -> Result<Logins, Failure> {
@@ -143,9 +163,10 @@ pub(super) fn policy(local: &Local) -> Policy {
 /// Beginnings and ends are events of the sessions themselves; what has no session is ours to tell.
 fn fact_of(happening: &Happening) -> Option<Body> {
     let (event, fields) = match happening {
-        Happening::Began { .. } | Happening::Ended { .. } | Happening::Paused { .. } => {
-            return None;
-        }
+        Happening::Began { .. }
+        | Happening::Ended { .. }
+        | Happening::Paused { .. }
+        | Happening::Said(_) => return None,
         Happening::Lost { session, why } => (
             "alarm",
             Fields::new()
@@ -180,6 +201,7 @@ fn said(happening: &Happening) -> String {
         Happening::Paused { session } => format!("session {session} waits for the next start"),
         Happening::Ended { session, reason } => format!("session {session} ended: {reason}"),
         Happening::Lost { session, why } => format!("session {session} is lost: {why}"),
+        Happening::Said(body) => format!("an event of the family {}", body.family()),
         Happening::Refused { uid, why, times } => match uid {
             Some(uid) => format!("refused to uid {uid}, {times} times: {why}"),
             None => format!("refused, {times} times: {why}"),

@@ -41,6 +41,7 @@ fn account(
             name: text(found.pw_name).filter(|name| !name.is_empty())?,
             uid: found.pw_uid,
             gid: found.pw_gid,
+            home: path(found.pw_dir),
             shell: path(found.pw_shell),
         })
     })

@@ -68,7 +68,7 @@ fn a_session_that_waits_for_its_program_holds_up_nobody() {
         thread::yield_now();
     }
     at_once(&line, |line| line.say_at_once(&end()));
-    at_once(&line, Line::close_reading);
+    at_once(&line, Runs::give_up);
     assert!(is_done.try_recv().is_err(), "it still waits");
     // As soon as there is room, both are said, one after the other.
     let mut message = Vec::new();

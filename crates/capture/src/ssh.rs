@@ -1,0 +1,266 @@
+//! The SSH node: a server on the host, in the daemon. Whoever signs in with a certificate runs programs
+//! as an account of this machine, and everything they do is recorded; what cannot be recorded is refused.
+//!
+//! - `door`: who may connect; `connection`: a thread for each
+//! - `witness`: what the library refuses without telling anybody
+//! - `credentials`, `account`: who may come in, and as whom
+//! - `handler`: the library's hooks; `channel`: what is asked for in a channel; `relay`: bytes between a
+//!   program and its channel
+//! - `header`, `fact`: what is written; `ender`: how others end it
+
+use std::io::{self, PipeWriter, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use russh::keys::ssh_key::private::Ed25519Keypair;
+use russh::keys::{Certificate, PrivateKey};
+use russh::{MethodKind, MethodSet, SshId};
+
+use crate::local::{Server as LocalServer, THE_DAEMON_STOPS};
+use crate::registry::Runs as _;
+
+mod account;
+mod channel;
+mod connection;
+mod credentials;
+mod door;
+mod ender;
+mod fact;
+mod handler;
+mod header;
+pub mod limits;
+mod over;
+mod relay;
+mod sftp;
+mod sys;
+mod witness;
+
+use credentials::Authorities;
+use ender::Ender;
+use header::OfMachine;
+use limits::{
+    ALIVE_EVERY, ALIVE_MAX, ATTEMPTS_MAX, CONNECTIONS_MAX, LOGIN_GRACE, PACKET_BYTES,
+    REJECTION_TIME, STOP_MAX, UNKNOWN_MAX, UNKNOWN_OF_ADDRESS_MAX, WINDOW_BYTES,
+};
+
+/// How a node works. What is kept of sessions, and how, is what the capture socket's configuration says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The seed of its Ed25519 host key.
+    pub host_key: [u8; 32],
+    /// Its certificate, as a line of a `-cert.pub` file, if it has one.
+    pub host_certificate: Option<String>,
+    /// Public keys of those whose certificates let in, as lines for `TrustedUserCAKeys`.
+    pub authorities: Vec<String>,
+    /// Whether keys in the accounts' `.ssh/authorized_keys` let in as well.
+    pub authorized_keys: bool,
+    /// Variables that clients may set: names, or beginnings of names with a `*` behind.
+    pub accept_env: Vec<String>,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Connections at a time that have not signed in.
+    pub unknown_max: usize,
+    /// The same of one address.
+    pub unknown_of_address_max: usize,
+    /// How long somebody may take to sign in.
+    pub login_grace: Duration,
+    /// The program that serves SFTP, `sftp-server`(8).
+    pub sftp_server: PathBuf,
+}
+
+impl Config {
+    /// The defaults; nobody is believed yet.
+    #[must_use]
+    pub fn at(listen: SocketAddr, host_key: [u8; 32]) -> Self {
+        Self {
+            listen,
+            host_key,
+            host_certificate: None,
+            authorities: Vec::new(),
+            authorized_keys: false,
+            accept_env: vec!["LANG".to_owned(), "LC_*".to_owned()],
+            connections_max: CONNECTIONS_MAX,
+            unknown_max: UNKNOWN_MAX,
+            unknown_of_address_max: UNKNOWN_OF_ADDRESS_MAX,
+            login_grace: LOGIN_GRACE,
+            sftp_server: PathBuf::from("/usr/lib/openssh/sftp-server"),
+        }
+    }
+}
+
+/// What all connections of a node share.
+pub(crate) struct Node {
+    config: Config,
+    authorities: Authorities,
+    machine: OfMachine,
+    russh: Arc<russh::server::Config>,
+    door: door::Door,
+    enders: Enders,
+    stopping: AtomicBool,
+    fewer: Condvar,
+}
+
+/// Whom to tell when the node stops.
+#[derive(Default)]
+struct Enders {
+    next: AtomicU64,
+    all: Mutex<std::collections::HashMap<u64, Weak<Ender>>>,
+}
+
+impl Enders {
+    fn put(&self, ender: &Arc<Ender>) -> u64 {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(id, Arc::downgrade(ender));
+        id
+    }
+
+    fn remove(&self, id: u64) {
+        self.lock().remove(&id);
+    }
+
+    fn end_all(&self, reason: &str) {
+        let all: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
+        all.iter().for_each(|ender| ender.end(reason, ""));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<u64, Weak<Ender>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A node, while it is served. Dropping it stops it, as [`Server::stop`] does.
+pub struct Server {
+    node: Arc<Node>,
+    address: SocketAddr,
+    wake: PipeWriter,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Binds the address and serves it. Sessions are recorded with what the capture socket records with,
+    /// and stand in its registry.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a configuration that no node can work with; otherwise what the system says.
+    pub fn start(config: Config, local: &LocalServer) -> io::Result<Self> {
+        let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
+        // Before anybody can connect: a request that nobody sees is not to be taken.
+        witness::listen().map_err(wrong)?;
+        let authorities = Authorities::read(&config.authorities).map_err(wrong)?;
+        if authorities.is_empty() && !config.authorized_keys {
+            return Err(wrong(
+                "no authority is trusted: nobody could sign in".to_owned(),
+            ));
+        }
+        let russh = library(&config).map_err(wrong)?;
+        let listener = TcpListener::bind(config.listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (woken, wake) = io::pipe()?;
+        let node = Arc::new(Node {
+            config,
+            authorities,
+            machine: Arc::clone(&local.shared),
+            russh: Arc::new(russh),
+            door: door::Door::default(),
+            enders: Enders::default(),
+            stopping: AtomicBool::new(false),
+            fewer: Condvar::new(),
+        });
+        let of_thread = Arc::clone(&node);
+        let accepting = std::thread::Builder::new()
+            .name("ssh-door".to_owned())
+            .spawn(move || door::open(&of_thread, &listener, &woken))?;
+        Ok(Self {
+            node,
+            address,
+            wake,
+            accepting: Some(accepting),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections, ends all there are and waits until their recordings are complete and
+    /// durable. Answers how many are not: the next start revives them.
+    pub fn stop(mut self) -> usize {
+        self.shut_down()
+    }
+
+    fn shut_down(&mut self) -> usize {
+        let Some(accepting) = self.accepting.take() else {
+            return 0;
+        };
+        self.node.stopping.store(true, Ordering::SeqCst);
+        let _ = self.wake.write(&[0]);
+        let _ = accepting.join();
+        self.node.enders.end_all(THE_DAEMON_STOPS);
+        self.node.wait_for_all()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+impl Node {
+    fn wait_for_all(&self) -> usize {
+        let until = Instant::now() + STOP_MAX;
+        let asleep = Mutex::new(());
+        let mut guard = asleep.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left = self.door.count();
+            let rest = until.saturating_duration_since(Instant::now());
+            if left == 0 || rest.is_zero() {
+                return left;
+            }
+            // Looked at again now and then: one that ended between the two lines above woke nobody.
+            let pause = rest.min(Duration::from_millis(50));
+            let woken = self.fewer.wait_timeout(guard, pause);
+            guard = woken.unwrap_or_else(PoisonError::into_inner).0;
+            // One that came in while the others were told.
+            self.enders.end_all(THE_DAEMON_STOPS);
+        }
+    }
+}
+
+/// How the library works for this node.
+fn library(config: &Config) -> Result<russh::server::Config, String> {
+    let key = PrivateKey::from(Ed25519Keypair::from_seed(&config.host_key));
+    let certificate = config.host_certificate.as_deref().map(|line| {
+        let read = Certificate::from_openssh(line);
+        read.map_err(|e| format!("the host's certificate cannot be read: {e}"))
+    });
+    let certificate = certificate.transpose()?;
+    let mut methods = MethodSet::empty();
+    methods.push(MethodKind::PublicKey);
+    let name = concat!("SSH-2.0-Hansard_", env!("CARGO_PKG_VERSION"));
+    Ok(russh::server::Config {
+        server_id: SshId::Standard(name.into()),
+        methods,
+        auth_rejection_time: REJECTION_TIME,
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        keys: vec![key],
+        certificates: certificate.into_iter().collect(),
+        window_size: WINDOW_BYTES,
+        maximum_packet_size: u32::try_from(PACKET_BYTES).unwrap_or(u32::MAX),
+        max_auth_attempts: ATTEMPTS_MAX,
+        inactivity_timeout: None,
+        keepalive_interval: Some(ALIVE_EVERY),
+        keepalive_max: ALIVE_MAX,
+        nodelay: true,
+        ..russh::server::Config::default()
+    })
+}

@@ -1,0 +1,195 @@
+//! The account that somebody wants to be here: whether it may be used, and what its programs find.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hansard_core::Login;
+use hansard_shell::{Account, account_named, group_of, groups_of};
+
+/// What everybody but root is kept out by, where it is there (nologin(5)).
+const NOLOGIN: &str = "/etc/nologin";
+
+/// Where accounts expire (shadow(5)).
+const SHADOW: &str = "/etc/shadow";
+
+/// `PATH` of accounts, and of root.
+const PATHS: [&str; 2] = [
+    "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games",
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+];
+
+/// What is run where an account has no shell.
+const SHELL: &str = "/bin/sh";
+
+/// The account of this name, if somebody may be it here now; otherwise why not.
+pub(super) fn admitted(name: &str) -> Result<Account, String> {
+    let account = account_named(name).ok_or("no such account")?;
+    if account.uid != 0 && Path::new(NOLOGIN).exists() {
+        return Err(format!("{NOLOGIN} keeps everybody out but root"));
+    }
+    let own = rustix::process::geteuid();
+    if !own.is_root() && own.as_raw() != account.uid {
+        return Err("the daemon is not root: it can serve its own account only".to_owned());
+    }
+    let shadow = std::fs::read_to_string(SHADOW).unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let today = now.map_or(0, |now| now.as_secs() / 86_400);
+    if is_expired(&shadow, &account.name, today) {
+        return Err("the account has expired".to_owned());
+    }
+    Ok(account)
+}
+
+fn is_expired(shadow: &str, name: &str, today: u64) -> bool {
+    let of = |line: &&str| line.split(':').next() == Some(name);
+    let expires = shadow
+        .lines()
+        .find(of)
+        .and_then(|line| line.split(':').nth(7));
+    let expires = expires.and_then(|day| day.parse::<u64>().ok());
+    expires.is_some_and(|day| today >= day)
+}
+
+/// Who that is, for whoever decides about sessions.
+pub(super) fn login(account: &Account, kind: &str) -> Login {
+    let groups = groups_of(account).into_iter();
+    Login {
+        user: account.name.clone(),
+        uid: account.uid,
+        groups: groups
+            .map(|gid| group_of(gid).unwrap_or_else(|| gid.to_string()))
+            .collect(),
+        kind: kind.to_owned(),
+    }
+}
+
+/// What is started for an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Started {
+    pub(super) argv: Vec<OsString>,
+    pub(super) arg0: OsString,
+}
+
+/// The account's shell, as a login shell, or with a command.
+pub(super) fn started(account: &Account, command: Option<&[u8]>) -> Started {
+    let shell = shell(account);
+    let name = shell.file_name().unwrap_or(OsStr::new("sh")).to_owned();
+    match command {
+        None => {
+            let mut arg0 = OsString::from("-");
+            arg0.push(&name);
+            let argv = vec![shell.into_os_string()];
+            Started { argv, arg0 }
+        }
+        Some(command) => {
+            let command = OsString::from_vec(command.to_vec());
+            let argv = vec![shell.into_os_string(), OsString::from("-c"), command];
+            Started { argv, arg0: name }
+        }
+    }
+}
+
+pub(super) fn shell(account: &Account) -> PathBuf {
+    match account.shell.as_os_str().as_bytes() {
+        b"" => PathBuf::from(SHELL),
+        _ => account.shell.clone(),
+    }
+}
+
+/// The variables that every program of the account finds.
+pub(super) fn environment(account: &Account) -> Vec<(OsString, OsString)> {
+    let path = match account.uid {
+        0 => PATHS[1],
+        _ => PATHS[0],
+    };
+    let mail = format!("/var/mail/{}", account.name);
+    let home = match account.home.as_os_str().as_bytes() {
+        b"" => OsString::from("/"),
+        _ => account.home.clone().into_os_string(),
+    };
+    let own = [
+        ("USER", OsString::from(&account.name)),
+        ("LOGNAME", OsString::from(&account.name)),
+        ("HOME", home),
+        ("PATH", OsString::from(path)),
+        ("SHELL", shell(account).into_os_string()),
+        ("MAIL", OsString::from(mail)),
+    ];
+    own.into_iter()
+        .map(|(name, value)| (OsString::from(name), value))
+        .collect()
+}
+
+/// Whether one of these patterns (`LANG`, `LC_*`) lets a client set this variable. What makes a program
+/// load something or find another one is never a client's to set, whatever the patterns say.
+pub(super) fn may_set(name: &str, patterns: &[String]) -> bool {
+    const NEVER: [&str; 10] = [
+        "PATH", "HOME", "SHELL", "USER", "LOGNAME", "IFS", "ENV", "BASH_ENV", "TERM", "MAIL",
+    ];
+    let is_name = !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+    let is_never = NEVER.contains(&name) || name.starts_with("LD_") || name.starts_with("SSH_");
+    let fits = |pattern: &String| match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => pattern == name,
+    };
+    is_name && !is_never && patterns.iter().any(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anna() -> Account {
+        Account {
+            name: "anna".into(),
+            uid: 1000,
+            gid: 100,
+            home: "/home/anna".into(),
+            shell: "/bin/zsh".into(),
+        }
+    }
+
+    #[test]
+    fn an_account_expires_on_its_day() {
+        let shadow = "root:*:1::::::\nanna:!:1:::::20000:\nbea:!:1:::::::\n";
+        assert!(!is_expired(shadow, "anna", 19_999));
+        assert!(is_expired(shadow, "anna", 20_000));
+        assert!(!is_expired(shadow, "bea", 20_000));
+        assert!(!is_expired(shadow, "carl", 20_000));
+    }
+
+    #[test]
+    fn a_shell_is_a_login_shell_and_a_command_is_its_argument() {
+        let shell = started(&anna(), None);
+        assert_eq!(shell.argv, ["/bin/zsh"]);
+        assert_eq!(shell.arg0, "-zsh");
+        let command = started(&anna(), Some(b"echo \xff"));
+        assert_eq!(command.arg0, "zsh");
+        assert_eq!(command.argv[1], "-c");
+        assert_eq!(command.argv[2].as_bytes(), b"echo \xff");
+        let none = Account {
+            shell: PathBuf::new(),
+            ..anna()
+        };
+        assert_eq!(started(&none, None).argv, ["/bin/sh"]);
+    }
+
+    #[test]
+    fn a_client_sets_what_it_may_and_nothing_that_loads() {
+        let patterns = [
+            "LANG".to_owned(),
+            "LC_*".to_owned(),
+            "LD_*".to_owned(),
+            "*".to_owned(),
+        ];
+        for name in ["LANG", "LC_ALL"] {
+            assert!(may_set(name, &patterns[..2]), "{name}");
+        }
+        assert!(!may_set("LANGUAGE", &patterns[..2]));
+        for name in ["LD_PRELOAD", "PATH", "BASH_ENV", "SSH_AUTH_SOCK", "", "A=B"] {
+            assert!(!may_set(name, &patterns), "{name}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What is asked for in a channel before anything runs in it, and the start of what then does.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use hansard_core::event::{Body, End};
+use hansard_shell::{Service, Window};
+use russh::Channel;
+use russh::server::{Handle, Msg};
+
+use super::account;
+use super::connection::{Connection, Inside};
+use super::ender::Ender;
+use super::header::{self, About, Opened};
+use super::limits::{COMMAND_BYTES_MAX, TERM_BYTES_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX};
+use super::relay::{Relay, run};
+use super::sftp::Sftp;
+use crate::local::Happening;
+
+/// The one subsystem that there is.
+const SFTP: &str = "sftp";
+
+/// What is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    Shell,
+    Command(Vec<u8>),
+    Subsystem(String),
+}
+
+/// A channel in which nothing runs yet.
+pub(super) struct Waiting {
+    channel: Channel<Msg>,
+    env: Vec<(OsString, OsString)>,
+    terminal: Option<(String, Window)>,
+}
+
+/// What runs, after what the certificate or key demands was heeded.
+struct Runs {
+    /// The command; `None`: the account's shell.
+    command: Option<Vec<u8>>,
+    /// What was asked for in its stead.
+    original: Option<Vec<u8>>,
+    /// The subsystem, which is the one there is: SFTP.
+    subsystem: Option<String>,
+}
+
+impl Waiting {
+    pub(super) fn new(channel: Channel<Msg>) -> Self {
+        Self {
+            channel,
+            env: Vec::new(),
+            terminal: None,
+        }
+    }
+
+    /// Sets a variable, if a client may.
+    pub(super) fn set(
+        &mut self,
+        name: &str,
+        value: &str,
+        patterns: &[String],
+    ) -> Result<(), String> {
+        if !account::may_set(name, patterns) {
+            return Err("clients may not set it (capture.ssh.accept_env)".to_owned());
+        }
+        if name.len() + value.len() > VARIABLE_BYTES_MAX || value.contains('\0') {
+            return Err(format!(
+                "longer than {VARIABLE_BYTES_MAX} bytes, or no text"
+            ));
+        }
+        self.env.retain(|(known, _)| known != name);
+        if self.env.len() >= VARIABLES_MAX {
+            return Err(format!("{VARIABLES_MAX} variables are set, no more may be"));
+        }
+        self.env.push((name.into(), value.into()));
+        Ok(())
+    }
+
+    /// What is to run gets a terminal.
+    pub(super) fn terminal(
+        &mut self,
+        term: &str,
+        size: [u32; 4],
+        modes: Vec<(u8, u32)>,
+    ) -> Result<(), String> {
+        if self.terminal.is_some() {
+            return Err("the channel has a terminal already".to_owned());
+        }
+        if term.len() > TERM_BYTES_MAX || term.contains('\0') {
+            return Err(format!(
+                "a terminal's type has at most {TERM_BYTES_MAX} bytes"
+            ));
+        }
+        let size = sizes(size);
+        self.terminal = Some((term.to_owned(), Window { size, modes }));
+        Ok(())
+    }
+
+    /// Starts it. When this returns its recording is open and durable; an error means that nothing runs.
+    pub(super) fn start(
+        self,
+        asked: &Asked,
+        connection: &Arc<Connection>,
+        inside: &Inside,
+        handle: Handle,
+    ) -> Result<(), String> {
+        let runs = heeded(asked, inside.allowed.command.as_deref())?;
+        let number = self.channel.id().number();
+        let machine = connection.machine();
+        let service = self.service(&runs, inside, &connection.node.config.sftp_server);
+        let about = self.about(&runs, &service, (inside, number));
+        let opened = header::open(machine, &inside.who, about)?;
+        let id = opened.session.id;
+        let started = service.start();
+        let (served, ends) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                let why = error.to_string();
+                let end = End {
+                    reason: format!("nothing was run: {why}"),
+                    ..End::default()
+                };
+                if opened.recorder.close(end).is_ok() {
+                    let _ = machine.means.open.end(id);
+                }
+                return Err(why);
+            }
+        };
+        if let Some(window) = &service.terminal {
+            let [cols, rows, ..] = window.size;
+            let sized = opened.recorder.event(Body::Resize { cols, rows });
+            // Nothing was read from it yet: its terminal is hung up when it is dropped.
+            sized.map_err(|lost| lost.to_string())?;
+        }
+        let ender = Arc::new(Ender::default());
+        let pid = i32::try_from(served.pid()).ok();
+        let uid = inside.who.account.uid;
+        let Opened {
+            session,
+            recorder,
+            notice,
+            on_end,
+        } = opened;
+        let line = Arc::<Ender>::clone(&ender);
+        machine
+            .registry
+            .begin(&session, (uid, pid), recorder.clone(), line);
+        (machine.means.tell)(Happening::Began { session: id, uid });
+        let relay = Relay {
+            channel: self.channel,
+            handle,
+            served,
+            ends,
+            recorder,
+            session,
+            notice,
+            on_end,
+            ender,
+            machine: Arc::clone(machine),
+            sftp: runs.subsystem.as_ref().map(|_| Sftp::default()),
+        };
+        connection.keep(tokio::spawn(run(relay)));
+        Ok(())
+    }
+
+    fn about(&self, runs: &Runs, service: &Service, (inside, number): (&Inside, u32)) -> About {
+        let shown = |text: &OsString| text.to_string_lossy().into_owned();
+        let command = match &runs.command {
+            Some(command) => String::from_utf8_lossy(command).into_owned(),
+            None => service.argv.first().map(shown).unwrap_or_default(),
+        };
+        About {
+            kind: match (&runs.subsystem, &service.terminal) {
+                (Some(_), _) => "sftp",
+                (None, Some(_)) => "terminal",
+                (None, None) => "exec",
+            },
+            parent: Some(inside.session),
+            channel: Some(number),
+            term: self.terminal.as_ref().map(|(term, _)| term.clone()),
+            command: Some(command),
+            argv: service.argv.iter().map(shown).collect(),
+            subsystem: runs.subsystem.clone(),
+        }
+    }
+
+    fn service(&self, runs: &Runs, inside: &Inside, sftp_server: &Path) -> Service {
+        let account = &inside.who.account;
+        let mut started = account::started(account, runs.command.as_deref());
+        if runs.subsystem.is_some() {
+            // Not through the account's shell: what that prints would be no SFTP.
+            started.argv = vec![sftp_server.into()];
+            started.arg0 = "sftp-server".into();
+        }
+        let mut env = account::environment(account);
+        env.extend(self.env.iter().cloned());
+        let (remote, local) = (inside.who.remote, inside.who.local);
+        let client = format!(
+            "{} {} {}",
+            remote.ip().to_canonical(),
+            remote.port(),
+            local.port()
+        );
+        env.push(("SSH_CLIENT".into(), client.into()));
+        env.push(("SSH_CONNECTION".into(), inside.who.connection().into()));
+        if let Some(original) = &runs.original {
+            let original = OsString::from_vec(original.clone());
+            env.push(("SSH_ORIGINAL_COMMAND".into(), original));
+        }
+        if let Some((term, _)) = &self.terminal {
+            env.push(("TERM".into(), term.into()));
+        }
+        Service {
+            account: account.clone(),
+            argv: started.argv,
+            arg0: started.arg0,
+            env,
+            home: account.home.clone(),
+            // SFTP is no text: a terminal would change it.
+            terminal: self
+                .terminal
+                .as_ref()
+                .filter(|_| runs.subsystem.is_none())
+                .map(|(_, window)| window.clone()),
+        }
+    }
+}
+
+/// What runs in the end: what is asked for, or what the certificate or key demands in its stead.
+fn heeded(asked: &Asked, forced: Option<&str>) -> Result<Runs, String> {
+    if let Asked::Command(command) = asked
+        && (command.len() > COMMAND_BYTES_MAX || command.contains(&0))
+    {
+        return Err(format!(
+            "a command has at most {COMMAND_BYTES_MAX} bytes, none of them zero"
+        ));
+    }
+    let original = match asked {
+        Asked::Shell => None,
+        Asked::Command(command) => Some(command.clone()),
+        Asked::Subsystem(name) => Some(name.clone().into_bytes()),
+    };
+    if let Some(forced) = forced {
+        return Ok(Runs {
+            command: Some(forced.as_bytes().to_vec()),
+            original,
+            subsystem: None,
+        });
+    }
+    match asked {
+        Asked::Subsystem(name) if name == SFTP => Ok(Runs {
+            command: None,
+            original: None,
+            subsystem: Some(name.clone()),
+        }),
+        Asked::Subsystem(name) => Err(format!("there is no subsystem {name:?} here")),
+        _ => Ok(Runs {
+            command: original,
+            original: None,
+            subsystem: None,
+        }),
+    }
+}
+
+/// A size as terminals have it; one that is larger than any is the largest.
+pub(super) fn sizes(size: [u32; 4]) -> [u16; 4] {
+    size.map(|n| u16::try_from(n).unwrap_or(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forced_command_runs_whatever_is_asked_for() {
+        for asked in [
+            Asked::Shell,
+            Asked::Command(b"id".to_vec()),
+            Asked::Subsystem("sftp".into()),
+        ] {
+            let runs = heeded(&asked, Some("uptime")).unwrap();
+            assert_eq!(runs.command.as_deref(), Some(b"uptime".as_slice()));
+            assert_eq!(runs.subsystem, None);
+        }
+        let runs = heeded(&Asked::Command(b"id".to_vec()), Some("uptime")).unwrap();
+        assert_eq!(runs.original.as_deref(), Some(b"id".as_slice()));
+        assert!(heeded(&Asked::Subsystem("x".into()), None).is_err());
+        assert!(heeded(&Asked::Command(b"a\0b".to_vec()), None).is_err());
+        let long = Asked::Command(vec![b'a'; COMMAND_BYTES_MAX + 1]);
+        assert!(heeded(&long, None).is_err());
+    }
+}

@@ -1,0 +1,376 @@
+//! One connection: a thread of its own with a runtime of its own, so that whoever is held back because
+//! the record cannot be made durable holds back nobody else.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hansard_core::event::End;
+use hansard_core::{Body, Fields, SessionId};
+use hansard_record::Recorder;
+use russh::Disconnect;
+use russh::server::{RunningSession, run_stream};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::credentials::Allowed;
+use super::ender::Ender;
+use super::fact;
+use super::handler::Handler;
+use super::header::{self, About, OfMachine, Who};
+use super::limits::CHANNELS_END_MAX;
+use super::over::Over;
+use super::witness::{self, Asks, Sighting};
+use super::{Node, door::Place};
+use crate::local::{Happening, THE_CLIENT_WENT_AWAY};
+
+/// What the parts of a connection share.
+pub(super) struct Connection {
+    pub(super) node: Arc<Node>,
+    pub(super) remote: SocketAddr,
+    pub(super) local: SocketAddr,
+    /// Ends it as a whole.
+    pub(super) ender: Arc<Ender>,
+    /// Its place among those who have not signed in; given up when they have.
+    pub(super) place: Mutex<Place>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    inside: Option<Inside>,
+    /// Attempts that say nothing as long as one that counts follows: `none`, keys that were offered.
+    tried: Vec<Body>,
+    /// What was agreed on, as the library says it.
+    agreed: String,
+    /// Why it ends, where that is known.
+    reason: Option<String>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// A connection whose user is in.
+#[derive(Clone)]
+pub(super) struct Inside {
+    pub(super) who: Arc<Who>,
+    pub(super) allowed: Arc<Allowed>,
+    pub(super) session: SessionId,
+    pub(super) recorder: Recorder,
+}
+
+impl Connection {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn machine(&self) -> &OfMachine {
+        &self.node.machine
+    }
+
+    /// Who is in; an error before anybody is, which no channel is opened in.
+    pub(super) fn inside(&self) -> Result<Inside, Over> {
+        self.state().inside.clone().ok_or(Over::NotInside)
+    }
+
+    /// Records something of the connection: in its own recording, or, while nobody is in, in the host's.
+    pub(super) fn record(&self, body: Body) -> Result<(), Over> {
+        let inside = self.state().inside.clone();
+        match inside {
+            Some(inside) => inside.recorder.event(body).map_err(Over::Lost),
+            None => {
+                (self.machine().means.tell)(Happening::Said(body));
+                Ok(())
+            }
+        }
+    }
+
+    /// An attempt that counts only if nothing better follows.
+    pub(super) fn tried(&self, body: Body) {
+        self.state().tried.push(body);
+    }
+
+    pub(super) fn keep(&self, task: JoinHandle<()>) {
+        let mut state = self.state();
+        // Those that ended need not be waited for.
+        state.tasks.retain(|task| !task.is_finished());
+        state.tasks.push(task);
+    }
+
+    /// Notes why it ends; the first reason stays.
+    pub(super) fn ends_because(&self, reason: &str) {
+        self.state().reason.get_or_insert(reason.to_owned());
+    }
+
+    /// What the library refused by itself since the last time, and a hook handles what came last.
+    pub(super) fn handled(&self) -> Result<(), Over> {
+        witness::claim();
+        self.seen(false)
+    }
+
+    pub(super) fn seen(&self, is_over: bool) -> Result<(), Over> {
+        for sighting in witness::take(is_over) {
+            let body = match sighting {
+                Sighting::Agreed(names) => {
+                    let said = Fields::new().with("message", names.as_str());
+                    self.state().agreed = names;
+                    if self.state().inside.is_none() {
+                        continue;
+                    }
+                    fact::auth("handshake", fact::outcome(said, None))
+                }
+                Sighting::Rekeyed => continue,
+                Sighting::Refused {
+                    asks,
+                    name,
+                    why,
+                    bytes,
+                } => refused(self, asks, &name, &why, bytes),
+            };
+            self.record(body)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the connection's recording. Nothing that a client does from here on is unrecorded.
+    pub(super) fn enter(&self, who: Who, allowed: Allowed) -> Result<(), Over> {
+        let about = About {
+            kind: "ssh",
+            ..About::default()
+        };
+        let opened = header::open(self.machine(), &who, about).map_err(Over::Unrecorded)?;
+        let (session, recorder) = (opened.session, opened.recorder);
+        let line = Arc::<Ender>::clone(&self.ender);
+        let registry = &self.machine().registry;
+        registry.begin(&session, (who.account.uid, None), recorder.clone(), line);
+        (self.machine().means.tell)(Happening::Began {
+            session: session.id,
+            uid: who.account.uid,
+        });
+        let agreed = Fields::new().with("message", self.state().agreed.as_str());
+        let mut said = fact::outcome(allowed.said.clone(), None);
+        said.push("method", "publickey");
+        let tried = std::mem::take(&mut self.state().tried);
+        // From here on whoever ends the connection finds its recording, and brings it to an end.
+        self.state().inside = Some(Inside {
+            who: Arc::new(who),
+            allowed: Arc::new(allowed),
+            session: session.id,
+            recorder: recorder.clone(),
+        });
+        let connected = fact::network("connect", fact::outcome(Fields::new(), None));
+        let agreed = fact::auth("handshake", fact::outcome(agreed, None));
+        let let_in = fact::auth("auth", said);
+        [connected, agreed]
+            .into_iter()
+            .chain(tried)
+            .chain([let_in])
+            .try_for_each(|body| recorder.event(body))
+            .map_err(Over::Lost)
+    }
+}
+
+/// The event of something that the library refused by itself.
+fn refused(connection: &Connection, asks: Asks, name: &str, why: &str, bytes: u64) -> Body {
+    const UNKNOWN: &str = "not known here, and so refused";
+    let fields = Fields::new();
+    match asks {
+        Asks::SignIn => {
+            let mut words = name.split('"').skip(1).step_by(2);
+            let (login, _, method) = (words.next(), words.next(), words.next());
+            let why = if why.is_empty() {
+                "not a way to sign in here"
+            } else {
+                why
+            };
+            let fields = fields
+                .with("login", login.unwrap_or_default())
+                .with("method", method.unwrap_or_default())
+                .with(
+                    "addr.remote",
+                    header::canonical(connection.remote).to_string(),
+                );
+            fact::auth("auth", fact::outcome(fields, Some(why)))
+        }
+        Asks::Global => {
+            let fields = fields.with("requestType", name).with("length", bytes);
+            fact::channel("global_request", fact::outcome(fields, Some(UNKNOWN)))
+        }
+        Asks::Channel => {
+            let fields = fields.with("channelType", name).with("length", bytes);
+            fact::channel("new_channel", fact::outcome(fields, Some(UNKNOWN)))
+        }
+        Asks::InChannel => {
+            let fields = fields.with("requestType", name).with("length", bytes);
+            fact::channel("channel_request", fact::outcome(fields, Some(UNKNOWN)))
+        }
+    }
+}
+
+/// Serves a connection until it is over and everything of it is recorded.
+pub(super) fn serve(node: &Arc<Node>, stream: std::net::TcpStream, place: Place) {
+    let (Ok(remote), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
+        return;
+    };
+    let connection = Arc::new(Connection {
+        node: Arc::clone(node),
+        remote,
+        local,
+        ender: Arc::new(Ender::default()),
+        place: Mutex::new(place),
+        state: Mutex::new(State::default()),
+    });
+    witness::attach();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        connection.ends_because("no runtime to be had");
+        return connection.over();
+    };
+    let id = node.enders.put(&connection.ender);
+    runtime.block_on(talk(&connection, stream));
+    node.enders.remove(id);
+    // Dropping the runtime ends what is left in it; what belongs to it was recorded before.
+    drop(runtime);
+    connection.over();
+}
+
+/// From the first byte to the last.
+async fn talk(connection: &Arc<Connection>, stream: std::net::TcpStream) {
+    let grace = connection.node.config.login_grace;
+    let began = Instant::now();
+    let prepared = stream
+        .set_nonblocking(true)
+        .and_then(|()| stream.set_nodelay(true))
+        .and_then(|()| tokio::net::TcpStream::from_std(stream));
+    let stream = match prepared {
+        Ok(stream) => stream,
+        Err(e) => return connection.ends_because(&format!("the connection cannot be used: {e}")),
+    };
+    let handler = Handler::new(Arc::clone(connection));
+    let config = Arc::clone(&connection.node.russh);
+    let running = timeout(grace, run_stream(config, stream, handler)).await;
+    match running {
+        Ok(Ok(running)) => until_over(connection, running, began + grace).await,
+        Ok(Err(over)) => connection.ends_because(&over.to_string()),
+        Err(_) => connection.ends_because("it said nothing until the time to sign in was over"),
+    }
+    let _ = connection
+        .seen(true)
+        .map_err(|lost| connection.ends_because(&lost.to_string()));
+    let tasks = std::mem::take(&mut connection.state().tasks);
+    let until = Instant::now() + CHANNELS_END_MAX;
+    for task in tasks {
+        // One that does not end in time is dropped with the runtime, and its recording is revived by
+        // the next start.
+        let _ = tokio::time::timeout_at(until, task).await;
+    }
+}
+
+/// Until the client is gone, somebody ends it, or its time is over.
+async fn until_over(
+    connection: &Arc<Connection>,
+    mut running: RunningSession<Handler>,
+    in_by: Instant,
+) {
+    let handle = running.handle();
+    loop {
+        let inside = connection.inside().ok();
+        let deadline = match &inside {
+            None => Some(in_by),
+            Some(inside) => inside.allowed.until_s.map(instant_of),
+        };
+        let far = Instant::now() + Duration::from_secs(3600);
+        tokio::select! {
+            over = &mut running => {
+                let reason = match over {
+                    Ok(()) => THE_CLIENT_WENT_AWAY.to_owned(),
+                    Err(over) => over.to_string(),
+                };
+                return connection.ends_because(&reason);
+            }
+            () = connection.ender.heard() => {
+                let why = connection.ender.said();
+                if let Some(why) = why {
+                    connection.ends_because(&why);
+                    say_goodbye(&handle, &why).await;
+                    return;
+                }
+            }
+            () = sleep_until(deadline.unwrap_or(far)) => {
+                let Some(_) = deadline.filter(|at| *at <= Instant::now()) else { continue };
+                let is_in = connection.inside().is_ok();
+                let why = match (inside.is_some(), is_in) {
+                    (true, _) => "the certificate is over",
+                    // Somebody who came in at the last moment.
+                    (false, true) => continue,
+                    (false, false) => "nobody had signed in when the time for it was over",
+                };
+                connection.ends_because(why);
+                say_goodbye(&handle, why).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Tells the client why, if it listens; it need not.
+async fn say_goodbye(handle: &russh::server::Handle, why: &str) {
+    const TOLD_MAX: Duration = Duration::from_secs(1);
+    let said = handle.disconnect(Disconnect::ByApplication, why.to_owned(), String::new());
+    let _ = timeout(TOLD_MAX, said).await;
+    // The library sends it in its next turn.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+fn instant_of(utc_s: u64) -> Instant {
+    let at = UNIX_EPOCH + Duration::from_secs(utc_s);
+    Instant::now() + at.duration_since(SystemTime::now()).unwrap_or_default()
+}
+
+impl Connection {
+    /// Brings the recording to its end, or tells the host's own of a connection that came to nothing.
+    fn over(&self) {
+        let state = std::mem::take(&mut *self.state());
+        let reason = state
+            .reason
+            .unwrap_or_else(|| THE_CLIENT_WENT_AWAY.to_owned());
+        let tell = &self.machine().means.tell;
+        let Some(inside) = state.inside else {
+            for body in state.tried {
+                tell(Happening::Said(body));
+            }
+            let fields = Fields::new()
+                .with("addr.remote", header::canonical(self.remote).to_string())
+                .with("reason", reason.as_str());
+            let body = fact::network("disconnect", fields.with("success", false));
+            return tell(Happening::Said(body));
+        };
+        let registry = &self.machine().registry;
+        let session = inside.session;
+        let reason = match registry.finish(session) {
+            Some(ended) => ended.to_string(),
+            None => reason,
+        };
+        let gone = Fields::new().with("reason", reason.as_str());
+        let closed = inside
+            .recorder
+            .event(fact::network("disconnect", gone))
+            .and_then(|()| {
+                inside.recorder.close(End {
+                    reason: reason.clone(),
+                    ..End::default()
+                })
+            });
+        tell(match closed {
+            Ok(_) => {
+                let _ = self.machine().means.open.end(session);
+                Happening::Ended { session, reason }
+            }
+            Err(lost) => Happening::Lost {
+                session,
+                why: lost.to_string(),
+            },
+        });
+        registry.wake();
+    }
+}

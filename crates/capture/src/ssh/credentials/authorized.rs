@@ -1,0 +1,108 @@
+//! `authorized_keys` (sshd(8)), read strictly: a file that others can write to counts as none, and a
+//! line with an option that is not known lets nobody in.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use russh::keys::PublicKey;
+use russh::keys::ssh_key::authorized_keys::{ConfigOpts, Entry};
+
+use super::is_from;
+
+/// Longest file that is read, bytes; a longer one counts as none.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What a line allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ssh) struct Authorized {
+    pub(in crate::ssh) command: Option<String>,
+    pub(in crate::ssh) terminal: bool,
+    pub(in crate::ssh) forwarding: bool,
+}
+
+impl Authorized {
+    /// The line of this key in an account's file; an error is why there is none that counts.
+    pub(in crate::ssh) fn find(
+        path: &Path,
+        key: &PublicKey,
+        from: IpAddr,
+        owner: u32,
+    ) -> Result<Self, String> {
+        let text = read(path, owner)?;
+        let mut why = "the key is not among the account's authorized keys".to_owned();
+        for line in text.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            // A line that cannot be read is one of another program's, or nobody's.
+            let Ok(entry) = line.parse::<Entry>() else {
+                continue;
+            };
+            if entry.public_key().key_data() != key.key_data() {
+                continue;
+            }
+            match Self::of(entry.config_opts(), from) {
+                Ok(authorized) => return Ok(authorized),
+                Err(refused) => why = refused,
+            }
+        }
+        Err(why)
+    }
+
+    fn of(options: &ConfigOpts, from: IpAddr) -> Result<Self, String> {
+        let mut allowed = Self {
+            command: None,
+            terminal: true,
+            forwarding: true,
+        };
+        for option in options.iter() {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            let value = value.trim_matches('"');
+            match name.to_ascii_lowercase().as_str() {
+                "restrict" => (allowed.terminal, allowed.forwarding) = (false, false),
+                "pty" => allowed.terminal = true,
+                "port-forwarding" => allowed.forwarding = true,
+                "no-pty" => allowed.terminal = false,
+                "no-port-forwarding" => allowed.forwarding = false,
+                "command" => allowed.command = Some(value.replace("\\\"", "\"")),
+                "from" if is_from(value, from) => {}
+                "from" => return Err(format!("the key may not be used from {from}")),
+                // What they would allow is refused to everybody.
+                "no-agent-forwarding" | "no-x11-forwarding" | "no-user-rc" => {}
+                other => return Err(format!("the key's option {other:?} is not known here")),
+            }
+        }
+        Ok(allowed)
+    }
+}
+
+/// The file, if it and its directory are the account's or root's and nobody else can write to them.
+fn read(path: &Path, owner: u32) -> Result<String, String> {
+    let missing = || "the account has no authorized keys that can be read".to_owned();
+    let mut file = File::open(path).map_err(|_| missing())?;
+    let about = [
+        file.metadata().ok(),
+        path.parent().and_then(|dir| dir.metadata().ok()),
+    ];
+    for about in about {
+        let about = about.ok_or_else(missing)?;
+        let is_own = about.uid() == owner || about.uid() == 0;
+        if !is_own || about.mode() & 0o022 != 0 {
+            return Err(
+                "others can write to the account's authorized keys, so they count as none".into(),
+            );
+        }
+    }
+    let mut text = String::new();
+    let read = file
+        .by_ref()
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text);
+    match read {
+        Ok(_) if text.len() as u64 <= FILE_BYTES_MAX => Ok(text),
+        _ => Err(missing()),
+    }
+}

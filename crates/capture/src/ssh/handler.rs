@@ -1,0 +1,439 @@
+//! The library's hooks. Each does three things: it says that the message is seen, it records what was
+//! asked for and what came of it, and only then does it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hansard_core::Fields;
+use russh::keys::Certificate;
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler as Hooks, Msg, PublicKeyOffer, Response, Session,
+    VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, Pty, Sig};
+
+use super::account;
+use super::channel::{Asked, Waiting};
+use super::connection::Connection;
+use super::credentials::{self, Allowed, Attempt, judge};
+use super::fact;
+use super::header::Who;
+use super::limits::{ATTEMPTS_MAX, CHANNELS_MAX};
+use super::over::Over;
+
+mod answers;
+
+use answers::plain_offer_bytes;
+
+/// Keys that one connection may offer; they cost no attempt, so they have a bound of their own.
+const OFFERS_MAX: usize = 4 * ATTEMPTS_MAX;
+
+/// The hooks of one connection.
+pub(super) struct Handler {
+    connection: Arc<Connection>,
+    /// Whoever was let in, until the recording of the connection is open.
+    coming: Option<(String, Allowed)>,
+    offers: usize,
+    /// Channels in which nothing runs yet.
+    waiting: HashMap<ChannelId, Waiting>,
+    /// All that are open.
+    open: Vec<ChannelId>,
+}
+
+impl Handler {
+    pub(super) fn new(connection: Arc<Connection>) -> Self {
+        Self {
+            connection,
+            coming: None,
+            offers: 0,
+            waiting: HashMap::new(),
+            open: Vec::new(),
+        }
+    }
+}
+
+fn network_fields(host: &str, port: u32, from: &str, from_port: u32) -> Fields {
+    Fields::new()
+        .with("addr", format!("{host}:{port}"))
+        .with("OriginatorHost", from)
+        .with("OriginatorPort", u64::from(from_port))
+}
+
+const NOT_RECORDED: &str = "what goes through it could not be recorded, so it is not opened";
+
+impl Hooks for Handler {
+    type Error = Over;
+
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Over> {
+        self.connection.handled()?;
+        let said = fact::outcome(self.attempt(user, "none"), Some("it is no way to sign in"));
+        self.connection.tried(fact::auth("auth", said));
+        Ok(Auth::reject())
+    }
+
+    async fn auth_password(&mut self, user: &str, _: &str) -> Result<Auth, Over> {
+        self.connection.handled()?;
+        let said = self.attempt(user, "password");
+        let said = fact::outcome(said, Some("passwords let nobody in here"));
+        self.connection.record(fact::auth("auth", said))?;
+        Ok(Auth::reject())
+    }
+
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Over> {
+        let bytes = super::witness::offered();
+        self.connection.seen(false)?;
+        self.offers += 1;
+        if self.offers > OFFERS_MAX {
+            return Err(Over::TooMany);
+        }
+        let said = self.attempt(user, "publickey");
+        let said = said.with("key", credentials::shown(offer.public_key.key_data()));
+        // Of a certificate the library shows its key alone: whether that lets in is judged when whoever
+        // has it has proven so. An offer of the key itself is known by its length.
+        if bytes == plain_offer_bytes(user, offer.public_key)
+            && let Err(why) = self.plain(user, offer.public_key)
+        {
+            let said = fact::outcome(said, Some(&why));
+            self.connection.tried(fact::auth("auth", said));
+            return Ok(Auth::reject());
+        }
+        self.connection.tried(fact::auth("auth", said));
+        Ok(Auth::Accept)
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        user: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Over> {
+        self.connection.handled()?;
+        let judged = self.plain(user, key.public_key);
+        let said = self.attempt(user, "publickey");
+        let said = said.with("key", credentials::shown(key.public_key.key_data()));
+        self.judged(user, judged, said)
+    }
+
+    async fn auth_openssh_certificate(
+        &mut self,
+        user: &str,
+        certificate: &Certificate,
+    ) -> Result<Auth, Over> {
+        self.connection.handled()?;
+        let attempt = Attempt {
+            login: user,
+            from: self.connection.remote.ip(),
+            now_s: Self::now_s(),
+        };
+        let judged = judge(certificate, &self.connection.node.authorities, attempt);
+        let said = self
+            .attempt(user, "publickey")
+            .with("key", credentials::shown(certificate.public_key()))
+            .with("serial", format!("{:016x}", certificate.serial()))
+            .with("name", certificate.key_id());
+        self.judged(user, judged, said)
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _: &str,
+        _: Option<Response<'a>>,
+    ) -> Result<Auth, Over> {
+        self.connection.handled()?;
+        let said = self.attempt(user, "keyboard-interactive");
+        let said = fact::outcome(said, Some("questions let nobody in here"));
+        self.connection.record(fact::auth("auth", said))?;
+        Ok(Auth::reject())
+    }
+
+    async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Over> {
+        let (login, allowed) = self.coming.take().ok_or(Over::NotInside)?;
+        // Asked again: what is started belongs to this account, and not to what its name meant before.
+        let account = account::admitted(&login).map_err(Over::Unrecorded)?;
+        let who = Who {
+            user: allowed.user.clone(),
+            account,
+            remote: self.connection.remote,
+            local: self.connection.local,
+            client: String::from_utf8_lossy(session.remote_sshid())
+                .trim_end()
+                .to_owned(),
+        };
+        self.connection.enter(who, allowed)?;
+        let mut place = self
+            .connection
+            .place
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        place.is_known();
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Over> {
+        self.connection.inside()?;
+        let number = channel.id().number();
+        if self.open.len() >= CHANNELS_MAX {
+            let why = format!("{CHANNELS_MAX} channels are open, no more may be");
+            return self.refuse("session", reply, Fields::new(), &why).await;
+        }
+        self.connection.handled()?;
+        let fields = Fields::new().with("channelType", "session");
+        let fields = fact::of_channel(number, fields, None);
+        self.connection
+            .record(fact::channel("new_channel", fields))?;
+        self.open.push(channel.id());
+        self.waiting.insert(channel.id(), Waiting::new(channel));
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn channel_open_x11(
+        &mut self,
+        _: Channel<Msg>,
+        from: &str,
+        port: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Over> {
+        let fields = network_fields("", 0, from, port);
+        self.refuse("x11", reply, fields, NOT_RECORDED).await
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        host: &str,
+        port: u32,
+        from: &str,
+        from_port: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Over> {
+        let fields = network_fields(host, port, from, from_port);
+        let told = fact::outcome(fields.clone(), Some(NOT_RECORDED));
+        self.connection.record(fact::channel("port.local", told))?;
+        self.refuse("direct-tcpip", reply, fields, NOT_RECORDED)
+            .await
+    }
+
+    async fn channel_open_forwarded_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        host: &str,
+        port: u32,
+        from: &str,
+        from_port: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Over> {
+        let fields = network_fields(host, port, from, from_port);
+        let why = "only a server opens such a channel";
+        self.refuse("forwarded-tcpip", reply, fields, why).await
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Over> {
+        let fields = Fields::new().with("Path", path);
+        self.refuse(
+            "direct-streamlocal@openssh.com",
+            reply,
+            fields,
+            NOT_RECORDED,
+        )
+        .await
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Over> {
+        self.connection.seen(false)?;
+        self.open.retain(|open| *open != channel);
+        self.waiting.remove(&channel);
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        term: &str,
+        cols: u32,
+        rows: u32,
+        width: u32,
+        height: u32,
+        modes: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Over> {
+        self.connection.handled()?;
+        let inside = self.connection.inside()?;
+        let fields = Fields::new()
+            .with("term", term)
+            .with("columns", u64::from(cols))
+            .with("rows", u64::from(rows))
+            .with("width", u64::from(width))
+            .with("height", u64::from(height));
+        let size = [cols, rows, width, height];
+        let modes = modes.iter().map(|(mode, value)| (*mode as u8, *value));
+        let outcome = match self.waiting.get_mut(&channel) {
+            _ if !inside.allowed.terminal => {
+                Err("the certificate or key does not permit a terminal".to_owned())
+            }
+            None => Err("something runs in the channel already".to_owned()),
+            Some(waiting) => waiting.terminal(term, size, modes.collect()),
+        };
+        self.answer(channel, session, ("pty", fields), outcome)
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _: bool,
+        _: &str,
+        _: &str,
+        _: u32,
+        session: &mut Session,
+    ) -> Result<(), Over> {
+        self.connection.handled()?;
+        let refused = Err(NOT_RECORDED.to_owned());
+        self.answer(channel, session, ("x11-forward", Fields::new()), refused)
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut Session,
+    ) -> Result<(), Over> {
+        self.connection.handled()?;
+        let outcome = match self.waiting.get_mut(&channel) {
+            None => Err("something runs in the channel already".to_owned()),
+            Some(waiting) => waiting.set(name, value, &self.connection.node.config.accept_env),
+        };
+        let mut fields = Fields::new().with("name", name);
+        // What is not let through may be anything, a secret among it.
+        if outcome.is_ok() {
+            fields.push("value", value);
+        }
+        self.answer(channel, session, ("env", fields), outcome)
+    }
+
+    async fn shell_request(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), Over> {
+        self.start(channel, Asked::Shell, session, ("shell", Fields::new()))
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Over> {
+        let shown = String::from_utf8_lossy(command).into_owned();
+        let fields = Fields::new().with("command", shown);
+        let asked = Asked::Command(command.to_vec());
+        self.start(channel, asked, session, ("exec", fields))
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), Over> {
+        let fields = Fields::new().with("name", name);
+        let asked = Asked::Subsystem(name.to_owned());
+        self.start(channel, asked, session, ("subsystem", fields))
+    }
+
+    async fn window_change_request(
+        &mut self,
+        _: ChannelId,
+        _: u32,
+        _: u32,
+        _: u32,
+        _: u32,
+        _: &mut Session,
+    ) -> Result<(), Over> {
+        // The channel's own recording has it, where it takes effect.
+        self.connection.handled()
+    }
+
+    async fn signal(&mut self, _: ChannelId, _: Sig, _: &mut Session) -> Result<(), Over> {
+        self.connection.handled()
+    }
+
+    async fn agent_request(&mut self, channel: ChannelId, _: &mut Session) -> Result<bool, Over> {
+        self.connection.handled()?;
+        let number = channel.number();
+        let fields = fact::of_channel(number, Fields::new(), Some(NOT_RECORDED));
+        self.connection
+            .record(fact::channel("agent-forward", fields))?;
+        Ok(false)
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        _: &mut Session,
+    ) -> Result<bool, Over> {
+        self.connection.handled()?;
+        let fields = Fields::new().with("addr", format!("{address}:{port}"));
+        let fields = fact::outcome(fields, Some(NOT_RECORDED));
+        self.connection
+            .record(fact::channel("port.remote", fields))?;
+        Ok(false)
+    }
+
+    async fn cancel_tcpip_forward(
+        &mut self,
+        address: &str,
+        port: u32,
+        _: &mut Session,
+    ) -> Result<bool, Over> {
+        self.connection.handled()?;
+        let fields = Fields::new()
+            .with("BindHost", address)
+            .with("BindPort", u64::from(port));
+        let fields = fact::outcome(fields, Some("no such port is forwarded"));
+        self.connection
+            .record(fact::channel("port.cancel", fields))?;
+        Ok(false)
+    }
+
+    async fn streamlocal_forward(&mut self, path: &str, _: &mut Session) -> Result<bool, Over> {
+        self.connection.handled()?;
+        let fields = fact::outcome(Fields::new().with("Path", path), Some(NOT_RECORDED));
+        self.connection
+            .record(fact::channel("forward_streamlocal", fields))?;
+        Ok(false)
+    }
+
+    async fn cancel_streamlocal_forward(
+        &mut self,
+        path: &str,
+        _: &mut Session,
+    ) -> Result<bool, Over> {
+        self.connection.handled()?;
+        let why = "no such socket is forwarded";
+        let fields = fact::outcome(Fields::new().with("Path", path), Some(why));
+        self.connection
+            .record(fact::channel("cancel_forward_streamlocal", fields))?;
+        Ok(false)
+    }
+}

@@ -1,0 +1,146 @@
+//! What the hooks have in common: how an attempt is judged, and a request answered.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hansard_core::Fields;
+use russh::keys::PublicKey;
+use russh::server::{Auth, ChannelOpenHandle, Session};
+use russh::{ChannelId, ChannelOpenFailure};
+
+use super::Handler;
+use crate::ssh::channel::Asked;
+use crate::ssh::credentials::{Allowed, Attempt, judge_key};
+use crate::ssh::over::Over;
+use crate::ssh::{account, fact, header};
+
+impl Handler {
+    /// What stands in the event of an attempt.
+    pub(super) fn attempt(&self, login: &str, method: &str) -> Fields {
+        let remote = header::canonical(self.connection.remote);
+        Fields::new()
+            .with("login", login)
+            .with("method", method)
+            .with("addr.remote", remote.to_string())
+    }
+
+    /// Whether somebody may come in, as far as the account goes.
+    pub(super) fn judged(
+        &mut self,
+        login: &str,
+        judged: Result<Allowed, String>,
+        said: Fields,
+    ) -> Result<Auth, Over> {
+        let judged = judged.and_then(|allowed| account::admitted(login).map(|_| allowed));
+        match judged {
+            Ok(allowed) => {
+                self.coming = Some((login.to_owned(), allowed));
+                Ok(Auth::Accept)
+            }
+            Err(why) => {
+                let said = fact::outcome(said, Some(&why));
+                self.connection.record(fact::auth("auth", said))?;
+                Ok(Auth::reject())
+            }
+        }
+    }
+
+    pub(super) fn now_s() -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.map_or(0, |now| now.as_secs())
+    }
+
+    /// A channel that is not opened, and why.
+    pub(super) async fn refuse(
+        &self,
+        kind: &str,
+        reply: ChannelOpenHandle,
+        fields: Fields,
+        why: &str,
+    ) -> Result<(), Over> {
+        self.connection.handled()?;
+        let fields = fact::outcome(fields.with("channelType", kind), Some(why));
+        self.connection
+            .record(fact::channel("new_channel", fields))?;
+        reply
+            .reject(ChannelOpenFailure::AdministrativelyProhibited)
+            .await;
+        Ok(())
+    }
+
+    /// A request in a channel: what came of it is recorded before the client hears of it.
+    pub(super) fn answer(
+        &self,
+        channel: ChannelId,
+        session: &mut Session,
+        (event, fields): (&str, Fields),
+        outcome: Result<(), String>,
+    ) -> Result<(), Over> {
+        let refused = outcome.as_ref().err().map(String::as_str);
+        let fields = fact::of_channel(channel.number(), fields, refused);
+        let body = match event {
+            "exec" | "shell" | "subsystem" => fact::command(event, fields),
+            _ => fact::channel(event, fields),
+        };
+        self.connection.record(body)?;
+        match outcome {
+            Ok(()) => session.channel_success(channel)?,
+            Err(_) => session.channel_failure(channel)?,
+        }
+        Ok(())
+    }
+
+    /// Starts what is asked for in a channel.
+    pub(super) fn start(
+        &mut self,
+        channel: ChannelId,
+        asked: Asked,
+        session: &mut Session,
+        event: (&str, Fields),
+    ) -> Result<(), Over> {
+        self.connection.handled()?;
+        let inside = self.connection.inside()?;
+        let started = match self.waiting.remove(&channel) {
+            None => Err("something runs in the channel already".to_owned()),
+            Some(waiting) => waiting.start(&asked, &self.connection, &inside, session.handle()),
+        };
+        self.answer(channel, session, event, started)
+    }
+
+    /// Judges a plain key.
+    pub(super) fn plain(&self, login: &str, key: &PublicKey) -> Result<Allowed, String> {
+        let node = &self.connection.node;
+        let account = hansard_shell::account_named(login).ok_or("no such account")?;
+        let file: Option<PathBuf> = node
+            .config
+            .authorized_keys
+            .then(|| account.home.join(".ssh/authorized_keys"));
+        let attempt = Attempt {
+            login,
+            from: self.connection.remote.ip(),
+            now_s: Self::now_s(),
+        };
+        judge_key(
+            key,
+            &node.authorities,
+            file.as_deref(),
+            attempt,
+            account.uid,
+        )
+    }
+}
+
+/// How long the message is that offers this key, without a certificate and without a signature
+/// (RFC 4252 §7); 0 if that cannot be said.
+pub(super) fn plain_offer_bytes(user: &str, key: &PublicKey) -> u64 {
+    let Ok(blob) = key.to_bytes() else { return 0 };
+    let strings = [
+        user.len(),
+        "ssh-connection".len(),
+        "publickey".len(),
+        key.algorithm().as_str().len(),
+        blob.len(),
+    ];
+    // The message's number and "no signature", and before each string its length.
+    strings.iter().fold(2, |sum, len| sum + 4 + *len as u64)
+}

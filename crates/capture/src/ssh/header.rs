@@ -1,0 +1,183 @@
+//! Headers of a connection's sessions, and the recorders that they are opened with.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hansard_core::policy::{OnEnd, Policy};
+use hansard_core::{Fields, Session, SessionId, Value};
+use hansard_record::Recorder;
+use hansard_record::open_sessions::{Plan, Survives};
+use hansard_shell::Account;
+
+use super::account;
+use crate::local::Shared;
+
+/// Who is in, and from where to where.
+#[derive(Debug, Clone)]
+pub(super) struct Who {
+    /// Who it is, as the certificate says.
+    pub(super) user: String,
+    /// The account.
+    pub(super) account: Account,
+    pub(super) remote: SocketAddr,
+    pub(super) local: SocketAddr,
+    /// What the client says it is.
+    pub(super) client: String,
+}
+
+impl Who {
+    /// Addresses as sshd(8) gives them to programs: `ADDRESS PORT ADDRESS PORT`.
+    pub(super) fn connection(&self) -> String {
+        let (remote, local) = (self.remote, self.local);
+        format!(
+            "{} {} {} {}",
+            remote.ip().to_canonical(),
+            remote.port(),
+            local.ip().to_canonical(),
+            local.port()
+        )
+    }
+}
+
+/// What a session is of.
+#[derive(Debug, Clone, Default)]
+pub(super) struct About {
+    /// `ssh` for a connection; `terminal`, `exec` or `sftp` for what runs in a channel.
+    pub(super) kind: &'static str,
+    pub(super) parent: Option<SessionId>,
+    pub(super) channel: Option<u32>,
+    pub(super) term: Option<String>,
+    pub(super) command: Option<String>,
+    pub(super) argv: Vec<String>,
+    pub(super) subsystem: Option<String>,
+}
+
+/// A session that is being recorded.
+pub(super) struct Opened {
+    pub(super) session: Session,
+    pub(super) recorder: Recorder,
+    pub(super) notice: String,
+    pub(super) on_end: OnEnd,
+}
+
+/// Opens a recording: when this returns, its header is durable.
+///
+/// # Errors
+/// Why there is no session.
+pub(super) fn open(shared: &Shared, who: &Who, about: About) -> Result<Opened, String> {
+    let (config, means) = (&shared.config, &shared.means);
+    let is_connection = about.kind == "ssh";
+    let decided = config
+        .gate
+        .as_ref()
+        .map(|gate| gate.0.admit(&account::login(&who.account, about.kind)));
+    let mut policy = decided
+        .as_ref()
+        .map_or(&config.policy, |d| &d.policy)
+        .clone();
+    if decided.as_ref().is_some_and(|decided| !decided.recorded) {
+        // Somebody decided that the content is not kept. That the session was, is.
+        policy = unkept(policy);
+    }
+    if is_connection {
+        // Nothing happens in it while its channels work.
+        policy.idle_ms_max = 0;
+    }
+    let session = session(shared, who, about, policy)?;
+    let plan = Plan {
+        survives: Survives::Kill,
+        loss_bytes_max: config.options.loss_bytes_max(),
+    };
+    let (key, sink) = (means.key.clone(), (means.sinks)());
+    let recorder = means
+        .open
+        .record(
+            session.clone(),
+            key,
+            sink,
+            &means.env,
+            (config.options, plan),
+        )
+        .map_err(|lost| lost.to_string())?;
+    let (notice, on_end) = decided
+        .map(|decided| (decided.notice, decided.on_end))
+        .unwrap_or_default();
+    Ok(Opened {
+        session,
+        recorder,
+        notice,
+        on_end,
+    })
+}
+
+fn unkept(policy: Policy) -> Policy {
+    Policy {
+        stdin: false,
+        keystrokes: false,
+        stdout: false,
+        stderr: false,
+        files: false,
+        forwarding: false,
+        ..policy
+    }
+}
+
+fn session(shared: &Shared, who: &Who, about: About, policy: Policy) -> Result<Session, String> {
+    let means = &shared.means;
+    let start_utc_ns = means.env.clock.utc_ns();
+    let mut random = [0; 10];
+    let filled = means.env.random.fill(&mut random);
+    filled.map_err(|e| format!("no randomness for an id: {e}"))?;
+    let subject = Fields::new()
+        .with("user", who.user.as_str())
+        .with("login", who.account.name.as_str())
+        .with("uid", u64::from(who.account.uid));
+    let mut origin = Fields::new()
+        .with("proto", "ssh")
+        .with("addr.remote", canonical(who.remote).to_string())
+        .with("addr.local", canonical(who.local).to_string())
+        .with("ssh_connection", who.connection())
+        .with("client_version", who.client.as_str());
+    if let Some(term) = about.term {
+        origin.push("term", term);
+    }
+    if let Some(channel) = about.channel {
+        origin.push("channel_id", u64::from(channel));
+    }
+    let mut target = means.facts.clone();
+    if about.kind != "ssh" {
+        let shell = account::shell(&who.account);
+        target.push("shell", shell.to_string_lossy().into_owned());
+    }
+    if let Some(subsystem) = about.subsystem {
+        target.push("subsystem", subsystem);
+    }
+    if !about.argv.is_empty() {
+        let argv = about.argv.iter().map(|arg| Value::from(arg.as_str()));
+        target.push("argv", Value::List(argv.collect()));
+    }
+    if let Some(command) = about.command {
+        target.push("command", command);
+    }
+    Ok(Session {
+        id: SessionId::new_v7(start_utc_ns / 1_000_000, random),
+        parent: about.parent,
+        kind: about.kind.to_owned(),
+        subject,
+        origin,
+        target,
+        start_utc_ns,
+        clock: means.env.clock.quality(),
+        policy,
+        recorder_key: means.key.public(),
+        recorder: means.recorder.clone(),
+    })
+}
+
+/// An address of IPv4 as one, also where the socket is one of IPv6.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// What every part of a node works with.
+pub(super) type OfMachine = Arc<Shared>;

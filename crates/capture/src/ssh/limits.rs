@@ -1,0 +1,84 @@
+//! Every bound of the SSH node, and what happens at it.
+
+use std::time::Duration;
+
+/// Default of [`super::Config::connections_max`]. One more is closed before a byte is read, and told.
+pub const CONNECTIONS_MAX: usize = 500;
+
+/// Default of [`super::Config::unknown_max`]: connections of people who have not signed in. One more is
+/// closed at once, so that a flood of strangers takes no place of those who are in.
+pub const UNKNOWN_MAX: usize = 100;
+
+/// Default of [`super::Config::unknown_of_address_max`]: the same of one address (of one /64 of IPv6).
+pub const UNKNOWN_OF_ADDRESS_MAX: usize = 10;
+
+/// Default of [`super::Config::login_grace`]. A connection that has not signed in by then is closed.
+pub const LOGIN_GRACE: Duration = Duration::from_secs(60);
+
+/// Attempts to sign in on one connection. After the last one it is closed.
+pub(super) const ATTEMPTS_MAX: usize = 6;
+
+/// How long an attempt that fails takes at least, so that nothing is learnt from how long it took.
+pub(super) const REJECTION_TIME: Duration = Duration::from_millis(100);
+
+/// Channels of one connection at a time, as OpenSSH's `MaxSessions`. One more is refused.
+pub(super) const CHANNELS_MAX: usize = 10;
+
+/// Variables that are set in one channel; more are refused.
+pub(super) const VARIABLES_MAX: usize = 64;
+
+/// Longest name and value of a variable together, bytes; a longer one is refused.
+pub(super) const VARIABLE_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest command, bytes; a longer one is refused.
+pub(super) const COMMAND_BYTES_MAX: usize = 128 * 1024;
+
+/// Longest type of a terminal, bytes; a longer one is refused.
+pub(super) const TERM_BYTES_MAX: usize = 128;
+
+/// Bytes that wait for one program to read them. At the bound nothing more is read from the connection,
+/// until it does: its other channels wait as well (docs/ssh-node.md).
+pub(super) const INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What is read from a program at a time, and the longest packet that is sent.
+pub(super) const PACKET_BYTES: usize = 32 * 1024;
+
+/// Most bytes that a client may send into a channel before it is told to go on.
+pub(super) const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+
+/// How long a program has to end after it was hung up, before what is left is killed or left alone.
+pub(super) const HANGUP_GRACE: Duration = Duration::from_secs(2);
+
+/// How long output of a terminal is waited for after its program ended, while others that it started
+/// still hold the terminal.
+pub(super) const LAST_OUTPUT: Duration = Duration::from_millis(100);
+
+/// How long a connection's channels have to end after it is gone. At the bound it ends without them, and
+/// says so.
+pub(super) const CHANNELS_END_MAX: Duration = Duration::from_secs(10);
+
+/// How often somebody who says nothing is asked whether they are there.
+pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(30);
+
+/// How often in a row that may go unanswered. After it the connection counts as gone.
+pub(super) const ALIVE_MAX: usize = 3;
+
+/// How long a stopping node waits for its connections. At the bound they are left to the next start,
+/// which revives their recordings.
+pub(super) const STOP_MAX: Duration = Duration::from_secs(15);
+
+/// How often typed bytes that wait are looked at.
+pub(super) const TYPED_LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Longest line of the library's own log that is looked at, bytes; the rest of it is cut.
+pub(super) const SIGHTING_BYTES_MAX: usize = 1024;
+
+/// Longest packet of SFTP, bytes (OpenSSH's own bound). A longer one ends the session.
+pub(super) const SFTP_PACKET_BYTES_MAX: usize = 256 * 1024;
+
+/// Requests of SFTP that wait for an answer at a time; more end the session. OpenSSH's client has 64 under
+/// way.
+pub(super) const SFTP_PENDING_MAX: usize = 4096;
+
+/// Files that are open over SFTP at a time, in one channel; more end the session.
+pub(super) const SFTP_HANDLES_MAX: usize = 1024;

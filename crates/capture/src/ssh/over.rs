@@ -1,0 +1,40 @@
+//! Why a connection ends.
+
+use std::fmt;
+
+use hansard_record::Lost;
+
+/// Why a connection ends by our doing.
+#[derive(Debug)]
+pub(super) enum Over {
+    /// What happens in it cannot be recorded any more.
+    Lost(Lost),
+    /// It could not be recorded from the beginning.
+    Unrecorded(String),
+    /// Something that only somebody who is in may ask for.
+    NotInside,
+    /// More keys were offered than anybody has.
+    TooMany,
+    /// The library says why.
+    Protocol(russh::Error),
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(lost) => write!(f, "it cannot be recorded any more: {lost}"),
+            Self::Unrecorded(why) => write!(f, "it cannot be recorded: {why}"),
+            Self::NotInside => f.write_str("it asked for something before it had signed in"),
+            Self::TooMany => f.write_str("too many attempts to sign in"),
+            Self::Protocol(error) => write!(f, "the connection failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Over {}
+
+impl From<russh::Error> for Over {
+    fn from(error: russh::Error) -> Self {
+        Self::Protocol(error)
+    }
+}

@@ -1,0 +1,479 @@
+//! Bytes between a channel and what runs in it, each recorded before it goes on.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hansard_core::policy::{OnEnd, Policy};
+use hansard_core::{Body, Fields, Session, Stream};
+use hansard_record::{Lost, Recorder};
+use hansard_shell::{Ends, Keys, Served};
+use russh::server::{Handle, Msg};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
+
+use super::channel::sizes;
+use super::ender::Ender;
+use super::fact;
+use super::header::OfMachine;
+use super::limits::{HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PACKET_BYTES, TYPED_LOOK_EVERY};
+use super::sftp::{Sftp, Stop};
+use super::sys::{watched, watched_copy};
+
+mod over;
+
+/// Everything that belongs to what runs in a channel.
+pub(super) struct Relay {
+    pub(super) channel: Channel<Msg>,
+    pub(super) handle: Handle,
+    pub(super) served: Served,
+    pub(super) ends: Ends,
+    pub(super) recorder: Recorder,
+    pub(super) session: Session,
+    /// What the policy has to say to the user; empty: nothing.
+    pub(super) notice: String,
+    pub(super) on_end: OnEnd,
+    pub(super) ender: Arc<Ender>,
+    pub(super) machine: OfMachine,
+    /// Reads along, where what passes is SFTP.
+    pub(super) sftp: Option<Sftp>,
+}
+
+/// How it came to its end, as far as that is not the program's.
+#[derive(Debug, Clone)]
+enum Why {
+    /// The client closed the channel, or is gone.
+    Gone,
+    /// Somebody or something ended it.
+    Ended(String),
+    /// It cannot be recorded any more.
+    Lost(Lost),
+}
+
+/// What the halves of a relay share.
+struct Shared {
+    recorder: Recorder,
+    policy: Policy,
+    served: Served,
+    has_terminal: bool,
+    /// Typed bytes that wait until it is clear that nothing hid them; only where they are kept.
+    keys: Option<Mutex<Keys>>,
+    /// Bytes that may wait for the program.
+    room: Semaphore,
+    /// How many outputs wait for the program to say something.
+    listening: AtomicU64,
+    /// Nobody hears what is sent any more.
+    is_deaf: AtomicBool,
+    sftp: Option<Mutex<Sftp>>,
+}
+
+impl From<Lost> for Why {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+impl Shared {
+    /// Has SFTP read along, if it is SFTP, and records what that has to say. Answers whether it is.
+    fn read_along(
+        &self,
+        read: impl FnOnce(&mut Sftp) -> Result<Vec<Body>, Stop>,
+    ) -> Result<bool, Why> {
+        let Some(sftp) = &self.sftp else {
+            return Ok(false);
+        };
+        let said = read(&mut sftp.lock().unwrap_or_else(PoisonError::into_inner));
+        for body in said.map_err(|stop| Why::Ended(stop.0))? {
+            self.recorder.event(body)?;
+        }
+        Ok(true)
+    }
+}
+
+/// Runs until the program or the client has come to its end, and everything is recorded.
+pub(super) async fn run(relay: Relay) {
+    let Relay {
+        channel,
+        handle,
+        served,
+        ends,
+        recorder,
+        session,
+        notice,
+        on_end,
+        ender,
+        machine,
+        sftp,
+    } = relay;
+    let id = channel.id();
+    let has_terminal = matches!(ends, Ends::Terminal(_));
+    let policy = session.policy.clone();
+    let keys = (has_terminal && policy.keystrokes).then(|| Mutex::new(Keys::new()));
+    let shared = Shared {
+        recorder,
+        policy,
+        served,
+        has_terminal,
+        keys,
+        room: Semaphore::new(INPUT_BYTES_MAX),
+        listening: AtomicU64::new(0),
+        is_deaf: AtomicBool::new(false),
+        sftp: sftp.map(Mutex::new),
+    };
+    let (read, write) = channel.split();
+    if has_terminal && !notice.is_empty() {
+        let shown = format!("{}\r\n", notice.replace('\n', "\r\n"));
+        let _ = write.data_bytes(shown.into_bytes()).await;
+    }
+    let why = match registered(ends) {
+        Ok((input, outputs)) => {
+            talk(&shared, (read, &write), (input, outputs), &ender, on_end).await
+        }
+        Err(e) => {
+            shared.served.kill();
+            Some(Why::Ended(format!("its ends cannot be waited for: {e}")))
+        }
+    };
+    over::finish(shared, (&write, &handle, id), (session.id, &machine), why).await;
+}
+
+/// The program's ends, for waiting.
+type Registered = (AsyncFd<OwnedFd>, [Option<(AsyncFd<OwnedFd>, Stream)>; 2]);
+
+fn registered(ends: Ends) -> std::io::Result<Registered> {
+    Ok(match ends {
+        Ends::Terminal(master) => {
+            let input = watched_copy(&master, Interest::WRITABLE)?;
+            let output = watched(master, Interest::READABLE)?;
+            (input, [Some((output, Stream::Output)), None])
+        }
+        Ends::Pipes {
+            stdin,
+            stdout,
+            stderr,
+        } => {
+            let input = watched(stdin, Interest::WRITABLE)?;
+            let stdout = watched(stdout, Interest::READABLE)?;
+            let stderr = watched(stderr, Interest::READABLE)?;
+            let outputs = [
+                Some((stdout, Stream::Stdout)),
+                Some((stderr, Stream::Stderr)),
+            ];
+            (input, outputs)
+        }
+    })
+}
+
+/// Moves bytes until one side is done; answers why, where that is not the program's own end.
+async fn talk(
+    shared: &Shared,
+    (read, write): (ChannelReadHalf, &ChannelWriteHalf<Msg>),
+    (input, [first, second]): Registered,
+    ender: &Ender,
+    on_end: OnEnd,
+) -> Option<Why> {
+    let (to_program, from_client) = unbounded_channel();
+    let incoming = incoming(shared, read, to_program);
+    let feeding = feed(shared, input, from_client);
+    let outgoing =
+        async { tokio::try_join!(drain(shared, first, write), drain(shared, second, write)) };
+    let exiting = exited(&shared.served);
+    let (mut is_in, mut is_fed, mut is_out, mut is_exited) = (false, false, false, false);
+    let mut why: Option<Why> = None;
+    let mut deadline: Option<Instant> = None;
+    tokio::pin!(incoming, feeding, outgoing, exiting);
+    loop {
+        let far = Instant::now() + Duration::from_secs(3600);
+        let look = shared
+            .keys
+            .as_ref()
+            .map(|_| Instant::now() + TYPED_LOOK_EVERY);
+        let told = tokio::select! {
+            gone = &mut incoming, if !is_in => {
+                is_in = true;
+                Some(gone.err().unwrap_or(Why::Gone))
+            }
+            () = &mut feeding, if !is_fed => { is_fed = true; None }
+            done = &mut outgoing, if !is_out => {
+                is_out = true;
+                done.err()
+            }
+            () = &mut exiting, if !is_exited => { is_exited = true; None }
+            () = ender.heard() => ender.said().map(Why::Ended),
+            () = sleep_until(deadline.unwrap_or(far)) => None,
+            () = sleep_until(look.unwrap_or(far)) => release(shared, false).err().map(Why::Lost),
+        };
+        if why.is_none()
+            && let Some(told) = told
+        {
+            deadline = Some(Instant::now() + farewell(shared, &told, write).await);
+            why = Some(told);
+        }
+        if is_exited && is_out {
+            return why;
+        }
+        if is_exited && why.is_none() && shared.has_terminal && deadline.is_none() {
+            deadline = Some(Instant::now() + LAST_OUTPUT);
+        }
+        let is_late = deadline.is_some_and(|at| at <= Instant::now());
+        if ender.gave_up() || is_late {
+            if is_exited && why.is_none() && shared.listening.load(Ordering::SeqCst) == 0 {
+                // The client reads slowly, and the terminal may still have something for it.
+                deadline = Some(Instant::now() + LAST_OUTPUT);
+                continue;
+            }
+            let is_ended = matches!(why, Some(Why::Ended(_) | Why::Lost(_)));
+            if is_ended || (why.is_some() && on_end == OnEnd::Kill) {
+                shared.served.kill();
+            }
+            return why;
+        }
+    }
+}
+
+/// Begins the end: the program is hung up. Answers how long it may take.
+async fn farewell(shared: &Shared, why: &Why, write: &ChannelWriteHalf<Msg>) -> Duration {
+    match why {
+        Why::Gone => shared.is_deaf.store(true, Ordering::SeqCst),
+        Why::Ended(why) => tell(shared, write, why).await,
+        Why::Lost(lost) => tell(shared, write, &lost.to_string()).await,
+    }
+    shared.served.hang_up();
+    match why {
+        // Nothing of it can be recorded: it has no time.
+        Why::Lost(_) => Duration::ZERO,
+        _ => HANGUP_GRACE,
+    }
+}
+
+/// Tells the client why its session ends. One that does not read is not waited for.
+async fn tell(shared: &Shared, write: &ChannelWriteHalf<Msg>, why: &str) {
+    const TOLD_MAX: Duration = Duration::from_millis(500);
+    let words = format!("\r\nhansard: this session is over: {why}\r\n").into_bytes();
+    let telling = async {
+        match shared.has_terminal {
+            true => write.data_bytes(words).await,
+            false => write.extended_data_bytes(1, words).await,
+        }
+    };
+    let _ = tokio::time::timeout(TOLD_MAX, telling).await;
+}
+
+/// Takes what the client sends, until it closes the channel.
+async fn incoming(
+    shared: &Shared,
+    mut read: ChannelReadHalf,
+    to_program: UnboundedSender<Vec<u8>>,
+) -> Result<(), Why> {
+    let mut to_program = Some(to_program);
+    while let Some(message) = read.wait().await {
+        match message {
+            ChannelMsg::Data { data } => {
+                came(shared, &data)?;
+                let Some(to_program) = to_program.as_ref().filter(|_| !data.is_empty()) else {
+                    continue;
+                };
+                let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
+                let Ok(room) = shared.room.acquire_many(bytes).await else {
+                    continue;
+                };
+                // Given back when the program has taken them.
+                room.forget();
+                let _ = to_program.send(data.to_vec());
+            }
+            // A terminal has no end of its input but the key for it.
+            ChannelMsg::Eof if !shared.has_terminal => to_program = None,
+            ChannelMsg::Close => return Ok(()),
+            ChannelMsg::WindowChange {
+                col_width,
+                row_height,
+                pix_width,
+                pix_height,
+            } if shared.has_terminal => {
+                let size = sizes([col_width, row_height, pix_width, pix_height]);
+                shared.served.resize(size);
+                let [cols, rows, ..] = size;
+                shared.recorder.event(Body::Resize { cols, rows })?;
+            }
+            ChannelMsg::Signal { signal } => {
+                let name = name_of(&signal);
+                let is_sent = shared.served.signal(name);
+                let why = (!is_sent).then_some("no such signal");
+                let fields = fact::outcome(Fields::new().with("signal", name), why);
+                shared.recorder.event(fact::channel("signal", fields))?;
+            }
+            ChannelMsg::ExtendedData { ext, data } => {
+                let fields = Fields::new()
+                    .with("stream", u64::from(ext))
+                    .with("length", data.len() as u64);
+                let fields = fact::outcome(fields, Some("clients have no such stream"));
+                shared.recorder.event(fact::channel("io", fields))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Records what came from the client, as the policy says.
+fn came(shared: &Shared, bytes: &[u8]) -> Result<(), Why> {
+    let is_kept = match shared.read_along(|sftp| sftp.up(bytes))? {
+        true => shared.policy.files,
+        false => shared.policy.stdin,
+    };
+    if let Some(keys) = &shared.keys {
+        let hides = shared.served.hides_input();
+        keys.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .typed(bytes, hides);
+    }
+    if !shared.has_terminal && is_kept && !bytes.is_empty() {
+        shared.recorder.data(Stream::Stdin, bytes)?;
+    }
+    Ok(())
+}
+
+/// Records typed bytes that nothing has hidden; at the end, what is left of them.
+fn release(shared: &Shared, is_over: bool) -> Result<(), Lost> {
+    let Some(keys) = &shared.keys else {
+        return Ok(());
+    };
+    let hides = shared.served.hides_input();
+    let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
+    let bytes = match is_over {
+        true => keys.rest(hides),
+        false => keys.released(hides),
+    };
+    match bytes.as_slice() {
+        [] => Ok(()),
+        bytes => shared.recorder.data(Stream::Keystrokes, bytes),
+    }
+}
+
+/// Feeds the program. One that does not want its input any more does not get it.
+async fn feed(
+    shared: &Shared,
+    input: AsyncFd<OwnedFd>,
+    mut from_client: UnboundedReceiver<Vec<u8>>,
+) {
+    let mut wants = true;
+    while let Some(bytes) = from_client.recv().await {
+        let mut rest = bytes.as_slice();
+        while wants && !rest.is_empty() {
+            match when_ready(&input, Interest::WRITABLE, |fd| rustix::io::write(fd, rest)).await {
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(_) => wants = false,
+            }
+        }
+        shared.room.add_permits(bytes.len());
+    }
+    // Dropping it is the end of a pipe; the terminal's master is held by its reader as well.
+}
+
+/// Moves what the program says, until it says nothing any more.
+async fn drain(
+    shared: &Shared,
+    output: Option<(AsyncFd<OwnedFd>, Stream)>,
+    write: &ChannelWriteHalf<Msg>,
+) -> Result<(), Why> {
+    let Some((output, stream)) = output else {
+        return Ok(());
+    };
+    let is_kept = match stream {
+        Stream::Stderr => shared.policy.stderr,
+        _ => shared.policy.stdout,
+    };
+    let mut buffer = vec![0; PACKET_BYTES];
+    loop {
+        shared.listening.fetch_add(1, Ordering::SeqCst);
+        let came = when_ready(&output, Interest::READABLE, |fd| {
+            rustix::io::read(fd, buffer.as_mut_slice())
+        })
+        .await;
+        shared.listening.fetch_sub(1, Ordering::SeqCst);
+        let bytes = match came {
+            // A terminal whose other side is closed says that with an error.
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(len) => buffer.get(..len).unwrap_or_default(),
+        };
+        if let Some(keys) = &shared.keys {
+            keys.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .shown(bytes);
+        }
+        let is_sftp = stream == Stream::Stdout && shared.read_along(|sftp| sftp.down(bytes))?;
+        if is_kept && (!is_sftp || shared.policy.files) {
+            shared.recorder.data(stream, bytes)?;
+            if shared.policy.strict {
+                shared.recorder.flush()?;
+            }
+        }
+        if shared.is_deaf.load(Ordering::SeqCst) {
+            continue;
+        }
+        let bytes = bytes.to_vec();
+        let sent = match stream {
+            Stream::Stderr => write.extended_data_bytes(1, bytes).await,
+            _ => write.data_bytes(bytes).await,
+        };
+        if sent.is_err() {
+            // Nobody hears it; that it was said stays on record.
+            shared.is_deaf.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Tries until it does not have to wait any more.
+async fn when_ready(
+    fd: &AsyncFd<OwnedFd>,
+    interest: Interest,
+    mut attempt: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
+) -> std::io::Result<usize> {
+    fd.async_io(interest, |fd| {
+        loop {
+            match attempt(fd.as_fd()) {
+                Err(Errno::INTR) => {}
+                outcome => return outcome.map_err(std::io::Error::from),
+            }
+        }
+    })
+    .await
+}
+
+/// Returns when the program has ended.
+async fn exited(served: &Served) {
+    let Ok(bell) = watched_copy(served.bell(), Interest::READABLE) else {
+        return;
+    };
+    while served.ended().is_none() {
+        match bell.readable().await {
+            Ok(mut ready) => ready.clear_ready(),
+            Err(_) => return,
+        }
+    }
+}
+
+/// The signal's name, without SIG.
+fn name_of(signal: &Sig) -> &str {
+    match signal {
+        Sig::ABRT => "ABRT",
+        Sig::ALRM => "ALRM",
+        Sig::FPE => "FPE",
+        Sig::HUP => "HUP",
+        Sig::ILL => "ILL",
+        Sig::INT => "INT",
+        Sig::KILL => "KILL",
+        Sig::PIPE => "PIPE",
+        Sig::QUIT => "QUIT",
+        Sig::SEGV => "SEGV",
+        Sig::TERM => "TERM",
+        Sig::USR1 => "USR1",
+        Sig::Custom(name) => name,
+    }
+}

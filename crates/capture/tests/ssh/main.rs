@@ -1,0 +1,21 @@
+//! The SSH node, as Debian's own client finds it and as nobody's own client does.
+
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod coverage;
+mod files;
+mod hostile;
+mod inside;
+mod refused;
+mod runs;
+mod site;

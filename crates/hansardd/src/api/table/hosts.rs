@@ -1,0 +1,33 @@
+//! Routes of hosts that joined.
+
+use super::{Answer, CURSOR, Id, LIMIT, Op, REASON, Role, Route, Verb, change, get};
+
+pub(super) const HOSTS: Route = Route {
+    summary: "Hosts that joined",
+    params: &[LIMIT, CURSOR],
+    ..get(Op::Hosts, "/v1/hosts", Role::Auditor, Answer::Json("Hosts"))
+};
+
+pub(super) const HOST_LOCK: Route = Route {
+    id: Some(Id::Host),
+    summary: "Locks a host out, also where it is connected",
+    body: Some("Reason"),
+    ..change(
+        Op::HostLock,
+        Verb::Post,
+        "/v1/hosts/{id}/lock",
+        "lock.created",
+    )
+};
+
+pub(super) const HOST_UNLOCK: Route = Route {
+    id: Some(Id::Host),
+    summary: "Lifts a host's lock",
+    params: &[REASON],
+    ..change(
+        Op::HostUnlock,
+        Verb::Delete,
+        "/v1/hosts/{id}/lock",
+        "lock.deleted",
+    )
+};

@@ -1,0 +1,27 @@
+//! Routes of SSH certificates.
+
+use super::{Answer, Noted, Op, Role, Route, Verb, change, get};
+
+pub(super) const CERTIFICATE_MAKE: Route = Route {
+    summary: "Issues an SSH certificate that lets somebody in",
+    doc: "On record (`cert.create`) before it is answered.",
+    body: Some("CertificateWish"),
+    answer: Answer::Json("CertificateMade"),
+    noted: Some(Noted {
+        event: "cert.create",
+        format: None,
+        by_handler: true,
+        once: false,
+    }),
+    ..change(Op::CertificateMake, Verb::Post, "/v1/ssh/certificates", "")
+};
+
+pub(super) const AUTHORITIES: Route = Route {
+    summary: "The public keys that sign SSH certificates",
+    ..get(
+        Op::SshAuthorities,
+        "/v1/ssh/authorities",
+        Role::User,
+        Answer::Json("SshAuthorities"),
+    )
+};

@@ -1,0 +1,31 @@
+//! What the SSH server needs of the rest of the configuration, and of this machine.
+
+use crate::config::{Config, Finding};
+
+/// What the SSH server needs.
+pub(super) fn ssh(config: &Config, found: &mut Vec<Finding>) {
+    let Some(ssh) = &config.capture.ssh else {
+        return;
+    };
+    if config.capture.local.is_none() {
+        found.push(Finding::error(
+            "capture.ssh",
+            "what is kept of its sessions is what capture.local says, which is off",
+            "add `local: {}` beside it",
+        ));
+    }
+    if config.store.is_none() && ssh.user_authorities.is_empty() && !ssh.authorized_keys {
+        found.push(Finding::error(
+            "capture.ssh.user_authorities",
+            "no authority is named, and the cluster's is not on this machine: nobody could sign in",
+            "write the line that `hansard cert authority` shows at the service",
+        ));
+    }
+    if !rustix::process::geteuid().is_root() {
+        found.push(Finding::warning(
+            "capture.ssh",
+            "a daemon that is not root can run programs as its own account only",
+            "run the daemon of this role as root",
+        ));
+    }
+}

@@ -1,0 +1,102 @@
+//! The role that serves SSH on this machine.
+
+use hansard_capture::local::Server as LocalServer;
+use hansard_capture::ssh::{Config as NodeConfig, Server};
+use hansard_identity::key::PrivateKey;
+use hansard_identity::limits::SSH_HOST_LIFE_S;
+use hansard_identity::name::check_server_name;
+use hansard_identity::random::Random;
+use hansard_identity::ssh::{KeyLine, SshAuthorities};
+
+use super::recording::Recording;
+use super::{Closer, Start};
+use crate::config::Ssh;
+use crate::failure::{Failure, STATUS_FAILED};
+use crate::init::keys::authority_dir;
+
+/// The node's own key, among this machine's.
+const NODE_KEY: &str = "ssh_node.key";
+
+/// Listens for people.
+pub(super) fn start(
+    recording: &Recording<'_>,
+    ssh: &Ssh,
+    local: &LocalServer,
+) -> Result<Server, Failure> {
+    let environment = recording.environment;
+    let source = std::sync::Arc::clone(&environment.random);
+    let random = move |bytes: &mut [u8]| source.fill(bytes);
+    let keys = recording.dir.keys();
+    let key = PrivateKey::kept_in(&keys.join(NODE_KEY), &random).map_err(unusable)?;
+    let mut config = NodeConfig::at(ssh.listen, key.seed());
+    config.authorities.clone_from(&ssh.user_authorities);
+    config.authorized_keys = ssh.authorized_keys;
+    config.accept_env.clone_from(&ssh.accept_env);
+    config.connections_max = usize::try_from(ssh.connections_max).unwrap_or(usize::MAX);
+    config.login_grace = ssh.login_grace.0;
+    let authority = authority_dir(&keys);
+    if recording.start.config.store.is_some() && authority.is_dir() {
+        let authorities = SshAuthorities::open(&authority, &random).map_err(unusable)?;
+        config.authorities.push(authorities.user_line());
+        let key = KeyLine::ed25519(&key.public());
+        config.host_certificate = certified(recording, &authorities, (ssh, &key), &random)?;
+    }
+    let server = Server::start(config, local).map_err(|e| {
+        let what = format!("capture.ssh: {}: {}", ssh.listen, crate::failure::plain(&e));
+        Failure::new(STATUS_FAILED, what, "see who has it: ss -tlnp")
+    })?;
+    let address = server.address();
+    recording
+        .start
+        .journal
+        .info("serving SSH", &[("listen", &address)]);
+    Ok(server)
+}
+
+/// Has it stopped with the daemon.
+pub(super) fn close(node: Server, start: &Start, closers: &mut Vec<Closer>) {
+    let journal = start.journal.clone();
+    let stop = move || {
+        let left = node.stop();
+        if left > 0 {
+            let what = "SSH connections are left for the next start";
+            journal.warning(what, &[("connections", &left)]);
+        }
+    };
+    closers.push(("ssh", Box::new(stop)));
+}
+
+/// A certificate for the names that this machine is reached under, if it has any.
+fn certified(
+    recording: &Recording<'_>,
+    authorities: &SshAuthorities,
+    (ssh, key): (&Ssh, &KeyLine),
+    random: &dyn Random,
+) -> Result<Option<String>, Failure> {
+    let own = recording.start.config.node_name();
+    let mut names = ssh.names.clone();
+    if names.is_empty() {
+        names.push(own.to_lowercase());
+        // A machine may have a name that DNS does not allow; it is reached under another.
+        names.retain(|name| check_server_name(name).is_ok());
+    }
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let now_ns = recording.environment.clock.utc_ns();
+    let id = recording.identity.id().to_string();
+    let issued = authorities.issue_host(key, (&id, &names), SSH_HOST_LIFE_S, now_ns, random);
+    let issued = issued.map_err(unusable)?;
+    recording.facts.mention(issued.fact);
+    Ok(Some(issued.line))
+}
+
+fn unusable(failure: hansard_identity::Failure) -> Failure {
+    let what = failure.to_string();
+    let what = hansard_view::escape_for_humans(&what);
+    Failure::new(
+        STATUS_FAILED,
+        what,
+        "see the keys in data_dir, and capture.ssh.names",
+    )
+}

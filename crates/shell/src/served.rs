@@ -1,0 +1,328 @@
+//! A program that is run for somebody who comes over a network: as their account, on a terminal of
+//! its own or over pipes, with nothing inherited from the daemon but what is given here.
+//!
+//! Whoever starts it moves the bytes and records them; this has the process and the terminal.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use rustix::fs::{Gid, Mode, Uid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_open, waitid, waitpid,
+};
+use rustix::termios::Winsize;
+
+use crate::accounts::{Account, groups_of};
+use crate::error::ShellError;
+use crate::exit::{Ending, Exit, signal_name};
+use crate::pty::Pty;
+use crate::sys;
+use crate::terminal::hides;
+
+mod keys;
+mod modes;
+
+pub use keys::Keys;
+
+/// Open files that a program may have at first; it may raise that up to the daemon's own hard limit.
+const OPEN_FILES: u64 = 1024;
+
+/// What is run, and as whom.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Whose.
+    pub account: Account,
+    /// The program, by its whole path, and its arguments. Never empty.
+    pub argv: Vec<OsString>,
+    /// Name the program is told it was called by (`-bash` for a login shell).
+    pub arg0: OsString,
+    /// All variables there are.
+    pub env: Vec<(OsString, OsString)>,
+    /// Working directory, if the account can enter it; `/` otherwise.
+    pub home: PathBuf,
+    /// The terminal that was asked for; `None`: pipes.
+    pub terminal: Option<Window>,
+}
+
+/// A terminal as it was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Columns, rows; width and height in pixels.
+    pub size: [u16; 4],
+    /// Modes by their numbers in RFC 4254 §8; what is not known is left as it is.
+    pub modes: Vec<(u8, u32)>,
+}
+
+/// The daemon's ends.
+#[derive(Debug)]
+pub enum Ends {
+    /// The terminal's master, not blocking. Reading from it fails with `EIO` once the program and
+    /// all that it started have closed their side.
+    Terminal(OwnedFd),
+    /// Standard input, output and error, not blocking.
+    Pipes {
+        /// For writing.
+        stdin: OwnedFd,
+        /// For reading.
+        stdout: OwnedFd,
+        /// For reading.
+        stderr: OwnedFd,
+    },
+}
+
+/// A running program. Dropping it hangs up its terminal, if it has one, and leaves it alone otherwise;
+/// one that ended is reaped, one that has not is by a thread that waits for it.
+#[derive(Debug)]
+pub struct Served {
+    pid: Pid,
+    pidfd: OwnedFd,
+    /// The master again, for sizes, modes and signals, where there is a terminal.
+    terminal: Option<OwnedFd>,
+    /// The terminal's name, `/dev/pts/3`.
+    name: Option<PathBuf>,
+}
+
+impl Service {
+    /// Starts it; answers the ends as well.
+    ///
+    /// # Errors
+    /// [`ShellError`]: nothing runs then.
+    pub fn start(&self) -> Result<(Served, Ends), ShellError> {
+        let (program, args) = self.argv.split_first().ok_or(ShellError::NoProgram)?;
+        let mut command = std::process::Command::new(program);
+        command
+            .args(args)
+            .arg0(&self.arg0)
+            .env_clear()
+            .envs(self.env.iter().map(|(k, v)| (k, v)));
+        let mut name = None;
+        let ends = match &self.terminal {
+            Some(window) => {
+                let pty = self.pty(window)?;
+                name = rustix::termios::ttyname(pty.slave(), Vec::new()).ok();
+                if let Some(name) = &name {
+                    // As sshd(8) tells programs which terminal is theirs.
+                    command.env("SSH_TTY", name.to_string_lossy().into_owned());
+                }
+                command
+                    .stdin(pty.slave_copy()?)
+                    .stdout(pty.slave_copy()?)
+                    .stderr(pty.slave_copy()?);
+                Some(pty)
+            }
+            None => {
+                command
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped());
+                None
+            }
+        };
+        let started = sys::Becomes {
+            uid: self.account.uid,
+            gid: self.account.gid,
+            groups: groups_of(&self.account),
+            is_root: rustix::process::geteuid().is_root(),
+            has_terminal: ends.is_some(),
+            home: sys::c_path(&self.home),
+            open_files: OPEN_FILES,
+        };
+        sys::before_served(&mut command, started);
+        let not_started = |source| ShellError::NotStarted {
+            program: program.to_string_lossy().into_owned(),
+            source,
+        };
+        let mut child = command.spawn().map_err(not_started)?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| not_started(std::io::ErrorKind::Unsupported.into()))?;
+        // Nobody reaps the child before `Served` is dropped: its number stays its own till then.
+        let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)
+            .map_err(ShellError::errno("watch the program"))?;
+        let name = name.map(|name| PathBuf::from(name.to_string_lossy().into_owned()));
+        let (terminal, ends) = match ends {
+            Some(pty) => {
+                let master = pty.into_master();
+                let copy = rustix::io::fcntl_dupfd_cloexec(&master, 3)
+                    .map_err(ShellError::errno("use the pseudo-terminal"))?;
+                (Some(copy), Ends::Terminal(master))
+            }
+            None => (None, pipes(&mut child)?),
+        };
+        let served = Served {
+            pid,
+            pidfd,
+            terminal,
+            name,
+        };
+        Ok((served, ends))
+    }
+
+    /// A terminal that is the account's own, as login(1) leaves one: whoever is in the group `tty` may
+    /// write to it, nobody else.
+    fn pty(&self, window: &Window) -> Result<Pty, ShellError> {
+        let pty = Pty::open_plain(winsize(window.size))?;
+        modes::apply(pty.slave(), &window.modes);
+        if rustix::process::geteuid().is_root() {
+            let owner = Uid::from_raw(self.account.uid);
+            let stat = rustix::fs::fstat(pty.slave());
+            let group = stat.map(|stat| Gid::from_raw(stat.st_gid)).ok();
+            let owned = rustix::fs::fchown(pty.slave(), Some(owner), group)
+                .and_then(|()| rustix::fs::fchmod(pty.slave(), Mode::from_raw_mode(0o620)));
+            owned.map_err(ShellError::errno("hand the terminal to the account"))?;
+        }
+        Ok(pty)
+    }
+}
+
+fn winsize([cols, rows, width, height]: [u16; 4]) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: cols,
+        ws_xpixel: width,
+        ws_ypixel: height,
+    }
+}
+
+fn pipes(child: &mut std::process::Child) -> Result<Ends, ShellError> {
+    let missing = || ShellError::io("use the pipes")(std::io::ErrorKind::BrokenPipe.into());
+    let ends = [
+        child.stdin.take().map(OwnedFd::from),
+        child.stdout.take().map(OwnedFd::from),
+        child.stderr.take().map(OwnedFd::from),
+    ];
+    let [Some(stdin), Some(stdout), Some(stderr)] = ends else {
+        return Err(missing());
+    };
+    for end in [&stdin, &stdout, &stderr] {
+        rustix::io::ioctl_fionbio(end, true).map_err(ShellError::errno("use the pipes"))?;
+    }
+    Ok(Ends::Pipes {
+        stdin,
+        stdout,
+        stderr,
+    })
+}
+
+impl Served {
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// The name of its terminal, if it has one: `/dev/pts/3`.
+    #[must_use]
+    pub fn terminal(&self) -> Option<&std::path::Path> {
+        self.name.as_deref()
+    }
+
+    /// Becomes readable when the program has ended.
+    #[must_use]
+    pub fn bell(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// How the program ended, if it has; without waiting. It is not reaped before this is dropped: till
+    /// then no other process or group can get its number, and a signal meant for what it left behind
+    /// reaches nobody else.
+    #[must_use]
+    pub fn ended(&self) -> Option<Exit> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(self.pid), options).ok()??;
+        let number = status
+            .terminating_signal()
+            .map(|number| u8::try_from(number).unwrap_or(0));
+        let code = status.exit_status();
+        Some(Exit {
+            status: match number {
+                Some(number) => 128 | number,
+                None => code.and_then(|code| u8::try_from(code).ok()).unwrap_or(255),
+            },
+            signal: number.map(signal_name),
+            ending: Ending::Program,
+            left_behind: false,
+        })
+    }
+
+    /// Sends a signal, by its name without `SIG`, to whoever the terminal's keys would reach: the
+    /// group in the foreground, or the program's own. Answers whether there is such a signal.
+    pub fn signal(&self, name: &str) -> bool {
+        let Some(signal) = named(name) else {
+            return false;
+        };
+        let foreground = self.terminal.as_ref();
+        let foreground = foreground.and_then(|master| rustix::termios::tcgetpgrp(master).ok());
+        self.send(signal);
+        if let Some(group) = foreground.filter(|group| *group != self.pid) {
+            let _ = rustix::process::kill_process_group(group, signal);
+        }
+        true
+    }
+
+    /// As the kernel does when a terminal is hung up: told, and woken so that it hears.
+    pub fn hang_up(&self) {
+        for name in ["HUP", "CONT"] {
+            self.signal(name);
+        }
+    }
+
+    /// Ends it and its group without asking.
+    pub fn kill(&self) {
+        self.signal("KILL");
+    }
+
+    fn send(&self, signal: Signal) {
+        let _ = rustix::process::kill_process_group(self.pid, signal);
+    }
+
+    /// The terminal has another size.
+    pub fn resize(&self, size: [u16; 4]) {
+        if let Some(master) = &self.terminal {
+            let _ = rustix::termios::tcsetwinsize(master, winsize(size));
+        }
+    }
+
+    /// Whether the terminal hides at the moment what is typed.
+    #[must_use]
+    pub fn hides_input(&self) -> bool {
+        self.terminal.as_ref().is_some_and(|m| hides(m.as_fd()))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Ok(None) = waitpid(Some(self.pid), WaitOptions::NOHANG) {
+            let pid = self.pid;
+            // Without a thread to be had it stays a zombie until the daemon ends, which harms nobody.
+            let _ = std::thread::Builder::new()
+                .name("reaper".to_owned())
+                .spawn(move || {
+                    let _ = waitpid(Some(pid), WaitOptions::empty());
+                });
+        }
+    }
+}
+
+/// Signals that SSH has names for (RFC 4254 §6.10), and those that OpenSSH adds.
+fn named(name: &str) -> Option<Signal> {
+    Some(match name {
+        "ABRT" => Signal::ABORT,
+        "ALRM" => Signal::ALARM,
+        "FPE" => Signal::FPE,
+        "HUP" => Signal::HUP,
+        "ILL" => Signal::ILL,
+        "INT" => Signal::INT,
+        "KILL" => Signal::KILL,
+        "PIPE" => Signal::PIPE,
+        "QUIT" => Signal::QUIT,
+        "SEGV" => Signal::SEGV,
+        "TERM" => Signal::TERM,
+        "USR1" => Signal::USR1,
+        "USR2" => Signal::USR2,
+        "CONT" => Signal::CONT,
+        _ => return None,
+    })
+}

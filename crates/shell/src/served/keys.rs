@@ -1,0 +1,45 @@
+//! What somebody types who comes over a network, as the recorder of a terminal treats it.
+
+use std::time::Instant;
+
+use crate::hidden::Typed;
+use crate::prompt::Prompts;
+
+/// Typed bytes, kept back until it is clear that nothing hid them. `hides` is each time whether the
+/// terminal hides at that moment what is typed ([`super::Served::hides_input`]).
+pub struct Keys(Typed);
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Keys {
+    /// With the default prompts for secrets.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Typed::new(Prompts::default()))
+    }
+
+    /// Follows what the program shows.
+    pub fn shown(&mut self, bytes: &[u8]) {
+        self.0.shown(bytes);
+    }
+
+    /// Takes typed bytes.
+    pub fn typed(&mut self, bytes: &[u8], hides: bool) {
+        self.0.typed(bytes, hides, Instant::now());
+    }
+
+    /// Those that may be stored by now. To be called every tenth of a second while there may be some.
+    pub fn released(&mut self, hides: bool) -> Vec<u8> {
+        self.0.look(hides);
+        self.0.released(Instant::now())
+    }
+
+    /// Those that are left at the end.
+    pub fn rest(&mut self, hides: bool) -> Vec<u8> {
+        self.0.rest(hides)
+    }
+}
