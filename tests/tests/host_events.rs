@@ -58,6 +58,9 @@ fn what_a_session_really_did_is_listed() {
         "{said}"
     );
     daemon.start();
+    // Whichever source this machine has of logins: the daemon says which, or that there is none.
+    let said = daemon.said();
+    assert!(said.contains("sudo and su of this host are"), "{said}");
     let hidden = "echo Y2F0IC9ldGMvc2hhZG93ID4vZGV2L251bGwK | base64 -d | sh; exit 3";
     let done = call(&daemon, &["rec", "--", "sh", "-c", hidden]);
     assert_eq!(done.status.code(), Some(3), "{done:?}");

@@ -8,6 +8,8 @@
 //! - [`HostEvents`]: the programs while they run, and the sessions that are watched
 //! - [`Watched`]: one of these, until its recording ends
 //!
+//! - [`Access`]: logins, failed logins, `sudo` and `su` of the host itself
+//!
 //! What the kernel could not hand over it counts, and the recording says so in a `Gap`.
 
 use std::fmt;
@@ -17,6 +19,7 @@ use hansard_core::event::{Body, Gap};
 use hansard_core::policy::Watch;
 use hansard_record::Recorder;
 
+mod access;
 mod address;
 mod afterwards;
 mod arguments;
@@ -30,6 +33,7 @@ mod record;
 mod resolved;
 mod sessions;
 
+pub use access::{ACCESS_PER_MINUTE_MAX, Access, Source};
 pub use afterwards::{AFTERWARDS_MAX, Tell};
 pub use events::{Counted, HostEvents, Watched};
 pub use kernel::{Missing, Support, support};

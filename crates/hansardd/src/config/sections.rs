@@ -165,6 +165,10 @@ section! {
         disk: bool = true;
         /// Connections.
         network: bool = true;
+        /// Logins, failed logins, `sudo` and `su` of this host, whatever records their sessions: in the
+        /// host's own recording. Heard in the kernel's audit stream, or where it is silent, in the
+        /// system's journal. At most 600 a minute.
+        access: bool = true;
         /// Pages of 4096 bytes that wait between kernel and daemon at least. The three are added up,
         /// and no ring is smaller than 16 MiB or larger than 1 GiB. When it is full, events are lost,
         /// counted, and the recording has a gap.

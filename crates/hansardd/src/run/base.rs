@@ -32,7 +32,7 @@ use super::retiring::Retiring;
 use super::sending::Sending;
 use super::stuck::Stuck;
 use super::taking::Taking;
-use super::watching::watching;
+use super::watching::{listening, watching};
 use super::{Closer, Start, glass};
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -239,6 +239,7 @@ impl Base<'_> {
             glass::review(self.start, self.deciding.in_force.clone(), closers)?;
         }
         let host = watching(self.start, self.facts, capture.host.as_ref())?;
+        listening(self.start, self.facts, capture.host.as_ref(), closers);
         if let Some(host) = &host {
             measure_host_events(metrics, host);
         }

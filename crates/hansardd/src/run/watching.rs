@@ -1,9 +1,9 @@
-//! The role that records host events.
+//! The role that records host events: of sessions, and of the host itself.
 
-use hansard_capture::host::{Config as HostConfig, HostEvents, LeftOut, PAGE_BYTES};
+use hansard_capture::host::{Access, Config as HostConfig, HostEvents, LeftOut, PAGE_BYTES};
 
 use super::facts::Facts;
-use super::{Start, fact};
+use super::{Closer, Start, fact};
 use crate::config::Host;
 use crate::failure::{Failure, STATUS_FAILED};
 
@@ -41,6 +41,33 @@ pub(super) fn watching(
         let _ = facts.tell(fact::alarm("host_events", None, None, &why));
     }
     Ok(Some(events))
+}
+
+/// Listens to who comes into this host, where that is to be told.
+pub(super) fn listening(
+    start: &Start,
+    facts: &Facts,
+    host: Option<&Host>,
+    closers: &mut Vec<Closer>,
+) {
+    if !host.is_some_and(|host| host.enabled && host.access) {
+        return;
+    }
+    let of_events = facts.clone();
+    match Access::start(Box::new(move |body| of_events.mention(body))) {
+        Ok(access) => {
+            let source = access.source();
+            let what = "logins, sudo and su of this host are told";
+            start.journal.info(what, &[("source", &source)]);
+            closers.push(("access events", Box::new(move || drop(access))));
+        }
+        Err(why) => {
+            let what = "logins, sudo and su of this host are not told";
+            start.journal.warning(what, &[("why", &why)]);
+            // The daemon is ending if nobody takes it, and says so itself.
+            let _ = facts.tell(fact::alarm("host_access", None, None, &why));
+        }
+    }
 }
 
 fn configured(host: &Host) -> HostConfig {

@@ -20,8 +20,16 @@ const OTHERS: &[&[Field]] = &[
     DESKTOP,
 ];
 
+const ACCESS: &[Field] = &[
+    h("method", Text, "how, as the program says it"),
+    h("terminal", Text, "on which terminal"),
+    h("command", Text, "what was to be run"),
+    h("cwd", Text, "working directory"),
+    h("source", Text, "where it was heard: `audit` or `journal`"),
+];
+
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 17] = [
+pub(super) const ROWS: [Row; 20] = [
     row(our("recording.start"), "start", "The recording of a host or a service began; one each day.",
         &[any("H2000I", "began")], &[START]),
     row(our("recording.end"), "end", "Such a recording ended.", &[any("H2004I", "ended")], &[END]),
@@ -43,6 +51,12 @@ pub(super) const ROWS: [Row; 17] = [
         &[any("H4003I", "started or ended")],
         &[KERNEL, &[h("exit_status", Uint, "exit status, 0 to 255"),
             h("signal", Text, "signal that ended it, without SIG")]]),
+    row(our("host.login"), "auth", "Somebody logged into the host, whatever recorded it, or was refused.",
+        &[ok("H1000I", "let in"), failed("H1000W", "refused")], &[KERNEL, ACCESS]),
+    row(our("host.sudo"), "auth", "Somebody ran something as somebody else, or was refused.",
+        &[ok("H1001I", "run"), failed("H1001W", "refused")], &[KERNEL, ACCESS]),
+    row(our("host.su"), "auth", "Somebody became somebody else, or was refused.",
+        &[ok("H1002I", "let"), failed("H1002W", "refused")], &[KERNEL, ACCESS]),
     row(our("stream.omitted"), "transfer", "A stream went beyond what the policy keeps; the rest was counted and hashed.",
         &[any("H2104W", "not kept, by policy")],
         &[&[h("stream_name", Text, "which stream"),
