@@ -8,9 +8,13 @@
 #
 #   make web       build the application in web/ anew into web/dist, which is committed (Node 20.19 or later)
 #
+#   make screenshots  the demo, looked at in Chromium: pictures of the application into docs/images
+#
 #   make bench     measure against script, tlog-rec, asciinema and a bare pty (about 15 minutes)
 #   make bench-service  what the service takes, keeps and lists in a second (about four minutes)
 #   make bench-login    what a login costs that the daemon holds (root; a few minutes)
+#   make bench-host     what host events cost, beside auditd and bpftrace (root; half an hour)
+#   make test-kernels   tests of host events under Debian 12's own kernel, emulated (some minutes)
 #   make torture   kill recorder, host and service, cut power and wires, over and over (hours)
 #   make fuzz      every fuzz target for FUZZ_SECONDS (60) seconds
 #   make peers     build asciinema 3 into .peers/, which tests and benches run beside ours
@@ -30,7 +34,7 @@ RELEASE := $(TARGET)/release/hansard
 DEBUG_BINS := HANSARD_BIN=$(DEBUG) HANSARDD_BIN=$(DEBUG)d
 RELEASE_BINS := HANSARD_BIN=$(RELEASE) HANSARDD_BIN=$(RELEASE)d
 
-.PHONY: help demo test lint web web-tools web-lint bench bench-service bench-login torture fuzz peers golden ebpf install release debug needs-%
+.PHONY: help demo screenshots test lint web web-tools web-lint bench bench-service bench-login bench-host test-kernels torture fuzz peers golden ebpf install release debug needs-%
 .SILENT:
 
 help:
@@ -48,6 +52,9 @@ needs-%:
 
 demo: needs-demo release
 	$(RELEASE_BINS) scripts/demo.sh
+
+screenshots: needs-test web-tools release
+	SHOTS=$(abspath docs/images) DEMO_EXIT=1 $(RELEASE_BINS) scripts/demo.sh
 
 # The peers take minutes to build: they are built where nothing may be skipped, and otherwise used
 # if `make peers` made them. Signals are default whoever started this: under `nohup` no shell could
@@ -104,6 +111,15 @@ bench-login: needs-bench release
 	PTYBENCH_DIR=$${PTYBENCH_DIR:-$${TMPDIR:-/tmp}/hansard-bench/work} \
 	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/login.py
 
+# Peers that are not installed are left out: apt install auditd bpftrace.
+bench-host: needs-bench release
+	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/host_events.py
+
+# Too long for `make test`. Those about much at a time are left out: an emulator is slow.
+test-kernels: needs-kernels
+	tests=$$($(CARGO) test --locked --no-run -p hansard-capture --test host 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$$/\1/p'); \
+		scripts/test-kernels.sh "$$tests" --skip object --skip loss
+
 # The counts that a release must stand; `make test` runs a share of each.
 torture: needs-test release
 	HANSARD_TORTURE=1000000 $(CARGO) test --release --locked --quiet \
@@ -117,6 +133,8 @@ torture: needs-test release
 		-p hansard-store --test reindex -- --nocapture
 	HANSARD_TORTURE=2000 $(CARGO) test --release --locked --quiet \
 		-p hansard-store --test sqlite_kill --test archive_sigkill -- --nocapture
+	HANSARD_TORTURE=200 $(CARGO) test --release --locked --quiet \
+		-p hansard-store --test recall -- --nocapture
 	HANSARD_TORTURE=2000 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test service_kill -- --nocapture
 	HANSARD_TORTURE=200 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \

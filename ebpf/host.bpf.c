@@ -34,15 +34,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* The pid namespace whose numbers the reader knows. */
-const volatile __u32 reader_pid_ns SEC(".rodata.reader") = INITIAL_PID_NS;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct tag);
-} tags SEC(".maps");
+/* What the reader says before the programs are loaded: what is 0 costs nothing then. */
+const volatile struct reader reader SEC(".rodata.reader") = { .pid_ns = INITIAL_PID_NS };
 
 /* Switches of the sessions that are recorded. */
 struct {
@@ -66,7 +59,7 @@ struct {
 
 /* Room to make a record in: for each processor one of each program, so that none disturbs another.
  * User space sets the number. */
-enum { OF_CALL, OF_EXEC, OF_FORK, OF_EXIT, OF_RING, DRAFTS };
+enum { OF_CALL, OF_EXEC, OF_FORK, OF_EXIT, OF_RING, OF_RESOLVED, DRAFTS };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, DRAFTS);
@@ -74,38 +67,10 @@ struct {
 	__type(value, struct draft);
 } drafts SEC(".maps");
 
+#include "tags.h"
+#include "left_out.h"
 #include "text.h"
 #include "calls.h"
-
-static __always_inline __u32 number_of(struct pid *pid)
-{
-	__u32 level = BPF_CORE_READ(pid, level);
-	__u32 size = bpf_core_type_size(struct upid);
-	void *numbers = (void *)pid + bpf_core_field_offset(struct pid, numbers);
-
-	for (__u32 i = 0; i < PID_LEVELS_MAX && i <= level; i++) {
-		struct upid *upid = numbers + i * size;
-
-		if (BPF_CORE_READ(upid, ns, ns.inum) == reader_pid_ns)
-			return BPF_CORE_READ(upid, nr);
-	}
-	return 0;
-}
-
-static __always_inline __u32 pid_of(struct task_struct *task)
-{
-	if (reader_pid_ns == INITIAL_PID_NS)
-		return BPF_CORE_READ(task, tgid);
-	/* 1 is PIDTYPE_TGID. */
-	return number_of(BPF_CORE_READ(task, signal, pids[1]));
-}
-
-static __always_inline __u32 tid_of(struct task_struct *task)
-{
-	if (reader_pid_ns == INITIAL_PID_NS)
-		return BPF_CORE_READ(task, pid);
-	return number_of(BPF_CORE_READ(task, thread_pid));
-}
 
 static __always_inline bool is_recorded(struct tag *tag, __u8 class)
 {
@@ -116,7 +81,13 @@ static __always_inline bool is_recorded(struct tag *tag, __u8 class)
 		return false;
 	session = tag->session;
 	switches = bpf_map_lookup_elem(&sessions, &session);
-	return switches && (*switches & class);
+	if (!switches || !(*switches & class))
+		return false;
+	if (tag->is_left_out && class != COMMANDS) {
+		leave_out(session);
+		return false;
+	}
+	return true;
 }
 
 static __always_inline struct draft *begin(__u32 which, struct task_struct *task, struct tag *tag,
@@ -130,6 +101,7 @@ static __always_inline struct draft *begin(__u32 which, struct task_struct *task
 		return 0;
 	record = &draft->record;
 	draft->used = 0;
+	draft->looks = 0;
 	record->time_ns = bpf_ktime_get_ns();
 	record->tag = tag->session;
 	record->cgroup = bpf_get_current_cgroup_id();
@@ -143,17 +115,18 @@ static __always_inline struct draft *begin(__u32 which, struct task_struct *task
 		record->lengths[i] = 0;
 	record->pid = pid_of(task);
 	record->tid = tid_of(task);
-	record->parent = pid_of(BPF_CORE_READ(task, real_parent));
+	/* The kernel knows what these pointers are of: a load each, and no call. */
+	record->parent = pid_of(task->real_parent);
 	record->forked_by = tag->forked_by;
-	record->uid = BPF_CORE_READ(task, cred, uid.val);
-	record->euid = BPF_CORE_READ(task, cred, euid.val);
-	record->gid = BPF_CORE_READ(task, cred, gid.val);
+	record->uid = task->cred->uid.val;
+	record->euid = task->cred->euid.val;
+	record->gid = task->cred->gid.val;
 	record->login_uid = record->audit_session = -1;
 	if (bpf_core_field_exists(task->loginuid)) {
-		record->login_uid = BPF_CORE_READ(task, loginuid.val);
-		record->audit_session = BPF_CORE_READ(task, sessionid);
+		record->login_uid = task->loginuid.val;
+		record->audit_session = task->sessionid;
 	}
-	record->mount_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	record->mount_ns = task->nsproxy->mnt_ns->ns.inum;
 	record->pid_ns = 0;
 	bpf_probe_read_kernel_str(record->comm, sizeof(record->comm), &task->comm);
 	return draft;
@@ -174,19 +147,21 @@ static __always_inline void lose(__u64 session, bool is_task)
 		__sync_fetch_and_add(&lost->records, 1);
 }
 
-static __always_inline void hand_over(struct draft *draft)
+/* The reader sleeps only when nothing waits; while it works it need not be told. */
+static __always_inline __u64 wake_flags(void)
 {
 	__u64 waiting = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
-	__u64 wake = BPF_RB_NO_WAKEUP;
+
+	return waiting == 0 || waiting > WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline void hand_over(struct draft *draft)
+{
 	__u32 used = draft->used;
 
-	/* The reader sleeps only when nothing waits; while it works it need not be told. */
-	if (waiting == 0 || waiting > WAKE_BYTES)
-		wake = BPF_RB_FORCE_WAKEUP;
 	if (used > DATA_MAX)
 		used = DATA_MAX;
-	if (bpf_ringbuf_output(&records, &draft->record,
-			       __builtin_offsetof(struct record, data) + used, wake))
+	if (bpf_ringbuf_output(&records, &draft->record, HEAD_BYTES + used, wake_flags()))
 		lose(draft->record.tag, false);
 }
 
@@ -194,20 +169,23 @@ SEC("tp_btf/task_newtask")
 int BPF_PROG(on_fork, struct task_struct *child, unsigned long flags)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
+	struct tag *tag = tag_of(task);
 	struct tag copy = {};
 	struct draft *draft;
 
-	if (!tag)
+	if (!tag) {
+		forget(child);
 		return 0;
+	}
 	copy.session = tag->session;
+	copy.is_left_out = tag->is_left_out;
 	if (flags & CLONE_THREAD_) {
 		copy.is_seed = tag->is_seed;
 		copy.forked_by = tag->forked_by;
 	} else {
 		copy.forked_by = pid_of(task);
 	}
-	if (!bpf_task_storage_get(&tags, child, &copy, BPF_LOCAL_STORAGE_GET_F_CREATE))
+	if (put_tag(child, &copy))
 		lose(tag->session, true);
 	if (!(flags & CLONE_NEW_) || !is_recorded(tag, COMMANDS))
 		return 0;
@@ -224,13 +202,15 @@ int BPF_PROG(on_fork, struct task_struct *child, unsigned long flags)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, pid_t old, struct linux_binprm *binary)
 {
-	struct tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
+	struct tag *tag = tag_of(task);
 	struct draft *draft;
 
 	if (!tag)
 		return 0;
 	/* What the seed turns into is no longer the program that holds the session. */
 	tag->is_seed = 0;
+	tag->is_left_out = is_left_out_program(binary->file);
+	forget_number(task, old);
 	if (!is_recorded(tag, COMMANDS))
 		return 0;
 	draft = begin(OF_EXEC, task, tag, EXEC);
@@ -249,14 +229,16 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old, struct linux_binprm *
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
-	struct tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
+	struct tag *tag = tag_of(task);
+	bool is_last = BPF_CORE_READ(task, signal, live.counter) == 0;
 	struct draft *draft;
 	struct signal_struct *signal;
 
-	/* A process has ended when its last thread has. */
-	if (!is_recorded(tag, COMMANDS) || BPF_CORE_READ(task, signal, live.counter) != 0)
+	if (!tag)
 		return 0;
-	draft = begin(OF_EXIT, task, tag, EXIT);
+	/* A process has ended when its last thread has. */
+	draft = is_last && is_recorded(tag, COMMANDS) ? begin(OF_EXIT, task, tag, EXIT) : 0;
+	has_ended(task, is_last);
 	if (!draft)
 		return 0;
 	signal = task->signal;
@@ -393,14 +375,17 @@ static __noinline int on_open(struct draft *draft, __u32 directory, __u32 path)
 	if (record->ret >= 0) {
 		file = file_of(record->ret);
 		if (file) {
+			draft->looks = reader.left_out & LEFT_OUT_PATHS;
 			append_file(draft, file, 0);
-			return 0;
+			return draft->looks & IS_LEFT_OUT;
 		}
 	}
 	if (path == 0)
-		return append_directory(draft, record->args[0], 0);
-	return append_named(draft, directory ? (__s32)record->args[(directory - 1) & 7] : AT_FDCWD_,
+		append_directory(draft, record->args[0], 0);
+	else
+		append_named(draft, directory ? (__s32)record->args[(directory - 1) & 7] : AT_FDCWD_,
 			    (void *)record->args[(path - 1) & 7], 0, true);
+	return 0;
 }
 
 static __noinline int on_paths(struct draft *draft, const volatile struct call *call)
@@ -502,7 +487,7 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(on_call, struct pt_regs *regs, long ret)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
+	struct tag *tag = tag_of(task);
 	const volatile struct call *call;
 	struct draft *draft;
 	__u64 nr;
@@ -543,7 +528,10 @@ int BPF_PROG(on_call, struct pt_regs *regs, long ret)
 	}
 	switch (kind) {
 	case OPEN:
-		on_open(draft, call->directory, call->path);
+		if (on_open(draft, call->directory, call->path)) {
+			leave_out(draft->record.tag);
+			return 0;
+		}
 		break;
 	case EXEC_FAILED:
 		on_failed_exec(draft, call->directory, call->path);
@@ -577,134 +565,5 @@ int BPF_PROG(on_call, struct pt_regs *regs, long ret)
 	return 0;
 }
 
-static __always_inline void ring_path(struct draft *draft, __s32 fd, struct filename *name, __u32 text)
-{
-	append_named(draft, fd, BPF_CORE_READ(name, name), text, false);
-}
-
-/* An operation of io_uring, by the thread that asks for it or by the kernel's that polls for it. Which
- * path is meant was copied from the program before; it cannot be changed any more. */
-static __always_inline int on_ring(struct io_kiocb *request)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
-	struct draft *draft;
-	struct record *record;
-	__u32 opcode, kind, nr;
-	__u8 class = FILES;
-
-	if (!tag)
-		return 0;
-	opcode = request->opcode;
-	kind = PATH;
-	switch (opcode) {
-	case 18:
-		kind = OPEN;
-		nr = 257;
-		break;
-	case 28:
-		kind = OPEN;
-		nr = 437;
-		break;
-	case 35:
-		nr = 316;
-		break;
-	case 36:
-		nr = 263;
-		break;
-	case 37:
-		nr = 258;
-		break;
-	case 38:
-		nr = 266;
-		break;
-	case 39:
-		nr = 265;
-		break;
-	case 16:
-		kind = CONNECT;
-		nr = 42;
-		class = NETWORK;
-		break;
-	case 9: case 13: case 26: case 45: case 56: case 57:
-		kind = RING;
-		nr = opcode;
-		class = NETWORK;
-		break;
-	case 17: case 41: case 42: case 55:
-		kind = RING;
-		nr = opcode;
-		break;
-	default:
-		return 0;
-	}
-	if (!is_recorded(tag, class))
-		return 0;
-	draft = begin(OF_RING, task, tag, kind);
-	if (!draft)
-		return 0;
-	record = &draft->record;
-	record->nr = nr;
-	record->flags = URING;
-	/* What an operation is given lies at the beginning of its request. */
-	switch (opcode) {
-	case 18: case 28: {
-		struct io_open *open = (void *)request;
-
-		record->args[6] = BPF_CORE_READ(open, how.flags);
-		record->args[7] = BPF_CORE_READ(open, how.mode);
-		ring_path(draft, BPF_CORE_READ(open, dfd), BPF_CORE_READ(open, filename), 0);
-		break;
-	}
-	case 35: {
-		struct io_rename *rename = (void *)request;
-
-		record->args[4] = BPF_CORE_READ(rename, flags);
-		ring_path(draft, BPF_CORE_READ(rename, old_dfd), BPF_CORE_READ(rename, oldpath), 0);
-		ring_path(draft, BPF_CORE_READ(rename, new_dfd), BPF_CORE_READ(rename, newpath), 2);
-		break;
-	}
-	case 36: {
-		struct io_unlink *unlink = (void *)request;
-
-		record->args[2] = BPF_CORE_READ(unlink, flags);
-		ring_path(draft, BPF_CORE_READ(unlink, dfd), BPF_CORE_READ(unlink, filename), 0);
-		break;
-	}
-	case 37: {
-		struct io_mkdir *mkdir = (void *)request;
-
-		record->args[2] = BPF_CORE_READ(mkdir, mode);
-		ring_path(draft, BPF_CORE_READ(mkdir, dfd), BPF_CORE_READ(mkdir, filename), 0);
-		break;
-	}
-	case 38: case 39: {
-		struct io_link *link = (void *)request;
-
-		ring_path(draft, BPF_CORE_READ(link, old_dfd), BPF_CORE_READ(link, oldpath), 0);
-		ring_path(draft, BPF_CORE_READ(link, new_dfd), BPF_CORE_READ(link, newpath), 2);
-		break;
-	}
-	case 16: {
-		struct io_connect *connect = (void *)request;
-
-		append_address(draft, BPF_CORE_READ(connect, addr), BPF_CORE_READ(connect, addr_len), 0);
-		break;
-	}
-	}
-	hand_over(draft);
-	return 0;
-}
-
-SEC("tp_btf/io_uring_submit_req")
-int BPF_PROG(on_ring_request, struct io_kiocb *request)
-{
-	return on_ring(request);
-}
-
-/* The same of kernels before 6.3. */
-SEC("tp_btf/io_uring_submit_sqe")
-int BPF_PROG(on_ring_entry, struct io_kiocb *request)
-{
-	return on_ring(request);
-}
+#include "rings.h"
+#include "resolved.h"

@@ -24,6 +24,7 @@ typedef int pid_t;
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
@@ -73,10 +74,12 @@ struct qstr {
 	const unsigned char *name;
 };
 struct super_block {
-	unsigned long s_magic;
+	__u32 s_dev;
 };
 struct inode {
 	__u32 i_nlink;
+	unsigned long i_ino;
+	struct super_block *i_sb;
 };
 struct dentry {
 	struct dentry *d_parent;
@@ -187,6 +190,9 @@ struct open_how {
 struct io_kiocb {
 	struct file *file;
 	__u8 opcode;
+};
+struct io_uring_cqe {
+	__s32 res;
 };
 struct io_open {
 	int dfd;

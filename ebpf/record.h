@@ -19,13 +19,15 @@ enum kind {
 	RING = 11,      /* an operation of io_uring that has no shape of its own here */
 	NAMESPACE = 12, /* a process that began in namespaces of its own */
 	SOCKETCALL = 13,/* never handed over: the 32-bit ABI's one call for all of sockets */
+	ANSWER = 15,    /* what io_uring answered to what had the same args[5] */
+	RESOLVED = 16,  /* the paths that a call with one or two is about, before it is done */
 	SEND_MESSAGE = 14, /* never handed over: a SEND whose destination is in a structure */
 };
 
 /* Bits of `struct record.flags`. */
 enum {
 	COMPAT = 1,      /* by the 32-bit ABI */
-	URING = 2,       /* by io_uring: asked for, the result is not known here */
+	URING = 2,       /* by io_uring: asked for; the answer comes by itself, if args[5] is not 0 */
 	CUT = 4,         /* a text is longer than what is here */
 	UNREADABLE = 8,  /* a text could not be read */
 	REVERSED_0 = 16, /* text 0 is names of a path, the last first, each with a zero */
@@ -69,9 +71,15 @@ struct record {
 	char data[DATA_MAX];
 };
 
+#define HEAD_BYTES __builtin_offsetof(struct record, data)
+
+/* Bits of `struct draft.looks`, and the first two of `struct reader.left_out`. */
+enum { LEFT_OUT_PATHS = 1, LEFT_OUT_PROGRAMS = 2, IS_LEFT_OUT = 4 };
+
 /* A record while it is made. `used` bytes of `data` are. */
 struct draft {
 	__u32 used;
+	__u32 looks; /* whether the path is looked at, and what was found */
 	struct record record;
 };
 
@@ -80,6 +88,23 @@ struct tag {
 	__u64 session;
 	__u32 forked_by;
 	__u32 is_seed; /* the program that holds the session: what it forks is recorded, not it */
+	__u32 is_left_out; /* the program is one whose files and connections nobody wants to know */
+	__u32 unused;
+};
+
+/* A file or directory, whatever it is called, and as which it is left out. */
+struct identity {
+	__u64 inode;
+	__u32 device;
+	__u32 as; /* LEFT_OUT_PATHS or LEFT_OUT_PROGRAMS */
+};
+
+/* What the reader says. */
+struct reader {
+	__u32 pid_ns;         /* the namespace whose numbers of processes it knows */
+	__u32 tags_by_number; /* this kernel has no task storage */
+	__u32 left_out;       /* whether there are any paths, and programs */
+	__u32 answers;        /* whether io_uring's are told */
 };
 
 /* What a session has lost. */
@@ -87,6 +112,7 @@ struct lost {
 	__u64 first_ns;
 	__u64 records;
 	__u64 untagged;
+	__u64 left_out; /* not lost: nobody wanted to know */
 };
 
 #endif

@@ -34,20 +34,26 @@ struct walk {
 	struct draft *draft;
 	struct dentry *dentry;
 	struct vfsmount *mount;
+	struct dentry *top; /* of what is mounted there */
 	struct dentry *root;
 	struct vfsmount *root_mount;
 	__u32 begin;
 	__u32 is_whole;
+	__u32 looks;
 };
 
 static long walk_step(__u32 step, struct walk *walk)
 {
 	struct dentry *dentry = walk->dentry;
 	struct vfsmount *here = walk->mount;
-	struct dentry *top = BPF_CORE_READ(here, mnt_root);
+	struct dentry *top = walk->top;
 	struct dentry *parent;
 	const unsigned char *name;
 
+	if (walk->looks && is_left_out_path(dentry)) {
+		walk->draft->looks = IS_LEFT_OUT;
+		return 1;
+	}
 	if (dentry == walk->root && here == walk->root_mount) {
 		walk->is_whole = 1;
 		return 1;
@@ -65,8 +71,12 @@ static long walk_step(__u32 step, struct walk *walk)
 			walk->is_whole = 1;
 			return 1;
 		}
+		/* What is mounted below a directory is not in it. */
+		walk->looks = 0;
 		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		walk->mount = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		here = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		walk->mount = here;
+		walk->top = BPF_CORE_READ(here, mnt_root);
 		return 0;
 	}
 	if (walk->draft->used - walk->begin > TEXT_MAX)
@@ -88,8 +98,10 @@ static __noinline int append_path(struct draft *draft, struct dentry *dentry, st
 		.draft = draft,
 		.dentry = dentry,
 		.mount = mount,
+		.top = BPF_CORE_READ(mount, mnt_root),
 		.root = BPF_CORE_READ(fs, root.dentry),
 		.root_mount = BPF_CORE_READ(fs, root.mnt),
+		.looks = reader.left_out & draft->looks,
 	};
 
 	if (text >= TEXTS)
@@ -138,11 +150,11 @@ static __noinline int append_string(struct draft *draft, const void *from, __u32
 static __always_inline struct file *file_of(__s32 fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
+	struct fdtable *table = task->files->fdt;
+	struct file **files = table->fd;
 	struct file *file = 0;
 
-	if (fd < 0 || (__u32)fd >= BPF_CORE_READ(table, max_fds))
+	if (fd < 0 || (__u32)fd >= table->max_fds)
 		return 0;
 	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
 	return file;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job, for real: records a person at a terminal, replays it, shows one moment, proves it;
-# then the same with a service (scripts/demo_service.sh) with a login (scripts/demo_login.sh), and
+# then the same with a service (scripts/demo_service.sh) and its application (scripts/demo_web.sh), with a login (scripts/demo_login.sh), and
 # with what the kernel tells (scripts/demo_watched.sh).
 # One line `ok: …` for each thing shown; ends with a failure at the first that is not so.
 # HANSARD_BIN, HANSARDD_BIN: the built programs. DEMO_DIR: where the files go. DEMO_EXIT=1: no closing words.
@@ -170,6 +170,7 @@ convert() {
 }
 
 . scripts/demo_service.sh
+. scripts/demo_web.sh
 . scripts/demo_login.sh
 . scripts/demo_watched.sh
 
@@ -186,6 +187,9 @@ Look at it yourself:
 
 The service has ended; what it kept is there. To start it again, and look at it from another terminal:
   ${hansardd#"$here"/} run --config $shown/service/hansard.yaml
+then open the moment at which "$word" stood in less, as $web_user with the password "$web_password":
+  $link
+or:
   export HANSARD_RUNTIME_DIR=$shown/service/run
   ${hansard#"$here"/} ls
   ${hansard#"$here"/} play $id

@@ -48,6 +48,7 @@ store: {}
 serve:
   admin: {roles: {admin: {users: ["$(id -u)"]}}}
   metrics: {listen: "127.0.0.1:0"}
+  web: {listen: "127.0.0.1:0"} # web
 YAML
     quietly "$hansardd" check --config "$service/hansard.yaml"
     quietly "$hansardd" init --config "$service/hansard.yaml" --cluster demo
@@ -153,5 +154,6 @@ service() {
     list
     look
     event_log
+    web
     stop_service
 }

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a task needs and this machine lacks, and says which.
-# Usage: scripts/needs.sh build|demo|test|bench|fuzz|web
+# Usage: scripts/needs.sh build|demo|test|bench|kernels|fuzz|web
 set -euo pipefail
 
 case "${1:-}" in
     # What reads the kernel programs' object when they are loaded.
     build) wanted=(libelf-dev zlib1g-dev pkg-config) ;;
-    # A person's hands (Python's own pty module), an editor, top.
-    demo) wanted=(python3 vim-tiny procps) ;;
+    # A person's hands (Python's own pty module), an editor, top, a pager.
+    demo) wanted=(python3 vim-tiny procps less) ;;
     # The second reader's libraries, players and recorders of other formats that must accept our
     # recordings and make some for us, a judge of certificates, a CBOR library, a tracer to kill at system calls, the
     # fuzzer's runtime (targets are compiled), two hosts' worth of network and what cuts it,
@@ -15,7 +15,7 @@ case "${1:-}" in
     # demo needs.
     test)
         wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 strace g++)
-        wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps openssl)
+        wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps less openssl)
         wanted+=(iproute2 iptables systemd openssh-server openssh-client rsync passwd)
         # Other SSH clients.
         wanted+=(putty-tools dropbear-bin python3-paramiko python3-asyncssh)
@@ -28,6 +28,8 @@ case "${1:-}" in
         ;;
     # The recorders we measure ourselves against, and the harness's compiler.
     bench) wanted=(python3 gcc libc6-dev bsdutils asciinema tlog vim-tiny procps) ;;
+    # An emulator, and what a machine in it starts with.
+    kernels) wanted=(qemu-system-x86 seabios busybox-static cpio xz-utils gcc libc6-dev) ;;
     # The fuzzer's runtime is C++.
     fuzz) wanted=(g++) ;;
     # The application's tools come from its lock file; Node itself must be newer than Debian 12's.
@@ -38,7 +40,7 @@ case "${1:-}" in
         fi
         wanted=(nodejs npm)
         ;;
-    *) echo "usage: $0 build|demo|test|bench|fuzz|web" >&2; exit 2 ;;
+    *) echo "usage: $0 build|demo|test|bench|kernels|fuzz|web" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-const { ORIGIN, PASSWORD, TOTP, PLAYED, HOSTILE, LIVE, CHROMIUM, SHOTS } = process.env;
+const { ORIGIN, PASSWORD, TOTP, PLAYED, HOSTILE, LIVE, BOOK, WORD, WATCHED, CHROMIUM, SHOTS } = process.env;
 
 /** How long anything may take, on a machine that does other things besides. */
 const WITHIN = 60_000;
@@ -233,7 +233,9 @@ try {
     assert.equal(name, `${PLAYED}.cast`);
     const lines = cast.toString().trimEnd().split('\n');
     assert.equal(JSON.parse(lines[0]).version, 3);
-    assert.ok(cast.includes('red words') && !cast.includes('needle') && !cast.includes('last line'), cast.toString());
+    // The first line names the command, which says what it is going to show.
+    const shown = lines.slice(1).join('\n');
+    assert.ok(shown.includes('red words') && !shown.includes('needle') && !shown.includes('last line'), shown);
     const [picture, png] = await kept(() => page.getByRole('button', { name: 'as PNG' }).click());
     assert.match(picture, /\.png$/);
     assert.equal(png.subarray(1, 4).toString(), 'PNG');
@@ -251,6 +253,80 @@ try {
     await accessible(page, 'the player');
   });
 
+  /** Asks, and asks again until there is an answer like this: what was just shown is found a second later. */
+  const find = async (text, wanted) => {
+    const asked = page.getByRole('search').getByLabel('What was shown, typed, run or told of');
+    await asked.fill(text);
+    const said = page.locator('.title').getByRole('status');
+    await until(`finding ${text}`, async () => {
+      await asked.press('Enter');
+      await page.locator('.title').getByText(/\d+\+? lines? in/).waitFor();
+      return said.textContent();
+    }, wanted);
+  };
+
+  await step('a word that was only ever in a pager is found and jumped to, with what ran beside it', async () => {
+    await page.goto(`${ORIGIN}/sessions`);
+    await page.getByRole('listitem').filter({ hasText: 'a book' }).first().waitFor();
+    await page.locator('body').press('/');
+    await page.getByRole('heading', { name: 'Search' }).waitFor();
+    await find(WORD, (text) => text === '1 line in 1 session');
+    assert.equal(await page.locator('mark').textContent(), WORD);
+    await shot(page, 'search');
+    await accessible(page, 'search');
+    await page.keyboard.press('ArrowDown');
+    assert.match(await page.evaluate(() => document.activeElement.textContent), new RegExp(WORD));
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    await shows(page, WORD);
+    const [, at] = /\/sessions\/(.*)#t=/.exec(page.url()) ?? [];
+    assert.equal(at, BOOK);
+    const moment = Number(new URLSearchParams(new URL(page.url()).hash.slice(1)).get('t'));
+    if (WATCHED) {
+      const beside = page.getByRole('complementary').getByRole('listitem');
+      await beside.filter({ hasText: /session\.command.*less/ }).first().waitFor();
+    }
+    await shot(page, 'player-dark');
+    // Exactly there: two milliseconds before it was not. The page paints what comes within half of one.
+    await page.goto('about:blank');
+    await page.goto(`${ORIGIN}/sessions/${BOOK}#t=${(moment - 0.002).toFixed(3)}`);
+    await shows(page, /line \d+ of/);
+    assert.ok(!(await screen(page).textContent()).includes(WORD));
+    await page.getByRole('button', { name: 'Play' }).click();
+    await shows(page, WORD);
+    await page.locator('body').press('Home');
+    await until('it is gone', () => screen(page).textContent(), (text) => !text.includes(WORD));
+    await page.goBack();
+    await page.goBack();
+  });
+
+  await step('questions that are none are told, and filters are part of the address', async () => {
+    await page.goto(`${ORIGIN}/search?q=${WORD}&since=24h&in=shown`);
+    await page.locator('mark').getByText(WORD).waitFor();
+    await page.getByRole('search').getByRole('combobox').first().selectOption('commands');
+    await page.getByText('Nothing was found').waitFor();
+    assert.ok(page.url().endsWith('in=command'), page.url());
+    await page.goto(`${ORIGIN}/search?q=user:ada`);
+    await page.getByRole('alert').getByText('nothing is asked for').waitFor();
+    await page.getByText('How to ask').click();
+    await page.getByText('a word that begins so').waitFor();
+  });
+
+  await step('hostile snippets, questions and names are text', async () => {
+    await page.goto(`${ORIGIN}/search?q=${encodeURIComponent('"window.hit=1"')}`);
+    await find('"window.hit=1"', (text) => /^([2-9]|\d\d) lines in 1 session/.test(text));
+    const found = page.locator('.found');
+    await found.getByText('<script>').first().waitFor();
+    await found.locator('.hit').filter({ hasText: 'screen' }).filter({ hasText: 'onerror=' }).first().waitFor();
+    await found.locator('.hit').filter({ hasText: 'event' }).first().waitFor();
+    await page.goto(`${ORIGIN}/search?q=${encodeURIComponent('<img src=x onerror=window.hit=1>')}`);
+    await page.locator('mark').first().waitFor();
+    assert.match(await page.title(), /^<img src=x/);
+    assert.equal(await page.evaluate(() => window.hit), undefined);
+    assert.equal(await page.locator('img[src="x"]').count(), 0);
+  });
+
   await step('hosts, users and events are listed', async () => {
     await page.getByRole('link', { name: 'Hosts' }).click();
     await page.getByRole('cell', { name: 'keeper' }).waitFor();
@@ -259,6 +335,9 @@ try {
     await page.getByRole('link', { name: 'Users' }).click();
     await page.getByRole('cell', { name: 'eve' }).waitFor();
     await page.getByRole('link', { name: 'Events' }).click();
+    await page.getByRole('listitem').first().waitFor();
+    await page.getByRole('textbox', { name: 'Event' }).fill('user.login');
+    await page.getByRole('button', { name: 'Filter' }).click();
     await page.getByRole('listitem').filter({ hasText: 'user.login' }).first().waitFor();
     await shot(page, 'events');
     await accessible(page, 'events');
@@ -297,9 +376,14 @@ try {
     await shot(phone, 'phone-sessions-dark');
     await phone.goto(`${ORIGIN}/sessions/${PLAYED}#t=6`);
     await shows(phone, 'needle in the middle');
-    assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
     await shot(phone, 'phone-player-dark');
     await accessible(phone, 'the player on a phone');
+    assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    await phone.goto(`${ORIGIN}/search?q=${WORD}`);
+    await phone.locator('mark').waitFor();
+    await shot(phone, 'phone-search-dark');
+    await accessible(phone, 'the search on a phone');
+    assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
     await phone.context().close();
   });
 

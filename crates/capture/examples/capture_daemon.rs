@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use hansard_capture::local::{Config, Means, Server};
 use hansard_capture::shell;
-use hansard_core::policy::{OnEnd, Policy};
+use hansard_core::policy::{OnEnd, Policy, Watch};
 use hansard_core::seal::SigningKey;
 use hansard_core::{Decision, Fields, Gate, Login};
 use hansard_record::open_sessions::this_boot;
@@ -29,6 +29,7 @@ impl Gate for Everybody {
             accept: false,
             on_end: OnEnd::Leave,
             break_glass: false,
+            watch: Watch::default(),
         }
     }
 }

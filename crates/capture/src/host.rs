@@ -14,6 +14,7 @@ use std::fmt;
 
 use hansard_core::SessionId;
 use hansard_core::event::{Body, Gap};
+use hansard_core::policy::Watch;
 use hansard_record::Recorder;
 
 mod address;
@@ -24,12 +25,15 @@ mod events;
 mod facts;
 mod fold;
 mod kernel;
+mod left_out;
 mod record;
+mod resolved;
 mod sessions;
 
 pub use afterwards::{AFTERWARDS_MAX, Tell};
 pub use events::{Counted, HostEvents, Watched};
 pub use kernel::{Missing, Support, support};
+pub use left_out::{LEFT_OUT_MAX, LeftOut};
 
 /// Least bytes that wait between kernel and daemon: 16 MiB, about 60,000 events. At the bound events
 /// are lost, counted, and the recording has a gap.
@@ -42,7 +46,7 @@ pub const RING_BYTES_MAX: u32 = 1024 * 1024 * 1024;
 pub const PAGE_BYTES: u32 = 4096;
 
 /// What is recorded, of every session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Programs that are started, how they end, and what changes what a process may do.
     pub command: bool,
@@ -53,6 +57,11 @@ pub struct Config {
     /// Size of the ring between kernel and daemon; made a power of two from [`RING_BYTES_MIN`] to
     /// [`RING_BYTES_MAX`].
     pub ring_bytes: u32,
+    /// What of files and connections is not told.
+    pub left_out: LeftOut,
+    /// Keep the marks of processes in a table of their numbers, as where a kernel cannot keep them
+    /// beside each process. Costs a little more; for tests.
+    pub by_number: bool,
 }
 
 impl Default for Config {
@@ -62,13 +71,34 @@ impl Default for Config {
             disk: true,
             network: true,
             ring_bytes: RING_BYTES_MIN,
+            left_out: LeftOut::default(),
+            by_number: false,
         }
     }
 }
 
 impl Config {
+    /// What is told of a session of which a policy says this.
+    fn of(&self, watch: Watch) -> Switches {
+        Switches {
+            command: watch.command.unwrap_or(self.command),
+            disk: watch.disk.unwrap_or(self.disk),
+            network: watch.network.unwrap_or(self.network),
+        }
+    }
+}
+
+/// What is told of one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Switches {
+    command: bool,
+    disk: bool,
+    network: bool,
+}
+
+impl Switches {
     /// Bits of `ebpf/record.h`.
-    fn switches(self) -> u32 {
+    fn bits(self) -> u32 {
         u32::from(self.command) | u32::from(self.disk) << 1 | u32::from(self.network) << 2
     }
 }
@@ -96,8 +126,9 @@ pub(crate) fn watch(
     host: Option<&HostEvents>,
     (uid, pid): (u32, Option<i32>),
     (session, recorder): (SessionId, &Recorder),
+    policy: Watch,
 ) -> Option<Watched> {
-    match host?.watch((uid, pid), session, recorder.clone()) {
+    match host?.watch((uid, pid), (session, recorder.clone()), policy) {
         Ok(watched) => Some(watched),
         Err(why) => {
             let gap = Gap {

@@ -1,6 +1,6 @@
 //! Who may have a session, and under which policy. A capture asks before it opens a recording.
 
-use crate::policy::{OnEnd, Policy};
+use crate::policy::{OnEnd, Policy, Watch};
 
 /// Whoever wants a session, by the word of the system (never their own).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +31,8 @@ pub struct Decision {
     /// Whether the account may log in where nobody can record it: it is recorded in its own process
     /// then, and flagged.
     pub break_glass: bool,
+    /// What is told of what its processes do, where host events are recorded.
+    pub watch: Watch,
 }
 
 /// Decides.

@@ -6,7 +6,7 @@ pub mod decide;
 pub mod set;
 
 pub use decide::Decider;
-pub use set::{OnEnd, PolicySet, Rule, Scope, Selector, Settings};
+pub use set::{OnEnd, PolicySet, Rule, Scope, Selector, Settings, Watch};
 
 /// What a source does while its record cannot be made durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

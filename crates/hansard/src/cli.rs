@@ -269,10 +269,14 @@ pub(crate) struct ScreenArgs {
 /// Options of `search`.
 #[derive(Debug, Args)]
 pub(crate) struct SearchArgs {
-    /// What stood on the screen
+    /// Of one session: what stood on the screen. Of all: words, "a phrase", begin*, field:value,
+    /// /expression/
     pub(crate) text: String,
-    /// A session of the service (its UUID), or a file in any format that can be read
-    pub(crate) file: PathBuf,
+    /// A session of the service (its UUID), or a file in any format that can be read; without it,
+    /// every session of the service is searched
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) filter: SearchFilterArgs,
     /// Stop after this many findings
     #[arg(short, long, default_value_t = 1000, value_name = "N")]
     pub(crate) limit: usize,
@@ -281,6 +285,29 @@ pub(crate) struct SearchArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+}
+
+/// Which sessions of the service are searched.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SearchFilterArgs {
+    /// Not before: 30m, 2h, 7d ago, 2026-11-21 or 2026-11-21T08:00 (UTC)
+    #[arg(long, value_name = "TIME", conflicts_with = "file")]
+    pub(crate) since: Option<String>,
+    /// Before, as --since
+    #[arg(long, value_name = "TIME", conflicts_with = "file")]
+    pub(crate) until: Option<String>,
+    /// Only sessions of this user
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    pub(crate) user: Option<String>,
+    /// Only on this host
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    pub(crate) host: Option<String>,
+    /// Only of this kind: terminal, exec, host, …
+    #[arg(long, value_name = "KIND", conflicts_with = "file")]
+    pub(crate) kind: Option<String>,
+    /// Go on where a search for the same ended
+    #[arg(long, value_name = "CURSOR", conflicts_with = "file")]
+    pub(crate) cursor: Option<String>,
 }
 
 /// Options of `convert`.

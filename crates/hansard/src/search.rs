@@ -1,4 +1,5 @@
-//! `hansard search`: where a text stood on the screen of a recording.
+//! `hansard search`: where a text stood on the screen of a recording, or in which session of the
+//! service it is found at all.
 
 use std::io::{self, Write as _};
 
@@ -10,20 +11,25 @@ use crate::cli::SearchArgs;
 use crate::failure::{Failure, STATUS_UNFINISHED, STATUS_WRONG_USE, shown};
 use crate::{moment, seekable};
 
+mod everywhere;
+
 /// Prints each finding: when, in which line of the screen, and that line. Like `grep`, the status
 /// is 1 if there was none.
 pub(crate) fn run(args: &SearchArgs) -> Result<u8, Failure> {
+    let Some(file) = &args.file else {
+        return everywhere::run(args);
+    };
     check_needle(&args.text).map_err(|error| Failure::new(STATUS_WRONG_USE, error.to_string()))?;
-    let indexed = seekable::open(&args.file, &args.read)?;
+    let indexed = seekable::open(file, &args.read)?;
     let mut search = Search::from_start(&indexed, &args.text, u64::MAX);
     let mut out = io::stdout().lock();
     let mut found = 0;
     while let Some(hit) = search
         .next_match()
-        .map_err(|e| seekable::failure(&args.file, &e))?
+        .map_err(|e| seekable::failure(file, &e))?
     {
         if found == args.limit {
-            let file = shown(&args.file);
+            let file = shown(file);
             out.flush()?;
             let _ = writeln!(
                 io::stderr(),

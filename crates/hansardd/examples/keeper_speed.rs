@@ -110,7 +110,7 @@ impl Service {
         let settled = keeper.settled_bell();
         let keeper = KeeperThread::start(keeper)?;
         let projector = Projector::new(blobs, catalog);
-        let projecting = Projecting::start(projector, live.clone(), settled)?;
+        let projecting = Projecting::start(projector, live.clone(), settled, Box::new(|_| {}))?;
         let tee = Tee::new(spool.clone(), live.clone(), Source::Local);
         Ok(Self {
             tee,

@@ -5,7 +5,7 @@
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
-//! - `answers`, `holds`, `policy`, `live`, [`player`], [`users`]: what the routes do; `rows`, `time`: how that is written; `stream`: answers
+//! - `answers`, `found`, `holds`, `policy`, `live`, [`player`], [`users`]: what the routes do; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
@@ -13,6 +13,7 @@ mod answers;
 mod certificates;
 pub(crate) mod connection;
 mod export;
+mod found;
 mod holds;
 pub mod limits;
 mod live;
@@ -47,7 +48,7 @@ use refusals::{REFUSALS_WINDOW, Refusals};
 use router::{Doors, Handler};
 use seams::{
     Admit, Audit, Certificates, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Owns,
-    Policies, Recordings, Status, Tokens,
+    Policies, Recordings, Searching, Status, Tokens,
 };
 use stream::Streams;
 use table::Op;
@@ -82,6 +83,8 @@ pub struct Parts {
     pub holds: Arc<dyn Holds>,
     /// The central policy.
     pub policies: Arc<dyn Policies>,
+    /// Full text.
+    pub searching: Arc<dyn Searching>,
     /// Recordings as they are played.
     pub playing: Arc<dyn player::Playing>,
     /// Users who sign in.
@@ -199,6 +202,8 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let policies = || Arc::clone(&parts.policies);
     let playing = || Arc::clone(&parts.playing);
     let log = || Arc::clone(&parts.log);
+    let audit = || Arc::clone(&parts.audit);
+    let searching = || Arc::clone(&parts.searching);
     let mut all = BTreeMap::from([
         (Op::Status, answers::status(Arc::clone(&parts.status))),
         (Op::OpenApi, answers::openapi()),
@@ -239,11 +244,9 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::HostLock, answers::host_lock(hosts())),
         (Op::HostUnlock, answers::host_unlock(hosts())),
         (Op::Policy, policy::get(policies())),
-        (
-            Op::PolicySet,
-            policy::set(policies(), Arc::clone(&parts.audit)),
-        ),
+        (Op::PolicySet, policy::set(policies(), audit())),
         (Op::PolicyTest, policy::test(policies())),
+        (Op::Search, found::search(searching(), audit())),
     ]);
     all.extend(of_users(parts));
     all.extend(of_certificates(parts));
@@ -252,9 +255,10 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
 
 fn of_users(parts: &Parts) -> [(Op, Handler); 4] {
     let users = || Arc::clone(&parts.users);
+    let audit = || Arc::clone(&parts.audit);
     [
         (Op::Users, users::list(users())),
-        (Op::UserMake, users::make(users(), Arc::clone(&parts.audit))),
+        (Op::UserMake, users::make(users(), audit())),
         (Op::UserRemove, users::remove(users())),
         (Op::UserPassword, users::set_password(users())),
     ]

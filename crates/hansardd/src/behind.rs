@@ -11,6 +11,7 @@ mod listed;
 mod logged;
 mod people;
 mod recorded;
+mod searched;
 
 pub use accounts::Accounts;
 pub use certified::Certified;
@@ -22,3 +23,4 @@ pub use listed::Listed;
 pub use logged::Logged;
 pub use people::People;
 pub use recorded::Recorded;
+pub use searched::Searched;

@@ -8,6 +8,7 @@ mod web;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use hansard_capture::host::LEFT_OUT_MAX;
 use hansard_capture::shell::{TLOG_CONF, TlogConf};
 use hansard_core::policy::OnLoss;
 
@@ -121,6 +122,15 @@ fn host_events(config: &Config, found: &mut Vec<Finding>) {
             "capture.host",
             "host events belong to sessions, which come in at capture.sock, which is off",
             "add `local: {}` beside it",
+        ));
+    }
+    let lists = config.capture.host.iter();
+    let lists = lists.flat_map(|host| [&host.exclude_paths, &host.exclude_programs]);
+    if lists.into_iter().any(|list| list.len() > LEFT_OUT_MAX) {
+        found.push(Finding::error(
+            "capture.host",
+            format!("more than {LEFT_OUT_MAX} paths or programs are left out"),
+            "name directories above them, or switch `disk` off",
         ));
     }
 }

@@ -251,6 +251,15 @@ fn start(args: &RunArgs) -> Result<u8, Failure> {
     })
 }
 
+/// The full-text index is begun anew by the next start, as one that was never there.
+fn forget_texts(dir: &DataDir) -> Result<(), Failure> {
+    let removed = hansard_store::index::TantivyIndex::remove(&dir.index());
+    removed.map_err(|e| {
+        let next = "remove the directory while the daemon is stopped; it is computed";
+        Failure::new(crate::failure::STATUS_FAILED, e.to_string(), next)
+    })
+}
+
 /// `hansardd reindex`.
 fn rebuild(args: &ReindexArgs, out: &mut dyn Write) -> Result<u8, Failure> {
     let (config, _) = usable(&args.config)?;
@@ -267,6 +276,7 @@ fn rebuild(args: &ReindexArgs, out: &mut dyn Write) -> Result<u8, Failure> {
     let identity = identity(&held.dir)?;
     let keys = [identity.recorder_key().public()];
     let stores = stores::reindexed(&held.dir, &who, &keys, "somebody asked for it")?;
+    forget_texts(&held.dir)?;
     let opened = &stores.opened;
     let (adopted, projected) = (&opened.adopted, &opened.projected);
     let note = Rebuilt::of(&held.dir);

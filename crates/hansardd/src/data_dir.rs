@@ -102,6 +102,12 @@ impl DataDir {
         self.0.join("catalog")
     }
 
+    /// The full-text index.
+    #[must_use]
+    pub fn index(&self) -> PathBuf {
+        self.0.join("index")
+    }
+
     /// The event log.
     #[must_use]
     pub fn log(&self) -> PathBuf {

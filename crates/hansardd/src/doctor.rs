@@ -261,9 +261,18 @@ fn host_events(are_on: bool, support: Result<Support, Unsupported>) -> Line {
     let off = "off (capture.host.enabled)";
     match support {
         Ok(support) => {
-            let missing: Vec<String> = support.missing.iter().map(ToString::to_string).collect();
+            let less = |unseen: bool| {
+                let which = support.missing.iter();
+                let which = which.filter(move |missing| missing.is_unseen() == unseen);
+                which.map(ToString::to_string).collect::<Vec<_>>()
+            };
+            let missing = less(true);
             let backend = support.backend;
             let mut what = format!("this kernel can tell them, by {backend}");
+            let less = less(false);
+            if !less.is_empty() {
+                what = format!("{what}; without {}", less.join(", and "));
+            }
             if !are_on {
                 what = format!("{what}; {off}");
             }

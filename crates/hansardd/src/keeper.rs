@@ -56,7 +56,7 @@ use growing::Growing;
 pub use headers::HEADERS_BYTES_MAX;
 use headers::Headers;
 pub use owner::Owners;
-pub use projecting::{Projecting, ProjectingFigures};
+pub use projecting::{OnProjected, Projecting, ProjectingFigures};
 use reading::Held;
 use ready::ReadyQueue;
 pub use ready::{READY_BYTES_MAX, READY_MAX};

@@ -38,6 +38,7 @@ pub mod eventlog;
 pub mod failure;
 pub mod follow;
 pub mod handed;
+pub mod indexing;
 pub mod ingest;
 pub mod init;
 pub mod join;

@@ -34,6 +34,7 @@ pub mod fact;
 mod facts;
 mod found;
 mod glass;
+mod indexing;
 mod keeping;
 mod logins;
 mod measuring;

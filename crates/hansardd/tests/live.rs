@@ -209,7 +209,9 @@ fn the_projector_thread_wakes_up_and_empties_it() {
     let world = World::new();
     let mut life = world.life();
     let settled: Bell = life.keeper.settled_bell();
-    let projecting = Projecting::start(world.projector(), life.live.clone(), settled).unwrap();
+    let nobody = Box::new(|_| {});
+    let (projector, live) = (world.projector(), life.live.clone());
+    let projecting = Projecting::start(projector, live, settled, nobody).unwrap();
     life.put(&interleave(&recordings, 2));
     life.settle();
     let began = std::time::Instant::now();

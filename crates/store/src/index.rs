@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use hansard_core::SessionId;
-use hansard_view::question::Need;
+use hansard_view::question::{Bounds, Need};
 
 pub mod block;
 #[cfg(test)]
@@ -94,18 +94,8 @@ impl Ord for Spot {
 pub struct Scope {
     /// Words that must be in it, all of them.
     pub needs: Vec<Need>,
-    /// Of sessions of this user.
-    pub user: Option<String>,
-    /// On this host.
-    pub host: Option<String>,
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// Of this session.
-    pub session: Option<SessionId>,
-    /// Of which something was there at or after this, UTC nanoseconds since 1970.
-    pub since_ns: Option<u64>,
-    /// Of which something was there before this, UTC nanoseconds since 1970.
-    pub until_ns: Option<u64>,
+    /// Of which sessions, and of which something was there then.
+    pub bounds: Bounds,
 }
 
 /// How much of a session an index has for good.

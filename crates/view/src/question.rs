@@ -71,11 +71,9 @@ pub enum Need {
     Begin(String),
 }
 
-/// A question.
-#[derive(Debug, Clone, Default)]
-pub struct Question {
-    /// What must be in a line.
-    pub items: Vec<Item>,
+/// Where and when is looked: all of it must be so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bounds {
     /// Whose sessions: the user's name, letter by letter.
     pub user: Option<String>,
     /// On which host.
@@ -88,6 +86,15 @@ pub struct Question {
     pub since_ns: Option<u64>,
     /// Before, UTC nanoseconds since 1970.
     pub until_ns: Option<u64>,
+}
+
+/// A question.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// What must be in a line.
+    pub items: Vec<Item>,
+    /// In which sessions, and when.
+    pub bounds: Bounds,
     /// Only in what is called so ([`What::as_str`]).
     pub within: Option<&'static str>,
     /// Only where something was concealed or has the colour of its ground.

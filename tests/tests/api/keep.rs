@@ -13,15 +13,16 @@ use hansard_core::{Body, Event, Fields, Part, Policy, SessionId, Stream};
 use hansard_store::blob::memory::MemoryBlobs;
 use hansard_store::catalog::memory::MemoryCatalog;
 use hansard_store::catalog::{Catalog as _, Retention as _};
+use hansard_store::index::{Found, MemoryIndex, search};
 use hansard_store::project::Projector;
 use hansard_store::{Archive, ArchiveOptions, SealedSegment};
 use hansard_view::Screen;
 use hansardd::api::problem::Trouble;
 use hansardd::api::role::Caller;
 use hansardd::api::seams::{
-    Batch, CertificateMade, CertificateWish, Certificates, Ending, EventLog, Following, Holds,
-    HostRow, Hosts, Recordings, Seen, Since, TokenMade, TokenRow, TokenWish, Tokens, Verified,
-    Watch,
+    Asked, Batch, CertificateMade, CertificateWish, Certificates, Ending, EventLog, Following,
+    Holds, HostRow, Hosts, Recordings, Searching, Seen, Since, TokenMade, TokenRow, TokenWish,
+    Tokens, Verified, Watch,
 };
 
 pub const SECOND_NS: u64 = 1_000_000_000;
@@ -88,6 +89,7 @@ pub struct Kept {
     pub tokens: Mutex<BTreeMap<String, TokenRow>>,
     pub hosts: Mutex<BTreeMap<String, HostRow>>,
     pub ended: Mutex<Vec<(SessionId, String, String)>>,
+    pub index: MemoryIndex,
 }
 
 #[derive(Clone, Default)]
@@ -239,6 +241,18 @@ impl EventLog for Keeper {
             cursor: (from + documents.len()).to_string(),
             documents,
         })
+    }
+}
+
+impl Searching for Keeper {
+    fn now_ns(&self) -> u64 {
+        BASE_NS
+    }
+
+    fn search(&self, asked: &Asked<'_>) -> Result<Found, Trouble> {
+        let place = (asked.after, asked.limits);
+        search(&self.0.index, asked.question, asked.owner, place, &|| false)
+            .map_err(|e| Trouble::Retry(e.to_string()))
     }
 }
 

@@ -20,6 +20,7 @@ mod looks;
 mod own;
 mod policy;
 mod routes;
+mod search;
 mod service;
 mod speak;
 #[path = "../terminal/mod.rs"]

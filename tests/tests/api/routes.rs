@@ -15,6 +15,7 @@ fn target(route: &Route) -> String {
     let path = route.path.replace("{id}", &name);
     match route.op {
         Op::Find => format!("{path}?text=hi"),
+        Op::Search => format!("{path}?q=word"),
         Op::Export => format!("{path}?format=raw"),
         _ => path,
     }

@@ -108,6 +108,7 @@ impl Service {
             ending: keeper.clone(),
             holds: keeper.clone(),
             policies: Arc::new(policies(&scratch)),
+            searching: keeper.clone(),
             users: Arc::new(people(&scratch)),
             playing: Arc::new(Player::new(keeper.clone(), &scratch.join("player")).unwrap()),
         };

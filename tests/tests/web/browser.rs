@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use hansard_tests::{in_ci, repository, skipped};
 
-use crate::place::{PASSWORD, Place};
+use crate::place::{PASSWORD, Place, WATCHED};
 
 /// Where Debian has the browser.
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -12,13 +12,44 @@ const CHROMIUM: &str = "/usr/bin/chromium";
 /// What a hostile user would call things: each would do something where it were taken for markup.
 const HOSTILE: &str = "<img src=x onerror=window.hit=1><script>window.hit=1</script>\"'`;--&lt;";
 
+/// Stands on one page of a book, and nowhere else.
+const WORD: &str = "marsupial";
+
+/// Whether the kernel tells what sessions do.
+fn is_watched() -> bool {
+    let support = hansard_capture::host::support();
+    if let Err(why) = &support {
+        assert!(!in_ci(), "{why}: {}", why.next);
+        skipped(&format!("programs beside the screen: {why}"));
+    }
+    support.is_ok()
+}
+
+/// A book is read in a pager: what is on its later pages was only ever on the pager's screen.
+fn read_a_book(place: &Place) {
+    let line = |n: u32| match n {
+        61 => format!("line {n}: the quokka is a small {WORD}\n"),
+        _ => format!("line {n} of a long book\n"),
+    };
+    let book: String = (1..=120).map(line).collect();
+    std::fs::write(place.scratch.join("book.txt"), book).unwrap();
+    let steps = "wait desk>\ntype less book.txt\\r\nwait line 5 of\npause 1\ntype f\n\
+        wait line 40 of\npause 1\ntype f\nwait quokka\npause 1\ntype q\nwait desk>\n\
+        type exit\\r\n";
+    place.person("a book", steps);
+}
+
 #[test]
 fn the_application_in_a_browser() {
     let tools = repository().join("web/node_modules/playwright-core");
     if !in_ci() && (!std::path::Path::new(CHROMIUM).exists() || !tools.exists()) {
         return skipped("no chromium, or no web/node_modules: `make needs-test web-tools`");
     }
-    let mut place = Place::new("web-browser");
+    let is_watched = is_watched();
+    let mut place = match is_watched {
+        true => Place::capturing("web-browser", WATCHED),
+        false => Place::new("web-browser"),
+    };
     let made = place.user("ada", "admin", &[]);
     place.user("eve", "user", &["--no-totp"]);
     // A session on a terminal, with pauses, colours, a character of two cells, and questions to the
@@ -30,6 +61,7 @@ fn the_application_in_a_browser() {
     let hostile = format!("printf '%s\\n' '{}'", HOSTILE.replace('\'', ""));
     let mut named = place.record(HOSTILE, &hostile);
     let mut live = place.record("going on", "while date +begun-%s%N; do sleep 0.2; done");
+    read_a_book(&place);
     played.wait().unwrap();
     named.wait().unwrap();
     let sid = |title: &str, ended: bool| {
@@ -46,6 +78,9 @@ fn the_application_in_a_browser() {
         .env("TOTP", made["totp_secret"].as_str().unwrap())
         .env("PLAYED", sid("played", true))
         .env("HOSTILE", sid(HOSTILE, true))
+        .env("BOOK", sid("a book", true))
+        .env("WORD", WORD)
+        .env("WATCHED", if is_watched { "1" } else { "" })
         .env("LIVE", sid("going on", false))
         .env("CHROMIUM", CHROMIUM)
         .env("PROFILE", place.scratch.path())
@@ -63,6 +98,10 @@ fn the_application_in_a_browser() {
     let looks = place.events("session.recording.access");
     let of = |format: &str| looks.iter().filter(|look| look["format"] == format).count();
     assert!(of("player") >= 1 && of("live") >= 1, "{looks:?}");
+    // And so is what was searched for.
+    let searched = place.events("session.search");
+    let is_word = |search: &&serde_json::Value| search["query"] == WORD;
+    assert!(searched.iter().any(|s| is_word(&s)), "{searched:?}");
     let killed = place.events("session.kill");
     assert_eq!(killed[0]["reason"], "seen enough", "{killed:?}");
     place.daemon.stop();

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Daemon, Scratch, hansard};
+use hansard_tests::{Daemon, Scratch, hansard, repository};
 use serde_json::Value as Json;
 
 /// How long anything may take that happens by itself, on a machine that does other things besides.
@@ -13,9 +13,13 @@ pub(crate) const WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
+/// Programs of this machine hand their sessions over.
+const LOCAL: &str = "{local: {}}";
+
+/// The same, and the kernel tells what they do.
+pub(crate) const WATCHED: &str = "{local: {}, host: {enabled: true}}";
+
 const SECTIONS: &str = "\
-capture:
-  local: {}
 store:
   pack_age: 1s
 serve:
@@ -32,8 +36,14 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(name: &str) -> Self {
+        Self::capturing(name, LOCAL)
+    }
+
+    /// One with this section `capture`.
+    pub(crate) fn capturing(name: &str, capture: &str) -> Self {
         let scratch = Scratch::new(name);
-        let mut daemon = Daemon::new(&scratch.join("service"), "keeper", SECTIONS);
+        let sections = format!("capture: {capture}\n{SECTIONS}");
+        let mut daemon = Daemon::new(&scratch.join("service"), "keeper", &sections);
         daemon.must("init", &["--cluster", "test"]);
         daemon.start();
         let mut place = Self {
@@ -88,6 +98,28 @@ impl Place {
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
+    }
+
+    /// Records a shell on a terminal, led by a person who does these steps (`scripts/person.py`).
+    pub(crate) fn person(&self, title: &str, steps: &str) {
+        let file = self.scratch.join("steps");
+        std::fs::write(&file, steps).unwrap();
+        let done = Command::new(repository().join("scripts/person.py"))
+            .args(["--size", "100x28"])
+            .arg(&file)
+            .arg(hansard())
+            .args(["rec", "--quiet", "--title", title, "--"])
+            .args(["bash", "--noprofile", "--norc", "-i"])
+            .env("HANSARD_RUNTIME_DIR", self.daemon.runtime())
+            .env("PS1", "desk> ")
+            .env("LC_ALL", "C.UTF-8")
+            .env_remove("LESS")
+            .current_dir(self.scratch.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let complaint = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{title}: {complaint}");
     }
 
     /// The session of this title, once it is listed, and has ended if that is wanted.

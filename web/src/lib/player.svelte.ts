@@ -75,7 +75,8 @@ export class Player {
   /** Shows this moment, and goes on from it if it plays. */
   async seek(to: number) {
     // Whole milliseconds, as they are asked for; at the end behind the last event, not before it.
-    this.at = Math.ceil(Math.min(Math.max(0, to), this.duration));
+    // What a link says in seconds is a whole number of them but for the last digits of a product.
+    this.at = Math.ceil(Math.min(Math.max(0, to), this.duration) - 1e-3);
     this.frames = [];
     this.until = this.at;
     this.isLast = false;

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::io::{self, PipeReader, PipeWriter};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hansard_core::SessionId;
+use hansard_core::policy::Watch;
 use hansard_record::Recorder;
 use libbpf_rs::{MapCore as _, MapFlags, RingBuffer, RingBufferBuilder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,6 +18,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::afterwards::{Over, Tell};
+use super::facts;
 use super::fold::Fold;
 use super::kernel::{self, Loaded, Support};
 use super::sessions::{Entry, Lost, Session, Sessions, lock};
@@ -40,8 +43,8 @@ const DRAINED_MAX: usize = 4_000_000;
 const DISORDER_NS: u64 = 2_000_000;
 
 /// Bytes of `struct tag` and `struct lost` of `ebpf/record.h`.
-const TAG_BYTES: usize = 16;
-const LOST_BYTES: usize = 24;
+const TAG_BYTES: usize = 24;
+const LOST_BYTES: usize = 32;
 
 /// Why a gap is there.
 const OVERFLOWED: &str = "host events came faster than they could be taken";
@@ -102,7 +105,7 @@ impl HostEvents {
     /// # Errors
     /// Why this kernel, or this process, cannot.
     pub fn start(config: Config, tell: Tell) -> Result<Self, Unsupported> {
-        let loaded = kernel::load(config.ring_bytes)?;
+        let loaded = kernel::load(&config)?;
         let watched = Arc::new(Sessions::telling(tell));
         let unusable = |e: &dyn fmt::Display| Unsupported {
             what: format!("what the kernel tells cannot be read: {e}"),
@@ -143,6 +146,13 @@ impl HostEvents {
         &self.0.shared.loaded.support
     }
 
+    /// Paths and programs that were to be left out and were not there when this was started: nothing
+    /// of them is left out.
+    #[must_use]
+    pub fn absent(&self) -> &[PathBuf] {
+        &self.0.shared.loaded.absent
+    }
+
     /// What was counted.
     #[must_use]
     pub fn counted(&self) -> Counted {
@@ -157,15 +167,16 @@ impl HostEvents {
 
     /// From now on, what the children of this process do goes into this recording, and what theirs
     /// do. The process itself is the program that holds the session: of what it does nothing is told.
-    /// It must be this user's still: its number may be another's by now.
+    /// It must be this user's still: its number may be another's by now. What the policy does not say
+    /// of what is told, the configuration does; the recording begins with it.
     ///
     /// # Errors
     /// Why not, for the recording to say. Nothing is watched then.
     pub fn watch(
         &self,
         (uid, pid): (u32, Option<i32>),
-        id: SessionId,
-        recorder: Recorder,
+        (id, recorder): (SessionId, Recorder),
+        policy: Watch,
     ) -> Result<Watched, String> {
         let shared = &self.0.shared;
         let pid = pid.and_then(Pid::from_raw);
@@ -178,6 +189,10 @@ impl HostEvents {
         }
         // Never given twice: what a session leaves running is not taken for another's.
         let tag = shared.next_tag.fetch_add(1, Ordering::Relaxed);
+        let switches = shared.config.of(policy);
+        let (support, left_out) = (&shared.loaded.support, &shared.config.left_out);
+        // A recording that failed ends its session by itself.
+        let _ = recorder.witness(facts::watched(support, switches, left_out));
         let session = Session {
             id,
             looked_ns: recorder.now_ns(),
@@ -196,13 +211,21 @@ impl HostEvents {
         let maps = &shared.loaded;
         let key = tag.to_ne_bytes();
         let any = MapFlags::ANY;
-        let switches = shared.config.switches().to_ne_bytes();
-        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&process).to_ne_bytes();
+        let switches = switches.bits().to_ne_bytes();
+        let of_process = match maps.by_number {
+            true => pid.as_raw_nonzero().get().to_ne_bytes(),
+            false => process.as_raw_fd().to_ne_bytes(),
+        };
         maps.losses
             .update(&key, &[0; LOST_BYTES], any)
             .and_then(|()| maps.sessions.update(&key, &switches, any))
-            .and_then(|()| maps.tags.update(&descriptor, &seed(tag), any))
+            .and_then(|()| maps.tags.update(&of_process, &seed(tag), any))
             .map_err(|e| format!("the kernel takes no more sessions: {e}"))?;
+        if maps.by_number && has_ended(&process) {
+            // Its number may be another's already, which is not to be marked in its place.
+            let _ = maps.tags.delete(&of_process);
+            return Err("the process that holds the session is gone".to_owned());
+        }
         Ok(watched)
     }
 }
@@ -215,6 +238,12 @@ impl Drop for Inner {
             let _ = reading.join();
         }
     }
+}
+
+/// Whether this process has ended.
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(process, PollFlags::IN)];
+    !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
 }
 
 /// `struct tag` of the process that holds a session.
@@ -248,6 +277,9 @@ impl Watched {
             session.tell(body);
         }
         self.shared.look(self.tag, &mut session);
+        if lost.left_out > 0 {
+            session.tell(facts::left_out(lost.left_out));
+        }
         if !is_read {
             let gap = session.gap(UNFINISHED, None);
             session.tell(gap);

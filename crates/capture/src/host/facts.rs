@@ -1,12 +1,18 @@
 //! Events of a recording, from records of the kernel; under Teleport's names where it has them.
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use hansard_core::event::{Body, Fact};
 use hansard_core::fields::{Fields, Value};
 
+use super::Switches;
 use super::address::{Address, Ends};
 use super::arguments;
 use super::calls;
+use super::kernel::Support;
+use super::left_out::LeftOut;
 use super::record::{Kind, Record, flag};
+use super::resolved::Resolved;
 
 /// Kinds of sockets.
 const SOCK_STREAM: u64 = 1;
@@ -17,18 +23,20 @@ const SOCK_DGRAM: u64 = 2;
 const RESTARTED: std::ops::RangeInclusive<i64> = -516..=-512;
 const EINTR: i64 = 4;
 
-/// The event that a record is.
-pub(super) fn body(record: &Record) -> Body {
+/// The event that a record is; of a call with paths, with the files that it was about where the kernel
+/// said so.
+pub(super) fn body(record: &Record, resolved: Option<&Resolved>) -> Body {
     match record.kind {
         Kind::Exec | Kind::ExecFailed => Body::Command(fact("session.command", command(record))),
         Kind::Exit => Body::Process(fact("session.process_exit", exit(record))),
         Kind::Open | Kind::Path | Kind::Descriptor => {
-            Body::File(fact("session.disk", disk(record)))
+            Body::File(fact("session.disk", disk(record, resolved)))
         }
         Kind::Connect | Kind::Accept | Kind::Send => {
             Body::Network(fact("session.network", network(record)))
         }
-        Kind::Call | Kind::Ring | Kind::Namespace => {
+        // The last two are never told by themselves.
+        Kind::Call | Kind::Ring | Kind::Namespace | Kind::Answer | Kind::Resolved => {
             Body::Process(fact("session.call", call(record)))
         }
     }
@@ -85,7 +93,7 @@ fn how(record: &Record, fields: &mut Fields) {
     }
 }
 
-/// What the call answered. What io_uring answers is told to the program alone.
+/// What the call answered. What io_uring answers comes later, if it does.
 fn answered(record: &Record, fields: &mut Fields) {
     if record.has(flag::URING) {
         return;
@@ -165,18 +173,73 @@ fn exit(record: &Record) -> Fields {
     fields
 }
 
-fn disk(record: &Record) -> Fields {
+/// What io_uring answered to what was asked for.
+pub(super) fn answer(body: &mut Body, code: i64) {
+    if let Body::File(fact) | Body::Network(fact) | Body::Process(fact) = body {
+        fact.fields.push("return_code", Value::Int(code));
+    }
+    if let Body::Network(fact) = body {
+        let fields = fact.fields.iter().map(|(name, value)| match name {
+            "action" => (name, Value::from(action(code))),
+            _ => (name, value.clone()),
+        });
+        let fields = fields.fold(Fields::new(), |all, (name, value)| all.with(name, value));
+        fact.fields = fields;
+    }
+}
+
+/// What is told of a session, first thing in it; at its end with how much was left out.
+pub(super) fn watched(support: &Support, switches: Switches, left_out: &LeftOut) -> Body {
+    let kinds = [
+        ("command", switches.command),
+        ("disk", switches.disk),
+        ("network", switches.network),
+    ];
+    let told = kinds.iter().filter(|(_, is_told)| *is_told);
+    let told: Vec<Value> = told.map(|(name, _)| Value::from(*name)).collect();
+    let mut fields = Fields::new()
+        .with("backend", support.backend)
+        .with("told", Value::List(told));
+    for (name, paths) in [
+        ("not_told_paths", &left_out.paths),
+        ("not_told_programs", &left_out.programs),
+    ] {
+        if !paths.is_empty() {
+            let paths = paths.iter().map(|path| path.as_os_str().as_bytes());
+            let paths: Vec<Value> = paths.map(Value::from_os_bytes).collect();
+            fields.push(name, Value::List(paths));
+        }
+    }
+    Body::Process(fact("session.watched", fields))
+}
+
+/// How much of it was not told because nobody wanted to know.
+pub(super) fn left_out(count: u64) -> Body {
+    let fields = Fields::new().with("not_told", count);
+    Body::Process(fact("session.watched", fields))
+}
+
+fn disk(record: &Record, resolved: Option<&Resolved>) -> Fields {
     let mut fields = who(record);
     let [_, second, third, _, fifth, _, flags, mode] = record.args;
     let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
     fields.push("call", calls::name(record.nr));
-    match record.nr {
+    let (path, link) = match record.nr {
         // The first is what the link says.
-        88 | 266 => {
-            text(&mut fields, "path", &record.path(2));
-            text(&mut fields, "link_target", &record.text(0));
+        88 | 266 => (record.path(2), Some(record.text(0))),
+        _ => (record.path(0), None),
+    };
+    match resolved {
+        Some(resolved) => {
+            text(&mut fields, "path", &resolved.path);
+            if resolved.path != path {
+                text(&mut fields, "requested_path", &path);
+            }
         }
-        _ => text(&mut fields, "path", &record.path(0)),
+        None => text(&mut fields, "path", &path),
+    }
+    if let Some(link) = link {
+        text(&mut fields, "link_target", &link);
     }
     match record.nr {
         2 | 85 | 257 | 437 | 304 => {
@@ -186,7 +249,10 @@ fn disk(record: &Record) -> Fields {
                 fields.push("mode", mode & 0o7777);
             }
         }
-        82 | 86 | 264 | 265 | 316 => text(&mut fields, "new_path", &record.path(2)),
+        82 | 86 | 264 | 265 | 316 => match resolved {
+            Some(resolved) => text(&mut fields, "new_path", &resolved.new_path),
+            None => text(&mut fields, "new_path", &record.path(2)),
+        },
         83 | 90 | 91 | 133 => fields.push("mode", second & 0o7777),
         258 | 259 | 268 | 452 => fields.push("mode", third & 0o7777),
         92..=94 => owner(&mut fields, second, third),
@@ -255,12 +321,18 @@ fn network(record: &Record) -> Fields {
         Kind::Send => fields.push("operation", 1),
         _ => {}
     }
-    // A connection that is being made (EINPROGRESS) was not denied.
-    let is_denied = record.ret < 0 && record.ret != -115;
-    fields.push("action", if is_denied { "1" } else { "0" });
+    fields.push("action", action(record.ret));
     answered(record, &mut fields);
     how(record, &mut fields);
     fields
+}
+
+/// Whether it was allowed. A connection that is being made (EINPROGRESS) was not denied.
+fn action(answered: i64) -> &'static str {
+    match answered < 0 && answered != -115 {
+        true => "1",
+        false => "0",
+    }
 }
 
 type End = (std::net::IpAddr, u16);

@@ -12,6 +12,7 @@ use hansard_core::fields::Value;
 
 use super::facts;
 use super::record::{Kind, Record};
+use super::resolved::Resolving;
 
 /// How long repeats are counted before the last is told, nanoseconds.
 const FOLD_NS: u64 = 1_000_000_000;
@@ -23,6 +24,9 @@ const FOLDED_MAX: usize = 512;
 /// Failed starts of one process that are kept for the one that succeeds. At the bound they are told.
 const SEARCHED_MAX: usize = 64;
 
+/// Requests to io_uring that wait for their answers, in one session. At the bound all are told without.
+const ASKED_MAX: usize = 1024;
+
 /// Not found, as the kernel answers it.
 const NOT_FOUND: i64 = -2;
 
@@ -31,6 +35,15 @@ const NOT_FOUND: i64 = -2;
 pub(super) struct Fold {
     repeats: HashMap<u64, Repeats>,
     searches: HashMap<u32, Search>,
+    resolving: Resolving,
+    /// What io_uring was asked for and has not answered, by the number of the request.
+    asked: HashMap<u64, Asked>,
+}
+
+struct Asked {
+    body: Body,
+    is_folded: bool,
+    since_ns: u64,
 }
 
 struct Repeats {
@@ -50,10 +63,17 @@ impl Fold {
     /// Takes one record; answers what is to be told now, in this order.
     pub(super) fn take(&mut self, record: &Record) -> Vec<Body> {
         let mut told = Vec::new();
+        if record.kind == Kind::Resolved {
+            self.resolving.before(record);
+            return told;
+        }
+        let resolved = self.resolving.after(record);
         match record.kind {
+            Kind::Answer => self.answered(record, &mut told),
+            _ if record.asked() != 0 => self.ask(record, &mut told),
             Kind::ExecFailed if record.ret == NOT_FOUND => self.missed(record, &mut told),
             Kind::Exec => {
-                let mut body = facts::body(record);
+                let mut body = facts::body(record, None);
                 if let Some(search) = self.searches.remove(&record.pid) {
                     say(&mut body, "searched", Value::List(search.paths));
                 }
@@ -61,20 +81,48 @@ impl Fold {
             }
             Kind::Exit | Kind::ExecFailed => {
                 self.searched(record.pid, &mut told);
-                told.push(facts::body(record));
+                told.push(facts::body(record, None));
             }
-            Kind::Open | Kind::Path | Kind::Connect | Kind::Send => {
-                self.again(record, &mut told);
+            kind => {
+                let body = facts::body(record, resolved.as_ref());
+                self.again(body, (is_folded(kind), record.time_ns), &mut told);
             }
-            _ => told.push(facts::body(record)),
         }
         told
+    }
+
+    /// Something was asked of io_uring: it is told with the answer.
+    fn ask(&mut self, record: &Record, told: &mut Vec<Body>) {
+        if self.asked.len() >= ASKED_MAX {
+            for (_, asked) in std::mem::take(&mut self.asked) {
+                self.again(asked.body, (asked.is_folded, record.time_ns), told);
+            }
+        }
+        let asked = Asked {
+            body: facts::body(record, None),
+            is_folded: is_folded(record.kind),
+            since_ns: record.time_ns,
+        };
+        // The same number again: the one before got no answer.
+        if let Some(before) = self.asked.insert(record.asked(), asked) {
+            self.again(before.body, (before.is_folded, record.time_ns), told);
+        }
+    }
+
+    /// One that comes too late is for something that was told already.
+    fn answered(&mut self, record: &Record, told: &mut Vec<Body>) {
+        if let Some(mut asked) = self.asked.remove(&record.asked()) {
+            facts::answer(&mut asked.body, record.ret);
+            self.again(asked.body, (asked.is_folded, record.time_ns), told);
+        }
     }
 
     /// What has waited for long enough; all of it where the session ends (`now_ns` is the greatest).
     pub(super) fn due(&mut self, now_ns: u64) -> Vec<Body> {
         let mut told = Vec::new();
         let over = |since: u64| now_ns.saturating_sub(since) >= FOLD_NS;
+        let late = self.asked.extract_if(|_, asked| over(asked.since_ns));
+        told.extend(late.map(|(_, asked)| asked.body));
         let done = self.repeats.extract_if(|_, r| over(r.since_ns));
         told.extend(done.filter_map(|(_, repeats)| repeats.last()));
         let late = self.searches.iter().filter(|(_, s)| over(s.since_ns));
@@ -85,7 +133,7 @@ impl Fold {
     }
 
     fn missed(&mut self, record: &Record, told: &mut Vec<Body>) {
-        let body = facts::body(record);
+        let body = facts::body(record, None);
         let path = Value::from_os_bytes(&record.path(0));
         if self.searches.len() >= FOLDED_MAX {
             for pid in self.searches.keys().copied().collect::<Vec<_>>() {
@@ -115,12 +163,16 @@ impl Fold {
         }
     }
 
-    fn again(&mut self, record: &Record, told: &mut Vec<Body>) {
-        let body = facts::body(record);
+    /// Tells it, or counts it where it is one that may repeat and does.
+    fn again(&mut self, body: Body, (is_folded, at_ns): (bool, u64), told: &mut Vec<Body>) {
+        if !is_folded {
+            told.push(body);
+            return;
+        }
         let key = digest(&body);
         if let Some(repeats) = self.repeats.get_mut(&key)
             && same(&repeats.body, &body)
-            && record.time_ns.saturating_sub(repeats.since_ns) < FOLD_NS
+            && at_ns.saturating_sub(repeats.since_ns) < FOLD_NS
         {
             repeats.count += 1;
             // What the program is told (a descriptor's number) may differ; the last one's is kept.
@@ -134,7 +186,7 @@ impl Fold {
         let repeats = Repeats {
             body: body.clone(),
             count: 0,
-            since_ns: record.time_ns,
+            since_ns: at_ns,
         };
         if let Some(before) = self.repeats.insert(key, repeats) {
             told.extend(before.last());
@@ -151,6 +203,11 @@ impl Repeats {
             self.body
         })
     }
+}
+
+/// Whether repeats of this are told once, with their number.
+fn is_folded(kind: Kind) -> bool {
+    matches!(kind, Kind::Open | Kind::Path | Kind::Connect | Kind::Send)
 }
 
 fn say(body: &mut Body, name: &str, value: Value) {
@@ -254,6 +311,30 @@ mod tests {
         let due = fold.due(u64::MAX);
         told += due.iter().map(|b| count(b, "repeats").max(1)).sum::<u64>();
         assert_eq!(told, total);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_told_with_its_answer_or_in_the_end_without() {
+        const RING: u32 = 2;
+        const ANSWER: u32 = 15;
+        let asked = |kind: u32, flags: u32, number: u64| {
+            let mut bytes = made(kind, flags, [b"/a\0", b"", b"", b""]);
+            bytes[72..80].copy_from_slice(&number.to_ne_bytes());
+            bytes
+        };
+        let mut fold = Fold::default();
+        let mut take = |bytes: &[u8]| fold.take(&Record::parse(bytes).unwrap());
+        assert_eq!(take(&asked(OPEN, RING, 7)), []);
+        assert_eq!(take(&asked(OPEN, RING, 8)), []);
+        let told = take(&asked(ANSWER, 0, 7));
+        let code = |body: &Body| fact_of(body).unwrap().fields.get("return_code").cloned();
+        assert_eq!(told.len(), 1);
+        assert_eq!(code(&told[0]), Some(Value::Int(-2)));
+        // Of what was told nobody waits for an answer, and what gets no number is told at once.
+        assert_eq!(take(&asked(ANSWER, 0, 7)), []);
+        assert_eq!(take(&asked(OPEN, RING, 0)).len(), 1);
+        let due = fold.due(u64::MAX);
+        assert_eq!((due.len(), code(&due[0])), (1, None));
     }
 
     #[test]

@@ -4,23 +4,37 @@
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libbpf_rs::btf::Btf;
-use libbpf_rs::btf::types::Typedef;
+use libbpf_rs::btf::types::{FuncProto, Typedef};
 use libbpf_rs::{ErrorKind, Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenObject};
 
-use super::{RING_BYTES_MAX, RING_BYTES_MIN, Unsupported};
+use super::left_out::Found;
+use super::{Config, RING_BYTES_MAX, RING_BYTES_MIN, Unsupported};
 
 /// `ebpf/host.bpf.c`, compiled. `make ebpf` makes it again, and CI compares.
 static OBJECT: &[u8] = include_bytes!("../../../../ebpf/host.bpf.o");
 
-/// Programs that the object has: one of these two is left out, as the kernel has it.
+/// Programs that the object has: of two of these one is left out, as the kernel has it.
 const RING_REQUEST: &str = "on_ring_request";
 const RING_ENTRY: &str = "on_ring_entry";
+const RING_ANSWER: &str = "on_ring_answer";
+const RING_RESULT: &str = "on_ring_result";
+
+/// What the names of those begin with that look at the kernel's own functions, which not every
+/// kernel allows.
+const RESOLVING: &str = "on_path_";
+
+/// What a type of BTF says of io_uring's answer takes where it is handed over whole: with what the
+/// program itself is given, four things.
+const ANSWER_PARAMETERS: usize = 4;
 
 /// Drafts of each processor, as in `ebpf/host.bpf.c`.
-const DRAFTS: u32 = 5;
+const DRAFTS: u32 = 6;
+
+/// The number of the first pid namespace.
+const INITIAL_PID_NS: u32 = 0xefff_fffc;
 
 /// Where a kernel says how its structures are laid out.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -39,12 +53,28 @@ pub struct Support {
 pub enum Missing {
     /// What programs do through io_uring.
     Rings,
+    /// What they are answered there.
+    Answers,
+    /// Which file a call is about whose path has links or `..` in it, where the call opens none.
+    Resolved,
+}
+
+impl Missing {
+    /// Something is done that nobody is told of; else less is known of what is told.
+    #[must_use]
+    pub fn is_unseen(self) -> bool {
+        self == Self::Rings
+    }
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Rings => "what programs do through io_uring",
+            Self::Answers => "what io_uring answers",
+            Self::Resolved => {
+                "where links lead in the paths of files that are removed, renamed or changed"
+            }
         })
     }
 }
@@ -58,8 +88,11 @@ pub(super) struct Loaded {
     pub(super) sessions: MapHandle,
     /// What each has lost.
     pub(super) losses: MapHandle,
-    /// The tags of tasks.
+    /// The tags of tasks: by descriptors of processes, or by their numbers.
     pub(super) tags: MapHandle,
+    pub(super) by_number: bool,
+    /// Paths and programs that were to be left out and are not there.
+    pub(super) absent: Vec<PathBuf>,
     // Links go before what they are of.
     _links: Vec<Link>,
     _object: Object,
@@ -70,11 +103,20 @@ pub(super) struct Loaded {
 /// # Errors
 /// Why it cannot.
 pub fn support() -> Result<Support, Unsupported> {
-    load(RING_BYTES_MIN).map(|loaded| loaded.support)
+    load(&Config::default()).map(|loaded| loaded.support)
 }
 
-/// Loads and attaches everything.
-pub(super) fn load(ring_bytes: u32) -> Result<Loaded, Unsupported> {
+/// A way to fit the programs to a kernel.
+#[derive(Debug, Clone, Copy)]
+struct Fit {
+    /// With those that look at the kernel's own functions.
+    resolves: bool,
+    /// Without what the kernel keeps beside each task.
+    by_number: bool,
+}
+
+/// Loads and attaches everything: in the first way that this kernel takes, the best one first.
+pub(super) fn load(config: &Config) -> Result<Loaded, Unsupported> {
     if !cfg!(target_arch = "x86_64") {
         return Err(Unsupported {
             what: "the kernel's programs exist for x86-64 alone".to_owned(),
@@ -90,49 +132,112 @@ pub(super) fn load(ring_bytes: u32) -> Result<Loaded, Unsupported> {
     }
     // What libbpf has to say stands in the errors; it does not write between other programs' lines.
     libbpf_rs::set_print(None);
-    let (object, support) = loaded(ring_bytes).map_err(|e| refused(&e))?;
-    let attached = attach(&object).map_err(|e| refused(&e));
+    let left_out = config.left_out.find();
+    let mut why = None;
+    for by_number in [config.by_number, true] {
+        for resolves in [true, false] {
+            let fit = Fit {
+                resolves,
+                by_number,
+            };
+            match fitted(config, &left_out, fit) {
+                Ok(loaded) => return Ok(loaded),
+                // That the plainest one failed is what has to be said.
+                Err(e) if !resolves && why.is_none() => why = Some(refused(&e)),
+                Err(_) => {}
+            }
+        }
+    }
+    Err(why.unwrap_or_else(|| Unsupported {
+        what: "the kernel's programs were not tried".to_owned(),
+        next: "report it".to_owned(),
+    }))
+}
+
+fn fitted(config: &Config, left_out: &Found, fit: Fit) -> libbpf_rs::Result<Loaded> {
+    // Copied, because there it begins where numbers may begin.
+    let bytes = OBJECT.to_vec();
+    let mut open = ObjectBuilder::default().open_memory(&bytes)?;
+    let (programs, mut missing) = rings()?;
+    for mut program in open.progs_mut() {
+        let name = program.name().to_str().unwrap_or_default();
+        let is_wanted = match name {
+            RING_REQUEST | RING_ENTRY | RING_ANSWER | RING_RESULT => programs.contains(&name),
+            name => fit.resolves || !name.starts_with(RESOLVING),
+        };
+        program.set_autoload(is_wanted);
+    }
+    let says = Says {
+        fit,
+        left_out: left_out.bits,
+        answers: !missing.contains(&Missing::Answers),
+    };
+    sizes(&mut open, config.ring_bytes, says)?;
+    let object = open.load()?;
+    left_out.put(&map(&object, "left_out")?)?;
+    let links = attach(&object)?;
+    if !fit.resolves {
+        missing.push(Missing::Resolved);
+    }
     Ok(Loaded {
         records: map(&object, "records")?,
         sessions: map(&object, "sessions")?,
         losses: map(&object, "losses")?,
-        tags: map(&object, "tags")?,
-        _links: attached?,
-        support,
+        tags: map(&object, tags(fit))?,
+        by_number: fit.by_number,
+        absent: left_out.absent.clone(),
+        support: Support {
+            backend: match fit.resolves {
+                true => "tracepoints and functions",
+                false => "tracepoints",
+            },
+            missing,
+        },
+        _links: links,
         _object: object,
     })
 }
 
-fn loaded(ring_bytes: u32) -> libbpf_rs::Result<(Object, Support)> {
-    let btf = Btf::from_vmlinux()?;
-    let has = |name: &str| btf.type_by_name::<Typedef<'_>>(name).is_some();
-    let left_out = match has("btf_trace_io_uring_submit_req") {
-        true => vec![RING_ENTRY],
-        false if has("btf_trace_io_uring_submit_sqe") => vec![RING_REQUEST],
-        false => vec![RING_ENTRY, RING_REQUEST],
-    };
-    let missing = match left_out.len() {
-        2 => vec![Missing::Rings],
-        _ => Vec::new(),
-    };
-    // Copied, because there it begins where numbers may begin.
-    let bytes = OBJECT.to_vec();
-    let mut open = ObjectBuilder::default().open_memory(&bytes)?;
-    for mut program in open.progs_mut() {
-        if left_out.iter().any(|name| program.name() == *name) {
-            program.set_autoload(false);
-        }
+/// The map that the tags are in.
+fn tags(fit: Fit) -> &'static str {
+    match fit.by_number {
+        true => "numbered_tags",
+        false => "tags",
     }
-    sizes(&mut open, ring_bytes)?;
-    let support = Support {
-        backend: "tracepoints",
-        missing,
-    };
-    Ok((open.load()?, support))
+}
+
+/// Programs that look at io_uring, as this kernel has it, and what is not seen.
+fn rings() -> libbpf_rs::Result<(Vec<&'static str>, Vec<Missing>)> {
+    let btf = Btf::from_vmlinux()?;
+    let traced = |name: &str| btf.type_by_name::<Typedef<'_>>(name);
+    let mut programs = Vec::new();
+    if traced("btf_trace_io_uring_submit_req").is_some() {
+        programs.push(RING_REQUEST);
+    } else if traced("btf_trace_io_uring_submit_sqe").is_some() {
+        programs.push(RING_ENTRY);
+    } else {
+        return Ok((programs, vec![Missing::Rings, Missing::Answers]));
+    }
+    let answer = traced("btf_trace_io_uring_complete").and_then(|traced| traced.next_type());
+    let answer = answer.and_then(|pointer| pointer.next_type());
+    let parameters = answer.and_then(|proto| FuncProto::try_from(proto).ok());
+    match parameters.map(|proto| proto.len()) {
+        Some(ANSWER_PARAMETERS) => programs.push(RING_ANSWER),
+        Some(more) if more > ANSWER_PARAMETERS => programs.push(RING_RESULT),
+        _ => return Ok((programs, vec![Missing::Answers])),
+    }
+    Ok((programs, Vec::new()))
+}
+
+/// What the programs are told before they are loaded: `struct reader` of `ebpf/record.h`.
+struct Says {
+    fit: Fit,
+    left_out: u32,
+    answers: bool,
 }
 
 /// What only this machine knows.
-fn sizes(open: &mut OpenObject, ring_bytes: u32) -> libbpf_rs::Result<()> {
+fn sizes(open: &mut OpenObject, ring_bytes: u32, says: Says) -> libbpf_rs::Result<()> {
     let processors = u32::try_from(libbpf_rs::num_possible_cpus()?).unwrap_or(u32::MAX);
     let ring_bytes = ring_bytes
         .clamp(RING_BYTES_MIN, RING_BYTES_MAX)
@@ -141,10 +246,18 @@ fn sizes(open: &mut OpenObject, ring_bytes: u32) -> libbpf_rs::Result<()> {
         match map.name().to_str() {
             Some("drafts") => map.set_max_entries(processors.saturating_mul(DRAFTS))?,
             Some("records") => map.set_max_entries(ring_bytes)?,
+            // A kernel need not have the kind of map that is not used.
+            Some(name @ ("tags" | "numbered_tags")) => {
+                map.set_autocreate(name == tags(says.fit))?
+            }
             Some(".rodata.reader") => {
-                if let Some(namespace) = own_pid_namespace() {
-                    map.set_initial_value(&namespace.to_ne_bytes())?;
-                }
+                let said = [
+                    own_pid_namespace().unwrap_or(INITIAL_PID_NS),
+                    u32::from(says.fit.by_number),
+                    says.left_out,
+                    u32::from(says.answers),
+                ];
+                map.set_initial_value(&said.map(u32::to_ne_bytes).concat())?;
             }
             _ => {}
         }
@@ -165,13 +278,11 @@ fn attach(object: &Object) -> libbpf_rs::Result<Vec<Link>> {
     programs.map(|program| program.attach_trace()).collect()
 }
 
-fn map(object: &Object, name: &str) -> Result<MapHandle, Unsupported> {
+fn map(object: &Object, name: &str) -> libbpf_rs::Result<MapHandle> {
     let found = object.maps().find(|map| map.name() == name);
-    let handle = found.and_then(|map| MapHandle::try_from(&map).ok());
-    handle.ok_or_else(|| Unsupported {
-        what: format!("the map `{name}` could not be had"),
-        next: "report it: it stands in the object".to_owned(),
-    })
+    let found =
+        found.ok_or_else(|| libbpf_rs::Error::from(std::io::Error::from_raw_os_error(2)))?;
+    MapHandle::try_from(&found)
 }
 
 fn refused(error: &libbpf_rs::Error) -> Unsupported {

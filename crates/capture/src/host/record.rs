@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Call,
     Ring,
     Namespace,
+    Answer,
+    Resolved,
 }
 
 /// Bits of [`Record::flags`].
@@ -127,6 +129,15 @@ impl<'a> Record<'a> {
         self.flags & flag != 0
     }
 
+    /// The number under which io_uring's answer will come, or came; 0 if none will.
+    pub(super) fn asked(&self) -> u64 {
+        let [_, _, _, _, _, asked, ..] = self.args;
+        match self.has(flag::URING) || self.kind == Kind::Answer {
+            true => asked,
+            false => 0,
+        }
+    }
+
     /// Bytes as they are.
     pub(super) fn bytes(&self, text: usize) -> &'a [u8] {
         self.texts.get(text).copied().unwrap_or_default()
@@ -194,6 +205,8 @@ fn kind(number: u32) -> Option<Kind> {
         10 => Kind::Call,
         11 => Kind::Ring,
         12 => Kind::Namespace,
+        15 => Kind::Answer,
+        16 => Kind::Resolved,
         _ => return None,
     })
 }
@@ -249,6 +262,13 @@ pub(super) mod tests {
         }
         bytes.extend(*b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
         texts.iter().for_each(|text| bytes.extend(*text));
+        bytes
+    }
+
+    /// The same of another call, with this first argument.
+    pub(in crate::host) fn of(mut bytes: Vec<u8>, (nr, first): (u32, u64)) -> Vec<u8> {
+        bytes[32..40].copy_from_slice(&first.to_ne_bytes());
+        bytes[100..104].copy_from_slice(&nr.to_ne_bytes());
         bytes
     }
 

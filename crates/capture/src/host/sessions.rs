@@ -48,6 +48,8 @@ pub(super) struct Session {
 pub(super) struct Lost {
     pub(super) records: u64,
     pub(super) untagged: u64,
+    /// Not lost: nobody wanted to know.
+    pub(super) left_out: u64,
 }
 
 impl Lost {
@@ -55,10 +57,12 @@ impl Lost {
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let (_, rest) = bytes.split_first_chunk::<8>()?;
         let (records, rest) = rest.split_first_chunk()?;
-        let (untagged, _) = rest.split_first_chunk()?;
+        let (untagged, rest) = rest.split_first_chunk()?;
+        let (left_out, _) = rest.split_first_chunk()?;
         Some(Self {
             records: u64::from_ne_bytes(*records),
             untagged: u64::from_ne_bytes(*untagged),
+            left_out: u64::from_ne_bytes(*left_out),
         })
     }
 }

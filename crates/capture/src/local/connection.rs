@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hansard_core::Session;
 use hansard_core::event::{Body, End, Gap};
+use hansard_core::policy::Watch;
 use hansard_record::bulk::untold_bytes_max;
 use hansard_record::handoff::{
     Closed, DATA_BYTES_MAX, FromClient, FromDaemon, Incoming, LOSS_BYTES_MAX, Login,
@@ -64,14 +65,15 @@ pub(super) fn serve(shared: &Shared, stream: UnixStream, peer: &Peer) {
     }
 }
 
-/// A session that was opened, its recorder, and what the policy has to say to the user.
-type Opening = (Session, Recorder, String);
+/// A session that was opened, its recorder, what the policy has to say to the user, and what it says
+/// of host events.
+type Opening = (Session, Recorder, String, Watch);
 
 /// Records what a program hands over, until its recording has ended.
 fn record(
     shared: &Shared,
     (line, mut source): (&Arc<Line>, Source),
-    (session, recorder, said): Opening,
+    (session, recorder, said, policy): Opening,
     peer: &Peer,
 ) {
     let id = session.id;
@@ -90,7 +92,7 @@ fn record(
     };
     let session = Box::new(session);
     // Before the program is told that it may begin: of what it starts nothing is missed.
-    let watched = crate::host::watch(shared.config.host.as_ref(), who, (id, &recorder));
+    let watched = crate::host::watch(shared.config.host.as_ref(), who, (id, &recorder), policy);
     let told = line.say(&FromDaemon::Opened(Opened { session, notice }));
     let mut heard_ns = recorder.now_ns();
     let over = match told.and_then(|()| source.get_ref().socket().set_read_timeout(None)) {
@@ -187,8 +189,9 @@ fn open(shared: &Shared, claims: Box<Session>, peer: &Peer) -> Result<Opening, S
         .open
         .record(session.clone(), key, sink, &means.env, how)
         .map_err(|lost| lost.to_string())?;
+    let watch = decided.as_ref().map(|decided| decided.watch);
     let said = decided.map(|decided| decided.notice).unwrap_or_default();
-    Ok((session, recorder, said))
+    Ok((session, recorder, said, watch.unwrap_or_default()))
 }
 
 /// Hands everything to the recorder, until one side ends it.

@@ -342,7 +342,7 @@ fn hold(
 fn watch(shared: &Shared, ready: &Ready, peer: &Peer) -> Option<Watched> {
     let host = shared.config.host.as_ref();
     let recorded = (ready.session.id, &ready.recorder);
-    crate::host::watch(host, (peer.uid, peer.pid), recorded)
+    crate::host::watch(host, (peer.uid, peer.pid), recorded, ready.terms.watch)
 }
 
 /// Has the login kept for a daemon after this one, where somebody does that.

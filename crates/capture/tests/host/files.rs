@@ -1,5 +1,7 @@
 //! Files that are opened and changed.
 
+use hansard_capture::host::Missing;
+
 use super::watching::{World, host, int, text};
 
 #[test]
@@ -67,6 +69,53 @@ cat /etc/shadow >/dev/null
     let missed = told.file("openat", &at("none_such"));
     assert_eq!(int(missed, "return_code"), Some(-2));
     assert!(int(told.file("openat", "/etc/shadow"), "return_code") >= Some(0));
+}
+
+#[test]
+fn what_is_changed_is_told_by_its_own_path_where_the_kernel_allows_it() {
+    let Some(host) = host() else { return };
+    let resolves = !host.support().missing.contains(&Missing::Resolved);
+    // Debian's own kernel does, under which `make test-kernels` runs this.
+    if let Ok(kernel) = std::env::var("HANSARD_OTHER_KERNEL") {
+        assert!(resolves, "{kernel}: {:?}", host.support());
+    }
+    let script = r#"
+cd "$DIR"
+mkdir -p a/b
+ln -s a/b way
+: >a/b/one
+chmod 600 way/one
+mv way/one way/../two
+truncate -s 9 way/../two
+rm way/../two
+rmdir way/none 2>/dev/null
+mkdir way/../sub
+"#;
+    let told = World::new(host, script).told();
+    let told_by = |call: &[&str], asked: &str, really: &str| {
+        let fields = told.one("session.disk", |fields| {
+            let path = if resolves { really } else { asked };
+            call.contains(&text(fields, "call").as_str()) && text(fields, "path") == told.at(path)
+        });
+        let wanted = if resolves {
+            told.at(asked)
+        } else {
+            String::new()
+        };
+        assert_eq!(text(fields, "requested_path"), wanted, "{fields:?}");
+        fields
+    };
+    told_by(&["chmod", "fchmodat", "fchmodat2"], "way/one", "a/b/one");
+    let moved = told_by(&["rename", "renameat", "renameat2"], "way/one", "a/b/one");
+    let new = if resolves { "a/two" } else { "way/../two" };
+    assert_eq!(text(moved, "new_path"), told.at(new));
+    told_by(&["unlink", "unlinkat"], "way/../two", "a/two");
+    told_by(&["mkdir", "mkdirat"], "way/../sub", "a/sub");
+    // The kernel asked nobody about what is not there.
+    let missed = told.one("session.disk", |fields| {
+        text(fields, "path") == told.at("way/none")
+    });
+    assert_eq!(int(missed, "return_code"), Some(-2));
 }
 
 #[test]

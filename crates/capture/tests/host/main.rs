@@ -14,6 +14,7 @@
 mod support;
 mod watching;
 
+mod choices;
 mod commands;
 mod files;
 mod loss;

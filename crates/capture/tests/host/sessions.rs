@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::os::unix::net::UnixListener;
 
 use hansard_core::Body;
+use hansard_core::policy::Watch;
 
 use super::support::{gaps, wait_for};
 use super::watching::{AFTERWARDS, ID, World, argv, host, int, text, tricks};
@@ -106,9 +107,14 @@ fn a_process_of_somebody_else_is_not_marked() {
     let Some(host) = host() else { return };
     let mut world = World::new(host, ":");
     let own = i32::try_from(std::process::id()).unwrap();
-    let refused = host.watch((64_001, Some(own)), ID, world.recorder.clone());
+    let refused = host.watch(
+        (64_001, Some(own)),
+        (ID, world.recorder.clone()),
+        Watch::default(),
+    );
     assert!(refused.err().unwrap().contains("gone"));
-    assert!(host.watch((0, None), ID, world.recorder.clone()).is_err());
+    let recorded = (ID, world.recorder.clone());
+    assert!(host.watch((0, None), recorded, Watch::default()).is_err());
     world.wait();
     world.told();
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -129,6 +130,9 @@ static int rings(const char *dir, const char *port, int is_polled)
 		.addr = (uintptr_t)old, .addr2 = (uintptr_t)new, .len = AT_FDCWD });
 	ask(&ring, (struct io_uring_sqe){ .opcode = IORING_OP_UNLINKAT, .fd = AT_FDCWD,
 		.addr = (uintptr_t)new });
+	snprintf(new, sizeof(new), "%s/ring-none", dir);
+	ask(&ring, (struct io_uring_sqe){ .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD,
+		.addr = (uintptr_t)new, .open_flags = O_RDONLY });
 	ask(&ring, (struct io_uring_sqe){ .opcode = IORING_OP_CONNECT, .fd = socket_fd,
 		.addr = (uintptr_t)&to, .off = sizeof(to) });
 	return 0;
@@ -217,6 +221,23 @@ static int misses(const char *path, long count)
 	return 0;
 }
 
+static void *other_program(void *argv)
+{
+	execv(*(char **)argv, argv);
+	return 0;
+}
+
+/* A thread runs another program, and takes the place of its process. */
+static int in_thread(char **argv)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, 0, other_program, argv))
+		return fail("pthread_create");
+	pthread_join(thread, 0);
+	return fail(argv[0]);
+}
+
 static int accepts(const char *address)
 {
 	struct sockaddr_in in = inet(address, "0");
@@ -247,6 +268,8 @@ int main(int argc, char **argv)
 		return rewritten(argv[2], argv[3]);
 	if (argc > 2 && !strcmp(what, "daemon"))
 		return daemonise(argv + 2);
+	if (argc > 2 && !strcmp(what, "thread"))
+		return in_thread(argv + 2);
 	if (argc > 3 && !strcmp(what, "misses"))
 		return misses(argv[2], atol(argv[3]));
 	if (argc > 2 && !strcmp(what, "accept"))

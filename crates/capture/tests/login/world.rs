@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use hansard_capture::host::HostEvents;
 use hansard_capture::shell::{Config, Logins};
-use hansard_core::policy::{OnEnd, Policy};
+use hansard_core::policy::{OnEnd, Policy, Watch};
 use hansard_core::{Decision, Event, Gate, Login, SessionId};
 use hansard_record::SpoolOptions;
 
@@ -42,6 +42,7 @@ pub fn everything() -> Decision {
         accept: false,
         on_end: OnEnd::Leave,
         break_glass: false,
+        watch: Watch::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::set::{PolicySet, Refused, Scope, Selector, Settings};
+use super::set::{PolicySet, Refused, Scope, Selector, Settings, Watch};
 use super::{NOTICE_SHIPPED, Policy};
 use crate::gate::{Decision, Login};
 
@@ -243,5 +243,10 @@ fn decision(set: &PolicySet, rule: &str, of_rule: Option<&Settings>, in_scope: b
         accept: pick!(accept, false),
         on_end: pick!(on_end, super::OnEnd::default()),
         break_glass: pick!(break_glass, false),
+        watch: Watch {
+            command: of_rule.watch.command.or(default.watch.command),
+            disk: of_rule.watch.disk.or(default.watch.disk),
+            network: of_rule.watch.network.or(default.watch.network),
+        },
     }
 }

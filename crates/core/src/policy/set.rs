@@ -87,6 +87,17 @@ impl OnEnd {
     }
 }
 
+/// What host events are told of a session; what is `None` the host's configuration decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Watch {
+    /// Programs that are started and how they end, and calls that change what a process may do.
+    pub command: Option<bool>,
+    /// Files that are opened and changed.
+    pub disk: Option<bool>,
+    /// Connections.
+    pub network: Option<bool>,
+}
+
 /// Switches and terms that are set, each on its own; what is `None` is decided elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[allow(missing_docs)] // each is what the field of `Policy` or `Decision` of its name says
@@ -108,6 +119,7 @@ pub struct Settings {
     pub bulk_bytes_max: Option<u64>,
     pub on_end: Option<OnEnd>,
     pub break_glass: Option<bool>,
+    pub watch: Watch,
 }
 
 /// Whom a rule is for. An empty selector matches everybody everywhere.

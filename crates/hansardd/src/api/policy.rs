@@ -171,7 +171,8 @@ pub(super) fn test(policies: Arc<dyn Policies>) -> Handler {
 
 fn decided(decision: &Decision, host_known: bool) -> Json {
     let policy = &decision.policy;
-    json!({
+    let watch = decision.watch;
+    let mut decided = json!({
         "recorded": decision.recorded,
         "version": policy.version,
         "rule": policy.rule,
@@ -192,7 +193,19 @@ fn decided(decision: &Decision, host_known: bool) -> Json {
         "accept": decision.accept,
         "on_end": decision.on_end.as_str(),
         "break_glass": decision.break_glass,
-    })
+    });
+    // What the policy does not say is the host's to say.
+    let said = [
+        ("command", watch.command),
+        ("disk", watch.disk),
+        ("network", watch.network),
+    ];
+    for (name, said) in said {
+        if let (Some(said), Some(fields)) = (said, decided.as_object_mut()) {
+            fields.insert(name.to_owned(), said.into());
+        }
+    }
+    decided
 }
 
 /// Schemas of what is asked and answered here.
@@ -298,5 +311,17 @@ fn decided_schema() -> Json {
             "whether the account may log in where nobody can record it from outside",
         ),
     ];
-    object("What is decided for a login.", &fields)
+    let all = [fields.as_slice(), &watch_schema()].concat();
+    object("What is decided for a login.", &all)
+}
+
+/// What of host events is told, where the policy says it.
+fn watch_schema() -> [(&'static str, Json, &'static str); 3] {
+    let programs =
+        "programs are told of, where host events are recorded; if it does not say, the host does";
+    [
+        ("command?", truth(), programs),
+        ("disk?", truth(), "the same of files"),
+        ("network?", truth(), "the same of connections"),
+    ]
 }

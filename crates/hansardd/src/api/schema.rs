@@ -131,6 +131,9 @@ pub(super) fn all() -> Map<String, Json> {
     for (name, schema) in super::policy::schemas() {
         put(name, schema);
     }
+    for (name, schema) in super::found::schemas() {
+        put(name, schema);
+    }
     all
 }
 

@@ -11,8 +11,10 @@ use hansard_core::verify::Report;
 use hansard_core::{Body, Decision, Event, Fields, Login, SessionId};
 use hansard_store::archive::{Problem as Difference, SessionReport};
 use hansard_store::catalog::{EventRow, Page, SessionRow};
+use hansard_store::index::{Found, Limits, Spot};
 use hansard_store::retention::epitaph;
 use hansard_store::{Catalog, Query};
+use hansard_view::question::Question;
 
 use super::limits::BEHIND_MAX;
 use super::problem::Trouble;
@@ -437,6 +439,32 @@ pub trait Policies: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`].
     fn test(&self, test: &PolicyTest) -> Result<(Decision, bool), Trouble>;
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Only sessions of this user are looked at, whatever the question says.
+    pub owner: Option<&'a str>,
+    /// The question.
+    pub question: &'a Question,
+    /// Behind this place.
+    pub after: Option<Spot>,
+    /// How much is answered at most.
+    pub limits: Limits,
+}
+
+/// Full text.
+pub trait Searching: Send + Sync {
+    /// UTC nanoseconds since 1970, for questions that say how long ago.
+    fn now_ns(&self) -> u64;
+
+    /// Sessions with answers. MUST look at nothing but sessions of the owner, where one is named, and
+    /// MUST say where to go on where it did not look at everything.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn search(&self, asked: &Asked<'_>) -> Result<Found, Trouble>;
 }
 
 /// Legal holds: what is held is not deleted, whatever the rules say.

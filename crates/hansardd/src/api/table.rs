@@ -4,6 +4,7 @@
 mod hosts;
 mod people;
 mod played;
+mod sought;
 mod ssh;
 mod tokens;
 
@@ -38,6 +39,7 @@ pub enum Op {
     Policy,
     PolicySet,
     PolicyTest,
+    Search,
     Users,
     UserMake,
     UserRemove,
@@ -280,7 +282,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 32] = [
+pub const ROUTES: [Route; 33] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -460,6 +462,7 @@ the answer is 412. A text with an error changes nothing; the answer names line a
     played::FIND,
     played::WATCH,
     played::EXPORT,
+    sought::SEARCH,
 ];
 
 /// Methods of a path, as an `Allow` header has them.

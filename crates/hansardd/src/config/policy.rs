@@ -2,7 +2,7 @@
 //! `docs/policy.md` has the table of its keys, made from the structs here.
 
 use hansard_core::policy::set::RULES_MAX;
-use hansard_core::policy::{Decider, OnEnd, OnLoss, PolicySet, Scope, Selector, Settings};
+use hansard_core::policy::{Decider, OnEnd, OnLoss, PolicySet, Scope, Selector, Settings, Watch};
 
 use super::key::{Kind, Reading, Value, nearest, section};
 use super::tree::{Node, Place, Tree, parse_within};
@@ -159,6 +159,13 @@ macro_rules! setting {
                 /// The account may log in where nobody can record it from outside: it is recorded in
                 /// its own process then, and flagged.
                 break_glass: Set<bool> = Set(None);
+                /// Tell of programs that the session starts, where the host records host events.
+                /// What is not said the host's configuration decides (`capture.host.command`).
+                command: Set<bool> = Set(None);
+                /// The same for files.
+                disk: Set<bool> = Set(None);
+                /// The same for connections.
+                network: Set<bool> = Set(None);
             }
         }
 
@@ -183,6 +190,11 @@ macro_rules! setting {
                     bulk_bytes_max: self.bulk.0.map(|size| size.0),
                     on_end: self.on_end.0,
                     break_glass: self.break_glass.0,
+                    watch: Watch {
+                        command: self.command.0,
+                        disk: self.disk.0,
+                        network: self.network.0,
+                    },
                 }
             }
         }

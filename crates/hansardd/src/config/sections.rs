@@ -190,6 +190,14 @@ section! {
         disk_buffer_size: u32 = 128, in [1, 262_144];
         /// The same for connections.
         network_buffer_size: u32 = 8, in [1, 262_144];
+        /// Files that are opened below these directories are not told: at most 256. Known by what the
+        /// directory is when the daemon starts, not by its name, and on its own file system only; what
+        /// else is done to them is told. A session says what it left out, and how often.
+        exclude_paths: Vec<PathBuf> = Vec::new();
+        /// Programs, by their files, whose own files and connections are not told: at most 256. That
+        /// they are started, and how they end, is. Whoever can run code in such a program can hide
+        /// behind it.
+        exclude_programs: Vec<PathBuf> = Vec::new();
         /// Taken so that a configuration of Teleport's works, and not used: processes are followed
         /// by themselves, in whatever control group they are.
         cgroup_path: PathBuf = PathBuf::from("/cgroup2");

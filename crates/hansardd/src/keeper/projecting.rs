@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use hansard_core::SessionId;
 use hansard_store::project::Projector;
 
 use crate::bell::Bell;
@@ -35,6 +36,10 @@ pub struct ProjectingFigures {
     pub trouble: Option<String>,
 }
 
+/// Is told of whose sessions rows were made: what goes through the catalog sees them from here on. MUST
+/// NOT block.
+pub type OnProjected = Box<dyn Fn(SessionId) + Send>;
+
 /// The running thread; it ends when this is dropped.
 pub struct Projecting {
     shared: Arc<Shared>,
@@ -49,11 +54,16 @@ struct Shared {
 }
 
 impl Projecting {
-    /// Starts it. `settled` is rung when segments were archived.
+    /// Starts it. `settled` is rung when segments were archived; `told` hears of whose rows were made.
     ///
     /// # Errors
     /// When the system has no thread.
-    pub fn start(projector: Projector, live: Live, settled: Bell) -> io::Result<Self> {
+    pub fn start(
+        projector: Projector,
+        live: Live,
+        settled: Bell,
+        told: OnProjected,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             stops: AtomicBool::new(false),
             bell: settled,
@@ -63,7 +73,7 @@ impl Projecting {
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("projector".to_owned())
-            .spawn(move || run(&of_thread, projector))?;
+            .spawn(move || run(&of_thread, projector, &told))?;
         Ok(Self {
             shared,
             thread: Mutex::new(Some(thread)),
@@ -105,7 +115,7 @@ impl Drop for Projecting {
     }
 }
 
-fn run(shared: &Shared, mut projector: Projector) {
+fn run(shared: &Shared, mut projector: Projector, told: &OnProjected) {
     let mut pause = PAUSE_FIRST;
     loop {
         let rung = shared.bell.rung();
@@ -114,6 +124,7 @@ fn run(shared: &Shared, mut projector: Projector) {
         let outcome = projector.run(SEGMENTS_PER_RUN);
         for (session, segment) in projector.done() {
             shared.live.projected(*session, *segment);
+            told(*session);
         }
         let mut figures = shared
             .figures

@@ -26,7 +26,8 @@ use crate::api::refusals::{REFUSALS_WINDOW, Refusals};
 use crate::api::seams::{Admit, Audit, Log};
 use crate::api::{Api, Parts, socket};
 use crate::behind::{
-    Accounts, Certified, EndHere, Held, Joined, Listed, Logged, People, Present, Recorded, Watched,
+    Accounts, Certified, EndHere, Held, Joined, Listed, Logged, People, Present, Recorded,
+    Searched, Watched,
 };
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
@@ -250,6 +251,10 @@ impl Answering<'_> {
                 there: self.there(),
             }),
             policies: self.policies.clone(),
+            searching: Arc::new(Searched {
+                shelf: keeping.shelf.clone(),
+                clock: Arc::clone(&door.environment.clock),
+            }),
             users: Arc::new(People {
                 users: Arc::clone(users),
                 clock: Arc::clone(&door.environment.clock),
@@ -299,6 +304,7 @@ impl Answering<'_> {
         let keeping = self.keeping;
         let keeper = Arc::clone(&keeping.keeper);
         let projecting = Arc::clone(&keeping.projecting);
+        let indexing = Arc::clone(&keeping.indexing);
         let (live, connections) = (keeping.live.clone(), keeping.connections.clone());
         let spool = keeping.followed.spool.clone();
         let mut fixed = self.door.about();
@@ -310,6 +316,7 @@ impl Answering<'_> {
         Arc::new(move || {
             let mut facts = fixed.clone();
             let (usage, kept, rows) = (spool.usage(), keeper.figures(), projecting.figures());
+            let index = indexing.figures();
             let more = json!({
                 "hosts_connected": connections.list().len(),
                 "sessions_live": live.usage().0,
@@ -321,7 +328,10 @@ impl Answering<'_> {
                 "sessions_quarantined": kept.sessions_aside,
                 "segments_projected": rows.segments,
                 "keeper": if keeper.is_running() { "running" } else { "stopped" },
-                "trouble": rows.trouble,
+                "trouble": rows.trouble.or(index.trouble),
+                "index_blocks": index.blocks,
+                "index_bytes": index.bytes,
+                "index_complete": index.is_caught_up,
             });
             if let Value::Object(more) = more {
                 facts.extend(more.into_iter().filter(|(_, value)| !value.is_null()));

@@ -19,7 +19,7 @@ use hansard_store::project::Projector;
 use hansard_store::{Archive, Catalog};
 
 use super::facts::Facts;
-use super::{Closer, Start, exporting, fact};
+use super::{Closer, Start, exporting, fact, indexing};
 use crate::config::{Config, Span};
 use crate::data_dir::DataDir;
 use crate::eventlog::known::Archived;
@@ -28,6 +28,7 @@ use crate::eventlog::tidy::{Ages, Tidy};
 use crate::eventlog::{EventLog, Parts as LogParts};
 use crate::failure::Failure;
 use crate::follow::{Followed, Screens};
+use crate::indexing::{News, NewsTap, Running as Indexing, Shelf};
 use crate::ingest::{Connections, Control, To};
 use crate::keeper::{
     ASIDE_BYTES_MAX, Aside, Hooks, Keeper, KeeperThread, Matter, Projecting, Raised,
@@ -54,6 +55,9 @@ pub(super) struct Keeping {
     pub(super) running: Arc<OnceLock<Running>>,
     pub(super) keeper: Arc<KeeperThread>,
     pub(super) projecting: Arc<Projecting>,
+    /// Full text, and who fills it.
+    pub(super) shelf: Shelf,
+    pub(super) indexing: Arc<Indexing>,
     /// Whether holds and deletions are still recalled, after the catalog was built anew.
     pub(super) recalling: Arc<AtomicBool>,
     /// What was written as tlog.
@@ -121,13 +125,18 @@ impl Ground<'_> {
             log,
             gaps: Arc::clone(&gaps),
         })];
+        let news = Arc::<News>::default();
+        taps.push(NewsTap::of(&news));
         let book = exporting::book(self.start, self.dir, self.environment)?;
         taps.extend(book.as_ref().map(exporting::tap));
         let keeper = Keeper::new(work, live.clone(), taps, clock, hooks);
         let settled = keeper.settled_bell();
         let blobs = Arc::clone(&self.stores.blobs);
         let projector = Projector::new(blobs, Arc::clone(&self.stores.catalog));
-        let projecting = Projecting::start(projector, live.clone(), settled);
+        // What was archived before a crash, and had no rows, is told by nobody else.
+        let of_rows = Arc::clone(&news);
+        let told = Box::new(move |session| of_rows.came(session));
+        let projecting = Projecting::start(projector, live.clone(), settled, told);
         let projecting = Arc::new(projecting.map_err(super::opening::no_thread)?);
         let of_closer = Arc::clone(&projecting);
         closers.push(("projector", Box::new(move || of_closer.stop())));
@@ -139,6 +148,7 @@ impl Ground<'_> {
             archive: Arc::clone(self.archive),
             live: live.clone(),
         };
+        let (shelf, indexing) = self.index(&followed, news, closers)?;
         let writing = exporting::write(self.start, self.environment, &followed, book)?;
         let tlog = writing.as_ref().map(|writing| Arc::clone(&writing.figures));
         closers.extend(
@@ -146,6 +156,8 @@ impl Ground<'_> {
         );
         Ok(Keeping {
             tlog,
+            shelf,
+            indexing,
             catalog: Arc::clone(&self.stores.catalog),
             live,
             screens: Screens::new(followed.clone()),
@@ -158,6 +170,21 @@ impl Ground<'_> {
             gaps,
             alarms,
         })
+    }
+
+    /// The full-text index, and the thread that fills it.
+    fn index(
+        &self,
+        followed: &Followed,
+        news: Arc<News>,
+        closers: &mut Vec<Closer>,
+    ) -> Result<(Shelf, Arc<Indexing>), Failure> {
+        let of_index = (news, self.key);
+        let (shelf, indexing) =
+            indexing::index(self.start, self.dir, followed, self.stores, of_index)?;
+        let of_closer = Arc::clone(&indexing);
+        closers.push(("index", Box::new(move || of_closer.stop())));
+        Ok((shelf, indexing))
     }
 
     /// The event log, and the thread that turns its pages and tidies it.

@@ -1,6 +1,6 @@
 //! The role that records host events.
 
-use hansard_capture::host::{Config as HostConfig, HostEvents, PAGE_BYTES};
+use hansard_capture::host::{Config as HostConfig, HostEvents, LeftOut, PAGE_BYTES};
 
 use super::facts::Facts;
 use super::{Start, fact};
@@ -29,7 +29,11 @@ pub(super) fn watching(
     start
         .journal
         .info("host events are recorded", &[("backend", &backend)]);
-    for missing in &support.missing {
+    for path in events.absent() {
+        let what = "what is to be left out of host events is not there, and nothing of it is";
+        start.journal.warning(what, &[("path", &path.display())]);
+    }
+    for missing in support.missing.iter().filter(|missing| missing.is_unseen()) {
         let what = "of host events this kernel does not tell everything";
         start.journal.warning(what, &[("missing", missing)]);
         let why = format!("the kernel does not tell {missing}");
@@ -49,5 +53,10 @@ fn configured(host: &Host) -> HostConfig {
         disk: host.disk,
         network: host.network,
         ring_bytes: pages.saturating_mul(PAGE_BYTES),
+        left_out: LeftOut {
+            paths: host.exclude_paths.clone(),
+            programs: host.exclude_programs.clone(),
+        },
+        by_number: false,
     }
 }

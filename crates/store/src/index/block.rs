@@ -5,10 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hansard_core::{Session, SessionId};
-use hansard_view::question::{Need, words};
+use hansard_view::question::{Bounds, Need, words};
 use hansard_view::text::{Step, Text, What, moment_of};
 
-use super::Scope;
 use crate::limits::ROW_TEXT_BYTES_MAX;
 use crate::project::start_facts;
 
@@ -172,17 +171,17 @@ impl Block {
         }
     }
 
-    /// Whether it is within a scope, its words left out.
+    /// Whether it is within these bounds.
     #[must_use]
-    pub fn is_within(&self, scope: &Scope) -> bool {
+    pub fn is_within(&self, bounds: &Bounds) -> bool {
         let is = |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|w| w == has);
         let utc = self.utc();
-        is(&scope.user, &self.whose.user)
-            && is(&scope.host, &self.whose.host)
-            && is(&scope.kind, &self.whose.kind)
-            && scope.session.is_none_or(|id| id == self.whose.session)
-            && scope.since_ns.is_none_or(|since| utc.last_ns >= since)
-            && scope.until_ns.is_none_or(|until| utc.first_ns < until)
+        is(&bounds.user, &self.whose.user)
+            && is(&bounds.host, &self.whose.host)
+            && is(&bounds.kind, &self.whose.kind)
+            && bounds.session.is_none_or(|id| id == self.whose.session)
+            && bounds.since_ns.is_none_or(|since| utc.last_ns >= since)
+            && bounds.until_ns.is_none_or(|until| utc.first_ns < until)
     }
 
     /// Whether it has all these words.

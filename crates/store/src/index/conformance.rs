@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use hansard_core::SessionId;
-use hansard_view::question::{Need, Question};
+use hansard_view::question::{Bounds, Need, Question};
 use hansard_view::text::{Text, What};
 
 use super::search::{Limits, cursor, search, spot_of};
@@ -244,69 +244,62 @@ fn every_scope_visits_what_it_must(rig: &impl Rig) {
     let blocks = fill(rig.index());
     let word = |word: &str| vec![Need::Word(word.to_owned())];
     let begin = |begin: &str| vec![Need::Begin(begin.to_owned())];
-    let none = Scope::default;
     let both = vec![Need::Word("drop".to_owned()), Need::Begin("app".to_owned())];
-    let scopes = [
-        none(),
-        Scope {
-            needs: word("apple"),
+    let needs = [
+        Vec::new(),
+        word("apple"),
+        word("ünder"),
+        word("界"),
+        begin("appl"),
+        both,
+        word("nowhere"),
+    ];
+    let none = Bounds::default;
+    let some = |text: &str| Some(text.to_owned());
+    let bounds = [
+        Bounds {
+            user: some("céline"),
             ..none()
         },
-        Scope {
-            needs: word("ünder"),
+        Bounds {
+            user: some("cé"),
             ..none()
         },
-        Scope {
-            needs: word("界"),
+        Bounds {
+            host: some("web1"),
             ..none()
         },
-        Scope {
-            needs: begin("appl"),
+        Bounds {
+            kind: some("exec"),
             ..none()
         },
-        Scope {
-            needs: both,
-            ..none()
-        },
-        Scope {
-            needs: word("nowhere"),
-            ..none()
-        },
-        Scope {
-            user: Some("céline".to_owned()),
-            ..none()
-        },
-        Scope {
-            user: Some("cé".to_owned()),
-            ..none()
-        },
-        Scope {
-            host: Some("web1".to_owned()),
-            ..none()
-        },
-        Scope {
-            kind: Some("exec".to_owned()),
-            ..none()
-        },
-        Scope {
+        Bounds {
             session: Some(id(7)),
             ..none()
         },
-        Scope {
+        Bounds {
             since_ns: Some(30_000_000),
             ..none()
         },
-        Scope {
+        Bounds {
             until_ns: Some(9_001_000),
             ..none()
         },
-        Scope {
+        Bounds {
             since_ns: Some(5_000_000),
             until_ns: Some(8_000_000),
             ..none()
         },
     ];
-    for scope in scopes {
+    let of_needs = needs.into_iter().map(|needs| Scope {
+        needs,
+        bounds: none(),
+    });
+    let of_bounds = bounds.into_iter().map(|bounds| Scope {
+        needs: Vec::new(),
+        bounds,
+    });
+    for scope in of_needs.chain(of_bounds) {
         let mut seen = BTreeSet::new();
         let mut visit = |spot: Spot, _: super::Load<'_>| {
             assert!(seen.insert(spot), "twice: {spot:?}");
@@ -315,7 +308,7 @@ fn every_scope_visits_what_it_must(rig: &impl Rig) {
         rig.index().look(&scope, None, &mut visit).unwrap();
         let must = blocks
             .iter()
-            .filter(|block| block.is_within(&scope) && block.has(&scope.needs));
+            .filter(|block| block.is_within(&scope.bounds) && block.has(&scope.needs));
         for block in must {
             let spot = Spot {
                 session: block.whose.session,
@@ -346,9 +339,9 @@ fn answers_are_those_of_reading_everything(rig: &impl Rig) {
         let mut wanted = BTreeSet::new();
         for block in &blocks {
             let whose = &block.whose;
-            let is_asked = asked.user.as_ref().is_none_or(|u| *u == whose.user)
-                && asked.host.as_ref().is_none_or(|h| *h == whose.host)
-                && asked.kind.as_ref().is_none_or(|k| *k == whose.kind);
+            let is_asked = asked.bounds.user.as_ref().is_none_or(|u| *u == whose.user)
+                && asked.bounds.host.as_ref().is_none_or(|h| *h == whose.host)
+                && asked.bounds.kind.as_ref().is_none_or(|k| *k == whose.kind);
             for (entry, line) in block.entries().filter(|_| is_asked) {
                 let candidate = hansard_view::question::Candidate {
                     what: entry.what,

@@ -71,7 +71,7 @@ impl Held {
     /// looked for in them anyway, and who asks knows a quicker way.
     pub(super) fn behind(&self, scope: &Scope, after: Option<Spot>) -> Vec<(Spot, Arc<Block>)> {
         let fits = |(spot, block): &(&Spot, &Arc<Block>)| {
-            after.is_none_or(|after| **spot > after) && block.is_within(scope)
+            after.is_none_or(|after| **spot > after) && block.is_within(&scope.bounds)
         };
         let found = self.blocks.iter().filter(fits);
         found

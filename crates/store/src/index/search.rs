@@ -123,19 +123,16 @@ pub fn search(
 
 /// Where a question looks. `None` where that is nowhere.
 fn scope(question: &Question, owner: Option<&str>) -> Option<Scope> {
-    let user = match (owner, &question.user) {
-        (Some(owner), Some(user)) if owner != user => return None,
-        (Some(owner), _) => Some(owner.to_owned()),
-        (None, user) => user.clone(),
-    };
+    let mut bounds = question.bounds.clone();
+    if let Some(owner) = owner {
+        if bounds.user.as_deref().is_some_and(|user| user != owner) {
+            return None;
+        }
+        bounds.user = Some(owner.to_owned());
+    }
     Some(Scope {
         needs: question.needs(),
-        user,
-        host: question.host.clone(),
-        kind: question.kind.clone(),
-        session: question.session,
-        since_ns: question.since_ns,
-        until_ns: question.until_ns,
+        bounds,
     })
 }
 
@@ -175,7 +172,7 @@ impl Searching<'_> {
         }
         // A session that has its answers: the rest of it is not even read.
         if is_same && of_last.is_some_and(|found| found.has_more) {
-            if self.question.session.is_some() {
+            if self.question.bounds.session.is_some() {
                 return Ok(self.stop());
             }
             self.last = Some(spot);
@@ -184,7 +181,7 @@ impl Searching<'_> {
         let block = load()?;
         self.found.blocks += 1;
         self.last = Some(spot);
-        if block.is_within(self.scope) && self.may_answer(&block) {
+        if block.is_within(&self.scope.bounds) && self.may_answer(&block) {
             self.read(&block, is_same);
         }
         Ok(ControlFlow::Continue(()))
@@ -204,8 +201,13 @@ impl Searching<'_> {
 
     fn read(&mut self, block: &Block, is_same: bool) {
         let start = block.whose.start_utc_ns;
-        let since = self.scope.since_ns.unwrap_or(0).saturating_sub(start);
-        let until = self.scope.until_ns.unwrap_or(u64::MAX);
+        let since = self
+            .scope
+            .bounds
+            .since_ns
+            .unwrap_or(0)
+            .saturating_sub(start);
+        let until = self.scope.bounds.until_ns.unwrap_or(u64::MAX);
         let until = until.saturating_sub(start);
         let mut is_same = is_same;
         for (entry, text) in block.entries() {
@@ -245,14 +247,14 @@ impl Searching<'_> {
                 return;
             };
             of_session.is_capped |= block.is_capped;
-            if of_session.hits.len() >= self.limits.hits && self.question.session.is_none() {
+            if of_session.hits.len() >= self.limits.hits && self.question.bounds.session.is_none() {
                 of_session.has_more = true;
                 return;
             }
             of_session.hits.push(hit);
         }
         if let Some(of_session) = self.found.sessions.last_mut()
-            && self.question.session.is_some()
+            && self.question.bounds.session.is_some()
         {
             // Of one session whole blocks are answered, so that a place says where to go on.
             of_session.has_more = of_session.hits.len() >= self.limits.hits;

@@ -210,10 +210,8 @@ impl Index for TantivyIndex {
     }
 
     fn kept(&self, session: SessionId) -> Result<Kept, IndexError> {
-        let scope = Scope {
-            session: Some(session),
-            ..Scope::default()
-        };
+        let mut scope = Scope::default();
+        scope.bounds.session = Some(session);
         let query = asked::query(&self.fields, &scope)?;
         let collector = Spots::new(None, usize::MAX);
         let searcher = self.reader.searcher();

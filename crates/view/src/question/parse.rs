@@ -245,17 +245,17 @@ fn place(
         })
     };
     match field {
-        "user" => question.user = Some(value.to_owned()),
-        "host" => question.host = Some(value.to_owned()),
-        "kind" => question.kind = Some(value.to_owned()),
+        "user" => question.bounds.user = Some(value.to_owned()),
+        "host" => question.bounds.host = Some(value.to_owned()),
+        "kind" => question.bounds.kind = Some(value.to_owned()),
         "session" => {
             let id: SessionId = value
                 .parse()
                 .map_err(|_| NotAQuestion(format!("session:{value} is not a session's UUID")))?;
-            question.session = Some(id);
+            question.bounds.session = Some(id);
         }
-        "since" => question.since_ns = Some(time()?),
-        "until" => question.until_ns = Some(time()?),
+        "since" => question.bounds.since_ns = Some(time()?),
+        "until" => question.bounds.until_ns = Some(time()?),
         "in" => {
             let word = What::ALL.iter().map(|what| what.as_str());
             let found = word.into_iter().find(|word| *word == value);

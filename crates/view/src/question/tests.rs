@@ -90,12 +90,12 @@ fn where_and_when_to_look() {
     let question = ask(&format!(
         "user:dba host:db1 kind:terminal session:{id} since:7d until:2026-11-21T08:00 is:hidden x"
     ));
-    assert_eq!(question.user.as_deref(), Some("dba"));
-    assert_eq!(question.host.as_deref(), Some("db1"));
-    assert_eq!(question.kind.as_deref(), Some("terminal"));
-    assert_eq!(question.session.unwrap().to_string(), id);
-    assert_eq!(question.since_ns, Some(NOW - 7 * 86_400_000_000_000));
-    assert_eq!(question.until_ns, Some(1_795_248_000_000_000_000));
+    assert_eq!(question.bounds.user.as_deref(), Some("dba"));
+    assert_eq!(question.bounds.host.as_deref(), Some("db1"));
+    assert_eq!(question.bounds.kind.as_deref(), Some("terminal"));
+    assert_eq!(question.bounds.session.unwrap().to_string(), id);
+    assert_eq!(question.bounds.since_ns, Some(NOW - 7 * 86_400_000_000_000));
+    assert_eq!(question.bounds.until_ns, Some(1_795_248_000_000_000_000));
     assert!(question.is_hidden);
 }
 

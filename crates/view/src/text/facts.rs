@@ -91,7 +91,11 @@ fn write_fields(text: &mut String, fields: &Fields) {
 fn words(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
-        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        // A path in another encoding is found by what of it is text; keys and certificates are not.
+        Value::Bytes(bytes) if bytes.len() <= 4096 && !bytes.contains(&0) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
+        Value::Bytes(_) => String::new(),
         Value::Uint(n) => n.to_string(),
         Value::Int(n) => n.to_string(),
         Value::Bool(b) => b.to_string(),

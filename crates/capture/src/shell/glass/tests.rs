@@ -1,7 +1,7 @@
 //! Tests of what logins without a daemon left, and of who may have left it.
 
 use hansard_core::Decision;
-use hansard_core::policy::{OnEnd, Policy};
+use hansard_core::policy::{OnEnd, Policy, Watch};
 
 use super::*;
 
@@ -79,6 +79,7 @@ impl Gate for Names {
             accept: false,
             on_end: OnEnd::Leave,
             break_glass: who.user == self.0 || who.groups.iter().any(|group| group == self.1),
+            watch: Watch::default(),
         }
     }
 }

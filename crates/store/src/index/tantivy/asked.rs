@@ -27,20 +27,20 @@ pub(super) fn query(fields: &Fields, scope: &Scope) -> Result<Box<dyn Query>, In
         });
     }
     for (field, value) in [
-        (fields.user, &scope.user),
-        (fields.host, &scope.host),
-        (fields.kind, &scope.kind),
+        (fields.user, &scope.bounds.user),
+        (fields.host, &scope.bounds.host),
+        (fields.kind, &scope.bounds.kind),
     ] {
         all.extend(value.as_ref().map(|value| is(field, value)));
     }
-    if let Some(session) = scope.session {
+    if let Some(session) = scope.bounds.session {
         all.push(is(fields.session, &session.to_string()));
     }
-    if let Some(since) = scope.since_ns {
+    if let Some(since) = scope.bounds.since_ns {
         let from = Bound::Included(Term::from_field_u64(fields.to, since));
         all.push(Box::new(RangeQuery::new(from, Bound::Unbounded)));
     }
-    if let Some(until) = scope.until_ns {
+    if let Some(until) = scope.bounds.until_ns {
         let to = Bound::Excluded(Term::from_field_u64(fields.from, until));
         all.push(Box::new(RangeQuery::new(Bound::Unbounded, to)));
     }

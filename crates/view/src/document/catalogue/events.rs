@@ -75,7 +75,7 @@ pub(super) const SESSIONS: [Row; 25] = [
 
 /// What is done in a session.
 #[rustfmt::skip] // one event, a few lines
-pub(super) const INSIDE: [Row; 23] = [
+pub(super) const INSIDE: [Row; 24] = [
     row(their("exec"), "command", "A command was run without a terminal.",
         &[ok("T3002I", "run"), failed("T3002E", "refused or failed")],
         &[COMMAND, KUBE, &[h("program", Text, "the program, where only that was said")]]),
@@ -92,6 +92,7 @@ pub(super) const INSIDE: [Row; 23] = [
     row(their("session.disk"), "file", "A file was opened, or changed, or was not.",
         &[any("T4001I", "opened or changed, or refused")],
         &[KERNEL, CALLED, &[t("flags", Int, "how it was opened"),
+            h("requested_path", Text, "what was asked for, where that is not `path`"),
             h("new_path", Text, "its other name"), h("link_target", Text, "what a symbolic link says"),
             h("mode", Uint, "mode that it is to have"), h("new_owner", Uint, "user it is to be of"),
             h("new_group", Uint, "group it is to be of"),
@@ -116,6 +117,13 @@ pub(super) const INSIDE: [Row; 23] = [
             h("request", Text, "what it asked of `ptrace` or `bpf`"),
             h("entries", Uint, "size of a ring"), h("source", Text, "what was mounted"),
             h("name", Text, "name that it gave")]]),
+    row(our("session.watched"), "process", "What is told of what a session's processes do: at the beginning; at the end, how much was left out.",
+        &[any("H4005I", "told")],
+        &[&[h("backend", Text, "how the kernel is looked at"),
+            h("told", Texts, "what is told: `command`, `disk`, `network`"),
+            h("not_told_paths", Texts, "files opened below these are not told"),
+            h("not_told_programs", Texts, "what these do with files and connections is not told"),
+            h("not_told", Uint, "how much was not told because of these")]]),
     row(their("scp"), "transfer", "A file was copied with scp.",
         &[ok("T3004I", "downloaded").case("action", "download"),
           failed("T3004E", "download failed").case("action", "download"),

@@ -153,7 +153,7 @@ pub(super) const KERNEL: &[Field] = &[
     h(
         "by",
         Text,
-        "`io_uring` where it was asked for through a ring, whose answer is not known",
+        "`io_uring` where it was asked for through a ring, which may answer late or never",
     ),
     h("cut", Bool, "whether a text is longer than what is here"),
     h("unreadable", Bool, "whether a text could not be read"),

@@ -35,6 +35,16 @@ pub(super) const ASKED: &[Field] = &[
     t("pid", Uint, "process that asked"),
 ];
 
+const SOUGHT: &[Field] = &[
+    h("query", Text, "what was looked for"),
+    h("query_since", Text, "not before"),
+    h("query_until", Text, "before"),
+    h("query_user", Text, "only of this user"),
+    h("query_host", Text, "only on this host"),
+    h("query_kind", Text, "only sessions of this kind"),
+    h("reason", Text, "why, in words"),
+];
+
 const FILE: &[Field] = &[
     t("path", Text, "which file"),
     h("bytes", Uint, "its length").unit("bytes"),
@@ -123,7 +133,7 @@ const BUILT: &[Field] = &[
 const WHY: &[Field] = &[h("reason", Text, "why, in words")];
 
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 28] = [
+pub(super) const ROWS: [Row; 29] = [
     row(our("daemon.start"), "admin", "A daemon was started; its own recording says which.",
         &[any("H5000I", "started")], &[DAEMON]),
     row(our("daemon.stop"), "admin", "A daemon was stopped in order. After a crash there is none.",
@@ -186,6 +196,8 @@ pub(super) const ROWS: [Row; 28] = [
         &[any("H5300I", "deleted")], &[RECORDING, DELETED]),
     row(our("recording.held"), "admin", "A recording must not be deleted, whatever its age.",
         &[any("H5301I", "held")], &[RECORDING, ASKED]),
+    row(our("session.search"), "admin", "Recordings were searched; this is written before it is done.",
+        &[ok("H5310I", "asked"), failed("H5310W", "was refused")], &[ASKED, SOUGHT]),
     row(our("recording.released"), "admin", "A recording may be deleted again.",
         &[any("H5302I", "released")], &[RECORDING, ASKED]),
     row(our("retention.paused"), "admin", "Nothing is deleted for a while, because the clock jumped.",

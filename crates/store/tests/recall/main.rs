@@ -3,15 +3,18 @@
 //! The recordings in `tests/samples/screens` are of vim, less, top, tmux, git, a shell, Python and
 //! others, made on a pty. The judge is a plain scan: the screen after each event, row by row. Phrases
 //! are taken from what the scan sees; each must be found at the moment it came to be there, within one
-//! event.
+//! event. `made` does the same with recordings that are made just then.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::cast_possible_truncation
+    clippy::cast_possible_truncation,
+    clippy::print_stdout
 )]
+
+mod made;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -124,10 +127,10 @@ fn index(recordings: &[Recording], name: &str) -> Indexed {
 
 fn asked(index: &Indexed, whose: &Whose, phrase: &str, within: Option<(u64, u64)>) -> Vec<Hit> {
     let mut question = question(phrase);
-    question.session = Some(whose.session);
+    question.bounds.session = Some(whose.session);
     if let Some((since, until)) = within {
-        question.since_ns = Some(whose.start_utc_ns + since);
-        question.until_ns = Some(whose.start_utc_ns + until);
+        question.bounds.since_ns = Some(whose.start_utc_ns + since);
+        question.bounds.until_ns = Some(whose.start_utc_ns + until);
     }
     let limits = Limits {
         hits: 1_000_000,
@@ -244,33 +247,38 @@ fn every_phrase_that_stood_on_a_screen_is_found_at_its_moment() {
         tries += 1;
         assert!(tries < PHRASES * 20, "too few phrases to draw");
         let recording = &recordings[dice.below(recordings.len())];
-        let Some(Phrase { words, frame }) = draw(recording, &mut dice) else {
-            continue;
-        };
-        let what = format!("{}: {words:?} of frame {frame}", recording.name);
-        // Where it was drawn.
-        let (since, until) = around(recording, frame);
-        let hits = asked(&index, &recording.whose, &words, Some((since, until)));
-        assert!(!hits.is_empty(), "{what} is not found there");
-        // Where it was first.
-        let question = question(&words);
-        let mut finder = Finder::new(&question);
-        let first = (0..recording.frames.len())
-            .find(|frame| {
-                let rows = 0..recording.frames[*frame].1.len();
-                rows.into_iter()
-                    .any(|row| stands(&mut finder, recording, *frame, row))
-            })
-            .unwrap_or_else(|| panic!("{what}: the judge does not see it"));
-        let (since, until) = around(recording, first);
-        let hits = asked(&index, &recording.whose, &words, None);
-        let is_then = |hit: &Hit| (since..until).contains(&hit.at_ns);
-        assert!(
-            hits.iter().any(is_then),
-            "{what}: first in {first}, {hits:?}"
-        );
-        done += 1;
+        if let Some(phrase) = draw(recording, &mut dice) {
+            must_be_found(&index, recording, &phrase);
+            done += 1;
+        }
     }
+}
+
+/// A phrase that was drawn is found where it was drawn, and where it was first.
+fn must_be_found(index: &Indexed, recording: &Recording, Phrase { words, frame }: &Phrase) {
+    let frame = *frame;
+    let what = format!("{}: {words:?} of frame {frame}", recording.name);
+    // Where it was drawn.
+    let (since, until) = around(recording, frame);
+    let hits = asked(index, &recording.whose, words, Some((since, until)));
+    assert!(!hits.is_empty(), "{what} is not found there");
+    // Where it was first.
+    let question = question(words);
+    let mut finder = Finder::new(&question);
+    let first = (0..recording.frames.len())
+        .find(|frame| {
+            let rows = 0..recording.frames[*frame].1.len();
+            rows.into_iter()
+                .any(|row| stands(&mut finder, recording, *frame, row))
+        })
+        .unwrap_or_else(|| panic!("{what}: the judge does not see it"));
+    let (since, until) = around(recording, first);
+    let hits = asked(index, &recording.whose, words, None);
+    let is_then = |hit: &Hit| (since..until).contains(&hit.at_ns);
+    assert!(
+        hits.iter().any(is_then),
+        "{what}: first in {first}, {hits:?}"
+    );
 }
 
 #[test]

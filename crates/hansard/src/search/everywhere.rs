@@ -1,0 +1,119 @@
+//! Every session of the service, by its full-text index.
+
+use std::io::{self, Write as _};
+
+use hansard_record::Environment;
+use hansard_view::escape_for_humans;
+use hansard_view::question::Question;
+use serde_json::Value as Json;
+
+use crate::cli::SearchArgs;
+use crate::failure::{Failure, STATUS_UNFINISHED, STATUS_WRONG_USE};
+use crate::listing::{text, time};
+use crate::moment;
+use crate::service::{Asked, Service};
+
+/// Sessions that are asked for at a time.
+const PAGE: usize = 100;
+
+/// Longest line that is shown, in characters; `--json` has all of it.
+const LINE_CHARS_MAX: usize = 200;
+
+/// Prints what is found by session, and how to watch it. Like `grep`, the status is 1 if there was
+/// nothing.
+pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
+    // What is no question is said without asking anybody.
+    let now_ns = Environment::real().clock.utc_ns();
+    Question::parse(&args.text, now_ns)
+        .map_err(|e| Failure::new(STATUS_WRONG_USE, e.to_string()))?;
+    let service = Service::new(&args.read.look.service)?;
+    let mut cursor = args.filter.cursor.clone();
+    let mut found = 0;
+    loop {
+        let left = args.limit.saturating_sub(found);
+        let page = left.min(PAGE).to_string();
+        let document =
+            service.document(&asked(args, cursor.as_deref()).with("limit", Some(&page)))?;
+        let sessions = document.get("sessions").and_then(Json::as_array);
+        for session in sessions.into_iter().flatten() {
+            found += print(args, session)?;
+        }
+        cursor = document
+            .get("next")
+            .and_then(Json::as_str)
+            .map(str::to_owned);
+        let Some(next) = &cursor else { break };
+        if found >= args.limit {
+            say(&format!(
+                "stopped after {found} findings, and there may be more: go on with --cursor {next}"
+            ));
+            break;
+        }
+    }
+    if found > 0 && !args.json {
+        say("`hansard play SESSION --at MOMENT` shows a moment");
+    }
+    Ok(if found > 0 { 0 } else { STATUS_UNFINISHED })
+}
+
+fn asked(args: &SearchArgs, cursor: Option<&str>) -> Asked {
+    let filter = &args.filter;
+    Asked::get(&["search"])
+        .with("q", Some(&args.text))
+        .with("since", filter.since.as_deref())
+        .with("until", filter.until.as_deref())
+        .with("user", filter.user.as_deref())
+        .with("host", filter.host.as_deref())
+        .with("kind", filter.kind.as_deref())
+        .with("reason", args.read.look.reason.as_deref())
+        .with("cursor", cursor)
+}
+
+/// Prints what was found in a session; answers how much that was.
+fn print(args: &SearchArgs, session: &Json) -> Result<usize, Failure> {
+    let mut out = io::stdout().lock();
+    let hits = session.get("hits").and_then(Json::as_array);
+    let hits = hits.map(Vec::as_slice).unwrap_or_default();
+    if args.json {
+        writeln!(out, "{session}")?;
+        return Ok(hits.len());
+    }
+    let safe = |name: &str| escape_for_humans(&text(session, name)).into_owned();
+    let sid = safe("sid");
+    let (user, host) = (safe("user"), safe("server_hostname"));
+    let (start, kind) = (time(session, "session_start"), safe("kind"));
+    writeln!(out, "{sid}  {start}  {user}@{host}  {kind}")?;
+    for hit in hits {
+        let at_ns = hit.get("at_ns").and_then(Json::as_u64).unwrap_or(0);
+        let line = text(hit, "text");
+        let mut line: String = line.trim().chars().take(LINE_CHARS_MAX).collect();
+        line = escape_for_humans(&line).into_owned();
+        let flag = |name: &str| hit.get(name).and_then(Json::as_bool) == Some(true);
+        if flag("concealed") || flag("same_colour") {
+            line.push_str("  [hidden]");
+        }
+        let what = text(hit, "in");
+        let source = text(hit, "source");
+        let what = match what.as_str() {
+            "command" => format!("command ({source})"),
+            _ => what,
+        };
+        let what = escape_for_humans(&what);
+        writeln!(out, "  {}\t{what}\t{line}", moment::show(at_ns))?;
+    }
+    if session.get("more_hits").and_then(Json::as_bool) == Some(true) {
+        writeln!(out, "  and more: add session:{sid} to what is looked for")?;
+    }
+    if session.get("index_complete").and_then(Json::as_bool) == Some(false) {
+        writeln!(
+            out,
+            "  not all text of this session is in the index: it is too much"
+        )?;
+    }
+    Ok(hits.len())
+}
+
+fn say(what: &str) {
+    // A closed standard error has nobody to tell.
+    let _ = writeln!(io::stderr(), "hansard: {what}");
+}

@@ -1,0 +1,53 @@
+//! The full-text index, asked.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hansard_record::clock::Clock;
+use hansard_store::index::{Found, IndexError, search};
+
+use crate::api::problem::Trouble;
+use crate::api::seams::{Asked, Searching};
+use crate::indexing::Shelf;
+
+/// How long one answer is looked for; then what was found is answered, with where to go on.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// The index of a service.
+pub struct Searched {
+    /// Where it is.
+    pub shelf: Shelf,
+    /// What `since:7d` counts from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Searching for Searched {
+    fn now_ns(&self) -> u64 {
+        self.clock.utc_ns()
+    }
+
+    fn search(&self, asked: &Asked<'_>) -> Result<Found, Trouble> {
+        let began = Instant::now();
+        let index = self.shelf.index().map_err(trouble)?;
+        let where_and_how = (asked.after, asked.limits);
+        let is_enough = || began.elapsed() >= LOOK_MAX;
+        let found = search(
+            &*index,
+            asked.question,
+            asked.owner,
+            where_and_how,
+            &is_enough,
+        );
+        if let Err(IndexError::Damaged(why)) = &found {
+            self.shelf.doubt(why);
+        }
+        found.map_err(trouble)
+    }
+}
+
+fn trouble(error: IndexError) -> Trouble {
+    match error {
+        // Who feeds it sees the same and begins it anew.
+        IndexError::Damaged(why) | IndexError::Retry(why) => Trouble::Retry(why),
+    }
+}

@@ -1,0 +1,171 @@
+//! The full-text index of what is kept: a thread that reads every session as it comes and puts its
+//! texts into blocks ([`hansard_store::index`]), and the place where the index is found.
+//!
+//! Nobody waits for it. It is rung when something durable came of a session, reads that from the
+//! spool or the archive as followers do, and shows what it read within a second or two. What it
+//! missed (it was switched off, killed, or its index is gone) it finds by going through the catalog
+//! and comparing what the index has of each session. So a start, a crash and an index that was thrown
+//! away are all the same work.
+//!
+//! - `news`: what came; `session`: one session that is read; `turns`: the thread
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use hansard_store::index::{IndexError, TantivyIndex};
+use hansard_store::{Catalog, Index};
+
+use crate::follow::Followed;
+use crate::journal::Journal;
+
+mod news;
+mod session;
+mod turns;
+
+pub use news::{News, NewsTap};
+use turns::Turns;
+
+/// The event that says who searched for what. It is not indexed itself: or each search would find
+/// those before it.
+pub const SEARCH_EVENT: &str = "session.search";
+
+/// Where the index is; there is none while a damaged one is being thrown away.
+#[derive(Clone)]
+pub struct Shelf {
+    root: PathBuf,
+    index: Arc<RwLock<Option<Arc<TantivyIndex>>>>,
+    /// Why somebody who looked through it found that it is damaged.
+    doubt: Arc<Mutex<Option<String>>>,
+}
+
+impl Shelf {
+    /// The index in this directory, begun anew where it cannot be read; why, if so.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn open(root: &Path) -> Result<(Self, Option<String>), IndexError> {
+        let (index, why) = TantivyIndex::open(root)?;
+        let shelf = Self {
+            root: root.to_owned(),
+            index: Arc::new(RwLock::new(Some(Arc::new(index)))),
+            doubt: Arc::default(),
+        };
+        Ok((shelf, why))
+    }
+
+    /// The index.
+    ///
+    /// # Errors
+    /// `Retry` while there is none.
+    pub fn index(&self) -> Result<Arc<TantivyIndex>, IndexError> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let none = || IndexError::Retry("the index is being begun anew".to_owned());
+        index.clone().ok_or_else(none)
+    }
+
+    /// Somebody found it damaged: who fills it throws it away and begins anew.
+    pub fn doubt(&self, why: &str) {
+        let mut doubt = self.doubt.lock().unwrap_or_else(PoisonError::into_inner);
+        *doubt = Some(why.to_owned());
+    }
+
+    fn take_doubt(&self) -> Option<String> {
+        let mut doubt = self.doubt.lock().unwrap_or_else(PoisonError::into_inner);
+        doubt.take()
+    }
+
+    /// Throws the index away and begins anew. A crash in here leaves a part of it, which is thrown
+    /// away when it is opened.
+    fn begin_anew(&self) -> Result<(), IndexError> {
+        let mut place = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever looks through the old one has its files open, and its lock until they are done.
+        drop(place.take());
+        TantivyIndex::remove(&self.root)?;
+        *place = Some(Arc::new(TantivyIndex::open(&self.root)?.0));
+        Ok(())
+    }
+}
+
+/// What it stands on.
+pub struct Parts {
+    /// Where sessions are read.
+    pub followed: Followed,
+    /// Which there are.
+    pub catalog: Arc<dyn Catalog>,
+    /// What comes.
+    pub news: Arc<News>,
+    /// Where the index is.
+    pub shelf: Shelf,
+    /// The daemon's log.
+    pub journal: Journal,
+    /// The key of this daemon's own recordings: only they are believed about what was deleted.
+    pub key: [u8; 32],
+}
+
+/// What was done, and how it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Figures {
+    /// Blocks in the index for good.
+    pub blocks: u64,
+    /// Bytes of the index on the disk.
+    pub bytes: u64,
+    /// Events that were read.
+    pub events: u64,
+    /// Sessions that are being read.
+    pub sessions: u64,
+    /// Whether everything that was there at the start has been compared.
+    pub is_caught_up: bool,
+    /// Why nothing is indexed just now, if so.
+    pub trouble: Option<String>,
+}
+
+/// The thread.
+pub struct Running {
+    news: Arc<News>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    figures: Arc<Mutex<Figures>>,
+}
+
+impl Running {
+    /// How it is.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let figures = self.figures.lock();
+        figures.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends it. What it did not come to is found at the next start.
+    pub fn stop(&self) {
+        self.news.stop();
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Begins to index.
+///
+/// # Errors
+/// When the system has no thread.
+pub fn start(parts: Parts) -> io::Result<Running> {
+    let figures = Arc::<Mutex<Figures>>::default();
+    let news = Arc::clone(&parts.news);
+    let mut turns = Turns::new(parts, Arc::clone(&figures));
+    let thread = std::thread::Builder::new()
+        .name("index".to_owned())
+        .spawn(move || turns.run())?;
+    Ok(Running {
+        news,
+        thread: Mutex::new(Some(thread)),
+        figures,
+    })
+}
+
+/// How much an index holds, by its figures.
+fn size(index: &dyn Index) -> (u64, u64) {
+    let size = index.size();
+    (size.blocks, size.bytes)
+}

@@ -1,0 +1,97 @@
+//! Of which sessions something came that is not indexed yet.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hansard_core::{Event, SessionId};
+
+use crate::keeper::{Tap, TapTrouble, Told};
+
+/// Sessions that are remembered to have news; with more, the catalog is gone through again.
+pub(super) const NEWS_MAX: usize = 65_536;
+
+/// What came.
+#[derive(Debug, Default)]
+pub struct News {
+    inner: Mutex<Inner>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    sessions: BTreeSet<SessionId>,
+    overflowed: bool,
+    is_stopping: bool,
+}
+
+/// What there is to do.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    pub(super) sessions: BTreeSet<SessionId>,
+    /// More came than could be remembered.
+    pub(super) overflowed: bool,
+    pub(super) is_stopping: bool,
+}
+
+impl News {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something durable came of this session.
+    pub fn came(&self, session: SessionId) {
+        let mut inner = self.lock();
+        if inner.sessions.len() >= NEWS_MAX {
+            inner.overflowed = true;
+            return;
+        }
+        if inner.sessions.insert(session) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// It is time to stop.
+    pub(super) fn stop(&self) {
+        self.lock().is_stopping = true;
+        self.wake.notify_all();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.lock().is_stopping
+    }
+
+    /// What came since the last call; waits for something at most so long.
+    pub(super) fn take(&self, at_most: Duration) -> Turn {
+        let nothing = |inner: &mut Inner| inner.sessions.is_empty() && !inner.is_stopping;
+        let waited = self.wake.wait_timeout_while(self.lock(), at_most, nothing);
+        let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        Turn {
+            sessions: std::mem::take(&mut inner.sessions),
+            overflowed: std::mem::take(&mut inner.overflowed),
+            is_stopping: inner.is_stopping,
+        }
+    }
+}
+
+/// Notes what comes.
+pub struct NewsTap(pub Arc<News>);
+
+impl NewsTap {
+    /// As the keeper takes it.
+    #[must_use]
+    pub fn of(news: &Arc<News>) -> Box<dyn Tap> {
+        Box::new(Self(Arc::clone(news)))
+    }
+}
+
+impl Tap for NewsTap {
+    fn events(&mut self, told: &Told<'_>, _: &[Event]) -> Result<(), TapTrouble> {
+        self.0.came(told.session);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), TapTrouble> {
+        Ok(())
+    }
+}
