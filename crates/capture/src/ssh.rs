@@ -5,7 +5,7 @@
 //! - `witness`: what the library refuses without telling anybody
 //! - `credentials`, `account`: who may come in, and as whom
 //! - `handler`: the library's hooks; `channel`: what is asked for in a channel; `relay`: bytes between a
-//!   program and its channel
+//!   program and its channel; `forward`: connections that go through
 //! - `header`, `fact`: what is written; `ender`: how others end it
 
 use std::io::{self, PipeWriter, Write as _};
@@ -30,6 +30,7 @@ mod credentials;
 mod door;
 mod ender;
 mod fact;
+mod forward;
 mod handler;
 mod header;
 pub mod limits;
@@ -41,6 +42,7 @@ mod witness;
 
 use credentials::Authorities;
 use ender::Ender;
+pub use forward::Forwards;
 use header::OfMachine;
 use limits::{
     ALIVE_EVERY, ALIVE_MAX, ATTEMPTS_MAX, CONNECTIONS_MAX, LOGIN_GRACE, PACKET_BYTES,
@@ -60,6 +62,8 @@ pub struct Config {
     pub authorities: Vec<String>,
     /// Whether keys in the accounts' `.ssh/authorized_keys` let in as well.
     pub authorized_keys: bool,
+    /// Where those are: below the account's home, or a whole path; `%u` is the account's name.
+    pub authorized_keys_file: String,
     /// Variables that clients may set: names, or beginnings of names with a `*` behind.
     pub accept_env: Vec<String>,
     /// Connections at a time.
@@ -72,6 +76,8 @@ pub struct Config {
     pub login_grace: Duration,
     /// The program that serves SFTP, `sftp-server`(8).
     pub sftp_server: PathBuf,
+    /// What may be forwarded.
+    pub forwards: Forwards,
 }
 
 impl Config {
@@ -84,12 +90,14 @@ impl Config {
             host_certificate: None,
             authorities: Vec::new(),
             authorized_keys: false,
+            authorized_keys_file: ".ssh/authorized_keys".to_owned(),
             accept_env: vec!["LANG".to_owned(), "LC_*".to_owned()],
             connections_max: CONNECTIONS_MAX,
             unknown_max: UNKNOWN_MAX,
             unknown_of_address_max: UNKNOWN_OF_ADDRESS_MAX,
             login_grace: LOGIN_GRACE,
             sftp_server: PathBuf::from("/usr/lib/openssh/sftp-server"),
+            forwards: Forwards::default(),
         }
     }
 }
@@ -98,6 +106,7 @@ impl Config {
 pub(crate) struct Node {
     config: Config,
     authorities: Authorities,
+    rules: forward::Rules,
     machine: OfMachine,
     russh: Arc<russh::server::Config>,
     door: door::Door,
@@ -158,6 +167,7 @@ impl Server {
                 "no authority is trusted: nobody could sign in".to_owned(),
             ));
         }
+        let rules = forward::Rules::read(&config.forwards).map_err(wrong)?;
         let russh = library(&config).map_err(wrong)?;
         let listener = TcpListener::bind(config.listen)?;
         listener.set_nonblocking(true)?;
@@ -166,6 +176,7 @@ impl Server {
         let node = Arc::new(Node {
             config,
             authorities,
+            rules,
             machine: Arc::clone(&local.shared),
             russh: Arc::new(russh),
             door: door::Door::default(),

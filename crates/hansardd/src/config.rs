@@ -19,6 +19,7 @@ pub mod page;
 pub mod policy;
 pub mod sections;
 pub mod shells;
+mod ssh;
 pub mod tree;
 pub mod value;
 

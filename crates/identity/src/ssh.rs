@@ -38,7 +38,11 @@ const TYPE_HOST: u32 = 2;
 
 /// What a user may with a certificate. Forwards are for the node's configuration to allow; without
 /// this it could not.
-const EXTENSIONS: [&str; 2] = ["permit-port-forwarding", "permit-pty"];
+const EXTENSIONS: [&str; 3] = [
+    "permit-agent-forwarding",
+    "permit-port-forwarding",
+    "permit-pty",
+];
 
 /// Whom a certificate is wanted for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -81,6 +81,7 @@ fn openssh_reads_what_was_meant() {
         "www-data",
         "force-command uptime",
         "source-address 192.0.2.0/24,2001:db8::1",
+        "permit-agent-forwarding",
         "permit-pty",
         "permit-port-forwarding",
         &fingerprint(&scratch, &authorities.user_line()),

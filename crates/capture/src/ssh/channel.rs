@@ -22,6 +22,9 @@ use crate::local::Happening;
 /// The one subsystem that there is.
 const SFTP: &str = "sftp";
 
+/// Where programs look for their agent; never a client's to set.
+const AGENT: &str = "SSH_AUTH_SOCK";
+
 /// What is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -97,6 +100,12 @@ impl Waiting {
         let size = sizes(size);
         self.terminal = Some((term.to_owned(), Window { size, modes }));
         Ok(())
+    }
+
+    /// Programs find the client's agent here.
+    pub(super) fn has_agent(&mut self, path: &Path) {
+        self.env.retain(|(known, _)| known != AGENT);
+        self.env.push((AGENT.into(), path.into()));
     }
 
     /// Starts it. When this returns its recording is open and durable; an error means that nothing runs.
@@ -184,6 +193,7 @@ impl Waiting {
             command: Some(command),
             argv: service.argv.iter().map(shown).collect(),
             subsystem: runs.subsystem.clone(),
+            addr: None,
         }
     }
 

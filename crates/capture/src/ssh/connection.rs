@@ -10,6 +10,7 @@ use hansard_core::{Body, Fields, SessionId};
 use hansard_record::Recorder;
 use russh::Disconnect;
 use russh::server::{RunningSession, run_stream};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -18,7 +19,7 @@ use super::ender::Ender;
 use super::fact;
 use super::handler::Handler;
 use super::header::{self, About, OfMachine, Who};
-use super::limits::CHANNELS_END_MAX;
+use super::limits::{CHANNELS_END_MAX, FORWARD_BYTES_MAX, FORWARDS_MAX};
 use super::over::Over;
 use super::witness::{self, Asks, Sighting};
 use super::{Node, door::Place};
@@ -33,6 +34,12 @@ pub(super) struct Connection {
     pub(super) ender: Arc<Ender>,
     /// Its place among those who have not signed in; given up when they have.
     pub(super) place: Mutex<Place>,
+    /// Places for forwards.
+    pub(super) forwards: Arc<Semaphore>,
+    /// Bytes of forwards that may wait.
+    pub(super) forwarded: Semaphore,
+    /// Whether it is over, for what would go on without it.
+    is_closing: watch::Sender<bool>,
     state: Mutex<State>,
 }
 
@@ -55,9 +62,17 @@ pub(super) struct Inside {
     pub(super) allowed: Arc<Allowed>,
     pub(super) session: SessionId,
     pub(super) recorder: Recorder,
+    /// Whether what goes through forwards is kept, besides that and where it does.
+    pub(super) keeps_forwards: bool,
 }
 
 impl Connection {
+    /// Returns when the connection is over.
+    pub(super) async fn closing(&self) {
+        // Fails when there is no sender, which stands beside this.
+        let _ = self.is_closing.subscribe().wait_for(|is| *is).await;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,10 +152,10 @@ impl Connection {
             ..About::default()
         };
         let opened = header::open(self.machine(), &who, about).map_err(Over::Unrecorded)?;
-        let (session, recorder) = (opened.session, opened.recorder);
+        let (session, recorder) = (&opened.session, opened.recorder);
         let line = Arc::<Ender>::clone(&self.ender);
         let registry = &self.machine().registry;
-        registry.begin(&session, (who.account.uid, None), recorder.clone(), line);
+        registry.begin(session, (who.account.uid, None), recorder.clone(), line);
         (self.machine().means.tell)(Happening::Began {
             session: session.id,
             uid: who.account.uid,
@@ -155,6 +170,7 @@ impl Connection {
             allowed: Arc::new(allowed),
             session: session.id,
             recorder: recorder.clone(),
+            keeps_forwards: opened.session.policy.forwarding,
         });
         let connected = fact::network("connect", fact::outcome(Fields::new(), None));
         let agreed = fact::auth("handshake", fact::outcome(agreed, None));
@@ -216,6 +232,9 @@ pub(super) fn serve(node: &Arc<Node>, stream: std::net::TcpStream, place: Place)
         local,
         ender: Arc::new(Ender::default()),
         place: Mutex::new(place),
+        forwards: Arc::new(Semaphore::new(FORWARDS_MAX)),
+        forwarded: Semaphore::new(FORWARD_BYTES_MAX),
+        is_closing: watch::Sender::new(false),
         state: Mutex::new(State::default()),
     });
     witness::attach();
@@ -257,6 +276,7 @@ async fn talk(connection: &Arc<Connection>, stream: std::net::TcpStream) {
     let _ = connection
         .seen(true)
         .map_err(|lost| connection.ends_because(&lost.to_string()));
+    connection.is_closing.send_replace(true);
     let tasks = std::mem::take(&mut connection.state().tasks);
     let until = Instant::now() + CHANNELS_END_MAX;
     for task in tasks {

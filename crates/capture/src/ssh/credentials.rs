@@ -30,6 +30,8 @@ pub(super) struct Allowed {
     pub(super) terminal: bool,
     /// Whether connections may be forwarded, as far as the node allows it.
     pub(super) forwarding: bool,
+    /// Whether programs may use the agent of whoever started them, as far as the node allows it.
+    pub(super) agent: bool,
     /// When it is over, seconds since 1970; `None`: not by itself.
     pub(super) until_s: Option<u64>,
     /// What the event of letting in says of it.
@@ -135,6 +137,7 @@ pub(super) fn judge(
         command,
         terminal: extensions.contains_key("permit-pty"),
         forwarding: extensions.contains_key("permit-port-forwarding"),
+        agent: extensions.contains_key("permit-agent-forwarding"),
         until_s,
         said: Fields::new()
             .with("key", shown(certificate.public_key()))
@@ -200,6 +203,7 @@ pub(super) fn judge_key(
         command: entry.command,
         terminal: entry.terminal,
         forwarding: entry.forwarding,
+        agent: entry.agent,
         until_s: None,
         said: Fields::new().with("key", shown(key.key_data())),
     })

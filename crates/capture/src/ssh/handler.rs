@@ -17,13 +17,16 @@ use super::channel::{Asked, Waiting};
 use super::connection::Connection;
 use super::credentials::{self, Allowed, Attempt, judge};
 use super::fact;
+use super::forward::{Listening, To, Wanted};
 use super::header::Who;
 use super::limits::{ATTEMPTS_MAX, CHANNELS_MAX};
 use super::over::Over;
 
 mod answers;
+mod forwards;
 
 use answers::plain_offer_bytes;
+use forwards::{at, network_fields, tcp};
 
 /// Keys that one connection may offer; they cost no attempt, so they have a bound of their own.
 const OFFERS_MAX: usize = 4 * ATTEMPTS_MAX;
@@ -38,6 +41,8 @@ pub(super) struct Handler {
     waiting: HashMap<ChannelId, Waiting>,
     /// All that are open.
     open: Vec<ChannelId>,
+    /// What is listened at for the client; not any more when this is dropped.
+    listening: Vec<Listening>,
 }
 
 impl Handler {
@@ -48,15 +53,9 @@ impl Handler {
             offers: 0,
             waiting: HashMap::new(),
             open: Vec::new(),
+            listening: Vec::new(),
         }
     }
-}
-
-fn network_fields(host: &str, port: u32, from: &str, from_port: u32) -> Fields {
-    Fields::new()
-        .with("addr", format!("{host}:{port}"))
-        .with("OriginatorHost", from)
-        .with("OriginatorPort", u64::from(from_port))
 }
 
 const NOT_RECORDED: &str = "what goes through it could not be recorded, so it is not opened";
@@ -210,7 +209,7 @@ impl Hooks for Handler {
 
     async fn channel_open_direct_tcpip(
         &mut self,
-        _: Channel<Msg>,
+        channel: Channel<Msg>,
         host: &str,
         port: u32,
         from: &str,
@@ -219,10 +218,9 @@ impl Hooks for Handler {
         _: &mut Session,
     ) -> Result<(), Over> {
         let fields = network_fields(host, port, from, from_port);
-        let told = fact::outcome(fields.clone(), Some(NOT_RECORDED));
-        self.connection.record(fact::channel("port.local", told))?;
-        self.refuse("direct-tcpip", reply, fields, NOT_RECORDED)
-            .await
+        let to = tcp(host, port).map(|(host, port)| To::Tcp(host, port));
+        let what = ("direct-tcpip", "port.local", fields);
+        self.direct(what, to, (channel, reply)).await
     }
 
     async fn channel_open_forwarded_tcpip(
@@ -242,19 +240,16 @@ impl Hooks for Handler {
 
     async fn channel_open_direct_streamlocal(
         &mut self,
-        _: Channel<Msg>,
+        channel: Channel<Msg>,
         path: &str,
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Over> {
+        let kind = "direct-streamlocal@openssh.com";
         let fields = Fields::new().with("Path", path);
-        self.refuse(
-            "direct-streamlocal@openssh.com",
-            reply,
-            fields,
-            NOT_RECORDED,
-        )
-        .await
+        let what = (kind, "new_channel_direct_streamlocal", fields);
+        let to = Some(To::Unix(path.into()));
+        self.direct(what, to, (channel, reply)).await
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Over> {
@@ -377,27 +372,29 @@ impl Hooks for Handler {
         self.connection.handled()
     }
 
-    async fn agent_request(&mut self, channel: ChannelId, _: &mut Session) -> Result<bool, Over> {
-        self.connection.handled()?;
-        let number = channel.number();
-        let fields = fact::of_channel(number, Fields::new(), Some(NOT_RECORDED));
-        self.connection
-            .record(fact::channel("agent-forward", fields))?;
-        Ok(false)
+    async fn agent_request(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<bool, Over> {
+        self.agent(channel, session.handle()).await
     }
 
     async fn tcpip_forward(
         &mut self,
         address: &str,
         port: &mut u32,
-        _: &mut Session,
+        session: &mut Session,
     ) -> Result<bool, Over> {
-        self.connection.handled()?;
         let fields = Fields::new().with("addr", format!("{address}:{port}"));
-        let fields = fact::outcome(fields, Some(NOT_RECORDED));
-        self.connection
-            .record(fact::channel("port.remote", fields))?;
-        Ok(false)
+        let wanted = tcp(address, *port).map(|(host, port)| Wanted::Tcp(host, port));
+        let listens = self
+            .listens(wanted, ("port.remote", fields), session.handle())
+            .await?;
+        if let Some(at) = listens {
+            *port = u32::from(at);
+        }
+        Ok(listens.is_some())
     }
 
     async fn cancel_tcpip_forward(
@@ -406,22 +403,24 @@ impl Hooks for Handler {
         port: u32,
         _: &mut Session,
     ) -> Result<bool, Over> {
-        self.connection.handled()?;
         let fields = Fields::new()
             .with("BindHost", address)
             .with("BindPort", u64::from(port));
-        let fields = fact::outcome(fields, Some("no such port is forwarded"));
-        self.connection
-            .record(fact::channel("port.cancel", fields))?;
-        Ok(false)
+        let wanted = tcp(address, port).map(|(host, port)| Wanted::Tcp(host, port));
+        let missing = "no such port is forwarded";
+        self.listens_no_more(wanted.as_ref(), ("port.cancel", fields), missing)
     }
 
-    async fn streamlocal_forward(&mut self, path: &str, _: &mut Session) -> Result<bool, Over> {
-        self.connection.handled()?;
-        let fields = fact::outcome(Fields::new().with("Path", path), Some(NOT_RECORDED));
-        self.connection
-            .record(fact::channel("forward_streamlocal", fields))?;
-        Ok(false)
+    async fn streamlocal_forward(
+        &mut self,
+        path: &str,
+        session: &mut Session,
+    ) -> Result<bool, Over> {
+        let event = ("forward_streamlocal", Fields::new().with("Path", path));
+        let listens = self
+            .listens(Some(at(path)), event, session.handle())
+            .await?;
+        Ok(listens.is_some())
     }
 
     async fn cancel_streamlocal_forward(
@@ -429,11 +428,8 @@ impl Hooks for Handler {
         path: &str,
         _: &mut Session,
     ) -> Result<bool, Over> {
-        self.connection.handled()?;
-        let why = "no such socket is forwarded";
-        let fields = fact::outcome(Fields::new().with("Path", path), Some(why));
-        self.connection
-            .record(fact::channel("cancel_forward_streamlocal", fields))?;
-        Ok(false)
+        let fields = Fields::new().with("Path", path);
+        let event = ("cancel_forward_streamlocal", fields);
+        self.listens_no_more(Some(&at(path)), event, "no such socket is forwarded")
     }
 }

@@ -42,7 +42,8 @@ impl Who {
 /// What a session is of.
 #[derive(Debug, Clone, Default)]
 pub(super) struct About {
-    /// `ssh` for a connection; `terminal`, `exec` or `sftp` for what runs in a channel.
+    /// `ssh` for a connection; `terminal`, `exec` or `sftp` for what runs in a channel, `forward` for what
+    /// leads through one.
     pub(super) kind: &'static str,
     pub(super) parent: Option<SessionId>,
     pub(super) channel: Option<u32>,
@@ -50,6 +51,8 @@ pub(super) struct About {
     pub(super) command: Option<String>,
     pub(super) argv: Vec<String>,
     pub(super) subsystem: Option<String>,
+    /// Where a forward leads.
+    pub(super) addr: Option<String>,
 }
 
 /// A session that is being recorded.
@@ -145,9 +148,12 @@ fn session(shared: &Shared, who: &Who, about: About, policy: Policy) -> Result<S
         origin.push("channel_id", u64::from(channel));
     }
     let mut target = means.facts.clone();
-    if about.kind != "ssh" {
+    if !["ssh", "forward"].contains(&about.kind) {
         let shell = account::shell(&who.account);
         target.push("shell", shell.to_string_lossy().into_owned());
+    }
+    if let Some(addr) = about.addr {
+        target.push("addr", addr);
     }
     if let Some(subsystem) = about.subsystem {
         target.push("subsystem", subsystem);

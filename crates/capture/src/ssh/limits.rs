@@ -57,6 +57,20 @@ pub(super) const LAST_OUTPUT: Duration = Duration::from_millis(100);
 /// says so.
 pub(super) const CHANNELS_END_MAX: Duration = Duration::from_secs(10);
 
+/// Forwarded connections of one SSH connection at a time; one more is refused.
+pub(super) const FORWARDS_MAX: usize = 100;
+
+/// Bytes of all forwards of one SSH connection that wait for those they go to. At the bound nothing more is
+/// read from the connection until somebody takes some.
+pub(super) const FORWARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Ports and sockets that one SSH connection has listened at; one more is refused.
+pub(super) const LISTENING_MAX: usize = 16;
+
+/// How long a target of a forward has to take a connection, for each of its addresses, and how long a
+/// client has to take one that came in for it. After it the forward is refused.
+pub(super) const FORWARD_CONNECT_MAX: Duration = Duration::from_secs(10);
+
 /// How often somebody who says nothing is asked whether they are there.
 pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(30);
 

@@ -430,7 +430,7 @@ async fn drain(
 }
 
 /// Tries until it does not have to wait any more.
-async fn when_ready(
+pub(super) async fn when_ready(
     fd: &AsyncFd<OwnedFd>,
     interest: Interest,
     mut attempt: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,

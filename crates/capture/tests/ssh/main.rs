@@ -12,10 +12,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abuse;
+mod authorized;
+mod clients;
 mod coverage;
 mod files;
+mod forwards;
 mod hostile;
 mod inside;
+mod odd;
 mod refused;
 mod runs;
 mod site;

@@ -21,6 +21,13 @@ pub(super) fn ssh(config: &Config, found: &mut Vec<Finding>) {
             "write the line that `hansard cert authority` shows at the service",
         ));
     }
+    if let Err(why) = ssh.forwards().check() {
+        found.push(Finding::error(
+            "capture.ssh",
+            why,
+            "write it in the form that docs/configuration.md gives",
+        ));
+    }
     if !rustix::process::geteuid().is_root() {
         found.push(Finding::warning(
             "capture.ssh",

@@ -100,9 +100,26 @@ section! {
         user_authorities: Vec<String> = Vec::new();
         /// Let in plain keys, too, that stand in an account's `.ssh/authorized_keys`.
         authorized_keys: bool = false;
+        /// Where those are: below an account's home, or a whole path; `%u` is the account's name. The file
+        /// and its directory must be the account's or root's, and nobody else's to write to.
+        authorized_keys_file: String = ".ssh/authorized_keys".to_owned();
         /// Variables that clients may set, by name, or by its beginning and a `*`. Never `PATH`, `LD_*`
         /// and the like. At most 1000.
         accept_env: Vec<String> = vec!["LANG".to_owned(), "LC_*".to_owned()];
+        /// Where clients may connect to from this machine (`ssh -L`, `-D`, `-W`), as `HOST:PORT`: a name,
+        /// `*.NAME`, an address, a network (`192.0.2.0/24`, `[2001:db8::/32]`) or `*`; a number, a range or
+        /// `*`. Nowhere, as shipped. At most 1000.
+        forward_to: Vec<String> = Vec::new();
+        /// Where clients may have this machine listen for them (`ssh -R`), in the same form. At most 1000.
+        forward_listen: Vec<String> = Vec::new();
+        /// Sockets that clients may connect to or listen at: whole paths, or beginnings with a `*` behind.
+        /// At most 1000.
+        forward_sockets: Vec<String> = Vec::new();
+        /// Let programs use the agent of whoever started them (`ssh -A`).
+        forward_agent: bool = false;
+        /// Sessions that may be inside a forward, where nothing of them is seen but that they are there:
+        /// `ssh`, `rdp`, `postgres`, `mysql`.
+        forward_nested: Vec<String> = Vec::new();
         /// How long somebody may take to sign in before the connection is closed.
         login_grace: Span = Span::seconds(60), in [Span::seconds(1), Span::seconds(600)];
         /// Most connections at a time. One more is closed, and that is an event.

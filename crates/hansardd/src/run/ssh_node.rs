@@ -31,7 +31,11 @@ pub(super) fn start(
     let mut config = NodeConfig::at(ssh.listen, key.seed());
     config.authorities.clone_from(&ssh.user_authorities);
     config.authorized_keys = ssh.authorized_keys;
+    config
+        .authorized_keys_file
+        .clone_from(&ssh.authorized_keys_file);
     config.accept_env.clone_from(&ssh.accept_env);
+    config.forwards = ssh.forwards();
     config.connections_max = usize::try_from(ssh.connections_max).unwrap_or(usize::MAX);
     config.login_grace = ssh.login_grace.0;
     let authority = authority_dir(&keys);

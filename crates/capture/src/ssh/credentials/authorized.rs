@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use russh::keys::PublicKey;
-use russh::keys::ssh_key::authorized_keys::{ConfigOpts, Entry};
 
 use super::is_from;
 
@@ -21,6 +20,7 @@ pub(in crate::ssh) struct Authorized {
     pub(in crate::ssh) command: Option<String>,
     pub(in crate::ssh) terminal: bool,
     pub(in crate::ssh) forwarding: bool,
+    pub(in crate::ssh) agent: bool,
 }
 
 impl Authorized {
@@ -38,13 +38,13 @@ impl Authorized {
                 continue;
             }
             // A line that cannot be read is one of another program's, or nobody's.
-            let Ok(entry) = line.parse::<Entry>() else {
+            let Some((options, authorized)) = parts(line) else {
                 continue;
             };
-            if entry.public_key().key_data() != key.key_data() {
+            if authorized.key_data() != key.key_data() {
                 continue;
             }
-            match Self::of(entry.config_opts(), from) {
+            match Self::of(&options, from) {
                 Ok(authorized) => return Ok(authorized),
                 Err(refused) => why = refused,
             }
@@ -52,31 +52,73 @@ impl Authorized {
         Err(why)
     }
 
-    fn of(options: &ConfigOpts, from: IpAddr) -> Result<Self, String> {
+    fn of(options: &[&str], from: IpAddr) -> Result<Self, String> {
         let mut allowed = Self {
             command: None,
             terminal: true,
             forwarding: true,
+            agent: true,
         };
-        for option in options.iter() {
-            let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            let value = value.trim_matches('"');
+        for option in options {
+            let (name, value) = option.split_once('=').unwrap_or((*option, ""));
+            let value = value.strip_prefix('"').unwrap_or(value);
+            let value = value.strip_suffix('"').unwrap_or(value);
             match name.to_ascii_lowercase().as_str() {
-                "restrict" => (allowed.terminal, allowed.forwarding) = (false, false),
+                "restrict" => {
+                    (allowed.terminal, allowed.forwarding, allowed.agent) = (false, false, false);
+                }
                 "pty" => allowed.terminal = true,
                 "port-forwarding" => allowed.forwarding = true,
                 "no-pty" => allowed.terminal = false,
+                "agent-forwarding" => allowed.agent = true,
+                "no-agent-forwarding" => allowed.agent = false,
                 "no-port-forwarding" => allowed.forwarding = false,
                 "command" => allowed.command = Some(value.replace("\\\"", "\"")),
                 "from" if is_from(value, from) => {}
                 "from" => return Err(format!("the key may not be used from {from}")),
                 // What they would allow is refused to everybody.
-                "no-agent-forwarding" | "no-x11-forwarding" | "no-user-rc" => {}
+                "no-x11-forwarding" | "no-user-rc" => {}
                 other => return Err(format!("the key's option {other:?} is not known here")),
             }
         }
         Ok(allowed)
     }
+}
+
+/// A line's options and its key; `None` if it is none.
+fn parts(line: &str) -> Option<(Vec<&str>, PublicKey)> {
+    if let Ok(key) = PublicKey::from_openssh(line) {
+        return Some((Vec::new(), key));
+    }
+    let mut options = Vec::new();
+    let mut rest = line;
+    loop {
+        let end = end_of_option(rest)?;
+        let (option, behind) = rest.split_at_checked(end)?;
+        options.push(option);
+        rest = behind.get(1..)?;
+        if !behind.starts_with(',') {
+            break;
+        }
+    }
+    PublicKey::from_openssh(rest.trim_start())
+        .ok()
+        .map(|key| (options, key))
+}
+
+/// Where an option ends: at a comma, a space or a tab that is in no quotes. A quote with a backslash
+/// before it ends none.
+fn end_of_option(text: &str) -> Option<usize> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' if !is_escaped => is_quoted = !is_quoted,
+            b',' | b' ' | b'\t' if !is_quoted => return Some(at),
+            _ => {}
+        }
+        is_escaped = byte == b'\\' && !is_escaped;
+    }
+    None
 }
 
 /// The file, if it and its directory are the account's or root's and nobody else can write to them.

@@ -111,10 +111,11 @@ impl Handler {
     pub(super) fn plain(&self, login: &str, key: &PublicKey) -> Result<Allowed, String> {
         let node = &self.connection.node;
         let account = hansard_shell::account_named(login).ok_or("no such account")?;
-        let file: Option<PathBuf> = node
-            .config
-            .authorized_keys
-            .then(|| account.home.join(".ssh/authorized_keys"));
+        let file: Option<PathBuf> = node.config.authorized_keys.then(|| {
+            let file = node.config.authorized_keys_file.as_str();
+            // A whole path takes the home's place. No account has a name that leads elsewhere.
+            account.home.join(file.replace("%u", &account.name))
+        });
         let attempt = Attempt {
             login,
             from: self.connection.remote.ip(),

@@ -1,0 +1,301 @@
+//! What others connect to on this machine for the client: ports, sockets, and its agent.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hansard_core::Fields;
+use hansard_shell::Account;
+use russh::Channel;
+use russh::server::{Handle, Msg};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::opening::{self, as_account};
+use super::passing::{Passing, pass};
+use super::{addr_of, admitted, ended, ending, kept, place};
+use crate::limits::ACCEPT_PAUSE;
+use crate::ssh::connection::{Connection, Inside};
+use crate::ssh::fact;
+use crate::ssh::limits::FORWARD_CONNECT_MAX;
+
+/// What is to be listened at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ssh) enum Wanted {
+    /// An address as the client writes it, and a port; 0: any, and the answer says which.
+    Tcp(String, u16),
+    /// A path.
+    Unix(PathBuf),
+    /// A new place for the client's agent.
+    Agent,
+}
+
+/// Something that is listened at, until it is dropped.
+pub(in crate::ssh) struct Listening {
+    /// What was asked for; with the port that it became.
+    pub(in crate::ssh) wanted: Wanted,
+    /// Where programs find the agent, or others the socket.
+    pub(in crate::ssh) path: Option<PathBuf>,
+    tasks: Vec<AbortHandle>,
+    account: Account,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+        let Some(path) = self.path.take() else {
+            return;
+        };
+        let (account, is_agent) = (self.account.clone(), self.wanted == Wanted::Agent);
+        // With the account's rights: what its directory has become meanwhile is the account's to say.
+        // A crash before this leaves a socket that nobody answers at.
+        opening::later(account, move || {
+            std::fs::remove_file(&path)?;
+            match path.parent().filter(|_| is_agent) {
+                Some(dir) => std::fs::remove_dir(dir),
+                None => Ok(()),
+            }
+        });
+    }
+}
+
+/// Begins to listen, as the account.
+///
+/// # Errors
+/// Why not, in words.
+pub(in crate::ssh) async fn listen(
+    connection: &Arc<Connection>,
+    inside: &Inside,
+    wanted: Wanted,
+    handle: Handle,
+) -> Result<Listening, String> {
+    let account = inside.who.account.clone();
+    // The place is for each connection that comes in; that one is free says that listening is allowed.
+    let _free = match &wanted {
+        Wanted::Tcp(host, port) => admitted(connection, inside, |rules| {
+            // Which port it will be is not known yet: a rule for all of them is needed.
+            match port {
+                0 => rules.listen.may(host, 0) && rules.listen.may(host, u16::MAX),
+                port => rules.listen.may(host, *port),
+            }
+        }),
+        Wanted::Unix(path) => admitted(connection, inside, |rules| {
+            rules.sockets.has(&path.to_string_lossy())
+        }),
+        Wanted::Agent if !connection.node.rules.agent => {
+            Err("capture.ssh.forward_agent is off".to_owned())
+        }
+        Wanted::Agent if !inside.allowed.agent => {
+            Err("the certificate or key does not permit that an agent is forwarded".to_owned())
+        }
+        Wanted::Agent => place(connection),
+    }?;
+    let comes = Comes {
+        connection: Arc::clone(connection),
+        inside: inside.clone(),
+        handle,
+    };
+    let mut listening = Listening {
+        wanted: wanted.clone(),
+        path: None,
+        tasks: Vec::new(),
+        account: account.clone(),
+    };
+    let opened = opened(&account, wanted, (&comes, &mut listening)).await;
+    opened.map_err(|e| format!("nothing can be listened at: {e}"))?;
+    Ok(listening)
+}
+
+async fn opened(
+    account: &Account,
+    wanted: Wanted,
+    (comes, listening): (&Comes, &mut Listening),
+) -> std::io::Result<()> {
+    match wanted {
+        Wanted::Tcp(host, port) => {
+            let (node, asked) = (Arc::clone(&comes.connection.node), host.clone());
+            let listeners = as_account(account, move || {
+                opening::listen(&asked, port, &node.rules.listen)
+            })
+            .await?;
+            for listener in listeners {
+                let port = listener.local_addr()?.port();
+                listening.wanted = Wanted::Tcp(host.clone(), port);
+                let listener = TcpListener::from_std(listener)?;
+                let task = tokio::spawn(comes.clone().tcp(listener, (host.clone(), port)));
+                listening.tasks.push(task.abort_handle());
+            }
+        }
+        Wanted::Unix(path) => {
+            let at = path.clone();
+            let listener = as_account(account, move || opening::listen_unix(&at)).await?;
+            listening.path = Some(path.clone());
+            let listener = UnixListener::from_std(listener)?;
+            let task = tokio::spawn(comes.clone().unix(listener, Some(path)));
+            listening.tasks.push(task.abort_handle());
+        }
+        Wanted::Agent => {
+            let mut random = [0; 10];
+            let environment = &comes.connection.machine().means.env;
+            environment.random.fill(&mut random)?;
+            let word: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+            let opening = as_account(account, move || opening::listen_for_agent(&word));
+            let (listener, path) = opening.await?;
+            listening.path = Some(path);
+            let listener = UnixListener::from_std(listener)?;
+            let task = tokio::spawn(comes.clone().unix(listener, None));
+            listening.tasks.push(task.abort_handle());
+        }
+    }
+    Ok(())
+}
+
+/// Takes whoever connects.
+#[derive(Clone)]
+struct Comes {
+    connection: Arc<Connection>,
+    inside: Inside,
+    handle: Handle,
+}
+
+/// Somebody who connected, and how the client is asked to take them.
+struct Came {
+    from: OwnedFd,
+    /// The event that tells of it, and what it says.
+    event: (&'static str, Fields),
+    asks: Asks,
+}
+
+enum Asks {
+    Tcp((String, u16), SocketAddr),
+    Unix(String),
+    Agent,
+}
+
+impl Comes {
+    async fn tcp(self, listener: TcpListener, (host, port): (String, u16)) {
+        loop {
+            let Ok((stream, from)) = listener.accept().await else {
+                // No descriptors left, or the like: those who connect wait meanwhile.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let Ok(stream) = stream.into_std() else {
+                continue;
+            };
+            let fields = Fields::new()
+                .with("addr", format!("{host}:{port}"))
+                .with("OriginatorHost", from.ip().to_string())
+                .with("OriginatorPort", u64::from(from.port()));
+            self.take(Came {
+                from: stream.into(),
+                event: ("port.remote_conn", fields),
+                asks: Asks::Tcp((host.clone(), port), from),
+            });
+        }
+    }
+
+    /// Of a socket at this path; without one, of the agent.
+    async fn unix(self, listener: UnixListener, path: Option<PathBuf>) {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            let Ok(stream) = stream.into_std() else {
+                continue;
+            };
+            let path = path
+                .as_ref()
+                .map(|path| path.to_string_lossy().into_owned());
+            let (event, asks) = match path {
+                Some(path) => {
+                    let fields = Fields::new().with("Path", path.as_str());
+                    let event = ("new_channel_forwarded_streamlocal", fields);
+                    (event, Asks::Unix(path))
+                }
+                None => (("agent-forward", Fields::new()), Asks::Agent),
+            };
+            self.take(Came {
+                from: stream.into(),
+                event,
+                asks,
+            });
+        }
+    }
+
+    /// As a task of the connection.
+    fn take(&self, came: Came) {
+        let task = tokio::spawn(self.clone().lead(came));
+        self.connection.keep(task);
+    }
+
+    async fn lead(self, came: Came) {
+        let tally = place(&self.connection);
+        let asked = async {
+            let tally = tally?;
+            let asked = tokio::select! {
+                asked = timeout(FORWARD_CONNECT_MAX, self.ask(&came.asks)) => asked,
+                () = self.connection.closing() => return Err("the connection is over".to_owned()),
+            };
+            let channel = asked
+                .map_err(|_| "the client did not answer".to_owned())?
+                .map_err(|e| format!("the client did not take it: {e}"))?;
+            let about = (addr_of(&came.event.1), channel.id().number());
+            match kept(&self.connection, &self.inside, about) {
+                Ok(kept) => Ok((tally, channel, kept)),
+                Err(why) => {
+                    let _ = channel.close().await;
+                    Err(why)
+                }
+            }
+        };
+        let asked: Result<_, String> = asked.await;
+        let (event, fields) = came.event;
+        let refused = asked.as_ref().err().map(String::as_str);
+        let told = match &asked {
+            Ok((_, channel, _)) => fact::of_channel(channel.id().number(), fields.clone(), None),
+            Err(_) => fact::outcome(fields.clone(), refused),
+        };
+        if let Err(over) = self.connection.record(fact::channel(event, told)) {
+            return ended(&self.connection, &over);
+        }
+        let Ok((tally, channel, kept)) = asked else {
+            return;
+        };
+        let about = ending(fields, channel.id().number());
+        pass(Passing {
+            connection: self.connection,
+            channel,
+            target: came.from,
+            about,
+            kept,
+            tally,
+        })
+        .await;
+    }
+
+    async fn ask(&self, asks: &Asks) -> Result<Channel<Msg>, russh::Error> {
+        match asks {
+            Asks::Tcp((host, port), from) => {
+                self.handle
+                    .channel_open_forwarded_tcpip(
+                        host.as_str(),
+                        u32::from(*port),
+                        from.ip().to_string(),
+                        u32::from(from.port()),
+                    )
+                    .await
+            }
+            Asks::Unix(path) => {
+                self.handle
+                    .channel_open_forwarded_streamlocal(path.as_str())
+                    .await
+            }
+            Asks::Agent => self.handle.channel_open_agent().await,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Requests that no ordinary client makes: what the library refuses by itself, told by the witness.
+
+use std::process::{Command, Stdio};
+
+use crate::clients::has;
+use crate::site::{Site, finished};
+
+/// Asks for channels, requests and ways to sign in that are none; each must be refused, and the
+/// connection must go on.
+const SCRIPT: &str = r"
+import sys, paramiko
+from paramiko.message import Message
+port, user, key = sys.argv[1:]
+def message(number, *parts):
+    m = Message()
+    m.add_byte(bytes([number]))
+    for part in parts:
+        {bool: m.add_boolean, int: m.add_int}.get(type(part), m.add_string)(part)
+    return m
+own = paramiko.Ed25519Key.from_private_key_file(key)
+own.load_certificate(key + '-cert.pub')
+t = paramiko.Transport(('127.0.0.1', int(port)))
+t.start_client(timeout=60)
+def none():
+    try:
+        t.auth_none(user)
+    except paramiko.BadAuthenticationType:
+        pass
+none()
+t._send_message(message(50, user, 'ssh-connection', 'gssapi-with-mic', 1, b'\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02'))
+t._send_message(message(50, user, 'ssh-connection', 'hostbased', 'ssh-ed25519', b'key', 'host', user, b'signature'))
+none()
+t.auth_publickey(user, own)
+for kind in ['no-such-channel@example.com', 'auth-agent@openssh.com', 'forwarded-tcpip']:
+    try:
+        t.open_channel(kind, ('127.0.0.1', 1), ('127.0.0.1', 2), timeout=60)
+        sys.exit('opened: ' + kind)
+    except paramiko.ChannelException:
+        pass
+assert t.global_request('no-such-request@example.com', wait=True) is None
+c = t.open_session(timeout=60)
+for request, rest in [('eow@openssh.com', []), ('break', [500]), ('xon-xoff', [True]), ('no-such@example.com', [])]:
+    t._send_user_message(message(98, c.remote_chanid, request, False, *rest))
+c.exec_command('echo still there')
+assert c.makefile('rb').read() == b'still there\n'
+assert c.recv_exit_status() == 0
+t.close()
+print('done')
+";
+
+/// Whether it could be asked here.
+pub fn ask(site: &Site) -> bool {
+    if !has("python3", &["-c", "import paramiko"]) {
+        return false;
+    }
+    let mut client = Command::new("python3");
+    client
+        .args(["-c", SCRIPT])
+        .arg(site.address().port().to_string())
+        .args([&site.account.name])
+        .arg(site.path("user"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let out = finished(client.spawn().unwrap());
+    assert_eq!(out.stdout, b"done\n", "{out:?}");
+    true
+}
