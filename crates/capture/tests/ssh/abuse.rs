@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use hansard_core::event::Stream;
 
-use crate::clients::has;
+use crate::clients::{PYTHON, has};
 use crate::site::{Site, facts, finished};
 use crate::support::{stream, wait_for};
 
@@ -92,7 +92,7 @@ fn a_reader_that_stops_reading_holds_back_its_own_program_and_nobody_else() {
 
 /// Runs a script of paramiko's with the node's port, the account and the user's key.
 fn script(site: &Site, script: &str) {
-    let mut client = Command::new("python3");
+    let mut client = Command::new(PYTHON);
     client
         .args(["-c", script])
         .arg(site.address().port().to_string())
@@ -124,7 +124,7 @@ t.start_client(timeout=60)
 
 #[test]
 fn an_offer_without_a_signature_lets_in_nobody() {
-    if !has("python3", &["-c", "import paramiko"]) {
+    if !has(PYTHON, &["-c", "import paramiko"]) {
         return;
     }
     let site = Site::new();
@@ -153,7 +153,7 @@ print('done')
 
 #[test]
 fn channels_beyond_the_bound_are_refused_and_the_others_go_on() {
-    if !has("python3", &["-c", "import paramiko"]) {
+    if !has(PYTHON, &["-c", "import paramiko"]) {
         return;
     }
     let site = Site::new();
@@ -195,7 +195,7 @@ print('done')
 
 #[test]
 fn keys_without_end_are_not_tried_without_end() {
-    if !has("python3", &["-c", "import paramiko"]) {
+    if !has(PYTHON, &["-c", "import paramiko"]) {
         return;
     }
     let site = Site::new();

@@ -12,6 +12,9 @@ use crate::support::{end_of, stream};
 
 const SAYS: &str = "printf out; printf err >&2; cat; exit 7";
 
+/// Debian's, whose packages these clients are of: another that stands first in `PATH` knows none.
+pub const PYTHON: &str = "/usr/bin/python3";
+
 /// Whether a program is there; in CI it has to be.
 pub fn has(program: &str, args: &[&str]) -> bool {
     let mut tried = Command::new(program);
@@ -160,7 +163,7 @@ fn dropbear() {
 
 /// Runs a script with the node's port, the account, the user's key and a directory to work in.
 fn python(site: &Site, script: &str) {
-    let mut client = Command::new("python3");
+    let mut client = Command::new(PYTHON);
     client
         .args(["-c", script])
         .arg(site.address().port().to_string())
@@ -174,7 +177,7 @@ fn python(site: &Site, script: &str) {
 
 #[test]
 fn paramiko() {
-    if !has("python3", &["-c", "import paramiko"]) {
+    if !has(PYTHON, &["-c", "import paramiko"]) {
         return;
     }
     python(
@@ -203,7 +206,7 @@ print('done')
 
 #[test]
 fn asyncssh() {
-    if !has("python3", &["-c", "import asyncssh"]) {
+    if !has(PYTHON, &["-c", "import asyncssh"]) {
         return;
     }
     python(

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::clients::has;
+use crate::clients::{PYTHON, has};
 use crate::site::{Site, finished};
 
 /// Asks for channels, requests and ways to sign in that are none; each must be refused, and the
@@ -50,10 +50,10 @@ print('done')
 
 /// Whether it could be asked here.
 pub fn ask(site: &Site) -> bool {
-    if !has("python3", &["-c", "import paramiko"]) {
+    if !has(PYTHON, &["-c", "import paramiko"]) {
         return false;
     }
-    let mut client = Command::new("python3");
+    let mut client = Command::new(PYTHON);
     client
         .args(["-c", SCRIPT])
         .arg(site.address().port().to_string())
