@@ -13,6 +13,9 @@ type Line =
 /** Happenings that are held; older ones go. */
 const HAPPENINGS_MAX = 500;
 
+/** Least time between two changes of their list, ms: a kernel that is watched tells hundreds in a second. */
+const TELL_EVERY = 100;
+
 export class Watcher {
   readonly picture = new Picture();
   at = $state(0);
@@ -21,6 +24,8 @@ export class Watcher {
   reason = $state('');
   problem = $state<Problem | null>(null);
   private readonly breakOff = new AbortController();
+  private told: Happening[] = [];
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly sid: string) {}
 
@@ -43,8 +48,10 @@ export class Watcher {
       this.picture.apply([line]);
       this.at = line.at_ns / 1e6;
     } else if (line.family === 'happening') {
-      this.happenings = [...this.happenings.slice(-HAPPENINGS_MAX), line];
+      this.told.push(line);
+      this.timer ??= setTimeout(() => this.tell(), TELL_EVERY);
     } else if (line.family === 'over') {
+      this.tell();
       this.over = true;
       this.reason = line.reason ?? '';
     } else if (line.family === 'lost') {
@@ -52,7 +59,16 @@ export class Watcher {
     }
   }
 
+  /** Lists what happened since the last time. */
+  private tell() {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.happenings = [...this.happenings, ...this.told].slice(-HAPPENINGS_MAX);
+    this.told = [];
+  }
+
   end() {
+    clearTimeout(this.timer);
     this.breakOff.abort();
   }
 }
