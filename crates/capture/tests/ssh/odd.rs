@@ -8,7 +8,7 @@ use crate::site::{Site, finished};
 /// Asks for channels, requests and ways to sign in that are none; each must be refused, and the
 /// connection must go on.
 const SCRIPT: &str = r"
-import sys, paramiko
+import sys, threading, paramiko
 from paramiko.message import Message
 port, user, key = sys.argv[1:]
 def message(number, *parts):
@@ -27,8 +27,15 @@ def none():
     except paramiko.BadAuthenticationType:
         pass
 none()
-t._send_message(message(50, user, 'ssh-connection', 'gssapi-with-mic', 1, b'\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02'))
-t._send_message(message(50, user, 'ssh-connection', 'hostbased', 'ssh-ed25519', b'key', 'host', user, b'signature'))
+def refused(*parts):
+    # Its answer is waited for, or the next attempt would take it for its own.
+    answered = threading.Event()
+    t.auth_handler.auth_event = answered
+    t._send_message(message(50, user, 'ssh-connection', *parts))
+    assert answered.wait(60)
+    t.get_exception()
+refused('gssapi-with-mic', 1, b'\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02')
+refused('hostbased', 'ssh-ed25519', b'key', 'host', user, b'signature')
 none()
 t.auth_publickey(user, own)
 for kind in ['no-such-channel@example.com', 'auth-agent@openssh.com', 'forwarded-tcpip']:
