@@ -19,14 +19,16 @@ def message(number, *parts):
     return m
 own = paramiko.Ed25519Key.from_private_key_file(key)
 own.load_certificate(key + '-cert.pub')
-t = paramiko.Transport(('127.0.0.1', int(port)))
-t.start_client(timeout=60)
-def none():
-    try:
-        t.auth_none(user)
-    except paramiko.BadAuthenticationType:
-        pass
-none()
+def connected():
+    t = paramiko.Transport(('127.0.0.1', int(port)))
+    t.start_client(timeout=60)
+    return t
+t = connected()
+try:
+    t.auth_none(user)
+    sys.exit('let in without anything')
+except paramiko.BadAuthenticationType:
+    pass
 def refused(*parts):
     # Its answer is waited for, or the next attempt would take it for its own.
     answered = threading.Event()
@@ -36,7 +38,10 @@ def refused(*parts):
     t.get_exception()
 refused('gssapi-with-mic', 1, b'\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02')
 refused('hostbased', 'ssh-ed25519', b'key', 'host', user, b'signature')
-none()
+refused('none')
+t.close()
+# On another one: this client asks for the service of signing in anew each time, and the node answers that once.
+t = connected()
 t.auth_publickey(user, own)
 for kind in ['no-such-channel@example.com', 'auth-agent@openssh.com', 'forwarded-tcpip']:
     try:
