@@ -32,10 +32,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 
 import ptybench
+from benchdaemon import Running
 from ptybench import say, table
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -44,60 +44,34 @@ WANTED = {("spawn", "session"): "<= 1.10", ("open", "session"): "<= 1.7", ("spaw
           ("open", "outside"): "1.00 +- 0.05", ("build", "outside"): "1.00 +- 0.05", ("build", "session"): "1.00 +- 0.05"}
 
 
-class Daemon:
+class Daemon(Running):
     """`hansardd` on a place of its own, with host events or without."""
 
     def __init__(self, where, client, host="{enabled: true}"):
-        self.where, self.client, self.process = where, client, None
+        super().__init__(where, client + "d")
+        self.client = client
         os.makedirs(where, exist_ok=True)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.config = os.path.join(where, "hansard.yaml")
         with open(self.config, "w") as f:
             f.write("node: {name: bench, data_dir: %s/data, runtime_dir: %s/run}\n"
                     "capture:\n  local: {notice: ''}\n  host: %s\nstore: {pack_age: 1s}\n"
                     "serve: {admin: {}, metrics: {listen: '127.0.0.1:%d'}}\n" % (where, where, host, self.port))
-        subprocess.run([client + "d", "init", "--config", self.config, "--cluster", "bench"], check=True,
-                       stdout=subprocess.DEVNULL)
+        self.init()
 
     def __enter__(self):
-        at = os.path.join(self.where, "notify")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-            if os.path.exists(at):
-                os.unlink(at)
-            ready.bind(at)
-            ready.settimeout(60)
-            self.process = subprocess.Popen([self.client + "d", "run", "--config", self.config],
-                                            env=dict(os.environ, NOTIFY_SOCKET=at), stdin=subprocess.DEVNULL,
-                                            stderr=open(os.path.join(self.where, "log"), "a"))
-            while b"READY=1" not in ready.recv(4096):
-                pass
+        self.start()
         return self
 
     def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
+        self.stop()
 
     def rec(self, argv):
         """Runs this in a session."""
         env = dict(os.environ, HANSARD_RUNTIME_DIR=os.path.join(self.where, "run"))
         return subprocess.run([self.client, "rec", "--", *argv], env=env, check=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, text=True).stdout
-
-    def cpu(self):
-        with open("/proc/%d/stat" % self.process.pid) as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def settle(self):
-        """Until it has nothing left to do; how much CPU time it had taken then."""
-        quiet = 0
-        while quiet < 5:
-            before = self.cpu()
-            time.sleep(0.3)
-            quiet = quiet + 1 if self.cpu() - before <= 0.01 else 0
-        return self.cpu()
 
     def metric(self, name):
         with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % self.port, timeout=30) as said:
@@ -240,7 +214,7 @@ class Bench:
         with daemon:
             took = self.measured(workload, plain if way == "outside" else daemon.rec)
             # What it still has to do is not to disturb the next one.
-            daemon.settle()
+            daemon.settle(looks=5, pause=0.3)
             return took
 
     def pairs(self, workload):
@@ -264,11 +238,11 @@ class Bench:
     def rate(self):
         """So many events a second, for so long, and none lost."""
         with Daemon(os.path.join(self.where, "d-rate"), self.client) as daemon:
-            before = daemon.settle()
+            before = daemon.settle(looks=5, pause=0.3)
             said = daemon.rec([self.load, "rate", self.files, "50000", str(self.a.seconds)])
             done, seconds = said.split()
             at_end = daemon.cpu() - before
-            after = daemon.settle() - before
+            after = daemon.settle(looks=5, pause=0.3) - before
             told, lost = daemon.metric("hansard_host_events"), daemon.metric("hansard_host_events_lost")
         table("host events, 50,000 a second", [
             ["opens", "seconds", "a second", "records", "lost", "wanted", "CPU s of the daemon until the end", "with the archive"],
@@ -281,10 +255,10 @@ class Bench:
         for what, host in (("programs", "{enabled: true, disk: false, network: false}"), ("everything", "{enabled: true}")):
             subprocess.run(["make", "--quiet", "-C", self.project, "clean"], check=True)
             with Daemon(os.path.join(self.where, "d-bytes-" + what), self.client, host) as daemon:
-                daemon.settle()
+                daemon.settle(looks=5, pause=0.3)
                 before = daemon.archive_bytes()
                 daemon.rec(self.workloads["build"])
-                daemon.settle()
+                daemon.settle(looks=5, pause=0.3)
                 size = daemon.archive_bytes() - before
                 started, ended, files = (daemon.events(name) for name in
                                          ("session.command", "session.process_exit", "session.disk"))

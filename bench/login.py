@@ -16,7 +16,6 @@ import argparse
 import os
 import select
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import tempfile
 import time
 
 import ptybench
+from benchdaemon import Running
 from ptybench import run_ptyrun, say, table
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -31,51 +31,19 @@ USER = "64021"
 PROMPT = b"here> "
 
 
-class Daemon:
+class Daemon(Running):
     """`hansardd` with everything on this machine, and its socket where logins look for it."""
 
     def __init__(self, where, program):
-        self.where, self.program, self.process = where, program, None
+        super().__init__(where, program)
         self.configure(strict=False)
-        subprocess.run([program, "init", "--config", self.config, "--cluster", "bench"], check=True,
-                       stdout=subprocess.DEVNULL)
+        self.init()
 
     def configure(self, strict):
-        self.config = os.path.join(self.where, "hansard.yaml")
         with open(self.config, "w") as f:
             f.write("node: {name: bench, data_dir: %s/data}\n"
                     "capture:\n  local: {notice: '', strict: %s}\n  shell: {shell: /bin/sh}\n"
                     "store: {}\nserve: {admin: {}}\n" % (self.where, "true" if strict else "false"))
-
-    def start(self):
-        at = os.path.join(self.where, "notify")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-            if os.path.exists(at):
-                os.unlink(at)
-            ready.bind(at)
-            ready.settimeout(30)
-            self.process = subprocess.Popen([self.program, "run", "--config", self.config],
-                                            env=dict(os.environ, NOTIFY_SOCKET=at), stdin=subprocess.DEVNULL,
-                                            stderr=open(os.path.join(self.where, "log"), "a"))
-            while b"READY=1" not in ready.recv(4096):
-                pass
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-
-    def cpu(self):
-        with open("/proc/%d/stat" % self.process.pid) as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def settle(self):
-        """Until it has nothing left to do of the run before."""
-        quiet = 0
-        while quiet < 3:
-            before = self.cpu()
-            time.sleep(0.2)
-            quiet = quiet + 1 if self.cpu() - before <= 0.01 else 0
 
 
 def as_user(*words):

@@ -11,9 +11,11 @@
 
 mod daemon;
 mod journald;
+mod repeater;
 
 pub use daemon::Daemon;
 pub use journald::Journald;
+pub use repeater::Repeater;
 
 pub mod fault_proxy;
 

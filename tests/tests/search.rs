@@ -9,12 +9,11 @@
 )]
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Daemon, Scratch, hansard};
+use hansard_tests::{Daemon, Repeater, Scratch, hansard};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,34 +35,6 @@ fn daemon(scratch: &Scratch) -> Daemon {
     daemon.must("init", &["--cluster", "test"]);
     daemon.start();
     daemon
-}
-
-/// A session that repeats what it is told.
-struct Session(Child);
-
-impl Session {
-    fn begin(daemon: &Daemon) -> Self {
-        let child = Command::new(hansard())
-            .args(["rec", "--quiet", "--", "cat"])
-            .env("HANSARD_RUNTIME_DIR", daemon.runtime())
-            .env("LC_ALL", "C.UTF-8")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(child)
-    }
-
-    fn say(&mut self, text: &str) {
-        let stdin = self.0.stdin.as_mut().unwrap();
-        stdin.write_all(text.as_bytes()).unwrap();
-    }
-
-    fn end(mut self) {
-        drop(self.0.stdin.take());
-        assert!(self.0.wait().unwrap().success());
-    }
 }
 
 fn client(daemon: &Daemon, args: &[&str]) -> Output {
@@ -115,7 +86,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn what_is_shown_is_found_while_the_session_runs_and_whatever_happens_to_the_index() {
     let scratch = Scratch::new("search");
     let mut daemon = daemon(&scratch);
-    let mut session = Session::begin(&daemon);
+    let mut session = Repeater::begin(&daemon);
     session.say("a line before\nthe needle is quokka one\n");
     let (sid, hit) = wait_for(&daemon, "\"needle is quokka\" in:shown");
     assert_eq!(hit["text"], "the needle is quokka one");

@@ -13,10 +13,10 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Daemon, Journald, Scratch, hansard, skipped};
+use hansard_tests::{Daemon, Journald, Repeater, Scratch, hansard, skipped};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,41 +41,6 @@ fn daemon(scratch: &Scratch, tlog: &str) -> Daemon {
     daemon.must("init", &["--cluster", "test"]);
     daemon.start();
     daemon
-}
-
-/// A session that repeats what it is told, line by line.
-struct Session(Child);
-
-impl Session {
-    fn begin(daemon: &Daemon) -> Self {
-        let child = Command::new(hansard())
-            .args(["rec", "--quiet", "--", "cat"])
-            .env("HANSARD_RUNTIME_DIR", daemon.runtime())
-            .env("LC_ALL", "C.UTF-8")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(child)
-    }
-
-    fn say(&mut self, text: &str) {
-        let stdin = self.0.stdin.as_mut().unwrap();
-        stdin.write_all(text.as_bytes()).unwrap();
-    }
-
-    fn end(mut self) {
-        drop(self.0.stdin.take());
-        assert!(self.0.wait().unwrap().success());
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Messages by number, each once; one that stands there again must be the same.
@@ -143,9 +108,9 @@ fn nothing_is_lost_whoever_is_killed() {
     let scratch = Scratch::new("tlog-out");
     let (path, tlog) = file_of(&scratch);
     let mut daemon = daemon(&scratch, &tlog);
-    let mut session = Session::begin(&daemon);
+    let mut session = Repeater::begin(&daemon);
     let mut said = String::new();
-    let mut say = |session: &mut Session, text: &str| {
+    let mut say = |session: &mut Repeater, text: &str| {
         session.say(text);
         said.push_str(text);
     };
@@ -196,7 +161,7 @@ fn nothing_is_lost_whoever_is_killed() {
     });
     daemon.stop();
     daemon.start();
-    let mut session = Session::begin(&daemon);
+    let mut session = Repeater::begin(&daemon);
     session.say("another\n");
     session.end();
     until("another recording", || {
@@ -232,7 +197,7 @@ fn the_journal_has_what_cockpit_looks_for() {
         socket.display()
     );
     let mut daemon = daemon(&scratch, &tlog);
-    let mut session = Session::begin(&daemon);
+    let mut session = Repeater::begin(&daemon);
     session.say("first words\n");
     let first = until("an entry", || in_journal(&journal).into_iter().next());
     assert_eq!(first["TLOG_ID"], "1");
@@ -323,7 +288,7 @@ fn syslog_gets_every_message() {
         path.display()
     );
     let mut daemon = daemon(&scratch, &tlog);
-    let mut session = Session::begin(&daemon);
+    let mut session = Repeater::begin(&daemon);
     let said = "to syslog\n".repeat(100);
     session.say(&said);
     session.end();
@@ -348,7 +313,7 @@ fn limits_leave_out_or_delay() {
         format!("{}, {limit}", tlog.strip_suffix('}').unwrap())
     };
     let mut daemon = daemon(&scratch, &limited("drop"));
-    let mut session = Session::begin(&daemon);
+    let mut session = Repeater::begin(&daemon);
     session.say(&"word\n".repeat(400));
     session.end();
     let ended = || {
@@ -377,7 +342,7 @@ fn limits_leave_out_or_delay() {
     );
     daemon.configure("host-a", &sections);
     daemon.start();
-    let mut session = Session::begin(&daemon);
+    let mut session = Repeater::begin(&daemon);
     let said = "word\n".repeat(60);
     session.say(&said);
     session.end();

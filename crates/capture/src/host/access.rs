@@ -6,13 +6,16 @@
 //! chose, so only in those of root's own programs.
 
 use std::fmt;
-use std::io::{self, PipeWriter};
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use hansard_core::event::{Body, Fact};
 use hansard_core::fields::Fields;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Tell;
 
@@ -107,6 +110,27 @@ impl Access {
     pub fn told(&self) -> u64 {
         self.told.load(Ordering::Relaxed)
     }
+}
+
+/// Waits until there is something to hear; `false` once the other end of the pipe is gone.
+fn hears(source: &impl AsFd, stopped: &PipeReader) -> bool {
+    loop {
+        let mut fds = [
+            PollFd::new(source, PollFlags::IN),
+            PollFd::new(stopped, PollFlags::IN),
+        ];
+        // A signal came, or there is no memory: asked again.
+        if poll(&mut fds, None).is_ok() {
+            let [_, end] = &fds;
+            return end.revents().is_empty();
+        }
+    }
+}
+
+fn now_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000)
 }
 
 impl Drop for Access {

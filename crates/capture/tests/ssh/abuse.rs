@@ -1,11 +1,10 @@
 //! Peers that take more than their share, or try to come in by what is no door.
 
 use std::io::Read as _;
-use std::process::{Command, Stdio};
 
 use hansard_core::event::Stream;
 
-use crate::clients::{PYTHON, has};
+use crate::paramiko;
 use crate::site::{Site, facts, finished};
 use crate::support::{stream, wait_for};
 
@@ -90,41 +89,12 @@ fn a_reader_that_stops_reading_holds_back_its_own_program_and_nobody_else() {
     finished(reader);
 }
 
-/// Runs a script of paramiko's with the node's port, the account and the user's key.
-fn script(site: &Site, script: &str) {
-    let mut client = Command::new(PYTHON);
-    client
-        .args(["-c", script])
-        .arg(site.address().port().to_string())
-        .args([&site.account.name])
-        .arg(site.path("user"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let out = finished(client.spawn().unwrap());
-    assert_eq!(out.stdout, b"done\n", "{out:?}");
-}
-
-/// The beginning of each script.
-const OPENING: &str = r"
-import sys, paramiko
-from paramiko.message import Message
-port, user, key = sys.argv[1:]
-def message(number, *parts):
-    m = Message()
-    m.add_byte(bytes([number]))
-    for part in parts:
-        {bool: m.add_boolean, int: m.add_int}.get(type(part), m.add_string)(part)
-    return m
-own = paramiko.Ed25519Key.from_private_key_file(key)
-own.load_certificate(key + '-cert.pub')
-t = paramiko.Transport(('127.0.0.1', int(port)))
-t.start_client(timeout=60)
-";
+/// The beginning of each script of paramiko's.
+const CONNECTED: &str = "t = connected()";
 
 #[test]
 fn an_offer_without_a_signature_lets_in_nobody() {
-    if !has(PYTHON, &["-c", "import paramiko"]) {
+    if !paramiko::is_there() {
         return;
     }
     let site = Site::new();
@@ -145,7 +115,7 @@ for _ in range(600):
 assert not t.is_active(), 'it was not thrown out'
 print('done')
 ";
-    script(&site, &format!("{OPENING}{offer}"));
+    paramiko::run(&site, &format!("{CONNECTED}{offer}"));
     wait_for("its end", || !site.said("disconnect").is_empty());
     assert!(site.sessions().is_empty());
     assert_eq!(site.run("echo in").stdout, b"in\n");
@@ -153,7 +123,7 @@ print('done')
 
 #[test]
 fn channels_beyond_the_bound_are_refused_and_the_others_go_on() {
-    if !has(PYTHON, &["-c", "import paramiko"]) {
+    if !paramiko::is_there() {
         return;
     }
     let site = Site::new();
@@ -181,7 +151,7 @@ else:
 t.close()
 print('done')
 ";
-    script(&site, &format!("{OPENING}{flood}"));
+    paramiko::run(&site, &format!("{CONNECTED}{flood}"));
     let connection = site.complete("ssh");
     let refused = facts(&connection, "new_channel")
         .into_iter()
@@ -195,7 +165,7 @@ print('done')
 
 #[test]
 fn keys_without_end_are_not_tried_without_end() {
-    if !has(PYTHON, &["-c", "import paramiko"]) {
+    if !paramiko::is_there() {
         return;
     }
     let site = Site::new();
@@ -215,7 +185,7 @@ for _ in range(600):
 assert not t.is_active(), 'it was not thrown out'
 print('done')
 ";
-    script(&site, &format!("{OPENING}{offers}"));
+    paramiko::run(&site, &format!("{CONNECTED}{offers}"));
     wait_for("its end", || !site.said("disconnect").is_empty());
     assert!(site.sessions().is_empty());
 }

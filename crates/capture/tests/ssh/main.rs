@@ -21,6 +21,7 @@ mod forwards;
 mod hostile;
 mod inside;
 mod odd;
+mod paramiko;
 mod refused;
 mod runs;
 mod site;

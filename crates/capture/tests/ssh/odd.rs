@@ -1,28 +1,12 @@
 //! Requests that no ordinary client makes: what the library refuses by itself, told by the witness.
 
-use std::process::{Command, Stdio};
-
-use crate::clients::{PYTHON, has};
-use crate::site::{Site, finished};
+use crate::paramiko;
+use crate::site::Site;
 
 /// Asks for channels, requests and ways to sign in that are none; each must be refused, and the
 /// connection must go on.
 const SCRIPT: &str = r"
-import sys, threading, paramiko
-from paramiko.message import Message
-port, user, key = sys.argv[1:]
-def message(number, *parts):
-    m = Message()
-    m.add_byte(bytes([number]))
-    for part in parts:
-        {bool: m.add_boolean, int: m.add_int}.get(type(part), m.add_string)(part)
-    return m
-own = paramiko.Ed25519Key.from_private_key_file(key)
-own.load_certificate(key + '-cert.pub')
-def connected():
-    t = paramiko.Transport(('127.0.0.1', int(port)))
-    t.start_client(timeout=60)
-    return t
+import threading
 t = connected()
 try:
     t.auth_none(user)
@@ -62,19 +46,9 @@ print('done')
 
 /// Whether it could be asked here.
 pub fn ask(site: &Site) -> bool {
-    if !has(PYTHON, &["-c", "import paramiko"]) {
+    if !paramiko::is_there() {
         return false;
     }
-    let mut client = Command::new(PYTHON);
-    client
-        .args(["-c", SCRIPT])
-        .arg(site.address().port().to_string())
-        .args([&site.account.name])
-        .arg(site.path("user"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let out = finished(client.spawn().unwrap());
-    assert_eq!(out.stdout, b"done\n", "{out:?}");
+    paramiko::run(site, SCRIPT);
     true
 }

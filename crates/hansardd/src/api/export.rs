@@ -4,15 +4,13 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hansard_core::SessionId;
 use hansard_core::seal::SigningKey;
 use hansard_view::codec::CopyError;
 use hansard_view::segments::SegmentDecoder;
 use hansard_view::{Clip, EncodeError, Format, copy};
 
-use super::answers::living;
 use super::limits::PIECE_BYTES;
-use super::live::{Source, streaming};
+use super::live::made_of_recording;
 use super::problem::Problem;
 use super::router::{Call, Handler};
 use super::seams::{Listings, Log, Recordings};
@@ -28,20 +26,11 @@ pub(super) fn export(
     streams: Streams,
     log: Log,
 ) -> Handler {
-    let open = move |call: &Call| {
-        let session = living(call, &*listings)?;
+    let kept = (listings, recordings);
+    made_of_recording(kept, (streams, FILE), log, |call| {
         let wish = Wish::of(call)?;
-        let log = Arc::clone(&log);
-        let reader = recordings.open(session)?;
-        Ok(reader.map(|reader| -> Source {
-            Box::new(move |pieces| {
-                if let Err(why) = wish.write(session, reader, pieces) {
-                    log(&format!("export of {session}: the answer was cut: {why}"));
-                }
-            })
-        }))
-    };
-    streaming(streams, FILE, Arc::new(open))
+        Ok(Box::new(move |reader, pieces| wish.write(reader, pieces)))
+    })
 }
 
 /// What is wanted of a recording.
@@ -76,14 +65,9 @@ impl Wish {
 
     /// Hands the file over piece by piece. What is cut is cut where whoever reads it sees that: a
     /// file that only looks whole would be worse than none.
-    fn write(
-        &self,
-        session: SessionId,
-        reader: Box<dyn Read + Send>,
-        pieces: Pieces,
-    ) -> Result<(), String> {
+    fn write(&self, reader: Box<dyn Read + Send>, pieces: Pieces) -> Result<(), String> {
         let mut sent = Sent::To(pieces);
-        let copied = self.convert(session, reader, &mut sent);
+        let copied = self.convert(reader, &mut sent);
         let (Err(why), Sent::To(pieces)) = (copied, sent) else {
             return Ok(());
         };
@@ -91,18 +75,13 @@ impl Wish {
         Err(why)
     }
 
-    fn convert(
-        &self,
-        session: SessionId,
-        reader: Box<dyn Read + Send>,
-        sent: &mut Sent,
-    ) -> Result<(), String> {
+    fn convert(&self, reader: Box<dyn Read + Send>, sent: &mut Sent) -> Result<(), String> {
         let mut decoder = SegmentDecoder::new(BufReader::new(reader));
         let out = BufWriter::with_capacity(PIECE_BYTES, sent);
         // None of these formats is signed; the key goes into nothing.
         let key = SigningKey::from_seed([0; 32]);
         let Some(mut encoder) = self.format.encoder(out, key) else {
-            return Err(format!("{session}: {} is no single file", self.format));
+            return Err(format!("{} is no single file", self.format));
         };
         let copied = match self.stretch_ns {
             Some((from_ns, until_ns)) => {

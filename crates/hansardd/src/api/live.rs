@@ -1,6 +1,7 @@
 //! The routes that are streams: a recording's bytes, a session as it happens, the event log as it is
 //! written.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,11 +22,11 @@ pub(super) const RECORDING: &str = "application/vnd.hansard.recording";
 /// Media type of JSON lines.
 pub(super) const LINES: &str = "application/jsonl";
 
-pub(super) type Open = dyn Fn(&Call) -> Result<Option<Source>, Problem> + Send + Sync;
-pub(super) type Source = Box<dyn FnOnce(Pieces) + Send>;
+type Open = dyn Fn(&Call) -> Result<Option<Source>, Problem> + Send + Sync;
+type Source = Box<dyn FnOnce(Pieces) + Send>;
 
 /// A handler whose answer is a stream, which is opened before the first byte of it is answered.
-pub(super) fn streaming(streams: Streams, media: &'static str, open: Arc<Open>) -> Handler {
+fn streaming(streams: Streams, media: &'static str, open: Arc<Open>) -> Handler {
     Arc::new(move |call| {
         let (streams, open) = (streams.clone(), Arc::clone(&open));
         Box::pin(async move {
@@ -38,25 +39,41 @@ pub(super) fn streaming(streams: Streams, media: &'static str, open: Arc<Open>) 
     })
 }
 
+/// Sends what is made of a recording. An error is why it was cut.
+pub(super) type SendOut =
+    Box<dyn FnOnce(Box<dyn Read + Send>, Pieces) -> Result<(), String> + Send>;
+
+/// A handler that sends something made of a recording; `wish` says what a call asks for.
+pub(super) fn made_of_recording(
+    (listings, recordings): (Arc<dyn Listings>, Arc<dyn Recordings>),
+    (streams, media): (Streams, &'static str),
+    log: Log,
+    wish: impl Fn(&Call) -> Result<SendOut, Problem> + Send + Sync + 'static,
+) -> Handler {
+    let open = move |call: &Call| {
+        let session = living(call, &*listings)?;
+        let send = wish(call)?;
+        let log = Arc::clone(&log);
+        let reader = recordings.open(session)?;
+        Ok(reader.map(|reader| -> Source {
+            Box::new(move |pieces| {
+                if let Err(why) = send(reader, pieces) {
+                    log(&format!("recording {session}: the answer was cut: {why}"));
+                }
+            })
+        }))
+    };
+    streaming(streams, media, Arc::new(open))
+}
+
 pub(super) fn recording(
     listings: Arc<dyn Listings>,
     recordings: Arc<dyn Recordings>,
     streams: Streams,
     log: Log,
 ) -> Handler {
-    let open = move |call: &Call| {
-        let session = living(call, &*listings)?;
-        let log = Arc::clone(&log);
-        let reader = recordings.open(session)?;
-        Ok(reader.map(|reader| -> Source {
-            Box::new(move |pieces| {
-                if let Err(why) = copy(reader, pieces) {
-                    log(&format!("recording {session}: the answer was cut: {why}"));
-                }
-            })
-        }))
-    };
-    streaming(streams, RECORDING, Arc::new(open))
+    let kept = (listings, recordings);
+    made_of_recording(kept, (streams, RECORDING), log, |_| Ok(Box::new(copy)))
 }
 
 /// Says what there is to see of a session until it is over. An error cuts the stream: with a reason

@@ -17,9 +17,8 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
 };
-use rustix::time::{ClockId, clock_gettime};
 
-use super::{Deed, Teller, access};
+use super::{Deed, Teller, access, hears, now_ns};
 
 /// Longest message that is read, bytes (the kernel's own bound is 8970). A longer one is cut.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
@@ -89,15 +88,7 @@ impl Stream {
         let mut buffer = vec![0; MESSAGE_BYTES_MAX];
         let mut hearing = Hearing::default();
         loop {
-            let mut fds = [
-                PollFd::new(&self.socket, PollFlags::IN),
-                PollFd::new(stopped, PollFlags::IN),
-            ];
-            if poll(&mut fds, None).is_err() {
-                continue;
-            }
-            let [_, end] = &fds;
-            if !end.revents().is_empty() {
+            if !hears(&self.socket, stopped) {
                 return;
             }
             match recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT) {
@@ -119,12 +110,6 @@ impl Stream {
             }
         }
     }
-}
-
-fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000)
 }
 
 fn socket() -> rustix::io::Result<OwnedFd> {

@@ -9,10 +9,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use hansard_core::event::Body;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::time::{ClockId, clock_gettime};
 
-use super::{Deed, Source, Teller, access};
+use super::{Deed, Source, Teller, access, hears, now_ns};
 
 /// What follows the journal.
 const JOURNALCTL: &str = "/usr/bin/journalctl";
@@ -72,15 +70,7 @@ impl Follower {
         let mut entries = Entries::default();
         let mut chunk = [0; 8192];
         loop {
-            let mut fds = [
-                PollFd::new(&self.said, PollFlags::IN),
-                PollFd::new(stopped, PollFlags::IN),
-            ];
-            if poll(&mut fds, None).is_err() {
-                continue;
-            }
-            let [_, end] = &fds;
-            if !end.revents().is_empty() {
+            if !hears(&self.said, stopped) {
                 return;
             }
             match self.said.read(&mut chunk) {
@@ -93,13 +83,10 @@ impl Follower {
                     return;
                 }
             }
-            let now = clock_gettime(ClockId::Monotonic).tv_sec;
-            let now_ns = u64::try_from(now)
-                .unwrap_or(0)
-                .saturating_mul(1_000_000_000);
+            let at_ns = now_ns();
             while let Some(entry) = entries.next() {
                 if let Some(body) = told(&entry) {
-                    teller.tell(body, now_ns);
+                    teller.tell(body, at_ns);
                 }
             }
             if entries.is_too_long() {

@@ -1,0 +1,45 @@
+//! Messages that no ordinary client sends, by paramiko's hand.
+
+use std::process::{Command, Stdio};
+
+use crate::clients::{PYTHON, has};
+use crate::site::{Site, finished};
+
+/// The beginning of each script: `message` makes one of any number, `connected` a connection.
+const OPENING: &str = r"
+import sys, paramiko
+from paramiko.message import Message
+port, user, key = sys.argv[1:]
+def message(number, *parts):
+    m = Message()
+    m.add_byte(bytes([number]))
+    for part in parts:
+        {bool: m.add_boolean, int: m.add_int}.get(type(part), m.add_string)(part)
+    return m
+own = paramiko.Ed25519Key.from_private_key_file(key)
+own.load_certificate(key + '-cert.pub')
+def connected():
+    t = paramiko.Transport(('127.0.0.1', int(port)))
+    t.start_client(timeout=60)
+    return t
+";
+
+/// Whether there is one; in CI there has to be.
+pub fn is_there() -> bool {
+    has(PYTHON, &["-c", "import paramiko"])
+}
+
+/// Runs a script with the node's port, the account and the user's key; it must say `done`.
+pub fn run(site: &Site, script: &str) {
+    let mut client = Command::new(PYTHON);
+    client
+        .args(["-c", &format!("{OPENING}{script}")])
+        .arg(site.address().port().to_string())
+        .args([&site.account.name])
+        .arg(site.path("user"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let out = finished(client.spawn().unwrap());
+    assert_eq!(out.stdout, b"done\n", "{out:?}");
+}
