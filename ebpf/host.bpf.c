@@ -155,15 +155,19 @@ static __always_inline __u64 wake_flags(void)
 	return waiting == 0 || waiting > WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
-static __always_inline void hand_over(struct draft *draft)
+static __always_inline bool hand_over(struct draft *draft)
 {
 	__u32 used = draft->used;
 
 	if (used > DATA_MAX)
 		used = DATA_MAX;
-	if (bpf_ringbuf_output(&records, &draft->record, HEAD_BYTES + used, wake_flags()))
-		lose(draft->record.tag, false);
+	if (!bpf_ringbuf_output(&records, &draft->record, HEAD_BYTES + used, wake_flags()))
+		return false;
+	lose(draft->record.tag, false);
+	return true;
 }
+
+#include "logins.h"
 
 SEC("tp_btf/task_newtask")
 int BPF_PROG(on_fork, struct task_struct *child, unsigned long flags)
@@ -205,6 +209,10 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old, struct linux_binprm *
 	struct tag *tag = tag_of(task);
 	struct draft *draft;
 
+	if (reader.logins && is_let_in(task, tag, binary->file)) {
+		let_in(task, tag);
+		tag = tag_of(task);
+	}
 	if (!tag)
 		return 0;
 	/* What the seed turns into is no longer the program that holds the session. */

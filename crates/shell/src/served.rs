@@ -119,29 +119,7 @@ impl Service {
             .arg0(&self.arg0)
             .env_clear()
             .envs(self.env.iter().map(|(k, v)| (k, v)));
-        let mut name = None;
-        let ends = match &self.terminal {
-            Some(window) => {
-                let pty = self.pty(window)?;
-                name = rustix::termios::ttyname(pty.slave(), Vec::new()).ok();
-                if let Some(name) = &name {
-                    // As sshd(8) tells programs which terminal is theirs.
-                    command.env("SSH_TTY", name.to_string_lossy().into_owned());
-                }
-                command
-                    .stdin(pty.slave_copy()?)
-                    .stdout(pty.slave_copy()?)
-                    .stderr(pty.slave_copy()?);
-                Some(pty)
-            }
-            None => {
-                command
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::piped());
-                None
-            }
-        };
+        let (ends, name) = self.given(&mut command)?;
         let started = sys::Becomes {
             uid: self.account.uid,
             gid: self.account.gid,
@@ -183,6 +161,37 @@ impl Service {
             name,
         };
         Ok((served, ends, answer))
+    }
+
+    /// Its three descriptors: a terminal, with its name, or pipes.
+    fn given(
+        &self,
+        command: &mut std::process::Command,
+    ) -> Result<(Option<Pty>, Option<std::ffi::CString>), ShellError> {
+        let mut name = None;
+        let ends = match &self.terminal {
+            Some(window) => {
+                let pty = self.pty(window)?;
+                name = rustix::termios::ttyname(pty.slave(), Vec::new()).ok();
+                if let Some(name) = &name {
+                    // As sshd(8) tells programs which terminal is theirs.
+                    command.env("SSH_TTY", name.to_string_lossy().into_owned());
+                }
+                command
+                    .stdin(pty.slave_copy()?)
+                    .stdout(pty.slave_copy()?)
+                    .stderr(pty.slave_copy()?);
+                Some(pty)
+            }
+            None => {
+                command
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped());
+                None
+            }
+        };
+        Ok((ends, name))
     }
 
     /// A terminal that is the account's own, as login(1) leaves one: whoever is in the group `tty` may
