@@ -6,17 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hansard_core::event::{Body, End};
-use hansard_shell::{Service, Window};
+use hansard_shell::{Ends, Served, Service, ShellError, Window};
 use russh::Channel;
 use russh::server::{Handle, Msg};
 
 use super::account;
 use super::connection::{Connection, Inside};
 use super::ender::Ender;
-use super::header::{self, About, Opened};
+use super::header::{self, About, OfMachine, Opened};
 use super::limits::{COMMAND_BYTES_MAX, TERM_BYTES_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX};
 use super::relay::{Relay, run};
 use super::sftp::Sftp;
+use crate::host::Watched;
 use crate::local::Happening;
 
 /// The one subsystem that there is.
@@ -123,8 +124,7 @@ impl Waiting {
         let about = self.about(&runs, &service, (inside, number));
         let opened = header::open(machine, &inside.who, about)?;
         let id = opened.session.id;
-        let started = service.start();
-        let (served, ends) = match started {
+        let (served, ends, watched) = match watched_start(&service, machine, &opened) {
             Ok(started) => started,
             Err(error) => {
                 let why = error.to_string();
@@ -152,6 +152,7 @@ impl Waiting {
             recorder,
             notice,
             on_end,
+            ..
         } = opened;
         let line = Arc::<Ender>::clone(&ender);
         machine
@@ -168,6 +169,7 @@ impl Waiting {
             notice,
             on_end,
             ender,
+            watched,
             machine: Arc::clone(machine),
             sftp: runs.subsystem.as_ref().map(|_| Sftp::default()),
         };
@@ -237,6 +239,21 @@ impl Waiting {
                 .map(|(_, window)| window.clone()),
         }
     }
+}
+
+/// Starts it, and where host events are recorded, not before what it does is told.
+fn watched_start(
+    service: &Service,
+    machine: &OfMachine,
+    opened: &Opened,
+) -> Result<(Served, Ends, Option<Watched>), ShellError> {
+    let Some(host) = &machine.config.host else {
+        return service.start().map(|(served, ends)| (served, ends, None));
+    };
+    let (uid, session) = (service.account.uid, (opened.session.id, &opened.recorder));
+    let watch = |pid| crate::host::watch(Some(host), (uid, Some(pid)), session, opened.watch);
+    let started = service.start_after(watch);
+    started.map(|(served, ends, watched)| (served, ends, watched.flatten()))
 }
 
 /// What runs in the end: what is asked for, or what the certificate or key demands in its stead.

@@ -25,3 +25,4 @@ mod paramiko;
 mod refused;
 mod runs;
 mod site;
+mod watched;
