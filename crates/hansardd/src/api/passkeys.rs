@@ -289,26 +289,6 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
             "the authenticator's part; its format is `none`",
         ),
     ];
-    let signing = [
-        ("challenge", text(), "the one that was answered"),
-        ("credential", text(), "the passkey's identifier"),
-        (
-            "handle?",
-            or_null(text()),
-            "whose it is, as the authenticator says",
-        ),
-        ("client_data", text(), "the browser's part"),
-        ("data", text(), "the authenticator's part"),
-        ("signature", text(), "its signature over both"),
-    ];
-    let begun = [
-        (
-            "challenge",
-            text(),
-            "what is to be signed, once, within five minutes",
-        ),
-        ("rp_id", text(), "the host whose passkeys count"),
-    ];
     vec![
         (
             "Passkey",
@@ -339,6 +319,32 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
                 &[("label", text(), "1 to 64 bytes")],
             ),
         ),
+    ]
+}
+
+/// Of signing in, which the web server answers.
+pub(super) fn sign_in_schemas() -> [(&'static str, Json); 2] {
+    let signing = [
+        ("challenge", text(), "the one that was answered"),
+        ("credential", text(), "the passkey's identifier"),
+        (
+            "handle?",
+            or_null(text()),
+            "whose it is, as the authenticator says",
+        ),
+        ("client_data", text(), "the browser's part"),
+        ("data", text(), "the authenticator's part"),
+        ("signature", text(), "its signature over both"),
+    ];
+    let begun = [
+        (
+            "challenge",
+            text(),
+            "what is to be signed, once, within five minutes",
+        ),
+        ("rp_id", text(), "the host whose passkeys count"),
+    ];
+    [
         (
             "PasskeySignInChallenge",
             object("What to sign in with.", &begun),

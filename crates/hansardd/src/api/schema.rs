@@ -131,6 +131,9 @@ pub(super) fn all() -> Map<String, Json> {
     for (name, schema) in super::passkeys::schemas() {
         put(name, schema);
     }
+    for (name, schema) in super::passkeys::sign_in_schemas() {
+        put(name, schema);
+    }
     for (name, schema) in super::shares::schemas() {
         put(name, schema);
     }
