@@ -312,18 +312,11 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
                 &wish,
             ),
         ),
-        (
-            "PasskeyLabel",
-            object(
-                "What it is called from now on.",
-                &[("label", text(), "1 to 64 bytes")],
-            ),
-        ),
     ]
 }
 
-/// Of signing in, which the web server answers.
-pub(super) fn sign_in_schemas() -> [(&'static str, Json); 2] {
+/// Of a name, and of signing in, which the web server answers.
+pub(super) fn more_schemas() -> [(&'static str, Json); 3] {
     let signing = [
         ("challenge", text(), "the one that was answered"),
         ("credential", text(), "the passkey's identifier"),
@@ -345,6 +338,13 @@ pub(super) fn sign_in_schemas() -> [(&'static str, Json); 2] {
         ("rp_id", text(), "the host whose passkeys count"),
     ];
     [
+        (
+            "PasskeyLabel",
+            object(
+                "What it is called from now on.",
+                &[("label", text(), "1 to 64 bytes")],
+            ),
+        ),
         (
             "PasskeySignInChallenge",
             object("What to sign in with.", &begun),

@@ -131,7 +131,7 @@ pub(super) fn all() -> Map<String, Json> {
     for (name, schema) in super::passkeys::schemas() {
         put(name, schema);
     }
-    for (name, schema) in super::passkeys::sign_in_schemas() {
+    for (name, schema) in super::passkeys::more_schemas() {
         put(name, schema);
     }
     for (name, schema) in super::shares::schemas() {
