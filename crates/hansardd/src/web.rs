@@ -4,13 +4,15 @@
 //! - [`pages`]: the application itself, which is part of this program, and what a browser is told to
 //!   refuse of it
 //! - [`origin`]: under which names we are asked, and by which page
-//! - [`signed_in`]: who is signed in; [`attempts`]: how often somebody may try; [`sign_in`]: trying
+//! - [`signed_in`]: who is signed in; [`attempts`]: how often somebody may try; [`sign_in`]: trying;
+//!   `link`: who has a link to one session
 //! - connections: [`serve`]
 //!
 //! What a browser may is decided where it is for everybody: by the table of the API's routes. Here it
 //! is only found out who asks.
 
 pub mod attempts;
+mod link;
 pub mod origin;
 pub mod pages;
 pub mod serve;
@@ -26,7 +28,7 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use hansard_identity::Users;
+use hansard_identity::{Shares, Users};
 use hansard_record::clock::Clock;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::service::Service as _;
@@ -38,6 +40,7 @@ use crate::api::problem::Problem;
 use crate::api::role::{Asker, Visitor};
 use crate::api::seams::{Audit, Log};
 use attempts::Attempts;
+pub use link::shared_address;
 use origin::Origins;
 use signed_in::{SignedIn, Ticket};
 
@@ -54,6 +57,8 @@ pub struct Parts {
     pub api: Api,
     /// Who may sign in.
     pub users: Arc<Users>,
+    /// Links for people without an account.
+    pub shares: Arc<Shares>,
     /// The service's own recording.
     pub audit: Audit,
     /// The service's log.
@@ -116,18 +121,30 @@ impl Web {
 
     async fn api(
         self: &Arc<Self>,
-        mut request: Request<Body>,
+        request: Request<Body>,
         address: IpAddr,
     ) -> Result<Response<Body>, Problem> {
+        // Who comes with a link is nobody else, whoever is signed in in the same browser.
+        if request.headers().contains_key(header::AUTHORIZATION) {
+            let guest = self.guest(request.headers(), address).await?;
+            return Ok(self.ask(request, Asker::Link(guest)).await);
+        }
         let ticket = ticket(&request).ok_or_else(not_signed_in)?;
         let visitor = self.visitor(&ticket, address).ok_or_else(not_signed_in)?;
-        request.headers_mut().remove(header::COOKIE);
-        request.extensions_mut().insert(Asker::Browser(visitor));
-        let router = TowerToHyperService::new(self.parts.api.router());
-        let Ok(response) = router.call(request).await;
+        let response = self.ask(request, Asker::Browser(visitor)).await;
         let web = Arc::clone(self);
         let holds = move || web.visitor(&ticket, address).is_some();
         Ok(response.map(|body| Body::new(WhileSignedIn::new(body, holds))))
+    }
+
+    async fn ask(&self, mut request: Request<Body>, asker: Asker) -> Response<Body> {
+        for secret in [header::COOKIE, header::AUTHORIZATION] {
+            request.headers_mut().remove(secret);
+        }
+        request.extensions_mut().insert(asker);
+        let router = TowerToHyperService::new(self.parts.api.router());
+        let Ok(response) = router.call(request).await;
+        response
     }
 
     /// Who this ticket is of, as they are now.

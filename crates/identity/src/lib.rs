@@ -11,7 +11,7 @@
 //! With `authority`: `authority` issues certificates, `registry` knows who joined, `join` is what
 //! goes over the wire, `host_identity` what a host keeps, `tls` how they connect; `ssh` certifies people
 //! and hosts for SSH. `user` and `users` are
-//! the people who sign in at a service.
+//! the people who sign in at a service; `share` and `shares` are links for people who do not.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -59,6 +59,10 @@ pub mod recorder;
 pub mod registry;
 pub mod role;
 #[cfg(feature = "authority")]
+pub mod share;
+#[cfg(feature = "authority")]
+pub mod shares;
+#[cfg(feature = "authority")]
 pub mod ssh;
 #[cfg(feature = "authority")]
 pub mod tls;
@@ -82,5 +86,7 @@ pub use recorder::check_recorder;
 #[cfg(feature = "authority")]
 pub use registry::Registry;
 pub use role::{Role, Roles};
+#[cfg(feature = "authority")]
+pub use shares::Shares;
 #[cfg(feature = "authority")]
 pub use users::Users;

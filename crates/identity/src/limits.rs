@@ -110,3 +110,17 @@ pub const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// Users of one service. At the limit none is added until another is removed.
 pub const USERS_MAX: usize = 10_000;
+
+/// Links to sessions of one service, those included that expired lately. At the limit none is made
+/// until old ones are gone.
+pub const SHARES_MAX: usize = 10_000;
+
+/// How long a link to a session may hold, nanoseconds (90 days). A longer time is refused.
+pub const SHARE_LIFE_NS_MAX: u64 = 90 * 24 * 3600 * 1_000_000_000;
+
+/// How long a link that expired is kept for people to look at, nanoseconds (30 days); then its file
+/// is removed when the next link is made.
+pub const SHARE_KEPT_NS: u64 = 30 * 24 * 3600 * 1_000_000_000;
+
+/// Bytes of the name of who a link is for. A longer one is refused.
+pub const VIEWER_BYTES_MAX: usize = 128;

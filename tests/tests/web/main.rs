@@ -13,5 +13,6 @@
 mod browser;
 mod place;
 mod roles;
+mod sharing;
 mod signing_in;
 mod speak;

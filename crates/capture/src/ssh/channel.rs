@@ -5,21 +5,24 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use hansard_core::event::{Body, End};
-use hansard_shell::{Ends, Service, Window};
+use hansard_core::event::Body;
+use hansard_shell::{Service, Window};
 use russh::Channel;
 use russh::server::{Handle, Msg};
 
 use super::account;
 use super::connection::{Connection, Inside};
 use super::ender::Ender;
-use super::header::{self, About, OfMachine, Opened};
+use super::header::{self, About, Opened};
 use super::limits::{COMMAND_BYTES_MAX, TERM_BYTES_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX};
-use super::program::Program;
-use super::proxy::{FarChannel, Wants};
+use super::proxy::FarChannel;
 use super::relay::{Relay, run};
 use super::sftp::Sftp;
 use crate::local::Happening;
+
+mod starting;
+
+use starting::{Starts, nothing_ran};
 
 /// The one subsystem that there is.
 const SFTP: &str = "sftp";
@@ -156,7 +159,7 @@ impl Waiting {
         let opened = header::open(machine, &inside.who, about)?;
         let id = opened.session.id;
         let window = starts.window(self.terminal.as_ref());
-        let (served, ends) = match starts.start(&runs).await {
+        let (served, ends, watched) = match starts.start(&runs, machine, &opened).await {
             Ok(started) => started,
             Err(why) => return Err(nothing_ran(machine, opened, why)),
         };
@@ -174,6 +177,7 @@ impl Waiting {
             recorder,
             notice,
             on_end,
+            ..
         } = opened;
         let line = Arc::<Ender>::clone(&ender);
         machine
@@ -190,6 +194,7 @@ impl Waiting {
             notice,
             on_end,
             ender,
+            watched,
             machine: Arc::clone(machine),
             sftp: runs.subsystem.as_ref().map(|_| Sftp::default()),
         };
@@ -261,56 +266,6 @@ impl Waiting {
                 .as_ref()
                 .filter(|_| runs.subsystem.is_none())
                 .map(|(_, window)| window.clone()),
-        }
-    }
-}
-
-/// Brings the recording of what was not started to its end, and answers why it was not.
-fn nothing_ran(machine: &OfMachine, opened: Opened, why: String) -> String {
-    let id = opened.session.id;
-    let end = End {
-        reason: format!("nothing was run: {why}"),
-        ..End::default()
-    };
-    if opened.recorder.close(end).is_ok() {
-        // A note that stays is found finished by the next start.
-        let _ = machine.means.open.end(id);
-    }
-    why
-}
-
-/// What is about to run, and where.
-enum Starts {
-    Here(Box<Service>),
-    There(FarChannel),
-}
-
-impl Starts {
-    /// The size of its terminal, if it has one.
-    fn window(&self, asked: Option<&(String, Window)>) -> Option<Window> {
-        match self {
-            Self::Here(service) => service.terminal.clone(),
-            Self::There(far) => {
-                let asked = asked.filter(|_| far.has_terminal());
-                asked.map(|(_, window)| window.clone())
-            }
-        }
-    }
-
-    async fn start(self, runs: &Runs) -> Result<(Program, Ends), String> {
-        match self {
-            Self::Here(service) => {
-                let started = service.start().map_err(|e| e.to_string());
-                started.map(|(served, ends)| (Program::Here(served), ends))
-            }
-            Self::There(far) => {
-                let wants = match (&runs.subsystem, &runs.command) {
-                    (Some(name), _) => Wants::Subsystem(name),
-                    (None, Some(command)) => Wants::Command(command),
-                    (None, None) => Wants::Shell,
-                };
-                far.start(wants).await
-            }
         }
     }
 }

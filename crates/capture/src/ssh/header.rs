@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hansard_core::policy::{OnEnd, Policy};
+use hansard_core::policy::{OnEnd, Policy, Watch};
 use hansard_core::{Fields, Login, Session, SessionId, Value};
 use hansard_record::Recorder;
 use hansard_record::open_sessions::{Plan, Survives};
@@ -77,6 +77,8 @@ pub(super) struct Opened {
     pub(super) recorder: Recorder,
     pub(super) notice: String,
     pub(super) on_end: OnEnd,
+    /// What is told of what its processes do.
+    pub(super) watch: Watch,
 }
 
 /// Opens a recording: when this returns, its header is durable.
@@ -118,14 +120,15 @@ pub(super) fn open(shared: &Shared, who: &Who, about: About) -> Result<Opened, S
             (config.options, plan),
         )
         .map_err(|lost| lost.to_string())?;
-    let (notice, on_end) = decided
-        .map(|decided| (decided.notice, decided.on_end))
+    let (notice, on_end, watch) = decided
+        .map(|decided| (decided.notice, decided.on_end, decided.watch))
         .unwrap_or_default();
     Ok(Opened {
         session,
         recorder,
         notice,
         on_end,
+        watch,
     })
 }
 

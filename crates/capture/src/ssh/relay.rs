@@ -25,7 +25,8 @@ use super::header::OfMachine;
 use super::limits::{HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PACKET_BYTES, TYPED_LOOK_EVERY};
 use super::program::Program;
 use super::sftp::{Sftp, Stop};
-use super::sys::{watched, watched_copy};
+use super::sys::{watched as awaited, watched_copy};
+use crate::host::Watched;
 
 mod over;
 
@@ -43,6 +44,8 @@ pub(super) struct Relay {
     pub(super) notice: String,
     pub(super) on_end: OnEnd,
     pub(super) ender: Arc<Ender>,
+    /// Tells what its processes do.
+    pub(super) watched: Option<Watched>,
     pub(super) machine: OfMachine,
     /// Reads along, where what passes is SFTP.
     pub(super) sftp: Option<Sftp>,
@@ -111,6 +114,7 @@ pub(super) async fn run(relay: Relay) {
         notice,
         on_end,
         ender,
+        watched,
         machine,
         sftp,
     } = relay;
@@ -149,6 +153,8 @@ pub(super) async fn run(relay: Relay) {
             Some(Why::Ended(format!("its ends cannot be waited for: {e}")))
         }
     };
+    // What was done until now belongs before the recording's end.
+    drop(watched);
     over::finish(shared, (&write, &handle, id), (session.id, &machine), why).await;
 }
 
@@ -159,7 +165,7 @@ fn registered(ends: Ends) -> std::io::Result<Registered> {
     Ok(match ends {
         Ends::Terminal(master) => {
             let input = watched_copy(&master, Interest::WRITABLE)?;
-            let output = watched(master, Interest::READABLE)?;
+            let output = awaited(master, Interest::READABLE)?;
             (input, [Some((output, Stream::Output)), None])
         }
         Ends::Pipes {
@@ -167,9 +173,9 @@ fn registered(ends: Ends) -> std::io::Result<Registered> {
             stdout,
             stderr,
         } => {
-            let input = watched(stdin, Interest::WRITABLE)?;
-            let stdout = watched(stdout, Interest::READABLE)?;
-            let stderr = watched(stderr, Interest::READABLE)?;
+            let input = awaited(stdin, Interest::WRITABLE)?;
+            let stdout = awaited(stdout, Interest::READABLE)?;
+            let stderr = awaited(stderr, Interest::READABLE)?;
             let outputs = [
                 Some((stdout, Stream::Stdout)),
                 Some((stderr, Stream::Stderr)),

@@ -27,3 +27,4 @@ mod proxied;
 mod refused;
 mod runs;
 mod site;
+mod watched;

@@ -237,6 +237,15 @@ section! {
         /// host's own recording. Heard in the kernel's audit stream, or where it is silent, in the
         /// system's journal. At most 600 a minute.
         access: bool = true;
+        /// Follow logins that no recorder holds, too, as sessions of their own: of `sshd` and of the console
+        /// as they are. Nothing that they show is kept, only host events. Nobody tells those who log in;
+        /// where that has to be, tell them otherwise (`Banner`, `/etc/issue`, `/etc/motd`).
+        logins: bool = false;
+        /// Names of the programs that let people in, as their files are called, which must be root's.
+        /// What they start for somebody begins such a session. At most 64.
+        login_programs: Vec<String> = ["sshd", "sshd-session", "sshd-auth", "login", "dropbear"]
+            .map(str::to_owned)
+            .to_vec();
         /// Pages of 4096 bytes that wait between kernel and daemon at least. The three are added up,
         /// and no ring is smaller than 16 MiB or larger than 1 GiB. When it is full, events are lost,
         /// counted, and the recording has a gap.

@@ -119,7 +119,7 @@ impl Web {
 
     /// Refused unseen. That it happens is on record; each single one is not, or the record would be
     /// what is attacked.
-    async fn too_many(self: &Arc<Self>, too_many: TooMany, address: IpAddr) -> Problem {
+    pub(super) async fn too_many(self: &Arc<Self>, too_many: TooMany, address: IpAddr) -> Problem {
         if let Some(times) = too_many.told {
             let fields = Fields::new()
                 .with("success", false)

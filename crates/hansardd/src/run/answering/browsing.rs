@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hansard_identity::Users;
+use hansard_identity::{Shares, Users};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -48,7 +48,7 @@ impl Browsing {
         self,
         door: &Door<'_>,
         api: Api,
-        users: Arc<Users>,
+        (users, shares): (Arc<Users>, Arc<Shares>),
         (runtime, stop): (&Runtime, &watch::Receiver<bool>),
         closers: &mut Vec<Closer>,
     ) {
@@ -58,6 +58,7 @@ impl Browsing {
         let web = Web::new(Parts {
             api,
             users,
+            shares,
             audit: door.audit(),
             log: door.log(),
             clock: Arc::clone(&door.environment.clock),
