@@ -270,6 +270,37 @@ await lead(async () => {
     await page.getByText('The session is over').waitFor();
   });
 
+  await step('who looked at what is listed, and leads to the recording', async () => {
+    await page.getByRole('link', { name: 'Looks' }).click();
+    // What was looked at a moment ago is listed when its events are projected.
+    const looked = async () => {
+      await page.getByRole('button', { name: 'Filter' }).click();
+      return page.getByRole('cell', { name: 'player' }).count();
+    };
+    await until('the looks', looked, (count) => count > 0);
+    assert.equal(await page.getByRole('cell', { name: 'ada', exact: true }).first().isVisible(), true);
+    await shot(page, 'looks');
+    await accessible(page, 'looks');
+    await page.getByLabel('User').fill('nobody-at-all');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await page.getByText('Nobody did.').waitFor();
+    await page.getByLabel('User').fill('');
+    await page.getByLabel('Session').fill(PLAYED);
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await page.getByRole('link', { name: PLAYED }).first().click();
+    await page.getByTestId('clock').waitFor();
+  });
+
+  await step('the policy is read, and tried out for a login', async () => {
+    await page.getByRole('link', { name: 'Policy' }).click();
+    await page.getByText('No policy was set').waitFor();
+    await page.getByLabel('User').fill('<b>eve</b>');
+    await page.getByRole('button', { name: 'Try' }).click();
+    await page.getByLabel('Decided').getByText('record').first().waitFor();
+    await shot(page, 'policy');
+    await accessible(page, 'the policy');
+  });
+
   await step('a user sees what is their own, and nothing else', async () => {
     const other = await open();
     await other.goto(`${ORIGIN}/`);

@@ -124,3 +124,12 @@ pub const SHARE_KEPT_NS: u64 = 30 * 24 * 3600 * 1_000_000_000;
 
 /// Bytes of the name of who a link is for. A longer one is refused.
 pub const VIEWER_BYTES_MAX: usize = 128;
+
+/// Bytes of a passkey's identifier (Web Authentication §4). A longer one is refused.
+pub const CREDENTIAL_BYTES_MAX: usize = 1023;
+
+/// Passkeys of one user. At the limit none is added until another is removed.
+pub const PASSKEYS_MAX: usize = 16;
+
+/// Bytes of what a user calls a passkey. A longer text is refused.
+pub const PASSKEY_NAME_BYTES_MAX: usize = 64;

@@ -17,11 +17,12 @@ use hansard_tests::{Scratch, hansard};
 use hansardd::api::refusals::Refusals;
 use hansardd::api::role::{Known, Peer, Role};
 use hansardd::api::{Api, Parts, socket};
-use hansardd::behind::{Linked, People};
+use hansardd::behind::{Keyed, Linked, People};
 use hansardd::config::Local;
 use hansardd::ingest::Connections;
 use hansardd::player::Player;
 use hansardd::policy::{Central, InForce, PolicyFiles};
+use hansardd::web::challenges::Challenges;
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -110,6 +111,7 @@ impl Service {
             policies: Arc::new(policies(&scratch)),
             searching: keeper.clone(),
             users: Arc::new(people(&scratch)),
+            passkeys: Arc::new(keyed(&scratch)),
             shares: Arc::new(linked(&scratch)),
             playing: Arc::new(Player::new(keeper.clone(), &scratch.join("player")).unwrap()),
         };
@@ -259,5 +261,19 @@ fn linked(scratch: &Scratch) -> Linked {
         shares: Arc::new(opened.unwrap().0),
         clock: Arc::new(RealClock),
         origin: Some("http://127.0.0.1:3080".to_owned()),
+    }
+}
+
+/// Passkeys of the same users.
+fn keyed(scratch: &Scratch) -> Keyed {
+    let people = people(scratch);
+    let random = |bytes: &mut [u8]| {
+        bytes.fill(9);
+        Ok(())
+    };
+    Keyed {
+        users: people.users,
+        challenges: Arc::new(Challenges::new(Arc::new(random))),
+        clock: Arc::new(RealClock),
     }
 }

@@ -11,6 +11,7 @@
 )]
 
 mod browser;
+mod passkeys;
 mod place;
 mod roles;
 mod sharing;

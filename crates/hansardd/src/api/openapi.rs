@@ -165,6 +165,7 @@ fn identifier(id: Id) -> Json {
         Id::Token => ("name of the token", name()),
         Id::User => ("name of the user", name()),
         Id::Share => ("name of the link", name()),
+        Id::Passkey => ("name of the passkey", name()),
     };
     json!({ "name": "id", "in": "path", "required": true, "description": doc, "schema": schema })
 }

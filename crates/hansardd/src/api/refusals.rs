@@ -227,6 +227,7 @@ mod tests {
                 user: "ada".to_owned(),
                 role: Role::User,
                 address: [127, 0, 0, n as u8].into(),
+                origin: "http://localhost:3080".to_owned(),
             };
             let ada = Caller {
                 asker: Asker::Browser(visitor),

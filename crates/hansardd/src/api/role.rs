@@ -36,6 +36,8 @@ pub struct Visitor {
     pub role: Role,
     /// Address of the other end of the connection, which may be that of a proxy.
     pub address: IpAddr,
+    /// Origin of the page that asks, one of ours.
+    pub origin: String,
 }
 
 /// Somebody without an account, who has a link to one session.

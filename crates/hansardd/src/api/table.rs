@@ -2,6 +2,7 @@
 //! document is written from it.
 
 mod hosts;
+mod passkeys;
 mod people;
 mod played;
 mod policy;
@@ -56,6 +57,11 @@ pub enum Op {
     Shares,
     ShareRevoke,
     Shared,
+    Passkeys,
+    PasskeyChallenge,
+    PasskeyMake,
+    PasskeyRename,
+    PasskeyRemove,
 }
 
 /// HTTP methods that routes have.
@@ -97,6 +103,8 @@ pub enum Id {
     User,
     /// The name of a link.
     Share,
+    /// The name of a passkey.
+    Passkey,
 }
 
 /// The type of a parameter.
@@ -291,7 +299,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 37] = [
+pub const ROUTES: [Route; 42] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -441,12 +449,20 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     shares::SHARES,
     shares::SHARE_REVOKE,
     shares::SHARED,
+    passkeys::PASSKEYS,
+    passkeys::MAKE,
+    passkeys::CHALLENGE,
+    passkeys::RENAME,
+    passkeys::REMOVE,
 ];
 
 /// Methods of a path, as an `Allow` header has them.
 #[must_use]
 pub(super) fn allowed(path: &str) -> &'static str {
     let has = |verb| ROUTES.iter().any(|r| r.path == path && r.verb == verb);
+    if has(Verb::Put) && has(Verb::Delete) {
+        return "PUT, DELETE";
+    }
     if has(Verb::Put) {
         return if has(Verb::Get) { "GET, PUT" } else { "PUT" };
     }

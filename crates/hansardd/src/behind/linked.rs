@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use hansard_core::SessionId;
 use hansard_identity::Shares as Kept;
-use hansard_identity::failure::Failure;
 use hansard_identity::share::{Secret, Share, Wish};
 use hansard_identity::shares::Prepared;
 use hansard_record::clock::Clock;
 
+use super::people::trouble;
 use crate::api::problem::Trouble;
 use crate::api::role::Caller;
 use crate::api::shares::Shares;
@@ -23,14 +23,6 @@ pub struct Linked {
     pub clock: Arc<dyn Clock>,
     /// Where browsers reach the service; `None` without a web server.
     pub origin: Option<String>,
-}
-
-fn trouble(failure: Failure) -> Trouble {
-    match failure {
-        Failure::Retry(why) => Trouble::Retry(why),
-        Failure::Conflict(why) => Trouble::Conflict(why),
-        other => Trouble::Refused(other.to_string()),
-    }
 }
 
 impl Shares for Linked {

@@ -26,8 +26,8 @@ use crate::api::refusals::{REFUSALS_WINDOW, Refusals};
 use crate::api::seams::{Admit, Audit, Log};
 use crate::api::{Api, Parts, socket};
 use crate::behind::{
-    Accounts, Certified, EndHere, Held, Joined, Linked, Listed, Logged, People, Present, Recorded,
-    Searched, Watched,
+    Accounts, Certified, EndHere, Held, Joined, Keyed, Linked, Listed, Logged, People, Present,
+    Recorded, Searched, Watched,
 };
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
@@ -37,6 +37,8 @@ use crate::init::keys::authority_dir;
 use crate::player::Player;
 use crate::policy::Central;
 use crate::tee::Source;
+
+use crate::web::challenges::Challenges;
 
 use browsing::Browsing;
 pub(super) use host::HostAnswering;
@@ -158,10 +160,12 @@ impl Answering<'_> {
         let users = self.users()?;
         let browsing = Browsing::open(&self.door, runtime)?;
         let shares = self.shares()?;
-        let parts = self.parts(&users, &shares, browsing.as_ref())?;
+        let challenges = self.challenges();
+        let kept = (&users, &shares, &challenges);
+        let parts = self.parts(kept, browsing.as_ref())?;
         let api = Api::counting(parts, self.door.boot(), refusals);
         if let Some(browsing) = browsing {
-            let kept = (users, shares);
+            let kept = (users, shares, challenges);
             browsing.serve(&self.door, api.clone(), kept, (runtime, &stop), closers);
         }
         self.door.open(api, runtime, stop)
@@ -193,6 +197,12 @@ impl Answering<'_> {
         Ok(Arc::new(shares))
     }
 
+    fn challenges(&self) -> Arc<Challenges> {
+        let random = Arc::clone(&self.door.environment.random);
+        let fill = move |bytes: &mut [u8]| random.fill(bytes);
+        Arc::new(Challenges::new(Arc::new(fill)))
+    }
+
     fn unreadable(&self, files: Vec<(String, String)>) {
         for (name, why) in files {
             let fields = hansard_core::Fields::new()
@@ -222,8 +232,7 @@ impl Answering<'_> {
 
     fn parts(
         &self,
-        users: &Arc<Users>,
-        shares: &Arc<Shares>,
+        (users, shares, challenges): (&Arc<Users>, &Arc<Shares>, &Arc<Challenges>),
         browsing: Option<&Browsing>,
     ) -> Result<Parts, Failure> {
         let (door, keeping) = (&self.door, self.keeping);
@@ -273,6 +282,11 @@ impl Answering<'_> {
                 users: Arc::clone(users),
                 clock: Arc::clone(&door.environment.clock),
                 cluster: door.cluster.clone(),
+            }),
+            passkeys: Arc::new(Keyed {
+                users: Arc::clone(users),
+                challenges: Arc::clone(challenges),
+                clock: Arc::clone(&door.environment.clock),
             }),
             shares: Arc::new(Linked {
                 shares: Arc::clone(shares),
