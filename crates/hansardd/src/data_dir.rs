@@ -85,6 +85,12 @@ impl DataDir {
         self.0.join("keys")
     }
 
+    /// Keys of machines that the SSH proxy leads to.
+    #[must_use]
+    pub fn known_hosts(&self) -> PathBuf {
+        self.0.join("known_hosts")
+    }
+
     /// The spool.
     #[must_use]
     pub fn spool(&self) -> PathBuf {

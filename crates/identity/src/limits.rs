@@ -83,6 +83,10 @@ pub const PAGE_ROWS_MAX: usize = 1000;
 /// Longest life of a user's SSH certificate, seconds: a week. A longer one is refused.
 pub const SSH_LIFE_S_MAX: u64 = 7 * 24 * 3600;
 
+/// Life of the certificate with which the SSH proxy signs in to a target, seconds: it is used at once, and a
+/// target's clock may be off by some.
+pub const SSH_TARGET_LIFE_S: u64 = 300;
+
 /// Life of a host's SSH certificate, seconds: 90 days. The host has a new one made at every start.
 pub const SSH_HOST_LIFE_S: u64 = 90 * 24 * 3600;
 
