@@ -55,7 +55,7 @@ fn is_public_v6(v6: Ipv6Addr) -> bool {
     // Only global unicast is given out (RFC 4291 §2.4), and of that not everything: protocols and
     // Teredo, documentation.
     let is_given_out = a & 0xe000 == 0x2000;
-    let is_special = (a == 0x2001 && b < 0x200) || (a == 0x2001 && b == 0xdb8) || a == 0x3fff;
+    let is_special = (a == 0x2001 && (b < 0x200 || b == 0xdb8)) || a == 0x3fff;
     is_given_out && !is_special
 }
 
