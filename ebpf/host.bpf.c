@@ -29,8 +29,6 @@
 #define AF_INET6_ 10
 #define INITIAL_PID_NS 0xeffffffc
 #define PID_LEVELS_MAX 8
-/* Bytes that wait in the ring at which its reader is woken however it is. */
-#define WAKE_BYTES (256 * 1024)
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -147,23 +145,29 @@ static __always_inline void lose(__u64 session, bool is_task)
 		__sync_fetch_and_add(&lost->records, 1);
 }
 
-/* The reader sleeps only when nothing waits; while it works it need not be told. */
+/* The reader sleeps only when nothing waits, and looks by itself when it has slept for a while after
+ * that: who adds to what waits need not tell it. Telling it costs an interrupt, in a virtual machine
+ * one that the machine below has to send, more than all of the rest. */
 static __always_inline __u64 wake_flags(void)
 {
 	__u64 waiting = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
 
-	return waiting == 0 || waiting > WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	return waiting == 0 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
-static __always_inline void hand_over(struct draft *draft)
+static __always_inline bool hand_over(struct draft *draft)
 {
 	__u32 used = draft->used;
 
 	if (used > DATA_MAX)
 		used = DATA_MAX;
-	if (bpf_ringbuf_output(&records, &draft->record, HEAD_BYTES + used, wake_flags()))
-		lose(draft->record.tag, false);
+	if (!bpf_ringbuf_output(&records, &draft->record, HEAD_BYTES + used, wake_flags()))
+		return false;
+	lose(draft->record.tag, false);
+	return true;
 }
+
+#include "logins.h"
 
 SEC("tp_btf/task_newtask")
 int BPF_PROG(on_fork, struct task_struct *child, unsigned long flags)
@@ -205,6 +209,10 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old, struct linux_binprm *
 	struct tag *tag = tag_of(task);
 	struct draft *draft;
 
+	if (reader.logins && is_let_in(task, tag, binary->file)) {
+		let_in(task, tag);
+		tag = tag_of(task);
+	}
 	if (!tag)
 		return 0;
 	/* What the seed turns into is no longer the program that holds the session. */

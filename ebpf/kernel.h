@@ -77,6 +77,8 @@ struct super_block {
 	__u32 s_dev;
 };
 struct inode {
+	__u16 i_mode;
+	kuid_t i_uid;
 	__u32 i_nlink;
 	unsigned long i_ino;
 	struct super_block *i_sb;
@@ -119,6 +121,9 @@ struct files_struct {
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	unsigned long env_start;
+	unsigned long env_end;
+	struct file *exe_file;
 };
 struct thread_info {
 	__u32 status;
@@ -126,9 +131,13 @@ struct thread_info {
 typedef struct {
 	int counter;
 } atomic_t;
+struct tty_struct {
+	char name[64];
+};
 struct signal_struct {
 	atomic_t live;
 	struct pid *pids[4];
+	struct tty_struct *tty;
 	int group_exit_code;
 	unsigned int flags;
 };

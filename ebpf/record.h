@@ -21,6 +21,7 @@ enum kind {
 	SOCKETCALL = 13,/* never handed over: the 32-bit ABI's one call for all of sockets */
 	ANSWER = 15,    /* what io_uring answered to what had the same args[5] */
 	RESOLVED = 16,  /* the paths that a call with one or two is about, before it is done */
+	LOGIN = 17,     /* somebody was let in: what is done from here on has a new tag */
 	SEND_MESSAGE = 14, /* never handed over: a SEND whose destination is in a structure */
 };
 
@@ -38,7 +39,7 @@ enum {
 };
 
 /* Classes of what is recorded, as bits of a session's switches. */
-enum { COMMANDS = 1, FILES = 2, NETWORK = 4 };
+enum { COMMANDS = 1, FILES = 2, NETWORK = 4, LOGINS = 8 };
 
 #define TEXTS 4
 #define DATA_MAX 32768
@@ -105,6 +106,22 @@ struct reader {
 	__u32 tags_by_number; /* this kernel has no task storage */
 	__u32 left_out;       /* whether there are any paths, and programs */
 	__u32 answers;        /* whether io_uring's are told */
+	__u32 logins;         /* what is told of those that nobody hands over, and LOGINS if they are found */
+};
+
+/* The name of a program's file. */
+#define DOOR_BYTES 32
+struct door {
+	char name[DOOR_BYTES];
+};
+
+/* Tags that the kernel itself gives have this bit. */
+#define TAG_OF_LOGIN (1ULL << 62)
+
+/* Logins that were found. */
+struct arrivals {
+	__u64 next;
+	__u64 turned_away; /* could not be followed */
 };
 
 /* What a session has lost. */

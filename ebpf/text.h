@@ -195,18 +195,14 @@ static __noinline int append_named(struct draft *draft, __s32 fd, const void *pa
 	return 0;
 }
 
-/* The arguments of the program that runs now, as they lie in its memory. */
-static __noinline int append_arguments(struct draft *draft, __u32 text)
+/* Bytes of the current process's memory, at most ARGUMENTS_MAX of them. */
+static __noinline int append_memory(struct draft *draft, unsigned long from, unsigned long length,
+				    __u32 text)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mm_struct *mm = task->mm;
-	unsigned long from = BPF_CORE_READ(mm, arg_start);
-	unsigned long length = BPF_CORE_READ(mm, arg_end) - from;
 	__u32 begin = draft->used;
 
 	if (text >= TEXTS)
 		return 0;
-	draft->record.args[6] = length;
 	if (length > ARGUMENTS_MAX) {
 		draft->record.flags |= CUT;
 		length = ARGUMENTS_MAX;
@@ -233,6 +229,28 @@ static __noinline int append_arguments(struct draft *draft, __u32 text)
 	}
 	draft->record.lengths[text] = draft->used - begin;
 	return 0;
+}
+
+/* The arguments of the program that runs now, as they lie in its memory. */
+static __noinline int append_arguments(struct draft *draft, __u32 text)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct mm_struct *mm = task->mm;
+	unsigned long from = BPF_CORE_READ(mm, arg_start);
+	unsigned long length = BPF_CORE_READ(mm, arg_end) - from;
+
+	draft->record.args[6] = length;
+	return append_memory(draft, from, length, text);
+}
+
+/* Its variables, as whoever started it set them. */
+static __noinline int append_environment(struct draft *draft, __u32 text)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct mm_struct *mm = task->mm;
+	unsigned long from = BPF_CORE_READ(mm, env_start);
+
+	return append_memory(draft, from, BPF_CORE_READ(mm, env_end) - from, text);
 }
 
 struct arguments {

@@ -8,6 +8,7 @@
 //! - [`HostEvents`]: the programs while they run, and the sessions that are watched
 //! - [`Watched`]: one of these, until its recording ends
 //!
+//! - `arrivals`: logins that nobody hands over, found by the kernel
 //! - [`Access`]: logins, failed logins, `sudo` and `su` of the host itself
 //!
 //! What the kernel could not hand over it counts, and the recording says so in a `Gap`.
@@ -23,6 +24,7 @@ mod access;
 mod address;
 mod afterwards;
 mod arguments;
+mod arrivals;
 mod calls;
 mod events;
 mod facts;
@@ -35,6 +37,8 @@ mod sessions;
 
 pub use access::{ACCESS_PER_MINUTE_MAX, Access, Source};
 pub use afterwards::{AFTERWARDS_MAX, Tell};
+pub use arrivals::LOGIN_PROGRAMS_MAX;
+pub(crate) use arrivals::{First, Found};
 pub use events::{Counted, HostEvents, Watched};
 pub use kernel::{Missing, Support, support};
 pub use left_out::{LEFT_OUT_MAX, LeftOut};
@@ -63,6 +67,10 @@ pub struct Config {
     pub ring_bytes: u32,
     /// What of files and connections is not told.
     pub left_out: LeftOut,
+    /// Names of the programs that let people in, `sshd`, `login`: what they start for somebody who has no
+    /// recorder is followed as a session of its own. None: no such logins are looked for. At most
+    /// [`LOGIN_PROGRAMS_MAX`].
+    pub logins: Vec<String>,
     /// Keep the marks of processes in a table of their numbers, as where a kernel cannot keep them
     /// beside each process. Costs a little more; for tests.
     pub by_number: bool,
@@ -76,6 +84,7 @@ impl Default for Config {
             network: true,
             ring_bytes: RING_BYTES_MIN,
             left_out: LeftOut::default(),
+            logins: Vec::new(),
             by_number: false,
         }
     }

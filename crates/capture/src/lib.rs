@@ -19,6 +19,7 @@
 )]
 
 pub mod host;
+mod host_login;
 pub mod limits;
 pub mod local;
 pub mod registry;

@@ -36,7 +36,7 @@ use crate::shell::{Found, Logins};
 pub(crate) mod connection;
 pub(crate) mod header;
 pub(crate) mod peer;
-mod place;
+pub(crate) mod place;
 
 use peer::Caller;
 use place::{Connections, Place};
@@ -246,6 +246,7 @@ impl Server {
         let accepting = std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || accept(&of_thread, listener, woken))?;
+        crate::host_login::listen(&shared);
         Ok(Self {
             shared,
             accepting: Some(accepting),

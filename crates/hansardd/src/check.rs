@@ -8,12 +8,12 @@ mod web;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use hansard_capture::host::LEFT_OUT_MAX;
 use hansard_capture::shell::{TLOG_CONF, TlogConf};
 use hansard_core::policy::OnLoss;
 
 use crate::config::{Config, Finding, Local, Rule, Size, Span, Store};
 
+mod host;
 mod ssh;
 
 /// Longest path of a unix socket, bytes, without the zero behind it (unix(7)).
@@ -66,7 +66,8 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
     }
     logins(config, &mut found);
     ssh::ssh(config, &mut found);
-    host_events(config, &mut found);
+    ssh::proxy(config, &mut found);
+    host::host_events(config, &mut found);
     tlog(config, around, &mut found);
     if let Some(store) = &config.store {
         archive(config, store, &mut found);
@@ -110,27 +111,6 @@ fn logins(config: &Config, found: &mut Vec<Finding>) {
              recording says that the terminal could be written to beside it",
             "let the daemon have CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER, as \
              packaging/systemd/logins.conf does, and run this check as the daemon runs",
-        ));
-    }
-}
-
-/// What recording host events needs.
-fn host_events(config: &Config, found: &mut Vec<Finding>) {
-    let is_on = config.capture.host.as_ref().is_some_and(|h| h.enabled);
-    if is_on && config.capture.local.is_none() {
-        found.push(Finding::error(
-            "capture.host",
-            "host events belong to sessions, which come in at capture.sock, which is off",
-            "add `local: {}` beside it",
-        ));
-    }
-    let lists = config.capture.host.iter();
-    let lists = lists.flat_map(|host| [&host.exclude_paths, &host.exclude_programs]);
-    if lists.into_iter().any(|list| list.len() > LEFT_OUT_MAX) {
-        found.push(Finding::error(
-            "capture.host",
-            format!("more than {LEFT_OUT_MAX} paths or programs are left out"),
-            "name directories above them, or switch `disk` off",
         ));
     }
 }

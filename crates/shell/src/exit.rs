@@ -43,6 +43,19 @@ impl Exit {
         }
     }
 
+    /// Of a program that somebody else started; as wait(2) says it.
+    #[must_use]
+    pub fn of_wait(word: u64) -> Self {
+        let signal = u8::try_from(word & 0x7f).unwrap_or(0);
+        let code = u8::try_from(word >> 8 & 0xff).unwrap_or(0);
+        Self {
+            status: if signal == 0 { code } else { 128 | signal },
+            signal: (signal != 0).then(|| signal_name(signal)),
+            ending: Ending::Program,
+            left_behind: false,
+        }
+    }
+
     pub(crate) fn of(status: rustix::process::WaitStatus, ending: Ending) -> Self {
         if let Some(number) = status.terminating_signal() {
             let number = u8::try_from(number).unwrap_or(0);

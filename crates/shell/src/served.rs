@@ -4,10 +4,11 @@
 //! Whoever starts it moves the bytes and records them; this has the process and the terminal.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use rustix::fs::{Gid, Mode, Uid};
 use rustix::process::{
@@ -91,6 +92,26 @@ impl Service {
     /// # Errors
     /// [`ShellError`]: nothing runs then.
     pub fn start(&self) -> Result<(Served, Ends), ShellError> {
+        self.prepared(None::<fn(i32)>)
+            .map(|(served, ends, _)| (served, ends))
+    }
+
+    /// The same, and calls this with the process's number, from another thread, when it is the account's
+    /// and before it becomes the program: nothing of that runs until this returns. Answers what it does.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub fn start_after<T: Send>(
+        &self,
+        before: impl FnOnce(i32) -> T + Send,
+    ) -> Result<(Served, Ends, Option<T>), ShellError> {
+        self.prepared(Some(before))
+    }
+
+    fn prepared<T: Send>(
+        &self,
+        before: Option<impl FnOnce(i32) -> T + Send>,
+    ) -> Result<(Served, Ends, Option<T>), ShellError> {
         let (program, args) = self.argv.split_first().ok_or(ShellError::NoProgram)?;
         let mut command = std::process::Command::new(program);
         command
@@ -98,6 +119,55 @@ impl Service {
             .arg0(&self.arg0)
             .env_clear()
             .envs(self.env.iter().map(|(k, v)| (k, v)));
+        let (ends, name) = self.given(&mut command)?;
+        let started = sys::Becomes {
+            uid: self.account.uid,
+            gid: self.account.gid,
+            groups: groups_of(&self.account),
+            is_root: rustix::process::geteuid().is_root(),
+            has_terminal: ends.is_some(),
+            home: sys::c_path(&self.home),
+            open_files: OPEN_FILES,
+        };
+        sys::before_served(&mut command, started);
+        let not_started = |source| ShellError::NotStarted {
+            program: program.to_string_lossy().into_owned(),
+            source,
+        };
+        let (child, answer) = match before {
+            Some(before) => spawned_after(command, before),
+            None => (command.spawn(), None),
+        };
+        let mut child = child.map_err(not_started)?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| not_started(std::io::ErrorKind::Unsupported.into()))?;
+        // Nobody reaps the child before `Served` is dropped: its number stays its own till then.
+        let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)
+            .map_err(ShellError::errno("watch the program"))?;
+        let name = name.map(|name| PathBuf::from(name.to_string_lossy().into_owned()));
+        let (terminal, ends) = match ends {
+            Some(pty) => {
+                let master = pty.into_master();
+                let copy = rustix::io::fcntl_dupfd_cloexec(&master, 3)
+                    .map_err(ShellError::errno("use the pseudo-terminal"))?;
+                (Some(copy), Ends::Terminal(master))
+            }
+            None => (None, pipes(&mut child)?),
+        };
+        let served = Served {
+            pid,
+            pidfd,
+            terminal,
+            name,
+        };
+        Ok((served, ends, answer))
+    }
+
+    /// Its three descriptors: a terminal, with its name, or pipes.
+    fn given(
+        &self,
+        command: &mut std::process::Command,
+    ) -> Result<(Option<Pty>, Option<std::ffi::CString>), ShellError> {
         let mut name = None;
         let ends = match &self.terminal {
             Some(window) => {
@@ -121,43 +191,7 @@ impl Service {
                 None
             }
         };
-        let started = sys::Becomes {
-            uid: self.account.uid,
-            gid: self.account.gid,
-            groups: groups_of(&self.account),
-            is_root: rustix::process::geteuid().is_root(),
-            has_terminal: ends.is_some(),
-            home: sys::c_path(&self.home),
-            open_files: OPEN_FILES,
-        };
-        sys::before_served(&mut command, started);
-        let not_started = |source| ShellError::NotStarted {
-            program: program.to_string_lossy().into_owned(),
-            source,
-        };
-        let mut child = command.spawn().map_err(not_started)?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| not_started(std::io::ErrorKind::Unsupported.into()))?;
-        // Nobody reaps the child before `Served` is dropped: its number stays its own till then.
-        let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)
-            .map_err(ShellError::errno("watch the program"))?;
-        let name = name.map(|name| PathBuf::from(name.to_string_lossy().into_owned()));
-        let (terminal, ends) = match ends {
-            Some(pty) => {
-                let master = pty.into_master();
-                let copy = rustix::io::fcntl_dupfd_cloexec(&master, 3)
-                    .map_err(ShellError::errno("use the pseudo-terminal"))?;
-                (Some(copy), Ends::Terminal(master))
-            }
-            None => (None, pipes(&mut child)?),
-        };
-        let served = Served {
-            pid,
-            pidfd,
-            terminal,
-            name,
-        };
-        Ok((served, ends))
+        Ok((ends, name))
     }
 
     /// A terminal that is the account's own, as login(1) leaves one: whoever is in the group `tty` may
@@ -175,6 +209,35 @@ impl Service {
         }
         Ok(pty)
     }
+}
+
+/// Starts it once this was called, which is done in a thread of its own: whoever starts a program waits
+/// until it runs.
+fn spawned_after<T: Send>(
+    mut command: std::process::Command,
+    before: impl FnOnce(i32) -> T + Send,
+) -> (io::Result<Child>, Option<T>) {
+    let mut meeting = match sys::meets_before_exec(&mut command) {
+        Ok(meeting) => meeting,
+        Err(e) => return (Err(e), None),
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("before-exec".to_owned());
+        let asked = thread.spawn_scoped(scope, move || {
+            let pid = meeting.comes()?;
+            let answer = before(pid);
+            meeting.go_on();
+            Some(answer)
+        });
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(e) => return (Err(e), None),
+        };
+        let child = command.spawn();
+        // With it go its ends of the pipes: nobody waits for a process that never was.
+        drop(command);
+        (child, asked.join().ok().flatten())
+    })
 }
 
 fn winsize([cols, rows, width, height]: [u16; 4]) -> Winsize {

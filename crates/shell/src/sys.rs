@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -362,6 +362,43 @@ pub(crate) fn before_served(command: &mut Command, to: Becomes) {
     // SAFETY: the closure makes system calls only, and owns nothing that would be freed in the child:
     // exec replaces it, and a failure ends it by _exit.
     unsafe { command.pre_exec(prepare) };
+}
+
+/// Where a process that is about to become another program says so, and waits.
+pub(crate) struct Meeting {
+    comes: io::PipeReader,
+    go: io::PipeWriter,
+}
+
+impl Meeting {
+    /// Its number, once it is there; `None` if it never will be.
+    pub(crate) fn comes(&mut self) -> Option<i32> {
+        let mut number = [0; 4];
+        self.comes.read_exact(&mut number).ok()?;
+        Some(i32::from_ne_bytes(number))
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(mut self) {
+        // One that is gone needs nothing any more.
+        let _ = self.go.write_all(&[0]);
+    }
+}
+
+/// Has a program wait, as the last thing before it is one. Whoever starts it must not be who is met: that
+/// thread waits until it runs.
+pub(crate) fn meets_before_exec(command: &mut Command) -> io::Result<Meeting> {
+    let (comes, mut says) = io::pipe()?;
+    let (mut waits, go) = io::pipe()?;
+    let meet = move || {
+        let number = rustix::process::getpid().as_raw_nonzero().get();
+        says.write_all(&number.to_ne_bytes())?;
+        // The process that holds the other end may be gone: then this one was hung up.
+        waits.read_exact(&mut [0])
+    };
+    // SAFETY: the closure makes system calls only; the ends of the pipes are closed by exec, or by _exit.
+    unsafe { command.pre_exec(meet) };
+    Ok(Meeting { comes, go })
 }
 
 /// Ends this process by a signal, without a core; returns if it does not.

@@ -89,6 +89,9 @@ pub struct SegmentDecoder<R> {
     last: Option<(u64, u64)>,
     /// What was damaged since then; a `Gap` will say so where the recording goes on.
     hole: Option<String>,
+    /// Gaps for which the recording has no number, because what was damaged held no event (bytes
+    /// put in between): everything after is numbered later by so many.
+    put_in: u64,
     damaged: bool,
     done: bool,
 }
@@ -102,6 +105,7 @@ impl<R: Read> SegmentDecoder<R> {
             notices: Vec::new(),
             last: None,
             hole: None,
+            put_in: 0,
             damaged: false,
             done: false,
         }
@@ -120,6 +124,9 @@ impl<R: Read> SegmentDecoder<R> {
         let cause = self.hole.take()?;
         let seq = last_seq.saturating_add(1);
         let events = next.map(|(next_seq, _)| next_seq.saturating_sub(seq));
+        if events == Some(0) {
+            self.put_in = self.put_in.saturating_add(1);
+        }
         let at_ns = next.map_or(last_ns, |(_, at_ns)| at_ns.max(last_ns));
         let body = Body::Gap(Gap {
             cause,
@@ -149,12 +156,14 @@ impl<R: Read> Decoder for SegmentDecoder<R> {
         loop {
             let next = self.events.as_slice().first();
             if next.is_some() || self.done {
-                let next = next.map(|event| (event.seq, event.at_ns));
+                let numbered = |event: &Event| event.seq.saturating_add(self.put_in);
+                let next = next.map(|event| (numbered(event), event.at_ns));
                 if let Some(gap) = self.gap(next) {
                     return Ok(Some(gap));
                 }
             }
-            if let Some(event) = self.events.next() {
+            if let Some(mut event) = self.events.next() {
+                event.seq = event.seq.saturating_add(self.put_in);
                 // Without its beginning a recording can be salvaged, but not converted: there is
                 // no session that the rest belongs to.
                 if self.last.is_none() && !matches!(event.body, Body::Start(_)) {

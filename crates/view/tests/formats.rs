@@ -13,6 +13,7 @@ mod support;
 use std::io::Read;
 
 use hansard_core::event::{End, Fact, Gap};
+use hansard_core::reader::{Item, Reader};
 use hansard_core::session::ClockQuality;
 use hansard_core::{Body, Event, Fields, OnLoss, Policy, Session, SessionId, Stream, Value};
 use hansard_view::transcript::TranscriptEncoder;
@@ -649,9 +650,35 @@ fn a_damaged_recording_is_read_around_the_damage_with_a_notice() {
         (events.len(), error.unwrap().as_str()),
         (0, "offset 0: the recording's header is damaged")
     );
+    // Damage that holds no event has a gap all the same, and no two events one number.
+    let (whole, _) = decode(Format::Hansard, &recording(&bodies));
+    for junk in [bytes.len() - 1, 0] {
+        let mut more = recording(&bodies);
+        let at = segment_starts(&more)
+            .into_iter()
+            .rfind(|at| *at <= junk)
+            .unwrap();
+        more.splice(at..at, [b'?'; 40]);
+        let (events, error) = decode(Format::Hansard, &more);
+        assert_eq!((error, events.len()), (None, whole.len() + 1));
+        assert!(events.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+    }
     // And what is none at all is an error at the beginning.
     let error = decode(Format::Hansard, b"hello").1.unwrap();
     assert_eq!(error, "offset 0: not a Hansard recording");
+}
+
+/// Where the segments of a sound recording begin.
+fn segment_starts(recording: &[u8]) -> Vec<usize> {
+    let mut reader = Reader::new(recording);
+    let mut starts = Vec::new();
+    loop {
+        match reader.next_item().unwrap() {
+            Item::Frame(frame) if frame.opening.is_some() => starts.push(frame.offset as usize),
+            Item::End(_) => return starts,
+            _ => {}
+        }
+    }
 }
 
 fn value(depth: u32) -> BoxedStrategy<Value> {

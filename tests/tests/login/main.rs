@@ -16,6 +16,7 @@ mod place;
 
 mod commands;
 mod drop_in;
+mod found;
 mod glass;
 mod restart;
 mod sssd;

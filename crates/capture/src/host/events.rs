@@ -18,6 +18,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::afterwards::{Over, Tell};
+use super::arrivals;
 use super::facts;
 use super::fold::Fold;
 use super::kernel::{self, Loaded, Support};
@@ -67,28 +68,30 @@ pub struct Counted {
 
 /// Host events. Clones are the same. When the last is dropped, the kernel's programs are gone.
 #[derive(Clone)]
-pub struct HostEvents(Arc<Inner>);
+pub struct HostEvents(pub(super) Arc<Inner>);
 
-struct Inner {
-    shared: Arc<Shared>,
+pub(super) struct Inner {
+    pub(super) shared: Arc<Shared>,
     reading: Option<JoinHandle<()>>,
     /// Dropped first thing, it ends the reader.
     stop: Option<PipeWriter>,
 }
 
-struct Shared {
-    config: Config,
-    loaded: Loaded,
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) loaded: Loaded,
     ring: Mutex<RingBuffer<'static>>,
-    watched: Arc<Sessions>,
+    pub(super) watched: Arc<Sessions>,
     next_tag: AtomicU64,
+    /// Logins that the kernel could not follow, of which was told.
+    turned_away: AtomicU64,
 }
 
 /// A session that is watched, until this is dropped.
 pub struct Watched {
-    shared: Arc<Shared>,
-    tag: u64,
-    session: Arc<Mutex<Session>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) tag: u64,
+    pub(super) session: Arc<Mutex<Session>>,
 }
 
 impl fmt::Debug for HostEvents {
@@ -126,6 +129,7 @@ impl HostEvents {
             ring: Mutex::new(ring),
             watched,
             next_tag: AtomicU64::new(1),
+            turned_away: AtomicU64::new(0),
         });
         let (stopped, stop) = io::pipe().map_err(|e| unusable(&e))?;
         let of_thread = Arc::clone(&shared);
@@ -199,6 +203,7 @@ impl HostEvents {
             recorder,
             fold: Fold::default(),
             lost: Lost::default(),
+            leader: None,
         };
         let watched = Watched {
             shared: Arc::clone(shared),
@@ -216,6 +221,7 @@ impl HostEvents {
             true => pid.as_raw_nonzero().get().to_ne_bytes(),
             false => process.as_raw_fd().to_ne_bytes(),
         };
+        let before = maps.tags.lookup(&of_process, any).ok().flatten();
         maps.losses
             .update(&key, &[0; LOST_BYTES], any)
             .and_then(|()| maps.sessions.update(&key, &switches, any))
@@ -226,6 +232,9 @@ impl HostEvents {
             let _ = maps.tags.delete(&of_process);
             return Err("the process that holds the session is gone".to_owned());
         }
+        if let Some(before) = before.and_then(|bytes| bytes.first_chunk().copied()) {
+            shared.watched.has_recorder(u64::from_ne_bytes(before));
+        }
         Ok(watched)
     }
 }
@@ -233,7 +242,12 @@ impl HostEvents {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.stop = None;
-        if let Some(reading) = self.reading.take() {
+        let this = std::thread::current().id();
+        // Whoever was told of a login may be the last who has this, in the reader's own thread.
+        if let Some(reading) = self
+            .reading
+            .take_if(|reading| reading.thread().id() != this)
+        {
             // It has nothing to say, and one that panicked has lost nothing that is not counted.
             let _ = reading.join();
         }
@@ -263,6 +277,14 @@ fn seed(tag: u64) -> [u8; TAG_BYTES] {
 impl Watched {
     /// Ends it: what was done until now is in the recording when this returns, or a gap is.
     pub fn end(self) {}
+
+    /// The same of a login that was found; how what was started for it ended, if it did.
+    pub(crate) fn ended(self) -> Option<i64> {
+        let session = Arc::clone(&self.session);
+        drop(self);
+        let leader = lock(&session).leader;
+        leader.and_then(|leader| leader.exit)
+    }
 
     fn finish(&self) {
         let is_read = self.shared.drain();
@@ -356,7 +378,15 @@ impl Shared {
             .collect();
         let now_ns = monotonic_ns();
         for (tag, entry) in all {
+            let entry = match entry {
+                Entry::Waiting(waiting) => match waiting.opened() {
+                    Some(session) => Entry::Open(session),
+                    None => continue,
+                },
+                entry => entry,
+            };
             match entry {
+                Entry::Waiting(_) => {}
                 Entry::Open(session) => {
                     let mut session = lock(&session);
                     for body in session.fold.due(now_ns) {
@@ -368,6 +398,16 @@ impl Shared {
             }
         }
         self.forget_done();
+        self.look_at_doors();
+    }
+
+    /// Says how many logins the kernel found and could not follow, if it did since the last time.
+    fn look_at_doors(&self) {
+        let now = arrivals::turned_away(&self.loaded.arrivals).unwrap_or(0);
+        let before = self.turned_away.swap(now, Ordering::Relaxed);
+        if now > before {
+            (self.watched.tell)(arrivals::not_followed(now - before));
+        }
     }
 
     /// The same for a session that has ended; nearly none has left anything running.
@@ -386,11 +426,12 @@ impl Shared {
 }
 
 /// Reads until the daemon stops.
-fn read(shared: &Shared, stopped: &PipeReader) {
+fn read(shared: &Arc<Shared>, stopped: &PipeReader) {
     let timeout = Timespec::try_from(LOOK_EVERY).ok();
     let mut looked_ns = 0;
     loop {
         let got = lock(&shared.ring).consume_raw_n(TURN_RECORDS);
+        shared.tell_arrivals();
         let now_ns = monotonic_ns();
         if now_ns.saturating_sub(looked_ns) >= nanos(LOOK_EVERY) {
             looked_ns = now_ns;

@@ -35,8 +35,8 @@ pub(super) fn body(record: &Record, resolved: Option<&Resolved>) -> Body {
         Kind::Connect | Kind::Accept | Kind::Send => {
             Body::Network(fact("session.network", network(record)))
         }
-        // The last two are never told by themselves.
-        Kind::Call | Kind::Ring | Kind::Namespace | Kind::Answer | Kind::Resolved => {
+        // The last three are never told by themselves.
+        Kind::Call | Kind::Ring | Kind::Namespace | Kind::Answer | Kind::Resolved | Kind::Login => {
             Body::Process(fact("session.call", call(record)))
         }
     }

@@ -10,6 +10,7 @@ use libbpf_rs::btf::Btf;
 use libbpf_rs::btf::types::{FuncProto, Typedef};
 use libbpf_rs::{ErrorKind, Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenObject};
 
+use super::arrivals;
 use super::left_out::Found;
 use super::{Config, RING_BYTES_MAX, RING_BYTES_MIN, Unsupported};
 
@@ -91,6 +92,8 @@ pub(super) struct Loaded {
     /// The tags of tasks: by descriptors of processes, or by their numbers.
     pub(super) tags: MapHandle,
     pub(super) by_number: bool,
+    /// Logins that were found.
+    pub(super) arrivals: MapHandle,
     /// Paths and programs that were to be left out and are not there.
     pub(super) absent: Vec<PathBuf>,
     // Links go before what they are of.
@@ -170,11 +173,13 @@ fn fitted(config: &Config, left_out: &Found, fit: Fit) -> libbpf_rs::Result<Load
     let says = Says {
         fit,
         left_out: left_out.bits,
+        logins: arrivals::switches(config),
         answers: !missing.contains(&Missing::Answers),
     };
     sizes(&mut open, config.ring_bytes, says)?;
     let object = open.load()?;
     left_out.put(&map(&object, "left_out")?)?;
+    arrivals::put(&config.logins, &map(&object, "doors")?)?;
     let links = attach(&object)?;
     if !fit.resolves {
         missing.push(Missing::Resolved);
@@ -184,6 +189,7 @@ fn fitted(config: &Config, left_out: &Found, fit: Fit) -> libbpf_rs::Result<Load
         sessions: map(&object, "sessions")?,
         losses: map(&object, "losses")?,
         tags: map(&object, tags(fit))?,
+        arrivals: map(&object, "arrivals")?,
         by_number: fit.by_number,
         absent: left_out.absent.clone(),
         support: Support {
@@ -233,6 +239,7 @@ fn rings() -> libbpf_rs::Result<(Vec<&'static str>, Vec<Missing>)> {
 struct Says {
     fit: Fit,
     left_out: u32,
+    logins: u32,
     answers: bool,
 }
 
@@ -256,6 +263,7 @@ fn sizes(open: &mut OpenObject, ring_bytes: u32, says: Says) -> libbpf_rs::Resul
                     u32::from(says.fit.by_number),
                     says.left_out,
                     u32::from(says.answers),
+                    says.logins,
                 ];
                 map.set_initial_value(&said.map(u32::to_ne_bytes).concat())?;
             }

@@ -26,6 +26,7 @@ pub(super) enum Kind {
     Namespace,
     Answer,
     Resolved,
+    Login,
 }
 
 /// Bits of [`Record::flags`].
@@ -207,6 +208,7 @@ fn kind(number: u32) -> Option<Kind> {
         12 => Kind::Namespace,
         15 => Kind::Answer,
         16 => Kind::Resolved,
+        17 => Kind::Login,
         _ => return None,
     })
 }

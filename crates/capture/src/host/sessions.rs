@@ -9,12 +9,15 @@ use hansard_core::event::{Body, Gap};
 use hansard_record::Recorder;
 
 use super::afterwards::{OVER_MAX, Over, Tell};
+use super::arrivals::{Arrivals, Waiting};
 use super::fold::Fold;
-use super::record::Record;
+use super::record::{Kind, Record};
 
 /// A tag's session.
 #[derive(Clone)]
 pub(super) enum Entry {
+    /// A login was found, and its recording is not open yet.
+    Waiting(Arc<Waiting>),
     /// It goes on.
     Open(Arc<Mutex<Session>>),
     /// Its recording has ended; what it left running may go on.
@@ -26,6 +29,8 @@ pub(super) struct Sessions {
     pub(super) by_tag: Mutex<BTreeMap<u64, Entry>>,
     /// Of sessions that have ended.
     pub(super) tell: Tell,
+    /// Told of logins that are found.
+    pub(super) arrivals: Arrivals,
     /// Ended ones whose processes are not to be watched any more.
     pub(super) done: Mutex<Vec<u64>>,
     /// The latest moment that was read of.
@@ -42,6 +47,16 @@ pub(super) struct Session {
     /// What the kernel had counted when it was last told, and the session's moment then.
     pub(super) lost: Lost,
     pub(super) looked_ns: u64,
+    /// Of a login that was found: what was started for it.
+    pub(super) leader: Option<Leader>,
+}
+
+/// The process with which a login begins, and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leader {
+    pub(super) pid: u32,
+    /// How it ended, as wait(2) says it.
+    pub(super) exit: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,6 +83,19 @@ impl Lost {
 }
 
 impl Session {
+    /// Takes one record.
+    pub(super) fn take(&mut self, record: &Record) {
+        if let Some(leader) = &mut self.leader
+            && record.kind == Kind::Exit
+            && record.pid == leader.pid
+        {
+            leader.exit = Some(record.ret);
+        }
+        for body in self.fold.take(record) {
+            self.tell(body);
+        }
+    }
+
     /// A recording that failed ends its session by itself: its capture is told the same.
     pub(super) fn tell(&self, body: Body) {
         let _ = self.recorder.witness(body);
@@ -89,6 +117,7 @@ impl Sessions {
         Self {
             by_tag: Mutex::default(),
             tell,
+            arrivals: Arrivals::default(),
             done: Mutex::default(),
             seen_ns: AtomicU64::new(0),
             records: AtomicU64::new(0),
@@ -107,18 +136,15 @@ impl Sessions {
         self.seen_ns.fetch_max(record.time_ns, Ordering::Relaxed);
         let entry = lock(&self.by_tag).get(&record.tag).cloned();
         match entry {
-            Some(Entry::Open(session)) => {
-                let mut session = lock(&session);
-                for body in session.fold.take(&record) {
-                    session.tell(body);
-                }
-            }
+            Some(Entry::Open(session)) => lock(&session).take(&record),
+            Some(Entry::Waiting(waiting)) => waiting.take(bytes, &record),
             Some(Entry::Over(over)) => {
                 let is_more_told = lock(&over).take(&record, &self.tell);
                 if !is_more_told {
                     lock(&self.done).push(record.tag);
                 }
             }
+            None if record.kind == Kind::Login => self.arrived(&record),
             None => {}
         }
     }
@@ -126,7 +152,9 @@ impl Sessions {
     /// Sessions that go on.
     pub(super) fn open(&self) -> usize {
         let all = lock(&self.by_tag);
-        let open = all.values().filter(|entry| matches!(entry, Entry::Open(_)));
+        let open = all
+            .values()
+            .filter(|entry| !matches!(entry, Entry::Over(_)));
         open.count()
     }
 
@@ -136,9 +164,9 @@ impl Sessions {
         all.insert(tag, Entry::Over(Arc::new(Mutex::new(over))));
         let mut over = all.iter().filter_map(|(tag, entry)| match entry {
             Entry::Over(over) => Some((*tag, over)),
-            Entry::Open(_) => None,
+            Entry::Open(_) | Entry::Waiting(_) => None,
         });
-        // Tags grow: the first is the oldest.
+        // Tags grow: the first is the oldest of its kind.
         if let Some((oldest, first)) = over.next()
             && over.count() >= OVER_MAX
         {

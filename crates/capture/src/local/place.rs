@@ -13,13 +13,13 @@ pub(super) struct Connections {
 }
 
 /// A connection's place among those there may be, until it is dropped.
-pub(super) struct Place {
+pub(crate) struct Place {
     shared: Arc<Shared>,
     uid: u32,
 }
 
 impl Place {
-    pub(super) fn take(shared: &Arc<Shared>, uid: u32) -> Result<Self, String> {
+    pub(crate) fn take(shared: &Arc<Shared>, uid: u32) -> Result<Self, String> {
         let (all_max, user_max) = (
             shared.config.connections_max,
             shared.config.connections_of_user_max,

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use hansard_core::event::{Body, End};
+use hansard_core::event::Body;
 use hansard_shell::{Service, Window};
 use russh::Channel;
 use russh::server::{Handle, Msg};
@@ -15,9 +15,14 @@ use super::connection::{Connection, Inside};
 use super::ender::Ender;
 use super::header::{self, About, Opened};
 use super::limits::{COMMAND_BYTES_MAX, TERM_BYTES_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX};
+use super::proxy::FarChannel;
 use super::relay::{Relay, run};
 use super::sftp::Sftp;
 use crate::local::Happening;
+
+mod starting;
+
+use starting::{Starts, nothing_ran};
 
 /// The one subsystem that there is.
 const SFTP: &str = "sftp";
@@ -36,6 +41,8 @@ pub(super) enum Asked {
 /// A channel in which nothing runs yet.
 pub(super) struct Waiting {
     channel: Channel<Msg>,
+    /// The channel at the target, where this is a proxy.
+    far: Option<FarChannel>,
     env: Vec<(OsString, OsString)>,
     terminal: Option<(String, Window)>,
 }
@@ -51,16 +58,17 @@ struct Runs {
 }
 
 impl Waiting {
-    pub(super) fn new(channel: Channel<Msg>) -> Self {
+    pub(super) fn new(channel: Channel<Msg>, far: Option<FarChannel>) -> Self {
         Self {
             channel,
+            far,
             env: Vec::new(),
             terminal: None,
         }
     }
 
     /// Sets a variable, if a client may.
-    pub(super) fn set(
+    pub(super) async fn set(
         &mut self,
         name: &str,
         value: &str,
@@ -78,12 +86,15 @@ impl Waiting {
         if self.env.len() >= VARIABLES_MAX {
             return Err(format!("{VARIABLES_MAX} variables are set, no more may be"));
         }
+        if let Some(far) = &mut self.far {
+            far.set(name, value).await?;
+        }
         self.env.push((name.into(), value.into()));
         Ok(())
     }
 
     /// What is to run gets a terminal.
-    pub(super) fn terminal(
+    pub(super) async fn terminal(
         &mut self,
         term: &str,
         size: [u32; 4],
@@ -97,9 +108,23 @@ impl Waiting {
                 "a terminal's type has at most {TERM_BYTES_MAX} bytes"
             ));
         }
+        if let Some(far) = &mut self.far {
+            far.terminal(term, size, &modes).await?;
+        }
         let size = sizes(size);
         self.terminal = Some((term.to_owned(), Window { size, modes }));
         Ok(())
+    }
+
+    /// Programs find the client's agent, where they run elsewhere.
+    ///
+    /// # Errors
+    /// The target does not allow it.
+    pub(super) async fn lends_agent(&mut self) -> Result<(), String> {
+        match &mut self.far {
+            Some(far) => far.agent().await,
+            None => Err("nothing runs elsewhere".to_owned()),
+        }
     }
 
     /// Programs find the client's agent here.
@@ -109,8 +134,8 @@ impl Waiting {
     }
 
     /// Starts it. When this returns its recording is open and durable; an error means that nothing runs.
-    pub(super) fn start(
-        self,
+    pub(super) async fn start(
+        mut self,
         asked: &Asked,
         connection: &Arc<Connection>,
         inside: &Inside,
@@ -119,39 +144,40 @@ impl Waiting {
         let runs = heeded(asked, inside.allowed.command.as_deref())?;
         let number = self.channel.id().number();
         let machine = connection.machine();
-        let service = self.service(&runs, inside, &connection.node.config.sftp_server);
-        let about = self.about(&runs, &service, (inside, number));
-        let opened = header::open(machine, &inside.who, about)?;
-        let id = opened.session.id;
-        let started = service.start();
-        let (served, ends) = match started {
-            Ok(started) => started,
-            Err(error) => {
-                let why = error.to_string();
-                let end = End {
-                    reason: format!("nothing was run: {why}"),
-                    ..End::default()
-                };
-                if opened.recorder.close(end).is_ok() {
-                    let _ = machine.means.open.end(id);
-                }
-                return Err(why);
+        let far = self.far.take();
+        if far.is_some() && runs.subsystem.is_some() && self.terminal.is_some() {
+            return Err("a terminal would change what passes".to_owned());
+        }
+        let starts = match far {
+            Some(far) => Starts::There(far),
+            None => {
+                let server = &connection.node.config.sftp_server;
+                Starts::Here(Box::new(self.service(&runs, inside, server)))
             }
         };
-        if let Some(window) = &service.terminal {
+        let about = self.about(&runs, &starts, (inside, number));
+        let opened = header::open(machine, &inside.who, about)?;
+        let id = opened.session.id;
+        let window = starts.window(self.terminal.as_ref());
+        let (served, ends, watched) = match starts.start(&runs, machine, &opened).await {
+            Ok(started) => started,
+            Err(why) => return Err(nothing_ran(machine, opened, why)),
+        };
+        if let Some(window) = window {
             let [cols, rows, ..] = window.size;
             let sized = opened.recorder.event(Body::Resize { cols, rows });
             // Nothing was read from it yet: its terminal is hung up when it is dropped.
             sized.map_err(|lost| lost.to_string())?;
         }
         let ender = Arc::new(Ender::default());
-        let pid = i32::try_from(served.pid()).ok();
+        let pid = served.pid();
         let uid = inside.who.account.uid;
         let Opened {
             session,
             recorder,
             notice,
             on_end,
+            ..
         } = opened;
         let line = Arc::<Ender>::clone(&ender);
         machine
@@ -168,6 +194,7 @@ impl Waiting {
             notice,
             on_end,
             ender,
+            watched,
             machine: Arc::clone(machine),
             sftp: runs.subsystem.as_ref().map(|_| Sftp::default()),
         };
@@ -175,14 +202,18 @@ impl Waiting {
         Ok(())
     }
 
-    fn about(&self, runs: &Runs, service: &Service, (inside, number): (&Inside, u32)) -> About {
+    fn about(&self, runs: &Runs, starts: &Starts, (inside, number): (&Inside, u32)) -> About {
         let shown = |text: &OsString| text.to_string_lossy().into_owned();
+        let argv = match starts {
+            Starts::Here(service) => service.argv.as_slice(),
+            Starts::There(_) => &[],
+        };
         let command = match &runs.command {
-            Some(command) => String::from_utf8_lossy(command).into_owned(),
-            None => service.argv.first().map(shown).unwrap_or_default(),
+            Some(command) => Some(String::from_utf8_lossy(command).into_owned()),
+            None => argv.first().map(shown),
         };
         About {
-            kind: match (&runs.subsystem, &service.terminal) {
+            kind: match (&runs.subsystem, starts.window(self.terminal.as_ref())) {
                 (Some(_), _) => "sftp",
                 (None, Some(_)) => "terminal",
                 (None, None) => "exec",
@@ -190,8 +221,8 @@ impl Waiting {
             parent: Some(inside.session),
             channel: Some(number),
             term: self.terminal.as_ref().map(|(term, _)| term.clone()),
-            command: Some(command),
-            argv: service.argv.iter().map(shown).collect(),
+            command,
+            argv: argv.iter().map(shown).collect(),
             subsystem: runs.subsystem.clone(),
             addr: None,
         }

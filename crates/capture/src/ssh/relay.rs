@@ -8,7 +8,7 @@ use std::time::Duration;
 use hansard_core::policy::{OnEnd, Policy};
 use hansard_core::{Body, Fields, Session, Stream};
 use hansard_record::{Lost, Recorder};
-use hansard_shell::{Ends, Keys, Served};
+use hansard_shell::{Ends, Keys};
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use rustix::io::Errno;
@@ -23,16 +23,20 @@ use super::ender::Ender;
 use super::fact;
 use super::header::OfMachine;
 use super::limits::{HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PACKET_BYTES, TYPED_LOOK_EVERY};
+use super::program::Program;
 use super::sftp::{Sftp, Stop};
-use super::sys::{watched, watched_copy};
+use super::sys::{watched as awaited, watched_copy};
+use crate::host::Watched;
 
 mod over;
+
+pub(super) use over::signal as signal_of;
 
 /// Everything that belongs to what runs in a channel.
 pub(super) struct Relay {
     pub(super) channel: Channel<Msg>,
     pub(super) handle: Handle,
-    pub(super) served: Served,
+    pub(super) served: Program,
     pub(super) ends: Ends,
     pub(super) recorder: Recorder,
     pub(super) session: Session,
@@ -40,6 +44,8 @@ pub(super) struct Relay {
     pub(super) notice: String,
     pub(super) on_end: OnEnd,
     pub(super) ender: Arc<Ender>,
+    /// Tells what its processes do.
+    pub(super) watched: Option<Watched>,
     pub(super) machine: OfMachine,
     /// Reads along, where what passes is SFTP.
     pub(super) sftp: Option<Sftp>,
@@ -60,7 +66,7 @@ enum Why {
 struct Shared {
     recorder: Recorder,
     policy: Policy,
-    served: Served,
+    served: Program,
     has_terminal: bool,
     /// Typed bytes that wait until it is clear that nothing hid them; only where they are kept.
     keys: Option<Mutex<Keys>>,
@@ -108,13 +114,20 @@ pub(super) async fn run(relay: Relay) {
         notice,
         on_end,
         ender,
+        watched,
         machine,
         sftp,
     } = relay;
     let id = channel.id();
     let has_terminal = matches!(ends, Ends::Terminal(_));
     let policy = session.policy.clone();
-    let keys = (has_terminal && policy.keystrokes).then(|| Mutex::new(Keys::new()));
+    let keys = (has_terminal && policy.keystrokes).then(|| {
+        Mutex::new(match served {
+            Program::Here(_) => Keys::new(),
+            // Whether its terminal hides anything cannot be asked there.
+            Program::There(_) => Keys::echoed(),
+        })
+    });
     let shared = Shared {
         recorder,
         policy,
@@ -140,6 +153,8 @@ pub(super) async fn run(relay: Relay) {
             Some(Why::Ended(format!("its ends cannot be waited for: {e}")))
         }
     };
+    // What was done until now belongs before the recording's end.
+    drop(watched);
     over::finish(shared, (&write, &handle, id), (session.id, &machine), why).await;
 }
 
@@ -150,7 +165,7 @@ fn registered(ends: Ends) -> std::io::Result<Registered> {
     Ok(match ends {
         Ends::Terminal(master) => {
             let input = watched_copy(&master, Interest::WRITABLE)?;
-            let output = watched(master, Interest::READABLE)?;
+            let output = awaited(master, Interest::READABLE)?;
             (input, [Some((output, Stream::Output)), None])
         }
         Ends::Pipes {
@@ -158,9 +173,9 @@ fn registered(ends: Ends) -> std::io::Result<Registered> {
             stdout,
             stderr,
         } => {
-            let input = watched(stdin, Interest::WRITABLE)?;
-            let stdout = watched(stdout, Interest::READABLE)?;
-            let stderr = watched(stderr, Interest::READABLE)?;
+            let input = awaited(stdin, Interest::WRITABLE)?;
+            let stdout = awaited(stdout, Interest::READABLE)?;
+            let stderr = awaited(stderr, Interest::READABLE)?;
             let outputs = [
                 Some((stdout, Stream::Stdout)),
                 Some((stderr, Stream::Stderr)),
@@ -447,11 +462,11 @@ pub(super) async fn when_ready(
 }
 
 /// Returns when the program has ended.
-async fn exited(served: &Served) {
+async fn exited(served: &Program) {
     let Ok(bell) = watched_copy(served.bell(), Interest::READABLE) else {
         return;
     };
-    while served.ended().is_none() {
+    while !served.is_over() {
         match bell.readable().await {
             Ok(mut ready) => ready.clear_ready(),
             Err(_) => return,
@@ -460,7 +475,7 @@ async fn exited(served: &Served) {
 }
 
 /// The signal's name, without SIG.
-fn name_of(signal: &Sig) -> &str {
+pub(super) fn name_of(signal: &Sig) -> &str {
     match signal {
         Sig::ABRT => "ABRT",
         Sig::ALRM => "ALRM",

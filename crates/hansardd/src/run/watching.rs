@@ -84,6 +84,10 @@ fn configured(host: &Host) -> HostConfig {
             paths: host.exclude_paths.clone(),
             programs: host.exclude_programs.clone(),
         },
+        logins: match host.logins {
+            true => host.login_programs.clone(),
+            false => Vec::new(),
+        },
         by_number: false,
     }
 }

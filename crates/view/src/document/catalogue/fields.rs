@@ -46,6 +46,16 @@ pub(super) const START: &[Field] = &[
     h("cwd", Text, "working directory"),
     h("shell", Text, "the user's shell"),
     h("title", Text, "title that somebody gave"),
+    h(
+        "login_program",
+        Text,
+        "what let them in, of a login that no recorder holds",
+    ),
+    h(
+        "audit_session_id",
+        Uint,
+        "the system's own number of the login",
+    ),
     h("subsystem", Text, "subsystem that was asked for"),
     h("tty", Text, "terminal that it came from"),
     h("term", Text, "type of that terminal"),
