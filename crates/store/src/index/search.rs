@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use hansard_core::SessionId;
-use hansard_view::question::{Candidate, Finder, Need, Question, Sought};
+use hansard_view::question::{Candidate, Finder, Question, Sought};
 use hansard_view::text::What;
 
 use super::block::Span;
@@ -103,7 +103,7 @@ pub fn search(
         finder: Finder::new(question),
         scope: &scope,
         limits,
-        quick: quick_words(&scope),
+        quick: quick_stretches(question),
         lowered: String::new(),
         found: Found::default(),
         last: after,
@@ -136,12 +136,29 @@ fn scope(question: &Question, owner: Option<&str>) -> Option<Scope> {
     })
 }
 
-/// Words that can be looked for in a whole block at once.
-fn quick_words(scope: &Scope) -> Vec<String> {
-    let word = |need: &Need| match need {
-        Need::Word(word) | Need::Begin(word) => word.is_ascii().then(|| word.clone()),
-    };
-    scope.needs.iter().filter_map(word).collect()
+/// Stretches of text without which no line is an answer, and which can be looked for in a whole block
+/// at once: much quicker than line by line, and most blocks that have all words do not have them so.
+fn quick_stretches(question: &Question) -> Vec<&str> {
+    let wanted = question.items.iter().filter(|item| !item.is_not);
+    let stretches = wanted.filter_map(|item| match &item.sought {
+        Sought::Phrase { text, .. } if text.is_ascii() => Some(text.as_str()),
+        _ => None,
+    });
+    stretches.collect()
+}
+
+/// A text of ASCII as lines are compared: small letters, and one blank for many.
+fn fold_ascii(text: &str, folded: &mut String) {
+    folded.clear();
+    let mut was_blank = false;
+    for byte in text.bytes() {
+        let is_blank = matches!(byte, b' ' | 9..=13);
+        if !(is_blank && was_blank) {
+            let byte = if is_blank { b' ' } else { byte };
+            folded.push(char::from(byte.to_ascii_lowercase()));
+        }
+        was_blank = is_blank;
+    }
 }
 
 struct Searching<'a> {
@@ -149,7 +166,7 @@ struct Searching<'a> {
     finder: Finder<'a>,
     scope: &'a Scope,
     limits: Limits,
-    quick: Vec<String>,
+    quick: Vec<&'a str>,
     lowered: String,
     found: Found,
     /// The last place that was done.
@@ -187,16 +204,15 @@ impl Searching<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether all words are somewhere in the block: most that have each do not have all in a line.
+    /// Whether what is asked for is somewhere in the block.
     fn may_answer(&mut self, block: &Block) -> bool {
-        if self.quick.is_empty() {
+        // A letter whose small form is ASCII though it is not (K for kelvin) must not be missed, nor a
+        // blank that is not ASCII.
+        if self.quick.is_empty() || !block.texts.is_ascii() {
             return true;
         }
-        self.lowered.clear();
-        self.lowered.push_str(&block.texts);
-        self.lowered.make_ascii_lowercase();
-        // A letter whose small form is ASCII though it is not (K for kelvin) must not be missed.
-        !block.texts.is_ascii() || self.quick.iter().all(|word| self.lowered.contains(word))
+        fold_ascii(&block.texts, &mut self.lowered);
+        self.quick.iter().all(|text| self.lowered.contains(text))
     }
 
     fn read(&mut self, block: &Block, is_same: bool) {
