@@ -15,7 +15,7 @@ use crate::place::{ANNA, CARL, Place};
 const HOST: &str = "{}\n  host: {enabled: true, logins: true}";
 
 /// A machine whose kernel tells host events; `None` where none does.
-fn place(name: &str) -> Option<Place> {
+pub(crate) fn place(name: &str) -> Option<Place> {
     if let Err(why) = hansard_capture::host::support() {
         assert!(!in_ci(), "{why}: {}", why.next);
         skipped(&why.to_string());
@@ -30,7 +30,7 @@ fn place(name: &str) -> Option<Place> {
 }
 
 /// One connection to `sshd` on the loopback.
-struct Connection {
+pub(crate) struct Connection {
     server: Child,
     client: Child,
     /// As `sshd` tells programs of it, its beginning: the client's address and port.
@@ -38,7 +38,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(place: &Place, flags: &[&str], user: &str, command: &str) -> Self {
+    pub(crate) fn new(place: &Place, flags: &[&str], user: &str, command: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let options = place.ssh_options().into_iter().skip_while(|o| o != "-i");
@@ -74,7 +74,7 @@ impl Connection {
     }
 
     /// What the client has said, and its status.
-    fn over(mut self) -> (String, Option<i32>, String) {
+    pub(crate) fn over(mut self) -> (String, Option<i32>, String) {
         drop(self.client.stdin.take());
         let out = self.client.wait_with_output().unwrap();
         self.server.wait().unwrap();
@@ -93,7 +93,7 @@ fn events(place: &Place, more: &[&str]) -> Vec<Json> {
 }
 
 /// The session that begins like this, and its events once it has its end.
-fn session(place: &Place, begins: impl Fn(&Json) -> bool) -> (Json, Vec<Json>) {
+pub(crate) fn session(place: &Place, begins: impl Fn(&Json) -> bool) -> (Json, Vec<Json>) {
     let since = Instant::now();
     loop {
         let starts = events(place, &["--event", "session.start"]);
@@ -112,21 +112,21 @@ fn session(place: &Place, begins: impl Fn(&Json) -> bool) -> (Json, Vec<Json>) {
     }
 }
 
-fn is_from(start: &Json, from: &str) -> bool {
+pub(crate) fn is_from(start: &Json, from: &str) -> bool {
     // Of one that a recorder holds it is that program's word.
     ["ssh_connection", "claimed.ssh_connection"]
         .iter()
         .any(|name| start[*name].as_str().unwrap_or_default().starts_with(from))
 }
 
-fn end(all: &[Json]) -> &Json {
+pub(crate) fn end(all: &[Json]) -> &Json {
     all.iter()
         .find(|event| event["event"] == "session.end")
         .unwrap()
 }
 
 /// The programs that ran, by their arguments.
-fn commands(all: &[Json]) -> Vec<Vec<String>> {
+pub(crate) fn commands(all: &[Json]) -> Vec<Vec<String>> {
     let ran = all
         .iter()
         .filter(|event| event["event"] == "session.command");

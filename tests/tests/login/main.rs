@@ -22,5 +22,6 @@ mod restart;
 mod sssd;
 mod transfers;
 mod trouble;
+mod unprivileged;
 mod users;
 mod who;
