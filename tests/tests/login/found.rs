@@ -15,13 +15,18 @@ use crate::place::{ANNA, CARL, Place};
 const HOST: &str = "{}\n  host: {enabled: true, logins: true}";
 
 /// A machine whose kernel tells host events; `None` where none does.
-pub(crate) fn place(name: &str) -> Option<Place> {
+pub(crate) fn watching(name: &str, shell: &str) -> Option<Place> {
     if let Err(why) = hansard_capture::host::support() {
         assert!(!in_ci(), "{why}: {}", why.next);
         skipped(&why.to_string());
         return None;
     }
-    let place = Place::with(name, "", HOST)?;
+    Place::with(name, "", shell)
+}
+
+/// The same, where logins without a recorder are sessions, too.
+pub(crate) fn place(name: &str) -> Option<Place> {
+    let place = watching(name, HOST)?;
     // As it is where nobody has set anything up.
     let conf = fs::read_to_string(place.scratch.join("sshd.conf")).unwrap();
     let plain = conf.split("Match User").next().unwrap();
@@ -83,7 +88,7 @@ impl Connection {
     }
 }
 
-fn events(place: &Place, more: &[&str]) -> Vec<Json> {
+pub(crate) fn events(place: &Place, more: &[&str]) -> Vec<Json> {
     let args = ["events", "--oldest", "--all", "--json"];
     let done = place.hansard(&[&args, more].concat());
     let said = String::from_utf8(done.stdout).unwrap();

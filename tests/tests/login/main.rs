@@ -24,4 +24,5 @@ mod transfers;
 mod trouble;
 mod unprivileged;
 mod users;
+mod watched_again;
 mod who;
