@@ -2,98 +2,11 @@
 // `cargo test -p hansard-tests --test web`, which has recorded what is looked at; with SHOTS=DIR it keeps
 // pictures.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { accessible, lead, open, shot, signIn, step, until } from './drive.mjs';
 
-const { ORIGIN, PASSWORD, TOTP, PLAYED, HOSTILE, LIVE, BOOK, WORD, WATCHED, CHROMIUM, SHOTS } = process.env;
-
-/** How long anything may take, on a machine that does other things besides. */
-const WITHIN = 60_000;
-
-/** The code that an authenticator shows now (RFC 6238). */
-function code(now = Date.now()) {
-  const bits = [...TOTP].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('');
-  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
-  const step = Buffer.alloc(8);
-  step.writeBigUInt64BE(BigInt(Math.floor(now / 30_000)));
-  const tag = createHmac('sha1', key).update(step).digest();
-  const at = tag.at(-1) & 15;
-  return String((tag.readUInt32BE(at) & 0x7fffffff) % 1e6).padStart(6, '0');
-}
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** Whether people who see, hear or move otherwise can use the page as it is now. */
-async function accessible(page, name) {
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => window.axe.run());
-  const serious = found.violations.filter((one) => ['serious', 'critical'].includes(one.impact));
-  const words = serious.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
-  assert.deepEqual(words, [], `${name} is accessible`);
-}
-
-const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
-const faults = [];
-const foreign = [];
-
-async function open(options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1360, height: 820 }, ...options });
-  context.setDefaultTimeout(WITHIN);
-  const page = await context.newPage();
-  // A breach of the page's policy is an error of the console.
-  page.on('console', (message) => {
-    const expected = message.text().includes('the server responded with a status of 4');
-    if (message.type() === 'error' && !expected) {
-      faults.push(message.text());
-    }
-  });
-  page.on('pageerror', (error) => faults.push(String(error)));
-  page.on('dialog', (dialog) => {
-    faults.push(`dialog: ${dialog.message()}`);
-    void dialog.dismiss();
-  });
-  page.on('request', (request) => {
-    if (!request.url().startsWith(ORIGIN)) {
-      foreign.push(request.url());
-    }
-  });
-  return page;
-}
-
-async function step(name, act) {
-  await act();
-  console.log(`ok ${name}`);
-}
-
-async function shot(page, name) {
-  if (SHOTS) {
-    await page.screenshot({ path: join(SHOTS, `${name}.png`) });
-  }
-}
-
-async function signIn(page, user, withCode) {
-  await page.getByLabel('Name').fill(user);
-  await page.getByLabel('Password').fill(PASSWORD);
-  if (withCode) {
-    await page.getByLabel('Code').fill(code());
-  }
-  await page.getByRole('button', { name: 'Sign in' }).click();
-}
-
-/** Waits until a question about the page has this answer. */
-async function until(what, ask, wanted) {
-  const since = Date.now();
-  let got = await ask();
-  while (!wanted(got)) {
-    assert.ok(Date.now() - since < WITHIN, `${what}: ${JSON.stringify(got)}`);
-    await new Promise((go) => setTimeout(go, 50));
-    got = await ask();
-  }
-  return got;
-}
+const { ORIGIN, PLAYED, HOSTILE, LIVE, BOOK, WORD, WATCHED, SHOTS } = process.env;
 
 const seconds = async (page) => {
   const [now] = (await page.getByTestId('clock').textContent()).split(' / ');
@@ -102,7 +15,7 @@ const seconds = async (page) => {
 const screen = (page) => page.locator('.stage .glass').first();
 const shows = (page, text) => screen(page).getByText(text).first().waitFor();
 
-try {
+await lead(async () => {
   const page = await open();
 
   await step('a link to a session asks to sign in, and a wrong password is told', async () => {
@@ -357,6 +270,37 @@ try {
     await page.getByText('The session is over').waitFor();
   });
 
+  await step('who looked at what is listed, and leads to the recording', async () => {
+    await page.getByRole('link', { name: 'Looks' }).click();
+    // What was looked at a moment ago is listed when its events are projected.
+    const looked = async () => {
+      await page.getByRole('button', { name: 'Filter' }).click();
+      return page.getByRole('cell', { name: 'player' }).count();
+    };
+    await until('the looks', looked, (count) => count > 0);
+    assert.equal(await page.getByRole('cell', { name: 'ada', exact: true }).first().isVisible(), true);
+    await shot(page, 'looks');
+    await accessible(page, 'looks');
+    await page.getByLabel('User').fill('nobody-at-all');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await page.getByText('Nobody did.').waitFor();
+    await page.getByLabel('User').fill('');
+    await page.getByLabel('Session').fill(PLAYED);
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await page.getByRole('link', { name: PLAYED }).first().click();
+    await page.getByTestId('clock').waitFor();
+  });
+
+  await step('the policy is read, and tried out for a login', async () => {
+    await page.getByRole('link', { name: 'Policy' }).click();
+    await page.getByText('No policy was set').waitFor();
+    await page.getByLabel('User').fill('<b>eve</b>');
+    await page.getByRole('button', { name: 'Try' }).click();
+    await page.getByLabel('Decided').getByText('record').first().waitFor();
+    await shot(page, 'policy');
+    await accessible(page, 'the policy');
+  });
+
   await step('a user sees what is their own, and nothing else', async () => {
     const other = await open();
     await other.goto(`${ORIGIN}/`);
@@ -394,9 +338,4 @@ try {
     await page.goto(`${ORIGIN}/sessions`);
     await page.getByRole('button', { name: 'Sign in' }).waitFor();
   });
-
-  assert.deepEqual(faults, [], 'the console has no errors');
-  assert.deepEqual(foreign, [], 'nothing is asked of anybody else');
-} finally {
-  await browser.close();
-}
+});

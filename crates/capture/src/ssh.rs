@@ -6,6 +6,7 @@
 //! - `credentials`, `account`: who may come in, and as whom
 //! - `handler`: the library's hooks; `channel`: what is asked for in a channel; `relay`: bytes between a
 //!   program and its channel; `forward`: connections that go through
+//! - `proxy`: in the stead of programs of this machine, connections to another; `program`: either
 //! - `header`, `fact`: what is written; `ender`: how others end it
 
 use std::io::{self, PipeWriter, Write as _};
@@ -35,6 +36,8 @@ mod handler;
 mod header;
 pub mod limits;
 mod over;
+mod program;
+mod proxy;
 mod relay;
 mod sftp;
 mod sys;
@@ -48,6 +51,7 @@ use limits::{
     ALIVE_EVERY, ALIVE_MAX, ATTEMPTS_MAX, CONNECTIONS_MAX, LOGIN_GRACE, PACKET_BYTES,
     REJECTION_TIME, STOP_MAX, UNKNOWN_MAX, UNKNOWN_OF_ADDRESS_MAX, WINDOW_BYTES,
 };
+pub use proxy::{Certify, Proxy};
 
 /// How a node works. What is kept of sessions, and how, is what the capture socket's configuration says.
 #[derive(Debug, Clone)]
@@ -78,6 +82,8 @@ pub struct Config {
     pub sftp_server: PathBuf,
     /// What may be forwarded.
     pub forwards: Forwards,
+    /// Where this leads, if it is a proxy and no node.
+    pub proxy: Option<Proxy>,
 }
 
 impl Config {
@@ -98,6 +104,7 @@ impl Config {
             login_grace: LOGIN_GRACE,
             sftp_server: PathBuf::from("/usr/lib/openssh/sftp-server"),
             forwards: Forwards::default(),
+            proxy: None,
         }
     }
 }
@@ -107,6 +114,7 @@ pub(crate) struct Node {
     config: Config,
     authorities: Authorities,
     rules: forward::Rules,
+    leads: Option<proxy::Leads>,
     machine: OfMachine,
     russh: Arc<russh::server::Config>,
     door: door::Door,
@@ -167,8 +175,11 @@ impl Server {
                 "no authority is trusted: nobody could sign in".to_owned(),
             ));
         }
-        let rules = forward::Rules::read(&config.forwards).map_err(wrong)?;
-        let russh = library(&config).map_err(wrong)?;
+        let rules =
+            forward::Rules::read(&config.forwards, config.proxy.is_some()).map_err(wrong)?;
+        let leads = config.proxy.as_ref().map(proxy::Leads::read);
+        let leads = leads.transpose().map_err(wrong)?;
+        let russh = library(&config, None).map_err(wrong)?;
         let listener = TcpListener::bind(config.listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -177,6 +188,7 @@ impl Server {
             config,
             authorities,
             rules,
+            leads,
             machine: Arc::clone(&local.shared),
             russh: Arc::new(russh),
             door: door::Door::default(),
@@ -247,10 +259,11 @@ impl Node {
     }
 }
 
-/// How the library works for this node.
-fn library(config: &Config) -> Result<russh::server::Config, String> {
+/// How the library works for this node; under the name of a target, where it answers for one.
+fn library(config: &Config, certificate: Option<&str>) -> Result<russh::server::Config, String> {
     let key = PrivateKey::from(Ed25519Keypair::from_seed(&config.host_key));
-    let certificate = config.host_certificate.as_deref().map(|line| {
+    let certificate = certificate.or(config.host_certificate.as_deref());
+    let certificate = certificate.map(|line| {
         let read = Certificate::from_openssh(line);
         read.map_err(|e| format!("the host's certificate cannot be read: {e}"))
     });

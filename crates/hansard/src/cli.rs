@@ -5,6 +5,7 @@ mod journal;
 mod machine;
 mod policy;
 mod service;
+mod share;
 mod user;
 
 use std::ffi::OsString;
@@ -24,6 +25,7 @@ pub(crate) use service::{
     HostCommand, KillArgs, LookArgs, LsArgs, PageArgs, ServiceArgs, ShowArgs, SignArgs, StatusArgs,
     TokenArgs, TokenCommand,
 };
+pub(crate) use share::{ShareArgs, ShareCommand};
 pub(crate) use user::{UserArgs, UserCommand};
 
 /// Record, replay, search and verify sessions
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     Policy(PolicyArgs),
     /// Hold sessions, so that no rule deletes them, or let them go again
     Hold(HoldArgs),
+    /// Give somebody without an account a link to a session; list and revoke links
+    Share(ShareArgs),
     /// Make, list or remove tokens that hosts join with
     Token(TokenArgs),
     /// Issue SSH certificates that let people in

@@ -44,6 +44,7 @@ mod search;
 mod seekable;
 mod service;
 mod session;
+mod share;
 mod show;
 mod source;
 mod status;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         Command::Events(args) => events::run(args),
         Command::Follow(args) => follow::run(args),
         Command::Kill(args) => kill::run(args),
+        Command::Share(args) => share::run(args),
         Command::Token(args) => token::run(args),
         Command::Cert(args) => cert::run(args),
         Command::Hold(args) => hold::run(args),

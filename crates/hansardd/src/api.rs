@@ -5,7 +5,8 @@
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
-//! - `answers`, `found`, `holds`, `policy`, `live`, [`player`], [`users`]: what the routes do; `rows`, `time`: how that is written; `stream`: answers
+//! - `answers`, `found`, `holds`, `policy`, `live`, [`player`], [`users`], [`passkeys`], [`shares`]: what the routes do;
+//!   `shared`: what a link opens; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
@@ -20,6 +21,7 @@ mod live;
 mod looks;
 pub mod openapi;
 mod params;
+pub mod passkeys;
 pub mod player;
 mod policy;
 pub mod problem;
@@ -29,6 +31,8 @@ mod router;
 mod rows;
 mod schema;
 pub mod seams;
+mod shared;
+pub mod shares;
 pub mod socket;
 mod stream;
 pub mod table;
@@ -89,6 +93,10 @@ pub struct Parts {
     pub playing: Arc<dyn player::Playing>,
     /// Users who sign in.
     pub users: Arc<dyn users::Users>,
+    /// Passkeys of users.
+    pub passkeys: Arc<dyn passkeys::Passkeys>,
+    /// Links for people without an account.
+    pub shares: Arc<dyn shares::Shares>,
 }
 
 /// What the API of a daemon stands on that keeps nothing itself.
@@ -250,6 +258,8 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     ]);
     all.extend(of_users(parts));
     all.extend(of_certificates(parts));
+    all.extend(of_links(parts));
+    all.extend(of_passkeys(parts));
     all
 }
 
@@ -261,6 +271,29 @@ fn of_users(parts: &Parts) -> [(Op, Handler); 4] {
         (Op::UserMake, users::make(users(), audit())),
         (Op::UserRemove, users::remove(users())),
         (Op::UserPassword, users::set_password(users())),
+    ]
+}
+
+fn of_passkeys(parts: &Parts) -> [(Op, Handler); 5] {
+    let passkeys = || Arc::clone(&parts.passkeys);
+    let audit = Arc::clone(&parts.audit);
+    [
+        (Op::Passkeys, passkeys::list(passkeys())),
+        (Op::PasskeyChallenge, passkeys::challenge(passkeys())),
+        (Op::PasskeyMake, passkeys::make(passkeys(), audit)),
+        (Op::PasskeyRename, passkeys::rename(passkeys())),
+        (Op::PasskeyRemove, passkeys::remove(passkeys())),
+    ]
+}
+
+fn of_links(parts: &Parts) -> [(Op, Handler); 4] {
+    let shares = || Arc::clone(&parts.shares);
+    let (listings, audit) = (Arc::clone(&parts.listings), Arc::clone(&parts.audit));
+    [
+        (Op::ShareMake, shares::make(listings, shares(), audit)),
+        (Op::Shares, shares::list(shares())),
+        (Op::ShareRevoke, shares::revoke(shares())),
+        (Op::Shared, shared::shared()),
     ]
 }
 

@@ -25,8 +25,8 @@ pub mod value;
 
 pub use exports::{Export, TlogExport, TlogWriter};
 pub use sections::{
-    Admin, Capture, Config, EventLog, Forward, Host, Ingest, Local, Members, Metrics, Node, Roles,
-    Rule, Serve, Shell, Ssh, Store, Web,
+    Admin, Capture, Config, EventLog, Forward, Host, Ingest, Local, Members, Metrics, Node, Proxy,
+    Roles, Rule, Serve, Shell, Ssh, Store, Web,
 };
 pub use tree::{CONFIG_BYTES_MAX, Place};
 pub use value::{HostPort, Labels, Size, Span};
@@ -224,6 +224,7 @@ impl Config {
             ("capture.local", self.capture.local.is_some()),
             ("capture.shell", self.capture.shell.is_some()),
             ("capture.ssh", self.capture.ssh.is_some()),
+            ("capture.proxy", self.capture.proxy.is_some()),
             ("forward", self.forward.is_some()),
             ("store", self.store.is_some()),
             ("serve.ingest", self.serve.ingest.is_some()),

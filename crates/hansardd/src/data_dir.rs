@@ -12,6 +12,7 @@
 //! | `log/` | the event log |
 //! | `open/` | notes of sessions that are being recorded, so that they can be ended after a kill |
 //! | `users/` | who may sign in |
+//! | `shares/` | links for people without an account |
 //! | `player/` | copies of what is being played, without names; empty after a stop |
 //! | `diary` | where the chain of own recordings ends |
 //! | `quarantine/` | what was no sound recording, kept to be looked at |
@@ -84,6 +85,12 @@ impl DataDir {
         self.0.join("keys")
     }
 
+    /// Keys of machines that the SSH proxy leads to.
+    #[must_use]
+    pub fn known_hosts(&self) -> PathBuf {
+        self.0.join("known_hosts")
+    }
+
     /// The spool.
     #[must_use]
     pub fn spool(&self) -> PathBuf {
@@ -142,6 +149,12 @@ impl DataDir {
     #[must_use]
     pub fn users(&self) -> PathBuf {
         self.0.join("users")
+    }
+
+    /// Links to sessions for people without an account.
+    #[must_use]
+    pub fn shares(&self) -> PathBuf {
+        self.0.join("shares")
     }
 
     /// How far what is sent on to others has come.

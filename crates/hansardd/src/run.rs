@@ -48,6 +48,7 @@ mod renewing;
 mod retiring;
 mod sending;
 mod ssh_node;
+mod ssh_proxy;
 mod stuck;
 mod taking;
 mod watching;

@@ -4,15 +4,20 @@
 //! - [`pages`]: the application itself, which is part of this program, and what a browser is told to
 //!   refuse of it
 //! - [`origin`]: under which names we are asked, and by which page
-//! - [`signed_in`]: who is signed in; [`attempts`]: how often somebody may try; [`sign_in`]: trying
+//! - [`signed_in`]: who is signed in; [`attempts`]: how often somebody may try; [`sign_in`]: trying;
+//!   `passkey`: trying with a passkey, which answers one of the [`challenges`]; `link`: who has a link to
+//!   one session
 //! - connections: [`serve`]
 //!
 //! What a browser may is decided where it is for everybody: by the table of the API's routes. Here it
 //! is only found out who asks.
 
 pub mod attempts;
+pub mod challenges;
+mod link;
 pub mod origin;
 pub mod pages;
+mod passkey;
 pub mod serve;
 pub mod sign_in;
 pub mod signed_in;
@@ -26,7 +31,7 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use hansard_identity::Users;
+use hansard_identity::{Shares, Users};
 use hansard_record::clock::Clock;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::service::Service as _;
@@ -38,6 +43,8 @@ use crate::api::problem::Problem;
 use crate::api::role::{Asker, Visitor};
 use crate::api::seams::{Audit, Log};
 use attempts::Attempts;
+use challenges::Challenges;
+pub use link::shared_address;
 use origin::Origins;
 use signed_in::{SignedIn, Ticket};
 
@@ -54,6 +61,8 @@ pub struct Parts {
     pub api: Api,
     /// Who may sign in.
     pub users: Arc<Users>,
+    /// Links for people without an account.
+    pub shares: Arc<Shares>,
     /// The service's own recording.
     pub audit: Audit,
     /// The service's log.
@@ -62,6 +71,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who is signed in.
     pub signed_in: Arc<SignedIn>,
+    /// What waits to be signed.
+    pub challenges: Arc<Challenges>,
     /// Who tried and failed.
     pub attempts: Arc<Attempts>,
     /// How we are reached.
@@ -109,29 +120,54 @@ impl Web {
         match (path, request.method()) {
             ("/v1/sign-in", &Method::POST) => self.sign_in(request, address).await,
             ("/v1/sign-out", &Method::POST) => Ok(self.sign_out(&request)),
-            ("/v1/sign-in" | "/v1/sign-out", _) => Err(Problem::method("POST")),
+            ("/v1/sign-in/passkey/challenge", &Method::POST) => {
+                self.passkey_challenge(&request, address)
+            }
+            ("/v1/sign-in/passkey", &Method::POST) => self.passkey_sign_in(request, address).await,
+            (
+                "/v1/sign-in"
+                | "/v1/sign-out"
+                | "/v1/sign-in/passkey"
+                | "/v1/sign-in/passkey/challenge",
+                _,
+            ) => Err(Problem::method("POST")),
             _ => self.api(request, address).await,
         }
     }
 
     async fn api(
         self: &Arc<Self>,
-        mut request: Request<Body>,
+        request: Request<Body>,
         address: IpAddr,
     ) -> Result<Response<Body>, Problem> {
+        // Who comes with a link is nobody else, whoever is signed in in the same browser.
+        if request.headers().contains_key(header::AUTHORIZATION) {
+            let guest = self.guest(request.headers(), address).await?;
+            return Ok(self.ask(request, Asker::Link(guest)).await);
+        }
         let ticket = ticket(&request).ok_or_else(not_signed_in)?;
-        let visitor = self.visitor(&ticket, address).ok_or_else(not_signed_in)?;
-        request.headers_mut().remove(header::COOKIE);
-        request.extensions_mut().insert(Asker::Browser(visitor));
-        let router = TowerToHyperService::new(self.parts.api.router());
-        let Ok(response) = router.call(request).await;
+        let origin = self.parts.origins.of(request.headers());
+        let visitor = self
+            .visitor(&ticket, (address, &origin))
+            .ok_or_else(not_signed_in)?;
+        let response = self.ask(request, Asker::Browser(visitor)).await;
         let web = Arc::clone(self);
-        let holds = move || web.visitor(&ticket, address).is_some();
+        let holds = move || web.visitor(&ticket, (address, &origin)).is_some();
         Ok(response.map(|body| Body::new(WhileSignedIn::new(body, holds))))
     }
 
+    async fn ask(&self, mut request: Request<Body>, asker: Asker) -> Response<Body> {
+        for secret in [header::COOKIE, header::AUTHORIZATION] {
+            request.headers_mut().remove(secret);
+        }
+        request.extensions_mut().insert(asker);
+        let router = TowerToHyperService::new(self.parts.api.router());
+        let Ok(response) = router.call(request).await;
+        response
+    }
+
     /// Who this ticket is of, as they are now.
-    fn visitor(&self, ticket: &Ticket, address: IpAddr) -> Option<Visitor> {
+    fn visitor(&self, ticket: &Ticket, (address, origin): (IpAddr, &str)) -> Option<Visitor> {
         let (name, changed_ns) = self.parts.signed_in.of(ticket, Instant::now())?;
         let user = self.parts.users.get(&name);
         // Removed, or given another password since: every look at it is the end of it.
@@ -143,6 +179,7 @@ impl Web {
             user: user.name,
             role: user.role,
             address,
+            origin: origin.to_owned(),
         })
     }
 
@@ -185,7 +222,11 @@ fn not_signed_in() -> Problem {
 }
 
 fn done() -> Response<Body> {
-    let mut response = Response::new(Body::from("{\"done\":true}\n"));
+    json(&serde_json::json!({ "done": true }))
+}
+
+fn json(document: &serde_json::Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{document}\n")));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response

@@ -11,7 +11,7 @@
 //! With `authority`: `authority` issues certificates, `registry` knows who joined, `join` is what
 //! goes over the wire, `host_identity` what a host keeps, `tls` how they connect; `ssh` certifies people
 //! and hosts for SSH. `user` and `users` are
-//! the people who sign in at a service.
+//! the people who sign in at a service; `share` and `shares` are links for people who do not; `webauthn`: passkeys.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -27,6 +27,8 @@
 
 #[cfg(feature = "authority")]
 pub mod authority;
+#[cfg(feature = "authority")]
+pub mod base64url;
 pub mod certificate;
 mod der;
 mod extensions;
@@ -59,6 +61,10 @@ pub mod recorder;
 pub mod registry;
 pub mod role;
 #[cfg(feature = "authority")]
+pub mod share;
+#[cfg(feature = "authority")]
+pub mod shares;
+#[cfg(feature = "authority")]
 pub mod ssh;
 #[cfg(feature = "authority")]
 pub mod tls;
@@ -68,6 +74,8 @@ pub mod token;
 pub mod user;
 #[cfg(feature = "authority")]
 pub mod users;
+#[cfg(feature = "authority")]
+pub mod webauthn;
 
 #[cfg(feature = "authority")]
 pub use authority::{Authority, Issued, Subject};
@@ -82,5 +90,7 @@ pub use recorder::check_recorder;
 #[cfg(feature = "authority")]
 pub use registry::Registry;
 pub use role::{Role, Roles};
+#[cfg(feature = "authority")]
+pub use shares::Shares;
 #[cfg(feature = "authority")]
 pub use users::Users;

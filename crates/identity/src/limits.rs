@@ -83,6 +83,10 @@ pub const PAGE_ROWS_MAX: usize = 1000;
 /// Longest life of a user's SSH certificate, seconds: a week. A longer one is refused.
 pub const SSH_LIFE_S_MAX: u64 = 7 * 24 * 3600;
 
+/// Life of the certificate with which the SSH proxy signs in to a target, seconds: it is used at once, and a
+/// target's clock may be off by some.
+pub const SSH_TARGET_LIFE_S: u64 = 300;
+
 /// Life of a host's SSH certificate, seconds: 90 days. The host has a new one made at every start.
 pub const SSH_HOST_LIFE_S: u64 = 90 * 24 * 3600;
 
@@ -106,3 +110,26 @@ pub const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// Users of one service. At the limit none is added until another is removed.
 pub const USERS_MAX: usize = 10_000;
+
+/// Links to sessions of one service, those included that expired lately. At the limit none is made
+/// until old ones are gone.
+pub const SHARES_MAX: usize = 10_000;
+
+/// How long a link to a session may hold, nanoseconds (90 days). A longer time is refused.
+pub const SHARE_LIFE_NS_MAX: u64 = 90 * 24 * 3600 * 1_000_000_000;
+
+/// How long a link that expired is kept for people to look at, nanoseconds (30 days); then its file
+/// is removed when the next link is made.
+pub const SHARE_KEPT_NS: u64 = 30 * 24 * 3600 * 1_000_000_000;
+
+/// Bytes of the name of who a link is for. A longer one is refused.
+pub const VIEWER_BYTES_MAX: usize = 128;
+
+/// Bytes of a passkey's identifier (Web Authentication §4). A longer one is refused.
+pub const CREDENTIAL_BYTES_MAX: usize = 1023;
+
+/// Passkeys of one user. At the limit none is added until another is removed.
+pub const PASSKEYS_MAX: usize = 16;
+
+/// Bytes of what a user calls a passkey. A longer text is refused.
+pub const PASSKEY_NAME_BYTES_MAX: usize = 64;

@@ -1,5 +1,6 @@
 //! A user who signs in at a service: a name, a role, a password, and a second factor.
 
+pub mod passkey;
 pub mod password;
 pub mod totp;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::limits::USER_NAME_BYTES_MAX;
 use crate::role::Role;
+use passkey::PasskeyRow;
 use password::Password;
 use totp::Totp;
 
@@ -23,6 +25,9 @@ pub struct UserRow {
     pub password: Password,
     /// The second factor; `None` where an administrator decided to do without.
     pub totp: Option<Totp>,
+    /// What signs in instead of password and second factor.
+    #[serde(default)]
+    pub passkeys: Vec<PasskeyRow>,
     /// When the user was made, UTC nanoseconds since 1970.
     pub created_ns: u64,
     /// By whom.

@@ -14,6 +14,10 @@ use crate::role::Role;
 use crate::user::password::Password;
 use crate::user::totp::{Checked, Totp};
 use crate::user::{User, UserRow, check_name};
+use crate::webauthn::Fault;
+
+mod passkeys;
+pub use passkeys::Presented;
 
 const SUFFIX: &str = ".json";
 
@@ -38,6 +42,12 @@ pub enum SignInFault {
     Code,
     /// The code was right, and was used before.
     UsedCode,
+    /// Nobody has this passkey.
+    UnknownPasskey,
+    /// Nothing was asked to be signed, or it was answered before, or too late.
+    Challenge,
+    /// The passkey does not count.
+    Passkey(Fault),
     /// That the code is used up could not be kept, so it does not count.
     Disk(Failure),
 }
@@ -51,6 +61,9 @@ impl SignInFault {
             Self::Password => "wrong password",
             Self::Code => "wrong code",
             Self::UsedCode => "the code was used before",
+            Self::UnknownPasskey => "passkey: nobody has it",
+            Self::Challenge => "passkey: nothing was asked, or it was answered before, or too late",
+            Self::Passkey(fault) => fault.as_str(),
             Self::Disk(_) => "the disk failed",
         }
     }
@@ -136,6 +149,7 @@ impl Users {
             role: role.as_str().to_owned(),
             password,
             totp,
+            passkeys: Vec::new(),
             created_ns: utc_ns,
             created_by: by.to_owned(),
             changed_ns: utc_ns,
@@ -143,8 +157,8 @@ impl Users {
         self.put(row)
     }
 
-    /// Sets a user's password, and another secret of the second factor if that is wanted. Whoever is
-    /// signed in as this user is signed out by it. `None` if there is no such user.
+    /// Sets a user's password, and another secret of the second factor if that is wanted, which takes
+    /// the passkeys, too. Whoever is signed in as this user is signed out by it. `None` if there is no such user.
     ///
     /// # Errors
     /// As [`Self::add`].
@@ -164,6 +178,7 @@ impl Users {
         row.password = password;
         if totp.is_some() {
             row.totp = totp;
+            row.passkeys.clear();
         }
         // Later than before, also where a clock was set back: those who are signed in see it change.
         row.changed_ns = utc_ns.max(row.changed_ns.saturating_add(1));

@@ -32,6 +32,8 @@ pub(crate) struct Typed {
     hidden: bool,
     line: Line,
     prompts: Prompts,
+    /// Whether nothing is stored but lines that were shown: where no terminal can be looked at.
+    needs_echo: bool,
 }
 
 impl Typed {
@@ -42,6 +44,16 @@ impl Typed {
             hidden: false,
             line: Line::new(),
             prompts,
+            needs_echo: false,
+        }
+    }
+
+    /// Stores nothing but lines that the terminal has shown word for word: for one that is elsewhere, whose
+    /// modes nobody can look at.
+    pub(crate) fn echoed(prompts: Prompts) -> Self {
+        Self {
+            needs_echo: true,
+            ..Self::new(prompts)
         }
     }
 
@@ -84,26 +96,38 @@ impl Typed {
         }
     }
 
-    /// Finds the oldest line that waits in what is before the cursor, or in the line above.
+    /// Finds the oldest line that waits in what is before the cursor, or in the line above. Where only what
+    /// was shown counts, one that was not does not stand before the next.
     fn mark_shown(&mut self) {
-        let mut line = Vec::new();
-        let mut ends_at = None;
-        for (at, held) in self.held.iter().enumerate().filter(|(_, held)| !held.shown) {
-            line.extend_from_slice(&held.bytes);
-            if ends_line(&held.bytes) {
-                ends_at = Some(at);
-                break;
+        let mut begins_at = 0;
+        while let Some(ends_at) = self.line_from(begins_at) {
+            if self.is_shown(begins_at, ends_at) {
+                let line = self.held.iter_mut().take(ends_at + 1).skip(begins_at);
+                line.for_each(|held| held.shown = true);
+                return;
             }
+            if !self.needs_echo {
+                return;
+            }
+            begins_at = ends_at + 1;
         }
-        let Some(ends_at) = ends_at else { return };
+    }
+
+    /// Where the first line that was not shown ends, from here on.
+    fn line_from(&self, begins_at: usize) -> Option<usize> {
+        let waits = |(at, held): &(usize, &Held)| *at >= begins_at && !held.shown;
+        let mut waiting = self.held.iter().enumerate().filter(waits);
+        let end = waiting.find(|(_, held)| ends_line(&held.bytes));
+        end.map(|(at, _)| at)
+    }
+
+    fn is_shown(&self, begins_at: usize, ends_at: usize) -> bool {
+        let held = self.held.iter().take(ends_at + 1).skip(begins_at);
+        let waiting = held.filter(|held| !held.shown);
+        let mut line: Vec<u8> = waiting.flat_map(|held| held.bytes.clone()).collect();
         line.pop(); // Enter itself
         let plain = !line.is_empty() && line.iter().all(|byte| *byte >= b' ' && *byte != 0x7f);
-        if plain && self.line.shows(&line) {
-            self.held
-                .iter_mut()
-                .take(ends_at + 1)
-                .for_each(|held| held.shown = true);
-        }
+        plain && self.line.shows(&line)
     }
 
     /// The bytes that may be stored now. At [`TYPED_HELD_BYTES`] the oldest may at once: so much in
@@ -116,12 +140,9 @@ impl Typed {
                 break;
             }
             self.held_bytes -= held.bytes.len();
-            released.extend(
-                self.held
-                    .pop_front()
-                    .into_iter()
-                    .flat_map(|held| held.bytes),
-            );
+            let may = held.shown || !self.needs_echo;
+            let held = self.held.pop_front().filter(|_| may);
+            released.extend(held.into_iter().flat_map(|held| held.bytes));
         }
         released
     }
@@ -130,7 +151,9 @@ impl Typed {
     pub(crate) fn rest(&mut self, hides: bool) -> Vec<u8> {
         self.look(hides);
         self.held_bytes = 0;
-        self.held.drain(..).flat_map(|held| held.bytes).collect()
+        let needs_echo = self.needs_echo;
+        let may = self.held.drain(..).filter(|held| held.shown || !needs_echo);
+        may.flat_map(|held| held.bytes).collect()
     }
 
     /// When to look again.
@@ -153,6 +176,28 @@ mod tests {
 
     fn typed() -> (Typed, Instant) {
         (Typed::new(Prompts::default()), Instant::now())
+    }
+
+    #[test]
+    fn where_no_terminal_can_be_looked_at_only_what_it_showed_is_stored() {
+        let now = Instant::now();
+        let mut typed = Typed::echoed(Prompts::default());
+        typed.shown(b"$ ");
+        typed.typed(b"l", false, now);
+        typed.shown(b"l");
+        typed.typed(b"s\r", false, now);
+        typed.shown(b"s\r\nfile\r\n$ ");
+        assert_eq!(typed.released(now), b"ls\r");
+        // Asked for in words that no list of prompts has.
+        typed.shown(b"magic word? ");
+        typed.typed(b"open sesame\r", false, now);
+        typed.shown(b"\r\nopened\r\n");
+        assert_eq!(typed.released(now + LATER), b"");
+        typed.typed(b"again\r", false, now);
+        // It does not keep back what was shown after it.
+        typed.typed(b"plain\r", false, now);
+        typed.shown(b"plain\r\n");
+        assert_eq!(typed.rest(false), b"plain\r");
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod policy;
 mod routes;
 mod search;
 mod service;
+mod shares;
 mod speak;
 #[path = "../terminal/mod.rs"]
 mod terminal;

@@ -3,25 +3,26 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hansard_core::Body;
 use hansard_core::event::Fact;
 use hansard_core::policy::decide::Host;
-use hansard_identity::Users;
+use hansard_identity::{Shares, Users};
 use hansard_record::clock::RealClock;
 use hansard_record::real_disk::RealDisk;
 use hansard_tests::{Scratch, hansard};
 use hansardd::api::refusals::Refusals;
 use hansardd::api::role::{Known, Peer, Role};
 use hansardd::api::{Api, Parts, socket};
-use hansardd::behind::People;
+use hansardd::behind::{Keyed, Linked, People};
 use hansardd::config::Local;
 use hansardd::ingest::Connections;
 use hansardd::player::Player;
 use hansardd::policy::{Central, InForce, PolicyFiles};
+use hansardd::web::challenges::Challenges;
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -110,6 +111,8 @@ impl Service {
             policies: Arc::new(policies(&scratch)),
             searching: keeper.clone(),
             users: Arc::new(people(&scratch)),
+            passkeys: Arc::new(keyed(&scratch)),
+            shares: Arc::new(linked(&scratch)),
             playing: Arc::new(Player::new(keeper.clone(), &scratch.join("player")).unwrap()),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -243,5 +246,34 @@ fn people(scratch: &Scratch) -> People {
         users: Arc::new(opened.unwrap().0),
         clock: Arc::new(RealClock),
         cluster: "test".to_owned(),
+    }
+}
+
+/// Links over real files.
+fn linked(scratch: &Scratch) -> Linked {
+    let count = AtomicU8::new(0);
+    let random = move |bytes: &mut [u8]| {
+        bytes.fill(count.fetch_add(1, Ordering::SeqCst));
+        Ok(())
+    };
+    let opened = Shares::open(&scratch.join("shares"), Arc::new(random));
+    Linked {
+        shares: Arc::new(opened.unwrap().0),
+        clock: Arc::new(RealClock),
+        origin: Some("http://127.0.0.1:3080".to_owned()),
+    }
+}
+
+/// Passkeys of the same users.
+fn keyed(scratch: &Scratch) -> Keyed {
+    let people = people(scratch);
+    let random = |bytes: &mut [u8]| {
+        bytes.fill(9);
+        Ok(())
+    };
+    Keyed {
+        users: people.users,
+        challenges: Arc::new(Challenges::new(Arc::new(random))),
+        clock: Arc::new(RealClock),
     }
 }

@@ -7,7 +7,7 @@ use hansard_tests::{in_ci, repository, skipped};
 use crate::place::{PASSWORD, Place, WATCHED};
 
 /// Where Debian has the browser.
-const CHROMIUM: &str = "/usr/bin/chromium";
+pub(crate) const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// What a hostile user would call things: each would do something where it were taken for markup.
 const HOSTILE: &str = "<img src=x onerror=window.hit=1><script>window.hit=1</script>\"'`;--&lt;";

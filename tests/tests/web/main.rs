@@ -11,7 +11,9 @@
 )]
 
 mod browser;
+mod passkeys;
 mod place;
 mod roles;
+mod sharing;
 mod signing_in;
 mod speak;

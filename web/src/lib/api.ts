@@ -124,6 +124,14 @@ async function problem(response: Response): Promise<Problem> {
   }
 }
 
+/** What stands behind the `#` of a link that somebody without an account was given. */
+let secret: string | null = null;
+
+/** From now on requests come with this link, and not with whoever is signed in here. */
+export function come(link: string): void {
+  secret = link;
+}
+
 /** Sends a request and answers its response, if that is a good one. */
 export async function send(
   method: string,
@@ -135,10 +143,16 @@ export async function send(
   if (signal) {
     init.signal = signal;
   }
+  const headers: Record<string, string> = {};
+  if (secret !== null) {
+    headers['authorization'] = `Bearer ${secret}`;
+    init.credentials = 'omit';
+  }
   if (body !== undefined) {
     init.body = JSON.stringify(body);
-    init.headers = { 'content-type': 'application/json' };
+    headers['content-type'] = 'application/json';
   }
+  init.headers = headers;
   let response: Response;
   try {
     response = await fetch(path, init);

@@ -54,11 +54,20 @@ export class Player {
   private timer = 0;
   private over = false;
 
-  constructor(readonly sid: string) {}
+  /** `shown`: the stretch that may be seen, milliseconds; without it all may. */
+  constructor(
+    readonly sid: string,
+    private readonly shown: { from: number; until: number } = { from: 0, until: Infinity },
+  ) {}
 
   /** How long the recording is, milliseconds. */
   get duration(): number {
     return (this.timeline?.duration_ns ?? 0) / 1e6;
+  }
+
+  /** The last moment that is shown, milliseconds. */
+  get last(): number {
+    return Math.min(this.shown.until, this.duration);
   }
 
   /** Fetches what there is to know of the whole, and shows the first moment. */
@@ -76,7 +85,7 @@ export class Player {
   async seek(to: number) {
     // Whole milliseconds, as they are asked for; at the end behind the last event, not before it.
     // What a link says in seconds is a whole number of them but for the last digits of a product.
-    this.at = Math.ceil(Math.min(Math.max(0, to), this.duration) - 1e-3);
+    this.at = Math.ceil(Math.min(Math.max(this.shown.from, to), this.last) - 1e-3);
     this.frames = [];
     this.until = this.at;
     this.isLast = false;
@@ -132,7 +141,7 @@ export class Player {
     if (this.playing || this.over) {
       return;
     }
-    if (this.at >= this.duration) {
+    if (this.at >= this.last) {
       void this.seek(0);
     }
     this.playing = true;
@@ -159,7 +168,7 @@ export class Player {
     const passed = Math.min(250, now - this.clock);
     this.clock = now;
     this.advance(passed * this.speed);
-    if (this.at >= this.duration) {
+    if (this.at >= this.last) {
       this.pause();
     }
     if (this.playing) {
@@ -174,7 +183,7 @@ export class Player {
       const idle = this.timeline?.idle.find(([from, until]) => from + IDLE_KEPT_MS * 1e6 <= at_ns && at_ns < until);
       to = idle ? Math.max(to, idle[1] / 1e6) : to;
     }
-    to = Math.min(to, this.duration);
+    to = Math.min(to, this.last);
     this.waiting = to > this.until && !this.isLast;
     if (this.waiting && to - this.until > AHEAD_MS) {
       void this.seek(to);
@@ -185,6 +194,17 @@ export class Player {
     if (this.until - this.at < (AHEAD_MS / 2) * Math.max(1, this.speed)) {
       void this.more();
     }
+  }
+
+  /** To the next happening, or to the one before. */
+  mark(by: 1 | -1): Happening | undefined {
+    const [at_ns, near] = [this.at * 1e6, 200e6];
+    const all = this.timeline?.happenings ?? [];
+    const next = by > 0 ? all.find((one) => one.at_ns > at_ns + near) : all.findLast((one) => one.at_ns < at_ns - near);
+    if (next) {
+      void this.seek(next.at_ns / 1e6);
+    }
+    return next;
   }
 
   /** One faster or slower. */

@@ -52,6 +52,18 @@ fn is_expired(shadow: &str, name: &str, today: u64) -> bool {
     expires.is_some_and(|day| today >= day)
 }
 
+/// An account of another machine, of which nothing is known here but its name. Its number is nobody's.
+pub(super) fn elsewhere(name: &str) -> Account {
+    const NOBODY: u32 = 65_534;
+    Account {
+        name: name.to_owned(),
+        uid: NOBODY,
+        gid: NOBODY,
+        home: PathBuf::from("/"),
+        shell: PathBuf::new(),
+    }
+}
+
 /// Who that is, for whoever decides about sessions.
 pub(super) fn login(account: &Account, kind: &str) -> Login {
     let groups = groups_of(account).into_iter();

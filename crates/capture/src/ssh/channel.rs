@@ -5,20 +5,24 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use hansard_core::event::{Body, End};
-use hansard_shell::{Ends, Served, Service, ShellError, Window};
+use hansard_core::event::Body;
+use hansard_shell::{Service, Window};
 use russh::Channel;
 use russh::server::{Handle, Msg};
 
 use super::account;
 use super::connection::{Connection, Inside};
 use super::ender::Ender;
-use super::header::{self, About, OfMachine, Opened};
+use super::header::{self, About, Opened};
 use super::limits::{COMMAND_BYTES_MAX, TERM_BYTES_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX};
+use super::proxy::FarChannel;
 use super::relay::{Relay, run};
 use super::sftp::Sftp;
-use crate::host::Watched;
 use crate::local::Happening;
+
+mod starting;
+
+use starting::{Starts, nothing_ran};
 
 /// The one subsystem that there is.
 const SFTP: &str = "sftp";
@@ -37,6 +41,8 @@ pub(super) enum Asked {
 /// A channel in which nothing runs yet.
 pub(super) struct Waiting {
     channel: Channel<Msg>,
+    /// The channel at the target, where this is a proxy.
+    far: Option<FarChannel>,
     env: Vec<(OsString, OsString)>,
     terminal: Option<(String, Window)>,
 }
@@ -52,16 +58,17 @@ struct Runs {
 }
 
 impl Waiting {
-    pub(super) fn new(channel: Channel<Msg>) -> Self {
+    pub(super) fn new(channel: Channel<Msg>, far: Option<FarChannel>) -> Self {
         Self {
             channel,
+            far,
             env: Vec::new(),
             terminal: None,
         }
     }
 
     /// Sets a variable, if a client may.
-    pub(super) fn set(
+    pub(super) async fn set(
         &mut self,
         name: &str,
         value: &str,
@@ -79,12 +86,15 @@ impl Waiting {
         if self.env.len() >= VARIABLES_MAX {
             return Err(format!("{VARIABLES_MAX} variables are set, no more may be"));
         }
+        if let Some(far) = &mut self.far {
+            far.set(name, value).await?;
+        }
         self.env.push((name.into(), value.into()));
         Ok(())
     }
 
     /// What is to run gets a terminal.
-    pub(super) fn terminal(
+    pub(super) async fn terminal(
         &mut self,
         term: &str,
         size: [u32; 4],
@@ -98,9 +108,23 @@ impl Waiting {
                 "a terminal's type has at most {TERM_BYTES_MAX} bytes"
             ));
         }
+        if let Some(far) = &mut self.far {
+            far.terminal(term, size, &modes).await?;
+        }
         let size = sizes(size);
         self.terminal = Some((term.to_owned(), Window { size, modes }));
         Ok(())
+    }
+
+    /// Programs find the client's agent, where they run elsewhere.
+    ///
+    /// # Errors
+    /// The target does not allow it.
+    pub(super) async fn lends_agent(&mut self) -> Result<(), String> {
+        match &mut self.far {
+            Some(far) => far.agent().await,
+            None => Err("nothing runs elsewhere".to_owned()),
+        }
     }
 
     /// Programs find the client's agent here.
@@ -110,8 +134,8 @@ impl Waiting {
     }
 
     /// Starts it. When this returns its recording is open and durable; an error means that nothing runs.
-    pub(super) fn start(
-        self,
+    pub(super) async fn start(
+        mut self,
         asked: &Asked,
         connection: &Arc<Connection>,
         inside: &Inside,
@@ -120,32 +144,33 @@ impl Waiting {
         let runs = heeded(asked, inside.allowed.command.as_deref())?;
         let number = self.channel.id().number();
         let machine = connection.machine();
-        let service = self.service(&runs, inside, &connection.node.config.sftp_server);
-        let about = self.about(&runs, &service, (inside, number));
-        let opened = header::open(machine, &inside.who, about)?;
-        let id = opened.session.id;
-        let (served, ends, watched) = match watched_start(&service, machine, &opened) {
-            Ok(started) => started,
-            Err(error) => {
-                let why = error.to_string();
-                let end = End {
-                    reason: format!("nothing was run: {why}"),
-                    ..End::default()
-                };
-                if opened.recorder.close(end).is_ok() {
-                    let _ = machine.means.open.end(id);
-                }
-                return Err(why);
+        let far = self.far.take();
+        if far.is_some() && runs.subsystem.is_some() && self.terminal.is_some() {
+            return Err("a terminal would change what passes".to_owned());
+        }
+        let starts = match far {
+            Some(far) => Starts::There(far),
+            None => {
+                let server = &connection.node.config.sftp_server;
+                Starts::Here(Box::new(self.service(&runs, inside, server)))
             }
         };
-        if let Some(window) = &service.terminal {
+        let about = self.about(&runs, &starts, (inside, number));
+        let opened = header::open(machine, &inside.who, about)?;
+        let id = opened.session.id;
+        let window = starts.window(self.terminal.as_ref());
+        let (served, ends, watched) = match starts.start(&runs, machine, &opened).await {
+            Ok(started) => started,
+            Err(why) => return Err(nothing_ran(machine, opened, why)),
+        };
+        if let Some(window) = window {
             let [cols, rows, ..] = window.size;
             let sized = opened.recorder.event(Body::Resize { cols, rows });
             // Nothing was read from it yet: its terminal is hung up when it is dropped.
             sized.map_err(|lost| lost.to_string())?;
         }
         let ender = Arc::new(Ender::default());
-        let pid = i32::try_from(served.pid()).ok();
+        let pid = served.pid();
         let uid = inside.who.account.uid;
         let Opened {
             session,
@@ -177,14 +202,18 @@ impl Waiting {
         Ok(())
     }
 
-    fn about(&self, runs: &Runs, service: &Service, (inside, number): (&Inside, u32)) -> About {
+    fn about(&self, runs: &Runs, starts: &Starts, (inside, number): (&Inside, u32)) -> About {
         let shown = |text: &OsString| text.to_string_lossy().into_owned();
+        let argv = match starts {
+            Starts::Here(service) => service.argv.as_slice(),
+            Starts::There(_) => &[],
+        };
         let command = match &runs.command {
-            Some(command) => String::from_utf8_lossy(command).into_owned(),
-            None => service.argv.first().map(shown).unwrap_or_default(),
+            Some(command) => Some(String::from_utf8_lossy(command).into_owned()),
+            None => argv.first().map(shown),
         };
         About {
-            kind: match (&runs.subsystem, &service.terminal) {
+            kind: match (&runs.subsystem, starts.window(self.terminal.as_ref())) {
                 (Some(_), _) => "sftp",
                 (None, Some(_)) => "terminal",
                 (None, None) => "exec",
@@ -192,8 +221,8 @@ impl Waiting {
             parent: Some(inside.session),
             channel: Some(number),
             term: self.terminal.as_ref().map(|(term, _)| term.clone()),
-            command: Some(command),
-            argv: service.argv.iter().map(shown).collect(),
+            command,
+            argv: argv.iter().map(shown).collect(),
             subsystem: runs.subsystem.clone(),
             addr: None,
         }
@@ -239,21 +268,6 @@ impl Waiting {
                 .map(|(_, window)| window.clone()),
         }
     }
-}
-
-/// Starts it, and where host events are recorded, not before what it does is told.
-fn watched_start(
-    service: &Service,
-    machine: &OfMachine,
-    opened: &Opened,
-) -> Result<(Served, Ends, Option<Watched>), ShellError> {
-    let Some(host) = &machine.config.host else {
-        return service.start().map(|(served, ends)| (served, ends, None));
-    };
-    let (uid, session) = (service.account.uid, (opened.session.id, &opened.recorder));
-    let watch = |pid| crate::host::watch(Some(host), (uid, Some(pid)), session, opened.watch);
-    let started = service.start_after(watch);
-    started.map(|(served, ends, watched)| (served, ends, watched.flatten()))
 }
 
 /// What runs in the end: what is asked for, or what the certificate or key demands in its stead.

@@ -2,6 +2,7 @@
 //! the record cannot be made durable holds back nobody else.
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,7 @@ use super::handler::Handler;
 use super::header::{self, About, OfMachine, Who};
 use super::limits::{CHANNELS_END_MAX, FORWARD_BYTES_MAX, FORWARDS_MAX};
 use super::over::Over;
+use super::proxy::{Destination, Targets};
 use super::witness::{self, Asks, Sighting};
 use super::{Node, door::Place};
 use crate::local::{Happening, THE_CLIENT_WENT_AWAY};
@@ -30,10 +32,14 @@ pub(super) struct Connection {
     pub(super) node: Arc<Node>,
     pub(super) remote: SocketAddr,
     pub(super) local: SocketAddr,
+    /// Where it leads, if that was said before anybody signed in (`ssh -J`).
+    pub(super) inside_of: Option<Destination>,
+    /// What it has of the target that it leads to.
+    targets: Mutex<Targets>,
     /// Ends it as a whole.
     pub(super) ender: Arc<Ender>,
     /// Its place among those who have not signed in; given up when they have.
-    pub(super) place: Mutex<Place>,
+    place: Mutex<Place>,
     /// Places for forwards.
     pub(super) forwards: Arc<Semaphore>,
     /// Bytes of forwards that may wait.
@@ -67,6 +73,12 @@ pub(super) struct Inside {
 }
 
 impl Connection {
+    /// Its place is among those of people who have signed in.
+    pub(super) fn is_known(&self) {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.is_known();
+    }
+
     /// Returns when the connection is over.
     pub(super) async fn closing(&self) {
         // Fails when there is no sender, which stands beside this.
@@ -75,6 +87,10 @@ impl Connection {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn targets(&self) -> MutexGuard<'_, Targets> {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn machine(&self) -> &OfMachine {
@@ -101,6 +117,20 @@ impl Connection {
     /// An attempt that counts only if nothing better follows.
     pub(super) fn tried(&self, body: Body) {
         self.state().tried.push(body);
+    }
+
+    /// It ends as soon as nothing runs in it any more, and at the bound anyway.
+    pub(super) fn ends_when_idle(self: &Arc<Self>, why: String) {
+        const LOOK_EVERY: Duration = Duration::from_millis(20);
+        let connection = Arc::clone(self);
+        tokio::spawn(async move {
+            let until = Instant::now() + CHANNELS_END_MAX;
+            let is_idle = || connection.state().tasks.iter().all(JoinHandle::is_finished);
+            while !is_idle() && Instant::now() < until {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            crate::registry::Runs::end(&*connection.ender, &why, "");
+        });
     }
 
     pub(super) fn keep(&self, task: JoinHandle<()>) {
@@ -133,6 +163,15 @@ impl Connection {
                     fact::auth("handshake", fact::outcome(said, None))
                 }
                 Sighting::Rekeyed => continue,
+                Sighting::OfTarget { asks, name } => {
+                    let event = match asks {
+                        Asks::Global => "global_request",
+                        _ => "channel_request",
+                    };
+                    let said = Fields::new().with("requestType", name);
+                    let said = said.with("from_target", true);
+                    fact::channel(event, fact::outcome(said, Some(UNKNOWN)))
+                }
                 Sighting::Refused {
                     asks,
                     name,
@@ -184,9 +223,10 @@ impl Connection {
     }
 }
 
+const UNKNOWN: &str = "not known here, and so refused";
+
 /// The event of something that the library refused by itself.
 fn refused(connection: &Connection, asks: Asks, name: &str, why: &str, bytes: u64) -> Body {
-    const UNKNOWN: &str = "not known here, and so refused";
     let fields = Fields::new();
     match asks {
         Asks::SignIn => {
@@ -221,15 +261,43 @@ fn refused(connection: &Connection, asks: Asks, name: &str, why: &str, bytes: u6
     }
 }
 
+/// What a connection goes through.
+pub(super) enum Wire {
+    /// The network.
+    Outside(std::net::TcpStream),
+    /// A forward of another connection, whose client believes to be at this target.
+    Inside {
+        stream: UnixStream,
+        /// From where to where the other one goes.
+        of: (SocketAddr, SocketAddr),
+        to: Destination,
+    },
+}
+
+impl Wire {
+    fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        match self {
+            Self::Outside(stream) => Some((stream.peer_addr().ok()?, stream.local_addr().ok()?)),
+            Self::Inside { of, .. } => Some(*of),
+        }
+    }
+}
+
 /// Serves a connection until it is over and everything of it is recorded.
-pub(super) fn serve(node: &Arc<Node>, stream: std::net::TcpStream, place: Place) {
-    let (Ok(remote), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
+pub(super) fn serve(node: &Arc<Node>, wire: Wire, place: Place) {
+    let Some((remote, local)) = wire.ends() else {
         return;
+    };
+    let inside_of = match &wire {
+        Wire::Outside(_) => None,
+        Wire::Inside { to, .. } => Some(to.clone()),
     };
     let connection = Arc::new(Connection {
         node: Arc::clone(node),
         remote,
         local,
+        inside_of,
+        targets: Mutex::default(),
         ender: Arc::new(Ender::default()),
         place: Mutex::new(place),
         forwards: Arc::new(Semaphore::new(FORWARDS_MAX)),
@@ -246,7 +314,7 @@ pub(super) fn serve(node: &Arc<Node>, stream: std::net::TcpStream, place: Place)
         return connection.over();
     };
     let id = node.enders.put(&connection.ender);
-    runtime.block_on(talk(&connection, stream));
+    runtime.block_on(talk(&connection, wire));
     node.enders.remove(id);
     // Dropping the runtime ends what is left in it; what belongs to it was recorded before.
     drop(runtime);
@@ -254,20 +322,11 @@ pub(super) fn serve(node: &Arc<Node>, stream: std::net::TcpStream, place: Place)
 }
 
 /// From the first byte to the last.
-async fn talk(connection: &Arc<Connection>, stream: std::net::TcpStream) {
+async fn talk(connection: &Arc<Connection>, wire: Wire) {
     let grace = connection.node.config.login_grace;
     let began = Instant::now();
-    let prepared = stream
-        .set_nonblocking(true)
-        .and_then(|()| stream.set_nodelay(true))
-        .and_then(|()| tokio::net::TcpStream::from_std(stream));
-    let stream = match prepared {
-        Ok(stream) => stream,
-        Err(e) => return connection.ends_because(&format!("the connection cannot be used: {e}")),
-    };
     let handler = Handler::new(Arc::clone(connection));
-    let config = Arc::clone(&connection.node.russh);
-    let running = timeout(grace, run_stream(config, stream, handler)).await;
+    let running = timeout(grace, begun(connection, wire, handler)).await;
     match running {
         Ok(Ok(running)) => until_over(connection, running, began + grace).await,
         Ok(Err(over)) => connection.ends_because(&over.to_string()),
@@ -283,6 +342,30 @@ async fn talk(connection: &Arc<Connection>, stream: std::net::TcpStream) {
         // One that does not end in time is dropped with the runtime, and its recording is revived by
         // the next start.
         let _ = tokio::time::timeout_at(until, task).await;
+    }
+}
+
+async fn begun(
+    connection: &Connection,
+    wire: Wire,
+    handler: Handler,
+) -> Result<RunningSession<Handler>, Over> {
+    let node = &connection.node;
+    match wire {
+        Wire::Outside(stream) => {
+            stream.set_nonblocking(true).map_err(Over::unusable)?;
+            stream.set_nodelay(true).map_err(Over::unusable)?;
+            let stream = tokio::net::TcpStream::from_std(stream).map_err(Over::unusable)?;
+            run_stream(Arc::clone(&node.russh), stream, handler).await
+        }
+        Wire::Inside { stream, to, .. } => {
+            stream.set_nonblocking(true).map_err(Over::unusable)?;
+            let stream = tokio::net::UnixStream::from_std(stream).map_err(Over::unusable)?;
+            let certified = node.leads.as_ref().and_then(|leads| leads.certified(&to));
+            let config = super::library(&node.config, certified.as_deref());
+            let config = config.map_err(Over::Unrecorded)?;
+            run_stream(Arc::new(config), stream, handler).await
+        }
     }
 }
 

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hansard_core::Fields;
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::connection::{self, Wire};
 use super::header::canonical;
-use super::{Node, connection, fact};
+use super::{Node, fact};
 use crate::limits::{ACCEPT_PAUSE, REFUSED_EVERY};
 use crate::local::Happening;
 
@@ -57,7 +58,11 @@ fn budget_of(address: IpAddr) -> IpAddr {
 }
 
 impl Place {
-    fn take(node: &Arc<Node>, address: IpAddr) -> Result<Self, &'static str> {
+    /// Takes a place, if there is one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn take(node: &Arc<Node>, address: IpAddr) -> Result<Self, &'static str> {
         let config = &node.config;
         let address = budget_of(address);
         let mut counts = node.door.lock();
@@ -145,7 +150,7 @@ fn admit(node: &Arc<Node>, stream: std::net::TcpStream, from: SocketAddr) -> boo
     let of_thread = Arc::clone(node);
     std::thread::Builder::new()
         .name("ssh".to_owned())
-        .spawn(move || connection::serve(&of_thread, stream, place))
+        .spawn(move || connection::serve(&of_thread, Wire::Outside(stream), place))
         .is_ok()
 }
 

@@ -13,13 +13,14 @@ use std::sync::Arc;
 
 use hansard_core::{Fields, SessionId};
 use hansard_record::Recorder;
-use russh::server::{ChannelOpenHandle, Msg};
+use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::connection::{Connection, Inside};
 use super::ender::Ender;
 use super::header::{self, About, Opened};
+use super::proxy::{self, Destination};
 use super::{fact, over::Over};
 use crate::local::Happening;
 
@@ -29,10 +30,12 @@ mod opening;
 mod passing;
 mod rules;
 
-pub(super) use listening::{Listening, Wanted, listen};
+pub(super) use listening::{Comes, Listening, Wanted, agent_admitted, listen};
 use opening::as_account;
+pub(super) use opening::aside;
 use passing::{Passing, pass};
-use rules::{Paths, Places};
+use rules::Paths;
+pub(super) use rules::Places;
 
 /// What may be forwarded. Nothing, as shipped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,12 +61,14 @@ pub(super) struct Rules {
     listen: Places,
     sockets: Paths,
     pub(super) agent: bool,
+    /// Whether names are looked up on another machine.
+    is_elsewhere: bool,
 }
 
 impl Rules {
     /// # Errors
     /// Which rule cannot be read.
-    pub(super) fn read(forwards: &Forwards) -> Result<Self, String> {
+    pub(super) fn read(forwards: &Forwards, is_elsewhere: bool) -> Result<Self, String> {
         let unknown = |name: &&String| !nested::REFUSED.contains(&name.as_str());
         if let Some(name) = forwards.nested.iter().find(unknown) {
             return Err(format!(
@@ -76,7 +81,18 @@ impl Rules {
             listen: Places::read(&forwards.listen)?,
             sockets: Paths::read(&forwards.sockets)?,
             agent: forwards.agent,
+            is_elsewhere,
         })
+    }
+}
+
+impl Rules {
+    /// Whether some of the rules allow a host and a port.
+    fn may(&self, places: &Places, host: &str, port: u16) -> bool {
+        match self.is_elsewhere {
+            true => places.has_as_written(host, port),
+            false => places.may(host, port),
+        }
     }
 }
 
@@ -86,7 +102,7 @@ impl Forwards {
     /// # Errors
     /// Which one cannot.
     pub fn check(&self) -> Result<(), String> {
-        Rules::read(self).map(drop)
+        Rules::read(self, false).map(drop)
     }
 }
 
@@ -116,7 +132,7 @@ impl To {
     /// Whether it may be connected to.
     fn is_allowed(&self, rules: &Rules) -> bool {
         match self {
-            Self::Tcp(host, port) => rules.to.may(host, *port),
+            Self::Tcp(host, port) => rules.may(&rules.to, host, *port),
             Self::Unix(path) => rules.sockets.has(&path.to_string_lossy()),
         }
     }
@@ -150,6 +166,8 @@ pub(super) struct Direct {
     pub(super) inside: Inside,
     pub(super) channel: Channel<Msg>,
     pub(super) reply: ChannelOpenHandle,
+    /// The client's connection, for what comes back from a target.
+    pub(super) handle: Handle,
     /// Its type.
     pub(super) kind: &'static str,
     /// The event that tells of it, and what it says.
@@ -160,7 +178,11 @@ impl Direct {
     /// Opens it, or refuses it and says why; what follows is a task of the connection.
     pub(super) async fn begin(self, to: To) -> Result<(), Over> {
         self.connection.handled()?;
-        let admitted = admitted(&self.connection, &self.inside, |rules| to.is_allowed(rules));
+        let admitted = match self.jumps(&to) {
+            // Where to is judged again inside, with who wants to go there.
+            Some(to) => to.and_then(|_| place(&self.connection)),
+            None => admitted(&self.connection, &self.inside, |rules| to.is_allowed(rules)),
+        };
         match admitted {
             Ok(tally) => {
                 let connection = Arc::clone(&self.connection);
@@ -176,18 +198,34 @@ impl Direct {
         }
     }
 
+    /// Where somebody goes through the proxy who has not said so with their name: `ssh -J`. An error: they may
+    /// not.
+    fn jumps(&self, to: &To) -> Option<Result<Destination, String>> {
+        let leads = self.connection.node.leads.as_ref()?;
+        match to {
+            To::Tcp(host, port) if self.inside.who.target.is_none() => {
+                let to = Destination::of(host, *port);
+                Some(to.and_then(|to| leads.may(&to).map(|()| to)))
+            }
+            _ => None,
+        }
+    }
+
     async fn lead(self, to: To, tally: Tally) {
+        let is_ours = self.jumps(&to).is_some();
         let opened = tokio::select! {
-            opened = opened(&self, &to) => opened.map_err(|e| format!("it cannot be reached: {e}")),
+            opened = opened(&self, &to) => opened,
             () = self.connection.closing() => Err("the connection is over".to_owned()),
         };
         let number = self.channel.id().number();
         let opened = opened.and_then(|target| {
             let addr = addr_of(&self.event.1);
-            Ok((
-                target,
-                kept(&self.connection, &self.inside, (addr, number))?,
-            ))
+            // What is recorded inside is not kept once more, and enciphered.
+            let kept = match is_ours {
+                true => None,
+                false => kept(&self.connection, &self.inside, (addr, number))?,
+            };
+            Ok((target, kept))
         });
         let told = self.told(opened.as_ref().err().map(String::as_str));
         if let Err(over) = &told {
@@ -205,6 +243,7 @@ impl Direct {
                     about,
                     kept,
                     tally,
+                    is_ours,
                 })
                 .await;
             }
@@ -224,7 +263,33 @@ impl Direct {
 }
 
 /// Opens what is wanted, as the account.
-async fn opened(direct: &Direct, to: &To) -> std::io::Result<OwnedFd> {
+async fn opened(direct: &Direct, to: &To) -> Result<OwnedFd, String> {
+    let unreachable = |e: std::io::Error| format!("it cannot be reached: {e}");
+    if direct.connection.node.leads.is_some() {
+        return opened_there(direct, to).await;
+    }
+    opened_here(direct, to).await.map_err(unreachable)
+}
+
+/// Through the target; or to the target itself, where the proxy answers for it.
+async fn opened_there(direct: &Direct, to: &To) -> Result<OwnedFd, String> {
+    let unreachable = |e: std::io::Error| format!("it cannot be reached: {e}");
+    if let Some(to) = direct.jumps(to) {
+        return proxy::jump(&direct.connection, &to?).map_err(unreachable);
+    }
+    let (connection, inside) = (&direct.connection, &direct.inside);
+    let target = proxy::shared(connection, inside, direct.handle.clone()).await?;
+    let fields = &direct.event.1;
+    let from = fields.text("OriginatorHost").unwrap_or_default();
+    let port = match fields.get("OriginatorPort") {
+        Some(hansard_core::Value::Uint(port)) => u32::try_from(*port).unwrap_or(0),
+        _ => 0,
+    };
+    let channel = target.direct(to, (from, port)).await?;
+    proxy::stream_of(channel).map_err(unreachable)
+}
+
+async fn opened_here(direct: &Direct, to: &To) -> std::io::Result<OwnedFd> {
     let account = &direct.inside.who.account;
     match to.clone() {
         To::Tcp(host, port) => {

@@ -21,6 +21,7 @@ use super::forward::{Listening, To, Wanted};
 use super::header::Who;
 use super::limits::{ATTEMPTS_MAX, CHANNELS_MAX};
 use super::over::Over;
+use super::proxy::Destination;
 
 mod answers;
 mod forwards;
@@ -31,11 +32,14 @@ use forwards::{at, network_fields, tcp};
 /// Keys that one connection may offer; they cost no attempt, so they have a bound of their own.
 const OFFERS_MAX: usize = 4 * ATTEMPTS_MAX;
 
+/// Somebody who was let in: the account, where to, and what they may.
+type Coming = (String, Option<Destination>, Allowed);
+
 /// The hooks of one connection.
 pub(super) struct Handler {
     connection: Arc<Connection>,
     /// Whoever was let in, until the recording of the connection is open.
-    coming: Option<(String, Allowed)>,
+    coming: Option<Coming>,
     offers: usize,
     /// Channels in which nothing runs yet.
     waiting: HashMap<ChannelId, Waiting>,
@@ -122,12 +126,14 @@ impl Hooks for Handler {
         certificate: &Certificate,
     ) -> Result<Auth, Over> {
         self.connection.handled()?;
-        let attempt = Attempt {
-            login: user,
-            from: self.connection.remote.ip(),
-            now_s: Self::now_s(),
-        };
-        let judged = judge(certificate, &self.connection.node.authorities, attempt);
+        let judged = self.asked(user).and_then(|(login, to)| {
+            let attempt = Attempt {
+                login: answers::login_of(certificate, login, to.as_ref()),
+                from: self.connection.remote.ip(),
+                now_s: Self::now_s(),
+            };
+            judge(certificate, &self.connection.node.authorities, attempt)
+        });
         let said = self
             .attempt(user, "publickey")
             .with("key", credentials::shown(certificate.public_key()))
@@ -150,33 +156,36 @@ impl Hooks for Handler {
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Over> {
-        let (login, allowed) = self.coming.take().ok_or(Over::NotInside)?;
-        // Asked again: what is started belongs to this account, and not to what its name meant before.
-        let account = account::admitted(&login).map_err(Over::Unrecorded)?;
+        let (login, target, allowed) = self.coming.take().ok_or(Over::NotInside)?;
+        let account = match self.connection.node.leads {
+            // Asked again: what is started belongs to this account, and not to what its name meant before.
+            None => account::admitted(&login).map_err(Over::Unrecorded)?,
+            Some(_) => account::elsewhere(&login),
+        };
+        let leads_on = target.is_some();
         let who = Who {
             user: allowed.user.clone(),
             account,
             remote: self.connection.remote,
             local: self.connection.local,
+            target,
             client: String::from_utf8_lossy(session.remote_sshid())
                 .trim_end()
                 .to_owned(),
         };
         self.connection.enter(who, allowed)?;
-        let mut place = self
-            .connection
-            .place
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        place.is_known();
-        Ok(())
+        self.connection.is_known();
+        match leads_on {
+            true => self.reach(session).await,
+            false => Ok(()),
+        }
     }
 
     async fn channel_open_session(
         &mut self,
         channel: Channel<Msg>,
         reply: ChannelOpenHandle,
-        _: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Over> {
         self.connection.inside()?;
         let number = channel.id().number();
@@ -184,13 +193,18 @@ impl Hooks for Handler {
             let why = format!("{CHANNELS_MAX} channels are open, no more may be");
             return self.refuse("session", reply, Fields::new(), &why).await;
         }
+        let far = match self.far(session.handle()).await {
+            Ok(far) => far,
+            Err(why) => return self.refuse("session", reply, Fields::new(), &why).await,
+        };
         self.connection.handled()?;
         let fields = Fields::new().with("channelType", "session");
         let fields = fact::of_channel(number, fields, None);
         self.connection
             .record(fact::channel("new_channel", fields))?;
         self.open.push(channel.id());
-        self.waiting.insert(channel.id(), Waiting::new(channel));
+        self.waiting
+            .insert(channel.id(), Waiting::new(channel, far));
         reply.accept().await;
         Ok(())
     }
@@ -215,12 +229,13 @@ impl Hooks for Handler {
         from: &str,
         from_port: u32,
         reply: ChannelOpenHandle,
-        _: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Over> {
         let fields = network_fields(host, port, from, from_port);
         let to = tcp(host, port).map(|(host, port)| To::Tcp(host, port));
         let what = ("direct-tcpip", "port.local", fields);
-        self.direct(what, to, (channel, reply)).await
+        self.direct(what, to, (channel, reply), session.handle())
+            .await
     }
 
     async fn channel_open_forwarded_tcpip(
@@ -243,13 +258,14 @@ impl Hooks for Handler {
         channel: Channel<Msg>,
         path: &str,
         reply: ChannelOpenHandle,
-        _: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Over> {
         let kind = "direct-streamlocal@openssh.com";
         let fields = Fields::new().with("Path", path);
         let what = (kind, "new_channel_direct_streamlocal", fields);
         let to = Some(To::Unix(path.into()));
-        self.direct(what, to, (channel, reply)).await
+        self.direct(what, to, (channel, reply), session.handle())
+            .await
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Over> {
@@ -285,7 +301,7 @@ impl Hooks for Handler {
                 Err("the certificate or key does not permit a terminal".to_owned())
             }
             None => Err("something runs in the channel already".to_owned()),
-            Some(waiting) => waiting.terminal(term, size, modes.collect()),
+            Some(waiting) => waiting.terminal(term, size, modes.collect()).await,
         };
         self.answer(channel, session, ("pty", fields), outcome)
     }
@@ -314,7 +330,10 @@ impl Hooks for Handler {
         self.connection.handled()?;
         let outcome = match self.waiting.get_mut(&channel) {
             None => Err("something runs in the channel already".to_owned()),
-            Some(waiting) => waiting.set(name, value, &self.connection.node.config.accept_env),
+            Some(waiting) => {
+                let patterns = &self.connection.node.config.accept_env;
+                waiting.set(name, value, patterns).await
+            }
         };
         let mut fields = Fields::new().with("name", name);
         // What is not let through may be anything, a secret among it.
@@ -330,6 +349,7 @@ impl Hooks for Handler {
         session: &mut Session,
     ) -> Result<(), Over> {
         self.start(channel, Asked::Shell, session, ("shell", Fields::new()))
+            .await
     }
 
     async fn exec_request(
@@ -341,7 +361,7 @@ impl Hooks for Handler {
         let shown = String::from_utf8_lossy(command).into_owned();
         let fields = Fields::new().with("command", shown);
         let asked = Asked::Command(command.to_vec());
-        self.start(channel, asked, session, ("exec", fields))
+        self.start(channel, asked, session, ("exec", fields)).await
     }
 
     async fn subsystem_request(
@@ -353,6 +373,7 @@ impl Hooks for Handler {
         let fields = Fields::new().with("name", name);
         let asked = Asked::Subsystem(name.to_owned());
         self.start(channel, asked, session, ("subsystem", fields))
+            .await
     }
 
     async fn window_change_request(
@@ -409,6 +430,7 @@ impl Hooks for Handler {
         let wanted = tcp(address, port).map(|(host, port)| Wanted::Tcp(host, port));
         let missing = "no such port is forwarded";
         self.listens_no_more(wanted.as_ref(), ("port.cancel", fields), missing)
+            .await
     }
 
     async fn streamlocal_forward(
@@ -431,5 +453,6 @@ impl Hooks for Handler {
         let fields = Fields::new().with("Path", path);
         let event = ("cancel_forward_streamlocal", fields);
         self.listens_no_more(Some(&at(path)), event, "no such socket is forwarded")
+            .await
     }
 }

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hansard_core::policy::{OnEnd, Policy, Watch};
-use hansard_core::{Fields, Session, SessionId, Value};
+use hansard_core::{Fields, Login, Session, SessionId, Value};
 use hansard_record::Recorder;
 use hansard_record::open_sessions::{Plan, Survives};
 use hansard_shell::Account;
 
 use super::account;
+use super::proxy::Destination;
 use crate::local::Shared;
 
 /// Who is in, and from where to where.
@@ -21,11 +22,26 @@ pub(super) struct Who {
     pub(super) account: Account,
     pub(super) remote: SocketAddr,
     pub(super) local: SocketAddr,
+    /// Where the proxy leads them; on a node nowhere.
+    pub(super) target: Option<Destination>,
     /// What the client says it is.
     pub(super) client: String,
 }
 
 impl Who {
+    /// Who that is, for whoever decides about sessions. An account elsewhere is in no group of this machine.
+    fn login(&self, kind: &str) -> Login {
+        match &self.target {
+            None => account::login(&self.account, kind),
+            Some(_) => Login {
+                user: self.account.name.clone(),
+                uid: self.account.uid,
+                groups: Vec::new(),
+                kind: kind.to_owned(),
+            },
+        }
+    }
+
     /// Addresses as sshd(8) gives them to programs: `ADDRESS PORT ADDRESS PORT`.
     pub(super) fn connection(&self) -> String {
         let (remote, local) = (self.remote, self.local);
@@ -75,7 +91,7 @@ pub(super) fn open(shared: &Shared, who: &Who, about: About) -> Result<Opened, S
     let decided = config
         .gate
         .as_ref()
-        .map(|gate| gate.0.admit(&account::login(&who.account, about.kind)));
+        .map(|gate| gate.0.admit(&who.login(about.kind)));
     let mut policy = decided
         .as_ref()
         .map_or(&config.policy, |d| &d.policy)
@@ -134,10 +150,12 @@ fn session(shared: &Shared, who: &Who, about: About, policy: Policy) -> Result<S
     let mut random = [0; 10];
     let filled = means.env.random.fill(&mut random);
     filled.map_err(|e| format!("no randomness for an id: {e}"))?;
-    let subject = Fields::new()
+    let mut subject = Fields::new()
         .with("user", who.user.as_str())
-        .with("login", who.account.name.as_str())
-        .with("uid", u64::from(who.account.uid));
+        .with("login", who.account.name.as_str());
+    if who.target.is_none() {
+        subject.push("uid", u64::from(who.account.uid));
+    }
     let mut origin = Fields::new()
         .with("proto", "ssh")
         .with("addr.remote", canonical(who.remote).to_string())
@@ -151,7 +169,9 @@ fn session(shared: &Shared, who: &Who, about: About, policy: Policy) -> Result<S
         origin.push("channel_id", u64::from(channel));
     }
     let mut target = means.facts.clone();
-    if !["ssh", "forward"].contains(&about.kind) {
+    if let Some(to) = &who.target {
+        target = elsewhere(&means.facts, to);
+    } else if !["ssh", "forward"].contains(&about.kind) {
         let shell = account::shell(&who.account);
         target.push("shell", shell.to_string_lossy().into_owned());
     }
@@ -181,6 +201,21 @@ fn session(shared: &Shared, who: &Who, about: About, policy: Policy) -> Result<S
         recorder_key: means.key.public(),
         recorder: means.recorder.clone(),
     })
+}
+
+/// A target that is not this machine, but reached through it.
+fn elsewhere(machine: &Fields, to: &Destination) -> Fields {
+    let mut fields = Fields::new();
+    for (name, value) in machine.iter() {
+        match name {
+            "server_hostname" | "server_addr" => {}
+            "server_id" => fields.push("forwarded_by", value.clone()),
+            _ => fields.push(name, value.clone()),
+        }
+    }
+    fields
+        .with("server_hostname", to.host.as_str())
+        .with("server_addr", to.to_string())
 }
 
 /// An address of IPv4 as one, also where the socket is one of IPv6.

@@ -71,6 +71,20 @@ pub(super) const LISTENING_MAX: usize = 16;
 /// client has to take one that came in for it. After it the forward is refused.
 pub(super) const FORWARD_CONNECT_MAX: Duration = Duration::from_secs(10);
 
+/// How long a target of the proxy may take for its handshake, and again to let in. After it the connection
+/// is ended.
+pub(super) const TARGET_HANDSHAKE_MAX: Duration = Duration::from_secs(20);
+
+/// How long a target may take to answer a request. After it the request is refused.
+pub(super) const TARGET_ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// Output of one program on a target that waits to be recorded and sent, bytes. At the bound nothing more
+/// is read from the target until some was: the connection's other channels wait as well.
+pub(super) const FAR_OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Longest file of targets' keys, bytes. Nobody is led anywhere while it is longer.
+pub(super) const KNOWN_HOSTS_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// How often somebody who says nothing is asked whether they are there.
 pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(30);
 

@@ -15,6 +15,8 @@ pub(super) enum Over {
     NotInside,
     /// More keys were offered than anybody has.
     TooMany,
+    /// The system does not let it be used.
+    Unusable(std::io::Error),
     /// The library says why.
     Protocol(russh::Error),
 }
@@ -26,12 +28,19 @@ impl fmt::Display for Over {
             Self::Unrecorded(why) => write!(f, "it cannot be recorded: {why}"),
             Self::NotInside => f.write_str("it asked for something before it had signed in"),
             Self::TooMany => f.write_str("too many attempts to sign in"),
+            Self::Unusable(error) => write!(f, "the connection cannot be used: {error}"),
             Self::Protocol(error) => write!(f, "the connection failed: {error}"),
         }
     }
 }
 
 impl std::error::Error for Over {}
+
+impl Over {
+    pub(super) fn unusable(error: std::io::Error) -> Self {
+        Self::Unusable(error)
+    }
+}
 
 impl From<russh::Error> for Over {
     fn from(error: russh::Error) -> Self {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hansard_core::policy::{OnEnd, Policy};
 use hansard_core::{Body, Fields, Session, Stream};
 use hansard_record::{Lost, Recorder};
-use hansard_shell::{Ends, Keys, Served};
+use hansard_shell::{Ends, Keys};
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use rustix::io::Errno;
@@ -23,17 +23,20 @@ use super::ender::Ender;
 use super::fact;
 use super::header::OfMachine;
 use super::limits::{HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PACKET_BYTES, TYPED_LOOK_EVERY};
+use super::program::Program;
 use super::sftp::{Sftp, Stop};
 use super::sys::{watched as awaited, watched_copy};
 use crate::host::Watched;
 
 mod over;
 
+pub(super) use over::signal as signal_of;
+
 /// Everything that belongs to what runs in a channel.
 pub(super) struct Relay {
     pub(super) channel: Channel<Msg>,
     pub(super) handle: Handle,
-    pub(super) served: Served,
+    pub(super) served: Program,
     pub(super) ends: Ends,
     pub(super) recorder: Recorder,
     pub(super) session: Session,
@@ -63,7 +66,7 @@ enum Why {
 struct Shared {
     recorder: Recorder,
     policy: Policy,
-    served: Served,
+    served: Program,
     has_terminal: bool,
     /// Typed bytes that wait until it is clear that nothing hid them; only where they are kept.
     keys: Option<Mutex<Keys>>,
@@ -118,7 +121,13 @@ pub(super) async fn run(relay: Relay) {
     let id = channel.id();
     let has_terminal = matches!(ends, Ends::Terminal(_));
     let policy = session.policy.clone();
-    let keys = (has_terminal && policy.keystrokes).then(|| Mutex::new(Keys::new()));
+    let keys = (has_terminal && policy.keystrokes).then(|| {
+        Mutex::new(match served {
+            Program::Here(_) => Keys::new(),
+            // Whether its terminal hides anything cannot be asked there.
+            Program::There(_) => Keys::echoed(),
+        })
+    });
     let shared = Shared {
         recorder,
         policy,
@@ -453,11 +462,11 @@ pub(super) async fn when_ready(
 }
 
 /// Returns when the program has ended.
-async fn exited(served: &Served) {
+async fn exited(served: &Program) {
     let Ok(bell) = watched_copy(served.bell(), Interest::READABLE) else {
         return;
     };
-    while served.ended().is_none() {
+    while !served.is_over() {
         match bell.readable().await {
             Ok(mut ready) => ready.clear_ready(),
             Err(_) => return,
@@ -466,7 +475,7 @@ async fn exited(served: &Served) {
 }
 
 /// The signal's name, without SIG.
-fn name_of(signal: &Sig) -> &str {
+pub(super) fn name_of(signal: &Sig) -> &str {
     match signal {
         Sig::ABRT => "ABRT",
         Sig::ALRM => "ALRM",

@@ -18,11 +18,15 @@ use log::{LevelFilter, Log, Metadata, Record};
 use super::limits::SIGHTING_BYTES_MAX;
 
 /// Targets of the library's log that are listened to.
-const TARGETS: [&str; 3] = [
+const TARGETS: [&str; 4] = [
     "russh::server",
     "russh::server::encrypted",
     "russh::server::kex",
+    OF_TARGET,
 ];
+
+/// What the library says of a proxy's other half: what the target asks for, and is refused.
+const OF_TARGET: &str = "russh::client::encrypted";
 
 /// What a message asks for (RFC 4250 §4.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,13 @@ impl Asks {
 pub(super) enum Sighting {
     /// What was agreed on, as the library says it.
     Agreed(String),
+    /// The target of a proxy asked for something that is not known.
+    OfTarget {
+        /// What it asked for.
+        asks: Asks,
+        /// Its own name for that.
+        name: String,
+    },
     /// Keys are changed again, because the client wants to.
     Rekeyed,
     /// A message was refused without a hook being called.
@@ -184,6 +195,21 @@ impl Seen {
         }
     }
 
+    /// Hears of what a target asked for.
+    fn hear_of_target(&mut self, line: &str) {
+        let named = [
+            ("Unknown channel request ", Asks::InChannel),
+            ("Unhandled global request: ", Asks::Global),
+        ];
+        let found = named
+            .iter()
+            .find_map(|(prefix, asks)| Some((line.strip_prefix(prefix)?, *asks)));
+        if let Some((rest, asks)) = found {
+            let name = rest.split('"').nth(1).unwrap_or_default().to_owned();
+            self.tell(Sighting::OfTarget { asks, name });
+        }
+    }
+
     fn hear(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix("< msg type ") {
             self.settle();
@@ -251,7 +277,10 @@ impl Log for Witness {
                 let mut line = Cut(String::new());
                 // Fails at the bound, with what fits in it.
                 let _ = write!(line, "{}", record.args());
-                seen.hear(&line.0);
+                match record.metadata().target() {
+                    OF_TARGET => seen.hear_of_target(&line.0),
+                    _ => seen.hear(&line.0),
+                }
             }
         });
     }
@@ -308,6 +337,20 @@ mod tests {
                 refused(Asks::Global, "", 20)
             ]
         );
+    }
+
+    #[test]
+    fn what_a_target_asks_for_is_told_and_is_not_the_clients() {
+        let mut seen = Seen::default();
+        seen.hear("< msg type 98, seqn 7, len 31");
+        seen.hear_of_target("Unhandled global request: \"x@example.com\" 1");
+        seen.hear_of_target("unknown channel type: tun");
+        let told = Sighting::OfTarget {
+            asks: Asks::Global,
+            name: "x@example.com".to_owned(),
+        };
+        assert_eq!(seen.told, [told]);
+        assert!(seen.open.is_some());
     }
 
     #[test]

@@ -157,7 +157,7 @@ pub async fn signed_in(site: &Site) -> Handle<Client> {
     let read = |name: &str| std::fs::read_to_string(site.path(name)).unwrap();
     let key = Arc::new(PrivateKey::from_openssh(read("user")).unwrap());
     let certificate = Certificate::from_openssh(&read("user-cert.pub")).unwrap();
-    let login = site.account.name.clone();
+    let login = site.user.clone();
     let mut handle = connected(site).await;
     let _ = handle.authenticate_none(&login).await;
     let signed_in = handle
@@ -169,7 +169,7 @@ pub async fn signed_in(site: &Site) -> Handle<Client> {
 
 /// Asks for everything that this library can ask for.
 async fn ask(site: &Site) {
-    let login = site.account.name.clone();
+    let login = site.user.clone();
     let mut stranger = connected(site).await;
     let _ = stranger.authenticate_password(&login, "secret-word").await;
     let _ = stranger
@@ -218,7 +218,11 @@ async fn ask(site: &Site) {
     let mut exec = handle.channel_open_session().await.unwrap();
     exec.exec(true, "sleep 600").await.unwrap();
     exec.signal(Sig::TERM).await.unwrap();
-    while exec.wait().await.is_some() {}
+    match site.user == site.account.name {
+        true => while exec.wait().await.is_some() {},
+        // OpenSSH sends no signals to what runs as root, and a client hears nothing of what it closed.
+        false => exec.close().await.unwrap(),
+    }
     for subsystem in ["sftp", "netconf"] {
         let mut channel = handle.channel_open_session().await.unwrap();
         channel.request_subsystem(true, subsystem).await.unwrap();
@@ -277,15 +281,26 @@ const ODD: [&str; 3] = [
 
 #[test]
 fn everything_that_is_asked_for_is_recorded_and_done_only_if_what_it_does_is() {
-    let site = Site::new();
+    covers(&Site::new());
+}
+
+#[test]
+fn everything_that_is_asked_of_the_proxy_is_recorded_and_led_on_only_if_what_it_does_is() {
+    if crate::debian::is_there() {
+        let behind = crate::proxied::Behind::new(|_| {});
+        covers(&behind.site);
+    }
+}
+
+fn covers(site: &Site) {
     // What no ordinary client asks for.
-    let asked_all = crate::odd::ask(&site);
+    let asked_all = crate::odd::ask(site);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     let limit = crate::site::PATIENCE;
-    let asked = runtime.block_on(async { tokio::time::timeout(limit, ask(&site)).await });
+    let asked = runtime.block_on(async { tokio::time::timeout(limit, ask(site)).await });
     asked.expect("everything is answered");
     drop(runtime);
     wait_for("all ends", || {
@@ -297,7 +312,7 @@ fn everything_that_is_asked_for_is_recorded_and_done_only_if_what_it_does_is() {
     {
         wait_for(
             &format!("{} {}: {:?}", row.what, row.name, row.outcome),
-            || is_there(row, &site),
+            || is_there(row, site),
         );
     }
     // Secrets that were given stand nowhere.
@@ -313,10 +328,10 @@ fn everything_that_is_asked_for_is_recorded_and_done_only_if_what_it_does_is() {
 fn the_page_says_what_was_tried() {
     let mut page = String::from(
         "# What SSH can ask for, and what becomes of it\n\n\
-         Written by a test that asks the node for each of these (`HANSARD_BLESS=1` writes it anew). *Recorded*: done, and\n\
-         on record with what it does. *Refused*: not done, and on record that it was asked for. There is no third.\n\
+         Written by a test that asks a node for each of these, and a proxy in front of Debian's sshd; both answer alike\n\
+         (`HANSARD_BLESS=1` writes it anew). *Recorded*: done, and on record with what it does. *Refused*: not done, and on record that it was asked for. There is no third.\n\
          How unknown requests are seen: [ARCHITECTURE.md](../ARCHITECTURE.md#decisions-worth-knowing); the node:\n\
-         [ssh-node.md](ssh-node.md).\n\n\
+         [ssh-node.md](ssh-node.md); the proxy: [ssh-proxy.md](ssh-proxy.md).\n\n\
          | what | name | outcome | event | remark |\n|---|---|---|---|---|\n",
     );
     for row in &ROWS {
@@ -337,7 +352,7 @@ fn the_page_says_what_was_tried() {
         .unwrap();
     }
     page.push_str(
-        "\n## What `capture.ssh` can allow\n\n\
+        "\n## What `capture.ssh` and `capture.proxy` can allow\n\n\
          Refused above, because nothing is allowed as shipped. Where a rule allows it, it is recorded: when it is opened, and\n\
          with its bytes each way and its duration when it is over (`port`); the content where the policy says `forwarding`.\n\n\
          | what | name | event | key |\n|---|---|---|---|\n",
@@ -351,6 +366,12 @@ fn the_page_says_what_was_tried() {
         };
         writeln!(page, "| {what} | {name} | `{event}` | `{key}`{more} |").unwrap();
     }
+    page.push_str(
+        "\n## What a target may ask the proxy for\n\n\
+         Connections to what the client had it listen at (`port.remote_conn`, `new_channel_forwarded_streamlocal`) and to its\n\
+         agent, where that is lent (`agent-forward`). Every other channel and request is refused, and is a `new_channel`,\n\
+         `channel_request` or `global_request` with `from_target`. What it says of its host keys later is ignored.\n",
+    );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/ssh-coverage.md");
     if std::env::var_os("HANSARD_BLESS").is_some() {
         std::fs::write(&path, &page).unwrap();

@@ -484,7 +484,8 @@ fn what_is_opened_is_opened_with_the_accounts_rights() {
         let mut client = client.stderr(Stdio::null()).spawn().unwrap();
         let mut guest = connected(&client_side);
         guest.set_read_timeout(Some(PATIENCE)).unwrap();
-        guest.write_all(b"x").unwrap();
+        // One that is refused may be gone before it heard this.
+        let _ = guest.write_all(b"x");
         let is_in = match path == open {
             true => {
                 let (stream, _) = listeners[1].accept().unwrap();

@@ -35,7 +35,7 @@ pub fn run(site: &Site, script: &str) {
     client
         .args(["-c", &format!("{OPENING}{script}")])
         .arg(site.address().port().to_string())
-        .args([&site.account.name])
+        .args([&site.user])
         .arg(site.path("user"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -24,6 +24,8 @@ pub struct Site {
     pub daemon: Daemon,
     pub keys: TempDir,
     pub account: Account,
+    /// The name that clients sign in with.
+    pub user: String,
 }
 
 impl Site {
@@ -46,6 +48,7 @@ impl Site {
             node,
             daemon,
             keys,
+            user: account.name.clone(),
             account,
         };
         site.certify(
@@ -86,7 +89,7 @@ impl Site {
             "BatchMode=yes".to_owned(),
             "LogLevel=ERROR".to_owned(),
             format!("Port={}", self.address().port()),
-            format!("User={}", self.account.name),
+            format!("User={}", self.user),
             format!("IdentityFile={}", user.display()),
         ] {
             options.extend(["-o".to_owned(), option]);

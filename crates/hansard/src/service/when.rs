@@ -19,6 +19,11 @@ impl Time {
         moment::utc(self.utc_ns)
     }
 
+    /// UTC nanoseconds since 1970.
+    pub(crate) fn utc_ns(self) -> u64 {
+        self.utc_ns
+    }
+
     /// `2h`, `30m`, `7d`: so long before now.
     pub(crate) fn ago(text: &str) -> Result<Self, String> {
         let now = Environment::real().clock.utc_ns();

@@ -37,6 +37,7 @@ impl Looks {
         let place = match &caller.asker {
             Asker::Process(_) => String::new(),
             Asker::Browser(visitor) => visitor.address.to_string(),
+            Asker::Link(guest) => guest.address.to_string(),
         };
         let session = match id {
             Some(Name::Session(id)) => Some(*id),

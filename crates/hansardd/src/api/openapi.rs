@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::export::FILE;
 use super::live::{LINES, RECORDING};
 use super::schema::{all, named};
-use super::table::{Answer, Id, Kind, Own, Param, ROUTES, Route};
+use super::table::{Answer, Id, Kind, OPEN_TO_LINKS, Op, Own, Param, ROUTES, Route};
 
 /// The document as text: the same for the same table.
 #[must_use]
@@ -34,6 +34,10 @@ pub fn document() -> String {
                 "in": "cookie",
                 "name": crate::web::COOKIE,
                 "description": "In a browser: what POST /v1/sign-in set.",
+            }, "link": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "In a browser: the secret of a link to one session, what stands behind its #.",
             } },
             "schemas": all(),
             "responses": { "Problem": {
@@ -76,6 +80,10 @@ fn operation(route: &Route) -> Json {
         Own::Rows => " Below it, only rows whose user is the asker are answered.",
         Own::Sessions => " Below it, only sessions whose user is the asker.",
     });
+    let by_link = OPEN_TO_LINKS.contains(&route.op);
+    if by_link && route.op != Op::Shared {
+        doc.push_str(" Open to whoever has a link to the session, within its stretch.");
+    }
     if let Some(noted) = route.noted {
         doc.push_str(&format!(" Put on record first, as `{}`.", noted.event));
     }
@@ -84,6 +92,14 @@ fn operation(route: &Route) -> Json {
     }
     put("description", json!(doc));
     put("x-role", json!(route.least.as_str()));
+    match by_link {
+        true if route.op == Op::Shared => put("security", json!([{ "link": [] }])),
+        true => put(
+            "security",
+            json!([{ "peer": [] }, { "cookie": [] }, { "link": [] }]),
+        ),
+        false => {}
+    }
     if route.own != Own::Nothing {
         put("x-role-own", json!("user"));
     }
@@ -148,6 +164,8 @@ fn identifier(id: Id) -> Json {
         Id::Host => ("identifier of the host", name()),
         Id::Token => ("name of the token", name()),
         Id::User => ("name of the user", name()),
+        Id::Share => ("name of the link", name()),
+        Id::Passkey => ("name of the passkey", name()),
     };
     json!({ "name": "id", "in": "path", "required": true, "description": doc, "schema": schema })
 }

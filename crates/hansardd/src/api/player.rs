@@ -16,6 +16,7 @@ use super::problem::{Problem, Trouble};
 use super::router::Handler;
 use super::schema::{count, list, named, object, or_null, text, truth};
 use super::seams::{Following, Listings, Log, Seen, Watch};
+use super::shared::Within;
 use super::stream::{Gone, Pieces, Streams};
 
 /// Least time between two pictures of a session as it happens.
@@ -119,6 +120,7 @@ pub(super) fn timeline(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -
     blocking(move |call| {
         let session = living(&call, &*listings)?;
         let found = playing.timeline(session)?.ok_or_else(Problem::not_found)?;
+        let found = Within::of(&call).map_or_else(|| Arc::clone(&found), |w| w.timeline(&found));
         let idle: Vec<Json> = found.idle.iter().map(|(a, b)| json!([a, b])).collect();
         let happenings: Vec<Json> = found.happenings.iter().map(happening).collect();
         Ok(json!({
@@ -146,11 +148,17 @@ pub(super) fn frames(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> 
                 .number(name)
                 .map(|ms| ms.saturating_mul(1_000_000))
         };
-        let from_ns = ns("from_ms").unwrap_or(0);
+        let within = Within::of(&call);
+        let inside = |at_ns: u64| within.map_or(at_ns, |within| within.clamp(at_ns));
+        let from_ns = inside(ns("from_ms").unwrap_or(0));
         let longest_ns = from_ns.saturating_add(STRETCH_NS_MAX);
         let until_ns = ns("until_ms").unwrap_or(from_ns).clamp(from_ns, longest_ns);
-        let found = playing.stretch(session, from_ns, until_ns)?;
+        let found = playing.stretch(session, from_ns, inside(until_ns))?;
         let found = found.ok_or_else(Problem::not_found)?;
+        let found = match within {
+            Some(within) => within.frames(found),
+            None => found,
+        };
         let frames: Vec<Json> = found.frames.iter().map(|(at, c)| frame(*at, c)).collect();
         Ok(json!({ "frames": frames, "until_ns": found.until_ns, "next_ns": found.next_ns }))
     })
@@ -163,8 +171,15 @@ pub(super) fn find(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> Ha
         hansard_view::search::check_needle(&needle)
             .map_err(|why| Problem::bad(format!("text: {why}")))?;
         let from_ns = call.params.number("from_ms").unwrap_or(0);
-        let found = playing.find(session, &needle, from_ns.saturating_mul(1_000_000))?;
-        let (findings, until_ns) = found.ok_or_else(Problem::not_found)?;
+        let from_ns = from_ns.saturating_mul(1_000_000);
+        let within = Within::of(&call);
+        let from_ns = within.map_or(from_ns, |within| within.clamp(from_ns));
+        let found = playing.find(session, &needle, from_ns)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        let (findings, until_ns) = match within {
+            Some(within) => within.found(found),
+            None => found,
+        };
         let row = |one: &Finding| json!({ "at_ns": one.at_ns, "row": one.row, "text": one.text });
         let findings: Vec<Json> = findings.iter().map(row).collect();
         Ok(json!({ "findings": findings, "complete": until_ns.is_none(), "until_ns": until_ns }))

@@ -43,6 +43,7 @@ pub struct Refusals {
 enum Key {
     Uid(u32),
     SignedIn(String),
+    Link(String),
 }
 
 impl Key {
@@ -50,6 +51,7 @@ impl Key {
         match &caller.asker {
             Asker::Process(peer) => Self::Uid(peer.uid),
             Asker::Browser(visitor) => Self::SignedIn(visitor.user.clone()),
+            Asker::Link(guest) => Self::Link(guest.share.id.clone()),
         }
     }
 }
@@ -142,8 +144,11 @@ fn summed(key: Option<&Key>, window: &Window) -> Body {
             if let Key::Uid(uid) = key {
                 fields.push("user_uid", u64::from(*uid));
             }
-            let role = Value::List(vec![caller.role.as_str().into()]);
-            fields.push("user_roles", role);
+            let roles = match key {
+                Key::Link(_) => Vec::new(),
+                _ => vec![caller.role.as_str().into()],
+            };
+            fields.push("user_roles", Value::List(roles));
             "this user was refused more often in a minute than each is told of"
         }
         _ => "more users were refused in a minute than each is told of",
@@ -222,6 +227,7 @@ mod tests {
                 user: "ada".to_owned(),
                 role: Role::User,
                 address: [127, 0, 0, n as u8].into(),
+                origin: "http://localhost:3080".to_owned(),
             };
             let ada = Caller {
                 asker: Asker::Browser(visitor),

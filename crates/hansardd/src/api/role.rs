@@ -1,9 +1,10 @@
-//! Who asks: the process at the other end of the socket, or whoever is signed in in a browser, and the
-//! role that they have.
+//! Who asks: the process at the other end of the socket, whoever is signed in in a browser, and the
+//! role that they have; or whoever has a link.
 
 use std::net::IpAddr;
 
 pub use hansard_identity::role::Role;
+use hansard_identity::share::{Over, Share};
 
 /// The process at the other end of the admin socket, as the kernel names it. Never what a client
 /// says of itself.
@@ -35,6 +36,19 @@ pub struct Visitor {
     pub role: Role,
     /// Address of the other end of the connection, which may be that of a proxy.
     pub address: IpAddr,
+    /// Origin of the page that asks, one of ours.
+    pub origin: String,
+}
+
+/// Somebody without an account, who has a link to one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// The link.
+    pub share: Share,
+    /// Address of the other end of the connection, which may be that of a proxy.
+    pub address: IpAddr,
+    /// Why the link opens nothing any more, if it does not.
+    pub over: Option<Over>,
 }
 
 /// Who is at the other end of a connection.
@@ -44,6 +58,8 @@ pub enum Asker {
     Process(Peer),
     /// A browser, in which somebody is signed in.
     Browser(Visitor),
+    /// Somebody who has a link.
+    Link(Guest),
 }
 
 impl Asker {
@@ -53,6 +69,7 @@ impl Asker {
         match self {
             Self::Process(peer) => format!("uid {}", peer.uid),
             Self::Browser(visitor) => format!("{} at {}", visitor.user, visitor.address),
+            Self::Link(guest) => format!("link {}", guest.share.id),
         }
     }
 }
@@ -66,6 +83,6 @@ pub struct Caller {
     pub user: String,
     /// The user's name, if there is one: what is this user's own is known by it.
     pub account: Option<String>,
-    /// The role.
+    /// The role; the lowest for who has a link, which decides alone what that opens.
     pub role: Role,
 }

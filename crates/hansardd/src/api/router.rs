@@ -25,8 +25,9 @@ use super::looks::Looks;
 use super::params::Params;
 use super::problem::Problem;
 use super::refusals::{Refusal, Refusals};
-use super::role::{Asker, Caller, Known};
+use super::role::{Asker, Caller, Known, Role};
 use super::seams::{Admit, Audit, Log, Owns};
+use super::shared;
 use super::table::{EXPORTS, Id, Noted, Op, Own, ROUTES, Route, Verb, allowed};
 
 /// A request that passed everything the table asks.
@@ -164,7 +165,7 @@ impl Gate {
         request: Request<Body>,
     ) -> Answered {
         let caller = match asker {
-            Asker::Browser(_) => self.caller(asker)?,
+            Asker::Browser(_) | Asker::Link(_) => self.caller(asker)?,
             // A directory service may be asked, for as long as it takes.
             Asker::Process(_) => {
                 let gate = Arc::clone(self);
@@ -221,6 +222,10 @@ impl Gate {
                 user: Some(visitor.user.clone()),
                 role: Some(visitor.role),
             },
+            Asker::Link(_) => Known {
+                user: None,
+                role: Some(Role::User),
+            },
         };
         let Some(role) = known.role else {
             return Err(Problem::forbidden(
@@ -243,6 +248,13 @@ impl Gate {
         id: Option<&Name>,
         params: &Params,
     ) -> Result<Option<String>, Problem> {
+        if let Asker::Link(guest) = &caller.asker {
+            let opened = shared::opens(guest, route, id);
+            if opened.is_err() {
+                self.note_refusal(route, caller, id, params).await;
+            }
+            return opened.map(|()| None);
+        }
         if caller.role >= route.least {
             return Ok(None);
         }
@@ -350,14 +362,14 @@ fn identifier(route: &Route, path: &str) -> Result<Option<Name>, Problem> {
             let id = text.parse().map_err(|_| Problem::not_found())?;
             Ok(Some(Name::Session(id)))
         }
-        Id::Host | Id::Token | Id::User
+        Id::Host | Id::Token | Id::User | Id::Share | Id::Passkey
             if (1..=64).contains(&text.len())
                 && text.bytes().all(plain)
                 && !text.starts_with('.') =>
         {
             Ok(Some(Name::Other(text.to_owned())))
         }
-        Id::Host | Id::Token | Id::User => Err(Problem::not_found()),
+        Id::Host | Id::Token | Id::User | Id::Share | Id::Passkey => Err(Problem::not_found()),
     }
 }
 
@@ -403,9 +415,13 @@ pub(super) fn event(
     reason: Option<String>,
     success: bool,
 ) -> EventBody {
+    let roles = match &caller.asker {
+        Asker::Link(_) => Vec::new(),
+        _ => vec![caller.role.as_str().into()],
+    };
     let mut fields = Fields::new()
         .with("user", caller.user.as_str())
-        .with("user_roles", Value::List(vec![caller.role.as_str().into()]))
+        .with("user_roles", Value::List(roles))
         .with("success", success);
     match &caller.asker {
         Asker::Process(peer) => {
@@ -415,14 +431,23 @@ pub(super) fn event(
             }
         }
         Asker::Browser(visitor) => fields.push("addr.remote", visitor.address.to_string()),
+        Asker::Link(guest) => {
+            fields.push("addr.remote", guest.address.to_string());
+            fields.push("share", guest.share.id.as_str());
+            fields.push("shared_with", guest.share.viewer.as_str());
+            fields.push("shared_by", guest.share.created_by.as_str());
+            if let Some(over) = guest.over {
+                fields.push("error", over.as_str());
+            }
+        }
     }
     match id {
         Some(Name::Session(id)) => fields.push("recording", id.to_string()),
         Some(Name::Other(name)) => {
-            let field = if noted.event.starts_with("lock.") {
-                "target"
-            } else {
-                "name"
+            let field = match noted.event {
+                event if event.starts_with("lock.") => "target",
+                "recording.unshared" => "share",
+                _ => "name",
             };
             fields.push(field, name.as_str());
         }

@@ -128,6 +128,15 @@ pub(super) fn all() -> Map<String, Json> {
     for (name, schema) in super::users::schemas() {
         put(name, schema);
     }
+    for (name, schema) in super::passkeys::schemas() {
+        put(name, schema);
+    }
+    for (name, schema) in super::passkeys::more_schemas() {
+        put(name, schema);
+    }
+    for (name, schema) in super::shares::schemas() {
+        put(name, schema);
+    }
     for (name, schema) in super::policy::schemas() {
         put(name, schema);
     }

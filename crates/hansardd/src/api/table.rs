@@ -2,13 +2,17 @@
 //! document is written from it.
 
 mod hosts;
+mod passkeys;
 mod people;
 mod played;
+mod policy;
+mod shares;
 mod sought;
 mod ssh;
 mod tokens;
 
 pub use played::EXPORTS;
+pub use shares::OPEN_TO_LINKS;
 
 use super::role::Role;
 
@@ -49,6 +53,15 @@ pub enum Op {
     Find,
     Watch,
     Export,
+    ShareMake,
+    Shares,
+    ShareRevoke,
+    Shared,
+    Passkeys,
+    PasskeyChallenge,
+    PasskeyMake,
+    PasskeyRename,
+    PasskeyRemove,
 }
 
 /// HTTP methods that routes have.
@@ -88,6 +101,10 @@ pub enum Id {
     Token,
     /// The name of a user who signs in.
     User,
+    /// The name of a link.
+    Share,
+    /// The name of a passkey.
+    Passkey,
 }
 
 /// The type of a parameter.
@@ -282,7 +299,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 33] = [
+pub const ROUTES: [Route; 42] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -415,44 +432,9 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     hosts::HOSTS,
     hosts::HOST_LOCK,
     hosts::HOST_UNLOCK,
-    Route {
-        summary: "The policy in force, or a version of it",
-        doc: "Version 0 and an empty text where none was set: each host's configuration decides then. \
-The header `etag` has the version, for `if-match`.",
-        params: &[p("version", Kind::Version, "this version instead")],
-        ..get(
-            Op::Policy,
-            "/v1/policy",
-            Role::Auditor,
-            Answer::Json("Policy"),
-        )
-    },
-    Route {
-        summary: "Sets the policy; it decides from the next login on, and is sent to all hosts",
-        doc: "With a header `if-match` only if that version is in force (`\"0\"`: none); otherwise \
-the answer is 412. A text with an error changes nothing; the answer names line and key.",
-        body: Some("PolicyWish"),
-        noted: Some(Noted {
-            event: "session_recording_config.update",
-            format: None,
-            by_handler: true,
-            once: false,
-        }),
-        answer: Answer::Json("Policy"),
-        ..change(Op::PolicySet, Verb::Put, "/v1/policy", "")
-    },
-    Route {
-        verb: Verb::Post,
-        summary: "What the policy, or a text that is none yet, decides for a login; changes nothing",
-        doc: "Groups are as given: the service does not know the accounts of hosts.",
-        body: Some("PolicyTest"),
-        ..get(
-            Op::PolicyTest,
-            "/v1/policy/test",
-            Role::Auditor,
-            Answer::Json("Decided"),
-        )
-    },
+    policy::POLICY,
+    policy::POLICY_SET,
+    policy::POLICY_TEST,
     people::USERS,
     people::USER_MAKE,
     people::USER_REMOVE,
@@ -463,12 +445,24 @@ the answer is 412. A text with an error changes nothing; the answer names line a
     played::WATCH,
     played::EXPORT,
     sought::SEARCH,
+    shares::SHARE_MAKE,
+    shares::SHARES,
+    shares::SHARE_REVOKE,
+    shares::SHARED,
+    passkeys::PASSKEYS,
+    passkeys::MAKE,
+    passkeys::CHALLENGE,
+    passkeys::RENAME,
+    passkeys::REMOVE,
 ];
 
 /// Methods of a path, as an `Allow` header has them.
 #[must_use]
 pub(super) fn allowed(path: &str) -> &'static str {
     let has = |verb| ROUTES.iter().any(|r| r.path == path && r.verb == verb);
+    if has(Verb::Put) && has(Verb::Delete) {
+        return "PUT, DELETE";
+    }
     if has(Verb::Put) {
         return if has(Verb::Get) { "GET, PUT" } else { "PUT" };
     }

@@ -237,7 +237,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
 }
 
 /// What the web server answers itself: signing in and out.
-pub(super) fn sign_in_and_out() -> [(&'static str, Json); 2] {
+pub(super) fn sign_in_and_out() -> [(&'static str, Json); 4] {
     let answers = |what: &str| {
         json!({
             "200": {
@@ -247,8 +247,32 @@ pub(super) fn sign_in_and_out() -> [(&'static str, Json); 2] {
             "default": { "$ref": "#/components/responses/Problem" },
         })
     };
-    let body = json!({ "application/json": { "schema": super::schema::named("SignIn") } });
+    let of = |name| json!({ "application/json": { "schema": super::schema::named(name) } });
+    let body = of("SignIn");
+    let mut challenge = answers("What is to be signed.");
+    if let Some(content) = challenge.pointer_mut("/200/content") {
+        *content = of("PasskeySignInChallenge");
+    }
     [
+        (
+            "/v1/sign-in/passkey/challenge",
+            json!({
+                "operationId": "PasskeySignInChallenge",
+                "summary": "What to sign in with by a passkey, in a browser",
+                "security": [],
+                "responses": challenge,
+            }),
+        ),
+        (
+            "/v1/sign-in/passkey",
+            json!({
+                "operationId": "PasskeySignIn",
+                "summary": "Signs in with a passkey; put on record (`user.login`), whatever comes of it",
+                "security": [],
+                "requestBody": { "required": true, "content": of("PasskeySignIn") },
+                "responses": answers("Signed in; the answer sets the cookie."),
+            }),
+        ),
         (
             "/v1/sign-in",
             json!({

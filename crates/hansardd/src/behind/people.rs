@@ -23,7 +23,7 @@ pub struct People {
     pub cluster: String,
 }
 
-fn trouble(failure: Failure) -> Trouble {
+pub(super) fn trouble(failure: Failure) -> Trouble {
     match failure {
         Failure::Retry(why) => Trouble::Retry(why),
         Failure::Conflict(why) => Trouble::Conflict(why),

@@ -1,4 +1,4 @@
-//! What the SSH server needs of the rest of the configuration, and of this machine.
+//! What the SSH server and the SSH proxy need of the rest of the configuration, and of this machine.
 
 use crate::config::{Config, Finding};
 
@@ -33,6 +33,45 @@ pub(super) fn ssh(config: &Config, found: &mut Vec<Finding>) {
             "capture.ssh",
             "a daemon that is not root can run programs as its own account only",
             "run the daemon of this role as root",
+        ));
+    }
+}
+
+/// What the SSH proxy needs.
+pub(super) fn proxy(config: &Config, found: &mut Vec<Finding>) {
+    let Some(proxy) = &config.capture.proxy else {
+        return;
+    };
+    if config.capture.local.is_none() {
+        found.push(Finding::error(
+            "capture.proxy",
+            "what is kept of its sessions is what capture.local says, which is off",
+            "add `local: {}` beside it",
+        ));
+    }
+    if config.store.is_none() {
+        found.push(Finding::error(
+            "capture.proxy",
+            "targets are signed in to with certificates of the cluster's authority, which is with the service",
+            "run the proxy on the machine that has `store`",
+        ));
+    }
+    if let Err(why) = proxy
+        .forwards()
+        .check()
+        .and_then(|()| proxy.check_targets())
+    {
+        found.push(Finding::error(
+            "capture.proxy",
+            why,
+            "write it in the form that docs/configuration.md gives",
+        ));
+    }
+    if proxy.targets.is_empty() {
+        found.push(Finding::warning(
+            "capture.proxy.targets",
+            "it leads nowhere",
+            "name the machines that people may go to, as *.example.org:22",
         ));
     }
 }

@@ -16,6 +16,9 @@ const METRICS_PORT: u16 = 3081;
 /// Port of the SSH server.
 const SSH_PORT: u16 = 3022;
 
+/// Port of the SSH proxy.
+const PROXY_PORT: u16 = 3023;
+
 /// The port of the application in a browser.
 const WEB_PORT: u16 = 3080;
 
@@ -83,6 +86,10 @@ section! {
         /// programs as an account, and everything they do is recorded. What is kept of them is what
         /// `local` says, or a central policy; needs `local`, and root (docs/ssh-node.md).
         ssh: Option<Ssh> = None;
+        /// An SSH proxy: people sign in here and go on to other machines, on which nothing of Hansard is
+        /// installed, and everything that passes is recorded. What is kept of it is what `local` says, or a
+        /// central policy; needs `local`, and the cluster's authority on this machine (docs/ssh-proxy.md).
+        proxy: Option<Proxy> = None;
     }
 }
 
@@ -116,6 +123,50 @@ section! {
         /// At most 1000.
         forward_sockets: Vec<String> = Vec::new();
         /// Let programs use the agent of whoever started them (`ssh -A`).
+        forward_agent: bool = false;
+        /// Sessions that may be inside a forward, where nothing of them is seen but that they are there:
+        /// `ssh`, `rdp`, `postgres`, `mysql`.
+        forward_nested: Vec<String> = Vec::new();
+        /// How long somebody may take to sign in before the connection is closed.
+        login_grace: Span = Span::seconds(60), in [Span::seconds(1), Span::seconds(600)];
+        /// Most connections at a time. One more is closed, and that is an event.
+        connections_max: u32 = 500, in [1, 100_000];
+    }
+}
+
+section! {
+    /// The SSH proxy.
+    Proxy {
+        /// Address to listen at.
+        listen: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), PROXY_PORT);
+        /// Names and addresses under which clients reach the proxy; they stand in its host certificate.
+        /// Empty: this machine's name. At most 64.
+        names: Vec<String> = Vec::new();
+        /// Public keys of more authorities whose users' certificates let in, each as a line of a `.pub`
+        /// file. At most 1000.
+        user_authorities: Vec<String> = Vec::new();
+        /// Where it leads, as `HOST:PORT`: a name, `*.NAME`, an address, a network (`192.0.2.0/24`,
+        /// `[2001:db8::/32]`) or `*`; a number, a range or `*`. Nowhere, as shipped. At most 1000.
+        targets: Vec<String> = Vec::new();
+        /// Public keys of more authorities whose host certificates say who a target is. The cluster's own is
+        /// believed. At most 1000.
+        host_authorities: Vec<String> = Vec::new();
+        /// Believe the first key that a target without a certificate shows, and keep it in `known_hosts` of
+        /// the data directory. Off: only what is written there is believed. A key that is another than the
+        /// one there is refused either way.
+        first_use: bool = false;
+        /// Variables that clients may set, by name, or by its beginning and a `*`; the target has a say, too.
+        /// At most 1000.
+        accept_env: Vec<String> = vec!["LANG".to_owned(), "LC_*".to_owned()];
+        /// Where clients may connect to from targets (`ssh -L`, `-D`, `-W`), as in `targets`, but judged by
+        /// the name alone that is asked for. Nowhere, as shipped. At most 1000.
+        forward_to: Vec<String> = Vec::new();
+        /// Where clients may have targets listen for them (`ssh -R`), in the same form. At most 1000.
+        forward_listen: Vec<String> = Vec::new();
+        /// Sockets of targets that clients may connect to or listen at: whole paths, or beginnings with a `*`
+        /// behind. At most 1000.
+        forward_sockets: Vec<String> = Vec::new();
+        /// Let programs on targets use the agent of whoever started them (`ssh -A`).
         forward_agent: bool = false;
         /// Sessions that may be inside a forward, where nothing of them is seen but that they are there:
         /// `ssh`, `rdp`, `postgres`, `mysql`.

@@ -2,7 +2,7 @@
 
 use hansard_capture::ssh::Forwards;
 
-use super::Ssh;
+use super::{Proxy, Ssh};
 
 impl Ssh {
     /// What may be forwarded, as the server takes it.
@@ -15,5 +15,32 @@ impl Ssh {
             agent: self.forward_agent,
             nested: self.forward_nested.clone(),
         }
+    }
+}
+
+impl Proxy {
+    /// What may be forwarded through targets.
+    #[must_use]
+    pub fn forwards(&self) -> Forwards {
+        Forwards {
+            to: self.forward_to.clone(),
+            listen: self.forward_listen.clone(),
+            sockets: self.forward_sockets.clone(),
+            agent: self.forward_agent,
+            nested: self.forward_nested.clone(),
+        }
+    }
+
+    /// Whether every rule of where it leads can be read.
+    ///
+    /// # Errors
+    /// Which one cannot.
+    pub fn check_targets(&self) -> Result<(), String> {
+        let to = self.targets.clone();
+        Forwards {
+            to,
+            ..Forwards::default()
+        }
+        .check()
     }
 }

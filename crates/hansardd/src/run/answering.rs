@@ -12,7 +12,7 @@ use hansard_identity::registry::Registry;
 use hansard_identity::role::{Holders, Roles};
 use hansard_identity::ssh::SshAuthorities;
 use hansard_identity::tls::CaPin;
-use hansard_identity::{HostId, Users};
+use hansard_identity::{HostId, Shares, Users};
 use hansard_record::Environment;
 use hansard_record::diary::Diary;
 use serde_json::{Map, Value, json};
@@ -26,8 +26,8 @@ use crate::api::refusals::{REFUSALS_WINDOW, Refusals};
 use crate::api::seams::{Admit, Audit, Log};
 use crate::api::{Api, Parts, socket};
 use crate::behind::{
-    Accounts, Certified, EndHere, Held, Joined, Listed, Logged, People, Present, Recorded,
-    Searched, Watched,
+    Accounts, Certified, EndHere, Held, Joined, Keyed, Linked, Listed, Logged, People, Present,
+    Recorded, Searched, Watched,
 };
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
@@ -37,6 +37,8 @@ use crate::init::keys::authority_dir;
 use crate::player::Player;
 use crate::policy::Central;
 use crate::tee::Source;
+
+use crate::web::challenges::Challenges;
 
 use browsing::Browsing;
 pub(super) use host::HostAnswering;
@@ -157,10 +159,14 @@ impl Answering<'_> {
         let refusals = self.door.refusals(closers);
         let users = self.users()?;
         let browsing = Browsing::open(&self.door, runtime)?;
-        let parts = self.parts(&users, browsing.as_ref())?;
+        let shares = self.shares()?;
+        let challenges = self.challenges();
+        let kept = (&users, &shares, &challenges);
+        let parts = self.parts(kept, browsing.as_ref())?;
         let api = Api::counting(parts, self.door.boot(), refusals);
         if let Some(browsing) = browsing {
-            browsing.serve(&self.door, api.clone(), users, (runtime, &stop), closers);
+            let kept = (users, shares, challenges);
+            browsing.serve(&self.door, api.clone(), kept, (runtime, &stop), closers);
         }
         self.door.open(api, runtime, stop)
     }
@@ -174,7 +180,31 @@ impl Answering<'_> {
             let next = "see that data_dir is there and writable";
             Failure::new(STATUS_FAILED, format!("{}: {e}", shown(&path)), next)
         })?;
-        for (name, why) in unreadable {
+        self.unreadable(unreadable);
+        Ok(Arc::new(users))
+    }
+
+    /// Links for people without an account. A file that cannot be read opens nothing, and says so.
+    fn shares(&self) -> Result<Arc<Shares>, Failure> {
+        let path = self.dir.shares();
+        let random = Arc::clone(&self.door.environment.random);
+        let fill = move |bytes: &mut [u8]| random.fill(bytes);
+        let (shares, unreadable) = Shares::open(&path, Arc::new(fill)).map_err(|e| {
+            let next = "see that data_dir is there and writable";
+            Failure::new(STATUS_FAILED, format!("{}: {e}", shown(&path)), next)
+        })?;
+        self.unreadable(unreadable);
+        Ok(Arc::new(shares))
+    }
+
+    fn challenges(&self) -> Arc<Challenges> {
+        let random = Arc::clone(&self.door.environment.random);
+        let fill = move |bytes: &mut [u8]| random.fill(bytes);
+        Arc::new(Challenges::new(Arc::new(fill)))
+    }
+
+    fn unreadable(&self, files: Vec<(String, String)>) {
+        for (name, why) in files {
             let fields = hansard_core::Fields::new()
                 .with("name", name)
                 .with("error", why);
@@ -182,7 +212,6 @@ impl Answering<'_> {
             let fact = hansard_core::event::Fact { event, fields };
             self.facts.mention(Body::Admin(fact));
         }
-        Ok(Arc::new(users))
     }
 
     fn certified(&self) -> Result<Certified, Failure> {
@@ -201,19 +230,13 @@ impl Answering<'_> {
         })
     }
 
-    fn parts(&self, users: &Arc<Users>, browsing: Option<&Browsing>) -> Result<Parts, Failure> {
+    fn parts(
+        &self,
+        (users, shares, challenges): (&Arc<Users>, &Arc<Shares>, &Arc<Challenges>),
+        browsing: Option<&Browsing>,
+    ) -> Result<Parts, Failure> {
         let (door, keeping) = (&self.door, self.keeping);
-        let facts = self.facts.clone();
-        let joined = Joined {
-            registry: Arc::clone(self.registry),
-            here: door.host,
-            clock: Arc::clone(&self.door.environment.clock),
-            presence: self.presence(),
-            tell: Arc::new(move |body| {
-                // The daemon is ending if nobody takes it.
-                let _ = facts.tell(body);
-            }),
-        };
+        let joined = self.joined();
         let recordings = Arc::new(Recorded {
             from: keeping.followed.clone(),
         });
@@ -260,7 +283,31 @@ impl Answering<'_> {
                 clock: Arc::clone(&door.environment.clock),
                 cluster: door.cluster.clone(),
             }),
+            passkeys: Arc::new(Keyed {
+                users: Arc::clone(users),
+                challenges: Arc::clone(challenges),
+                clock: Arc::clone(&door.environment.clock),
+            }),
+            shares: Arc::new(Linked {
+                shares: Arc::clone(shares),
+                clock: Arc::clone(&door.environment.clock),
+                origin: browsing.map(|b| b.origin().to_owned()),
+            }),
         })
+    }
+
+    fn joined(&self) -> Joined {
+        let facts = self.facts.clone();
+        Joined {
+            registry: Arc::clone(self.registry),
+            here: self.door.host,
+            clock: Arc::clone(&self.door.environment.clock),
+            presence: self.presence(),
+            tell: Arc::new(move |body| {
+                // The daemon is ending if nobody takes it.
+                let _ = facts.tell(body);
+            }),
+        }
     }
 
     /// Asks a host that is connected to end a session.

@@ -81,6 +81,10 @@ impl Recording<'_> {
             Some(ssh) => Some(super::ssh_node::start(&self, ssh, &server)?),
             None => None,
         };
+        let proxy = match &capture.proxy {
+            Some(proxy) => Some(super::ssh_proxy::start(&self, proxy, &server)?),
+            None => None,
+        };
         let journal = self.start.journal.clone();
         let stop = move || {
             let left = server.stop();
@@ -92,8 +96,9 @@ impl Recording<'_> {
             }
         };
         closers.push(("capture", Box::new(stop)));
-        if let Some(node) = node {
-            super::ssh_node::close(node, self.start, closers);
+        let both = [("ssh", node), ("proxy", proxy)];
+        for (role, server) in both.into_iter().filter_map(|(r, s)| Some((r, s?))) {
+            super::ssh_node::close((role, server), self.start, closers);
         }
         Ok(registry)
     }

@@ -43,7 +43,8 @@ pub(super) fn start(
         let authorities = SshAuthorities::open(&authority, &random).map_err(unusable)?;
         config.authorities.push(authorities.user_line());
         let key = KeyLine::ed25519(&key.public());
-        config.host_certificate = certified(recording, &authorities, (ssh, &key), &random)?;
+        let names = (ssh.names.as_slice(), &key);
+        config.host_certificate = certified(recording, &authorities, names, &random)?;
     }
     let server = Server::start(config, local).map_err(|e| {
         let what = format!("capture.ssh: {}: {}", ssh.listen, crate::failure::plain(&e));
@@ -58,7 +59,11 @@ pub(super) fn start(
 }
 
 /// Has it stopped with the daemon.
-pub(super) fn close(node: Server, start: &Start, closers: &mut Vec<Closer>) {
+pub(super) fn close(
+    (role, node): (&'static str, Server),
+    start: &Start,
+    closers: &mut Vec<Closer>,
+) {
     let journal = start.journal.clone();
     let stop = move || {
         let left = node.stop();
@@ -67,18 +72,18 @@ pub(super) fn close(node: Server, start: &Start, closers: &mut Vec<Closer>) {
             journal.warning(what, &[("connections", &left)]);
         }
     };
-    closers.push(("ssh", Box::new(stop)));
+    closers.push((role, Box::new(stop)));
 }
 
 /// A certificate for the names that this machine is reached under, if it has any.
-fn certified(
+pub(super) fn certified(
     recording: &Recording<'_>,
     authorities: &SshAuthorities,
-    (ssh, key): (&Ssh, &KeyLine),
+    (names, key): (&[String], &KeyLine),
     random: &dyn Random,
 ) -> Result<Option<String>, Failure> {
     let own = recording.start.config.node_name();
-    let mut names = ssh.names.clone();
+    let mut names = names.to_vec();
     if names.is_empty() {
         names.push(own.to_lowercase());
         // A machine may have a name that DNS does not allow; it is reached under another.
@@ -95,12 +100,12 @@ fn certified(
     Ok(Some(issued.line))
 }
 
-fn unusable(failure: hansard_identity::Failure) -> Failure {
+pub(super) fn unusable(failure: hansard_identity::Failure) -> Failure {
     let what = failure.to_string();
     let what = hansard_view::escape_for_humans(&what);
     Failure::new(
         STATUS_FAILED,
         what,
-        "see the keys in data_dir, and capture.ssh.names",
+        "see the keys in data_dir, and the names of capture.ssh or capture.proxy",
     )
 }

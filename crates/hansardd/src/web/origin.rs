@@ -42,6 +42,18 @@ impl Origins {
         self.origins.first().map_or("", String::as_str)
     }
 
+    /// The one that this request came to; it MUST have been checked.
+    #[must_use]
+    pub fn of(&self, headers: &HeaderMap) -> String {
+        let host = text(headers, &header::HOST).unwrap_or_default();
+        let is_its = |origin: &&String| origin.split("://").nth(1) == Some(&*host);
+        self.origins
+            .iter()
+            .find(is_its)
+            .cloned()
+            .unwrap_or_default()
+    }
+
     /// Whether browsers reach us by TLS, by whoever does that before us.
     #[must_use]
     pub fn is_https(&self) -> bool {

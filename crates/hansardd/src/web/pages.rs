@@ -47,7 +47,10 @@ img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-a
 require-trusted-types-for 'script'; trusted-types svelte-trusted-html";
 
 /// Pages of the application: what stands first in their path. What is behind it is read by the page.
-const PAGES: [&str; 6] = ["sign-in", "sessions", "events", "hosts", "users", "search"];
+const PAGES: [&str; 10] = [
+    "sign-in", "sessions", "events", "hosts", "users", "search", "shared", "account", "policy",
+    "looks",
+];
 
 /// What every answer says, whatever it is of.
 pub(super) fn guard(headers: &mut HeaderMap, is_https: bool) {

@@ -12,6 +12,7 @@ use hansard_core::{Body as EventBody, Fields, Value};
 use hansard_identity::user::User;
 use hansard_identity::users::SignInFault;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::attempts::TooMany;
@@ -37,7 +38,7 @@ impl Web {
         request: Request<Body>,
         address: IpAddr,
     ) -> Result<Response<Body>, Problem> {
-        let wish = read(request).await?;
+        let wish: SignIn = read(request, "user, password and code are wanted").await?;
         // Waiting for a place comes first: whoever waits has not tried yet.
         let place = timeout(ANSWER_MAX, self.checks.acquire()).await;
         let Ok(Ok(place)) = place else {
@@ -65,21 +66,21 @@ impl Web {
         let (name, outcome) = tried.await.map_err(fault)?;
         drop(place);
         match outcome {
-            Ok(user) => self.let_in(&user, address).await,
-            Err(why) => Err(self.refuse(&name, &why, address).await),
+            Ok(user) => self.let_in(&user, ("local", address)).await,
+            Err(why) => Err(self.refuse(&name, &why, ("local", address)).await),
         }
     }
 
-    async fn let_in(
+    pub(super) async fn let_in(
         self: &Arc<Self>,
         user: &User,
-        address: IpAddr,
+        (method, address): (&str, IpAddr),
     ) -> Result<Response<Body>, Problem> {
         let fields = Fields::new()
             .with("user", user.name.as_str())
             .with("user_roles", Value::List(vec![user.role.as_str().into()]))
             .with("success", true);
-        self.note(fields, address)
+        self.note(fields, (method, address))
             .await
             .map_err(Problem::not_recorded)?;
         self.parts.attempts.succeeded(&user.name, address);
@@ -94,7 +95,12 @@ impl Web {
         Ok(response)
     }
 
-    async fn refuse(self: &Arc<Self>, name: &str, why: &SignInFault, address: IpAddr) -> Problem {
+    pub(super) async fn refuse(
+        self: &Arc<Self>,
+        name: &str,
+        why: &SignInFault,
+        place: (&str, IpAddr),
+    ) -> Problem {
         let mut fields = Fields::new()
             .with("success", false)
             .with("error", why.as_str());
@@ -102,7 +108,7 @@ impl Web {
         if self.parts.users.get(name).is_some() {
             fields.push("user", name);
         }
-        if let Err(lost) = self.note(fields, address).await {
+        if let Err(lost) = self.note(fields, place).await {
             (self.parts.log)(&format!(
                 "a failed attempt to sign in could not be recorded: {lost}"
             ));
@@ -119,13 +125,13 @@ impl Web {
 
     /// Refused unseen. That it happens is on record; each single one is not, or the record would be
     /// what is attacked.
-    async fn too_many(self: &Arc<Self>, too_many: TooMany, address: IpAddr) -> Problem {
+    pub(super) async fn too_many(self: &Arc<Self>, too_many: TooMany, address: IpAddr) -> Problem {
         if let Some(times) = too_many.told {
             let fields = Fields::new()
                 .with("success", false)
                 .with("error", "too many attempts: refused unseen")
                 .with("times", times);
-            if let Err(lost) = self.note(fields, address).await {
+            if let Err(lost) = self.note(fields, ("local", address)).await {
                 (self.parts.log)(&format!("refused attempts could not be recorded: {lost}"));
             }
         }
@@ -141,9 +147,13 @@ impl Web {
     }
 
     /// Puts an attempt on record.
-    async fn note(self: &Arc<Self>, fields: Fields, address: IpAddr) -> Result<(), String> {
+    async fn note(
+        self: &Arc<Self>,
+        fields: Fields,
+        (method, address): (&str, IpAddr),
+    ) -> Result<(), String> {
         let fields = fields
-            .with("method", "local")
+            .with("method", method)
             .with("addr.remote", address.to_string());
         let body = event(fields);
         let web = Arc::clone(self);
@@ -169,7 +179,11 @@ pub fn left(times: u64) -> EventBody {
     event(fields.with("method", "local"))
 }
 
-async fn read(request: Request<Body>) -> Result<SignIn, Problem> {
+/// The body of somebody who signs in.
+pub(super) async fn read<T: DeserializeOwned>(
+    request: Request<Body>,
+    wanted: &str,
+) -> Result<T, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let json = HeaderValue::from_static("application/json");
     if kind != Some(&json) {
@@ -178,8 +192,9 @@ async fn read(request: Request<Body>) -> Result<SignIn, Problem> {
     let read = timeout(ARRIVAL_MAX, to_bytes(request.into_body(), BODY_BYTES_MAX)).await;
     match read {
         // What is wrong with it is not said: it may quote a password.
-        Ok(Ok(body)) => serde_json::from_slice(&body)
-            .map_err(|_| Problem::bad("the body: user, password and code are wanted")),
+        Ok(Ok(body)) => {
+            serde_json::from_slice(&body).map_err(|_| Problem::bad(format!("the body: {wanted}")))
+        }
         Ok(Err(_)) => Err(Problem::too_large(BODY_BYTES_MAX)),
         Err(_) => Err(Problem::bad("the body did not arrive in time")),
     }

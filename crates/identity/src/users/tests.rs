@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use super::*;
 
 const SECOND_NS: u64 = 1_000_000_000;
-const NOW_NS: u64 = 1_795_248_000 * SECOND_NS;
-const WORDS: &str = "correct horse battery";
+pub(super) const NOW_NS: u64 = 1_795_248_000 * SECOND_NS;
+pub(super) const WORDS: &str = "correct horse battery";
 
-struct Place(PathBuf);
+pub(super) struct Place(PathBuf);
 
 impl Place {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let path =
             std::env::temp_dir().join(format!("hansard-users-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         Self(path)
     }
 
-    fn open(&self) -> (Users, Vec<(String, String)>) {
+    pub(super) fn open(&self) -> (Users, Vec<(String, String)>) {
         let seed = AtomicU8::new(1);
         let random = move |bytes: &mut [u8]| {
             bytes.fill(seed.fetch_add(1, Ordering::Relaxed));

@@ -22,6 +22,12 @@ impl Keys {
         Self(Typed::new(Prompts::default()))
     }
 
+    /// The same of a terminal that is elsewhere: only lines that it has shown word for word are stored.
+    #[must_use]
+    pub fn echoed() -> Self {
+        Self(Typed::echoed(Prompts::default()))
+    }
+
     /// Follows what the program shows.
     pub fn shown(&mut self, bytes: &[u8]) {
         self.0.shown(bytes);

@@ -1,7 +1,9 @@
 //! What an index keeps of a session's texts: some thirty kilobytes of them, each once, with the
 //! moments at which it was there.
 
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use hansard_core::{Session, SessionId};
@@ -205,7 +207,8 @@ impl Block {
 #[derive(Debug, Clone)]
 pub struct BlockWriter {
     block: Block,
-    known: HashMap<(What, String), usize>,
+    /// Which entry has a text, by the hash of both, and where its text begins.
+    known: HashMap<u64, (usize, usize)>,
     spans: usize,
     /// Bytes that were shown or typed in blocks so far.
     text_bytes: u64,
@@ -275,32 +278,41 @@ impl BlockWriter {
         let bounds = &mut self.block.span;
         bounds.first_ns = bounds.first_ns.min(span.first_ns);
         bounds.last_ns = bounds.last_ns.max(span.last_ns);
-        let key = (text.what, text.text);
-        if let Some(entry) = self
-            .known
-            .get(&key)
-            .and_then(|at| self.block.entries.get_mut(*at))
-        {
+        let key = key(text.what, &text.text);
+        if let Some(entry) = self.known_entry(key, &text) {
             entry.is_concealed |= text.is_concealed;
             entry.is_blended |= text.is_blended;
-            self.spans += usize::from(join(&mut entry.spans, span));
+            let is_more = join(&mut entry.spans, span);
+            self.spans += usize::from(is_more);
             return;
         }
         self.spans += 1 + text.steps.len() / 4;
         if is_stream {
-            self.text_bytes = self.text_bytes.saturating_add(key.1.len() as u64);
+            self.text_bytes = self.text_bytes.saturating_add(text.text.len() as u64);
         }
-        self.block.texts.push_str(&key.1);
+        let place = (self.block.entries.len(), self.block.texts.len());
+        self.block.texts.push_str(&text.text);
         self.block.entries.push(Entry {
             what: text.what,
-            bytes: u32::try_from(key.1.len()).unwrap_or(u32::MAX),
+            bytes: u32::try_from(text.text.len()).unwrap_or(u32::MAX),
             is_concealed: text.is_concealed,
             is_blended: text.is_blended,
             is_cut: text.is_cut,
             spans: vec![span],
             steps: text.steps,
         });
-        self.known.insert(key, self.block.entries.len() - 1);
+        self.known.insert(key, place);
+    }
+
+    /// The entry that has this text already.
+    fn known_entry(&mut self, key: u64, text: &Text) -> Option<&mut Entry> {
+        let (entry, begin) = *self.known.get(&key)?;
+        let entry = self.block.entries.get_mut(entry)?;
+        let end = begin.checked_add(text.text.len())?;
+        let is_it = entry.what == text.what
+            && entry.bytes as usize == text.text.len()
+            && self.block.texts.get(begin..end) == Some(text.text.as_str());
+        is_it.then_some(entry)
     }
 
     fn turn_over(&mut self) -> Block {
@@ -335,6 +347,13 @@ impl BlockWriter {
         self.block.is_last = true;
         sound(self.block)
     }
+}
+
+/// The same in every process: blocks are a function of the recording.
+fn key(what: What, text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (what, text).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A block without texts has no moments.

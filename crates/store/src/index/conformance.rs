@@ -160,8 +160,10 @@ fn what_is_forgotten_is_gone(rig: &mut impl Rig) {
     assert_eq!(answers(index, "apple").len(), 2);
     assert_eq!(index.kept(id(1)).unwrap(), Kept::default());
     rig.crash();
+    // What was put before may have become durable with it, and need not have.
     let found = answers(rig.index(), "apple");
-    assert_eq!(found, [(id(2), "apple one".to_owned())]);
+    assert_eq!(found.first(), Some(&(id(2), "apple one".to_owned())));
+    assert!(found.iter().all(|(session, _)| *session == id(2)));
 }
 
 fn order_is_newest_session_first_and_can_be_gone_on_with(rig: &impl Rig) {

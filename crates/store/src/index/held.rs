@@ -16,10 +16,13 @@ pub const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(super) struct Held {
     blocks: BTreeMap<Spot, Arc<Block>>,
     bytes: usize,
+    closed_bytes: usize,
 }
 
 impl Held {
-    pub(super) fn put(&mut self, block: Block) -> Result<(), IndexError> {
+    /// Answers the block as it is held, and how many bytes of blocks there are that wait to be
+    /// written.
+    pub(super) fn put(&mut self, block: Block) -> Result<(Arc<Block>, usize), IndexError> {
         let bytes = weight(&block);
         if self.bytes.saturating_add(bytes) > HELD_BYTES_MAX {
             let why = "too much of the index waits to be written".to_owned();
@@ -29,11 +32,18 @@ impl Held {
             session: block.whose.session,
             number: block.number,
         };
+        let block = Arc::new(block);
         self.bytes += bytes;
-        if let Some(old) = self.blocks.insert(spot, Arc::new(block)) {
-            self.bytes = self.bytes.saturating_sub(weight(&old));
+        self.closed_bytes += closed_weight(&block);
+        if let Some(old) = self.blocks.insert(spot, Arc::clone(&block)) {
+            self.let_go(&old);
         }
-        Ok(())
+        Ok((block, self.closed_bytes))
+    }
+
+    fn let_go(&mut self, block: &Block) {
+        self.bytes = self.bytes.saturating_sub(weight(block));
+        self.closed_bytes = self.closed_bytes.saturating_sub(closed_weight(block));
     }
 
     /// Blocks that nothing more comes into.
@@ -52,7 +62,7 @@ impl Held {
             let is_it = |there: &Arc<Block>| Arc::ptr_eq(there, block);
             if self.blocks.get(&spot).is_some_and(is_it) {
                 self.blocks.remove(&spot);
-                self.bytes = self.bytes.saturating_sub(weight(block));
+                self.let_go(block);
             }
         }
     }
@@ -61,6 +71,13 @@ impl Held {
         self.blocks
             .retain(|spot, _| !sessions.contains(&spot.session));
         self.bytes = self.blocks.values().map(|block| weight(block)).sum();
+        let closed = self.blocks.values().map(|block| closed_weight(block));
+        self.closed_bytes = closed.sum();
+    }
+
+    /// Bytes of blocks that wait to be written.
+    pub(super) fn closed_bytes(&self) -> usize {
+        self.closed_bytes
     }
 
     pub(super) fn len(&self) -> usize {
@@ -83,6 +100,10 @@ impl Held {
     pub(super) fn spots(&self) -> HashSet<Spot> {
         self.blocks.keys().copied().collect()
     }
+}
+
+fn closed_weight(block: &Block) -> usize {
+    if block.is_open { 0 } else { weight(block) }
 }
 
 fn weight(block: &Block) -> usize {
@@ -139,7 +160,7 @@ impl Index for MemoryIndex {
     fn put(&self, block: Block) -> Result<(), IndexError> {
         let mut inner = self.lock();
         inner.check()?;
-        inner.now.put(block)
+        inner.now.put(block).map(drop)
     }
 
     fn commit(&self) -> Result<(), IndexError> {

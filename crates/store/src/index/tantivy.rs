@@ -21,7 +21,7 @@ use tantivy::{
 };
 
 use super::held::Held;
-use super::wire::{Packer, unpack};
+use super::wire::unpack;
 use super::{Block, Index, IndexError, Kept, Scope, Size, Spot, Visit};
 
 mod asked;
@@ -33,7 +33,7 @@ use spots::{Place, Spots};
 
 /// Version of what is in the directory; another one's is thrown away. It counts the fields, the
 /// words, the layout of blocks, and the library's own format.
-const VERSION: &str = "v1-tantivy-0.27";
+const VERSION: &str = "v2-tantivy-0.27";
 
 /// Memory of the thread that puts words together; what is more goes to the disk early.
 const WRITER_BYTES: usize = 32 * 1024 * 1024;
@@ -41,13 +41,27 @@ const WRITER_BYTES: usize = 32 * 1024 * 1024;
 /// Places that are found at once; behind them the same is asked again.
 const ROUND: usize = 2048;
 
+/// Bytes of closed blocks that wait at most: with more they are committed at once, however short ago
+/// that was done.
+const COMMIT_BYTES: usize = 24 * 1024 * 1024;
+
+/// Pieces of the store that are kept in memory decompressed, of each of its files.
+const PIECES_KEPT: usize = 8;
+
+/// What writes, and what it was given since the last commit.
+#[derive(Default)]
+struct Writing {
+    writer: Option<IndexWriter>,
+    given: HashSet<Spot>,
+}
+
 /// An index in a directory. One process at a time.
 pub struct TantivyIndex {
     path: PathBuf,
     index: tantivy::Index,
     fields: Fields,
     reader: IndexReader,
-    writer: Mutex<Option<IndexWriter>>,
+    writing: Mutex<Writing>,
     held: Mutex<Held>,
 }
 
@@ -107,6 +121,7 @@ impl TantivyIndex {
         let reader = index
             .reader_builder()
             .reload_policy(ReloadPolicy::Manual)
+            .doc_store_cache_num_blocks(PIECES_KEPT)
             .try_into()
             .map_err(sorted)?;
         let this = Self {
@@ -114,12 +129,12 @@ impl TantivyIndex {
             index,
             fields,
             reader,
-            writer: Mutex::new(None),
+            writing: Mutex::default(),
             held: Mutex::default(),
         };
         // Locks the directory, and reads what there is to read.
         let writer = this.make_writer()?;
-        *this.writer() = Some(writer);
+        this.writing().writer = Some(writer);
         Ok(this)
     }
 
@@ -147,31 +162,64 @@ impl TantivyIndex {
         self.index.writer_with_options(options).map_err(sorted)
     }
 
-    fn writer(&self) -> MutexGuard<'_, Option<IndexWriter>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the writer do something and commits. After an error it is made anew by the next call:
-    /// one that failed says so ever after.
+    /// Lets the writer do something. After an error it is made anew by the next call: one that failed
+    /// says so ever after, and what it was given is not written.
+    fn with_writer(
+        &self,
+        work: impl FnOnce(&mut IndexWriter, &mut HashSet<Spot>) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        let mut place = self.writing();
+        let mut given = std::mem::take(&mut place.given);
+        let mut writer = match place.writer.take() {
+            Some(writer) => writer,
+            None => self.make_writer()?,
+        };
+        guarded(|| work(&mut writer, &mut given))?;
+        *place = Writing {
+            writer: Some(writer),
+            given,
+        };
+        Ok(())
+    }
+
+    /// Gives what is not given yet, does something more, and commits. All closed blocks or none become
+    /// durable by it, so that there is no hole among those of a session.
     fn write(
         &self,
         work: impl FnOnce(&mut IndexWriter) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
-        let mut place = self.writer();
-        let mut writer = match place.take() {
-            Some(writer) => writer,
-            None => self.make_writer()?,
-        };
-        guarded(|| {
-            work(&mut writer)?;
-            writer.commit().map_err(sorted).map(drop)
+        let blocks = self.held().closed();
+        self.with_writer(|writer, given| {
+            let missing = blocks
+                .iter()
+                .filter(|block| !given.contains(&spot_of(block)));
+            for block in missing {
+                self.give(writer, block)?;
+            }
+            work(writer)?;
+            writer.commit().map_err(sorted)?;
+            given.clear();
+            Ok(())
         })?;
-        *place = Some(writer);
-        guarded(|| self.reader.reload().map_err(sorted))
+        guarded(|| self.reader.reload().map_err(sorted))?;
+        self.held().written(&blocks);
+        Ok(())
+    }
+
+    /// Gives a block to the writer, which works on it meanwhile.
+    fn give(&self, writer: &IndexWriter, block: &Block) -> Result<(), IndexError> {
+        // One that is there already, after a crash of who feeds, is replaced.
+        writer.delete_term(self.fields.key(block));
+        let document = self.fields.document(block);
+        writer.add_document(document).map_err(sorted).map(drop)
     }
 
     fn block(&self, searcher: &Searcher, place: DocAddress) -> Result<Block, IndexError> {
@@ -186,27 +234,27 @@ impl TantivyIndex {
 
 impl Index for TantivyIndex {
     fn put(&self, block: Block) -> Result<(), IndexError> {
-        self.held().put(block)
+        let (spot, is_open) = (spot_of(&block), block.is_open);
+        let (block, closed_bytes) = self.held().put(block)?;
+        if is_open {
+            return Ok(());
+        }
+        // An error of this is one of the next commit, too: what is not given yet is given then.
+        let _ = self.with_writer(|writer, given| {
+            given.insert(spot);
+            self.give(writer, &block)
+        });
+        if closed_bytes >= COMMIT_BYTES {
+            self.commit()?;
+        }
+        Ok(())
     }
 
     fn commit(&self) -> Result<(), IndexError> {
-        let blocks = self.held().closed();
-        if blocks.is_empty() {
+        if self.held().closed_bytes() == 0 {
             return Ok(());
         }
-        self.write(|writer| {
-            let mut packer = Packer::new();
-            for block in &blocks {
-                let packed = packer.pack(block).map_err(IndexError::Retry)?;
-                // One that is there already, after a crash of who feeds, is replaced.
-                writer.delete_term(self.fields.key(block));
-                let document = self.fields.document(block, packed);
-                writer.add_document(document).map_err(sorted)?;
-            }
-            Ok(())
-        })?;
-        self.held().written(&blocks);
-        Ok(())
+        self.write(|_| Ok(()))
     }
 
     fn kept(&self, session: SessionId) -> Result<Kept, IndexError> {
@@ -288,6 +336,13 @@ impl Index for TantivyIndex {
             bytes: bytes.map(|file| file.len()).sum(),
             held,
         }
+    }
+}
+
+fn spot_of(block: &Block) -> Spot {
+    Spot {
+        session: block.whose.session,
+        number: block.number,
     }
 }
 

@@ -7,8 +7,9 @@ use super::block::{
     BLOCK_TEXT_BYTES, BLOCK_TEXTS_MAX, FLICKER_NS, SESSION_TEXT_BYTES_MAX, SPANS_MAX,
 };
 use super::conformance::{Rig, suite};
+use super::held::HELD_BYTES_MAX;
 use super::search::{Limits, search};
-use super::wire::{Packer, unpack};
+use super::wire::{pack, unpack};
 use super::*;
 use hansard_view::question::Question;
 use hansard_view::text::{Step, Text, What};
@@ -79,6 +80,28 @@ fn the_index_in_memory_passes() {
 #[test]
 fn the_index_on_disk_passes() {
     suite(&on_disk);
+}
+
+/// As when an archive is read again: nobody commits while there is something to read.
+#[test]
+fn more_than_may_wait_is_taken() {
+    let rig = on_disk();
+    let index = rig.index();
+    let mut writer = BlockWriter::new(whose());
+    let (mut put, mut bytes) = (0u32, 0);
+    while bytes < HELD_BYTES_MAX * 3 / 2 {
+        let line = format!("{bytes} {}", "=".repeat(4000));
+        bytes += line.len();
+        if let Some(full) = writer.push(text(&line, 1, 2)) {
+            index.put(full).unwrap();
+            put += 1;
+        }
+    }
+    index.put(writer.finish()).unwrap();
+    index.commit().unwrap();
+    let kept = index.kept(whose().session).unwrap();
+    assert_eq!((kept.blocks, kept.is_whole), (put + 1, true));
+    assert_eq!(index.size().held, 0);
 }
 
 fn whose() -> Whose {
@@ -184,7 +207,7 @@ fn a_block_comes_back_as_it_was_and_damage_is_seen() {
         assert!(writer.push(line).is_none());
     }
     for block in [writer.open(vec![text("standing", 1, 2)]), writer.finish()] {
-        let packed = Packer::new().pack(&block).unwrap();
+        let packed = pack(&block);
         assert_eq!(unpack(&packed), Ok(block));
         for cut in 0..packed.len() {
             assert!(unpack(&packed[..cut]).is_err(), "cut at {cut}");

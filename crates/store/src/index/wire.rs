@@ -1,105 +1,180 @@
-//! A block as bytes: numbers in columns, then texts, compressed together, with a checksum.
+//! A block as bytes: numbers in columns, then texts, and a checksum. They are compressed together with
+//! other blocks, by whoever keeps them.
 
 use std::sync::Arc;
 
 use hansard_core::SessionId;
 use hansard_view::text::{Step, What};
-use zstd_safe::{CCtx, CParameter};
 
 use super::block::{Block, Entry, SPANS_MAX, Span, Whose};
 
 /// Version of this layout.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
-/// Most bytes of a block; one that says to have more is damaged. Blocks of ours have a tenth of it.
-const BLOCK_BYTES_MAX: u64 = 4 * 1024 * 1024;
-
-/// Level of compression: a block is written once and read often.
-const LEVEL: i32 = 7;
+/// Bytes of the checksum, which stands in front.
+const SUM_BYTES: usize = 8;
 
 /// What is wrong with a block's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotABlock;
 
-/// Compresses blocks, one after another.
-pub(super) struct Packer(CCtx<'static>);
-
-impl Packer {
-    pub(super) fn new() -> Self {
-        let mut context = CCtx::create();
-        // Both are always taken by this library; without them blocks would be larger, or unchecked.
-        let _ = context.set_parameter(CParameter::CompressionLevel(LEVEL));
-        let _ = context.set_parameter(CParameter::ChecksumFlag(true));
-        Self(context)
+pub(super) fn pack(block: &Block) -> Vec<u8> {
+    let mut out = Vec::with_capacity(block.texts.len() + block.entries.len() * 8 + 256);
+    out.extend_from_slice(&[0; SUM_BYTES]);
+    lay_out(&mut out, block);
+    let sum = sum(out.get(SUM_BYTES..).unwrap_or(&[]));
+    if let Some(place) = out.first_chunk_mut() {
+        *place = sum.to_le_bytes();
     }
-
-    /// # Errors
-    /// When there is no memory to be had.
-    pub(super) fn pack(&mut self, block: &Block) -> Result<Vec<u8>, String> {
-        let raw = lay_out(block);
-        let mut packed = Vec::with_capacity(zstd_safe::compress_bound(raw.len()));
-        self.0
-            .compress2(&mut packed, &raw)
-            .map_err(|code| zstd_safe::get_error_name(code).to_owned())?;
-        Ok(packed)
-    }
+    out
 }
 
 /// Any bytes may be given.
 pub(super) fn unpack(packed: &[u8]) -> Result<Block, NotABlock> {
-    let size = zstd_safe::get_frame_content_size(packed);
-    let size = size.ok().flatten().ok_or(NotABlock)?;
-    if size > BLOCK_BYTES_MAX {
+    let (told, raw) = packed.split_first_chunk().ok_or(NotABlock)?;
+    if u64::from_le_bytes(*told) != sum(raw) {
         return Err(NotABlock);
     }
-    let mut raw = Vec::with_capacity(usize::try_from(size).map_err(|_| NotABlock)?);
-    zstd_safe::decompress(&mut raw, packed).map_err(|_| NotABlock)?;
-    read(&mut Bytes(&raw))
+    read(&mut Bytes(raw))
 }
 
-fn lay_out(block: &Block) -> Vec<u8> {
-    let mut out = Vec::with_capacity(block.texts.len() + block.entries.len() * 8 + 256);
+/// Tells damage, not malice: the index is this machine's own.
+fn sum(bytes: &[u8]) -> u64 {
+    let turn = |sum: u64, piece: u64| {
+        let product = u128::from(sum ^ piece) * 0x9e37_79b9_7f4a_7c15_u128;
+        u64::try_from(product >> 64).unwrap_or(0) ^ sum.rotate_left(23) ^ piece.rotate_left(7)
+    };
+    let (pieces, rest) = bytes.as_chunks::<8>();
+    let mut all = pieces.iter().fold(bytes.len() as u64, |all, piece| {
+        turn(all, u64::from_le_bytes(*piece))
+    });
+    for byte in rest {
+        all = turn(all, u64::from(*byte));
+    }
+    all
+}
+
+fn lay_out(out: &mut Vec<u8>, block: &Block) {
     out.push(VERSION);
     out.extend_from_slice(block.whose.session.as_bytes());
     for text in [&block.whose.user, &block.whose.host, &block.whose.kind] {
-        number(&mut out, text.len() as u64);
+        number(out, text.len() as u64);
         out.extend_from_slice(text.as_bytes());
     }
-    number(&mut out, block.whose.start_utc_ns);
-    number(&mut out, u64::from(block.number));
+    number(out, block.whose.start_utc_ns);
+    number(out, u64::from(block.number));
     let flags = [block.is_open, block.is_last, block.is_capped];
-    number(&mut out, bits(&flags));
-    number(&mut out, block.span.first_ns);
-    number(
-        &mut out,
-        block.span.last_ns.saturating_sub(block.span.first_ns),
-    );
-    number(&mut out, block.entries.len() as u64);
+    number(out, bits(&flags));
+    number(out, block.span.first_ns);
+    number(out, block.span.last_ns.saturating_sub(block.span.first_ns));
+    let moments = Moments::of(block);
+    moments.lay_out(out);
+    number(out, block.entries.len() as u64);
     for entry in &block.entries {
         let flags = [entry.is_concealed, entry.is_blended, entry.is_cut];
-        out.push(entry.what.code());
-        number(&mut out, bits(&flags));
-        number(&mut out, u64::from(entry.bytes));
+        out.push(entry.what.code() | u8::try_from(bits(&flags) << FLAGS_AT).unwrap_or(0));
     }
     for entry in &block.entries {
-        number(&mut out, entry.spans.len() as u64);
-        let mut before = block.span.first_ns;
-        for span in &entry.spans {
-            number(&mut out, span.first_ns.saturating_sub(before));
-            number(&mut out, span.last_ns.saturating_sub(span.first_ns));
-            before = span.last_ns;
-        }
-        number(&mut out, entry.steps.len() as u64);
-        let (mut chars, mut at_ns) = (0, block.span.first_ns);
+        number(out, u64::from(entry.bytes));
+    }
+    lay_out_times(out, block, &moments);
+    number(out, block.texts.len() as u64);
+    out.extend_from_slice(block.texts.as_bytes());
+}
+
+/// Above the kind of an entry, in its byte, are its flags.
+const FLAGS_AT: u32 = 4;
+
+/// Moments in columns, each as its place among all of them: what one write brought to the screen has
+/// the same moments, and a column of the same small numbers compresses to nothing.
+fn lay_out_times(out: &mut Vec<u8>, block: &Block, moments: &Moments) {
+    for entry in &block.entries {
+        number(out, entry.spans.len() as u64);
+    }
+    let mut before = 0;
+    for span in block.entries.iter().flat_map(|entry| &entry.spans) {
+        let at = moments.place(span.first_ns);
+        number(out, signed(at, before));
+        before = at;
+    }
+    for span in block.entries.iter().flat_map(|entry| &entry.spans) {
+        let (first, last) = (moments.place(span.first_ns), moments.place(span.last_ns));
+        number(out, last.saturating_sub(first));
+    }
+    for entry in &block.entries {
+        number(out, entry.steps.len() as u64);
+    }
+    for entry in &block.entries {
+        let first = entry.spans.first().map_or(0, |span| span.first_ns);
+        let (mut chars, mut before) = (0, moments.place(first));
         for step in &entry.steps {
-            number(&mut out, u64::from(step.chars.saturating_sub(chars)));
-            number(&mut out, step.at_ns.saturating_sub(at_ns));
-            (chars, at_ns) = (step.chars, step.at_ns);
+            let at = moments.place(step.at_ns);
+            number(out, u64::from(step.chars.saturating_sub(chars)));
+            number(out, signed(at, before));
+            (chars, before) = (step.chars, at);
         }
     }
-    number(&mut out, block.texts.len() as u64);
-    out.extend_from_slice(block.texts.as_bytes());
-    out
+}
+
+/// Every moment of a block, once and in order.
+struct Moments(Vec<u64>);
+
+impl Moments {
+    fn of(block: &Block) -> Self {
+        let mut all = Vec::with_capacity(block.entries.len());
+        for entry in &block.entries {
+            all.extend(entry.spans.iter().flat_map(|s| [s.first_ns, s.last_ns]));
+            all.extend(entry.steps.iter().map(|step| step.at_ns));
+        }
+        all.sort_unstable();
+        all.dedup();
+        Self(all)
+    }
+
+    fn lay_out(&self, out: &mut Vec<u8>) {
+        number(out, self.0.len() as u64);
+        let mut before = 0;
+        for at_ns in &self.0 {
+            number(out, at_ns.saturating_sub(before));
+            before = *at_ns;
+        }
+    }
+
+    fn read(bytes: &mut Bytes<'_>) -> Result<Self, NotABlock> {
+        let (mut all, mut before) = (Vec::new(), 0u64);
+        for _ in 0..bytes.count()? {
+            before = before.saturating_add(bytes.number()?);
+            all.push(before);
+        }
+        Ok(Self(all))
+    }
+
+    fn place(&self, at_ns: u64) -> u64 {
+        let (Ok(at) | Err(at)) = self.0.binary_search(&at_ns);
+        at as u64
+    }
+
+    fn at(&self, place: u64) -> Result<u64, NotABlock> {
+        let place = usize::try_from(place).map_err(|_| NotABlock)?;
+        self.0.get(place).copied().ok_or(NotABlock)
+    }
+}
+
+/// How much further one place is than another, forwards even and backwards odd.
+fn signed(at: u64, before: u64) -> u64 {
+    match at.checked_sub(before) {
+        Some(on) => on << 1,
+        None => ((before - at) << 1) - 1,
+    }
+}
+
+fn moved(before: u64, signed: u64) -> Result<u64, NotABlock> {
+    let by = signed >> 1;
+    match signed & 1 {
+        0 => before.checked_add(by),
+        _ => before.checked_sub(by.saturating_add(1)),
+    }
+    .ok_or(NotABlock)
 }
 
 fn bits(flags: &[bool]) -> u64 {
@@ -175,15 +250,16 @@ fn read(bytes: &mut Bytes<'_>) -> Result<Block, NotABlock> {
     let flags = bytes.number()?;
     let first_ns = bytes.number()?;
     let last_ns = first_ns.saturating_add(bytes.number()?);
+    let moments = Moments::read(bytes)?;
     let count = bytes.count()?;
     // Grown as it is read: nothing is allocated for what a number says.
     let mut entries = Vec::new();
     for _ in 0..count {
-        let what = What::of_code(bytes.byte()?).ok_or(NotABlock)?;
-        let flags = bytes.number()?;
+        let byte = bytes.byte()?;
+        let flags = byte >> FLAGS_AT;
         entries.push(Entry {
-            what,
-            bytes: bytes.short()?,
+            what: What::of_code(byte & ((1 << FLAGS_AT) - 1)).ok_or(NotABlock)?,
+            bytes: 0,
             is_concealed: flags & 1 != 0,
             is_blended: flags & 2 != 0,
             is_cut: flags & 4 != 0,
@@ -192,8 +268,9 @@ fn read(bytes: &mut Bytes<'_>) -> Result<Block, NotABlock> {
         });
     }
     for entry in &mut entries {
-        times(bytes, entry, first_ns)?;
+        entry.bytes = bytes.short()?;
     }
+    read_times(bytes, &mut entries, &moments)?;
     let texts = bytes.text()?;
     let mut end = 0usize;
     for entry in &entries {
@@ -214,23 +291,48 @@ fn read(bytes: &mut Bytes<'_>) -> Result<Block, NotABlock> {
     })
 }
 
-fn times(bytes: &mut Bytes<'_>, entry: &mut Entry, first_ns: u64) -> Result<(), NotABlock> {
-    let spans = bytes.count()?;
-    if spans == 0 || spans > SPANS_MAX {
-        return Err(NotABlock);
+fn read_times(
+    bytes: &mut Bytes<'_>,
+    entries: &mut [Entry],
+    moments: &Moments,
+) -> Result<(), NotABlock> {
+    let mut counts = Vec::with_capacity(entries.len());
+    for _ in entries.iter() {
+        let spans = bytes.count()?;
+        if spans == 0 || spans > SPANS_MAX {
+            return Err(NotABlock);
+        }
+        counts.push(spans);
     }
-    let mut before = first_ns;
-    for _ in 0..spans {
-        let first_ns = before.saturating_add(bytes.number()?);
-        let last_ns = first_ns.saturating_add(bytes.number()?);
-        entry.spans.push(Span { first_ns, last_ns });
-        before = last_ns;
+    let mut place = 0;
+    let mut firsts = Vec::with_capacity(entries.len());
+    for _ in 0..counts.iter().sum() {
+        place = moved(place, bytes.number()?)?;
+        firsts.push(place);
     }
-    let (mut chars, mut at_ns) = (0u32, first_ns);
-    for _ in 0..bytes.count()? {
-        chars = chars.saturating_add(bytes.short()?);
-        at_ns = at_ns.saturating_add(bytes.number()?);
-        entry.steps.push(Step { chars, at_ns });
+    let mut firsts = firsts.into_iter();
+    for (entry, spans) in entries.iter_mut().zip(&counts) {
+        for first in firsts.by_ref().take(*spans) {
+            let last = first.checked_add(bytes.number()?).ok_or(NotABlock)?;
+            entry.spans.push(Span {
+                first_ns: moments.at(first)?,
+                last_ns: moments.at(last)?,
+            });
+        }
+    }
+    counts.clear();
+    for _ in entries.iter() {
+        counts.push(bytes.count()?);
+    }
+    for (entry, steps) in entries.iter_mut().zip(counts) {
+        let first = entry.spans.first().map_or(0, |span| span.first_ns);
+        let (mut chars, mut place) = (0u32, moments.place(first));
+        for _ in 0..steps {
+            chars = chars.saturating_add(bytes.short()?);
+            place = moved(place, bytes.number()?)?;
+            let at_ns = moments.at(place)?;
+            entry.steps.push(Step { chars, at_ns });
+        }
     }
     Ok(())
 }

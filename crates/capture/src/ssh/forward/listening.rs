@@ -20,6 +20,7 @@ use crate::limits::ACCEPT_PAUSE;
 use crate::ssh::connection::{Connection, Inside};
 use crate::ssh::fact;
 use crate::ssh::limits::FORWARD_CONNECT_MAX;
+use crate::ssh::proxy;
 
 /// What is to be listened at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,26 +78,28 @@ pub(in crate::ssh) async fn listen(
         Wanted::Tcp(host, port) => admitted(connection, inside, |rules| {
             // Which port it will be is not known yet: a rule for all of them is needed.
             match port {
-                0 => rules.listen.may(host, 0) && rules.listen.may(host, u16::MAX),
-                port => rules.listen.may(host, *port),
+                0 => {
+                    let may = |port| rules.may(&rules.listen, host, port);
+                    may(0) && may(u16::MAX)
+                }
+                port => rules.may(&rules.listen, host, *port),
             }
         }),
         Wanted::Unix(path) => admitted(connection, inside, |rules| {
             rules.sockets.has(&path.to_string_lossy())
         }),
-        Wanted::Agent if !connection.node.rules.agent => {
-            Err("capture.ssh.forward_agent is off".to_owned())
-        }
-        Wanted::Agent if !inside.allowed.agent => {
-            Err("the certificate or key does not permit that an agent is forwarded".to_owned())
-        }
-        Wanted::Agent => place(connection),
+        Wanted::Agent => agent_admitted(connection, inside).and_then(|()| place(connection)),
     }?;
-    let comes = Comes {
-        connection: Arc::clone(connection),
-        inside: inside.clone(),
-        handle,
-    };
+    if connection.node.leads.is_some() {
+        let target = proxy::shared(connection, inside, handle).await?;
+        return Ok(Listening {
+            wanted: target.listen(wanted).await?,
+            path: None,
+            tasks: Vec::new(),
+            account,
+        });
+    }
+    let comes = Comes::new(connection, inside, handle);
     let mut listening = Listening {
         wanted: wanted.clone(),
         path: None,
@@ -106,6 +109,23 @@ pub(in crate::ssh) async fn listen(
     let opened = opened(&account, wanted, (&comes, &mut listening)).await;
     opened.map_err(|e| format!("nothing can be listened at: {e}"))?;
     Ok(listening)
+}
+
+/// Whether programs may use the client's agent.
+///
+/// # Errors
+/// Why not.
+pub(in crate::ssh) fn agent_admitted(
+    connection: &Connection,
+    inside: &Inside,
+) -> Result<(), String> {
+    match (connection.node.rules.agent, inside.allowed.agent) {
+        (false, _) => Err("forward_agent is off".to_owned()),
+        (_, false) => {
+            Err("the certificate or key does not permit that an agent is forwarded".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn opened(
@@ -154,7 +174,7 @@ async fn opened(
 
 /// Takes whoever connects.
 #[derive(Clone)]
-struct Comes {
+pub(in crate::ssh) struct Comes {
     connection: Arc<Connection>,
     inside: Inside,
     handle: Handle,
@@ -175,6 +195,42 @@ enum Asks {
 }
 
 impl Comes {
+    pub(in crate::ssh) fn new(
+        connection: &Arc<Connection>,
+        inside: &Inside,
+        handle: Handle,
+    ) -> Self {
+        Self {
+            connection: Arc::clone(connection),
+            inside: inside.clone(),
+            handle,
+        }
+    }
+
+    /// Takes what a target leads back.
+    pub(in crate::ssh) fn take_back(
+        &self,
+        from: OwnedFd,
+        event: (&'static str, Fields),
+        wanted: Wanted,
+    ) {
+        let asks = match wanted {
+            Wanted::Tcp(host, port) => {
+                let fields = &event.1;
+                let ip = fields.text("OriginatorHost").and_then(|ip| ip.parse().ok());
+                let port_from = match fields.get("OriginatorPort") {
+                    Some(hansard_core::Value::Uint(port)) => u16::try_from(*port).unwrap_or(0),
+                    _ => 0,
+                };
+                let ip = ip.unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+                Asks::Tcp((host, port), SocketAddr::new(ip, port_from))
+            }
+            Wanted::Unix(path) => Asks::Unix(path.to_string_lossy().into_owned()),
+            Wanted::Agent => Asks::Agent,
+        };
+        self.take(Came { from, event, asks });
+    }
+
     async fn tcp(self, listener: TcpListener, (host, port): (String, u16)) {
         loop {
             let Ok((stream, from)) = listener.accept().await else {
@@ -274,6 +330,7 @@ impl Comes {
             about,
             kept,
             tally,
+            is_ours: false,
         })
         .await;
     }

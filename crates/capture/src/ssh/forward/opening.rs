@@ -41,6 +41,20 @@ pub(super) async fn as_account<T: Send + 'static>(
         .unwrap_or_else(|_| Err(io::Error::other("its thread is gone")))
 }
 
+/// Does something that may take its time, as what the daemon is.
+pub(in crate::ssh) async fn aside<T: Send + 'static>(
+    what: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (tell, told) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("ssh-aside".to_owned())
+        .spawn(move || {
+            let _ = tell.send(what());
+        })?;
+    told.await
+        .unwrap_or_else(|_| Err(io::Error::other("its thread is gone")))
+}
+
 /// The same when nobody waits for it.
 pub(super) fn later(account: Account, what: impl FnOnce() -> io::Result<()> + Send + 'static) {
     // Without a thread to be had, a socket stays that nobody answers at.

@@ -38,12 +38,15 @@ pub(super) struct Passing {
     pub(super) kept: Option<Kept>,
     /// Its place among the connection's forwards.
     pub(super) tally: Tally,
+    /// What is spoken in it is spoken with the proxy itself, and recorded there.
+    pub(super) is_ours: bool,
 }
 
 /// What both directions share.
 struct Both {
     connection: Arc<Connection>,
     kept: Option<Recorder>,
+    is_ours: bool,
     beginnings: Mutex<Beginnings>,
     protocol: Mutex<Option<&'static str>>,
     from_client: AtomicU64,
@@ -92,12 +95,14 @@ pub(super) async fn pass(passing: Passing) {
         about,
         kept,
         tally,
+        is_ours,
     } = passing;
     let began = Instant::now();
     let (read, write) = channel.split();
     let both = Both {
         connection,
         kept: kept.as_ref().map(|kept| kept.recorder.clone()),
+        is_ours,
         beginnings: Mutex::default(),
         protocol: Mutex::default(),
         from_client: AtomicU64::new(0),
@@ -294,7 +299,8 @@ fn came(both: &Both, is_from_client: bool, bytes: &[u8]) -> Result<(), Why> {
         let mut protocol = both.protocol.lock().unwrap_or_else(PoisonError::into_inner);
         protocol.get_or_insert(spoken);
         let allowed = &both.connection.node.config.forwards.nested;
-        if REFUSED.contains(&spoken) && !allowed.iter().any(|name| name == spoken) {
+        let is_nested = REFUSED.contains(&spoken) && !both.is_ours;
+        if is_nested && !allowed.iter().any(|name| name == spoken) {
             return Err(Why::Nested(spoken));
         }
     }

@@ -1,13 +1,13 @@
 //! Where forwards may lead: rules of hosts and ports, and of sockets' paths. What no rule allows is refused.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Component, Path};
 
 use crate::ssh::credentials::is_from;
 
 /// Hosts and ports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Places(Vec<Place>);
+pub(in crate::ssh) struct Places(Vec<Place>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
@@ -32,7 +32,7 @@ impl Places {
     ///
     /// # Errors
     /// Which rule is none.
-    pub(super) fn read(rules: &[String]) -> Result<Self, String> {
+    pub(in crate::ssh) fn read(rules: &[String]) -> Result<Self, String> {
         let places = rules.iter().map(|rule| {
             Place::read(rule).ok_or_else(|| {
                 format!("{rule:?} is no host and port, as db.example.org:5432 or 192.0.2.0/24:*")
@@ -42,7 +42,7 @@ impl Places {
     }
 
     /// Whether a connection to this may be allowed, once it is known what a name stands for.
-    pub(super) fn may(&self, host: &str, port: u16) -> bool {
+    pub(in crate::ssh) fn may(&self, host: &str, port: u16) -> bool {
         self.names(host, port)
             || match host.parse::<IpAddr>() {
                 Ok(address) => self.has(address, port),
@@ -57,6 +57,17 @@ impl Places {
         let is_allowed =
             |at: &SocketAddr| self.names(host, at.port()) || self.has(at.ip(), at.port());
         found.into_iter().filter(is_allowed).collect()
+    }
+
+    /// Whether a rule has exactly this, by its name or as an address: for what is looked up elsewhere.
+    pub(super) fn has_as_written(&self, host: &str, port: u16) -> bool {
+        let address = host.parse::<IpAddr>();
+        self.names(host, port) || address.is_ok_and(|address| self.has(address, port))
+    }
+
+    /// Connects to the first address of a host that is allowed and answers.
+    pub(in crate::ssh) fn connect(&self, host: &str, port: u16) -> std::io::Result<TcpStream> {
+        super::opening::tcp(host, port, self)
     }
 
     fn of(&self, port: u16) -> impl Iterator<Item = &Place> {
@@ -185,6 +196,9 @@ mod tests {
         assert!(all.may("other.example.org", 22));
         assert_eq!(all.keep("other.example.org", found.clone()), found[..1]);
         assert_eq!(places(&["*:22"]).keep("x", found.clone()), found);
+        // What a name stands for elsewhere is not known here.
+        assert!(all.has_as_written("192.0.2.9", 22) && all.has_as_written("db.example.org", 5432));
+        assert!(!all.has_as_written("other.example.org", 22));
         let six = places(&["[2001:db8::/32]:22"]);
         assert_eq!(six.keep("x", found.clone()), found[2..]);
         assert!(!Places::default().may("localhost", 1));

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hansard_core::Fields;
-use russh::keys::PublicKey;
-use russh::server::{Auth, ChannelOpenHandle, Session};
-use russh::{ChannelId, ChannelOpenFailure};
+use russh::keys::{Certificate, PublicKey};
+use russh::server::{Auth, ChannelOpenHandle, Handle, Session};
+use russh::{ChannelId, ChannelOpenFailure, Disconnect};
 
 use super::Handler;
 use crate::ssh::channel::Asked;
 use crate::ssh::credentials::{Allowed, Attempt, judge_key};
 use crate::ssh::over::Over;
+use crate::ssh::proxy::{self, Destination, FarChannel, Targets, parted};
 use crate::ssh::{account, fact, header};
 
 impl Handler {
@@ -24,6 +25,47 @@ impl Handler {
             .with("addr.remote", remote.to_string())
     }
 
+    /// Which account is asked for, and where; an error is why nobody is led there.
+    pub(super) fn asked<'a>(
+        &self,
+        user: &'a str,
+    ) -> Result<(&'a str, Option<Destination>), String> {
+        let Some(leads) = &self.connection.node.leads else {
+            return Ok((user, None));
+        };
+        let (login, to) = match &self.connection.inside_of {
+            Some(to) => (user, Some(to.clone())),
+            None => parted(user)?,
+        };
+        if let Some(to) = &to {
+            leads.may(to)?;
+        }
+        Ok((login, to))
+    }
+
+    /// Connects to the target. Whoever cannot be led there is told why, and the connection ends.
+    pub(super) async fn reach(&self, session: &mut Session) -> Result<(), Over> {
+        let inside = self.connection.inside()?;
+        match proxy::reach(&self.connection, &inside, session.handle()).await {
+            Ok(target) => *self.connection.targets() = Targets::first(target),
+            Err(why) => {
+                self.connection.ends_because(&why);
+                session.disconnect(Disconnect::ByApplication, &why, "")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A channel at the target, if there is one to be led to.
+    pub(super) async fn far(&self, handle: Handle) -> Result<Option<FarChannel>, String> {
+        if self.connection.node.leads.is_none() {
+            return Ok(None);
+        }
+        let inside = self.connection.inside().map_err(|over| over.to_string())?;
+        let far = proxy::session(&self.connection, &inside, handle).await?;
+        Ok(Some(far))
+    }
+
     /// Whether somebody may come in, as far as the account goes.
     pub(super) fn judged(
         &mut self,
@@ -31,10 +73,16 @@ impl Handler {
         judged: Result<Allowed, String>,
         said: Fields,
     ) -> Result<Auth, Over> {
-        let judged = judged.and_then(|allowed| account::admitted(login).map(|_| allowed));
+        let judged = judged.and_then(|allowed| {
+            let (account, to) = self.asked(login)?;
+            if self.connection.node.leads.is_none() {
+                account::admitted(account)?;
+            }
+            Ok((account.to_owned(), to, allowed))
+        });
         match judged {
-            Ok(allowed) => {
-                self.coming = Some((login.to_owned(), allowed));
+            Ok(coming) => {
+                self.coming = Some(coming);
                 Ok(Auth::Accept)
             }
             Err(why) => {
@@ -91,7 +139,7 @@ impl Handler {
     }
 
     /// Starts what is asked for in a channel.
-    pub(super) fn start(
+    pub(super) async fn start(
         &mut self,
         channel: ChannelId,
         asked: Asked,
@@ -102,7 +150,10 @@ impl Handler {
         let inside = self.connection.inside()?;
         let started = match self.waiting.remove(&channel) {
             None => Err("something runs in the channel already".to_owned()),
-            Some(waiting) => waiting.start(&asked, &self.connection, &inside, session.handle()),
+            Some(waiting) => {
+                let starting = waiting.start(&asked, &self.connection, &inside, session.handle());
+                starting.await
+            }
         };
         self.answer(channel, session, event, started)
     }
@@ -110,6 +161,9 @@ impl Handler {
     /// Judges a plain key.
     pub(super) fn plain(&self, login: &str, key: &PublicKey) -> Result<Allowed, String> {
         let node = &self.connection.node;
+        if node.leads.is_some() {
+            return Err("plain keys let nobody in here, only certificates do".to_owned());
+        }
         let account = hansard_shell::account_named(login).ok_or("no such account")?;
         let file: Option<PathBuf> = node.config.authorized_keys.then(|| {
             let file = node.config.authorized_keys_file.as_str();
@@ -128,6 +182,20 @@ impl Handler {
             attempt,
             account.uid,
         )
+    }
+}
+
+/// The account that a certificate has to be for. Somebody who goes nowhere yet (`ssh -J`) may give their own
+/// name: where they go to, they are asked again.
+pub(super) fn login_of<'a>(
+    certificate: &'a Certificate,
+    login: &'a str,
+    to: Option<&Destination>,
+) -> &'a str {
+    let first = certificate.valid_principals().first();
+    match first.filter(|_| to.is_none() && login == certificate.key_id()) {
+        Some(first) => first,
+        None => login,
     }
 }
 

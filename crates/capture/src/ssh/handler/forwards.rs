@@ -9,9 +9,10 @@ use russh::{Channel, ChannelId};
 
 use super::Handler;
 use crate::ssh::fact;
-use crate::ssh::forward::{Direct, NOT_ALLOWED, To, Wanted, listen};
+use crate::ssh::forward::{Direct, NOT_ALLOWED, To, Wanted, agent_admitted, listen};
 use crate::ssh::limits::LISTENING_MAX;
 use crate::ssh::over::Over;
+use crate::ssh::proxy;
 
 /// Where a connection is to go and where it came from, as an event says it.
 pub(super) fn network_fields(host: &str, port: u32, from: &str, from_port: u32) -> Fields {
@@ -34,12 +35,14 @@ impl Handler {
         (kind, event, fields): (&'static str, &'static str, Fields),
         to: Option<To>,
         (channel, reply): (Channel<Msg>, ChannelOpenHandle),
+        handle: Handle,
     ) -> Result<(), Over> {
         let direct = Direct {
             connection: Arc::clone(&self.connection),
             inside: self.connection.inside()?,
             channel,
             reply,
+            handle,
             kind,
             event: (event, fields),
         };
@@ -81,7 +84,7 @@ impl Handler {
     }
 
     /// It is not to be listened at any more. Answers whether it was.
-    pub(super) fn listens_no_more(
+    pub(super) async fn listens_no_more(
         &mut self,
         wanted: Option<&Wanted>,
         (event, fields): (&str, Fields),
@@ -92,6 +95,10 @@ impl Handler {
         self.listening
             .retain(|listening| Some(&listening.wanted) != wanted);
         let was = self.listening.len() < before;
+        if let Some(wanted) = wanted.filter(|_| was && self.connection.node.leads.is_some()) {
+            // What comes in is refused from here on, whatever the target makes of it.
+            let _ = proxy::listens_no_more(&self.connection, wanted).await;
+        }
         let fields = fact::outcome(fields, (!was).then_some(missing));
         self.connection.record(fact::channel(event, fields))?;
         Ok(was)
@@ -101,6 +108,9 @@ impl Handler {
     pub(super) async fn agent(&mut self, channel: ChannelId, handle: Handle) -> Result<bool, Over> {
         let number = channel.number();
         let fields = Fields::new().with("channel_id", u64::from(number));
+        if self.connection.node.leads.is_some() {
+            return self.agent_there(channel, fields).await;
+        }
         if self.agent_path().is_some() {
             self.connection.handled()?;
             let fields = fact::outcome(fields, None);
@@ -115,6 +125,24 @@ impl Handler {
             waiting.has_agent(path);
         }
         Ok(path.is_some())
+    }
+
+    /// The same of programs on a target.
+    async fn agent_there(&mut self, channel: ChannelId, fields: Fields) -> Result<bool, Over> {
+        self.connection.handled()?;
+        let inside = self.connection.inside()?;
+        let lent = match (
+            agent_admitted(&self.connection, &inside),
+            self.waiting.get_mut(&channel),
+        ) {
+            (Err(why), _) => Err(why),
+            (_, None) => Err("something runs in the channel already".to_owned()),
+            (Ok(()), Some(waiting)) => waiting.lends_agent().await,
+        };
+        let fields = fact::outcome(fields, lent.as_ref().err().map(String::as_str));
+        let told = fact::channel("agent-forward", fields);
+        self.connection.record(told)?;
+        Ok(lent.is_ok())
     }
 
     fn agent_path(&self) -> Option<&Path> {

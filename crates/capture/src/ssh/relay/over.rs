@@ -76,7 +76,8 @@ fn rest_of_sftp(shared: &Shared) -> Result<(), Lost> {
         .try_for_each(|body| shared.recorder.event(body))
 }
 
-fn signal(name: &str) -> Sig {
+/// The signal of this name, without SIG.
+pub(in crate::ssh) fn signal(name: &str) -> Sig {
     match name {
         "ABRT" => Sig::ABRT,
         "ALRM" => Sig::ALRM,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hansard_identity::Users;
+use hansard_identity::{Shares, Users};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::run::Closer;
 use crate::run::opening::listen;
 use crate::web::attempts::Attempts;
+use crate::web::challenges::Challenges;
 use crate::web::origin::Origins;
 use crate::web::signed_in::SignedIn;
 use crate::web::{Parts, Web, serve, sign_in};
@@ -48,7 +49,7 @@ impl Browsing {
         self,
         door: &Door<'_>,
         api: Api,
-        users: Arc<Users>,
+        (users, shares, challenges): (Arc<Users>, Arc<Shares>, Arc<Challenges>),
         (runtime, stop): (&Runtime, &watch::Receiver<bool>),
         closers: &mut Vec<Closer>,
     ) {
@@ -58,6 +59,8 @@ impl Browsing {
         let web = Web::new(Parts {
             api,
             users,
+            shares,
+            challenges,
             audit: door.audit(),
             log: door.log(),
             clock: Arc::clone(&door.environment.clock),

@@ -1,16 +1,18 @@
 //! What tantivy is told of a block.
 
+use hansard_view::question::words;
 use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::store::Compressor;
+use tantivy::store::{Compressor, ZstdCompressor};
 use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer, TokenizerManager};
 use tantivy::{IndexSettings, TantivyDocument, Term};
 
 use crate::index::Block;
+use crate::index::wire::pack;
 
-/// Name of what splits words at blanks.
-const SPACED: &str = "spaced";
+/// Name of what splits texts into words.
+const WORDS: &str = "words";
 
 /// Names of numbers that are read by document.
 pub(super) const ID_HIGH: &str = "id_high";
@@ -39,7 +41,7 @@ pub(super) struct Fields {
     id_low: Field,
     number: Field,
     last: Field,
-    /// The block, packed.
+    /// The block as bytes.
     pub(super) block: Field,
 }
 
@@ -59,7 +61,7 @@ pub(super) fn schema() -> (Schema, Fields) {
         user: schema.add_text_field("user", text("raw")),
         host: schema.add_text_field("host", text("raw")),
         kind: schema.add_text_field("kind", text("raw")),
-        words: schema.add_text_field("words", text(SPACED)),
+        words: schema.add_text_field("words", text(WORDS)),
         from: schema.add_u64_field("from", number.clone()),
         to: schema.add_u64_field("to", number.clone()),
         id_high: schema.add_u64_field(ID_HIGH, number.clone()),
@@ -71,18 +73,28 @@ pub(super) fn schema() -> (Schema, Fields) {
     (schema.build(), fields)
 }
 
-/// Blocks are compressed already.
+/// Blocks that are compressed together, in bytes: sessions of one host and one day have much in
+/// common, and a line of a log has little in common with itself.
+const TOGETHER_BYTES: usize = 256 * 1024;
+
+/// Level of compression: a block is written once and read often.
+const LEVEL: i32 = 6;
+
+/// Blocks are compressed while others are put together.
 pub(super) fn settings() -> IndexSettings {
     IndexSettings {
-        docstore_compression: Compressor::None,
-        docstore_compress_dedicated_thread: false,
+        docstore_compression: Compressor::Zstd(ZstdCompressor {
+            compression_level: Some(LEVEL),
+        }),
+        docstore_compress_dedicated_thread: true,
+        docstore_blocksize: TOGETHER_BYTES,
         ..IndexSettings::default()
     }
 }
 
 pub(super) fn tokenizers() -> TokenizerManager {
     let manager = TokenizerManager::default();
-    manager.register(SPACED, TextAnalyzer::from(Spaced::default()));
+    manager.register(WORDS, TextAnalyzer::from(Words::default()));
     manager
 }
 
@@ -91,7 +103,7 @@ impl Fields {
         Term::from_field_text(self.key, &key(block))
     }
 
-    pub(super) fn document(&self, block: &Block, packed: Vec<u8>) -> TantivyDocument {
+    pub(super) fn document(&self, block: &Block) -> TantivyDocument {
         let mut document = TantivyDocument::default();
         let whose = &block.whose;
         document.add_text(self.key, key(block));
@@ -99,8 +111,12 @@ impl Fields {
         document.add_text(self.user, &whose.user);
         document.add_text(self.host, &whose.host);
         document.add_text(self.kind, &whose.kind);
-        let words: Vec<String> = block.words().into_iter().collect();
-        document.add_text(self.words, words.join(" "));
+        let mut texts = String::with_capacity(block.texts.len() + block.entries.len());
+        for (_, text) in block.entries() {
+            texts.push_str(text);
+            texts.push('\n');
+        }
+        document.add_text(self.words, texts);
         let utc = block.utc();
         document.add_u64(self.from, utc.first_ns);
         document.add_u64(self.to, utc.last_ns);
@@ -110,7 +126,7 @@ impl Fields {
         document.add_u64(self.id_low, low);
         document.add_u64(self.number, u64::from(block.number));
         document.add_u64(self.last, u64::from(block.is_last));
-        document.add_bytes(self.block, &packed);
+        document.add_bytes(self.block, &pack(block));
         document
     }
 }
@@ -119,36 +135,49 @@ fn key(block: &Block) -> String {
     format!("{}/{}", block.whose.session, block.number)
 }
 
-/// Splits at blanks, and does nothing else.
+/// Words as questions have them. It runs in the thread that puts words together.
 #[derive(Debug, Clone, Default)]
-struct Spaced {
+struct Words {
+    /// The words of a text, one behind the other, and where each ends.
+    words: String,
+    ends: Vec<usize>,
     token: Token,
 }
 
-struct SpacedStream<'a> {
-    rest: &'a str,
+struct WordStream<'a> {
+    words: &'a str,
+    ends: std::slice::Iter<'a, usize>,
+    at: usize,
     token: &'a mut Token,
 }
 
-impl Tokenizer for Spaced {
-    type TokenStream<'a> = SpacedStream<'a>;
+impl Tokenizer for Words {
+    type TokenStream<'a> = WordStream<'a>;
 
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> SpacedStream<'a> {
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream<'a> {
+        self.words.clear();
+        self.ends.clear();
+        words::each(text, |word| {
+            self.words.push_str(word);
+            self.ends.push(self.words.len());
+        });
         self.token.reset();
-        SpacedStream {
-            rest: text,
+        WordStream {
+            words: &self.words,
+            ends: self.ends.iter(),
+            at: 0,
             token: &mut self.token,
         }
     }
 }
 
-impl TokenStream for SpacedStream<'_> {
+impl TokenStream for WordStream<'_> {
     fn advance(&mut self) -> bool {
-        if self.rest.is_empty() {
+        let Some(end) = self.ends.next() else {
             return false;
-        }
-        let (word, rest) = self.rest.split_once(' ').unwrap_or((self.rest, ""));
-        self.rest = rest;
+        };
+        let word = self.words.get(self.at..*end).unwrap_or("");
+        self.at = *end;
         self.token.text.clear();
         self.token.text.push_str(word);
         self.token.position = self.token.position.wrapping_add(1);

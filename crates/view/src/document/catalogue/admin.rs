@@ -4,17 +4,20 @@ use super::Kind::{Bool, Text, Texts, Uint};
 use super::When::{Named, Unsaid};
 use super::fields::NAMED;
 use super::service::ASKED;
-use super::{Field, Row, any, code, failed, h, ok, row, t, their};
+use super::{Field, Row, any, code, failed, h, ok, our, row, t, their};
 
 const METHOD: &[Field] = &[
     t(
         "method",
         Text,
-        "how: `password`, `publickey`, `local`, `oidc`, …",
+        "how: `password`, `publickey`, `local`, `webauthn`, `oidc`, …",
     ),
     h("key", Text, "public key that was offered"),
     h("instruction", Text, "what the server said"),
 ];
+
+/// Which passkey.
+const DEVICE: &[Field] = &[t("mfa_device_name", Text, "what its user calls it")];
 
 /// Which policy.
 pub(super) const POLICY: &[Field] = &[
@@ -28,7 +31,7 @@ pub(super) const POLICY: &[Field] = &[
 ];
 
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 22] = [
+pub(super) const ROWS: [Row; 23] = [
     row(their("auth"), "auth", "Somebody tried to get in. Teleport tells of failures only.",
         &[failed("T3007W", "refused"), ok("H3007I", "let in"),
           code("H3008I", Unsaid, "tried; what came of it is another event")], &[METHOD]),
@@ -41,8 +44,12 @@ pub(super) const ROWS: [Row; 22] = [
     row(their("user.delete"), "admin", "A user was removed.", &[any("T1004I", "removed")], &[NAMED]),
     row(their("user.password_change"), "admin", "A user changed a password.",
         &[any("T1005I", "changed")], &[NAMED]),
-    row(their("mfa.add"), "admin", "A second factor was added.", &[any("T1006I", "added")], &[NAMED]),
-    row(their("mfa.delete"), "admin", "A second factor was removed.", &[any("T1007I", "removed")], &[NAMED]),
+    row(their("mfa.add"), "admin", "A second factor, or a passkey, was added.",
+        &[ok("T1006I", "added"), failed("H1006W", "was refused")], &[NAMED, DEVICE, ASKED]),
+    row(our("mfa.rename"), "admin", "A passkey is called something else.",
+        &[any("H1006I", "renamed")], &[NAMED, ASKED]),
+    row(their("mfa.delete"), "admin", "A second factor, or a passkey, was removed.", &[any("T1007I", "removed")],
+        &[NAMED, ASKED]),
     row(their("cert.create"), "admin", "A certificate was issued.", &[any("TC000I", "issued")],
         &[NAMED, &[t("cert_type", Text, "for what"), t("client_ip", Text, "to which address"),
             t("user_agent", Text, "to which program"), t("host_id", Text, "to which host"),

@@ -5,7 +5,7 @@ use super::When::Named;
 use super::fields::{
     APP, BYTES, CALLED, COMMAND, DATABASE, DESKTOP, END, KERNEL, KUBE, NAMED, SIZE, START, TRANSFER,
 };
-use super::service::ASKED;
+use super::service::{ASKED, SHARE};
 use super::{Row, any, code, failed, h, ok, our, row, t, their};
 
 /// Sessions, their parts and what they carry.
@@ -199,5 +199,5 @@ pub(super) const INSIDE: [Row; 24] = [
         &[ok("T2012I", "looked"), failed("H2012W", "was refused")],
         &[&[t("session_type", Text, "what kind of session"), t("format", Text, "as what"),
             h("recording", Text, "session whose recording it is"), h("reason", Text, "why, in words")],
-          ASKED]),
+          ASKED, SHARE]),
 ];

@@ -29,10 +29,17 @@ const ACCESS: &[Field] = &[
 ];
 
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 20] = [
+pub(super) const ROWS: [Row; 22] = [
     row(our("recording.start"), "start", "The recording of a host or a service began; one each day.",
         &[any("H2000I", "began")], &[START]),
     row(our("recording.end"), "end", "Such a recording ended.", &[any("H2004I", "ended")], &[END]),
+    row(our("target.connect"), "network", "The SSH proxy connected to a target and signed in there.",
+        &[ok("H2300I", "in"), failed("H2300W", "failed")],
+        &[&[h("addr", Text, "the target")]]),
+    row(our("host_key"), "auth", "The SSH proxy judged the host key of a target.",
+        &[ok("H2301I", "believed"), failed("H2301E", "refused")],
+        &[&[h("addr", Text, "the target"), h("key", Text, "fingerprint of its key"),
+            h("reason", Text, "why it is believed: `certified`, `known`, or `pinned` at its first use")]]),
     row(our("gap"), "gap", "Something is missing from the recording here.", &[any("H2100E", "missing")],
         &[&[h("cause", Text, "why"), h("from", Time, "when the loss began; `time` is when it ended"),
             h("lost_events", Uint, "how many events, where they were counted"),

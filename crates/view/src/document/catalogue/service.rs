@@ -35,6 +35,23 @@ pub(super) const ASKED: &[Field] = &[
     t("pid", Uint, "process that asked"),
 ];
 
+/// Of a link for somebody without an account.
+pub(super) const SHARE: &[Field] = &[
+    h(
+        "share",
+        Text,
+        "name of the link that it is about, or was done with",
+    ),
+    h("shared_with", Text, "who the link is for"),
+    h("shared_by", Text, "who made it"),
+];
+
+const SHARED: &[Field] = &[
+    t("expires", Time, "until when it holds"),
+    h("from_ms", Uint, "from which moment of the session on").unit("milliseconds"),
+    h("until_ms", Uint, "up to which").unit("milliseconds"),
+];
+
 const SOUGHT: &[Field] = &[
     h("query", Text, "what was looked for"),
     h("query_since", Text, "not before"),
@@ -133,7 +150,7 @@ const BUILT: &[Field] = &[
 const WHY: &[Field] = &[h("reason", Text, "why, in words")];
 
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 29] = [
+pub(super) const ROWS: [Row; 31] = [
     row(our("daemon.start"), "admin", "A daemon was started; its own recording says which.",
         &[any("H5000I", "started")], &[DAEMON]),
     row(our("daemon.stop"), "admin", "A daemon was stopped in order. After a crash there is none.",
@@ -197,6 +214,11 @@ pub(super) const ROWS: [Row; 29] = [
         &[any("H5300I", "deleted")], &[RECORDING, DELETED]),
     row(our("recording.held"), "admin", "A recording must not be deleted, whatever its age.",
         &[any("H5301I", "held")], &[RECORDING, ASKED]),
+    row(our("recording.shared"), "admin",
+        "A link to a recording was made for somebody without an account. Who looks by it is a `session.recording.access`.",
+        &[ok("H5320I", "made"), failed("H5320W", "was refused")], &[RECORDING, ASKED, SHARE, SHARED]),
+    row(our("recording.unshared"), "admin", "A link to a recording was revoked: it opens nothing any more.",
+        &[ok("H5321I", "revoked"), failed("H5321W", "was refused")], &[RECORDING, ASKED, SHARE]),
     row(our("session.search"), "admin", "Recordings were searched; this is written before it is done.",
         &[ok("H5310I", "asked"), failed("H5310W", "was refused")], &[ASKED, SOUGHT]),
     row(our("recording.released"), "admin", "A recording may be deleted again.",

@@ -1,0 +1,89 @@
+//! The start of what runs in a channel: here, or on the target of a proxy.
+
+use hansard_core::event::End;
+use hansard_shell::{Ends, Served, Service, ShellError, Window};
+
+use super::Runs;
+use crate::host::Watched;
+use crate::ssh::header::{OfMachine, Opened};
+use crate::ssh::program::Program;
+use crate::ssh::proxy::{FarChannel, Wants};
+
+/// What is about to run, and where.
+pub(super) enum Starts {
+    Here(Box<Service>),
+    There(FarChannel),
+}
+
+/// What was started: with its ends, and what the kernel tells of it, where that is recorded.
+type Started = (Program, Ends, Option<Watched>);
+
+impl Starts {
+    /// The size of its terminal, if it has one.
+    pub(super) fn window(&self, asked: Option<&(String, Window)>) -> Option<Window> {
+        match self {
+            Self::Here(service) => service.terminal.clone(),
+            Self::There(far) => {
+                let asked = asked.filter(|_| far.has_terminal());
+                asked.map(|(_, window)| window.clone())
+            }
+        }
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Why nothing runs.
+    pub(super) async fn start(
+        self,
+        runs: &Runs,
+        machine: &OfMachine,
+        opened: &Opened,
+    ) -> Result<Started, String> {
+        match self {
+            Self::Here(service) => {
+                let started = watched_start(&service, machine, opened);
+                let started = started.map_err(|e| e.to_string());
+                started.map(|(served, ends, watched)| (Program::Here(served), ends, watched))
+            }
+            Self::There(far) => {
+                let wants = match (&runs.subsystem, &runs.command) {
+                    (Some(name), _) => Wants::Subsystem(name),
+                    (None, Some(command)) => Wants::Command(command),
+                    (None, None) => Wants::Shell,
+                };
+                let started = far.start(wants).await;
+                started.map(|(program, ends)| (program, ends, None))
+            }
+        }
+    }
+}
+
+/// Starts it, and where host events are recorded, not before what it does is told.
+fn watched_start(
+    service: &Service,
+    machine: &OfMachine,
+    opened: &Opened,
+) -> Result<(Served, Ends, Option<Watched>), ShellError> {
+    let Some(host) = &machine.config.host else {
+        return service.start().map(|(served, ends)| (served, ends, None));
+    };
+    let (uid, session) = (service.account.uid, (opened.session.id, &opened.recorder));
+    let watch = |pid| crate::host::watch(Some(host), (uid, Some(pid)), session, opened.watch);
+    let started = service.start_after(watch);
+    started.map(|(served, ends, watched)| (served, ends, watched.flatten()))
+}
+
+/// Brings the recording of what was not started to its end, and answers why it was not.
+pub(super) fn nothing_ran(machine: &OfMachine, opened: Opened, why: String) -> String {
+    let id = opened.session.id;
+    let end = End {
+        reason: format!("nothing was run: {why}"),
+        ..End::default()
+    };
+    if opened.recorder.close(end).is_ok() {
+        // A note that stays is found finished by the next start.
+        let _ = machine.means.open.end(id);
+    }
+    why
+}

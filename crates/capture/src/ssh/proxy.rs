@@ -1,0 +1,98 @@
+//! The proxy: whoever signs in here goes on to another machine's SSH server, on which nothing of ours is
+//! installed. Both halves are whole connections, so all that passes is seen, and recorded by the same
+//! relay as on a node.
+//!
+//! - `destination`: where to; `host_keys`: whether it is who it says; `target`: the connection there
+//! - `hooks`: what the target asks for; `far`: what runs there; `jump`: `ssh -J`, an SSH server inside
+//!   of a forward
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::forward::Places;
+
+mod destination;
+mod far;
+mod hooks;
+mod host_keys;
+mod jump;
+mod target;
+
+pub(super) use destination::{Destination, parted};
+pub(super) use far::{Far, FarChannel, Wants, stream_of};
+use host_keys::HostKeys;
+pub(super) use jump::jump;
+pub(super) use target::{Targets, listens_no_more, reach, session, shared};
+
+/// What a proxy has certified.
+pub trait Certify: Send + Sync {
+    /// A short-lived certificate with which `user` gets into the account `login` of a target; the key is a
+    /// line of a `.pub` file, and so is the answer. It MUST be on record when this returns.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    fn user(&self, user: &str, login: &str, key: &str) -> Result<String, String>;
+
+    /// A certificate for the proxy's own host key under the name of a target, for `ssh -J`; `None`: there
+    /// is no authority for that.
+    fn host(&self, name: &str) -> Option<String>;
+}
+
+/// Where a proxy leads, and how.
+#[derive(Clone)]
+pub struct Proxy {
+    /// Where to, as `HOST:PORT` like rules of forwards. Nowhere, as shipped.
+    pub targets: Vec<String>,
+    /// Public keys of those whose certificates say who a target is.
+    pub host_authorities: Vec<String>,
+    /// Keys of targets, like OpenSSH's `known_hosts`.
+    pub known_hosts: PathBuf,
+    /// Whether the first key of a target is believed and kept there.
+    pub first_use: bool,
+    /// The cluster's authority.
+    pub certify: Arc<dyn Certify>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("targets", &self.targets)
+            .field("known_hosts", &self.known_hosts)
+            .field("first_use", &self.first_use)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The same, read.
+pub(super) struct Leads {
+    pub(super) targets: Places,
+    host_keys: HostKeys,
+    certify: Arc<dyn Certify>,
+}
+
+impl Leads {
+    /// # Errors
+    /// What cannot be read.
+    pub(super) fn read(proxy: &Proxy) -> Result<Self, String> {
+        let file = proxy.known_hosts.clone();
+        Ok(Self {
+            targets: Places::read(&proxy.targets)?,
+            host_keys: HostKeys::new(&proxy.host_authorities, file, proxy.first_use)?,
+            certify: Arc::clone(&proxy.certify),
+        })
+    }
+
+    /// A certificate for the proxy's own key under a target's name.
+    pub(super) fn certified(&self, to: &Destination) -> Option<String> {
+        self.certify.host(&to.host)
+    }
+
+    /// Whether somebody may be led there; if not, why.
+    pub(super) fn may(&self, to: &Destination) -> Result<(), String> {
+        match self.targets.may(&to.host, to.port) {
+            true => Ok(()),
+            false => Err(format!("no rule of capture.proxy.targets allows {to}")),
+        }
+    }
+}

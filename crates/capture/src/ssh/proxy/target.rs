@@ -1,0 +1,365 @@
+//! Connections to a target. Whatever runs there has one of its own: the library reads one connection in
+//! order, so output that a client does not take would hold back everything else in it, and with it the
+//! answers that the client's own connection waits for. What is forwarded shares one.
+
+use std::borrow::Cow;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hansard_core::Fields;
+use russh::client::{self, AuthResult, Handle};
+use russh::keys::ssh_key::private::Ed25519Keypair;
+use russh::keys::{Algorithm, Certificate, EcdsaCurve, PrivateKey};
+use russh::{Preferred, SshId};
+use tokio::time::timeout;
+
+use super::destination::Destination;
+use super::far::FarChannel;
+use super::hooks::Hooks;
+use crate::ssh::connection::{Connection, Inside};
+use crate::ssh::fact;
+use crate::ssh::forward::{Wanted, aside};
+use crate::ssh::limits::{
+    ALIVE_EVERY, ALIVE_MAX, PACKET_BYTES, TARGET_ANSWER_MAX, TARGET_HANDSHAKE_MAX, WINDOW_BYTES,
+};
+
+/// A target that somebody was let into.
+pub(in crate::ssh) struct Target {
+    handle: Handle<Hooks>,
+    /// What it listens at for the client.
+    listening: Arc<Mutex<Vec<Wanted>>>,
+    /// Without it the client's connection is of no use any more.
+    is_needed: Arc<AtomicBool>,
+}
+
+/// What a client's connection has of its target.
+#[derive(Default)]
+pub(in crate::ssh) struct Targets {
+    /// Made when somebody signed in, for whatever is asked for first.
+    spare: Option<Target>,
+    /// For forwards.
+    shared: Option<Arc<Target>>,
+}
+
+impl Targets {
+    /// The first connection there, which says whether there is any.
+    pub(in crate::ssh) fn first(target: Target) -> Self {
+        Self {
+            spare: Some(target),
+            shared: None,
+        }
+    }
+}
+
+/// A connection for something that is to run there.
+///
+/// # Errors
+/// As [`reach`].
+pub(in crate::ssh) async fn session(
+    connection: &Arc<Connection>,
+    inside: &Inside,
+    back: russh::server::Handle,
+) -> Result<FarChannel, String> {
+    let target = fresh(connection, inside, back).await?;
+    let channel = answered(target.handle.channel_open_session()).await?;
+    Ok(FarChannel::new(channel, target))
+}
+
+/// The connection for forwards.
+///
+/// # Errors
+/// As [`reach`].
+pub(in crate::ssh) async fn shared(
+    connection: &Arc<Connection>,
+    inside: &Inside,
+    back: russh::server::Handle,
+) -> Result<Arc<Target>, String> {
+    if let Some(shared) = &connection.targets().shared {
+        return Ok(Arc::clone(shared));
+    }
+    let target = Arc::new(fresh(connection, inside, back).await?);
+    // Two that are asked for at once may make two: the first stays.
+    let shared = Arc::clone(connection.targets().shared.get_or_insert(target));
+    shared.is_needed.store(true, Ordering::SeqCst);
+    Ok(shared)
+}
+
+/// Has the target listen there no more.
+///
+/// # Errors
+/// It says that it did not.
+pub(in crate::ssh) async fn listens_no_more(
+    connection: &Connection,
+    wanted: &Wanted,
+) -> Result<(), String> {
+    let shared = connection.targets().shared.clone();
+    match shared {
+        Some(target) => target.listen_no_more(wanted).await,
+        None => Ok(()),
+    }
+}
+
+async fn fresh(
+    connection: &Arc<Connection>,
+    inside: &Inside,
+    back: russh::server::Handle,
+) -> Result<Target, String> {
+    let spare = connection.targets().spare.take();
+    match spare.filter(|target| !target.handle.is_closed()) {
+        Some(target) => Ok(target),
+        None => reach(connection, inside, back).await,
+    }
+}
+
+/// Connects to a target and signs in there. Each step is on record when this returns, whatever came of it.
+///
+/// # Errors
+/// Why nobody is led there, in words.
+pub(in crate::ssh) async fn reach(
+    connection: &Arc<Connection>,
+    inside: &Inside,
+    back: russh::server::Handle,
+) -> Result<Target, String> {
+    let Some(to) = &inside.who.target else {
+        let why = "name the machine to go to: LOGIN+HOST, or LOGIN+HOST+PORT";
+        return Err(why.to_owned());
+    };
+    let reached = reached(connection, inside, (to, back)).await;
+    let said = Fields::new()
+        .with("addr", to.to_string())
+        .with("login", inside.who.account.name.as_str());
+    let said = fact::outcome(said, reached.as_ref().err().map(String::as_str));
+    connection
+        .record(fact::network("target.connect", said))
+        .map_err(|over| over.to_string())?;
+    reached.map_err(|why| format!("{to}: {why}"))
+}
+
+async fn reached(
+    connection: &Arc<Connection>,
+    inside: &Inside,
+    (to, back): (&Destination, russh::server::Handle),
+) -> Result<Target, String> {
+    let stream = connected(connection, to).await?;
+    let leads = connection.node.leads.as_ref().ok_or("this is no proxy")?;
+    let config = Arc::new(library(
+        &leads.host_keys.kinds(to)?,
+        leads.host_keys.has_authorities(),
+    ));
+    let why = Arc::new(Mutex::new(None));
+    let listening = Arc::new(Mutex::new(Vec::new()));
+    let is_needed = Arc::new(AtomicBool::new(false));
+    let hooks = Hooks::new(
+        (Arc::clone(connection), inside.clone(), back),
+        to.clone(),
+        (
+            Arc::clone(&why),
+            Arc::clone(&listening),
+            Arc::clone(&is_needed),
+        ),
+    );
+    let stream = tokio::net::TcpStream::from_std(stream).map_err(|e| e.to_string())?;
+    let shaking = timeout(
+        TARGET_HANDSHAKE_MAX,
+        client::connect_stream(config, stream, hooks),
+    );
+    let shaken = shaking.await;
+    let refused = why.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(refused) = refused {
+        return Err(refused);
+    }
+    let mut handle = shaken
+        .map_err(|_| "it did not answer in time".to_owned())?
+        .map_err(|e| format!("the handshake failed: {e}"))?;
+    let login = inside.who.account.name.clone();
+    let (key, certificate) = credential(connection, (&inside.who.user, &login), &*leads.certify)?;
+    let signing = handle.authenticate_openssh_cert(login, Arc::new(key), certificate);
+    let signed = timeout(TARGET_HANDSHAKE_MAX, signing).await;
+    match signed {
+        Ok(Ok(AuthResult::Success)) => Ok(Target {
+            handle,
+            listening,
+            is_needed,
+        }),
+        Ok(Ok(_)) => Err(
+            "it does not take the certificate: does it trust the cluster's authority \
+             (TrustedUserCAKeys), and has it such an account?"
+                .to_owned(),
+        ),
+        Ok(Err(e)) => Err(format!("signing in failed: {e}")),
+        Err(_) => Err("it did not answer in time".to_owned()),
+    }
+}
+
+async fn connected(connection: &Arc<Connection>, to: &Destination) -> Result<TcpStream, String> {
+    let node = Arc::clone(&connection.node);
+    let (host, port) = (to.host.clone(), to.port);
+    let opened = aside(move || match &node.leads {
+        Some(leads) => leads.targets.connect(&host, port),
+        None => Err(std::io::ErrorKind::Unsupported.into()),
+    });
+    let opened = tokio::select! {
+        opened = opened => opened.map_err(|e| format!("it cannot be reached: {e}")),
+        () = connection.closing() => Err("the connection is over".to_owned()),
+    };
+    opened
+}
+
+/// A key for this one connection, and a certificate for it. Neither is ever written down.
+fn credential(
+    connection: &Connection,
+    (user, login): (&str, &str),
+    certify: &dyn super::Certify,
+) -> Result<(PrivateKey, Certificate), String> {
+    let mut seed = [0; 32];
+    let environment = &connection.machine().means.env;
+    let filled = environment.random.fill(&mut seed);
+    filled.map_err(|e| format!("no randomness for a key: {e}"))?;
+    let key = PrivateKey::from(Ed25519Keypair::from_seed(&seed));
+    let line = key.public_key().to_openssh().map_err(|e| e.to_string())?;
+    let line = certify.user(user, login, &line)?;
+    let certificate = Certificate::from_openssh(&line);
+    let certificate = certificate.map_err(|e| format!("its certificate cannot be read: {e}"))?;
+    Ok((key, certificate))
+}
+
+/// How the library works towards a target whose keys are of these kinds; none: any.
+fn library(kinds: &[Algorithm], with_certificates: bool) -> client::Config {
+    let all = [
+        Algorithm::Ed25519,
+        Algorithm::Ecdsa {
+            curve: EcdsaCurve::NistP256,
+        },
+        Algorithm::Ecdsa {
+            curve: EcdsaCurve::NistP384,
+        },
+        Algorithm::Ecdsa {
+            curve: EcdsaCurve::NistP521,
+        },
+    ];
+    let known = all
+        .iter()
+        .filter(|kind| kinds.is_empty() || kinds.contains(kind));
+    let mut preferred = Preferred {
+        key: Cow::Owned(known.cloned().collect()),
+        ..Preferred::DEFAULT
+    };
+    if with_certificates {
+        preferred.host_key_certificates = Cow::Owned(all.to_vec());
+    }
+    let name = concat!("SSH-2.0-Hansard_", env!("CARGO_PKG_VERSION"));
+    client::Config {
+        client_id: SshId::Standard(name.into()),
+        window_size: WINDOW_BYTES,
+        maximum_packet_size: u32::try_from(PACKET_BYTES).unwrap_or(u32::MAX),
+        preferred,
+        inactivity_timeout: None,
+        keepalive_interval: Some(ALIVE_EVERY),
+        keepalive_max: ALIVE_MAX,
+        nodelay: true,
+        ..client::Config::default()
+    }
+}
+
+/// The wall clock, seconds since 1970.
+pub(super) fn now_s() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now: Duration| now.as_secs())
+}
+
+fn refused(error: &russh::Error) -> String {
+    format!("the target refused it: {error}")
+}
+
+/// Waits for an answer of the target, but not for ever.
+async fn answered<T>(asking: impl Future<Output = Result<T, russh::Error>>) -> Result<T, String> {
+    match timeout(TARGET_ANSWER_MAX, asking).await {
+        Ok(answer) => answer.map_err(|e| refused(&e)),
+        Err(_) => Err("the target did not answer".to_owned()),
+    }
+}
+
+impl Target {
+    fn listening(&self) -> MutexGuard<'_, Vec<Wanted>> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Programs there may use the client's agent.
+    pub(super) fn lends_agent(&self) {
+        self.listening().push(Wanted::Agent);
+    }
+
+    /// Says goodbye.
+    pub(super) async fn leave(&self) {
+        let bye = self
+            .handle
+            .disconnect(russh::Disconnect::ByApplication, "", "");
+        let _ = timeout(TARGET_ANSWER_MAX, bye).await;
+    }
+
+    /// A connection from there.
+    pub(in crate::ssh) async fn direct(
+        &self,
+        to: &crate::ssh::forward::To,
+        (from, from_port): (&str, u32),
+    ) -> Result<russh::Channel<client::Msg>, String> {
+        use crate::ssh::forward::To;
+        match to {
+            To::Tcp(host, port) => {
+                let port = u32::from(*port);
+                answered(
+                    self.handle
+                        .channel_open_direct_tcpip(host, port, from, from_port),
+                )
+                .await
+            }
+            To::Unix(path) => {
+                let path = path.to_string_lossy().into_owned();
+                answered(self.handle.channel_open_direct_streamlocal(path)).await
+            }
+        }
+    }
+
+    /// Has it listen. Answers for what it listens then: the port may be its choice.
+    pub(in crate::ssh) async fn listen(&self, wanted: Wanted) -> Result<Wanted, String> {
+        let listens = match wanted {
+            Wanted::Tcp(host, port) => {
+                let asked = self.handle.tcpip_forward(host.as_str(), u32::from(port));
+                let chosen = answered(asked).await?;
+                let chosen = u16::try_from(chosen).ok().filter(|chosen| *chosen != 0);
+                Wanted::Tcp(host, chosen.unwrap_or(port))
+            }
+            Wanted::Unix(path) => {
+                let at = path.to_string_lossy().into_owned();
+                answered(self.handle.streamlocal_forward(at)).await?;
+                Wanted::Unix(path)
+            }
+            Wanted::Agent => return Err("an agent is asked for in a channel".to_owned()),
+        };
+        self.listening().push(listens.clone());
+        Ok(listens)
+    }
+
+    /// It is to listen there no more.
+    pub(in crate::ssh) async fn listen_no_more(&self, wanted: &Wanted) -> Result<(), String> {
+        // What comes in from here on is refused, whatever the target thinks.
+        self.listening().retain(|listens| listens != wanted);
+        match wanted {
+            Wanted::Tcp(host, port) => {
+                let asked = self
+                    .handle
+                    .cancel_tcpip_forward(host.as_str(), u32::from(*port));
+                answered(asked).await
+            }
+            Wanted::Unix(path) => {
+                let at = path.to_string_lossy().into_owned();
+                answered(self.handle.cancel_streamlocal_forward(at)).await
+            }
+            Wanted::Agent => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Routes of passkeys: each user's own, in a browser.
+
+use super::{Answer, Id, Noted, Op, REASON, Role, Route, Verb, get};
+
+const OWN: &str = "Of whoever is signed in in a browser; for others there is nothing here.";
+
+const fn own(op: Op, verb: Verb, path: &'static str, event: &'static str) -> Route {
+    Route {
+        verb,
+        doc: OWN,
+        noted: Some(Noted {
+            event,
+            format: None,
+            by_handler: false,
+            once: false,
+        }),
+        ..get(op, path, Role::User, Answer::Json("Done"))
+    }
+}
+
+pub(super) const PASSKEYS: Route = Route {
+    summary: "One's own passkeys",
+    doc: OWN,
+    ..get(
+        Op::Passkeys,
+        "/v1/passkeys",
+        Role::User,
+        Answer::Json("Passkeys"),
+    )
+};
+
+pub(super) const CHALLENGE: Route = Route {
+    verb: Verb::Post,
+    summary: "What to make a passkey with",
+    doc: OWN,
+    ..get(
+        Op::PasskeyChallenge,
+        "/v1/passkeys/challenge",
+        Role::User,
+        Answer::Json("PasskeyChallenge"),
+    )
+};
+
+pub(super) const MAKE: Route = Route {
+    summary: "Keeps a passkey that the browser made",
+    body: Some("PasskeyWish"),
+    answer: Answer::Json("Passkey"),
+    noted: Some(Noted {
+        event: "mfa.add",
+        format: None,
+        by_handler: true,
+        once: false,
+    }),
+    ..own(Op::PasskeyMake, Verb::Post, "/v1/passkeys", "")
+};
+
+pub(super) const RENAME: Route = Route {
+    id: Some(Id::Passkey),
+    summary: "Calls a passkey something else",
+    body: Some("PasskeyLabel"),
+    ..own(
+        Op::PasskeyRename,
+        Verb::Put,
+        "/v1/passkeys/{id}",
+        "mfa.rename",
+    )
+};
+
+pub(super) const REMOVE: Route = Route {
+    id: Some(Id::Passkey),
+    summary: "Removes a passkey: it signs nobody in any more",
+    params: &[REASON],
+    ..own(
+        Op::PasskeyRemove,
+        Verb::Delete,
+        "/v1/passkeys/{id}",
+        "mfa.delete",
+    )
+};

@@ -1,0 +1,59 @@
+//! Links for people without an account, in files.
+
+use std::sync::Arc;
+
+use hansard_core::SessionId;
+use hansard_identity::Shares as Kept;
+use hansard_identity::share::{Secret, Share, Wish};
+use hansard_identity::shares::Prepared;
+use hansard_record::clock::Clock;
+
+use super::people::trouble;
+use crate::api::problem::Trouble;
+use crate::api::role::Caller;
+use crate::api::shares::Shares;
+use crate::web::shared_address;
+
+/// The links of a service.
+#[derive(Clone)]
+pub struct Linked {
+    /// Where they are kept. Each request with one is looked up there.
+    pub shares: Arc<Kept>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where browsers reach the service; `None` without a web server.
+    pub origin: Option<String>,
+}
+
+impl Shares for Linked {
+    fn prepare(&self, wish: &Wish, by: &Caller) -> Result<Prepared, Trouble> {
+        if self.origin.is_none() {
+            let words = "nobody could open a link: serve.web is not switched on";
+            return Err(Trouble::Conflict(words.to_owned()));
+        }
+        let prepared = self.shares.prepare(wish, &by.user, self.clock.utc_ns());
+        prepared.map_err(trouble)
+    }
+
+    fn keep(&self, prepared: &Prepared) -> Result<(), Trouble> {
+        self.shares.keep(prepared).map_err(trouble)
+    }
+
+    fn address(&self, secret: &Secret) -> String {
+        shared_address(self.origin.as_deref().unwrap_or_default(), secret)
+    }
+
+    fn list(
+        &self,
+        session: Option<SessionId>,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<Share>, Trouble> {
+        Ok(self.shares.list(session, after, most))
+    }
+
+    fn revoke(&self, id: &str, by: &Caller) -> Result<bool, Trouble> {
+        let revoked = self.shares.revoke(id, &by.user, self.clock.utc_ns());
+        revoked.map_err(trouble)
+    }
+}

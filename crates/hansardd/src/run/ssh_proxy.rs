@@ -1,0 +1,129 @@
+//! The role that leads people on to other machines' SSH servers.
+
+use std::sync::Arc;
+
+use hansard_capture::local::Server as LocalServer;
+use hansard_capture::ssh::{Certify, Config as ProxyConfig, Proxy as Leads, Server};
+use hansard_identity::key::PrivateKey;
+use hansard_identity::limits::{SSH_HOST_LIFE_S, SSH_TARGET_LIFE_S};
+use hansard_identity::ssh::{KeyLine, SshAuthorities, UserWish};
+use hansard_record::Environment;
+
+use super::facts::Facts;
+use super::recording::Recording;
+use super::ssh_node::unusable;
+use crate::config::Proxy;
+use crate::failure::{Failure, STATUS_FAILED};
+use crate::init::keys::authority_dir;
+
+/// The proxy's own key, among this machine's.
+const PROXY_KEY: &str = "ssh_proxy.key";
+
+/// The cluster's authorities, as the proxy asks them.
+struct Certifies {
+    authorities: SshAuthorities,
+    environment: Environment,
+    facts: Facts,
+    /// Who this machine is, and its host key.
+    host: (String, KeyLine),
+}
+
+impl Certifies {
+    fn random(&self, bytes: &mut [u8]) -> std::io::Result<()> {
+        self.environment.random.fill(bytes)
+    }
+}
+
+impl Certify for Certifies {
+    fn user(&self, user: &str, login: &str, key: &str) -> Result<String, String> {
+        let wish = UserWish {
+            user: user.to_owned(),
+            logins: vec![login.to_owned()],
+            key: key.parse::<KeyLine>().map_err(|e| e.to_string())?,
+            life_s: SSH_TARGET_LIFE_S,
+            ..UserWish::default()
+        };
+        let now_ns = self.environment.clock.utc_ns();
+        let random = |bytes: &mut [u8]| self.random(bytes);
+        let issued = self.authorities.issue_user(&wish, now_ns, &random);
+        let issued = issued.map_err(|e| e.to_string())?;
+        let told = self.facts.tell(issued.fact);
+        told.map_err(|_| "the daemon is ending".to_owned())?;
+        Ok(issued.line)
+    }
+
+    fn host(&self, name: &str) -> Option<String> {
+        let (id, key) = &self.host;
+        let now_ns = self.environment.clock.utc_ns();
+        let random = |bytes: &mut [u8]| self.random(bytes);
+        let names = [name.to_owned()];
+        let made = self
+            .authorities
+            .issue_host(key, (id, &names), SSH_HOST_LIFE_S, now_ns, &random);
+        // Where the name is none that a certificate may have, the key itself is shown.
+        let issued = made.ok()?;
+        self.facts.tell(issued.fact).ok()?;
+        Some(issued.line)
+    }
+}
+
+/// Listens for people.
+pub(super) fn start(
+    recording: &Recording<'_>,
+    proxy: &Proxy,
+    local: &LocalServer,
+) -> Result<Server, Failure> {
+    let environment = recording.environment;
+    let source = Arc::clone(&environment.random);
+    let random = move |bytes: &mut [u8]| source.fill(bytes);
+    let keys = recording.dir.keys();
+    let key = PrivateKey::kept_in(&keys.join(PROXY_KEY), &random).map_err(unusable)?;
+    let authority = authority_dir(&keys);
+    if recording.start.config.store.is_none() || !authority.is_dir() {
+        return Err(Failure::new(
+            STATUS_FAILED,
+            "capture.proxy: the cluster's authority is not on this machine, and targets are signed in to with \
+             its certificates",
+            "run the proxy beside the service that `hansardd init` made",
+        ));
+    }
+    let authorities = SshAuthorities::open(&authority, &random).map_err(unusable)?;
+    let mut config = ProxyConfig::at(proxy.listen, key.seed());
+    config.authorities.clone_from(&proxy.user_authorities);
+    config.authorities.push(authorities.user_line());
+    config.accept_env.clone_from(&proxy.accept_env);
+    config.forwards = proxy.forwards();
+    config.connections_max = usize::try_from(proxy.connections_max).unwrap_or(usize::MAX);
+    config.login_grace = proxy.login_grace.0;
+    let mut host_authorities = proxy.host_authorities.clone();
+    host_authorities.push(authorities.host_line());
+    let line = KeyLine::ed25519(&key.public());
+    let names = (proxy.names.as_slice(), &line);
+    config.host_certificate = super::ssh_node::certified(recording, &authorities, names, &random)?;
+    config.proxy = Some(Leads {
+        targets: proxy.targets.clone(),
+        host_authorities,
+        known_hosts: recording.dir.known_hosts(),
+        first_use: proxy.first_use,
+        certify: Arc::new(Certifies {
+            authorities,
+            environment: environment.clone(),
+            facts: recording.facts.clone(),
+            host: (recording.identity.id().to_string(), line),
+        }),
+    });
+    let server = Server::start(config, local).map_err(|e| {
+        let what = format!(
+            "capture.proxy: {}: {}",
+            proxy.listen,
+            crate::failure::plain(&e)
+        );
+        Failure::new(STATUS_FAILED, what, "see who has it: ss -tlnp")
+    })?;
+    let address = server.address();
+    recording
+        .start
+        .journal
+        .info("leading on to other machines", &[("listen", &address)]);
+    Ok(server)
+}

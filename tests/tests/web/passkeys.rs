@@ -1,0 +1,153 @@
+//! Passkeys: made, used and removed in Chromium with an authenticator in software; and what comes
+//! without one.
+
+use std::process::{Command, Stdio};
+
+use hansard_tests::{in_ci, repository, skipped};
+use serde_json::{Value as Json, json};
+
+use crate::browser::CHROMIUM;
+use crate::place::{PASSWORD, Place, wait_for};
+use crate::speak::{Answer, ask, cookie};
+
+fn post(place: &Place, path: &str, cookie: &str, body: &Json) -> Answer {
+    let headers = [
+        ("Origin", place.origin.as_str()),
+        ("Cookie", cookie),
+        ("Content-Type", "application/json"),
+    ];
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    ask(place, ("POST", path), &headers, &body)
+}
+
+#[test]
+fn passkeys_in_a_browser() {
+    let tools = repository().join("web/node_modules/playwright-core");
+    if !in_ci() && (!std::path::Path::new(CHROMIUM).exists() || !tools.exists()) {
+        return skipped("no chromium, or no web/node_modules: `make needs-test web-tools`");
+    }
+    let mut place = Place::new("web-passkeys");
+    place.user("ada", "user", &["--no-totp"]);
+    let origin = place.origin.replace("127.0.0.1", "localhost");
+    let done = Command::new("node")
+        .arg(repository().join("web/tests/passkeys.mjs"))
+        .env("ORIGIN", origin)
+        .env("PASSWORD", PASSWORD)
+        .env("CHROMIUM", CHROMIUM)
+        .stdin(Stdio::null())
+        .output()
+        .expect("node starts");
+    let said = String::from_utf8_lossy(&done.stdout);
+    let complaint = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}\n{complaint}");
+    let steps = said.lines().filter(|line| line.starts_with("ok ")).count();
+    assert_eq!(steps, 8, "{said}");
+    // Each is on record: who signed in, by what, and why somebody did not.
+    let mut logins = Vec::new();
+    wait_for("the attempts on record", || {
+        logins = place.events("user.login");
+        logins
+            .iter()
+            .filter(|event| event["method"] == "webauthn")
+            .count()
+            >= 6
+    });
+    let by_passkey = |success: bool, error: &str| {
+        let is_it = |event: &&Json| {
+            let words = event["error"].as_str().unwrap_or_default();
+            event["method"] == "webauthn" && event["success"] == success && words.contains(error)
+        };
+        logins.iter().filter(is_it).count()
+    };
+    assert_eq!(by_passkey(true, ""), 3, "{logins:?}");
+    assert_eq!(
+        by_passkey(false, "there may be a copy of it"),
+        1,
+        "{logins:?}"
+    );
+    assert_eq!(by_passkey(false, "it was answered before"), 1, "{logins:?}");
+    assert_eq!(by_passkey(false, "nobody has it"), 1, "{logins:?}");
+    let named = |event: &str| place.events(event).len();
+    assert_eq!(
+        (named("mfa.add"), named("mfa.rename"), named("mfa.delete")),
+        (1, 1, 1)
+    );
+    let added = &place.events("mfa.add")[0];
+    assert_eq!(
+        (&added["user"], &added["success"]),
+        (&json!("ada"), &json!(true))
+    );
+    assert_eq!(added["mfa_device_name"], "<i>laptop</i>");
+    place.daemon.stop();
+}
+
+#[test]
+fn what_is_no_passkey_signs_nobody_in_and_is_none() {
+    let mut place = Place::new("web-no-passkey");
+    place.user("ada", "user", &["--no-totp"]);
+    // Under an address there are none.
+    for path in ["/v1/sign-in/passkey/challenge", "/v1/passkeys/challenge"] {
+        let answer = post(&place, path, &cookie(&place, "ada"), &Json::Null);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (409, "no_name"),
+            "{path}"
+        );
+    }
+    let address = place.origin.clone();
+    place.origin = address.replace("127.0.0.1", "localhost");
+    let cookie = cookie(&place, "ada");
+    let asked = post(&place, "/v1/passkeys/challenge", &cookie, &Json::Null).json();
+    assert_eq!(asked["rp_id"], "localhost");
+    let wish = json!({
+        "label": "mine",
+        "challenge": asked["challenge"],
+        "client_data": "e30",
+        "attestation": "oA",
+    });
+    // The second time the challenge is used up; each is on record.
+    for words in ["cannot be read", "it was answered before"] {
+        let answer = post(&place, "/v1/passkeys", &cookie, &wish);
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(answer.body.contains(words), "{answer:?}");
+    }
+    let added = place.events("mfa.add");
+    assert_eq!(added.len(), 2);
+    assert!(
+        added.iter().all(|event| event["success"] == false),
+        "{added:?}"
+    );
+    // A challenge to make one is none to sign in with, and a challenge alone is nothing.
+    let making = post(&place, "/v1/passkeys/challenge", &cookie, &Json::Null).json();
+    let signing = post(&place, "/v1/sign-in/passkey/challenge", "", &Json::Null).json();
+    for challenge in [&making["challenge"], &signing["challenge"], &json!("AAAA")] {
+        let said = json!({
+            "challenge": challenge, "credential": "AA", "client_data": "e30", "data": "AA",
+            "signature": "AA",
+        });
+        let answer = post(&place, "/v1/sign-in/passkey", "", &said);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (401, "wrong"),
+            "{answer:?}"
+        );
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+    let bad = json!({
+        "challenge": "!", "credential": "", "client_data": "", "data": "", "signature": "",
+    });
+    assert_eq!(post(&place, "/v1/sign-in/passkey", "", &bad).status, 400);
+    // Who has none has none to rename or remove, and another's is not there.
+    let answer = post(
+        &place,
+        "/v1/passkeys/0123456789abcdef",
+        &cookie,
+        &Json::Null,
+    );
+    assert_eq!(answer.status, 405);
+    place.daemon.stop();
+}
