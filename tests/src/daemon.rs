@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -170,6 +171,8 @@ impl Daemon {
         let socket = self.dir.join("notify");
         let _ = fs::remove_file(&socket);
         let ready = UnixDatagram::bind(&socket).expect("a socket to be notified at");
+        // One who is not us may say so, too.
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).expect("a mode");
         ready
             .set_read_timeout(Some(Duration::from_millis(20)))
             .expect("a timeout");

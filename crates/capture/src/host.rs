@@ -23,6 +23,7 @@ use hansard_record::Recorder;
 mod access;
 mod address;
 mod afterwards;
+mod again;
 mod arguments;
 mod arrivals;
 mod calls;

@@ -29,7 +29,7 @@ mod which;
 mod who;
 
 pub(crate) use again::go_on;
-pub use again::{ENDED_WITHOUT_A_WORD, RESTARTED, UNWATCHED};
+pub use again::{ENDED_WITHOUT_A_WORD, NOT_FOUND, RESTARTED, UNWATCHED};
 pub use glass::{Broken, BrokenGlass, broken_glass, review_break_glass};
 pub use hansard_shell::{BREAK_GLASS_DIR, CAPTURE_SOCKET, TLOG_CONF, TlogConf};
 pub use kept::{DESCRIPTORS_OF_LOGIN, Found, Keeps, inherited};

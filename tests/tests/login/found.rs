@@ -15,13 +15,18 @@ use crate::place::{ANNA, CARL, Place};
 const HOST: &str = "{}\n  host: {enabled: true, logins: true}";
 
 /// A machine whose kernel tells host events; `None` where none does.
-fn place(name: &str) -> Option<Place> {
+pub(crate) fn watching(name: &str, shell: &str) -> Option<Place> {
     if let Err(why) = hansard_capture::host::support() {
         assert!(!in_ci(), "{why}: {}", why.next);
         skipped(&why.to_string());
         return None;
     }
-    let place = Place::with(name, "", HOST)?;
+    Place::with(name, "", shell)
+}
+
+/// The same, where logins without a recorder are sessions, too.
+pub(crate) fn place(name: &str) -> Option<Place> {
+    let place = watching(name, HOST)?;
     // As it is where nobody has set anything up.
     let conf = fs::read_to_string(place.scratch.join("sshd.conf")).unwrap();
     let plain = conf.split("Match User").next().unwrap();
@@ -30,7 +35,7 @@ fn place(name: &str) -> Option<Place> {
 }
 
 /// One connection to `sshd` on the loopback.
-struct Connection {
+pub(crate) struct Connection {
     server: Child,
     client: Child,
     /// As `sshd` tells programs of it, its beginning: the client's address and port.
@@ -38,7 +43,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(place: &Place, flags: &[&str], user: &str, command: &str) -> Self {
+    pub(crate) fn new(place: &Place, flags: &[&str], user: &str, command: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let options = place.ssh_options().into_iter().skip_while(|o| o != "-i");
@@ -74,7 +79,7 @@ impl Connection {
     }
 
     /// What the client has said, and its status.
-    fn over(mut self) -> (String, Option<i32>, String) {
+    pub(crate) fn over(mut self) -> (String, Option<i32>, String) {
         drop(self.client.stdin.take());
         let out = self.client.wait_with_output().unwrap();
         self.server.wait().unwrap();
@@ -83,7 +88,7 @@ impl Connection {
     }
 }
 
-fn events(place: &Place, more: &[&str]) -> Vec<Json> {
+pub(crate) fn events(place: &Place, more: &[&str]) -> Vec<Json> {
     let args = ["events", "--oldest", "--all", "--json"];
     let done = place.hansard(&[&args, more].concat());
     let said = String::from_utf8(done.stdout).unwrap();
@@ -93,7 +98,7 @@ fn events(place: &Place, more: &[&str]) -> Vec<Json> {
 }
 
 /// The session that begins like this, and its events once it has its end.
-fn session(place: &Place, begins: impl Fn(&Json) -> bool) -> (Json, Vec<Json>) {
+pub(crate) fn session(place: &Place, begins: impl Fn(&Json) -> bool) -> (Json, Vec<Json>) {
     let since = Instant::now();
     loop {
         let starts = events(place, &["--event", "session.start"]);
@@ -112,21 +117,21 @@ fn session(place: &Place, begins: impl Fn(&Json) -> bool) -> (Json, Vec<Json>) {
     }
 }
 
-fn is_from(start: &Json, from: &str) -> bool {
+pub(crate) fn is_from(start: &Json, from: &str) -> bool {
     // Of one that a recorder holds it is that program's word.
     ["ssh_connection", "claimed.ssh_connection"]
         .iter()
         .any(|name| start[*name].as_str().unwrap_or_default().starts_with(from))
 }
 
-fn end(all: &[Json]) -> &Json {
+pub(crate) fn end(all: &[Json]) -> &Json {
     all.iter()
         .find(|event| event["event"] == "session.end")
         .unwrap()
 }
 
 /// The programs that ran, by their arguments.
-fn commands(all: &[Json]) -> Vec<Vec<String>> {
+pub(crate) fn commands(all: &[Json]) -> Vec<Vec<String>> {
     let ran = all
         .iter()
         .filter(|event| event["event"] == "session.command");

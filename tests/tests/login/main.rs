@@ -22,5 +22,7 @@ mod restart;
 mod sssd;
 mod transfers;
 mod trouble;
+mod unprivileged;
 mod users;
+mod watched_again;
 mod who;

@@ -10,14 +10,17 @@ use crate::outer::{Outer, PATIENCE};
 use crate::place::{ANNA, Place, must};
 
 /// A machine whose daemon has a manager with a descriptor store.
-struct Managed {
-    place: Place,
+pub(crate) struct Managed {
+    pub(crate) place: Place,
     dir: PathBuf,
 }
 
 impl Managed {
     fn new(name: &str) -> Option<Self> {
-        let mut place = Place::new(name)?;
+        Some(Self::on(Place::new(name)?))
+    }
+
+    pub(crate) fn on(mut place: Place) -> Self {
         place.daemon.stop();
         let dir = place.scratch.join("manager");
         fs::create_dir(&dir).unwrap();
@@ -27,11 +30,11 @@ impl Managed {
         words.push(place.mount());
         place.daemon.put_behind(&words);
         place.daemon.start();
-        Some(Self { place, dir })
+        Self { place, dir }
     }
 
     /// Ends the daemon by this signal, and none is there when this is back.
-    fn end(&self, signal: &str) -> Away<'_> {
+    pub(crate) fn end(&self, signal: &str) -> Away<'_> {
         fs::write(self.dir.join("hold"), "").unwrap();
         let pid = self.pid();
         must(Command::new("kill").args(["-s", signal, &pid]));
@@ -48,7 +51,7 @@ impl Managed {
     }
 
     /// Waits until so much of a live session is durable.
-    fn is_kept(&self, what: &str) {
+    pub(crate) fn is_kept(&self, what: &str) {
         let since = Instant::now();
         loop {
             let listed = self.place.hansard(&["ls", "--json", "--all"]).stdout;
@@ -82,7 +85,7 @@ impl Managed {
 }
 
 /// While no daemon is there; the next one starts when this is dropped.
-struct Away<'a> {
+pub(crate) struct Away<'a> {
     of: &'a Managed,
     pid: String,
 }

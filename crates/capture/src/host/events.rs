@@ -225,7 +225,7 @@ impl HostEvents {
         maps.losses
             .update(&key, &[0; LOST_BYTES], any)
             .and_then(|()| maps.sessions.update(&key, &switches, any))
-            .and_then(|()| maps.tags.update(&of_process, &seed(tag), any))
+            .and_then(|()| maps.tags.update(&of_process, &mark(tag, true), any))
             .map_err(|e| format!("the kernel takes no more sessions: {e}"))?;
         if maps.by_number && has_ended(&process) {
             // Its number may be another's already, which is not to be marked in its place.
@@ -260,13 +260,13 @@ fn has_ended(process: &OwnedFd) -> bool {
     !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
 }
 
-/// `struct tag` of the process that holds a session.
-fn seed(tag: u64) -> [u8; TAG_BYTES] {
+/// `struct tag` of the process that holds a session, or of one of those that it started.
+pub(super) fn mark(tag: u64, is_seed: bool) -> [u8; TAG_BYTES] {
     let mut bytes = [0; TAG_BYTES];
     let parts = [
         &tag.to_ne_bytes()[..],
         &0u32.to_ne_bytes(),
-        &1u32.to_ne_bytes(),
+        &u32::from(is_seed).to_ne_bytes(),
     ];
     for (to, from) in bytes.iter_mut().zip(parts.concat()) {
         *to = from;

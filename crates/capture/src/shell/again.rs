@@ -21,6 +21,7 @@ use super::process::audit_session;
 use super::remains::Root;
 use super::stub::Stub;
 use super::terminals;
+use crate::host::Watched;
 use crate::local::connection::{Source, lines};
 use crate::local::{Happening, Shared};
 use crate::registry::Line;
@@ -33,28 +34,37 @@ pub const ENDED_WITHOUT_A_WORD: &str =
     "the daemon ended without a word, and the next one went on with the session";
 
 /// What another gap says of it where host events are recorded.
-pub const UNWATCHED: &str = "host events are not recorded from here on: the daemon that watched \
-    the session's processes is gone";
+pub const UNWATCHED: &str = "the daemon that watched the session's processes was gone: nobody knows \
+    what they did until the next one found them";
+
+/// What yet another gap says where not all of them could be found, or marked.
+pub const NOT_FOUND: &str = "not all of the session's processes could be watched again: what those do \
+    that were running is missing";
 
 /// Holds a login again until it is over; the recording has its end when this returns, or yet another
 /// daemon goes on with it.
 pub(crate) fn go_on(shared: &Shared, found: Found, goes_on: GoesOn) {
     let id = found.session();
-    let unwatched = unwatched(shared, goes_on.last_ns());
+    let last_ns = goes_on.last_ns();
     let said = what_is_missing(&found.state, &goes_on);
-    let mut said = std::iter::once(said).chain(unwatched);
     let sink = (shared.means.sinks)();
     let (env, options) = (&shared.means.env, shared.config.options);
     let on = (goes_on, found.state.zero_ns);
     let open = &shared.means.open;
     let recorder = open.record_on(&found.state.session, on, sink, env, options);
     let recorder = recorder.and_then(|recorder| {
-        said.try_for_each(|said| recorder.event(said))?;
+        recorder.event(said)?;
         Ok(recorder)
     });
+    // Before it is told that somebody is there again: what waited for that is seen.
+    let watched = recorder.as_ref().ok();
+    let watched = watched.and_then(|recorder| watch_again(shared, &found.state, recorder, last_ns));
     let happened = match (recorder, logins(shared)) {
-        (Ok(recorder), Ok(logins)) => hold_again(shared, logins, found, recorder),
-        (Ok(recorder), Err(why)) => Err((recorder, why.to_owned())),
+        (Ok(recorder), Ok(logins)) => hold_again(shared, logins, (found, watched), recorder),
+        (Ok(recorder), Err(why)) => {
+            drop(watched);
+            Err((recorder, why.to_owned()))
+        }
         (Err(lost), _) => {
             let_go(shared, id);
             let why = lost.to_string();
@@ -85,15 +95,30 @@ fn let_go(shared: &Shared, session: SessionId) {
     }
 }
 
-/// The gap where host events are recorded: the new daemon does not know the session's processes.
-fn unwatched(shared: &Shared, from_ns: u64) -> Option<Body> {
-    shared.config.host.as_ref().map(|_| {
-        Body::Gap(Gap {
-            cause: UNWATCHED.to_owned(),
-            from_ns,
-            ..Gap::default()
+/// Watches the session's processes again, where host events are recorded: the new programs in the kernel
+/// know none of them. A kill in here leaves a recording without the gap; its next daemon writes one from
+/// the same moment.
+fn watch_again(
+    shared: &Shared,
+    state: &State,
+    recorder: &Recorder,
+    from_ns: u64,
+) -> Option<Watched> {
+    let host = shared.config.host.as_ref()?;
+    let recorded = (state.session.id, recorder);
+    let holder = state.pid();
+    let watched = crate::host::watch(Some(host), (state.uid, holder), recorded, state.watch);
+    let missed = watched.as_ref().map(|watched| {
+        let root = holder.and_then(Root::of);
+        root.map_or(1, |root| {
+            root.each_thread_below(&mut |thread, held| watched.mark(thread, held))
         })
-    })
+    });
+    host.was_unwatched(recorded, from_ns, UNWATCHED);
+    if missed.is_some_and(|missed| missed > 0) {
+        host.was_unwatched(recorded, from_ns, NOT_FOUND);
+    }
+    watched
 }
 
 /// What was not read is in the program's terminal still; what was read and is not durable is gone.
@@ -126,7 +151,7 @@ fn begin(shared: &Shared, state: &State, recorder: &Recorder, line: &Arc<Line>) 
 fn hold_again(
     shared: &Shared,
     logins: &Logins,
-    found: Found,
+    (found, watched): (Found, Option<Watched>),
     recorder: Recorder,
 ) -> Result<Happening, (Recorder, String)> {
     let Found {
@@ -188,8 +213,7 @@ fn hold_again(
         recorder,
         listed,
         kept,
-        // It watches what a login starts, and this one has started long ago.
-        watched: None,
+        watched,
     };
     Ok(holding.until_over(shared, stub, Ok((held, on_its_way.untyped))))
 }

@@ -14,6 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hansard_core::policy::Watch;
 use hansard_core::wire::{MessageReader, MessageWriter};
 use hansard_core::{Body, Session, SessionId, body};
 use hansard_shell::{Held, OnItsWay};
@@ -71,6 +72,8 @@ pub(super) struct State {
     pub(super) modes: String,
     /// What the session leaves running is killed.
     pub(super) kills: bool,
+    /// What of host events the policy wanted of it.
+    pub(super) watch: Watch,
     /// The last daemon let go on purpose, with everything durable, and this was on its way.
     pub(super) paused: Option<OnItsWay>,
 }
@@ -275,7 +278,7 @@ impl State {
         session: &Session,
         peer: &Peer,
         held: &Held,
-        (zero_ns, kills): (u64, bool),
+        (zero_ns, kills, watch): (u64, bool, Watch),
     ) -> Self {
         let started = |pid| super::process::stat(pid).map(|stat| (pid, stat.started));
         Self {
@@ -286,6 +289,7 @@ impl State {
             zero_ns,
             modes: held.modes_before(),
             kills,
+            watch,
             paused: None,
         }
     }
@@ -318,6 +322,7 @@ impl State {
                 .bytes(11, &on_its_way.unshown)
                 .bytes(12, &on_its_way.untyped);
         }
+        m.uint(13, bits(self.watch));
         m.uint(WHOLE, 1);
         m.finish()
     }
@@ -336,7 +341,7 @@ impl State {
         let (mut kind, mut header) = (0, None);
         let (mut uid, mut zero_ns, mut modes, mut kills) = (None, None, None, false);
         let (mut pid, mut started, mut login) = (0, 0, 0);
-        let mut is_whole = false;
+        let (mut is_whole, mut watch) = (false, Watch::default());
         let (mut is_paused, mut unshown, mut untyped) = (false, Vec::new(), Vec::new());
         let mut reader = MessageReader::new(bytes);
         while let Some((number, field)) = reader.next_field().ok()? {
@@ -358,6 +363,7 @@ impl State {
                 11 => unshown = field.bytes("unshown").ok()?.to_vec(),
                 WHOLE => is_whole = true,
                 12 => untyped = field.bytes("untyped").ok()?.to_vec(),
+                13 => watch = of_bits(uint()?),
                 _ => {}
             }
         }
@@ -372,8 +378,27 @@ impl State {
             zero_ns: zero_ns?,
             modes: modes?,
             kills,
+            watch,
             paused: is_paused.then_some(OnItsWay { unshown, untyped }),
         })
+    }
+}
+
+/// Two bits for each switch: whether it is set, and how.
+fn bits(watch: Watch) -> u64 {
+    let all = [watch.command, watch.disk, watch.network];
+    all.into_iter().fold(0, |bits, switch| {
+        bits << 2 | switch.map_or(0, |is_on| 2 | u64::from(is_on))
+    })
+}
+
+/// What [`bits`] was of.
+fn of_bits(bits: u64) -> Watch {
+    let switch = |at: u32| (bits >> at & 2 != 0).then_some(bits >> at & 1 != 0);
+    Watch {
+        command: switch(4),
+        disk: switch(2),
+        network: switch(0),
     }
 }
 

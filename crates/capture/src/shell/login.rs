@@ -353,7 +353,7 @@ fn keep(shared: &Shared, source: &Source, ready: &Ready, peer: &Peer) -> Option<
         source.get_ref().socket().as_fd(),
     );
     let kills = ready.terms.on_end == OnEnd::Kill;
-    let about = (ready.recorder.zero_ns(), kills);
+    let about = (ready.recorder.zero_ns(), kills, ready.terms.watch);
     let state = State::of(&ready.session, peer, &ready.held, about);
     // One more than that ends with the daemon.
     let place = logins.places.take()?;

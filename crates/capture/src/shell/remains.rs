@@ -1,13 +1,19 @@
-//! What a session leaves running.
+//! What a session runs, and leaves running.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::os::fd::OwnedFd;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use super::process::{Stat, all, stat};
 
 /// How often what is left is looked for: a process that forks all the time is followed that far.
 const ROUNDS_MAX: usize = 20;
+
+/// `PIDFD_THREAD` of Linux 6.9: the descriptor is a thread's.
+const OF_THREAD: PidfdFlags = PidfdFlags::from_bits_retain(0o200);
 
 /// A process, which no later one is taken for: a number is given again, the same start is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +35,15 @@ impl Root {
     pub(super) fn kill_below(self) -> usize {
         let mut found = HashSet::new();
         for _ in 0..ROUNDS_MAX {
-            let left = self.below();
+            let left: Vec<_> = self
+                .below()
+                .into_iter()
+                .filter(|(_, s)| !s.is_over)
+                .collect();
             if left.is_empty() {
                 break;
             }
-            for (pid, started) in left {
+            for (pid, Stat { started, .. }) in left {
                 found.insert((pid, started));
                 kill(pid, started);
             }
@@ -41,8 +51,36 @@ impl Root {
         found.len()
     }
 
-    /// What descends from it and runs, with the moments they started.
-    fn below(self) -> Vec<(i32, u64)> {
+    /// Hands over each thread of what descends from this process, once: its number, and what keeps
+    /// that its own, where the kernel has such a thing. Looks for those that were started meanwhile until
+    /// there are none. Answers of how many threads it could not be done, or `take` could not; one too
+    /// many where new ones came all the time.
+    pub(super) fn each_thread_below(
+        self,
+        take: &mut dyn FnMut(i32, Option<&OwnedFd>) -> bool,
+    ) -> usize {
+        let mut known = HashSet::new();
+        let mut missed = 0;
+        for _ in 0..ROUNDS_MAX {
+            let before = known.len();
+            for (pid, Stat { started, .. }) in self.below() {
+                for thread in threads(pid) {
+                    if known.insert((pid, started, thread))
+                        && !hand_over(pid, started, thread, take)
+                    {
+                        missed += 1;
+                    }
+                }
+            }
+            if known.len() == before {
+                return missed;
+            }
+        }
+        missed + 1
+    }
+
+    /// What descends from it. One that has ended may have threads that have not.
+    fn below(self) -> Vec<(i32, Stat)> {
         if Self::of(self.pid) != Some(self) {
             return Vec::new();
         }
@@ -60,13 +98,50 @@ impl Root {
             // Each process has one parent, so each is met once, but for a tree that changed meanwhile.
             for pid in children.remove(&parent).unwrap_or_default() {
                 next.push(pid);
-                if let Some(stat) = known.get(&pid).filter(|stat| !stat.is_over) {
-                    below.push((pid, stat.started));
+                if let Some(stat) = known.get(&pid) {
+                    below.push((pid, *stat));
                 }
             }
         }
         below
     }
+}
+
+/// The threads of a process; none when it is gone.
+fn threads(pid: i32) -> Vec<i32> {
+    let names = fs::read_dir(format!("/proc/{pid}/task"));
+    let names = names.into_iter().flatten().flatten();
+    names
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// Whether nothing is missing: a thread that is gone needs nothing.
+fn hand_over(
+    pid: i32,
+    started: u64,
+    thread: i32,
+    take: &mut dyn FnMut(i32, Option<&OwnedFd>) -> bool,
+) -> bool {
+    let Some(named) = Pid::from_raw(thread) else {
+        return true;
+    };
+    let flags = match thread == pid {
+        true => PidfdFlags::empty(),
+        false => OF_THREAD,
+    };
+    let held = match pidfd_open(named, flags) {
+        Ok(held) => Some(held),
+        Err(Errno::SRCH) => return true,
+        // An older kernel has none for threads.
+        Err(_) => None,
+    };
+    // Looked at again now that it is held: by its number alone it could be another's.
+    let is_there = || {
+        stat(pid).is_some_and(|stat| stat.started == started)
+            && fs::exists(format!("/proc/{pid}/task/{thread}")).unwrap_or(false)
+    };
+    !is_there() || take(thread, held.as_ref()) || !is_there()
 }
 
 /// Kills this process, and none that has its number by now.

@@ -316,6 +316,17 @@ int main(int argc, char **argv)
 		connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof(un));
 		return 0;
 	}
+	if (argc > 3 && !strcmp(what, "handle")) {
+		struct { struct file_handle head; char rest[MAX_HANDLE_SZ]; } handle;
+		int mount, on = open(argv[3], O_RDONLY | O_DIRECTORY);
+
+		handle.head.handle_bytes = MAX_HANDLE_SZ;
+		if (name_to_handle_at(AT_FDCWD, argv[2], &handle.head, &mount, 0) ||
+		    open_by_handle_at(on, &handle.head, O_RDONLY) < 0)
+			return fail(argv[2]);
+		memset(handle.head.f_handle, 0xff, handle.head.handle_bytes);
+		return open_by_handle_at(on, &handle.head, O_RDONLY) >= 0;
+	}
 	if (argc > 1 && !strcmp(what, "privileges")) {
 		if (syscall(SYS_setresuid, -1, 65534, -1) || syscall(SYS_setresuid, -1, 0, -1))
 			return fail("setresuid");

@@ -158,3 +158,27 @@ fn what_changes_what_a_process_may_do() {
     assert_eq!(int(mounted, "return_code"), Some(0));
     assert_eq!(int(call("umount2"), "return_code"), Some(0));
 }
+
+#[test]
+fn what_runs_no_program_or_names_no_path_is_told_by_what_it_does() {
+    let Some(host) = host() else { return };
+    // Built-ins; and a file by a number that was asked for before, on a file system that gives numbers.
+    let script = format!(
+        "echo hidden >$DIR/built-in\nkill -CONT $$\n\
+         unshare -m sh -c 'mount -t tmpfs source $DIR && : >$DIR/numbered && \
+         {} handle $DIR/numbered $DIR || exit 9'\n:\n",
+        tricks().display()
+    );
+    let told = World::new(host, &script).told();
+    let made = told.file("openat", &told.at("built-in"));
+    assert_eq!(text(made, "program"), "sh");
+    let sent = told.one("session.call", |fields| text(fields, "call") == "kill");
+    assert_eq!(int(sent, "signal_number"), Some(18));
+    assert_eq!(int(sent, "target_pid"), int(sent, "pid"));
+    let opened = told.file("open_by_handle_at", &told.at("numbered"));
+    assert!(int(opened, "return_code") >= Some(0));
+    // One that leads to nothing: no path is known, and that it was tried is.
+    told.one("session.disk", |fields| {
+        text(fields, "call") == "open_by_handle_at" && int(fields, "return_code") < Some(0)
+    });
+}

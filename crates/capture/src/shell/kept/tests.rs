@@ -52,6 +52,11 @@ fn state(n: u8, paused: Option<OnItsWay>) -> State {
         zero_ns: 12_345,
         modes: "1 2 3 4 5 6".to_owned(),
         kills: true,
+        watch: Watch {
+            command: Some(n == 1),
+            disk: None,
+            network: Some(n == 2),
+        },
         paused,
     }
 }
