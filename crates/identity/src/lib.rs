@@ -11,7 +11,8 @@
 //! With `authority`: `authority` issues certificates, `registry` knows who joined, `join` is what
 //! goes over the wire, `host_identity` what a host keeps, `tls` how they connect; `ssh` certifies people
 //! and hosts for SSH. `user` and `users` are
-//! the people who sign in at a service; `share` and `shares` are links for people who do not; `webauthn`: passkeys.
+//! the people who sign in at a service; `share` and `shares` are links for people who do not; `webauthn`: passkeys; `oidc`:
+//! what the tokens of OpenID Connect are worth.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -52,6 +53,8 @@ pub mod key;
 pub mod limits;
 pub mod moment;
 pub mod name;
+#[cfg(feature = "authority")]
+pub mod oidc;
 pub mod peer;
 pub mod pem;
 #[cfg(feature = "authority")]

@@ -133,3 +133,21 @@ pub const PASSKEYS_MAX: usize = 16;
 
 /// Bytes of what a user calls a passkey. A longer text is refused.
 pub const PASSKEY_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of a document of an OpenID provider: what it says of itself, its keys. A longer one is refused.
+pub const OIDC_DOCUMENT_BYTES_MAX: usize = 256 * 1024;
+
+/// Keys of an OpenID provider. A document with more is refused.
+pub const OIDC_KEYS_MAX: usize = 64;
+
+/// Bytes of an ID token. A longer one is refused unread.
+pub const OIDC_TOKEN_BYTES_MAX: usize = 16 * 1024;
+
+/// How much a provider's clock may differ from ours, seconds. A token beyond is refused.
+pub const OIDC_SKEW_S: u64 = 60;
+
+/// For how many an ID token may be at once. One for more is refused.
+pub const OIDC_AUDIENCES_MAX: usize = 16;
+
+/// Bytes of who an ID token is about (OpenID Connect Core 1.0 §2). One with more is refused.
+pub const OIDC_SUBJECT_BYTES_MAX: usize = 255;

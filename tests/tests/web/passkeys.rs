@@ -71,7 +71,7 @@ fn passkeys_in_a_browser() {
     );
     assert_eq!(by_passkey(false, "it was answered before"), 1, "{logins:?}");
     assert_eq!(by_passkey(false, "nobody has it"), 1, "{logins:?}");
-    let named = |event: &str| place.events(event).len();
+    let named = |event: &str| place.events_of(event, 1).len();
     assert_eq!(
         (named("mfa.add"), named("mfa.rename"), named("mfa.delete")),
         (1, 1, 1)
@@ -115,7 +115,7 @@ fn what_is_no_passkey_signs_nobody_in_and_is_none() {
         assert_eq!(answer.status, 400, "{answer:?}");
         assert!(answer.body.contains(words), "{answer:?}");
     }
-    let added = place.events("mfa.add");
+    let added = place.events_of("mfa.add", 2);
     assert_eq!(added.len(), 2);
     assert!(
         added.iter().all(|event| event["success"] == false),

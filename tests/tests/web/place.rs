@@ -146,6 +146,16 @@ impl Place {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }
+
+    /// The same, once so many of them are there: what was told a moment ago is listed a little later.
+    pub(crate) fn events_of(&self, name: &str, count: usize) -> Vec<Json> {
+        let mut found = Vec::new();
+        wait_for(&format!("{count} of {name}"), || {
+            found = self.events(name);
+            found.len() >= count
+        });
+        found
+    }
 }
 
 pub(crate) fn wait_for(what: &str, mut is: impl FnMut() -> bool) {

@@ -114,19 +114,22 @@ fn a_link_opens_its_players_routes_of_its_session_and_no_other() {
     assert_eq!(led["viewer"], "Ms Outside");
     assert_eq!(led["sid"], shared.sid.as_str());
     // A view is on record once, with who it was made for, by whom, and where from.
-    let looks = shared.place.events("session.recording.access");
-    let is_view = |look: &&Json| look["format"] == "player" && look["success"] == true;
-    let views: Vec<_> = looks
-        .iter()
-        .filter(|l| is_view(l) && l["share"] == name.as_str())
-        .collect();
-    assert_eq!(views.len(), 1, "{looks:?}");
+    let mut views = Vec::new();
+    wait_for("the view on record", || {
+        views = shared.place.events("session.recording.access");
+        views.retain(|look| {
+            let is_its = look["share"] == name.as_str() && look["success"] == true;
+            is_its && look["format"] == "player"
+        });
+        !views.is_empty()
+    });
+    assert_eq!(views.len(), 1, "{views:?}");
     assert_eq!(views[0]["shared_with"], "Ms Outside");
     assert_eq!(views[0]["user"], json!(format!("link {name}")));
     assert_eq!(views[0]["user_roles"], json!([]));
     assert_eq!(views[0]["addr.remote"], "127.0.0.1");
     assert_eq!(views[0]["recording"], shared.sid.as_str());
-    let made = shared.place.events("recording.shared");
+    let made = shared.place.events_of("recording.shared", 1);
     assert_eq!(made[0]["reason"], "yearly audit");
     assert_eq!(
         (&made[0]["share"], &made[0]["success"]),
@@ -246,11 +249,12 @@ fn what_is_over_or_no_link_at_all_opens_nothing_and_is_on_record() {
     let headers = [("Cookie", session.as_str()), ("Authorization", "Bearer x")];
     let answer = ask(&shared.place, ("GET", "/v1/sessions"), &headers, "");
     assert_eq!(answer.status, 401);
-    let looks = shared.place.events("session.recording.access");
-    let errors = |words: &str| looks.iter().filter(|look| look["error"] == words).count();
-    assert!(errors("the link was revoked") >= 4, "{looks:?}");
-    assert!(errors("there is no such link") >= 5, "{looks:?}");
-    let unshared = shared.place.events("recording.unshared");
+    wait_for("the refusals on record", || {
+        let looks = shared.place.events("session.recording.access");
+        let errors = |words: &str| looks.iter().filter(|look| look["error"] == words).count();
+        errors("the link was revoked") >= 4 && errors("there is no such link") >= 5
+    });
+    let unshared = shared.place.events_of("recording.unshared", 1);
     assert_eq!(unshared[0]["share"], revoked.as_str());
     assert_eq!(unshared[0]["reason"], "enough");
     shared.place.daemon.stop();

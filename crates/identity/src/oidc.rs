@@ -1,0 +1,20 @@
+//! Signing in at somebody else's service by OpenID Connect, as far as that needs no network: what the
+//! provider says of itself, its keys, and what its tokens are worth. Everything that comes from there is
+//! read strictly; what is not plainly right is refused.
+//!
+//! - [`provider`]: the discovery document; [`addresses`]: where it may be asked for
+//! - [`keys`]: the provider's public keys; [`token`]: tokens, and what they say of somebody
+//! - [`asked`]: what goes out with a browser and must come back
+
+pub mod addresses;
+pub mod asked;
+pub mod keys;
+pub mod provider;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod token;
+
+pub use asked::Asked;
+pub use keys::Keys;
+pub use provider::Provider;
+pub use token::{Claims, Expected, Fault};
