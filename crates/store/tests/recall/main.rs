@@ -274,7 +274,24 @@ fn must_be_found(index: &Indexed, recording: &Recording, Phrase { words, frame }
         .unwrap_or_else(|| panic!("{what}: the judge does not see it"));
     let (since, until) = around(recording, first);
     let hits = asked(index, &recording.whose, words, None);
-    let is_then = |hit: &Hit| (since..until).contains(&hit.at_ns);
+    // Below a row that is full a word may be the rest of one, or stand there whole: both will do.
+    let sees = |rows: &[String]| {
+        rows.iter().any(|row| {
+            let (what, is_hidden) = (What::Shown, false);
+            let line = Candidate {
+                what,
+                text: row,
+                is_hidden,
+            };
+            finder.find(line).is_some()
+        })
+    };
+    let frames = recording.frames.iter();
+    let seen = frames.map(|(_, rows)| rows.as_slice()).position(sees);
+    let (seen_since, seen_until) = around(recording, seen.unwrap_or(first));
+    let is_then = |hit: &Hit| {
+        (since..until).contains(&hit.at_ns) || (seen_since..seen_until).contains(&hit.at_ns)
+    };
     assert!(
         hits.iter().any(is_then),
         "{what}: first in {first}, {hits:?}"
