@@ -141,7 +141,10 @@ impl Web {
         address: IpAddr,
     ) -> Result<Response<Body>, Problem> {
         // Who comes with a link is nobody else, whoever is signed in in the same browser.
-        if request.headers().contains_key(header::AUTHORIZATION) {
+        // Other words in that header are a reverse proxy's.
+        let words = request.headers().get(header::AUTHORIZATION);
+        let scheme = words.and_then(|words| words.as_bytes().split(|b| *b == b' ').next());
+        if scheme == Some(b"Bearer") {
             let guest = self.guest(request.headers(), address).await?;
             return Ok(self.ask(request, Asker::Link(guest)).await);
         }
@@ -178,6 +181,7 @@ impl Web {
         Some(Visitor {
             user: user.name,
             role: user.role,
+            changed_ns,
             address,
             origin: origin.to_owned(),
         })

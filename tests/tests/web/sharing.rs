@@ -252,7 +252,9 @@ fn what_is_over_or_no_link_at_all_opens_nothing_and_is_on_record() {
     wait_for("the refusals on record", || {
         let looks = shared.place.events("session.recording.access");
         let errors = |words: &str| looks.iter().filter(|look| look["error"] == words).count();
-        errors("the link was revoked") >= 4 && errors("there is no such link") >= 5
+        errors("the link was revoked") >= 4
+            && errors("the link has expired") >= 1
+            && errors("there is no such link") >= 5
     });
     let unshared = shared.place.events_of("recording.unshared", 1);
     assert_eq!(unshared[0]["share"], revoked.as_str());

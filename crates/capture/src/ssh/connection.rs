@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::credentials::Allowed;
 use super::ender::Ender;
 use super::fact;
+use super::forward::aside;
 use super::handler::Handler;
 use super::header::{self, About, OfMachine, Who};
 use super::limits::{CHANNELS_END_MAX, FORWARD_BYTES_MAX, FORWARDS_MAX};
@@ -361,7 +362,11 @@ async fn begun(
         Wire::Inside { stream, to, .. } => {
             stream.set_nonblocking(true).map_err(Over::unusable)?;
             let stream = tokio::net::UnixStream::from_std(stream).map_err(Over::unusable)?;
-            let certified = node.leads.as_ref().and_then(|leads| leads.certified(&to));
+            // It is put on record, which may take a disk's time.
+            let of = Arc::clone(node);
+            let certified =
+                aside(move || Ok(of.leads.as_ref().and_then(|leads| leads.certified(&to))));
+            let certified = certified.await.map_err(Over::unusable)?;
             let config = super::library(&node.config, certified.as_deref());
             let config = config.map_err(Over::Unrecorded)?;
             run_stream(Arc::new(config), stream, handler).await

@@ -67,11 +67,12 @@ pub trait Passkeys: Send + Sync {
     /// As sorted by [`Trouble`]; `Refused` with the words for the event.
     fn check(&self, user: &str, offered: &Offered) -> Result<Checked, Trouble>;
 
-    /// Keeps it. `Ok` MUST mean that it is durable.
+    /// Keeps it, for a user who signs in by what was set at `changed_ns`. `Ok` MUST mean that it is
+    /// durable.
     ///
     /// # Errors
-    /// As sorted by [`Trouble`].
-    fn keep(&self, user: &str, checked: &Checked) -> Result<Passkey, Trouble>;
+    /// As sorted by [`Trouble`]; `Conflict` when something else was set since.
+    fn keep(&self, user: (&str, u64), checked: &Checked) -> Result<Passkey, Trouble>;
 
     /// Calls one something else; `false` if there is none of that name.
     ///
@@ -167,7 +168,8 @@ struct Wish {
 
 pub(super) fn make(passkeys: Arc<dyn Passkeys>, audit: Audit) -> Handler {
     blocking(move |call| {
-        let user = visitor(&call)?.user.clone();
+        let visitor = visitor(&call)?;
+        let (user, changed_ns) = (visitor.user.clone(), visitor.changed_ns);
         let wish: Wish = body(&call)?;
         let bytes = |name: &str, text: &str| {
             let bytes = base64url::decode(text);
@@ -192,7 +194,7 @@ pub(super) fn make(passkeys: Arc<dyn Passkeys>, audit: Audit) -> Handler {
             Err(other) => return Err(other.into()),
         };
         tell(None)?;
-        match passkeys.keep(&user, &checked) {
+        match passkeys.keep((&user, changed_ns), &checked) {
             Ok(passkey) => Ok(Json::Object(row(&passkey))),
             Err(trouble) => {
                 // It is on record as made; that it was not belongs there, too.

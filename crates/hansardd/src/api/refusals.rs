@@ -226,6 +226,7 @@ mod tests {
             let visitor = Visitor {
                 user: "ada".to_owned(),
                 role: Role::User,
+                changed_ns: 0,
                 address: [127, 0, 0, n as u8].into(),
                 origin: "http://localhost:3080".to_owned(),
             };

@@ -34,6 +34,9 @@ pub struct Visitor {
     pub user: String,
     /// The role that the user has now.
     pub role: Role,
+    /// When what the user signs in with was last set, UTC nanoseconds since 1970: what takes longer
+    /// than that stays the same is not theirs any more.
+    pub changed_ns: u64,
     /// Address of the other end of the connection, which may be that of a proxy.
     pub address: IpAddr,
     /// Origin of the page that asks, one of ours.

@@ -27,7 +27,7 @@ use super::problem::Problem;
 use super::refusals::{Refusal, Refusals};
 use super::role::{Asker, Caller, Known, Role};
 use super::seams::{Admit, Audit, Log, Owns};
-use super::shared;
+use super::shared::{self, LOOK_BY_LINK};
 use super::table::{EXPORTS, Id, Noted, Op, Own, ROUTES, Route, Verb, allowed};
 
 /// A request that passed everything the table asks.
@@ -308,7 +308,12 @@ impl Gate {
         id: Option<&Name>,
         params: &Params,
     ) {
-        let Some(noted) = route.noted else { return };
+        // Whatever somebody tries with a link is a look, or would have been one.
+        let noted = match caller.asker {
+            Asker::Link(_) => Some(LOOK_BY_LINK),
+            _ => route.noted,
+        };
+        let Some(noted) = noted else { return };
         match self.doors.refusals.refused(caller, Instant::now()) {
             Refusal::Told => {
                 let reason = params.text("reason").map(str::to_owned);

@@ -11,8 +11,16 @@ use super::player::{Found, Stretch, Timeline};
 use super::problem::Problem;
 use super::role::{Asker, Guest};
 use super::router::{Call, Handler, Name};
-use super::table::{OPEN_TO_LINKS, Op, Route};
+use super::table::{Noted, OPEN_TO_LINKS, Op, Route};
 use super::time;
+
+/// As what it is put on record when a link is refused something, whatever that is.
+pub(super) const LOOK_BY_LINK: Noted = Noted {
+    event: "session.recording.access",
+    format: Some("player"),
+    by_handler: false,
+    once: false,
+};
 
 /// Whether this link opens this route of this session.
 ///

@@ -66,7 +66,7 @@ impl Passkeys for Keyed {
         })
     }
 
-    fn keep(&self, user: &str, checked: &Checked) -> Result<Passkey, Trouble> {
+    fn keep(&self, user: (&str, u64), checked: &Checked) -> Result<Passkey, Trouble> {
         let named = (checked.host.as_str(), checked.label.as_str());
         let now_ns = self.clock.utc_ns();
         let kept = self.users.add_passkey(user, &checked.made, named, now_ns);

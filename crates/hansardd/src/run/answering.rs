@@ -75,11 +75,7 @@ impl Door<'_> {
     }
 
     fn audit(&self) -> Audit {
-        let diary = self.diary.clone();
-        Arc::new(move |body: Body| {
-            let done = diary.event(body).and_then(|()| diary.flush());
-            done.map_err(|lost| lost.to_string())
-        })
+        audit(self.diary)
     }
 
     fn log(&self) -> Log {
@@ -398,6 +394,15 @@ fn holders(members: &Members) -> Holders {
             .collect(),
         groups: members.groups.clone(),
     }
+}
+
+/// What puts an event into the daemon's own recording, durably.
+pub(super) fn audit(diary: &Diary) -> Audit {
+    let diary = diary.clone();
+    Arc::new(move |body: Body| {
+        let done = diary.event(body).and_then(|()| diary.flush());
+        done.map_err(|lost| lost.to_string())
+    })
 }
 
 /// The roles of the configuration. `*` is everybody.

@@ -20,7 +20,7 @@ use hansard_record::revive::{GoesOn, Revival, going_on, revive_but};
 use hansard_record::spool::Spool;
 use hansard_store::Archive;
 
-use super::answering::{Answering, Door, HostAnswering};
+use super::answering::{Answering, Door, HostAnswering, audit};
 use super::deciding::Deciding;
 use super::facts::Facts;
 use super::keeping::{Ground, Keeping};
@@ -226,7 +226,7 @@ impl Base<'_> {
     pub(super) fn record(
         &self,
         keeping: Option<&Keeping>,
-        (running, going): (&Arc<OnceLock<Running>>, Going),
+        (running, going, diary): (&Arc<OnceLock<Running>>, Going, &Diary),
         metrics: &mut Metrics,
         closers: &mut Vec<Closer>,
     ) -> Result<(), Failure> {
@@ -251,6 +251,7 @@ impl Base<'_> {
             about: self.target(),
             open: self.open,
             facts: self.facts,
+            audit: audit(diary),
             gate: Arc::new(self.deciding.in_force.clone()),
             host,
         };

@@ -102,7 +102,7 @@ impl Opened {
         let minding = minder.start(facts.clone(), told).map_err(no_thread)?;
         closers.push(("minder", Box::new(|| minding.stop())));
         base.retire(kept.as_ref(), keeping.as_ref(), &diary, waiting, closers)?;
-        let on = (&running, going);
+        let on = (&running, going, &diary);
         base.record(keeping.as_ref(), on, &mut metrics, closers)?;
         let served = keeping.as_ref().zip(registry.as_ref());
         let host = (sending.as_ref(), &running);

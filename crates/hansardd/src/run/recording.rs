@@ -18,6 +18,7 @@ use super::base::Going;
 use super::facts::Facts;
 use super::opening::no_thread;
 use super::{Closer, Start};
+use crate::api::seams::Audit;
 use crate::config::{Local, Shell};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
@@ -35,6 +36,8 @@ pub(super) struct Recording<'a> {
     pub(super) about: Fields,
     pub(super) open: &'a OpenSessions,
     pub(super) facts: &'a Facts,
+    /// Puts something on record, durably.
+    pub(super) audit: Audit,
     /// Who decides what is kept of a session.
     pub(super) gate: Arc<dyn Gate>,
     /// What the kernel tells of what sessions do, where that is recorded.

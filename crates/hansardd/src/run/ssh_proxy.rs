@@ -9,9 +9,9 @@ use hansard_identity::limits::{SSH_HOST_LIFE_S, SSH_TARGET_LIFE_S};
 use hansard_identity::ssh::{KeyLine, SshAuthorities, UserWish};
 use hansard_record::Environment;
 
-use super::facts::Facts;
 use super::recording::Recording;
 use super::ssh_node::unusable;
+use crate::api::seams::Audit;
 use crate::config::Proxy;
 use crate::failure::{Failure, STATUS_FAILED};
 use crate::init::keys::authority_dir;
@@ -23,7 +23,8 @@ const PROXY_KEY: &str = "ssh_proxy.key";
 struct Certifies {
     authorities: SshAuthorities,
     environment: Environment,
-    facts: Facts,
+    /// Makes a fact durable: before it is, no certificate is used.
+    audit: Audit,
     /// Who this machine is, and its host key.
     host: (String, KeyLine),
 }
@@ -47,8 +48,7 @@ impl Certify for Certifies {
         let random = |bytes: &mut [u8]| self.random(bytes);
         let issued = self.authorities.issue_user(&wish, now_ns, &random);
         let issued = issued.map_err(|e| e.to_string())?;
-        let told = self.facts.tell(issued.fact);
-        told.map_err(|_| "the daemon is ending".to_owned())?;
+        (self.audit)(issued.fact)?;
         Ok(issued.line)
     }
 
@@ -62,7 +62,7 @@ impl Certify for Certifies {
             .issue_host(key, (id, &names), SSH_HOST_LIFE_S, now_ns, &random);
         // Where the name is none that a certificate may have, the key itself is shown.
         let issued = made.ok()?;
-        self.facts.tell(issued.fact).ok()?;
+        (self.audit)(issued.fact).ok()?;
         Some(issued.line)
     }
 }
@@ -108,7 +108,7 @@ pub(super) fn start(
         certify: Arc::new(Certifies {
             authorities,
             environment: environment.clone(),
-            facts: recording.facts.clone(),
+            audit: Arc::clone(&recording.audit),
             host: (recording.identity.id().to_string(), line),
         }),
     });

@@ -152,7 +152,7 @@ fn keys(user: &str, address: IpAddr) -> [Key; 3] {
 }
 
 /// One person has as many IPv6 addresses as they like, of one network of 64 bits.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

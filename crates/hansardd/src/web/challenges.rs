@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use hansard_identity::random::Random;
 
+use super::attempts::network;
+
 /// How long a challenge holds: as long as somebody may look for their key.
 pub const CHALLENGE_LIFE: Duration = Duration::from_secs(5 * 60);
 
@@ -69,6 +71,7 @@ impl Challenges {
     ) -> std::io::Result<Challenge> {
         let mut challenge = Challenge::default();
         self.random.fill(&mut challenge)?;
+        let address = network(address);
         let mut open = self.lock();
         open.retain(|_, one| now.duration_since(one.began) < CHALLENGE_LIFE);
         let is_there = |one: &Open| one.address == address;

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use hansard_identity::base64url;
 use hansard_identity::users::{Presented, SignInFault};
-use hansard_identity::webauthn::{Expected, Said, host};
+use hansard_identity::webauthn::{Expected, Fault, Said, host};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -100,7 +100,9 @@ impl Web {
             Err((name, why)) => {
                 // Failures count; a passkey that is one needs no bound.
                 let begun = self.parts.attempts.begin("", address, Instant::now());
-                if let Err(too_many) = begun {
+                // What was signed by a copy nobody else can say: it is told of in any case.
+                let is_copy = matches!(why, SignInFault::Passkey(Fault::Counter));
+                if let (Err(too_many), false) = (begun, is_copy) {
                     return Err(self.too_many(too_many, address).await);
                 }
                 let name = name.unwrap_or_default();

@@ -21,6 +21,9 @@ use crate::api::limits::{ANSWER_MAX, ARRIVAL_MAX, BODY_BYTES_MAX};
 use crate::api::problem::Problem;
 
 /// What somebody hears who was not let in, whatever was wrong.
+/// How an event says that somebody signs in with a password.
+const BY_PASSWORD: &str = "local";
+
 const REFUSED: &str = "name, password or code is wrong";
 
 #[derive(Deserialize)]
@@ -66,8 +69,8 @@ impl Web {
         let (name, outcome) = tried.await.map_err(fault)?;
         drop(place);
         match outcome {
-            Ok(user) => self.let_in(&user, ("local", address)).await,
-            Err(why) => Err(self.refuse(&name, &why, ("local", address)).await),
+            Ok(user) => self.let_in(&user, (BY_PASSWORD, address)).await,
+            Err(why) => Err(self.refuse(&name, &why, (BY_PASSWORD, address)).await),
         }
     }
 
@@ -83,7 +86,10 @@ impl Web {
         self.note(fields, (method, address))
             .await
             .map_err(Problem::not_recorded)?;
-        self.parts.attempts.succeeded(&user.name, address);
+        // A passkey began no attempt that could be taken back.
+        if method == BY_PASSWORD {
+            self.parts.attempts.succeeded(&user.name, address);
+        }
         let begun = self
             .parts
             .signed_in
@@ -131,7 +137,7 @@ impl Web {
                 .with("success", false)
                 .with("error", "too many attempts: refused unseen")
                 .with("times", times);
-            if let Err(lost) = self.note(fields, ("local", address)).await {
+            if let Err(lost) = self.note(fields, (BY_PASSWORD, address)).await {
                 (self.parts.log)(&format!("refused attempts could not be recorded: {lost}"));
             }
         }
@@ -176,7 +182,7 @@ pub fn left(times: u64) -> EventBody {
         .with("success", false)
         .with("error", "too many attempts: refused unseen")
         .with("times", times);
-    event(fields.with("method", "local"))
+    event(fields.with("method", BY_PASSWORD))
 }
 
 /// The body of somebody who signs in.

@@ -53,14 +53,16 @@ impl Users {
         rows.iter().map(|row| row.credential.clone()).collect()
     }
 
-    /// Gives a user a passkey.
+    /// Gives a passkey to a user who signs in by what was set at `changed_ns`
+    /// ([`User::changed_ns`](crate::user::User::changed_ns)): whoever was signed in by what is not
+    /// theirs any more, and held a request open meanwhile, gets none.
     ///
     /// # Errors
-    /// `Malformed` for what it may not be called, `Conflict` when there is no such user, somebody has
-    /// it already, or the user has [`PASSKEYS_MAX`]; `Retry` when the disk fails.
+    /// `Malformed` for what it may not be called, `Conflict` when there is no such user, something
+    /// else was set since, somebody has it already, or the user has [`PASSKEYS_MAX`]; `Retry` when the disk fails.
     pub fn add_passkey(
         &self,
-        name: &str,
+        (name, changed_ns): (&str, u64),
         made: &Made,
         (host, label): (&str, &str),
         utc_ns: u64,
@@ -73,6 +75,10 @@ impl Users {
             return Err(Failure::Conflict(words.to_owned()));
         }
         let mut row = self.row(name)?;
+        if row.changed_ns != changed_ns {
+            let words = "the password or the passkeys were set anew meanwhile: sign in again";
+            return Err(Failure::Conflict(words.to_owned()));
+        }
         if row.passkeys.len() >= PASSKEYS_MAX {
             let words = format!("a user has {PASSKEYS_MAX} passkeys at most: remove one first");
             return Err(Failure::Conflict(words));

@@ -174,7 +174,7 @@ async fn reached(
         .map_err(|_| "it did not answer in time".to_owned())?
         .map_err(|e| format!("the handshake failed: {e}"))?;
     let login = inside.who.account.name.clone();
-    let (key, certificate) = credential(connection, (&inside.who.user, &login), &*leads.certify)?;
+    let (key, certificate) = credential(connection, (&inside.who.user, &login)).await?;
     let signing = handle.authenticate_openssh_cert(login, Arc::new(key), certificate);
     let signed = timeout(TARGET_HANDSHAKE_MAX, signing).await;
     match signed {
@@ -207,11 +207,11 @@ async fn connected(connection: &Arc<Connection>, to: &Destination) -> Result<Tcp
     opened
 }
 
-/// A key for this one connection, and a certificate for it. Neither is ever written down.
-fn credential(
-    connection: &Connection,
+/// A key for this one connection, and a certificate for it. Neither is ever written down, and that
+/// there is one is on record by then, which may take a disk's time.
+async fn credential(
+    connection: &Arc<Connection>,
     (user, login): (&str, &str),
-    certify: &dyn super::Certify,
 ) -> Result<(PrivateKey, Certificate), String> {
     let mut seed = [0; 32];
     let environment = &connection.machine().means.env;
@@ -219,7 +219,16 @@ fn credential(
     filled.map_err(|e| format!("no randomness for a key: {e}"))?;
     let key = PrivateKey::from(Ed25519Keypair::from_seed(&seed));
     let line = key.public_key().to_openssh().map_err(|e| e.to_string())?;
-    let line = certify.user(user, login, &line)?;
+    let (node, user, login) = (
+        Arc::clone(&connection.node),
+        user.to_owned(),
+        login.to_owned(),
+    );
+    let certified = aside(move || match &node.leads {
+        Some(leads) => Ok(leads.certify.user(&user, &login, &line)),
+        None => Err(std::io::ErrorKind::Unsupported.into()),
+    });
+    let line = certified.await.map_err(|e| e.to_string())??;
     let certificate = Certificate::from_openssh(&line);
     let certificate = certificate.map_err(|e| format!("its certificate cannot be read: {e}"))?;
     Ok((key, certificate))

@@ -15,7 +15,8 @@ const EXPECTED: Expected<'_> = Expected {
 fn add(users: &Users, name: &str, one: &Authenticator) -> Result<Passkey, Failure> {
     let (client_data, object) = one.make(&CHALLENGE, ORIGIN);
     let made = made(EXPECTED, &client_data, &object).unwrap();
-    users.add_passkey(name, &made, ("localhost", "my key"), NOW_NS)
+    let changed_ns = users.get(name).map_or(0, |user| user.changed_ns);
+    users.add_passkey((name, changed_ns), &made, ("localhost", "my key"), NOW_NS)
 }
 
 type Refused = (Option<String>, SignInFault);
