@@ -147,12 +147,18 @@ static __always_inline void lose(__u64 session, bool is_task)
 
 /* The reader sleeps only when nothing waits, and looks by itself when it has slept for a while after
  * that: who adds to what waits need not tell it. Telling it costs an interrupt, in a virtual machine
- * one that the machine below has to send, more than all of the rest. */
+ * one that the machine below has to send, more than all of the rest.
+ *
+ * Who saw that something waits and was held up until the reader had taken it tells nobody, and neither
+ * do those behind: when half of the room is taken, those that pass there tell it again. */
+#define WAKE_FROM (8 * 1024 * 1024)
+#define WAKE_BYTES (1024 * 1024)
 static __always_inline __u64 wake_flags(void)
 {
 	__u64 waiting = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
 
-	return waiting == 0 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	return waiting == 0 || waiting - WAKE_FROM < WAKE_BYTES ? BPF_RB_FORCE_WAKEUP :
+								   BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline bool hand_over(struct draft *draft)

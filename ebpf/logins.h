@@ -2,8 +2,10 @@
 /* Logins that nobody hands over: of `sshd` and `login` as they are, with no recorder in between.
  *
  * What such a program starts for somebody it has let in leads a session of the system (setsid), or is
- * called as a login shell is, and is another program than itself. It gets a tag when it becomes that program, before the first instruction
- * of it runs: of what it does nothing is missed. Helpers that a door runs are neither. */
+ * called as a login shell is, or is started by what does so and has become somebody (`sshd` before the
+ * shell: ~/.ssh/rc, xauth), and is another program than itself. It gets a tag when it becomes that
+ * program, before the first instruction of it runs: of what it does nothing is missed. Helpers that a door
+ * runs as root are none of these; what it runs for root before the shell looks like them, and is missed. */
 #ifndef HANSARD_LOGINS_H
 #define HANSARD_LOGINS_H
 
@@ -61,21 +63,44 @@ static __always_inline bool is_login_shell(struct task_struct *task)
 	return first == '-';
 }
 
+static __always_inline bool leads_session(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, signal, pids[OF_SESSION]) ==
+	       BPF_CORE_READ(task, signal, pids[OF_PROCESS]);
+}
+
+/* Whether this process is a door that root holds. */
+static __always_inline bool is_roots_door(struct task_struct *task)
+{
+	struct file *file = task->cred->euid.val == 0 ? BPF_CORE_READ(task, mm, exe_file) : 0;
+
+	return file && is_door(file);
+}
+
 /* Whether a program that begins is what somebody was let in to. */
 static __always_inline bool is_let_in(struct task_struct *task, struct tag *tag, struct file *file)
 {
 	struct task_struct *parent = task->real_parent;
+	bool is_somebody = parent->cred->euid.val != 0, is_before = false;
 	struct file *door;
 
-	if (BPF_CORE_READ(task, signal, pids[OF_SESSION]) !=
-		    BPF_CORE_READ(task, signal, pids[OF_PROCESS]) &&
-	    !is_login_shell(task))
-		return false;
-	/* Somebody's own door leads nowhere: what comes through it stays in their session. */
-	if (is_live(tag) && parent->cred->euid.val != 0)
-		return false;
+	if (!leads_session(task) && !is_login_shell(task)) {
+		/* Before the shell, by the process that becomes it. */
+		is_before = is_somebody && leads_session(parent);
+		if (!is_before)
+			return false;
+	}
 	door = BPF_CORE_READ(parent, mm, exe_file);
-	return door && is_door(door) && !is_door(file);
+	if (!door || !is_door(door) || is_door(file))
+		return false;
+	/* Somebody's own door leads nowhere: what comes through it stays in their session. That of
+	 * root's has somebody's numbers, too, once it knows whom it lets in, and root's is above it. */
+	if (is_live(tag) && tag->forked_by == 0)
+		return false; /* It was let in already, or holds a session: what it turns into stays. */
+	if (is_live(tag) && is_somebody)
+		return is_roots_door(is_before ? parent->real_parent->real_parent :
+						 parent->real_parent);
+	return true;
 }
 
 /* A tag that is there already is changed where it is: beside a task there is one. */

@@ -243,14 +243,18 @@ static __noinline int append_arguments(struct draft *draft, __u32 text)
 	return append_memory(draft, from, length, text);
 }
 
-/* Its variables, as whoever started it set them. */
+/* Its variables, as whoever started it set them: the last of them, which doors set after those that
+ * the other side sends. args[6]: how long all are; the first that is here may be a part then. */
 static __noinline int append_environment(struct draft *draft, __u32 text)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct mm_struct *mm = task->mm;
-	unsigned long from = BPF_CORE_READ(mm, env_start);
+	unsigned long from = BPF_CORE_READ(mm, env_start), end = BPF_CORE_READ(mm, env_end);
 
-	return append_memory(draft, from, BPF_CORE_READ(mm, env_end) - from, text);
+	draft->record.args[6] = end - from;
+	if (end - from > ARGUMENTS_MAX)
+		from = end - ARGUMENTS_MAX;
+	return append_memory(draft, from, end - from, text);
 }
 
 struct arguments {

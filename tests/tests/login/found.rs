@@ -227,4 +227,89 @@ fn a_login_that_a_recorder_holds_is_not_recorded_twice() {
     let starts = events(&place, &["--event", "session.start"]);
     let of_first: Vec<_> = starts.iter().filter(|s| is_from(s, &from)).collect();
     assert_eq!(of_first.len(), 1, "{of_first:#?}");
+    // And what waited for the first one to settle is gone.
+    let since = Instant::now();
+    while waiting(&place) > 0 {
+        assert!(since.elapsed() < PATIENCE, "{}", place.daemon.said());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// How many threads of the daemon follow a login, or wait for it to settle.
+fn waiting(place: &Place) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{}/task", place.daemon.pid().unwrap())).unwrap();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names
+        .filter(|name| name.trim_end() == "found-login")
+        .count()
+}
+
+/// The session in which a program ran with these arguments.
+fn session_of(place: &Place, words: [&str; 2]) -> (Json, Vec<Json>) {
+    let wanted = words.map(str::to_owned).to_vec();
+    session(place, |start| {
+        let id = start["sid"].as_str().unwrap();
+        commands(&events(place, &["--session", id])).contains(&wanted)
+    })
+}
+
+#[test]
+fn what_sshd_runs_for_somebody_before_the_shell_is_followed() {
+    let Some(place) = place("found-rc") else {
+        return;
+    };
+    let ssh = place.home(CARL).join(".ssh");
+    fs::create_dir(&ssh).unwrap();
+    let rc = "/usr/bin/env printf in-the-rc >/dev/null\n";
+    fs::write(ssh.join("rc"), rc).unwrap();
+    // Variables of the client's own do not push out what sshd says.
+    let long = format!("SetEnv=LC_A={}", "x".repeat(20_000));
+    let script = "/usr/bin/env printf in-the-shell";
+    let (said, _, from) = Connection::new(&place, &["-T", "-o", &long], CARL, script).over();
+    assert_eq!(said, "in-the-shell");
+    let (before, _) = session_of(&place, ["printf", "in-the-rc"]);
+    let (shell, _) = session_of(&place, ["printf", "in-the-shell"]);
+    assert_ne!(before["sid"], shell["sid"]);
+    for start in [before, shell] {
+        assert_eq!(start["login"], CARL);
+        assert!(is_from(&start, &from), "{start:#?}");
+    }
+}
+
+#[test]
+fn a_login_through_an_sshd_that_somebody_started_by_hand_is_its_own_session() {
+    let Some(place) = place("found-hand") else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let mut root = place.on_terminal(&place.run(&["/bin/login", "-f", "root"]));
+    let conf = place.scratch.join("plain.conf").display().to_string();
+    let server = format!("/usr/sbin/sshd -D -f {conf} -p {port} -o ListenAddress=127.0.0.1\n");
+    root.type_in(server.as_bytes());
+    let options = place.ssh_options().into_iter().skip_while(|o| o != "-i");
+    let options = options.map(|option| match option.starts_with("ProxyCommand") {
+        true => format!("Port={port}"),
+        false => option,
+    });
+    let mut said = Vec::new();
+    let since = Instant::now();
+    // Until it listens.
+    while said != b"by-hand" {
+        assert!(since.elapsed() < PATIENCE, "{}", root.text());
+        let mut client = Command::new("ssh");
+        client.args(["-F", "none"]).args(options.clone());
+        client.arg(format!("{CARL}@127.0.0.1"));
+        client.arg("/usr/bin/env printf by-hand");
+        said = client.stdin(Stdio::null()).output().unwrap().stdout;
+    }
+    let (start, _) = session_of(&place, ["printf", "by-hand"]);
+    // Whose shell it is; who logged in first the kernel may know from the outer login.
+    assert_eq!(start["user_uid"], 64_013, "{start:#?}");
+    root.type_in(b"\x03");
+    root.type_in(b"exit\n");
+    root.wait();
+    let outer = start["parent_sid"].as_str();
+    assert!(outer.is_some(), "{start:#?}");
 }

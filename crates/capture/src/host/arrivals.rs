@@ -13,8 +13,12 @@ use hansard_core::fields::Fields;
 use hansard_core::policy::Watch;
 use hansard_record::Recorder;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::{AsRawFd as _, OwnedFd};
+
+pub(crate) use first::First;
+use first::is_recorder;
 
 use super::events::{HostEvents, Shared, Watched};
 use super::facts;
@@ -22,6 +26,8 @@ use super::fold::Fold;
 use super::record::{Kind, Record};
 use super::sessions::{Entry, Leader, Lost, Session, Sessions, lock};
 use super::{Config, Switches};
+
+mod first;
 
 /// Most programs that let people in. More are refused by the configuration; the kernel's table has room
 /// for 64.
@@ -47,12 +53,6 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 
 /// How often a login that waits looks whether the daemon stops.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// Shells that hand their session over themselves.
-const RECORDERS: [&str; 2] = ["hansard-shell", "tlog-rec-session"];
-
-/// What several names of a recorder lead to.
-const RECORDER: &str = "hansard";
 
 /// Why a gap is there.
 const NO_ROOM: &str = "the recording was not open in time for all that was done";
@@ -104,9 +104,21 @@ impl Arrival {
             outer,
             door: text(&record.text(0)),
             terminal: (!terminal.is_empty()).then_some(terminal),
-            connection: variable(record.bytes(3), "SSH_CONNECTION="),
+            connection: variable(variables(record), "SSH_CONNECTION="),
         }
     }
+}
+
+/// The whole variables of a login. Of more than is handed over these are the last, and what stands first may
+/// be the rest of one, which says what whoever logs in wants.
+fn variables<'a>(record: &'a Record<'_>) -> &'a [u8] {
+    let (all, [.., length, _]) = (record.bytes(3), record.args);
+    let is_part = usize::try_from(length).is_ok_and(|length| length > all.len());
+    if !is_part {
+        return all;
+    }
+    let rest = all.iter().position(|byte| *byte == 0);
+    rest.and_then(|rest| all.get(rest..)).unwrap_or_default()
 }
 
 /// A variable of an environment; the last one counts, as for the programs that look at it.
@@ -138,13 +150,6 @@ struct State {
     /// A recorder has it, or nobody wants it.
     is_elsewhere: bool,
     open: Option<Arc<Mutex<Session>>>,
-}
-
-/// What a login begins with.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct First {
-    pub(crate) path: String,
-    pub(crate) argv: Vec<String>,
 }
 
 impl Waiting {
@@ -202,37 +207,6 @@ impl Waiting {
         state.is_elsewhere = true;
         state.records = Vec::new();
         self.changed.notify_all();
-    }
-}
-
-/// Whether the program that runs hands its session over by itself.
-fn is_recorder(record: &Record) -> bool {
-    let name = |text: usize| {
-        let path = record.text(text);
-        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        String::from_utf8_lossy(name).into_owned()
-    };
-    let is_one = |name: &str| RECORDERS.contains(&name);
-    is_one(&name(0)) || name(0) == RECORDER && is_one(&name(1))
-}
-
-impl First {
-    fn of(record: &Record) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let [.., length, count] = record.args;
-        let count = usize::try_from(count).unwrap_or(0);
-        let all = record.bytes(3);
-        let is_cut = usize::try_from(length).is_ok_and(|length| length > all.len());
-        let words = all.split(|byte| *byte == 0).take(count);
-        let argv = if is_cut {
-            Vec::new()
-        } else {
-            words.map(text).collect()
-        };
-        Self {
-            path: text(&record.text(0)),
-            argv,
-        }
     }
 }
 
@@ -385,26 +359,53 @@ impl Found {
             if state.is_over {
                 return None;
             }
+            if state.first.is_some() && self.is_gone() {
+                // A recorder took its process before the news of it was read, so its end has that one's
+                // tag. Another program of the login's own may be on its way.
+                drop(state);
+                let is_read = self.shared.drain();
+                state = lock(&self.waiting.state);
+                if is_read && state.programs <= 1 && state.missed == 0 {
+                    return None;
+                }
+            }
             let slept = self.waiting.changed.wait_timeout(state, LOOK_EVERY);
             state = slept.unwrap_or_else(PoisonError::into_inner).0;
             waited += LOOK_EVERY;
         }
     }
 
-    /// Its process, if that has not ended.
+    /// Its process, if that has not ended and no recorder has it.
     pub(crate) fn process(&self) -> Option<OwnedFd> {
+        self.look().ok().flatten()
+    }
+
+    /// Whether its process has ended, or a recorder has it. What cannot be looked at is there.
+    fn is_gone(&self) -> bool {
+        matches!(self.look(), Ok(None))
+    }
+
+    fn look(&self) -> Result<Option<OwnedFd>, Errno> {
         let pid = i32::try_from(self.arrival.pid).ok();
-        let pid = pid.and_then(Pid::from_raw)?;
-        let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        let Some(pid) = pid.and_then(Pid::from_raw) else {
+            return Ok(None);
+        };
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Err(Errno::SRCH) => return Ok(None),
+            process => process?,
+        };
         let maps = &self.shared.loaded;
         let key = match maps.by_number {
             true => pid.as_raw_nonzero().get().to_ne_bytes(),
             false => process.as_raw_fd().to_ne_bytes(),
         };
         // Held before it is looked at: whoever has the number later carries another tag.
-        let tag = maps.tags.lookup(&key, MapFlags::ANY).ok()??;
-        let tag = tag.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
-        (tag == Some(self.arrival.tag)).then_some(process)
+        let found = maps.tags.lookup(&key, MapFlags::ANY);
+        let tag = found.map_err(|_| Errno::IO)?.and_then(|bytes| {
+            let first = bytes.first_chunk();
+            first.map(|bytes| u64::from_ne_bytes(*bytes))
+        });
+        Ok((tag == Some(self.arrival.tag)).then_some(process))
     }
 
     /// From here on what it does goes into this recording, and first what it has done. What the policy does

@@ -319,7 +319,7 @@ impl Drop for Watched {
 
 impl Shared {
     /// Reads everything that was handed over until now; whether it got so far.
-    fn drain(&self) -> bool {
+    pub(super) fn drain(&self) -> bool {
         let until = monotonic_ns().saturating_add(DISORDER_NS);
         let mut rest = DRAINED_MAX;
         loop {

@@ -38,6 +38,20 @@ fn what_the_door_says_of_a_login_is_read() {
 }
 
 #[test]
+fn the_rest_of_a_variable_that_was_cut_says_nothing_of_the_connection() {
+    let connection = |environment: &[u8]| {
+        let mut bytes = made(LOGIN, 16, [b"sshd\0", b"", b"", environment]);
+        // args[6]: they are longer than what is here.
+        bytes[80..88].copy_from_slice(&20_000u64.to_ne_bytes());
+        Arrival::of(&Record::parse(&bytes).unwrap(), None).connection
+    };
+    assert_eq!(connection(b"SSH_CONNECTION=lie\0USER=eve\0"), None);
+    assert_eq!(connection(b"SSH_CONNECTION=lie"), None);
+    let whole = connection(b"SSH_CONNECTION=lie\0SSH_CONNECTION=true\0TERM=dumb\0");
+    assert_eq!(whole.as_deref(), Some("true"));
+}
+
+#[test]
 fn a_recorder_is_known_by_its_file_and_by_the_names_it_has() {
     for (path, asked, is_one) in [
         ("/usr/bin/hansard-shell\0", "/usr/bin/hansard-shell\0", true),
