@@ -6,13 +6,16 @@
 //! those that wait are forgotten: no bytes, no number, no time. Times of keystrokes in a recording
 //! are therefore those of their release, up to about a second late.
 //!
+//! Where the terminal cannot be looked at at all, a line is one thing: only as a whole can it have been
+//! shown, and part of one is never stored as if it were all that was typed. Its wait begins with its Enter.
+//!
 //! One thing ends the wait early and survives: a typed line that the terminal has shown word for
 //! word (the `sudo ls` before a password prompt). It says nothing that the output does not.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::limits::{TYPED_HELD_BYTES, TYPED_HOLD, TYPED_LOOK_EVERY};
+use crate::limits::{LINE_SHOWN_BYTES_MAX, TYPED_HELD_BYTES, TYPED_HOLD, TYPED_LOOK_EVERY};
 use crate::line::Line;
 use crate::prompt::Prompts;
 
@@ -84,6 +87,25 @@ impl Typed {
             shown: false,
         });
         self.mark_shown();
+        if self.needs_echo && self.open_line_bytes() > LINE_SHOWN_BYTES_MAX {
+            self.forget_open_line();
+        }
+    }
+
+    /// Bytes behind the last Enter, of which there are never many more than can be shown.
+    fn open_line_bytes(&self) -> usize {
+        let open = self.held.iter().rev();
+        let open = open.take_while(|held| !ends_line(&held.bytes));
+        open.map(|held| held.bytes.len()).sum()
+    }
+
+    /// Forgets the line that has no Enter yet, and what of it is still to come.
+    fn forget_open_line(&mut self) {
+        let ended = self.held.iter().rposition(|held| ends_line(&held.bytes));
+        let begins_at = ended.map_or(0, |at| at + 1);
+        self.held_bytes -= self.open_line_bytes();
+        self.held.truncate(begins_at);
+        self.hidden = true;
     }
 
     /// Looks at the terminal while bytes are kept back.
@@ -131,18 +153,26 @@ impl Typed {
     }
 
     /// The bytes that may be stored now. At [`TYPED_HELD_BYTES`] the oldest may at once: so much in
-    /// so short a time is pasted text.
+    /// so short a time is pasted text. Where only what was shown counts, whole lines are forgotten instead.
     pub(crate) fn released(&mut self, now: Instant) -> Vec<u8> {
         let mut released = Vec::new();
         while let Some(held) = self.held.front() {
-            let old = now.saturating_duration_since(held.at) >= TYPED_HOLD;
+            let by_line = self.needs_echo && !held.shown;
+            let ends_at = if by_line { self.line_from(0) } else { Some(0) };
+            // One without an Enter waits for it; how long it gets is bounded where it is typed.
+            let Some((ends_at, end)) = ends_at.and_then(|at| Some((at, self.held.get(at)?))) else {
+                break;
+            };
+            let old = now.saturating_duration_since(end.at) >= TYPED_HOLD;
             if !old && !held.shown && self.held_bytes <= TYPED_HELD_BYTES {
                 break;
             }
-            self.held_bytes -= held.bytes.len();
-            let may = held.shown || !self.needs_echo;
-            let held = self.held.pop_front().filter(|_| may);
-            released.extend(held.into_iter().flat_map(|held| held.bytes));
+            for held in self.held.drain(..=ends_at) {
+                self.held_bytes -= held.bytes.len();
+                if !by_line {
+                    released.extend(held.bytes);
+                }
+            }
         }
         released
     }
@@ -198,6 +228,61 @@ mod tests {
         typed.typed(b"plain\r", false, now);
         typed.shown(b"plain\r\n");
         assert_eq!(typed.rest(false), b"plain\r");
+    }
+
+    /// What is stored of keys typed half a second apart, each shown as this if at all, and then Enter.
+    fn stored_of(keys: &[u8], shows: impl Fn(u8) -> Option<u8>) -> Vec<u8> {
+        let mut now = Instant::now();
+        let mut typed = Typed::echoed(Prompts::default());
+        typed.shown(b"now tell /x");
+        let mut stored = Vec::new();
+        for key in keys {
+            typed.typed(&[*key], false, now);
+            typed.shown(shows(*key).as_slice());
+            now += Duration::from_millis(500);
+            stored.extend(typed.released(now));
+        }
+        typed.typed(b"\r", false, now);
+        typed.shown(b"\r\n");
+        stored.extend(typed.released(now + LATER));
+        assert!(typed.held.is_empty() && typed.held_bytes == 0);
+        stored
+    }
+
+    #[test]
+    fn of_a_line_that_is_typed_slowly_all_is_stored_or_nothing() {
+        assert_eq!(stored_of(b"rm -rf /tmp/x", Some), b"rm -rf /tmp/x\r");
+        // Its end is on the screen, behind the prompt, and says nothing of it.
+        assert_eq!(stored_of(b"secret/x", |_| None), b"");
+        assert_eq!(stored_of(b"secret/x", |_| Some(b'*')), b"");
+    }
+
+    #[test]
+    fn a_line_longer_than_any_that_is_seen_is_forgotten_to_its_end() {
+        let now = Instant::now();
+        let mut typed = Typed::echoed(Prompts::default());
+        for _ in 0..10 * LINE_SHOWN_BYTES_MAX {
+            typed.typed(b"x", false, now);
+            typed.shown(b"x");
+            assert!(typed.held_bytes <= LINE_SHOWN_BYTES_MAX);
+        }
+        typed.typed(b"tail\r", false, now);
+        typed.shown(b"tail\r\n");
+        typed.typed(b"ls\r", false, now);
+        typed.shown(b"ls\r\n");
+        assert_eq!(typed.released(now), b"ls\r");
+        // The same of one that more lines follow than may wait: what is left of it is not one itself.
+        let mut typed = Typed::echoed(Prompts::default());
+        typed.typed(b"sec", false, now);
+        typed.typed(b"ret\r", false, now);
+        let line = [vec![b'x'; 4095], vec![b'\r']].concat();
+        for _ in 0..=TYPED_HELD_BYTES / line.len() {
+            typed.typed(&line, false, now);
+        }
+        assert_eq!(typed.released(now), b"");
+        assert!(typed.held_bytes <= TYPED_HELD_BYTES);
+        typed.shown(b"ret\r\n");
+        assert_eq!(typed.rest(false), b"");
     }
 
     #[test]

@@ -45,11 +45,16 @@ pub(crate) const TYPED_HOLD: Duration = Duration::from_secs(1);
 /// How often the terminal's modes are looked at while typed bytes are kept back.
 pub(crate) const TYPED_LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Most typed bytes kept back. At the bound the oldest are dropped, not stored.
+/// Most typed bytes kept back. At the bound the oldest are stored at once, or, where only lines that were
+/// shown are, the oldest lines dropped.
 pub(crate) const TYPED_HELD_BYTES: usize = 64 * 1024;
 
 /// Bytes of the current output line that prompt patterns see: the last ones.
 pub(crate) const LINE_BYTES: usize = 256;
+
+/// The longest line that can be seen to have been shown. Where only such lines are stored, a longer one is
+/// forgotten to its end.
+pub(crate) const LINE_SHOWN_BYTES_MAX: usize = 2 * LINE_BYTES;
 
 /// Of a large piece of output, only this many bytes at its end are looked at for a prompt.
 pub(crate) const LINE_LOOK_BYTES: usize = 4096;

@@ -1,6 +1,6 @@
 //! What stands before the cursor on the current line of output, roughly: enough to see a prompt.
 
-use crate::limits::{LINE_BYTES, LINE_LOOK_BYTES};
+use crate::limits::{LINE_BYTES, LINE_LOOK_BYTES, LINE_SHOWN_BYTES_MAX};
 
 /// Where in an escape sequence the output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Line {
                 if std::mem::take(&mut self.returned) {
                     self.text.clear();
                 }
-                if self.text.len() >= 2 * LINE_BYTES {
+                if self.text.len() >= LINE_SHOWN_BYTES_MAX {
                     self.text.drain(..LINE_BYTES);
                 }
                 self.text.push(byte);

@@ -168,6 +168,7 @@ impl Hooks for Handler {
             account,
             remote: self.connection.remote,
             local: self.connection.local,
+            is_elsewhere: self.connection.node.leads.is_some(),
             target,
             client: String::from_utf8_lossy(session.remote_sshid())
                 .trim_end()

@@ -22,7 +22,9 @@ pub(super) struct Who {
     pub(super) account: Account,
     pub(super) remote: SocketAddr,
     pub(super) local: SocketAddr,
-    /// Where the proxy leads them; on a node nowhere.
+    /// Whether the account is one of another machine, as all are that a proxy lets in, wherever it leads.
+    pub(super) is_elsewhere: bool,
+    /// Where the proxy leads them; on a node nowhere, and nowhere yet in the outer connection of `ssh -J`.
     pub(super) target: Option<Destination>,
     /// What the client says it is.
     pub(super) client: String,
@@ -31,9 +33,9 @@ pub(super) struct Who {
 impl Who {
     /// Who that is, for whoever decides about sessions. An account elsewhere is in no group of this machine.
     fn login(&self, kind: &str) -> Login {
-        match &self.target {
-            None => account::login(&self.account, kind),
-            Some(_) => Login {
+        match self.is_elsewhere {
+            false => account::login(&self.account, kind),
+            true => Login {
                 user: self.account.name.clone(),
                 uid: self.account.uid,
                 groups: Vec::new(),
@@ -153,7 +155,7 @@ fn session(shared: &Shared, who: &Who, about: About, policy: Policy) -> Result<S
     let mut subject = Fields::new()
         .with("user", who.user.as_str())
         .with("login", who.account.name.as_str());
-    if who.target.is_none() {
+    if !who.is_elsewhere {
         subject.push("uid", u64::from(who.account.uid));
     }
     let mut origin = Fields::new()
@@ -225,3 +227,33 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// What every part of a node works with.
 pub(super) type OfMachine = Arc<Shared>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_elsewhere_is_in_no_group_of_this_machine_wherever_it_leads() {
+        let here = hansard_shell::account_named("root").unwrap();
+        let root = account::elsewhere("root");
+        let web = Destination::of("web", 22).unwrap();
+        for (account, is_elsewhere, target) in [
+            (here, false, None),
+            (root.clone(), true, None),
+            (root, true, Some(web)),
+        ] {
+            let who = Who {
+                user: "anna".into(),
+                account,
+                remote: ([127, 0, 0, 1], 1).into(),
+                local: ([127, 0, 0, 1], 2).into(),
+                is_elsewhere,
+                target,
+                client: String::new(),
+            };
+            let login = who.login("ssh");
+            assert_eq!(login.user, "root");
+            assert_eq!(login.groups.is_empty(), is_elsewhere, "{login:?}");
+        }
+    }
+}

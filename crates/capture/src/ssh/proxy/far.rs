@@ -271,6 +271,8 @@ impl Bridge {
     ) {
         let (out, waiting_out) = unbounded_channel();
         let (err, waiting_err) = unbounded_channel();
+        // A terminal has one stream, whatever the target says on another.
+        let err = if to_err.is_some() { err } else { out.clone() };
         let down = self.down(&mut read, [out, err]);
         let out = self.fill(to.map(|to| (to, waiting_out)));
         let err = self.fill(to_err.map(|to| (to, waiting_err)));
@@ -380,3 +382,6 @@ impl Bridge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

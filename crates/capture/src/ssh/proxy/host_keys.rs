@@ -83,13 +83,15 @@ impl HostKeys {
         shown: &PublicKeyOrCertificate,
         now_s: u64,
     ) -> Result<Believed, String> {
-        let key = match shown {
+        // A certificate that is not believed still shows a key, which the target has proved to have.
+        let (key, wrong) = match shown {
             PublicKeyOrCertificate::Certificate(certificate) => {
-                return self
-                    .certified(of, certificate, now_s)
-                    .map(|()| Believed::Certified);
+                match self.certified(of, certificate, now_s) {
+                    Ok(()) => return Ok(Believed::Certified),
+                    Err(wrong) => (certificate.public_key(), Some((wrong, certificate))),
+                }
             }
-            PublicKeyOrCertificate::PublicKey { key, .. } => key.key_data(),
+            PublicKeyOrCertificate::PublicKey { key, .. } => (key.key_data(), None),
         };
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let text = self.read()?;
@@ -104,6 +106,16 @@ impl HostKeys {
                  was changed on purpose, take the line of {name} out of {}",
                 self.file.display()
             ));
+        }
+        if let Some((wrong, certificate)) = wrong {
+            // Somebody who is believed says that it is something else: that is not the first that is heard.
+            let is_contradicted = self.authorities.has(certificate.signature_key());
+            if is_contradicted || !self.takes_first {
+                return Err(format!(
+                    "{wrong}, and its key is not in {}",
+                    self.file.display()
+                ));
+            }
         }
         if !self.takes_first {
             return Err(format!(
@@ -199,6 +211,7 @@ fn known(text: &str, name: &str) -> Vec<KeyData> {
 #[cfg(test)]
 mod tests {
     use russh::keys::PrivateKey;
+    use russh::keys::ssh_key::certificate::Builder;
     use russh::keys::ssh_key::private::Ed25519Keypair;
 
     use super::*;
@@ -234,6 +247,54 @@ mod tests {
         assert_eq!(keys(true).judge(&other, &shown(3), 0), Ok(Believed::Known));
         assert_eq!(keys(true).judge(&web, &shown(1), 0), Ok(Believed::Known));
         assert_eq!(keys(true).kinds(&web).unwrap(), [Algorithm::Ed25519]);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// The key of this seed, certified by that of another for a name.
+    fn certified(seed: u8, by: u8, name: &str) -> PublicKeyOrCertificate {
+        let [key, signer] =
+            [seed, by].map(|seed| PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32])));
+        let mut builder = Builder::new([0; 16], key.public_key(), 0, 1000).unwrap();
+        builder.cert_type(CertType::Host).unwrap();
+        builder.valid_principal(name).unwrap();
+        PublicKeyOrCertificate::Certificate(builder.sign(&signer).unwrap())
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_believed_is_the_key_in_it() {
+        let name = format!("hansard-certified-{}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        let file = dir.join("known_hosts");
+        let authority = PrivateKey::from(Ed25519Keypair::from_seed(&[9; 32]));
+        let authority = authority.public_key().to_openssh().unwrap();
+        let keys = |takes_first| {
+            HostKeys::new(std::slice::from_ref(&authority), file.clone(), takes_first).unwrap()
+        };
+        let web = Destination::of("web", 22).unwrap();
+        let judged = |takes_first, shown| keys(takes_first).judge(&web, &shown, 1);
+        let refused = |takes_first, shown, why: &str| {
+            let said = judged(takes_first, shown).unwrap_err();
+            assert!(said.contains(why), "{said}");
+            assert!(!file.exists() || keys(false).kinds(&web).unwrap().len() == 1);
+        };
+        assert_eq!(
+            judged(false, certified(1, 9, "web")),
+            Ok(Believed::Certified)
+        );
+        refused(false, certified(1, 8, "web"), "not signed by an authority");
+        // An authority says that this is another machine.
+        refused(true, certified(1, 9, "db"), "for other names");
+        assert!(!file.exists());
+        assert_eq!(judged(true, certified(1, 8, "web")), Ok(Believed::First));
+        for (by, name) in [(8, "web"), (9, "db")] {
+            assert_eq!(judged(false, certified(1, by, name)), Ok(Believed::Known));
+            refused(true, certified(2, by, name), "another");
+        }
+        assert_eq!(
+            keys(false).judge(&web, &certified(1, 9, "web"), 2000),
+            Ok(Believed::Known)
+        );
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }
