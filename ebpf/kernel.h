@@ -158,6 +158,7 @@ struct task_struct {
 	int exit_code;
 	kuid_t loginuid;
 	unsigned int sessionid;
+	void *bpf_storage;
 };
 struct linux_binprm {
 	struct file *file;

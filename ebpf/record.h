@@ -132,4 +132,12 @@ struct lost {
 	__u64 left_out; /* not lost: nobody wanted to know */
 };
 
+/* Whose a tag is, and how much of what was lost has been told: notes of the reader's, for the one after
+ * it where the programs stay. */
+struct owner {
+	__u8 session[16];
+	__u64 told_records;
+	__u64 told_untagged;
+};
+
 #endif

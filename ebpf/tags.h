@@ -59,6 +59,9 @@ static __always_inline struct tag *tag_of(struct task_struct *task)
 
 		return bpf_map_lookup_elem(&numbered_tags, &number);
 	}
+	/* Nothing is kept beside most tasks: a look, where the helper would be a call. */
+	if (bpf_core_field_exists(task->bpf_storage) && !task->bpf_storage)
+		return 0;
 	return bpf_task_storage_get(&tags, task, 0, 0);
 }
 

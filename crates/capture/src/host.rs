@@ -14,6 +14,7 @@
 //! What the kernel could not hand over it counts, and the recording says so in a `Gap`.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use hansard_core::SessionId;
 use hansard_core::event::{Body, Gap};
@@ -27,20 +28,24 @@ mod again;
 mod arguments;
 mod arrivals;
 mod calls;
+mod doors;
 mod events;
 mod facts;
 mod fold;
 mod kernel;
+mod left;
 mod left_out;
+mod pins;
 mod record;
 mod resolved;
 mod sessions;
 
 pub use access::{ACCESS_PER_MINUTE_MAX, Access, Source};
 pub use afterwards::{AFTERWARDS_MAX, Tell};
-pub use arrivals::LOGIN_PROGRAMS_MAX;
 pub(crate) use arrivals::{First, Found};
+pub use doors::LOGIN_PROGRAMS_MAX;
 pub use events::{Counted, HostEvents, Watched};
+pub use left::NOT_STORED;
 pub use kernel::{Missing, Support, support};
 pub use left_out::{LEFT_OUT_MAX, LeftOut};
 
@@ -72,6 +77,9 @@ pub struct Config {
     /// recorder is followed as a session of its own. None: no such logins are looked for. At most
     /// [`LOGIN_PROGRAMS_MAX`].
     pub logins: Vec<String>,
+    /// Pin the programs and what they know below this directory of a bpf file system, which is this daemon's
+    /// alone: they stay when it ends, and tell what happened until the next one starts.
+    pub pins: Option<PathBuf>,
     /// Keep the marks of processes in a table of their numbers, as where a kernel cannot keep them
     /// beside each process. Costs a little more; for tests.
     pub by_number: bool,
@@ -86,6 +94,7 @@ impl Default for Config {
             ring_bytes: RING_BYTES_MIN,
             left_out: LeftOut::default(),
             logins: Vec::new(),
+            pins: None,
             by_number: false,
         }
     }

@@ -15,7 +15,6 @@ use hansard_core::fields::Value;
 use hansard_core::policy::{Policy, Watch};
 use hansard_core::{Fields, Login, Session, SessionId};
 use hansard_record::Recorder;
-use hansard_record::open_sessions::{Plan, Survives};
 use hansard_shell::{Exit, account_of, group_of, groups_of, subject_of};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
@@ -168,21 +167,7 @@ fn open(shared: &Shared, found: &Found, first: &First) -> Result<Option<Opened>,
     }
     let policy = decided.as_ref().map_or(&config.policy, |d| &d.policy);
     let session = header(shared, found, (kind, first), contentless(policy))?;
-    let plan = Plan {
-        survives: Survives::Kill,
-        loss_bytes_max: config.options.loss_bytes_max(),
-    };
-    let (key, sink) = (means.key.clone(), (means.sinks)());
-    let recorder = means
-        .open
-        .record(
-            session.clone(),
-            key,
-            sink,
-            &means.env,
-            (config.options, plan),
-        )
-        .map_err(|lost| lost.to_string())?;
+    let recorder = means.record(&session, config.options)?;
     let watch = decided.map(|decided| decided.watch).unwrap_or_default();
     Ok(Some((session, recorder, watch)))
 }

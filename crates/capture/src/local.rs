@@ -19,10 +19,11 @@ use std::time::{Duration, Instant};
 use hansard_core::fields::Fields;
 use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
-use hansard_core::{Body, Gate, SessionId, Sink};
+use hansard_core::{Body, Gate, Session, SessionId, Sink};
 use hansard_record::handoff::FromDaemon;
+use hansard_record::open_sessions::{Plan, Survives};
 use hansard_record::revive::GoesOn;
-use hansard_record::{Environment, OpenSessions, Options};
+use hansard_record::{Environment, OpenSessions, Options, Recorder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::host::HostEvents;
@@ -142,6 +143,27 @@ pub struct Means {
     pub open: OpenSessions,
     /// Told what happens, by the thread it happens in; it should be quick. For the host's diary.
     pub tell: Box<dyn Fn(Happening) + Send + Sync>,
+}
+
+impl Means {
+    /// Begins a recording of this daemon's own, which ends with it.
+    ///
+    /// # Errors
+    /// Why it cannot begin, for whoever asked.
+    pub(crate) fn record(
+        &self,
+        session: &Session,
+        options: Options,
+    ) -> Result<Recorder, String> {
+        let plan = Plan {
+            survives: Survives::Kill,
+            loss_bytes_max: options.loss_bytes_max(),
+        };
+        let (key, sink) = (self.key.clone(), (self.sinks)());
+        let (session, with) = (session.clone(), (options, plan));
+        let recorder = self.open.record(session, key, sink, &self.env, with);
+        recorder.map_err(|lost| lost.to_string())
+    }
 }
 
 /// Something that happened at the capture socket and belongs into the host's diary.

@@ -119,6 +119,7 @@ pub fn examine(config: &Config, clock: &dyn Clock) -> Vec<Line> {
         let host = config.capture.host.as_ref();
         lines.push(host_events(
             host.is_some_and(|host| host.enabled),
+            host.is_some_and(|host| host.pin_dir != Path::new("")),
             support(),
         ));
     }
@@ -256,7 +257,7 @@ fn descriptors() -> Line {
 }
 
 /// What this kernel can tell of what sessions do.
-fn host_events(are_on: bool, support: Result<Support, Unsupported>) -> Line {
+fn host_events(are_on: bool, are_pinned: bool, support: Result<Support, Unsupported>) -> Line {
     let about = "host events";
     let off = "off (capture.host.enabled)";
     match support {
@@ -273,8 +274,14 @@ fn host_events(are_on: bool, support: Result<Support, Unsupported>) -> Line {
             if !less.is_empty() {
                 what = format!("{what}; without {}", less.join(", and "));
             }
-            if !are_on {
-                what = format!("{what}; {off}");
+            match (are_on, are_pinned) {
+                (false, _) => what = format!("{what}; {off}"),
+                (true, true) => {}
+                (true, false) => {
+                    what = format!(
+                        "{what}; not while no daemon runs (capture.host.pin_dir is not set)"
+                    );
+                }
             }
             if missing.is_empty() {
                 return Line::ok(about, what);
@@ -449,18 +456,21 @@ mod tests {
                 missing,
             })
         };
-        let verdict = |on, support| host_events(on, support).verdict;
+        let verdict = |on, support| host_events(on, true, support).verdict;
         assert_eq!(verdict(true, support(Vec::new())), Verdict::Ok);
         let rings = vec![hansard_capture::host::Missing::Rings];
-        let line = host_events(true, support(rings));
+        let line = host_events(true, true, support(rings));
         assert_eq!(line.verdict, Verdict::Warn);
         assert!(line.what.contains("io_uring"), "{line:?}");
+        let line = host_events(true, false, support(Vec::new()));
+        assert_eq!(line.verdict, Verdict::Ok);
+        assert!(line.what.contains("pin_dir"), "{line:?}");
         let none = Unsupported {
             what: "no BTF".to_owned(),
             next: "another kernel".to_owned(),
         };
         assert_eq!(verdict(true, Err(none.clone())), Verdict::Fail);
-        let line = host_events(false, Err(none));
+        let line = host_events(false, false, Err(none));
         assert_eq!(line.verdict, Verdict::Ok);
         assert!(line.what.starts_with("off") && line.what.contains("no BTF"));
     }

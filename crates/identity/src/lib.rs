@@ -64,6 +64,8 @@ pub mod recorder;
 pub mod registry;
 pub mod role;
 #[cfg(feature = "authority")]
+mod rows;
+#[cfg(feature = "authority")]
 pub mod share;
 #[cfg(feature = "authority")]
 pub mod shares;

@@ -2,15 +2,14 @@
 //! anybody hears of it. A file that is damaged shuts out its user, and nobody else.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::path::Path;
+use std::sync::{Arc, MutexGuard, RwLockReadGuard};
 
-use crate::failure::{Failure, about};
-use crate::files::{self, Files, SECRET};
+use crate::failure::Failure;
 use crate::limits::{PAGE_ROWS_MAX, USERS_MAX};
 use crate::random::Random;
 use crate::role::Role;
+use crate::rows::{Row, Rows};
 use crate::user::password::Password;
 use crate::user::totp::{Checked, Totp};
 use crate::user::{User, UserRow, check_name};
@@ -19,16 +18,26 @@ use crate::webauthn::Fault;
 mod passkeys;
 pub use passkeys::Presented;
 
-const SUFFIX: &str = ".json";
-
 /// The users of one service.
 pub struct Users {
-    directory: PathBuf,
     random: Arc<dyn Random>,
-    files: Files,
-    /// Held while files are written, so that two calls do not lose each other's.
-    writing: Mutex<()>,
-    known: RwLock<BTreeMap<String, UserRow>>,
+    rows: Rows<UserRow>,
+}
+
+impl Row for UserRow {
+    const CALLED: (&'static str, &'static str) = ("user", "users");
+    const MAX: usize = USERS_MAX;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        match self.role() {
+            Some(_) => Ok(()),
+            None => Err("its role is none that there is"),
+        }
+    }
 }
 
 /// Why somebody was not let in. For the event only: outside all are the same.
@@ -88,35 +97,8 @@ impl Users {
         directory: &Path,
         random: Arc<dyn Random>,
     ) -> Result<(Self, Vec<(String, String)>), Failure> {
-        let files = Files::default();
-        files.make_directory(directory)?;
-        let (mut known, mut unreadable) = (BTreeMap::new(), Vec::new());
-        for entry in fs::read_dir(directory).map_err(|e| about(directory, &e))? {
-            let entry = entry.map_err(|e| about(directory, &e))?;
-            let file = entry.file_name();
-            let Some(name) = file.to_str().and_then(|n| n.strip_suffix(SUFFIX)) else {
-                continue;
-            };
-            if name.starts_with('.') {
-                continue;
-            }
-            if known.len() == USERS_MAX {
-                let shown = directory.display();
-                let words = format!("{shown}: more than {USERS_MAX} users");
-                return Err(Failure::Conflict(words));
-            }
-            match row_of(&entry.path(), name)? {
-                Ok(row) => drop(known.insert(name.to_owned(), row)),
-                Err(why) => unreadable.push((name.to_owned(), why)),
-            }
-        }
-        let users = Self {
-            directory: directory.to_owned(),
-            random,
-            files,
-            writing: Mutex::new(()),
-            known: RwLock::new(known),
-        };
+        let (rows, unreadable) = Rows::open(directory)?;
+        let users = Self { random, rows };
         Ok((users, unreadable))
     }
 
@@ -196,8 +178,7 @@ impl Users {
         if !self.known().contains_key(name) {
             return Ok(false);
         }
-        self.files.remove(&self.path(name))?;
-        self.known_mut().remove(name);
+        self.rows.remove(name)?;
         Ok(true)
     }
 
@@ -257,29 +238,19 @@ impl Users {
     }
 
     fn put(&self, row: UserRow) -> Result<NewUser, Failure> {
-        let cannot = |what: String| Failure::Retry(format!("a user cannot be written: {what}"));
-        let bytes = serde_json::to_vec(&row).map_err(|e| cannot(e.to_string()))?;
-        let user = user_of(&row).ok_or_else(|| cannot("no such role".to_owned()))?;
-        self.files.replace(&self.path(&row.name), &bytes, SECRET)?;
+        let cannot = || Failure::Retry("a user cannot be written: no such role".to_owned());
+        let user = user_of(&row).ok_or_else(cannot)?;
         let totp_secret = row.totp.as_ref().map(Totp::reveal);
-        self.known_mut().insert(row.name.clone(), row);
+        self.rows.put(row)?;
         Ok(NewUser { user, totp_secret })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(format!("{name}{SUFFIX}"))
-    }
-
     fn writing(&self) -> MutexGuard<'_, ()> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rows.writing()
     }
 
     fn known(&self) -> RwLockReadGuard<'_, BTreeMap<String, UserRow>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn known_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, UserRow>> {
-        self.known.write().unwrap_or_else(PoisonError::into_inner)
+        self.rows.known()
     }
 }
 
@@ -290,25 +261,6 @@ fn user_of(row: &UserRow) -> Option<User> {
         has_totp: row.totp.is_some(),
         created_ns: row.created_ns,
         changed_ns: row.changed_ns,
-    })
-}
-
-/// The row of a file, or what is wrong with it.
-fn row_of(path: &Path, name: &str) -> Result<Result<UserRow, String>, Failure> {
-    let bytes = match files::read(path) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => return Ok(Err("it is gone".to_owned())),
-        Err(Failure::Retry(why)) => return Err(Failure::Retry(why)),
-        Err(other) => return Ok(Err(other.to_string())),
-    };
-    let row: UserRow = match serde_json::from_slice(&bytes) {
-        Ok(row) => row,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    Ok(match (row.name == name, row.role()) {
-        (true, Some(_)) => Ok(row),
-        (false, _) => Err("it is about another user".to_owned()),
-        (true, None) => Err("its role is none that there is".to_owned()),
     })
 }
 

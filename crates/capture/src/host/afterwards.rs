@@ -5,6 +5,7 @@ use hansard_core::SessionId;
 use hansard_core::event::{Body, Fact};
 use hansard_core::fields::Fields;
 
+use super::facts;
 use super::fold::Fold;
 use super::record::Record;
 
@@ -45,6 +46,15 @@ impl Over {
     /// Tells of one record; whether more may be told.
     pub(super) fn take(&mut self, record: &Record, tell: &Tell) -> bool {
         let bodies = self.fold.take(record);
+        self.tell_all(bodies, tell)
+    }
+
+    /// The same of one that has waited, now.
+    pub(super) fn take_late(&mut self, record: &Record, now_ns: u64, tell: &Tell) -> bool {
+        let mut bodies = self.fold.take(record);
+        for body in &mut bodies {
+            facts::delayed(body, now_ns.saturating_sub(record.time_ns));
+        }
         self.tell_all(bodies, tell)
     }
 

@@ -1,7 +1,7 @@
 //! Sessions that outlive the daemon that watched them.
 //!
-//! The marks of their processes went with the last daemon's programs. The next one marks each of them
-//! anew; what they did in between nobody knows, which the recording says, and an alarm.
+//! Where the kernel's programs ended with the last daemon, the marks of their processes did, too. The next one
+//! marks each of them anew; what they did in between nobody knows, which the recording says, and an alarm.
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::Duration;
@@ -18,13 +18,14 @@ impl Watched {
     /// From now on what this thread does belongs to the session, and what it starts. Whether it does:
     /// without what holds it a thread is marked only where marks are by number.
     pub(crate) fn mark(&self, thread: i32, held: Option<&OwnedFd>) -> bool {
-        let maps = &self.shared.loaded;
-        let key = match (maps.by_number, held) {
+        let loaded = &self.shared.loaded;
+        let key = match (loaded.by_number, held) {
             (true, _) => thread.to_ne_bytes(),
             (false, Some(held)) => held.as_raw_fd().to_ne_bytes(),
             (false, None) => return false,
         };
-        let done = maps
+        let done = loaded
+            .maps
             .tags
             .update(&key, &mark(self.tag, false), MapFlags::ANY);
         done.is_ok()

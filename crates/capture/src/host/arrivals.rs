@@ -8,11 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use hansard_core::SessionId;
-use hansard_core::event::{Body, Fact};
-use hansard_core::fields::Fields;
 use hansard_core::policy::Watch;
 use hansard_record::Recorder;
-use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
+use libbpf_rs::{MapCore as _, MapFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -20,25 +18,15 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 pub(crate) use first::First;
 use first::is_recorder;
 
-use super::events::{HostEvents, Shared, Watched};
+use super::events::{HostEvents, Shared, Watched, monotonic_ns};
 use super::facts;
 use super::fold::Fold;
 use super::record::{Kind, Record};
 use super::sessions::{Entry, Leader, Lost, Session, Sessions, lock};
-use super::{Config, Switches};
+use super::Switches;
+use super::doors::not_followed;
 
 mod first;
-
-/// Most programs that let people in. More are refused by the configuration; the kernel's table has room
-/// for 64.
-pub const LOGIN_PROGRAMS_MAX: usize = 64;
-
-/// Bytes of the name of such a program, with a zero: `DOOR_BYTES` of `ebpf/record.h`. One that is longer
-/// is known by its beginning.
-const DOOR_BYTES: usize = 32;
-
-/// `LOGINS` there.
-const LOGINS: u32 = 8;
 
 /// Logins that were found before anybody wanted to hear of them. At the bound they are not followed, which
 /// an alarm says.
@@ -153,7 +141,8 @@ struct State {
 }
 
 impl Waiting {
-    fn new(leader: u32) -> Self {
+    /// Of a login that begins with this process; 0: of something that has begun before.
+    pub(super) fn new(leader: u32) -> Self {
         let state = State {
             leader,
             ..State::default()
@@ -202,54 +191,19 @@ impl Waiting {
         lock(&self.state).open.clone()
     }
 
+    /// What was kept, for somebody else than a recording of its own.
+    pub(super) fn rest(&self) -> Vec<Vec<u8>> {
+        let mut state = lock(&self.state);
+        state.is_elsewhere = true;
+        std::mem::take(&mut state.records)
+    }
+
     fn is_elsewhere(&self) {
         let mut state = lock(&self.state);
         state.is_elsewhere = true;
         state.records = Vec::new();
         self.changed.notify_all();
     }
-}
-
-/// What the kernel is told of what is wanted of such logins, before their policy is known.
-pub(super) fn switches(config: &Config) -> u32 {
-    match config.logins.is_empty() {
-        true => 0,
-        false => LOGINS | config.of(Watch::default()).bits(),
-    }
-}
-
-/// Tells the kernel which programs let people in.
-pub(super) fn put(programs: &[String], doors: &MapHandle) -> libbpf_rs::Result<()> {
-    let yes = 1u32.to_ne_bytes();
-    programs
-        .iter()
-        .take(LOGIN_PROGRAMS_MAX)
-        .try_for_each(|name| {
-            let mut door = [0; DOOR_BYTES];
-            let (named, _) = door.split_at_mut(DOOR_BYTES - 1);
-            for (to, from) in named.iter_mut().zip(name.bytes()) {
-                *to = from;
-            }
-            doors.update(&door, &yes, MapFlags::ANY)
-        })
-}
-
-/// How many logins the kernel could not follow: the second number of `struct arrivals`.
-pub(super) fn turned_away(arrivals: &MapHandle) -> Option<u64> {
-    let all = arrivals.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).ok()??;
-    let (_, rest) = all.split_first_chunk::<8>()?;
-    rest.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
-}
-
-/// An alarm: so many logins are not followed.
-pub(super) fn not_followed(count: u64) -> Body {
-    Body::Admin(Fact {
-        event: "alarm".to_owned(),
-        fields: Fields::new().with("alarm", "host_events").with(
-            "reason",
-            format!("{count} logins without a recorder could not be followed: too much happened"),
-        ),
-    })
 }
 
 impl Sessions {
@@ -313,6 +267,35 @@ impl HostEvents {
 }
 
 impl Shared {
+    /// What has waited goes into this session, and all that comes from here on.
+    pub(super) fn hand_on(
+        self: &Arc<Self>,
+        (tag, waiting): (u64, &Waiting),
+        mut session: Session,
+        switches: Switches,
+    ) -> Watched {
+        let mut state = lock(&waiting.state);
+        for bytes in std::mem::take(&mut state.records) {
+            if let Some(record) = Record::parse(&bytes).filter(|record| switches.tell(record)) {
+                session.take_late(&record, monotonic_ns());
+            }
+        }
+        if state.missed > 0 {
+            let gap = session.gap(NO_ROOM, Some(state.missed));
+            session.tell(gap);
+        }
+        let session = Arc::new(Mutex::new(session));
+        state.open = Some(Arc::clone(&session));
+        drop(state);
+        let entry = Entry::Open(Arc::clone(&session));
+        lock(&self.watched.by_tag).insert(tag, entry);
+        Watched {
+            shared: Arc::clone(self),
+            tag,
+            session,
+        }
+    }
+
     /// Tells whoever wants to hear it of logins that were found.
     pub(super) fn tell_arrivals(self: &Arc<Self>) {
         let mut hearing = lock(&self.watched.arrivals.0);
@@ -394,13 +377,13 @@ impl Found {
             Err(Errno::SRCH) => return Ok(None),
             process => process?,
         };
-        let maps = &self.shared.loaded;
-        let key = match maps.by_number {
+        let loaded = &self.shared.loaded;
+        let key = match loaded.by_number {
             true => pid.as_raw_nonzero().get().to_ne_bytes(),
             false => process.as_raw_fd().to_ne_bytes(),
         };
         // Held before it is looked at: whoever has the number later carries another tag.
-        let found = maps.tags.lookup(&key, MapFlags::ANY);
+        let found = loaded.maps.tags.lookup(&key, MapFlags::ANY);
         let tag = found.map_err(|_| Errno::IO)?.and_then(|bytes| {
             let first = bytes.first_chunk();
             first.map(|bytes| u64::from_ne_bytes(*bytes))
@@ -423,8 +406,12 @@ impl Found {
         let key = self.arrival.tag.to_ne_bytes();
         let bits = switches.bits().to_ne_bytes();
         // Failing means that it was there no more.
-        let _ = shared.loaded.sessions.update(&key, &bits, MapFlags::EXIST);
-        let mut session = Session {
+        let _ = shared
+            .loaded
+            .maps
+            .sessions
+            .update(&key, &bits, MapFlags::EXIST);
+        let session = Session {
             id,
             looked_ns: recorder.now_ns(),
             recorder,
@@ -435,28 +422,9 @@ impl Found {
                 exit: None,
             }),
         };
-        let waiting = Arc::clone(&self.waiting);
-        let mut state = lock(&waiting.state);
-        for bytes in std::mem::take(&mut state.records) {
-            if let Some(record) = Record::parse(&bytes).filter(|record| switches.tell(record)) {
-                session.take(&record);
-            }
-        }
-        if state.missed > 0 {
-            let gap = session.gap(NO_ROOM, Some(state.missed));
-            session.tell(gap);
-        }
-        let session = Arc::new(Mutex::new(session));
-        state.open = Some(Arc::clone(&session));
-        drop(state);
-        let entry = Entry::Open(Arc::clone(&session));
-        lock(&shared.watched.by_tag).insert(self.arrival.tag, entry);
+        shared.note(self.arrival.tag, id, session.lost);
         self.is_followed = true;
-        Watched {
-            shared,
-            tag: self.arrival.tag,
-            session,
-        }
+        shared.hand_on((self.arrival.tag, &self.waiting), session, switches)
     }
 }
 

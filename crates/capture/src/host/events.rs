@@ -18,7 +18,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::afterwards::{Over, Tell};
-use super::arrivals;
+use super::doors;
 use super::facts;
 use super::fold::Fold;
 use super::kernel::{self, Loaded, Support};
@@ -66,7 +66,8 @@ pub struct Counted {
     pub sessions: u64,
 }
 
-/// Host events. Clones are the same. When the last is dropped, the kernel's programs are gone.
+/// Host events. Clones are the same. When the last is dropped, the kernel's programs are gone if they are not
+/// pinned.
 #[derive(Clone)]
 pub struct HostEvents(pub(super) Arc<Inner>);
 
@@ -114,10 +115,11 @@ impl HostEvents {
             what: format!("what the kernel tells cannot be read: {e}"),
             next: "see whether descriptors and memory are left".to_owned(),
         };
+        watched.find_left(&loaded.maps);
         let told = Arc::clone(&watched);
         let mut builder = RingBufferBuilder::new();
         builder
-            .add(&loaded.records, move |bytes| {
+            .add(&loaded.maps.records, move |bytes| {
                 told.take(bytes);
                 0
             })
@@ -128,7 +130,8 @@ impl HostEvents {
             loaded,
             ring: Mutex::new(ring),
             watched,
-            next_tag: AtomicU64::new(1),
+            // Beyond all that another daemon gave since the machine started.
+            next_tag: AtomicU64::new(monotonic_ns()),
             turned_away: AtomicU64::new(0),
         });
         let (stopped, stop) = io::pipe().map_err(|e| unusable(&e))?;
@@ -148,6 +151,12 @@ impl HostEvents {
     #[must_use]
     pub fn support(&self) -> &Support {
         &self.0.shared.loaded.support
+    }
+
+    /// Whether the last daemon's programs stayed, and are these.
+    #[must_use]
+    pub fn took_up(&self) -> bool {
+        self.0.shared.loaded.has_stayed()
     }
 
     /// Paths and programs that were to be left out and were not there when this was started: nothing
@@ -213,21 +222,23 @@ impl HostEvents {
         let of_reader = Entry::Open(Arc::clone(&watched.session));
         lock(&shared.watched.by_tag).insert(tag, of_reader);
         // From here on dropping it takes back what was done.
-        let maps = &shared.loaded;
+        let maps = &shared.loaded.maps;
+        let by_number = shared.loaded.by_number;
         let key = tag.to_ne_bytes();
         let any = MapFlags::ANY;
         let switches = switches.bits().to_ne_bytes();
-        let of_process = match maps.by_number {
+        let of_process = match by_number {
             true => pid.as_raw_nonzero().get().to_ne_bytes(),
             false => process.as_raw_fd().to_ne_bytes(),
         };
         let before = maps.tags.lookup(&of_process, any).ok().flatten();
+        shared.note(tag, id, Lost::default());
         maps.losses
             .update(&key, &[0; LOST_BYTES], any)
             .and_then(|()| maps.sessions.update(&key, &switches, any))
             .and_then(|()| maps.tags.update(&of_process, &mark(tag, true), any))
             .map_err(|e| format!("the kernel takes no more sessions: {e}"))?;
-        if maps.by_number && has_ended(&process) {
+        if by_number && has_ended(&process) {
             // Its number may be another's already, which is not to be marked in its place.
             let _ = maps.tags.delete(&of_process);
             return Err("the process that holds the session is gone".to_owned());
@@ -338,7 +349,7 @@ impl Shared {
     /// What the kernel has counted of this session's losses.
     fn lost(&self, tag: u64) -> Option<Lost> {
         let key = tag.to_ne_bytes();
-        let found = self.loaded.losses.lookup(&key, MapFlags::ANY);
+        let found = self.loaded.maps.losses.lookup(&key, MapFlags::ANY);
         found.ok().flatten().and_then(|bytes| Lost::parse(&bytes))
     }
 
@@ -347,8 +358,10 @@ impl Shared {
         for tag in std::mem::take(&mut *lock(&self.watched.done)) {
             let key = tag.to_ne_bytes();
             // Failing means that it was not there: no program finds it from here on.
-            let _ = self.loaded.sessions.delete(&key);
-            let _ = self.loaded.losses.delete(&key);
+            let maps = &self.loaded.maps;
+            let _ = maps.sessions.delete(&key);
+            let _ = maps.losses.delete(&key);
+            let _ = maps.owners.delete(&key);
             lock(&self.watched.by_tag).remove(&tag);
         }
     }
@@ -365,6 +378,7 @@ impl Shared {
                 // Of a process that is not followed, nobody knows what it did.
                 let gap = session.gap(cause, (cause == OVERFLOWED).then_some(count));
                 session.tell(gap);
+                self.note(tag, session.id, lost);
             }
         }
         session.looked_ns = session.recorder.now_ns();
@@ -397,16 +411,17 @@ impl Shared {
                 Entry::Over(over) => self.look_after(tag, &mut lock(&over), now_ns),
             }
         }
+        self.watched.give_up_left();
         self.forget_done();
         self.look_at_doors();
     }
 
     /// Says how many logins the kernel found and could not follow, if it did since the last time.
     fn look_at_doors(&self) {
-        let now = arrivals::turned_away(&self.loaded.arrivals).unwrap_or(0);
+        let now = doors::turned_away(&self.loaded.maps.arrivals).unwrap_or(0);
         let before = self.turned_away.swap(now, Ordering::Relaxed);
         if now > before {
-            (self.watched.tell)(arrivals::not_followed(now - before));
+            (self.watched.tell)(doors::not_followed(now - before));
         }
     }
 
@@ -440,7 +455,7 @@ fn read(shared: &Arc<Shared>, stopped: &PipeReader) {
         if usize::try_from(got).is_ok_and(|got| got >= TURN_RECORDS) {
             continue;
         }
-        let records = shared.loaded.records.as_fd();
+        let records = shared.loaded.maps.records.as_fd();
         let mut fds = [
             PollFd::from_borrowed_fd(records, PollFlags::IN),
             PollFd::new(stopped, PollFlags::IN),
@@ -455,7 +470,7 @@ fn read(shared: &Arc<Shared>, stopped: &PipeReader) {
     }
 }
 
-fn monotonic_ns() -> u64 {
+pub(super) fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     let rest = u64::try_from(now.tv_nsec).unwrap_or(0);

@@ -23,6 +23,9 @@ const SOCK_DGRAM: u64 = 2;
 const RESTARTED: std::ops::RangeInclusive<i64> = -516..=-512;
 const EINTR: i64 = 4;
 
+/// How late something is told at least for that to be said, nanoseconds: repeats wait for a second.
+const DELAYED_NS_MIN: u64 = 2_000_000_000;
+
 /// The event that a record is; of a call with paths, with the files that it was about where the kernel
 /// said so.
 pub(super) fn body(record: &Record, resolved: Option<&Resolved>) -> Body {
@@ -185,6 +188,17 @@ pub(super) fn answer(body: &mut Body, code: i64) {
         });
         let fields = fields.fold(Fields::new(), |all, (name, value)| all.with(name, value));
         fact.fields = fields;
+    }
+}
+
+/// How much later than it happened this is told, where that is more than repeats wait for.
+pub(super) fn delayed(body: &mut Body, late_ns: u64) {
+    if late_ns >= DELAYED_NS_MIN
+        && let Body::Command(fact) | Body::File(fact) | Body::Network(fact) | Body::Process(fact) =
+            body
+    {
+        fact.fields
+            .push("delayed_ms", Value::Uint(late_ns / 1_000_000));
     }
 }
 

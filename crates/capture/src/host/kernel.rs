@@ -10,8 +10,9 @@ use libbpf_rs::btf::Btf;
 use libbpf_rs::btf::types::{FuncProto, Typedef};
 use libbpf_rs::{ErrorKind, Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenObject};
 
-use super::arrivals;
+use super::doors;
 use super::left_out::Found;
+use super::pins;
 use super::{Config, RING_BYTES_MAX, RING_BYTES_MIN, Unsupported};
 
 /// `ebpf/host.bpf.c`, compiled. `make ebpf` makes it again, and CI compares.
@@ -83,6 +84,18 @@ impl fmt::Display for Missing {
 /// The programs, attached while this lives.
 pub(super) struct Loaded {
     pub(super) support: Support,
+    pub(super) maps: Maps,
+    /// The tags of tasks are by their numbers.
+    pub(super) by_number: bool,
+    /// Paths and programs that were to be left out and are not there.
+    pub(super) absent: Vec<PathBuf>,
+    // Links go before what they are of. Where the last daemon's programs stayed there are none.
+    links: Vec<Link>,
+    object: Option<Object>,
+}
+
+/// What the reader shares with the programs.
+pub(super) struct Maps {
     /// Records on their way.
     pub(super) records: MapHandle,
     /// Sessions that are recorded, and which switches are on.
@@ -91,14 +104,49 @@ pub(super) struct Loaded {
     pub(super) losses: MapHandle,
     /// The tags of tasks: by descriptors of processes, or by their numbers.
     pub(super) tags: MapHandle,
-    pub(super) by_number: bool,
     /// Logins that were found.
     pub(super) arrivals: MapHandle,
-    /// Paths and programs that were to be left out and are not there.
-    pub(super) absent: Vec<PathBuf>,
-    // Links go before what they are of.
-    _links: Vec<Link>,
-    _object: Object,
+    /// Whose the tags are, for the next daemon.
+    pub(super) owners: MapHandle,
+    /// What the programs call that of the tags.
+    name_of_tags: &'static str,
+}
+
+impl Loaded {
+    /// Whether these are the last daemon's.
+    pub(super) fn has_stayed(&self) -> bool {
+        self.object.is_none()
+    }
+}
+
+impl Maps {
+    /// Each by its name.
+    pub(super) fn find(
+        tags: &'static str,
+        get: impl Fn(&str) -> libbpf_rs::Result<MapHandle>,
+    ) -> libbpf_rs::Result<Self> {
+        Ok(Self {
+            records: get("records")?,
+            sessions: get("sessions")?,
+            losses: get("losses")?,
+            tags: get(tags)?,
+            arrivals: get("arrivals")?,
+            owners: get("owners")?,
+            name_of_tags: tags,
+        })
+    }
+
+    /// Each with its name.
+    pub(super) fn named(&mut self) -> [(&'static str, &mut MapHandle); 6] {
+        [
+            ("records", &mut self.records),
+            ("sessions", &mut self.sessions),
+            ("losses", &mut self.losses),
+            (self.name_of_tags, &mut self.tags),
+            ("arrivals", &mut self.arrivals),
+            ("owners", &mut self.owners),
+        ]
+    }
 }
 
 /// What this kernel can do; tries it, and leaves nothing behind.
@@ -137,18 +185,32 @@ pub(super) fn load(config: &Config) -> Result<Loaded, Unsupported> {
     libbpf_rs::set_print(None);
     let left_out = config.left_out.find();
     let mut why = None;
-    for by_number in [config.by_number, true] {
-        for resolves in [true, false] {
-            let fit = Fit {
-                resolves,
-                by_number,
-            };
-            match fitted(config, &left_out, fit) {
-                Ok(loaded) => return Ok(loaded),
-                // That the plainest one failed is what has to be said.
-                Err(e) if !resolves && why.is_none() => why = Some(refused(&e)),
-                Err(_) => {}
+    let fits = [config.by_number, true].map(|by_number| {
+        [true, false].map(|resolves| Fit {
+            resolves,
+            by_number,
+        })
+    });
+    if let Some(dir) = &config.pins {
+        pins::is_possible(dir)?;
+        let mut left = fits.iter().flatten();
+        if let Some(loaded) = left.find_map(|fit| taken_up(config, dir, &left_out, *fit)) {
+            return Ok(loaded);
+        }
+    }
+    for fit in fits.into_iter().flatten() {
+        match fitted(config, &left_out, fit) {
+            Ok(mut loaded) => {
+                if let Some(dir) = &config.pins {
+                    let says = Says::of(config, &left_out, fit, &loaded.support.missing);
+                    let place = says.place(dir, config, &left_out);
+                    place.keep(&mut loaded.links, &mut loaded.maps)?;
+                }
+                return Ok(loaded);
             }
+            // That the plainest one failed is what has to be said.
+            Err(e) if !fit.resolves && why.is_none() => why = Some(refused(&e)),
+            Err(_) => {}
         }
     }
     Err(why.unwrap_or_else(|| Unsupported {
@@ -161,7 +223,7 @@ fn fitted(config: &Config, left_out: &Found, fit: Fit) -> libbpf_rs::Result<Load
     // Copied, because there it begins where numbers may begin.
     let bytes = OBJECT.to_vec();
     let mut open = ObjectBuilder::default().open_memory(&bytes)?;
-    let (programs, mut missing) = rings()?;
+    let (programs, missing) = rings()?;
     for mut program in open.progs_mut() {
         let name = program.name().to_str().unwrap_or_default();
         let is_wanted = match name {
@@ -170,38 +232,50 @@ fn fitted(config: &Config, left_out: &Found, fit: Fit) -> libbpf_rs::Result<Load
         };
         program.set_autoload(is_wanted);
     }
-    let says = Says {
-        fit,
-        left_out: left_out.bits,
-        logins: arrivals::switches(config),
-        answers: !missing.contains(&Missing::Answers),
-    };
-    sizes(&mut open, config.ring_bytes, says)?;
+    let says = Says::of(config, left_out, fit, &missing);
+    sizes(&mut open, ring_bytes(config), says)?;
     let object = open.load()?;
     left_out.put(&map(&object, "left_out")?)?;
-    arrivals::put(&config.logins, &map(&object, "doors")?)?;
+    doors::put(&config.logins, &map(&object, "doors")?)?;
     let links = attach(&object)?;
-    if !fit.resolves {
-        missing.push(Missing::Resolved);
-    }
     Ok(Loaded {
-        records: map(&object, "records")?,
-        sessions: map(&object, "sessions")?,
-        losses: map(&object, "losses")?,
-        tags: map(&object, tags(fit))?,
-        arrivals: map(&object, "arrivals")?,
+        maps: Maps::find(tags(fit), |name| map(&object, name))?,
         by_number: fit.by_number,
         absent: left_out.absent.clone(),
-        support: Support {
-            backend: match fit.resolves {
+        support: fit.support(missing),
+        links,
+        object: Some(object),
+    })
+}
+
+/// The programs that the last daemon left, if they are those that this one would load.
+fn taken_up(config: &Config, dir: &Path, left_out: &Found, fit: Fit) -> Option<Loaded> {
+    let (_, missing) = rings().ok()?;
+    let says = Says::of(config, left_out, fit, &missing);
+    Some(Loaded {
+        maps: says.place(dir, config, left_out).left(tags(fit))?,
+        by_number: fit.by_number,
+        absent: left_out.absent.clone(),
+        support: fit.support(missing),
+        links: Vec::new(),
+        object: None,
+    })
+}
+
+impl Fit {
+    /// What it can do on a kernel whose io_uring lacks these.
+    fn support(self, mut missing: Vec<Missing>) -> Support {
+        if !self.resolves {
+            missing.push(Missing::Resolved);
+        }
+        Support {
+            backend: match self.resolves {
                 true => "tracepoints and functions",
                 false => "tracepoints",
             },
             missing,
-        },
-        _links: links,
-        _object: object,
-    })
+        }
+    }
 }
 
 /// The map that the tags are in.
@@ -243,12 +317,54 @@ struct Says {
     answers: bool,
 }
 
+impl Says {
+    fn of(config: &Config, left_out: &Found, fit: Fit, missing: &[Missing]) -> Self {
+        Self {
+            fit,
+            left_out: left_out.bits,
+            logins: doors::switches(config),
+            answers: !missing.contains(&Missing::Answers),
+        }
+    }
+
+    /// In the order of the structure.
+    fn bytes(&self) -> Vec<u8> {
+        let said = [
+            own_pid_namespace().unwrap_or(INITIAL_PID_NS),
+            u32::from(self.fit.by_number),
+            self.left_out,
+            u32::from(self.answers),
+            self.logins,
+        ];
+        said.map(u32::to_ne_bytes).concat()
+    }
+
+    /// Where programs that were told this, and this in their maps, are pinned.
+    fn place(&self, dir: &Path, config: &Config, left_out: &Found) -> pins::Place {
+        let doors = config.logins.join("\n");
+        let told = [
+            OBJECT,
+            &[u8::from(self.fit.resolves)],
+            &self.bytes(),
+            &ring_bytes(config).to_ne_bytes(),
+            &left_out.identities(),
+            doors.as_bytes(),
+        ];
+        pins::Place::new(dir, &told)
+    }
+}
+
+/// The size of the ring.
+fn ring_bytes(config: &Config) -> u32 {
+    config
+        .ring_bytes
+        .clamp(RING_BYTES_MIN, RING_BYTES_MAX)
+        .next_power_of_two()
+}
+
 /// What only this machine knows.
 fn sizes(open: &mut OpenObject, ring_bytes: u32, says: Says) -> libbpf_rs::Result<()> {
     let processors = u32::try_from(libbpf_rs::num_possible_cpus()?).unwrap_or(u32::MAX);
-    let ring_bytes = ring_bytes
-        .clamp(RING_BYTES_MIN, RING_BYTES_MAX)
-        .next_power_of_two();
     for mut map in open.maps_mut() {
         match map.name().to_str() {
             Some("drafts") => map.set_max_entries(processors.saturating_mul(DRAFTS))?,
@@ -258,14 +374,7 @@ fn sizes(open: &mut OpenObject, ring_bytes: u32, says: Says) -> libbpf_rs::Resul
                 map.set_autocreate(name == tags(says.fit))?
             }
             Some(".rodata.reader") => {
-                let said = [
-                    own_pid_namespace().unwrap_or(INITIAL_PID_NS),
-                    u32::from(says.fit.by_number),
-                    says.left_out,
-                    u32::from(says.answers),
-                    says.logins,
-                ];
-                map.set_initial_value(&said.map(u32::to_ne_bytes).concat())?;
+                map.set_initial_value(&says.bytes())?;
             }
             _ => {}
         }

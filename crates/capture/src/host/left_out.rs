@@ -61,6 +61,11 @@ impl LeftOut {
 }
 
 impl Found {
+    /// All that the kernel is told.
+    pub(super) fn identities(&self) -> Vec<u8> {
+        self.identities.concat()
+    }
+
     /// Tells the kernel.
     pub(super) fn put(&self, map: &impl MapCore) -> libbpf_rs::Result<()> {
         let yes = 1u32.to_ne_bytes();

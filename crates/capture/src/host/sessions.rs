@@ -10,7 +10,9 @@ use hansard_record::Recorder;
 
 use super::afterwards::{OVER_MAX, Over, Tell};
 use super::arrivals::{Arrivals, Waiting};
+use super::facts;
 use super::fold::Fold;
+use super::left::Left;
 use super::record::{Kind, Record};
 
 /// A tag's session.
@@ -31,6 +33,8 @@ pub(super) struct Sessions {
     pub(super) tell: Tell,
     /// Told of logins that are found.
     pub(super) arrivals: Arrivals,
+    /// What the last daemon watched.
+    pub(super) left: Left,
     /// Ended ones whose processes are not to be watched any more.
     pub(super) done: Mutex<Vec<u64>>,
     /// The latest moment that was read of.
@@ -96,6 +100,15 @@ impl Session {
         }
     }
 
+    /// Takes one record that has waited, now.
+    pub(super) fn take_late(&mut self, record: &Record, now_ns: u64) {
+        let late_ns = now_ns.saturating_sub(record.time_ns);
+        for mut body in self.fold.take(record) {
+            facts::delayed(&mut body, late_ns);
+            self.tell(body);
+        }
+    }
+
     /// A recording that failed ends its session by itself: its capture is told the same.
     pub(super) fn tell(&self, body: Body) {
         let _ = self.recorder.witness(body);
@@ -118,6 +131,7 @@ impl Sessions {
             by_tag: Mutex::default(),
             tell,
             arrivals: Arrivals::default(),
+            left: Left::default(),
             done: Mutex::default(),
             seen_ns: AtomicU64::new(0),
             records: AtomicU64::new(0),

@@ -95,8 +95,8 @@ fn let_go(shared: &Shared, session: SessionId) {
     }
 }
 
-/// Watches the session's processes again, where host events are recorded: the new programs in the kernel
-/// know none of them. A kill in here leaves a recording without the gap; its next daemon writes one from
+/// Watches the session's processes again, where host events are recorded: those of the last daemon's marks, if its
+/// programs have stayed in the kernel; else new programs know none of them. A kill in here leaves a recording without the gap; its next daemon writes one from
 /// the same moment.
 fn watch_again(
     shared: &Shared,
@@ -106,6 +106,9 @@ fn watch_again(
 ) -> Option<Watched> {
     let host = shared.config.host.as_ref()?;
     let recorded = (state.session.id, recorder);
+    if let Some(watched) = host.take_up(recorded, from_ns, state.watch) {
+        return Some(watched);
+    }
     let holder = state.pid();
     let watched = crate::host::watch(Some(host), (state.uid, holder), recorded, state.watch);
     let missed = watched.as_ref().map(|watched| {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use hansard_core::policy::{OnEnd, Policy, Watch};
 use hansard_core::{Fields, Login, Session, SessionId, Value};
 use hansard_record::Recorder;
-use hansard_record::open_sessions::{Plan, Survives};
 use hansard_shell::Account;
 
 use super::account;
@@ -107,21 +106,7 @@ pub(super) fn open(shared: &Shared, who: &Who, about: About) -> Result<Opened, S
         policy.idle_ms_max = 0;
     }
     let session = session(shared, who, about, policy)?;
-    let plan = Plan {
-        survives: Survives::Kill,
-        loss_bytes_max: config.options.loss_bytes_max(),
-    };
-    let (key, sink) = (means.key.clone(), (means.sinks)());
-    let recorder = means
-        .open
-        .record(
-            session.clone(),
-            key,
-            sink,
-            &means.env,
-            (config.options, plan),
-        )
-        .map_err(|lost| lost.to_string())?;
+    let recorder = means.record(&session, config.options)?;
     let (notice, on_end, watch) = decided
         .map(|decided| (decided.notice, decided.on_end, decided.watch))
         .unwrap_or_default();

@@ -46,15 +46,22 @@ pub(super) fn start(
         let names = (ssh.names.as_slice(), &key);
         config.host_certificate = certified(recording, &authorities, names, &random)?;
     }
+    begin((config, local), ("capture.ssh", "serving SSH"), recording)
+}
+
+/// Listens, and says so in the log.
+pub(super) fn begin(
+    (config, local): (NodeConfig, &LocalServer),
+    (section, what): (&str, &str),
+    recording: &Recording<'_>,
+) -> Result<Server, Failure> {
+    let listen = config.listen;
     let server = Server::start(config, local).map_err(|e| {
-        let what = format!("capture.ssh: {}: {}", ssh.listen, crate::failure::plain(&e));
+        let what = format!("{section}: {listen}: {}", crate::failure::plain(&e));
         Failure::new(STATUS_FAILED, what, "see who has it: ss -tlnp")
     })?;
     let address = server.address();
-    recording
-        .start
-        .journal
-        .info("serving SSH", &[("listen", &address)]);
+    recording.start.journal.info(what, &[("listen", &address)]);
     Ok(server)
 }
 

@@ -112,18 +112,6 @@ pub(super) fn start(
             host: (recording.identity.id().to_string(), line),
         }),
     });
-    let server = Server::start(config, local).map_err(|e| {
-        let what = format!(
-            "capture.proxy: {}: {}",
-            proxy.listen,
-            crate::failure::plain(&e)
-        );
-        Failure::new(STATUS_FAILED, what, "see who has it: ss -tlnp")
-    })?;
-    let address = server.address();
-    recording
-        .start
-        .journal
-        .info("leading on to other machines", &[("listen", &address)]);
-    Ok(server)
+    let what = ("capture.proxy", "leading on to other machines");
+    super::ssh_node::begin((config, local), what, recording)
 }

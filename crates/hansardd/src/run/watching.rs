@@ -1,5 +1,8 @@
 //! The role that records host events: of sessions, and of the host itself.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
 use hansard_capture::host::{Access, Config as HostConfig, HostEvents, LeftOut, PAGE_BYTES};
 
 use super::facts::Facts;
@@ -20,7 +23,7 @@ pub(super) fn watching(
     // A fact that finds no room is counted: the daemon's own recording says so.
     let of_events = facts.clone();
     let tell = Box::new(move |body| of_events.mention(body));
-    let events = HostEvents::start(configured(host), tell).map_err(|why| {
+    let events = HostEvents::start(configured(start, host), tell).map_err(|why| {
         let next = format!("{}; or set capture.host.enabled to false", why.next);
         Failure::new(STATUS_FAILED, why.to_string(), next)
     })?;
@@ -29,6 +32,10 @@ pub(super) fn watching(
     start
         .journal
         .info("host events are recorded", &[("backend", &backend)]);
+    if events.took_up() {
+        let what = "the kernel's programs had stayed: what they told since is in the ring";
+        start.journal.info(what, &[]);
+    }
     for path in events.absent() {
         let what = "what is to be left out of host events is not there, and nothing of it is";
         start.journal.warning(what, &[("path", &path.display())]);
@@ -70,7 +77,7 @@ pub(super) fn listening(
     }
 }
 
-fn configured(host: &Host) -> HostConfig {
+fn configured(start: &Start, host: &Host) -> HostConfig {
     let pages = host
         .command_buffer_size
         .saturating_add(host.disk_buffer_size)
@@ -88,6 +95,18 @@ fn configured(host: &Host) -> HostConfig {
             true => host.login_programs.clone(),
             false => Vec::new(),
         },
+        pins: pins(&start.config.node.data_dir, &host.pin_dir),
         by_number: false,
     }
 }
+
+/// Below this directory, one that no daemon with another data directory has.
+fn pins(data_dir: &Path, pin_dir: &Path) -> Option<PathBuf> {
+    if pin_dir.as_os_str().is_empty() {
+        return None;
+    }
+    // Of a daemon that runs it is there.
+    let data = std::fs::metadata(data_dir).ok()?;
+    Some(pin_dir.join(format!("{:x}-{:x}", data.dev(), data.ino())))
+}
+

@@ -177,6 +177,11 @@ pub(super) const KERNEL: &[Field] = &[
         Text,
         "session that left it running, and had ended before",
     ),
+    h(
+        "delayed_ms",
+        Uint,
+        "how much earlier it happened, where it waited for a daemon: milliseconds",
+    ),
 ];
 
 /// What the kernel tells of calls that are repeated, and of which call it was.
