@@ -45,8 +45,8 @@ pub use afterwards::{AFTERWARDS_MAX, Tell};
 pub(crate) use arrivals::{First, Found};
 pub use doors::LOGIN_PROGRAMS_MAX;
 pub use events::{Counted, HostEvents, Watched};
-pub use left::NOT_STORED;
 pub use kernel::{Missing, Support, support};
+pub use left::NOT_STORED;
 pub use left_out::{LEFT_OUT_MAX, LeftOut};
 
 /// Least bytes that wait between kernel and daemon: 16 MiB, about 60,000 events. At the bound events

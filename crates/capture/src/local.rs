@@ -150,11 +150,7 @@ impl Means {
     ///
     /// # Errors
     /// Why it cannot begin, for whoever asked.
-    pub(crate) fn record(
-        &self,
-        session: &Session,
-        options: Options,
-    ) -> Result<Recorder, String> {
+    pub(crate) fn record(&self, session: &Session, options: Options) -> Result<Recorder, String> {
         let plan = Plan {
             survives: Survives::Kill,
             loss_bytes_max: options.loss_bytes_max(),

@@ -18,13 +18,13 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 pub(crate) use first::First;
 use first::is_recorder;
 
+use super::Switches;
+use super::doors::not_followed;
 use super::events::{HostEvents, Shared, Watched, monotonic_ns};
 use super::facts;
 use super::fold::Fold;
 use super::record::{Kind, Record};
 use super::sessions::{Entry, Leader, Lost, Session, Sessions, lock};
-use super::Switches;
-use super::doors::not_followed;
 
 mod first;
 

@@ -55,7 +55,10 @@ impl Place {
 
     /// What the last daemon left here, if that is whole.
     pub(super) fn left(&self, tags: &'static str) -> Option<Maps> {
-        Maps::find(tags, |name| MapHandle::from_pinned_path(self.here.join(name))).ok()
+        Maps::find(tags, |name| {
+            MapHandle::from_pinned_path(self.here.join(name))
+        })
+        .ok()
     }
 
     /// Pins all of this, and removes what was loaded otherwise. A crash in here leaves what the next start

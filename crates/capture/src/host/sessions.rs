@@ -89,21 +89,26 @@ impl Lost {
 impl Session {
     /// Takes one record.
     pub(super) fn take(&mut self, record: &Record) {
+        for body in self.bodies(record) {
+            self.tell(body);
+        }
+    }
+
+    /// What is to be told now.
+    fn bodies(&mut self, record: &Record) -> Vec<Body> {
         if let Some(leader) = &mut self.leader
             && record.kind == Kind::Exit
             && record.pid == leader.pid
         {
             leader.exit = Some(record.ret);
         }
-        for body in self.fold.take(record) {
-            self.tell(body);
-        }
+        self.fold.take(record)
     }
 
     /// Takes one record that has waited, now.
     pub(super) fn take_late(&mut self, record: &Record, now_ns: u64) {
         let late_ns = now_ns.saturating_sub(record.time_ns);
-        for mut body in self.fold.take(record) {
+        for mut body in self.bodies(record) {
             facts::delayed(&mut body, late_ns);
             self.tell(body);
         }

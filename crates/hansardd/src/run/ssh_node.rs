@@ -52,7 +52,7 @@ pub(super) fn start(
 /// Listens, and says so in the log.
 pub(super) fn begin(
     (config, local): (NodeConfig, &LocalServer),
-    (section, what): (&str, &str),
+    (section, what): (&str, &'static str),
     recording: &Recording<'_>,
 ) -> Result<Server, Failure> {
     let listen = config.listen;

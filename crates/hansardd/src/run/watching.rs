@@ -109,4 +109,3 @@ fn pins(data_dir: &Path, pin_dir: &Path) -> Option<PathBuf> {
     let data = std::fs::metadata(data_dir).ok()?;
     Some(pin_dir.join(format!("{:x}-{:x}", data.dev(), data.ino())))
 }
-
