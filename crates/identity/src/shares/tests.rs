@@ -1,5 +1,7 @@
 //! Links over real files.
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::*;
@@ -97,7 +99,7 @@ fn nothing_but_the_whole_secret_opens_and_it_is_not_on_disk() {
     let (shares, _) = place.open();
     let (share, text) = make(&shares, &wish(), NOW_NS);
     let secret = text.rsplit('-').next().unwrap();
-    let file = fs::read_to_string(shares.path(&share.id)).unwrap();
+    let file = fs::read_to_string(shares.rows.path(&share.id)).unwrap();
     assert!(!file.contains(secret), "{file}");
     assert!(!format!("{:?}", Secret::parse(&text).unwrap()).contains(secret));
     let mut last = text.clone();
@@ -159,7 +161,7 @@ fn what_no_link_may_be_is_refused_and_old_ones_make_room() {
     make(&shares, &wish(), later_ns - 1);
     assert!(shares.get(&first.id).is_some());
     make(&shares, &wish(), later_ns);
-    assert!(shares.get(&first.id).is_none() && !shares.path(&first.id).exists());
+    assert!(shares.get(&first.id).is_none() && !shares.rows.path(&first.id).exists());
 }
 
 #[test]
@@ -168,10 +170,10 @@ fn a_damaged_file_opens_nothing_and_is_named() {
     let (shares, _) = place.open();
     let (share, text) = make(&shares, &wish(), NOW_NS);
     let (other, other_text) = make(&shares, &wish(), NOW_NS);
-    let bytes = fs::read(shares.path(&share.id)).unwrap();
-    fs::write(shares.path(&share.id), &bytes[..bytes.len() / 2]).unwrap();
+    let bytes = fs::read(shares.rows.path(&share.id)).unwrap();
+    fs::write(shares.rows.path(&share.id), &bytes[..bytes.len() / 2]).unwrap();
     // One in the place of another is none either.
-    fs::copy(shares.path(&other.id), place.0.join("ffff.json")).unwrap();
+    fs::copy(shares.rows.path(&other.id), place.0.join("ffff.json")).unwrap();
     drop(shares);
     let (shares, unreadable) = place.open();
     let mut names: Vec<&str> = unreadable.iter().map(|(name, _)| name.as_str()).collect();

@@ -1,5 +1,6 @@
 //! Users over real files.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 
