@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The main job, for real: records a person at a terminal, replays it, shows one moment, proves it;
 # then the same with a service (scripts/demo_service.sh) and its application (scripts/demo_web.sh), with a login (scripts/demo_login.sh), and
-# with what the kernel tells (scripts/demo_watched.sh).
+# with what the kernel tells (scripts/demo_watched.sh); then somebody signs in and goes to hosts
+# (scripts/demo_access.sh).
 # One line `ok: …` for each thing shown; ends with a failure at the first that is not so.
 # HANSARD_BIN, HANSARDD_BIN: the built programs. DEMO_DIR: where the files go. DEMO_EXIT=1: no closing words.
 set -euo pipefail
@@ -173,6 +174,7 @@ convert() {
 . scripts/demo_web.sh
 . scripts/demo_login.sh
 . scripts/demo_watched.sh
+. scripts/demo_access.sh
 
 closing_words() {
     local shown=${dir#"$here"/}
@@ -207,4 +209,5 @@ convert
 service
 login
 watched
+access
 [ "${DEMO_EXIT:-}" = 1 ] || closing_words

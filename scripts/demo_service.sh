@@ -18,6 +18,7 @@ end_what_was_started() {
     done
     end_login
     end_watched
+    end_access
 }
 trap end_what_was_started EXIT
 trap 'exit 130' INT TERM

@@ -7,7 +7,7 @@ case "${1:-}" in
     # What reads the kernel programs' object when they are loaded.
     build) wanted=(libelf-dev zlib1g-dev pkg-config) ;;
     # A person's hands (Python's own pty module), an editor, top, a pager.
-    demo) wanted=(python3 vim-tiny procps less) ;;
+    demo) wanted=(python3 vim-tiny procps less openssh-server openssh-client) ;;
     # The second reader's libraries, players and recorders of other formats that must accept our
     # recordings and make some for us, a judge of certificates, a CBOR library, a tracer to kill at system calls, the
     # fuzzer's runtime (targets are compiled), two hosts' worth of network and what cuts it,

@@ -37,10 +37,15 @@ fn every_line_of_the_demo_comes_true() {
         demo.status
     );
     // One that is silently passed over is a failure too.
-    let mut lines = 29;
+    let mut lines = 37;
     for (part, count, why) in [
         ("a browser", 1, "the demo's look in a browser needs one"),
         ("a login", 4, "the login of the demo needs root"),
+        (
+            "signing in",
+            8,
+            "signing in and going to hosts needs root and sshd",
+        ),
         (
             "host events",
             4,

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use hansard_core::fields::Fields;
 use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
-use hansard_core::{Body, Gate, Session, SessionId, Sink};
+use hansard_core::{Body, Gate, Locks, Session, SessionId, Sink};
 use hansard_record::handoff::FromDaemon;
 use hansard_record::open_sessions::{Plan, Survives};
 use hansard_record::revive::GoesOn;
@@ -36,6 +36,7 @@ use crate::shell::{Found, Logins};
 
 pub(crate) mod connection;
 pub(crate) mod header;
+mod locked;
 pub(crate) mod peer;
 pub(crate) mod place;
 
@@ -80,6 +81,16 @@ impl fmt::Debug for Decides {
     }
 }
 
+/// Who says who is locked out.
+#[derive(Clone)]
+pub struct LockedBy(pub Arc<dyn Locks>);
+
+impl fmt::Debug for LockedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LockedBy")
+    }
+}
+
 /// How the capture socket works.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -92,6 +103,8 @@ pub struct Config {
     pub gate: Option<Decides>,
     /// What the kernel tells of what sessions do, where that is recorded.
     pub host: Option<HostEvents>,
+    /// Who says who is locked out, where somebody does: of every kind of session.
+    pub locks: Option<LockedBy>,
     /// Which wishes beyond that are granted.
     pub wishes: Wishes,
     /// Connections at a time. One more is refused, with that word.
@@ -116,6 +129,7 @@ impl Config {
             policy: Policy::default(),
             gate: None,
             host: None,
+            locks: None,
             wishes: Wishes::default(),
             connections_max: CONNECTIONS_MAX,
             connections_of_user_max: CONNECTIONS_OF_USER_MAX,
@@ -249,7 +263,7 @@ impl Server {
         let (woken, wake) = io::pipe()?;
         rustix::io::ioctl_fionbio(&woken, true)?;
         rustix::io::ioctl_fionbio(&wake, true)?;
-        let registry = Registry::new(wake, config.end_wait);
+        let registry = Registry::new(wake, config.end_wait, config.locks.clone());
         let shared = Arc::new(Shared {
             config,
             means: Arc::new(means),

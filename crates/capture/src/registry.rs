@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hansard_core::limits::{FRAME_CUT_FOLLOWED_NS, FRAME_CUT_NS};
-use hansard_core::{Session, SessionId};
+use hansard_core::{Lockable, Session, SessionId};
 use hansard_record::Recorder;
 
 use crate::limits::{COMMAND_BYTES_MAX, REASON_BYTES_MAX};
+use crate::local::LockedBy;
 
 mod line;
+mod locked;
 
 pub(crate) use line::Line;
 
@@ -70,11 +72,14 @@ struct Shared {
     running: Mutex<HashMap<SessionId, Running>>,
     /// Wakes the thread that watches the deadlines.
     wake: Mutex<PipeWriter>,
+    locks: Option<LockedBy>,
     end_wait: Duration,
 }
 
 struct Running {
     about: RunningSession,
+    /// What locks are held against.
+    who: Lockable,
     recorder: Recorder,
     line: Arc<dyn Runs>,
     ended: Option<Ended>,
@@ -102,10 +107,11 @@ impl fmt::Display for Ended {
 }
 
 impl Registry {
-    pub(crate) fn new(wake: PipeWriter, end_wait: Duration) -> Self {
+    pub(crate) fn new(wake: PipeWriter, end_wait: Duration, locks: Option<LockedBy>) -> Self {
         Self(Arc::new(Shared {
             running: Mutex::new(HashMap::new()),
             wake: Mutex::new(wake),
+            locks,
             end_wait,
         }))
     }
@@ -263,6 +269,7 @@ impl Registry {
         };
         let running = Running {
             about,
+            who: Lockable::of(header),
             recorder,
             line,
             ended: None,
@@ -275,6 +282,9 @@ impl Registry {
         if has_limit {
             self.wake();
         }
+        // Somebody may have been locked between being let in and standing here: whoever made that lock has
+        // not seen this session, or sees it now.
+        self.end_locked(Some(header.id));
     }
 
     /// Takes a session off the list; answers who ended it, if somebody did.

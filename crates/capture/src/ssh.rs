@@ -3,12 +3,13 @@
 //!
 //! - `door`: who may connect; `connection`: a thread for each
 //! - `witness`: what the library refuses without telling anybody
-//! - `credentials`, `account`: who may come in, and as whom
+//! - `credentials`, `account`: who may come in, and as whom; `access`: what roles and locks say of it
 //! - `handler`: the library's hooks; `channel`: what is asked for in a channel; `relay`: bytes between a
 //!   program and its channel; `forward`: connections that go through
 //! - `proxy`: in the stead of programs of this machine, connections to another; `program`: either
 //! - `header`, `fact`: what is written; `ender`: how others end it
 
+use std::collections::BTreeMap;
 use std::io::{self, PipeWriter, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use russh::{MethodKind, MethodSet, SshId};
 use crate::local::{Server as LocalServer, THE_DAEMON_STOPS};
 use crate::registry::Runs as _;
 
+mod access;
 mod account;
 mod channel;
 mod connection;
@@ -51,7 +53,7 @@ use limits::{
     ALIVE_EVERY, ALIVE_MAX, ATTEMPTS_MAX, CONNECTIONS_MAX, LOGIN_GRACE, PACKET_BYTES,
     REJECTION_TIME, STOP_MAX, UNKNOWN_MAX, UNKNOWN_OF_ADDRESS_MAX, WINDOW_BYTES,
 };
-pub use proxy::{Certify, Proxy};
+pub use proxy::{Certify, Proxy, Wanted as WantedCertificate};
 
 /// How a node works. What is kept of sessions, and how, is what the capture socket's configuration says.
 #[derive(Debug, Clone)]
@@ -84,6 +86,12 @@ pub struct Config {
     pub forwards: Forwards,
     /// Where this leads, if it is a proxy and no node.
     pub proxy: Option<Proxy>,
+    /// This machine's name, which is its label `name` where it has none.
+    pub name: String,
+    /// This machine's labels, by which roles choose.
+    pub labels: BTreeMap<String, String>,
+    /// Whether only certificates let in that say what their holder's roles give.
+    pub roles_only: bool,
 }
 
 impl Config {
@@ -105,6 +113,9 @@ impl Config {
             sftp_server: PathBuf::from("/usr/lib/openssh/sftp-server"),
             forwards: Forwards::default(),
             proxy: None,
+            name: String::new(),
+            labels: BTreeMap::new(),
+            roles_only: false,
         }
     }
 }

@@ -7,7 +7,7 @@
 //! The modules, in the order of the data:
 //!
 //! - [`session`]: the immutable header of a recording; [`policy`]: what was to be kept, and what
-//!   happens when it cannot be; [`gate`]: for whom
+//!   happens when it cannot be; [`gate`]: for whom; [`access`]: what a person's roles give over SSH; [`lock`]: who gets nothing
 //! - [`event`]: what happened; [`fields`]: flat named facts inside an event
 //! - [`frame`]: events become durable frames; [`seal`]: frames are chained and signed
 //! - [`writer`]: events → frames → seals; [`reader`]: the way back, for hostile bytes
@@ -29,6 +29,7 @@
     )
 )]
 
+pub mod access;
 pub mod body;
 mod columns;
 pub mod event;
@@ -37,6 +38,7 @@ pub mod frame;
 pub mod gate;
 pub mod id;
 pub mod limits;
+pub mod lock;
 pub mod policy;
 pub mod proof;
 pub mod reader;
@@ -48,11 +50,13 @@ pub mod verify;
 pub mod wire;
 pub mod writer;
 
+pub use access::{Access, ChannelKind, Granted};
 pub use event::{Body, Event, Stream};
 pub use fields::{Fields, Value};
 pub use frame::{Frame, Part};
 pub use gate::{Decision, Gate, Login};
 pub use id::SessionId;
+pub use lock::{Lockable, Locks};
 pub use policy::{OnLoss, Policy};
 pub use seal::Seal;
 pub use session::Session;

@@ -1,6 +1,7 @@
 //! The command line: every command, option and its help, in one place. Man pages and completions
 //! are made from it.
 
+mod access;
 mod journal;
 mod machine;
 mod policy;
@@ -17,6 +18,7 @@ use hansard_core::OnLoss;
 use hansard_view::Format;
 
 use crate::moment::{Moment, Stretch};
+pub(crate) use access::{ClientArgs, LockArgs, LockCommand, LoginArgs, LogoutArgs, SshConfigArgs};
 pub(crate) use journal::{JournalArgs, ReaderKind};
 pub(crate) use machine::{CoverageArgs, DisableArgs, DisableWay, EnableArgs, EnableWay, RootArgs};
 pub(crate) use policy::{PolicyArgs, PolicyCommand, TestArgs};
@@ -43,6 +45,19 @@ pub(crate) struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Sign in at a service, and get a certificate that lets you into hosts by your roles
+    #[command(
+        after_help = "The password and the code are asked for, or read as two lines from standard input."
+    )]
+    Login(LoginArgs),
+    /// Sign out: the key of the login is gone
+    Logout(LogoutArgs),
+    /// Go to a host, as ssh(1) does: [LOGIN@]HOST [COMMAND]
+    Ssh(ClientArgs),
+    /// Copy files to and from hosts, as scp(1) does
+    Scp(ClientArgs),
+    /// Print what ssh(1) needs so that plain ssh, scp, rsync and others go the same way
+    SshConfig(SshConfigArgs),
     /// Run a program and record what it shows
     Rec(RecArgs),
     /// Replay a recording in this terminal
@@ -79,13 +94,15 @@ pub(crate) enum Command {
     Share(ShareArgs),
     /// Make, list or remove tokens that hosts join with
     Token(TokenArgs),
+    /// Lock people, roles, accounts, hosts or sessions; list and lift locks
+    Lock(LockArgs),
     /// Issue SSH certificates that let people in
     Cert(CertArgs),
     /// Add, list or remove users who sign in in a browser; set their passwords
     User(UserArgs),
     /// List hosts, lock them out; have logins of this machine recorded
     Host(HostArgs),
-    /// Say how the service is, and who you are to it
+    /// Say how the service is, who you are to it, and where you are signed in
     Status(StatusArgs),
     /// Make a key to sign recordings with
     Keygen(KeygenArgs),

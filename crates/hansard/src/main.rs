@@ -31,6 +31,8 @@ mod journal;
 mod key;
 mod kill;
 mod listing;
+mod lock;
+mod login;
 mod ls;
 mod machine;
 mod man;
@@ -41,12 +43,14 @@ mod progress;
 mod rec;
 mod screen;
 mod search;
+mod secret;
 mod seekable;
 mod service;
 mod session;
 mod share;
 mod show;
 mod source;
+mod ssh;
 mod status;
 mod token;
 mod trust;
@@ -71,6 +75,12 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let done = match &cli.command {
+        Command::Login(args) => login::run(args),
+        Command::Logout(args) => login::out(args),
+        Command::Ssh(args) => ssh::run("ssh", args),
+        Command::Scp(args) => ssh::run("scp", args),
+        Command::SshConfig(args) => ssh::config(args),
+        Command::Lock(args) => lock::run(args),
         Command::Rec(args) => rec::run(args),
         Command::Play(args) => play::run(args),
         Command::Cat(args) => cat::run(args),

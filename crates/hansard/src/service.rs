@@ -1,12 +1,13 @@
-//! The service, as commands ask it: HTTP over its admin socket.
+//! The service, as commands ask it: HTTP over its admin socket, or at its web server.
 //!
 //! - `answer`: documents, and what is said when there is none
 //! - `stream`: answers that go on, as bytes and as lines
-//! - `asked`: requests, written so that nothing in a value is taken for something else
+//! - `place`: where it is; `asked`: requests, written so that nothing in a value is taken for something else
 //! - `table`: answers for people; `when`: times as people write them
 
 mod answer;
 mod asked;
+mod place;
 mod stream;
 mod table;
 mod when;
@@ -22,11 +23,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 pub(crate) use asked::Asked;
+pub(crate) use place::host_of;
+use place::{Place, Web};
 pub(crate) use stream::{Lines, Stream};
 pub(crate) use table::{Align, Column, Table};
 pub(crate) use when::{Time, long_s};
@@ -43,7 +45,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(90);
 /// A service, and how it is reached. A connection is made for each request.
 #[derive(Clone)]
 pub(crate) struct Service {
-    socket: PathBuf,
+    place: Rc<Place>,
     runtime: Rc<Runtime>,
 }
 
@@ -55,12 +57,32 @@ impl Service {
             let directory = directory.map_or_else(|| PathBuf::from(RUNTIME_DIR), PathBuf::from);
             directory.join("admin.sock")
         });
+        Self::of(Place::Socket(socket))
+    }
+
+    /// The service whose web server this is, and which authorities are believed about it; those of the system
+    /// unless others are named.
+    pub(crate) fn at(server: &str, authorities: Option<&Path>) -> Result<Self, Failure> {
+        Self::of(Place::Web(Box::new(Web::new(server, authorities)?)))
+    }
+
+    fn of(place: Place) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| Failure::new(STATUS_WRONG_USE, format!("no event loop: {e}")))?;
-        let runtime = Rc::new(runtime);
-        Ok(Self { socket, runtime })
+        Ok(Self {
+            place: Rc::new(place),
+            runtime: Rc::new(runtime),
+        })
+    }
+
+    /// Whether there is a socket at all.
+    pub(crate) fn is_there(&self) -> bool {
+        match &*self.place {
+            Place::Socket(path) => path.exists(),
+            Place::Web(_) => true,
+        }
     }
 
     /// Sends a request; its answer's head is there when this returns.
@@ -74,12 +96,12 @@ impl Service {
             Some(version) => request.header("if-match", version),
             None => request,
         };
-        let request = request
+        let mut request = request
             .body(Full::new(Bytes::from(asked.body().to_owned())))
             .map_err(|e| Failure::new(STATUS_WRONG_USE, format!("not a request: {e}")))?;
-        self.runtime.block_on(async {
-            let stream = UnixStream::connect(&self.socket).await;
-            let stream = stream.map_err(|e| unreachable(&self.socket, &e))?;
+        self.place.introduce(&mut request);
+        let answer = self.runtime.block_on(async {
+            let stream = self.place.connect().await?;
             let cut = |e: hyper::Error| self.cut(&e);
             let (mut sender, connection) =
                 http1::handshake(TokioIo::new(stream)).await.map_err(cut)?;
@@ -89,21 +111,23 @@ impl Service {
                 Ok(answer) => answer.map_err(cut),
                 Err(_) => Err(self.silent()),
             }
-        })
+        })?;
+        self.place.hear(&answer);
+        Ok(answer)
     }
 
     fn cut(&self, error: &dyn std::fmt::Display) -> Failure {
-        let socket = shown(&self.socket);
+        let name = self.place.name();
         Failure::new(
             STATUS_WRONG_USE,
-            format!("{socket}: the connection was cut: {error}"),
+            format!("{name}: the connection was cut: {error}"),
         )
         .hint("the service may have stopped; `systemctl status hansardd` says, then try again")
     }
 
     fn silent(&self) -> Failure {
-        let socket = shown(&self.socket);
-        Failure::new(STATUS_WRONG_USE, format!("{socket}: no answer"))
+        let name = self.place.name();
+        Failure::new(STATUS_WRONG_USE, format!("{name}: no answer"))
             .hint("the service hangs or is very busy; its log says more")
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use hansard_view::escape_for_humans;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::cli::StatusArgs;
 use crate::failure::Failure;
@@ -11,7 +11,17 @@ use crate::service::{Asked, Service};
 
 /// Says it.
 pub(crate) fn run(args: &StatusArgs) -> Result<u8, Failure> {
-    let status = Service::new(&args.service)?.document(&Asked::get(&["status"]))?;
+    let login = crate::login::status();
+    let service = Service::new(&args.service)?;
+    let mut status = match (service.document(&Asked::get(&["status"])), &login) {
+        (Ok(status), _) => status,
+        // Who is signed in elsewhere need not have a service here.
+        (Err(_), Some(_)) if args.service.socket.is_none() && !service.is_there() => json!({}),
+        (Err(failure), _) => return Err(failure),
+    };
+    if let (Some(fields), Some(login)) = (status.as_object_mut(), login) {
+        fields.insert("login".to_owned(), login);
+    }
     if args.json {
         writeln!(io::stdout(), "{status}")?;
     } else {

@@ -1,23 +1,22 @@
 //! `hansard user`: who signs in in a browser.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, Write as _};
 
 use hansard_view::escape_for_humans;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::{Value, json};
 
 use crate::cli::{PageArgs, ServiceArgs, UserArgs, UserCommand};
 use crate::failure::{Failure, STATUS_WRONG_USE};
 use crate::listing::{self, text, time};
+use crate::secret::new_password;
 use crate::service::{Align, Asked, Column, Service, Table};
 
-/// Longest line that is taken for a password, bytes; of a longer one the service would refuse the
-/// beginning.
-const PASSWORD_BYTES_MAX: u64 = 4096;
+/// The roles of which everybody has one: they say what somebody may at the service.
+const FIRST: [&str; 4] = ["admin", "auditor", "reviewer", "user"];
 
 const COLUMNS: &[Column] = &[
     ("NAME", Align::Whole),
-    ("ROLE", Align::Left),
+    ("ROLES", Align::Left),
     ("CODE", Align::Left),
     ("MADE (UTC)", Align::Left),
 ];
@@ -27,15 +26,16 @@ pub(crate) fn run(args: &UserArgs) -> Result<u8, Failure> {
     match &args.command {
         UserCommand::Add {
             name,
-            role,
+            roles,
             no_totp,
             json,
             service,
         } => {
+            let (role, others) = parted(roles)?;
             let service = Service::new(service)?;
-            let password = password(name)?;
+            let password = new_password(name)?;
             let wish = json!({
-                "name": name, "role": role, "password": password, "totp": !no_totp,
+                "name": name, "role": role, "roles": others, "password": password, "totp": !no_totp,
             });
             let made = service.document(&Asked::post(&["users"], &wish))?;
             said(&made, *json)?;
@@ -45,6 +45,25 @@ pub(crate) fn run(args: &UserArgs) -> Result<u8, Failure> {
             json,
             service,
         } => list(service, page, *json)?,
+        UserCommand::Roles {
+            name,
+            roles,
+            json,
+            service,
+        } => {
+            let wish = json!({ "roles": roles });
+            let set = Asked::put(&["users", name, "roles"], &wish, None);
+            let user = Service::new(service)?.document(&set)?;
+            match json {
+                true => writeln!(io::stdout(), "{user}")?,
+                false => writeln!(
+                    io::stdout(),
+                    "user {} has the roles {}",
+                    escape_for_humans(name),
+                    escape_for_humans(&roles_of(&user))
+                )?,
+            }
+        }
         UserCommand::Rm {
             name,
             reason,
@@ -61,13 +80,35 @@ pub(crate) fn run(args: &UserArgs) -> Result<u8, Failure> {
             service,
         } => {
             let service = Service::new(service)?;
-            let password = password(name)?;
+            let password = new_password(name)?;
             let wish = json!({ "password": password, "new_totp": new_totp });
             let set = service.document(&Asked::put(&["users", name, "password"], &wish, None))?;
             said(&set, *json)?;
         }
     }
     Ok(0)
+}
+
+/// The one role that says what somebody may at the service, and the others.
+fn parted(roles: &[String]) -> Result<(&str, Vec<&str>), Failure> {
+    let is_first = |role: &&str| FIRST.contains(role);
+    let roles = || roles.iter().map(String::as_str);
+    let mut first = roles().filter(is_first);
+    let role = first.next().unwrap_or("user");
+    if first.next().is_some() {
+        let what = format!("a user has one of the roles {}", FIRST.join(", "));
+        return Err(Failure::new(STATUS_WRONG_USE, what).hint("name one of them"));
+    }
+    Ok((role, roles().filter(|role| !is_first(role)).collect()))
+}
+
+/// All roles of a user, the one that says what they may at the service first.
+fn roles_of(user: &Value) -> String {
+    let others = user.get("roles").and_then(Value::as_array);
+    let others = others.into_iter().flatten().filter_map(Value::as_str);
+    let mut all = vec![text(user, "role")];
+    all.extend(others.map(str::to_owned));
+    all.join(", ")
 }
 
 /// The secret alone on standard output, so that it can be piped; what it is, beside it.
@@ -94,62 +135,6 @@ fn said(user: &Value, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks for a password, twice, without showing it; or reads one line where nobody can be asked.
-fn password(name: &str) -> Result<String, Failure> {
-    let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        return line();
-    }
-    let quiet = Quiet::begin(&stdin)?;
-    let ask = |what: &str| {
-        let _ = write!(io::stderr(), "{what} for {}: ", escape_for_humans(name));
-        let typed = line();
-        let _ = writeln!(io::stderr());
-        typed
-    };
-    let (first, second) = (ask("Password")?, ask("Again, the password")?);
-    drop(quiet);
-    if first == second {
-        return Ok(first);
-    }
-    let what = "the two are not the same";
-    Err(Failure::new(STATUS_WRONG_USE, what).hint("type it again"))
-}
-
-fn line() -> Result<String, Failure> {
-    let mut line = String::new();
-    let read = io::stdin()
-        .lock()
-        .take(PASSWORD_BYTES_MAX)
-        .read_line(&mut line)?;
-    if read == 0 {
-        let what = "no password on standard input";
-        return Err(Failure::new(STATUS_WRONG_USE, what).hint("type it, or pipe one line in"));
-    }
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// The terminal shows nothing that is typed until this is dropped.
-struct Quiet(Termios);
-
-impl Quiet {
-    fn begin(stdin: &io::Stdin) -> Result<Self, Failure> {
-        let before = tcgetattr(stdin).map_err(io::Error::from)?;
-        let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
-        quiet.local_modes.insert(LocalModes::ECHONL);
-        tcsetattr(stdin, OptionalActions::Flush, &quiet).map_err(io::Error::from)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        // A terminal that is gone needs nothing.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
-    }
-}
-
 fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failure> {
     let service = Service::new(service)?;
     let mut table = Table::new(COLUMNS);
@@ -161,7 +146,7 @@ fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failur
             let code = if has_code == Some(true) { "yes" } else { "no" };
             table.row(vec![
                 text(row, "name"),
-                text(row, "role"),
+                roles_of(row),
                 code.to_owned(),
                 time(row, "created"),
             ]);

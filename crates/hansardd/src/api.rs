@@ -5,19 +5,20 @@
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
-//! - `answers`, `found`, `holds`, `policy`, `live`, [`player`], [`users`], [`passkeys`], [`shares`]: what the routes do;
+//! - `answers`, `found`, `holds`, `policy`, `live`, [`player`], [`users`], [`passkeys`], [`shares`], [`locks`]: what the routes do;
 //!   `shared`: what a link opens; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
 mod answers;
-mod certificates;
+pub mod certificates;
 pub(crate) mod connection;
 mod export;
 mod found;
 mod holds;
 pub mod limits;
 mod live;
+pub mod locks;
 mod looks;
 pub mod openapi;
 mod params;
@@ -97,6 +98,8 @@ pub struct Parts {
     pub passkeys: Arc<dyn passkeys::Passkeys>,
     /// Links for people without an account.
     pub shares: Arc<dyn shares::Shares>,
+    /// Locks.
+    pub locks: Arc<dyn locks::Locking>,
 }
 
 /// What the API of a daemon stands on that keeps nothing itself.
@@ -260,10 +263,11 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     all.extend(of_certificates(parts));
     all.extend(of_links(parts));
     all.extend(of_passkeys(parts));
+    all.extend(of_locks(parts));
     all
 }
 
-fn of_users(parts: &Parts) -> [(Op, Handler); 4] {
+fn of_users(parts: &Parts) -> [(Op, Handler); 5] {
     let users = || Arc::clone(&parts.users);
     let audit = || Arc::clone(&parts.audit);
     [
@@ -271,6 +275,7 @@ fn of_users(parts: &Parts) -> [(Op, Handler); 4] {
         (Op::UserMake, users::make(users(), audit())),
         (Op::UserRemove, users::remove(users())),
         (Op::UserPassword, users::set_password(users())),
+        (Op::UserRoles, users::set_roles(users())),
     ]
 }
 
@@ -286,6 +291,16 @@ fn of_passkeys(parts: &Parts) -> [(Op, Handler); 5] {
     ]
 }
 
+fn of_locks(parts: &Parts) -> [(Op, Handler); 3] {
+    let locks = || Arc::clone(&parts.locks);
+    let audit = || Arc::clone(&parts.audit);
+    [
+        (Op::Locks, locks::list(locks())),
+        (Op::LockMake, locks::make(locks(), audit())),
+        (Op::LockRemove, locks::remove(locks(), audit())),
+    ]
+}
+
 fn of_links(parts: &Parts) -> [(Op, Handler); 4] {
     let shares = || Arc::clone(&parts.shares);
     let (listings, audit) = (Arc::clone(&parts.listings), Arc::clone(&parts.audit));
@@ -297,11 +312,15 @@ fn of_links(parts: &Parts) -> [(Op, Handler); 4] {
     ]
 }
 
-fn of_certificates(parts: &Parts) -> [(Op, Handler); 2] {
+fn of_certificates(parts: &Parts) -> [(Op, Handler); 3] {
     let certificates = || Arc::clone(&parts.certificates);
     let make = certificates::make(certificates(), Arc::clone(&parts.audit));
     [
         (Op::CertificateMake, make),
+        (
+            Op::CertificateOwn,
+            certificates::own(certificates(), Arc::clone(&parts.audit)),
+        ),
         (
             Op::SshAuthorities,
             certificates::authorities(certificates()),

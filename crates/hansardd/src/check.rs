@@ -67,6 +67,7 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
     logins(config, &mut found);
     ssh::ssh(config, &mut found);
     ssh::proxy(config, &mut found);
+    found.extend(config.access.check());
     host::host_events(config, &mut found);
     tlog(config, around, &mut found);
     if let Some(store) = &config.store {

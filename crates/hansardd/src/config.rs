@@ -1,6 +1,6 @@
 //! The configuration: one YAML file, every key of it a field of a struct that says what it is.
 //!
-//! [`sections`] and [`exports`] have the keys; [`key`] makes of each its reader and its row of the page, [`value`]
+//! [`sections`], [`access`] and [`exports`] have the keys; [`key`] makes of each its reader and its row of the page, [`value`]
 //! reads single values, [`tree`] reads YAML without guessing, [`page`] makes `docs/configuration.md`,
 //! [`change`] says what a reload can change, [`policy`] reads a central policy in the same way.
 //!
@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+pub mod access;
 pub mod change;
 pub mod exports;
 pub mod key;
@@ -23,6 +24,7 @@ mod ssh;
 pub mod tree;
 pub mod value;
 
+pub use access::{Access, AccessRole, TargetLabels};
 pub use exports::{Export, TlogExport, TlogWriter};
 pub use sections::{
     Admin, Capture, Config, EventLog, Forward, Host, Ingest, Local, Members, Metrics, Node, Proxy,

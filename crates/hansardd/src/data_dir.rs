@@ -151,6 +151,12 @@ impl DataDir {
         self.0.join("users")
     }
 
+    /// Locks on people, roles, accounts, hosts and sessions.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.0.join("locks")
+    }
+
     /// Links to sessions for people without an account.
     #[must_use]
     pub fn shares(&self) -> PathBuf {

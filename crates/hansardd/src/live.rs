@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hansard_core::frame::{Part, Place};
-use hansard_core::{Event, Session, SessionId};
+use hansard_core::{Event, Lockable, Session, SessionId};
 use hansard_record::clock::Clock;
 use hansard_store::catalog::{CatalogError, EventRow, Query, StartFacts};
 use hansard_store::project::{start_facts, unknown_header};
@@ -308,6 +308,17 @@ impl Live {
             .map(|known| known.source.clone())
     }
 
+    /// Sessions that have not ended, as locks see them, of these sources.
+    #[must_use]
+    pub fn going(&self, of: impl Fn(&Source) -> bool) -> Vec<(SessionId, Source, Lockable)> {
+        let registry = self.registry();
+        let all = registry.sessions.iter();
+        let going = all.filter(|(_, known)| of(&known.source) && !known.has_ended());
+        going
+            .map(|(session, known)| (*session, known.source.clone(), (*known.who).clone()))
+            .collect()
+    }
+
     /// Sessions of which the catalog may not know everything yet, those of the query, in its order.
     /// To be merged with what the catalog says: [`listing::sessions`].
     ///
@@ -370,6 +381,9 @@ impl Live {
 impl Registry {
     fn begin(&mut self, header: &Session, source: Source, now_ns: u64) {
         self.begin_as(header.id, start_facts(header), source, now_ns);
+        if let Some(known) = self.sessions.get_mut(&header.id) {
+            *known.who = Lockable::of(header);
+        }
     }
 
     fn begin_as(&mut self, session: SessionId, start: StartFacts, source: Source, now_ns: u64) {

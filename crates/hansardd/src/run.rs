@@ -36,6 +36,7 @@ mod found;
 mod glass;
 mod indexing;
 mod keeping;
+mod locking;
 mod logins;
 mod measuring;
 mod minder;

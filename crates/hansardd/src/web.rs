@@ -31,6 +31,8 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use hansard_core::{Lockable, Locks};
+use hansard_identity::user::User;
 use hansard_identity::{Shares, Users};
 use hansard_record::clock::Clock;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -63,6 +65,8 @@ pub struct Parts {
     pub users: Arc<Users>,
     /// Links for people without an account.
     pub shares: Arc<Shares>,
+    /// Who is locked out.
+    pub locks: Option<Arc<dyn Locks>>,
     /// The service's own recording.
     pub audit: Audit,
     /// The service's log.
@@ -178,12 +182,26 @@ impl Web {
             self.parts.signed_in.end(ticket);
             return None;
         };
+        if self.locked(&user).is_some() {
+            self.parts.signed_in.end(ticket);
+            return None;
+        }
         Some(Visitor {
             user: user.name,
             role: user.role,
             changed_ns,
             address,
             origin: origin.to_owned(),
+        })
+    }
+
+    /// Why a user may not be signed in though everything else is right.
+    fn locked(&self, user: &User) -> Option<String> {
+        let locks = self.parts.locks.as_ref()?;
+        locks.locked(&Lockable {
+            user: user.name.clone(),
+            roles: user.all_roles().into_iter().map(str::to_owned).collect(),
+            ..Lockable::default()
         })
     }
 

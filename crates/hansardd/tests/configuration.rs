@@ -96,7 +96,8 @@ fn paths(prefix: &str, keys: &'static [Key], found: &mut Vec<(String, &'static K
 /// Everything on, so that every key is there.
 const EVERYTHING: &str = "
 node: {labels: {env: production}}
-capture: {local: {}, shell: {shells: {anna: /bin/zsh}}, ssh: {}, proxy: {}, host: {}}
+capture: {local: {}, shell: {shells: {anna: /bin/zsh}}, ssh: {}, proxy: {target_labels: [{targets: x}]}, host: {}}
+access: {roles: [{name: a}]}
 forward: {service: [a.example]}
 store: {retention: [{labels: {env: production}, keep: 365d}]}
 serve: {ingest: {}, metrics: {}, admin: {}, web: {}}

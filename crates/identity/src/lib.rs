@@ -10,7 +10,7 @@
 //!
 //! With `authority`: `authority` issues certificates, `registry` knows who joined, `join` is what
 //! goes over the wire, `host_identity` what a host keeps, `tls` how they connect; `ssh` certifies people
-//! and hosts for SSH. `user` and `users` are
+//! and hosts for SSH, `access` says what roles give there, `locks` who gets nothing. `user` and `users` are
 //! the people who sign in at a service; `share` and `shares` are links for people who do not; `webauthn`: passkeys; `oidc`:
 //! what the tokens of OpenID Connect are worth.
 
@@ -26,6 +26,8 @@
     )
 )]
 
+#[cfg(feature = "authority")]
+pub mod access;
 #[cfg(feature = "authority")]
 pub mod authority;
 #[cfg(feature = "authority")]
@@ -51,6 +53,8 @@ pub mod join;
 #[cfg(feature = "authority")]
 pub mod key;
 pub mod limits;
+#[cfg(feature = "authority")]
+pub mod locks;
 pub mod moment;
 pub mod name;
 #[cfg(feature = "authority")]
@@ -90,6 +94,8 @@ pub use failure::Failure;
 pub use host_id::HostId;
 #[cfg(feature = "authority")]
 pub use host_identity::{HostIdentity, HostKeys};
+#[cfg(feature = "authority")]
+pub use locks::Locks;
 pub use peer::{Peer, Principal};
 pub use recorder::check_recorder;
 #[cfg(feature = "authority")]

@@ -99,6 +99,15 @@ pub const SSH_COMMAND_BYTES_MAX: usize = 4096;
 /// Longest public key of SSH, characters of base64; a longer one is refused.
 pub const SSH_KEY_BYTES_MAX: usize = 1024;
 
+/// Locks of one service. At the limit none is made until another is lifted or over.
+pub const LOCKS_MAX: usize = 10_000;
+
+/// Bytes of what somebody is told who is locked. A longer message is refused.
+pub const LOCK_MESSAGE_BYTES_MAX: usize = 512;
+
+/// Roles of one user besides the one that says what the user may at the service. More are refused.
+pub const USER_ROLES_MAX: usize = 32;
+
 /// Bytes of the name of a user who signs in. A longer one is refused.
 pub const USER_NAME_BYTES_MAX: usize = 64;
 

@@ -360,7 +360,7 @@ fn json<T: Serialize>(row: &T) -> Result<Vec<u8>, Failure> {
 /// The rows of a directory under their names, each with what is wrong with it. Drafts that a crash
 /// left are no rows, and are replaced when that row is next written.
 #[expect(clippy::type_complexity, reason = "a list of names with their rows")]
-fn read_all<T: DeserializeOwned>(
+pub(crate) fn read_all<T: DeserializeOwned>(
     directory: &Path,
     most: usize,
 ) -> Result<Vec<(String, Result<T, String>)>, Failure> {

@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use hansard_core::access::{Access, ChannelKind, to_text};
 use hansard_core::event::{Body, Fact};
 use hansard_core::{Fields, Value};
 use rcgen::SigningKey as _;
@@ -36,13 +37,17 @@ const TYPE_USER: u32 = 1;
 /// What one of type "host" says.
 const TYPE_HOST: u32 = 2;
 
-/// What a user may with a certificate. Forwards are for the node's configuration to allow; without
-/// this it could not.
+/// What a user may with a certificate that says nothing of roles. Forwards are for the node's configuration
+/// to allow; without this it could not.
 const EXTENSIONS: [&str; 3] = [
     "permit-agent-forwarding",
     "permit-port-forwarding",
     "permit-pty",
 ];
+
+/// The extension in which it stands what roles give. Servers of others, which do not know it, go by the
+/// accounts and the extensions that all know.
+pub const ACCESS: &str = "access@hansard";
 
 /// Whom a certificate is wanted for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,6 +64,8 @@ pub struct UserWish {
     pub source_addresses: Vec<String>,
     /// The one command that it runs, whatever is asked for.
     pub force_command: Option<String>,
+    /// What the roles give that it is issued for; `None`: whoever issues it decides without them.
+    pub access: Option<Access>,
 }
 
 /// A certificate that was issued.
@@ -154,10 +161,7 @@ impl SshAuthorities {
                 Some(wish.source_addresses.join(",").as_bytes()),
             );
         }
-        let mut extensions = Message::new();
-        for name in EXTENSIONS {
-            extensions.option(name, None);
-        }
+        let extensions = extensions(wish.access.as_ref())?;
         let told = To {
             kind: TYPE_USER,
             id: &wish.user,
@@ -165,7 +169,12 @@ impl SshAuthorities {
             life_s: wish.life_s,
             options: [critical.bytes(), extensions.bytes()],
         };
-        sign(&self.user, &wish.key, &told, utc_ns, random)
+        let mut issued = sign(&self.user, &wish.key, &told, utc_ns, random)?;
+        if let (Body::Admin(fact), Some(access)) = (&mut issued.fact, &wish.access) {
+            let roles = access.roles().map(Value::from).collect();
+            fact.fields.push("roles", Value::List(roles));
+        }
+        Ok(issued)
     }
 
     /// A host's certificate, for the names that it is reached under.
@@ -245,8 +254,8 @@ fn sign(
     let mut signed = Message::new();
     signed.string(wire::ED25519.as_bytes()).string(&signature);
     message.string(&signed.bytes());
-    let roles = to.principals.iter().map(|name| Value::from(name.as_str()));
-    let roles = roles.collect();
+    let logins = to.principals.iter().map(|name| Value::from(name.as_str()));
+    let logins = Value::List(logins.collect());
     let fields = Fields::new()
         .with(
             "cert_type",
@@ -259,7 +268,7 @@ fn sign(
         .with("name", to.id)
         .with("serial", format!("{serial:016x}"))
         .with("key", crate::hex::encode(&key.blob()))
-        .with("roles", Value::List(roles))
+        .with("logins", logins)
         .with("expires", iso(not_after_s.saturating_mul(1_000_000_000)));
     Ok(SshIssued {
         line: line_of(&message.bytes()),
@@ -270,6 +279,31 @@ fn sign(
             fields,
         }),
     })
+}
+
+/// What a certificate says of what its holder may, in the order of the names, as PROTOCOL.certkeys demands.
+fn extensions(access: Option<&Access>) -> Result<Message, Failure> {
+    let mut message = Message::new();
+    let Some(access) = access else {
+        for name in EXTENSIONS {
+            message.option(name, None);
+        }
+        return Ok(message);
+    };
+    let text = to_text(access).map_err(|e| Failure::Malformed(e.to_string()))?;
+    message.option(ACCESS, Some(text.as_bytes()));
+    use ChannelKind::{Agent, Exec, ForwardLocal, ForwardRemote, Shell, X11};
+    for (name, kinds) in [
+        ("permit-X11-forwarding", &[X11][..]),
+        ("permit-agent-forwarding", &[Agent]),
+        ("permit-port-forwarding", &[ForwardLocal, ForwardRemote]),
+        ("permit-pty", &[Shell, Exec]),
+    ] {
+        if access.gives_any(kinds) {
+            message.option(name, None);
+        }
+    }
+    Ok(message)
 }
 
 fn check_principals(

@@ -19,8 +19,11 @@ use totp::Totp;
 pub struct UserRow {
     /// The name to sign in with. What is recorded of an account of the same name is this user's own.
     pub name: String,
-    /// The role, by its fixed name.
+    /// The role that says what the user may at the service, by its fixed name.
     pub role: String,
+    /// Other roles, which say what the user may over SSH; so may that one.
+    #[serde(default)]
+    pub roles: Vec<String>,
     /// What a password is checked against.
     pub password: Password,
     /// The second factor; `None` where an administrator decided to do without.
@@ -50,14 +53,25 @@ impl UserRow {
 pub struct User {
     /// The name.
     pub name: String,
-    /// The role.
+    /// The role that says what the user may at the service.
     pub role: Role,
+    /// Other roles, which say what the user may over SSH; so may that one.
+    pub roles: Vec<String>,
     /// Whether a code is asked for besides the password.
     pub has_totp: bool,
     /// When the user was made, UTC nanoseconds since 1970.
     pub created_ns: u64,
     /// See [`UserRow::changed_ns`].
     pub changed_ns: u64,
+}
+
+impl User {
+    /// All roles, by name.
+    #[must_use]
+    pub fn all_roles(&self) -> Vec<&str> {
+        let others = self.roles.iter().map(String::as_str);
+        std::iter::once(self.role.as_str()).chain(others).collect()
+    }
 }
 
 /// Whether a user may have this name: it stands in paths, files and events as it is.

@@ -16,7 +16,9 @@ use crate::user::{User, UserRow, check_name};
 use crate::webauthn::Fault;
 
 mod passkeys;
+mod roles;
 pub use passkeys::Presented;
+pub use roles::check_roles;
 
 /// The users of one service.
 pub struct Users {
@@ -129,6 +131,7 @@ impl Users {
         let row = UserRow {
             name: name.to_owned(),
             role: role.as_str().to_owned(),
+            roles: Vec::new(),
             password,
             totp,
             passkeys: Vec::new(),
@@ -258,6 +261,7 @@ fn user_of(row: &UserRow) -> Option<User> {
     Some(User {
         name: row.name.clone(),
         role: row.role()?,
+        roles: row.roles.clone(),
         has_totp: row.totp.is_some(),
         created_ns: row.created_ns,
         changed_ns: row.changed_ns,

@@ -17,6 +17,7 @@ use hansard_store::index::{Found, MemoryIndex, search};
 use hansard_store::project::Projector;
 use hansard_store::{Archive, ArchiveOptions, SealedSegment};
 use hansard_view::Screen;
+use hansardd::api::certificates::{OwnMade, OwnWish, Reached};
 use hansardd::api::problem::Trouble;
 use hansardd::api::role::Caller;
 use hansardd::api::seams::{
@@ -270,6 +271,14 @@ impl Certificates for Keeper {
                 fields: Fields::new().with("name", wish.user.as_str()),
             }),
         })
+    }
+
+    fn make_own(&self, user: &str, _: &OwnWish) -> Result<OwnMade, Trouble> {
+        Err(Trouble::Refused(format!("{user} has no role")))
+    }
+
+    fn reached(&self) -> [Option<Reached>; 2] {
+        [None, None]
     }
 
     fn authorities(&self) -> [String; 2] {

@@ -10,16 +10,17 @@ use std::time::Duration;
 use hansard_core::Body;
 use hansard_core::event::Fact;
 use hansard_core::policy::decide::Host;
-use hansard_identity::{Shares, Users};
+use hansard_identity::{Locks, Shares, Users};
 use hansard_record::clock::RealClock;
 use hansard_record::real_disk::RealDisk;
 use hansard_tests::{Scratch, hansard};
 use hansardd::api::refusals::Refusals;
 use hansardd::api::role::{Known, Peer, Role};
 use hansardd::api::{Api, Parts, socket};
-use hansardd::behind::{Keyed, Linked, People};
+use hansardd::behind::{Keyed, Linked, Locked, LockingOut, People};
 use hansardd::config::Local;
 use hansardd::ingest::Connections;
+use hansardd::live::Live;
 use hansardd::player::Player;
 use hansardd::policy::{Central, InForce, PolicyFiles};
 use hansardd::web::challenges::Challenges;
@@ -113,6 +114,7 @@ impl Service {
             users: Arc::new(people(&scratch)),
             passkeys: Arc::new(keyed(&scratch)),
             shares: Arc::new(linked(&scratch)),
+            locks: Arc::new(locking(&scratch)),
             playing: Arc::new(Player::new(keeper.clone(), &scratch.join("player")).unwrap()),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -250,6 +252,24 @@ fn people(scratch: &Scratch) -> People {
 }
 
 /// Links over real files.
+fn locking(scratch: &Scratch) -> LockingOut {
+    let random = |bytes: &mut [u8]| {
+        bytes.fill(7);
+        Ok(())
+    };
+    let locks = Locks::open(&scratch.join("locks"), Arc::new(random)).unwrap();
+    let clock = Arc::new(RealClock);
+    LockingOut {
+        locked: Locked {
+            locks: Arc::new(locks),
+            clock: clock.clone(),
+        },
+        here: None,
+        live: Live::new(clock, Arc::new(|_, _| {})),
+        there: Arc::new(|_, _, _, _| false),
+    }
+}
+
 fn linked(scratch: &Scratch) -> Linked {
     let count = AtomicU8::new(0);
     let random = move |bytes: &mut [u8]| {

@@ -44,7 +44,13 @@ pub(super) fn serve(shared: &Shared, stream: UnixStream, peer: &Peer) {
         let _ = line.say(&FromDaemon::Refused(why.clone()));
         shared.tell_refused(Some(peer.uid), &why);
     };
-    match first(&mut source) {
+    let first = first(&mut source);
+    if let Ok(First::Login(_) | First::Open(_)) = first
+        && let Some(why) = shared.locked_out(&peer.login("").user)
+    {
+        return refuse(&line, why);
+    }
+    match first {
         Ok(First::Login(login)) => {
             if let Err(why) = crate::shell::serve(shared, (&line, source), login, peer) {
                 refuse(&line, why);

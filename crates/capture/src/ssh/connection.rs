@@ -212,6 +212,8 @@ impl Connection {
             recorder: recorder.clone(),
             keeps_forwards: opened.session.policy.forwarding,
         });
+        // When it is over is known from here on.
+        self.ender.wake();
         let connected = fact::network("connect", fact::outcome(Fields::new(), None));
         let agreed = fact::auth("handshake", fact::outcome(agreed, None));
         let let_in = fact::auth("auth", said);
@@ -399,9 +401,7 @@ async fn until_over(
             () = connection.ender.heard() => {
                 let why = connection.ender.said();
                 if let Some(why) = why {
-                    connection.ends_because(&why);
-                    say_goodbye(&handle, &why).await;
-                    return;
+                    return disconnect(connection, (&handle, running), &why).await;
                 }
             }
             () = sleep_until(deadline.unwrap_or(far)) => {
@@ -413,21 +413,29 @@ async fn until_over(
                     (false, true) => continue,
                     (false, false) => "nobody had signed in when the time for it was over",
                 };
-                connection.ends_because(why);
-                say_goodbye(&handle, why).await;
-                return;
+                return disconnect(connection, (&handle, running), why).await;
             }
         }
     }
 }
 
-/// Tells the client why, if it listens; it need not.
-async fn say_goodbye(handle: &russh::server::Handle, why: &str) {
+/// Ends it by our doing, and tells the client why, if it listens; it need not.
+async fn disconnect(
+    connection: &Connection,
+    (handle, running): (&russh::server::Handle, RunningSession<Handler>),
+    why: &str,
+) {
     const TOLD_MAX: Duration = Duration::from_secs(1);
+    connection.ends_because(why);
     let said = handle.disconnect(Disconnect::ByApplication, why.to_owned(), String::new());
     let _ = timeout(TOLD_MAX, said).await;
-    // The library sends it in its next turn.
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    // The library sends it in its next turn, which may wait for the end of a failed attempt, and ends.
+    let _ = timeout(TOLD_MAX, running).await;
+    if connection.inside().is_ok() {
+        // Where nothing can be recorded any more, that is why it ends.
+        let gone = Fields::new().with("reason", why);
+        let _ = connection.record(fact::channel("client.disconnect", gone));
+    }
 }
 
 fn instant_of(utc_s: u64) -> Instant {

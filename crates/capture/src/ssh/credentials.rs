@@ -11,6 +11,8 @@ use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
+use super::access::Roles;
+
 mod authorized;
 
 pub(super) use authorized::Authorized;
@@ -32,6 +34,8 @@ pub(super) struct Allowed {
     pub(super) forwarding: bool,
     /// Whether programs may use the agent of whoever started them, as far as the node allows it.
     pub(super) agent: bool,
+    /// What the roles in the certificate give here; `None`: it says nothing of roles.
+    pub(super) roles: Option<Roles>,
     /// When it is over, seconds since 1970; `None`: not by itself.
     pub(super) until_s: Option<u64>,
     /// What the event of letting in says of it.
@@ -138,6 +142,7 @@ pub(super) fn judge(
         terminal: extensions.contains_key("permit-pty"),
         forwarding: extensions.contains_key("permit-port-forwarding"),
         agent: extensions.contains_key("permit-agent-forwarding"),
+        roles: None,
         until_s,
         said: Fields::new()
             .with("key", shown(certificate.public_key()))
@@ -204,6 +209,7 @@ pub(super) fn judge_key(
         terminal: entry.terminal,
         forwarding: entry.forwarding,
         agent: entry.agent,
+        roles: None,
         until_s: None,
         said: Fields::new().with("key", shown(key.key_data())),
     })

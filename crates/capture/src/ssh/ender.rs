@@ -45,6 +45,11 @@ impl Ender {
             .clone()
     }
 
+    /// Has whoever listens look again, with nothing to hear.
+    pub(super) fn wake(&self) {
+        self.bell.notify_one();
+    }
+
     /// Whether nothing more is waited for.
     pub(super) fn gave_up(&self) -> bool {
         self.gave_up.load(Ordering::SeqCst)

@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hansard_core::{Fields, SessionId};
+use hansard_core::{ChannelKind, Fields, SessionId};
 use hansard_record::Recorder;
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelOpenFailure};
@@ -141,9 +141,10 @@ impl To {
 /// Whether whoever is in may forward this, and its place if so.
 pub(super) fn admitted(
     connection: &Connection,
-    inside: &Inside,
+    (inside, kind): (&Inside, ChannelKind),
     is_allowed: impl FnOnce(&Rules) -> bool,
 ) -> Result<Tally, String> {
+    inside.may(kind)?;
     if !inside.allowed.forwarding {
         return Err(NOT_CERTIFIED.to_owned());
     }
@@ -181,7 +182,10 @@ impl Direct {
         let admitted = match self.jumps(&to) {
             // Where to is judged again inside, with who wants to go there.
             Some(to) => to.and_then(|_| place(&self.connection)),
-            None => admitted(&self.connection, &self.inside, |rules| to.is_allowed(rules)),
+            None => {
+                let wanted = (&self.inside, ChannelKind::ForwardLocal);
+                admitted(&self.connection, wanted, |rules| to.is_allowed(rules))
+            }
         };
         match admitted {
             Ok(tally) => {

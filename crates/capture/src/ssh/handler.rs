@@ -10,9 +10,8 @@ use russh::server::{
     Auth, ChannelOpenHandle, Handler as Hooks, Msg, PublicKeyOffer, Response, Session,
     VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, Pty, Sig};
+use russh::{Channel, ChannelId, Disconnect, Pty, Sig};
 
-use super::account;
 use super::channel::{Asked, Waiting};
 use super::connection::Connection;
 use super::credentials::{self, Allowed, Attempt, judge};
@@ -22,6 +21,7 @@ use super::header::Who;
 use super::limits::{ATTEMPTS_MAX, CHANNELS_MAX};
 use super::over::Over;
 use super::proxy::Destination;
+use super::{access, account};
 
 mod answers;
 mod forwards;
@@ -40,6 +40,8 @@ pub(super) struct Handler {
     connection: Arc<Connection>,
     /// Whoever was let in, until the recording of the connection is open.
     coming: Option<Coming>,
+    /// Why somebody is not let in who has proven who they are.
+    denied: Option<String>,
     offers: usize,
     /// Channels in which nothing runs yet.
     waiting: HashMap<ChannelId, Waiting>,
@@ -54,6 +56,7 @@ impl Handler {
         Self {
             connection,
             coming: None,
+            denied: None,
             offers: 0,
             waiting: HashMap::new(),
             open: Vec::new(),
@@ -126,20 +129,29 @@ impl Hooks for Handler {
         certificate: &Certificate,
     ) -> Result<Auth, Over> {
         self.connection.handled()?;
+        let mut denied = None;
         let judged = self.asked(user).and_then(|(login, to)| {
+            let node = &self.connection.node;
             let attempt = Attempt {
                 login: answers::login_of(certificate, login, to.as_ref()),
                 from: self.connection.remote.ip(),
                 now_s: Self::now_s(),
             };
-            judge(certificate, &self.connection.node.authorities, attempt)
+            let allowed = judge(certificate, &node.authorities, attempt)?;
+            let wanted = (attempt.login, to.as_ref());
+            let permitted = access::judge(node, certificate, wanted, allowed)
+                .and_then(|allowed| access::unlocked(node, &allowed, wanted).map(|()| allowed));
+            permitted.inspect_err(|why| denied = Some(why.clone()))
         });
         let said = self
             .attempt(user, "publickey")
             .with("key", credentials::shown(certificate.public_key()))
             .with("serial", format!("{:016x}", certificate.serial()))
             .with("name", certificate.key_id());
-        self.judged(user, judged, said)
+        match denied {
+            Some(why) => self.deny(why, said),
+            None => self.judged(user, judged, said),
+        }
     }
 
     async fn auth_keyboard_interactive<'a>(
@@ -156,6 +168,10 @@ impl Hooks for Handler {
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Over> {
+        if let Some(why) = self.denied.take() {
+            self.connection.ends_because(&why);
+            return Ok(session.disconnect(Disconnect::ByApplication, &why, "")?);
+        }
         let (login, target, allowed) = self.coming.take().ok_or(Over::NotInside)?;
         let account = match self.connection.node.leads {
             // Asked again: what is started belongs to this account, and not to what its name meant before.
@@ -166,6 +182,7 @@ impl Hooks for Handler {
         let who = Who {
             user: allowed.user.clone(),
             account,
+            granted: allowed.roles.as_ref().map(|roles| roles.granted.clone()),
             remote: self.connection.remote,
             local: self.connection.local,
             is_elsewhere: self.connection.node.leads.is_some(),

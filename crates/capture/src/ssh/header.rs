@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hansard_core::policy::{OnEnd, Policy, Watch};
-use hansard_core::{Fields, Login, Session, SessionId, Value};
+use hansard_core::{Fields, Granted, Login, Session, SessionId, Value};
 use hansard_record::Recorder;
 use hansard_shell::Account;
 
@@ -19,6 +19,8 @@ pub(super) struct Who {
     pub(super) user: String,
     /// The account.
     pub(super) account: Account,
+    /// What roles let them in, and what those say; `None`: they came without.
+    pub(super) granted: Option<Granted>,
     pub(super) remote: SocketAddr,
     pub(super) local: SocketAddr,
     /// Whether the account is one of another machine, as all are that a proxy lets in, wherever it leads.
@@ -101,6 +103,9 @@ pub(super) fn open(shared: &Shared, who: &Who, about: About) -> Result<Opened, S
         // Somebody decided that the content is not kept. That the session was, is.
         policy = unkept(policy);
     }
+    if let Some(granted) = &who.granted {
+        granted.keep(&mut policy);
+    }
     if is_connection {
         // Nothing happens in it while its channels work.
         policy.idle_ms_max = 0;
@@ -142,6 +147,10 @@ fn session(shared: &Shared, who: &Who, about: About, policy: Policy) -> Result<S
         .with("login", who.account.name.as_str());
     if !who.is_elsewhere {
         subject.push("uid", u64::from(who.account.uid));
+    }
+    if let Some(granted) = &who.granted {
+        let roles = granted.roles.iter().map(|role| Value::from(role.as_str()));
+        subject.push("user_roles", Value::List(roles.collect()));
     }
     let mut origin = Fields::new()
         .with("proto", "ssh")
@@ -230,6 +239,7 @@ mod tests {
             let who = Who {
                 user: "anna".into(),
                 account,
+                granted: None,
                 remote: ([127, 0, 0, 1], 1).into(),
                 local: ([127, 0, 0, 1], 2).into(),
                 is_elsewhere,

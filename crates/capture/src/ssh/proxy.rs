@@ -6,6 +6,7 @@
 //! - `hooks`: what the target asks for; `far`: what runs there; `jump`: `ssh -J`, an SSH server inside
 //!   of a forward
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,14 +26,27 @@ use host_keys::HostKeys;
 pub(super) use jump::jump;
 pub(super) use target::{Targets, listens_no_more, reach, session, shared};
 
+/// Whom a certificate for a target is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// Whoever signed in.
+    pub user: &'a str,
+    /// The account of the target.
+    pub login: &'a str,
+    /// The public key, a line of a `.pub` file.
+    pub key: &'a str,
+    /// What their roles give, as their own certificate has it: the target may decide by it, too.
+    pub access: Option<&'a str>,
+}
+
 /// What a proxy has certified.
 pub trait Certify: Send + Sync {
-    /// A short-lived certificate with which `user` gets into the account `login` of a target; the key is a
-    /// line of a `.pub` file, and so is the answer. It MUST be on record when this returns.
+    /// A short-lived certificate with which somebody gets into one account of a target, as a line of a `.pub`
+    /// file. It MUST be on record when this returns, and MUST NOT give more than is wanted.
     ///
     /// # Errors
     /// Why there is none, in words.
-    fn user(&self, user: &str, login: &str, key: &str) -> Result<String, String>;
+    fn user(&self, wanted: &Wanted<'_>) -> Result<String, String>;
 
     /// A certificate for the proxy's own host key under the name of a target, for `ssh -J`; `None`: there
     /// is no authority for that.
@@ -52,6 +66,8 @@ pub struct Proxy {
     pub first_use: bool,
     /// The cluster's authority.
     pub certify: Arc<dyn Certify>,
+    /// Labels of targets, by which roles choose: rules as in `targets`, and what they have of whom.
+    pub labels: Vec<(Vec<String>, BTreeMap<String, String>)>,
 }
 
 impl fmt::Debug for Proxy {
@@ -69,6 +85,7 @@ pub(super) struct Leads {
     pub(super) targets: Places,
     host_keys: HostKeys,
     certify: Arc<dyn Certify>,
+    labels: Vec<(Places, BTreeMap<String, String>)>,
 }
 
 impl Leads {
@@ -80,7 +97,23 @@ impl Leads {
             targets: Places::read(&proxy.targets)?,
             host_keys: HostKeys::new(&proxy.host_authorities, file, proxy.first_use)?,
             certify: Arc::clone(&proxy.certify),
+            labels: (proxy.labels.iter())
+                .map(|(rules, labels)| Ok((Places::read(rules)?, labels.clone())))
+                .collect::<Result<_, String>>()?,
         })
+    }
+
+    /// The labels of a target, by how it is asked for: what a name stands for gives it none. Where two rules
+    /// give the same label the first counts.
+    pub(super) fn labels_of(&self, to: &Destination) -> BTreeMap<String, String> {
+        let of = |(places, _): &&(Places, _)| places.has_as_written(&to.host, to.port);
+        let mut all = BTreeMap::new();
+        for (_, labels) in self.labels.iter().filter(of) {
+            for (name, value) in labels {
+                all.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        all
     }
 
     /// A certificate for the proxy's own key under a target's name.

@@ -1,6 +1,7 @@
 //! The proxy, in front of Debian's own sshd: everything that passes is recorded as on a node, and nobody is
 //! led where they may not go.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hansard_capture::ssh::{Certify, Config, Proxy};
+use hansard_capture::ssh::{Certify, Config, Proxy, WantedCertificate};
 use hansard_core::event::Stream;
 use hansard_core::policy::Policy;
 
@@ -41,9 +42,14 @@ impl Keygen {
 }
 
 impl Certify for Keygen {
-    fn user(&self, user: &str, login: &str, key: &str) -> Result<String, String> {
-        let options = ["-I", user, "-n", login, "-V", "-5m:+5m"];
-        self.sign("ca", key, &options)
+    fn user(&self, wanted: &WantedCertificate<'_>) -> Result<String, String> {
+        let options = ["-I", wanted.user, "-n", wanted.login, "-V", "-5m:+5m"];
+        let access = wanted
+            .access
+            .map(|text| format!("extension:access@hansard={text}"));
+        let access = access.iter().flat_map(|option| ["-O", option.as_str()]);
+        let options: Vec<&str> = options.into_iter().chain(access).collect();
+        self.sign("ca", wanted.key, &options)
             .ok_or_else(|| "no certificate is issued".to_owned())
     }
 
@@ -57,7 +63,7 @@ impl Certify for Keygen {
 /// A proxy, an sshd behind it, and a user.
 pub struct Behind {
     pub site: Site,
-    debian: Debian,
+    pub debian: Debian,
     /// Keys of authorities and hosts.
     keys: TempDir,
 }
@@ -95,6 +101,10 @@ impl Behind {
                         keys: place,
                         next: AtomicU32::new(0),
                     }),
+                    labels: vec![(
+                        vec![format!("127.0.0.0/8:{port}")],
+                        BTreeMap::from([("env".to_owned(), "test".to_owned())]),
+                    )],
                 });
                 change(config);
             },
@@ -107,7 +117,7 @@ impl Behind {
     }
 
     /// Gives the user a certificate of the authority that the proxy believes.
-    fn certify(&self, options: &[&str]) {
+    pub fn certify(&self, options: &[&str]) {
         let done = Command::new("ssh-keygen")
             .args(["-q", "-s"])
             .arg(self.keys.path().join("ca"))
@@ -138,7 +148,7 @@ impl Behind {
         client
     }
 
-    fn ssh(&self, options: &[&str], command: &str) -> std::process::Output {
+    pub fn ssh(&self, options: &[&str], command: &str) -> std::process::Output {
         let mut ssh = self.client("ssh", options);
         finished(ssh.args(["127.0.0.1", command]).spawn().unwrap())
     }

@@ -19,9 +19,10 @@ pub(crate) enum UserCommand {
     Add {
         /// The name to sign in with
         name: String,
-        /// What the user may
-        #[arg(long, value_parser = ["admin", "auditor", "reviewer", "user"])]
-        role: String,
+        /// A role: one of admin, auditor, reviewer and user (which it is otherwise) for what the user may at the
+        /// service; others, and those, for what the user may over SSH. May be given more than once
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
         /// Ask for no code besides the password
         #[arg(long)]
         no_totp: bool,
@@ -36,6 +37,18 @@ pub(crate) enum UserCommand {
         #[command(flatten)]
         page: PageArgs,
         /// Answer in JSON, one object a line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Give a user other roles than those there are, besides what the user may at the service
+    Roles {
+        /// The name
+        name: String,
+        /// The roles; without any the user has none of them any more
+        roles: Vec<String>,
+        /// Answer in JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]

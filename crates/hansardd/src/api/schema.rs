@@ -134,6 +134,10 @@ pub(super) fn all() -> Map<String, Json> {
     for (name, schema) in super::passkeys::more_schemas() {
         put(name, schema);
     }
+    let own = super::certificates::own_schemas();
+    for (name, schema) in super::locks::schemas().into_iter().chain(own) {
+        put(name, schema);
+    }
     for (name, schema) in super::shares::schemas() {
         put(name, schema);
     }

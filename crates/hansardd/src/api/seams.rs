@@ -16,6 +16,7 @@ use hansard_store::retention::epitaph;
 use hansard_store::{Catalog, Query};
 use hansard_view::question::Question;
 
+use super::certificates::{OwnMade, OwnWish, Reached};
 use super::limits::BEHIND_MAX;
 use super::problem::Trouble;
 use super::role::{Caller, Known, Peer};
@@ -329,6 +330,16 @@ pub trait Certificates: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`].
     fn make(&self, wish: &CertificateWish) -> Result<CertificateMade, Trouble>;
+
+    /// Issues one for a user, by the roles that the user has now. Nobody may be given it before its event is
+    /// durable.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`]: `Refused` where the roles give nothing.
+    fn make_own(&self, user: &str, wish: &OwnWish) -> Result<OwnMade, Trouble>;
+
+    /// The proxy and the node of this machine, where they are.
+    fn reached(&self) -> [Option<Reached>; 2];
 
     /// The public keys that sign people's and hosts' certificates, as lines of a `.pub` file.
     fn authorities(&self) -> [String; 2];

@@ -2,6 +2,7 @@
 //! document is written from it.
 
 mod hosts;
+mod locks;
 mod passkeys;
 mod people;
 mod played;
@@ -62,6 +63,11 @@ pub enum Op {
     PasskeyMake,
     PasskeyRename,
     PasskeyRemove,
+    Locks,
+    LockMake,
+    LockRemove,
+    CertificateOwn,
+    UserRoles,
 }
 
 /// HTTP methods that routes have.
@@ -105,6 +111,8 @@ pub enum Id {
     Share,
     /// The name of a passkey.
     Passkey,
+    /// The name of a lock.
+    Lock,
 }
 
 /// The type of a parameter.
@@ -299,7 +307,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 42] = [
+pub const ROUTES: [Route; 47] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -428,6 +436,7 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     tokens::TOKEN_MAKE,
     tokens::TOKEN_REMOVE,
     ssh::CERTIFICATE_MAKE,
+    ssh::CERTIFICATE_OWN,
     ssh::AUTHORITIES,
     hosts::HOSTS,
     hosts::HOST_LOCK,
@@ -439,6 +448,7 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     people::USER_MAKE,
     people::USER_REMOVE,
     people::USER_PASSWORD,
+    people::USER_ROLES,
     played::TIMELINE,
     played::FRAMES,
     played::FIND,
@@ -454,6 +464,9 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     passkeys::CHALLENGE,
     passkeys::RENAME,
     passkeys::REMOVE,
+    locks::LOCKS,
+    locks::LOCK_MAKE,
+    locks::LOCK_REMOVE,
 ];
 
 /// Methods of a path, as an `Allow` header has them.

@@ -11,7 +11,7 @@ use super::answers::{blocking, body, done, listed, page};
 use super::problem::{Problem, Trouble};
 use super::role::Caller;
 use super::router::{Call, Handler, event};
-use super::schema::{listing, object, or_null, text, time as time_schema, truth};
+use super::schema::{list as list_of, listing, object, or_null, text, time as time_schema, truth};
 use super::seams::Audit;
 use super::table::{Op, ROUTES};
 use super::time;
@@ -21,8 +21,10 @@ use super::time;
 pub struct UserRow {
     /// The name to sign in with.
     pub name: String,
-    /// The role.
+    /// The role that says what the user may at the service.
     pub role: Role,
+    /// Other roles, which say what the user may over SSH.
+    pub roles: Vec<String>,
     /// Whether a code is asked for besides the password.
     pub has_totp: bool,
     /// When the user was made, UTC nanoseconds since 1970.
@@ -44,13 +46,23 @@ pub struct UserMade {
 pub struct UserWish {
     /// The name.
     pub name: String,
-    /// The role, by its fixed name.
+    /// The role that says what the user may at the service, by its fixed name.
     pub role: String,
+    /// Other roles, which say what the user may over SSH.
+    #[serde(default)]
+    pub roles: Vec<String>,
     /// The password.
     pub password: String,
     /// Whether a second factor is asked for.
     #[serde(default = "yes")]
     pub totp: bool,
+}
+
+/// Roles that are wanted.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RolesWish {
+    roles: Vec<String>,
 }
 
 /// A password that is wanted.
@@ -100,12 +112,20 @@ pub trait Users: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`].
     fn set_password(&self, name: &str, wish: &PasswordWish) -> Result<Option<UserMade>, Trouble>;
+
+    /// Sets the roles besides the one that says what the user may at the service. `None` if there is no such
+    /// user.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn set_roles(&self, name: &str, roles: &[String]) -> Result<Option<UserRow>, Trouble>;
 }
 
 fn row(row: &UserRow) -> Map<String, Json> {
     let fields = [
         ("name", json!(row.name)),
         ("role", json!(row.role.as_str())),
+        ("roles", json!(row.roles)),
         ("totp", json!(row.has_totp)),
         ("created", json!(time::text(row.created_ns))),
     ];
@@ -159,7 +179,9 @@ fn told(call: &Call, wish: &UserWish, error: Option<&str>) -> Result<Body, Probl
     let mut body = event(noted, &call.caller, None, None, error.is_none());
     if let Body::Admin(fact) = &mut body {
         fact.fields.push("name", wish.name.as_str());
-        let roles = hansard_core::Value::List(vec![wish.role.as_str().into()]);
+        let roles = std::iter::once(&wish.role).chain(&wish.roles);
+        let roles = roles.map(|role| role.as_str().into());
+        let roles = hansard_core::Value::List(roles.collect());
         fact.fields.push("roles", roles);
         if let Some(error) = error {
             fact.fields.push("error", error);
@@ -180,10 +202,23 @@ pub(super) fn set_password(users: Arc<dyn Users>) -> Handler {
     })
 }
 
+pub(super) fn set_roles(users: Arc<dyn Users>) -> Handler {
+    blocking(move |call| {
+        let wish: RolesWish = body(&call)?;
+        let set = users.set_roles(call.name()?, &wish.roles)?;
+        Ok(Json::Object(row(&set.ok_or_else(Problem::not_found)?)))
+    })
+}
+
 fn user_fields() -> Vec<(&'static str, Json, &'static str)> {
     vec![
         ("name", text(), "the name to sign in with"),
-        ("role", role_schema(), "what the user may"),
+        ("role", role_schema(), "what the user may at the service"),
+        (
+            "roles",
+            list_of(&text()),
+            "other roles: what the user may over SSH",
+        ),
         (
             "totp",
             truth(),
@@ -205,7 +240,12 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
     made.push(("totp_uri", or_null(text()), uri));
     let wish = [
         ("name", text(), "the name to sign in with"),
-        ("role", role_schema(), "what the user may"),
+        ("role", role_schema(), "what the user may at the service"),
+        (
+            "roles?",
+            list_of(&text()),
+            "other roles: what the user may over SSH",
+        ),
         ("password", text(), "at least 12 characters"),
         ("totp?", truth(), "whether a code is asked for; it is"),
     ];
@@ -228,6 +268,13 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
         ("Users", users),
         ("UserWish", object("A user that is wanted.", &wish)),
         ("UserMade", object("A user that was made.", &made)),
+        (
+            "UserRoles",
+            object(
+                "Roles that are wanted.",
+                &[("roles", list_of(&text()), "all of them")],
+            ),
+        ),
         (
             "PasswordWish",
             object("A password that is wanted.", &password),

@@ -2,13 +2,21 @@
 
 use std::sync::Arc;
 
+use hansard_core::{Lockable, Locks as _};
+use hansard_identity::Users;
+use hansard_identity::access::{Definition, given};
 use hansard_identity::failure::Failure;
 use hansard_identity::random::Random;
-use hansard_identity::ssh::{KeyLine, SshAuthorities, UserWish};
+use hansard_identity::ssh::{KeyLine, SshAuthorities, SshIssued, UserWish};
 use hansard_record::clock::Clock;
 
+use super::locked::Locked;
+use crate::api::certificates::{OwnMade, OwnWish, Reached};
 use crate::api::problem::Trouble;
 use crate::api::seams::{CertificateMade, CertificateWish, Certificates};
+
+/// What roles give, as the configuration in force says.
+pub type Definitions = Arc<dyn Fn() -> Vec<Definition> + Send + Sync>;
 
 /// The authorities of a service, for people.
 pub struct Certified {
@@ -18,6 +26,14 @@ pub struct Certified {
     pub clock: Arc<dyn Clock>,
     /// Nonces and serial numbers.
     pub random: Arc<dyn Random>,
+    /// Who has which roles.
+    pub users: Arc<Users>,
+    /// What those give.
+    pub definitions: Definitions,
+    /// Whoever is locked gets none.
+    pub locked: Option<Locked>,
+    /// The proxy and the node of this machine, for those who get one.
+    pub reached: [Option<Reached>; 2],
 }
 
 fn trouble(failure: Failure) -> Trouble {
@@ -27,27 +43,83 @@ fn trouble(failure: Failure) -> Trouble {
     }
 }
 
+fn made(issued: SshIssued) -> CertificateMade {
+    CertificateMade {
+        certificate: issued.line,
+        serial: format!("{:016x}", issued.serial),
+        expires_ns: issued.not_after_s.saturating_mul(1_000_000_000),
+        fact: issued.fact,
+    }
+}
+
+impl Certified {
+    fn issue(&self, wish: &UserWish) -> Result<CertificateMade, Trouble> {
+        let now_ns = self.clock.utc_ns();
+        let issued = self.authorities.issue_user(wish, now_ns, &*self.random);
+        issued.map(made).map_err(trouble)
+    }
+
+    /// Whether one for this person and these accounts may be issued.
+    fn unlocked(&self, user: &str, roles: &[String], logins: &[String]) -> Result<(), Trouble> {
+        let Some(locked) = &self.locked else {
+            return Ok(());
+        };
+        let of = |login: &str| Lockable {
+            user: user.to_owned(),
+            roles: roles.to_vec(),
+            login: login.to_owned(),
+            ..Lockable::default()
+        };
+        let logins = logins.iter().map(String::as_str);
+        let mut all = std::iter::once("").chain(logins);
+        match all.find_map(|login| locked.locked(&of(login))) {
+            Some(why) => Err(Trouble::Refused(why)),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Certificates for Certified {
     fn make(&self, wish: &CertificateWish) -> Result<CertificateMade, Trouble> {
+        self.unlocked(&wish.user, &[], &wish.logins)?;
         let key: KeyLine = wish.key.parse().map_err(trouble)?;
-        let wish = UserWish {
+        self.issue(&UserWish {
             user: wish.user.clone(),
             logins: wish.logins.clone(),
             key,
             life_s: wish.ttl_s,
             source_addresses: wish.source_addresses.clone(),
             force_command: wish.command.clone(),
-        };
-        let issued = self
-            .authorities
-            .issue_user(&wish, self.clock.utc_ns(), &*self.random)
-            .map_err(trouble)?;
-        Ok(CertificateMade {
-            certificate: issued.line,
-            serial: format!("{:016x}", issued.serial),
-            expires_ns: issued.not_after_s.saturating_mul(1_000_000_000),
-            fact: issued.fact,
+            access: None,
         })
+    }
+
+    fn make_own(&self, user: &str, wish: &OwnWish) -> Result<OwnMade, Trouble> {
+        let gone = || Trouble::Refused(format!("there is no user {user} any more"));
+        let known = self.users.get(user).ok_or_else(gone)?;
+        let given = given(&(self.definitions)(), user, &known.all_roles()).map_err(trouble)?;
+        let roles: Vec<String> = given.access.roles().map(str::to_owned).collect();
+        let logins = given.access.logins();
+        // Of an account that is locked the others are left: that one is refused where it is.
+        self.unlocked(user, &roles, &[])?;
+        let key: KeyLine = wish.key.parse().map_err(trouble)?;
+        let made = self.issue(&UserWish {
+            user: user.to_owned(),
+            logins: logins.clone(),
+            key,
+            life_s: wish.ttl_s.min(given.life_s_max),
+            access: Some(given.access),
+            ..UserWish::default()
+        })?;
+        Ok(OwnMade {
+            made,
+            roles,
+            logins,
+        })
+    }
+
+    fn reached(&self) -> [Option<Reached>; 2] {
+        self.reached.clone()
     }
 
     fn authorities(&self) -> [String; 2] {

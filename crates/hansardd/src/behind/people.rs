@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hansard_identity::Users as Kept;
 use hansard_identity::failure::Failure;
 use hansard_identity::user::{User, check_name};
-use hansard_identity::users::NewUser;
+use hansard_identity::users::{NewUser, check_roles};
 use hansard_record::clock::Clock;
 
 use crate::api::problem::Trouble;
@@ -35,6 +35,7 @@ fn row(user: User) -> UserRow {
     UserRow {
         name: user.name,
         role: user.role,
+        roles: user.roles,
         has_totp: user.has_totp,
         created_ns: user.created_ns,
     }
@@ -80,6 +81,7 @@ impl Users for People {
         check_name(&wish.name).map_err(trouble)?;
         hansard_identity::user::password::check(&wish.password).map_err(trouble)?;
         role(wish)?;
+        check_roles(&wish.roles).map_err(trouble)?;
         match self.users.get(&wish.name) {
             Some(user) => Err(Trouble::Conflict(format!("there is a user {}", user.name))),
             None => Ok(()),
@@ -90,7 +92,19 @@ impl Users for People {
         let at = (by.user.as_str(), self.clock.utc_ns());
         let (name, password) = (wish.name.as_str(), wish.password.as_str());
         let made = self.users.add(name, role(wish)?, password, wish.totp, at);
-        Ok(self.made(made.map_err(trouble)?))
+        let mut made = made.map_err(trouble)?;
+        // A crash between leaves a user who may less than was wanted.
+        if !wish.roles.is_empty()
+            && let Some(user) = self.users.set_roles(name, &wish.roles).map_err(trouble)?
+        {
+            made.user = user;
+        }
+        Ok(self.made(made))
+    }
+
+    fn set_roles(&self, name: &str, roles: &[String]) -> Result<Option<UserRow>, Trouble> {
+        let set = self.users.set_roles(name, roles).map_err(trouble)?;
+        Ok(set.map(row))
     }
 
     fn remove(&self, name: &str) -> Result<bool, Trouble> {

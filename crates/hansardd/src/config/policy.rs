@@ -66,7 +66,11 @@ impl Value for Rules {
 }
 
 /// One of a few words.
-fn word<T: Copy>(tree: &Tree, reading: &mut Reading, known: &[(&'static str, T)]) -> Option<T> {
+pub(super) fn word<T: Copy>(
+    tree: &Tree,
+    reading: &mut Reading,
+    known: &[(&'static str, T)],
+) -> Option<T> {
     let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
     let words = words.join(", ");
     let Node::Scalar(text) = &tree.node else {

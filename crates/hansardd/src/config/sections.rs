@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use hansard_core::policy::OnLoss;
 
+use super::access::{Access, TargetLabels};
 use super::exports::Export;
 use super::key::section;
 use super::shells::Shells;
@@ -34,6 +35,8 @@ section! {
         forward: Option<Forward> = None;
         /// Keeps recordings for good, on this machine's disk. Not together with `forward`.
         store: Option<Store> = None;
+        /// What people may over SSH, where the cluster's authority is on this machine (docs/access.md).
+        access: Access = Access::default();
         /// What can be reached: by hosts, by people, by monitoring.
         serve: Serve = Serve::default();
         /// Sending on to others what is recorded.
@@ -105,6 +108,9 @@ section! {
         /// file. Those of a cluster whose authority is on this machine need not be written here. At
         /// most 1000.
         user_authorities: Vec<String> = Vec::new();
+        /// Let in only certificates that say what their holder's roles give, as `hansard login` gets them: none
+        /// of `hansard cert sign`, and no plain keys.
+        roles_only: bool = false;
         /// Let in plain keys, too, that stand in an account's `.ssh/authorized_keys`.
         authorized_keys: bool = false;
         /// Where those are: below an account's home, or a whole path; `%u` is the account's name. The file
@@ -145,6 +151,11 @@ section! {
         /// Public keys of more authorities whose users' certificates let in, each as a line of a `.pub`
         /// file. At most 1000.
         user_authorities: Vec<String> = Vec::new();
+        /// Let in only certificates that say what their holder's roles give, as `hansard login` gets them.
+        roles_only: bool = false;
+        /// Labels of the machines that it leads to, by which roles choose. Where several give a machine the same
+        /// label the first counts. At most 1000.
+        target_labels: Vec<TargetLabels> = Vec::new();
         /// Where it leads, as `HOST:PORT`: a name, `*.NAME`, an address, a network (`192.0.2.0/24`,
         /// `[2001:db8::/32]`) or `*`; a number, a range or `*`. Nowhere, as shipped. At most 1000.
         targets: Vec<String> = Vec::new();

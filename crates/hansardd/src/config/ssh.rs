@@ -31,12 +31,13 @@ impl Proxy {
         }
     }
 
-    /// Whether every rule of where it leads can be read.
+    /// Whether every rule of where it leads can be read, and of who has which labels.
     ///
     /// # Errors
     /// Which one cannot.
     pub fn check_targets(&self) -> Result<(), String> {
-        let to = self.targets.clone();
+        let labelled = self.target_labels.iter().flat_map(|one| &one.targets);
+        let to = self.targets.iter().chain(labelled).cloned().collect();
         Forwards {
             to,
             ..Forwards::default()

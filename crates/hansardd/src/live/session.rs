@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use hansard_core::event::{Body, Event};
-use hansard_core::{Session, SessionId};
+use hansard_core::{Lockable, Session, SessionId};
 use hansard_store::catalog::{Cursor, EndFacts, EventRow, Query, SessionRow, StartFacts};
 use hansard_store::project::{end_facts, event_row};
 use hansard_store::segment::SegmentFacts;
@@ -116,6 +116,8 @@ pub struct Standing {
 /// What is kept of a session.
 pub(super) struct LiveSession {
     pub(super) start: Box<StartFacts>,
+    /// What locks are held against.
+    pub(super) who: Box<Lockable>,
     pub(super) source: Source,
     pub(super) touched_ns: u64,
     /// Segments that the projector has not counted; the last may be open.
@@ -141,6 +143,7 @@ impl LiveSession {
     pub(super) fn new(start: StartFacts, source: Source, now_ns: u64) -> Self {
         Self {
             start: Box::new(start),
+            who: Box::default(),
             source,
             touched_ns: now_ns,
             segments: VecDeque::new(),
@@ -157,6 +160,11 @@ impl LiveSession {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether its end was seen.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.is_some()
     }
 
     pub(super) fn is_told(&self) -> bool {

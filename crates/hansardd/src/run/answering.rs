@@ -1,16 +1,15 @@
 //! The role that answers people on this machine: the admin socket.
 
 mod browsing;
+mod certifying;
 mod host;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hansard_capture::registry::Registry as Running;
 use hansard_core::Body;
-use hansard_identity::random::Random;
 use hansard_identity::registry::Registry;
 use hansard_identity::role::{Holders, Roles};
-use hansard_identity::ssh::SshAuthorities;
 use hansard_identity::tls::CaPin;
 use hansard_identity::{HostId, Shares, Users};
 use hansard_record::Environment;
@@ -26,14 +25,13 @@ use crate::api::refusals::{REFUSALS_WINDOW, Refusals};
 use crate::api::seams::{Admit, Audit, Log};
 use crate::api::{Api, Parts, socket};
 use crate::behind::{
-    Accounts, Certified, EndHere, Held, Joined, Keyed, Linked, Listed, Logged, People, Present,
-    Recorded, Searched, Watched,
+    Accounts, EndHere, Held, Joined, Keyed, Linked, Listed, Locked, LockingOut, Logged, People,
+    Present, Recorded, Searched, Watched,
 };
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 use crate::ingest::{Control, To};
-use crate::init::keys::authority_dir;
 use crate::player::Player;
 use crate::policy::Central;
 use crate::tee::Source;
@@ -142,6 +140,7 @@ pub(super) struct Answering<'a> {
     pub(super) facts: &'a Facts,
     pub(super) policies: Arc<Central>,
     pub(super) running: Option<Running>,
+    pub(super) locked: Locked,
 }
 
 impl Answering<'_> {
@@ -159,9 +158,10 @@ impl Answering<'_> {
         let challenges = self.challenges();
         let kept = (&users, &shares, &challenges);
         let parts = self.parts(kept, browsing.as_ref())?;
+        crate::run::locking::hold(self.locking_out(), runtime, stop.clone());
         let api = Api::counting(parts, self.door.boot(), refusals);
         if let Some(browsing) = browsing {
-            let kept = (users, shares, challenges);
+            let kept = (users, shares, challenges, self.locked.clone());
             browsing.serve(&self.door, api.clone(), kept, (runtime, &stop), closers);
         }
         self.door.open(api, runtime, stop)
@@ -210,20 +210,13 @@ impl Answering<'_> {
         }
     }
 
-    fn certified(&self) -> Result<Certified, Failure> {
-        let source = Arc::clone(&self.door.environment.random);
-        let random: Arc<dyn Random> = Arc::new(move |bytes: &mut [u8]| source.fill(bytes));
-        let directory = authority_dir(&self.dir.keys());
-        let authorities = SshAuthorities::open(&directory, &*random).map_err(|e| {
-            let what = e.to_string();
-            let what = hansard_view::escape_for_humans(&what);
-            Failure::new(STATUS_FAILED, what, "see the keys in data_dir")
-        })?;
-        Ok(Certified {
-            authorities,
-            clock: Arc::clone(&self.door.environment.clock),
-            random,
-        })
+    fn locking_out(&self) -> LockingOut {
+        LockingOut {
+            locked: self.locked.clone(),
+            here: self.running.clone(),
+            live: self.keeping.live.clone(),
+            there: self.there(),
+        }
     }
 
     fn parts(
@@ -262,7 +255,7 @@ impl Answering<'_> {
                 recalling: Arc::clone(&keeping.recalling),
             }),
             tokens: Arc::new(joined.clone()),
-            certificates: Arc::new(self.certified()?),
+            certificates: Arc::new(self.certified(users)?),
             hosts: Arc::new(joined),
             ending: Arc::new(EndHere {
                 here: self.running.clone(),
@@ -284,6 +277,7 @@ impl Answering<'_> {
                 challenges: Arc::clone(challenges),
                 clock: Arc::clone(&door.environment.clock),
             }),
+            locks: Arc::new(self.locking_out()),
             shares: Arc::new(Linked {
                 shares: Arc::clone(shares),
                 clock: Arc::clone(&door.environment.clock),

@@ -34,6 +34,7 @@ use super::stuck::Stuck;
 use super::taking::Taking;
 use super::watching::{listening, watching};
 use super::{Closer, Start, glass};
+use crate::behind::Locked;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
@@ -93,6 +94,8 @@ pub(super) struct Base<'a> {
     pub(super) facts: &'a Facts,
     pub(super) in_force: &'a Arc<RwLock<Config>>,
     pub(super) deciding: &'a Deciding,
+    /// Who is locked out; on a host nobody knows.
+    pub(super) locked: Option<Locked>,
 }
 
 impl Base<'_> {
@@ -254,6 +257,7 @@ impl Base<'_> {
             audit: audit(diary),
             gate: Arc::new(self.deciding.in_force.clone()),
             host,
+            locked: self.locked.clone(),
         };
         let sinks = self.sinks(keeping, SPOOL_RESERVE_BYTES);
         let registry = recording.serve(local, sinks, going, closers)?;
@@ -302,7 +306,8 @@ impl Base<'_> {
                 };
                 taking.take(ingest, &runtime, stopped.clone(), closers)?;
             }
-            if let Some(policies) = policies.filter(|_| config.serve.admin.is_some()) {
+            let answers = policies.filter(|_| config.serve.admin.is_some());
+            if let Some((policies, locked)) = answers.zip(self.locked.clone()) {
                 let answering = Answering {
                     door: self.door(diary),
                     dir: self.dir,
@@ -311,6 +316,7 @@ impl Base<'_> {
                     facts: self.facts,
                     policies,
                     running: keeping.running.get().cloned(),
+                    locked,
                 };
                 answering.answer(&runtime, stopped, closers)?;
             }

@@ -15,6 +15,7 @@ use super::base::{Base, revived};
 use super::deciding::Deciding;
 use super::facts::{Facts, facts};
 use super::keeping::Keeping;
+use super::locking::locks;
 use super::measuring::{
     measure, measure_disks, measure_facts, measure_keeping, measure_sending, timed, watch,
 };
@@ -77,6 +78,7 @@ impl Opened {
             facts: &facts,
             in_force: &in_force,
             deciding: &deciding,
+            locked: locks(start, dir, &environment)?,
         };
         // Before anything is kept: whose a session is, its key says.
         let registry = base.cluster(kept.is_some())?;

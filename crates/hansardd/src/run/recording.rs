@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use hansard_capture::host::HostEvents;
-use hansard_capture::local::{Config as SocketConfig, Decides, Happening, Means, Server, Wishes};
+use hansard_capture::local::{
+    Config as SocketConfig, Decides, Happening, LockedBy, Means, Server, Wishes,
+};
 use hansard_capture::shell::{Found, Logins};
 use hansard_core::event::Fact;
 use hansard_core::fields::{Fields, Value};
@@ -19,6 +21,7 @@ use super::facts::Facts;
 use super::opening::no_thread;
 use super::{Closer, Start};
 use crate::api::seams::Audit;
+use crate::behind::Locked;
 use crate::config::{Local, Shell};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
@@ -42,6 +45,8 @@ pub(super) struct Recording<'a> {
     pub(super) gate: Arc<dyn Gate>,
     /// What the kernel tells of what sessions do, where that is recorded.
     pub(super) host: Option<HostEvents>,
+    /// Who is locked out.
+    pub(super) locked: Option<Locked>,
 }
 
 impl Recording<'_> {
@@ -58,6 +63,8 @@ impl Recording<'_> {
         config.policy = policy(local);
         config.gate = Some(Decides(Arc::clone(&self.gate)));
         config.host = self.host.clone();
+        let locks = self.locked.clone();
+        config.locks = locks.map(|locked| LockedBy(Arc::new(locked)));
         // What the daemon does not keep by itself, nobody's wish makes it keep: keys may hold
         // secrets of others, too.
         config.wishes = Wishes {

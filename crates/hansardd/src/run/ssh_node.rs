@@ -34,6 +34,11 @@ pub(super) fn start(
     config
         .authorized_keys_file
         .clone_from(&ssh.authorized_keys_file);
+    config.roles_only = ssh.roles_only;
+    config.name = recording.start.config.node_name();
+    config
+        .labels
+        .clone_from(&recording.start.config.node.labels);
     config.accept_env.clone_from(&ssh.accept_env);
     config.forwards = ssh.forwards();
     config.connections_max = usize::try_from(ssh.connections_max).unwrap_or(usize::MAX);

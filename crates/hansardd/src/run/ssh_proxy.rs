@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use hansard_capture::local::Server as LocalServer;
-use hansard_capture::ssh::{Certify, Config as ProxyConfig, Proxy as Leads, Server};
+use hansard_capture::ssh::{
+    Certify, Config as ProxyConfig, Proxy as Leads, Server, WantedCertificate,
+};
+use hansard_core::access::from_text;
 use hansard_identity::key::PrivateKey;
 use hansard_identity::limits::{SSH_HOST_LIFE_S, SSH_TARGET_LIFE_S};
 use hansard_identity::ssh::{KeyLine, SshAuthorities, UserWish};
@@ -36,12 +39,15 @@ impl Certifies {
 }
 
 impl Certify for Certifies {
-    fn user(&self, user: &str, login: &str, key: &str) -> Result<String, String> {
+    fn user(&self, wanted: &WantedCertificate<'_>) -> Result<String, String> {
+        let access = wanted.access.map(from_text).transpose();
+        let key = wanted.key.parse::<KeyLine>();
         let wish = UserWish {
-            user: user.to_owned(),
-            logins: vec![login.to_owned()],
-            key: key.parse::<KeyLine>().map_err(|e| e.to_string())?,
+            user: wanted.user.to_owned(),
+            logins: vec![wanted.login.to_owned()],
+            key: key.map_err(|e| e.to_string())?,
             life_s: SSH_TARGET_LIFE_S,
+            access: access.map_err(|e| e.to_string())?,
             ..UserWish::default()
         };
         let now_ns = self.environment.clock.utc_ns();
@@ -91,6 +97,7 @@ pub(super) fn start(
     let mut config = ProxyConfig::at(proxy.listen, key.seed());
     config.authorities.clone_from(&proxy.user_authorities);
     config.authorities.push(authorities.user_line());
+    config.roles_only = proxy.roles_only;
     config.accept_env.clone_from(&proxy.accept_env);
     config.forwards = proxy.forwards();
     config.connections_max = usize::try_from(proxy.connections_max).unwrap_or(usize::MAX);
@@ -105,6 +112,9 @@ pub(super) fn start(
         host_authorities,
         known_hosts: recording.dir.known_hosts(),
         first_use: proxy.first_use,
+        labels: (proxy.target_labels.iter())
+            .map(|one| (one.targets.clone(), one.labels.clone()))
+            .collect(),
         certify: Arc::new(Certifies {
             authorities,
             environment: environment.clone(),

@@ -79,6 +79,9 @@ impl Web {
         user: &User,
         (method, address): (&str, IpAddr),
     ) -> Result<Response<Body>, Problem> {
+        if let Some(why) = self.locked(user) {
+            return Err(self.lock_out(user, why, (method, address)).await);
+        }
         let fields = Fields::new()
             .with("user", user.name.as_str())
             .with("user_roles", Value::List(vec![user.role.as_str().into()]))
@@ -99,6 +102,26 @@ impl Web {
         let cookie = self.cookie(&cookie, None);
         response.headers_mut().insert(header::SET_COOKIE, cookie);
         Ok(response)
+    }
+
+    /// Who is known to be who they say, and is locked, is told so.
+    async fn lock_out(
+        self: &Arc<Self>,
+        user: &User,
+        why: String,
+        place: (&str, IpAddr),
+    ) -> Problem {
+        let fields = Fields::new()
+            .with("user", user.name.as_str())
+            .with("success", false)
+            .with("error", why.as_str());
+        if let Err(lost) = self.note(fields, place).await {
+            return Problem::not_recorded(lost);
+        }
+        Problem {
+            next_step: "an administrator lifts it: `hansard lock rm`".to_owned(),
+            ..Problem::status(StatusCode::FORBIDDEN, "locked", &why)
+        }
     }
 
     pub(super) async fn refuse(

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hansard_core::Fields;
+use hansard_core::{ChannelKind, Fields};
 use hansard_shell::Account;
 use russh::Channel;
 use russh::server::{Handle, Msg};
@@ -75,17 +75,19 @@ pub(in crate::ssh) async fn listen(
     let account = inside.who.account.clone();
     // The place is for each connection that comes in; that one is free says that listening is allowed.
     let _free = match &wanted {
-        Wanted::Tcp(host, port) => admitted(connection, inside, |rules| {
-            // Which port it will be is not known yet: a rule for all of them is needed.
-            match port {
-                0 => {
-                    let may = |port| rules.may(&rules.listen, host, port);
-                    may(0) && may(u16::MAX)
+        Wanted::Tcp(host, port) => {
+            admitted(connection, (inside, ChannelKind::ForwardRemote), |rules| {
+                // Which port it will be is not known yet: a rule for all of them is needed.
+                match port {
+                    0 => {
+                        let may = |port| rules.may(&rules.listen, host, port);
+                        may(0) && may(u16::MAX)
+                    }
+                    port => rules.may(&rules.listen, host, *port),
                 }
-                port => rules.may(&rules.listen, host, *port),
-            }
-        }),
-        Wanted::Unix(path) => admitted(connection, inside, |rules| {
+            })
+        }
+        Wanted::Unix(path) => admitted(connection, (inside, ChannelKind::ForwardRemote), |rules| {
             rules.sockets.has(&path.to_string_lossy())
         }),
         Wanted::Agent => agent_admitted(connection, inside).and_then(|()| place(connection)),
@@ -119,6 +121,7 @@ pub(in crate::ssh) fn agent_admitted(
     connection: &Connection,
     inside: &Inside,
 ) -> Result<(), String> {
+    inside.may(ChannelKind::Agent)?;
     match (connection.node.rules.agent, inside.allowed.agent) {
         (false, _) => Err("forward_agent is off".to_owned()),
         (_, false) => {

@@ -60,7 +60,7 @@ impl Places {
     }
 
     /// Whether a rule has exactly this, by its name or as an address: for what is looked up elsewhere.
-    pub(super) fn has_as_written(&self, host: &str, port: u16) -> bool {
+    pub(in crate::ssh) fn has_as_written(&self, host: &str, port: u16) -> bool {
         let address = host.parse::<IpAddr>();
         self.names(host, port) || address.is_ok_and(|address| self.has(address, port))
     }

@@ -13,7 +13,10 @@ use crate::ssh::channel::Asked;
 use crate::ssh::credentials::{Allowed, Attempt, judge_key};
 use crate::ssh::over::Over;
 use crate::ssh::proxy::{self, Destination, FarChannel, Targets, parted};
-use crate::ssh::{account, fact, header};
+use crate::ssh::{access, account, fact, header};
+
+/// The kind of extended data that is standard error (RFC 4254 §5.2).
+const STDERR: u32 = 1;
 
 impl Handler {
     /// What stands in the event of an attempt.
@@ -93,6 +96,16 @@ impl Handler {
         }
     }
 
+    /// Somebody who has proven who they are, and may not come in, is told why. A refusal has no words in SSH,
+    /// and a client without another key hears nothing behind it: so what they have proven is accepted, and the
+    /// connection ends before anything can be asked for in it. On record it is a refusal.
+    pub(super) fn deny(&mut self, why: String, said: Fields) -> Result<Auth, Over> {
+        let said = fact::outcome(said, Some(&why));
+        self.connection.record(fact::auth("auth", said))?;
+        self.denied = Some(why);
+        Ok(Auth::Accept)
+    }
+
     pub(super) fn now_s() -> u64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.map_or(0, |now| now.as_secs())
@@ -148,6 +161,9 @@ impl Handler {
     ) -> Result<(), Over> {
         self.connection.handled()?;
         let inside = self.connection.inside()?;
+        if let Err(why) = inside.may_start(&asked) {
+            return self.not_permitted(channel, session, event, &why);
+        }
         let started = match self.waiting.remove(&channel) {
             None => Err("something runs in the channel already".to_owned()),
             Some(waiting) => {
@@ -156,6 +172,27 @@ impl Handler {
             }
         };
         self.answer(channel, session, event, started)
+    }
+
+    /// Says why something is not started. A client throws away what it is told together with a refusal, so
+    /// that it is answered as if something had said this and ended; on record it is a refusal.
+    fn not_permitted(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+        (event, fields): (&str, Fields),
+        why: &str,
+    ) -> Result<(), Over> {
+        const FAILED: u32 = 1;
+        let fields = fact::of_channel(channel.number(), fields, Some(why));
+        self.connection.record(fact::command(event, fields))?;
+        self.waiting.remove(&channel);
+        session.channel_success(channel)?;
+        session.extended_data(channel, STDERR, format!("hansard: {why}\r\n"))?;
+        session.exit_status_request(channel, FAILED)?;
+        session.eof(channel)?;
+        session.close(channel)?;
+        Ok(())
     }
 
     /// Judges a plain key.
@@ -175,13 +212,15 @@ impl Handler {
             from: self.connection.remote.ip(),
             now_s: Self::now_s(),
         };
-        judge_key(
+        let judged = judge_key(
             key,
             &node.authorities,
             file.as_deref(),
             attempt,
             account.uid,
-        )
+        );
+        let allowed = access::without(node, judged?)?;
+        access::unlocked(node, &allowed, (login, None)).map(|()| allowed)
     }
 }
 

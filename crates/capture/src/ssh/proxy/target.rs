@@ -174,7 +174,7 @@ async fn reached(
         .map_err(|_| "it did not answer in time".to_owned())?
         .map_err(|e| format!("the handshake failed: {e}"))?;
     let login = inside.who.account.name.clone();
-    let (key, certificate) = credential(connection, (&inside.who.user, &login)).await?;
+    let (key, certificate) = credential(connection, inside).await?;
     let signing = handle.authenticate_openssh_cert(login, Arc::new(key), certificate);
     let signed = timeout(TARGET_HANDSHAKE_MAX, signing).await;
     match signed {
@@ -211,7 +211,7 @@ async fn connected(connection: &Arc<Connection>, to: &Destination) -> Result<Tcp
 /// there is one is on record by then, which may take a disk's time.
 async fn credential(
     connection: &Arc<Connection>,
-    (user, login): (&str, &str),
+    inside: &Inside,
 ) -> Result<(PrivateKey, Certificate), String> {
     let mut seed = [0; 32];
     let environment = &connection.machine().means.env;
@@ -219,13 +219,15 @@ async fn credential(
     filled.map_err(|e| format!("no randomness for a key: {e}"))?;
     let key = PrivateKey::from(Ed25519Keypair::from_seed(&seed));
     let line = key.public_key().to_openssh().map_err(|e| e.to_string())?;
-    let (node, user, login) = (
-        Arc::clone(&connection.node),
-        user.to_owned(),
-        login.to_owned(),
-    );
+    let (node, who) = (Arc::clone(&connection.node), Arc::clone(&inside.who));
+    let allowed = Arc::clone(&inside.allowed);
     let certified = aside(move || match &node.leads {
-        Some(leads) => Ok(leads.certify.user(&user, &login, &line)),
+        Some(leads) => Ok(leads.certify.user(&super::Wanted {
+            user: &who.user,
+            login: &who.account.name,
+            key: &line,
+            access: allowed.roles.as_ref().map(|roles| roles.text.as_str()),
+        })),
         None => Err(std::io::ErrorKind::Unsupported.into()),
     });
     let line = certified.await.map_err(|e| e.to_string())??;

@@ -34,6 +34,20 @@ pub(super) const USER_REMOVE: Route = Route {
     )
 };
 
+pub(super) const USER_ROLES: Route = Route {
+    id: Some(Id::User),
+    summary: "Gives a user these roles in the place of those there are, besides what the user may here",
+    doc: "They say what the user may over SSH, in certificates that are issued from then on.",
+    body: Some("UserRoles"),
+    answer: Answer::Json("User"),
+    ..change(
+        Op::UserRoles,
+        Verb::Put,
+        "/v1/users/{id}/roles",
+        "user.update",
+    )
+};
+
 pub(super) const USER_PASSWORD: Route = Route {
     id: Some(Id::User),
     summary: "Sets a user's password, and signs the user out",

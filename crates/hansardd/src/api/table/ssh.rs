@@ -16,6 +16,27 @@ pub(super) const CERTIFICATE_MAKE: Route = Route {
     ..change(Op::CertificateMake, Verb::Post, "/v1/ssh/certificates", "")
 };
 
+pub(super) const CERTIFICATE_OWN: Route = Route {
+    least: Role::User,
+    summary: "Issues an SSH certificate for whoever is signed in, by their roles",
+    doc: "For users who are signed in at the web server, not at the admin socket. On record (`cert.create`) \
+before it is answered, also where there is none.",
+    body: Some("CertificateOwnWish"),
+    answer: Answer::Json("CertificateOwn"),
+    noted: Some(Noted {
+        event: "cert.create",
+        format: None,
+        by_handler: true,
+        once: false,
+    }),
+    ..change(
+        Op::CertificateOwn,
+        Verb::Post,
+        "/v1/ssh/certificates/own",
+        "",
+    )
+};
+
 pub(super) const AUTHORITIES: Route = Route {
     summary: "The public keys that sign SSH certificates",
     ..get(

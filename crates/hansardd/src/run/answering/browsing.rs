@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::Door;
 use crate::api::Api;
+use crate::behind::Locked;
 use crate::failure::Failure;
 use crate::run::Closer;
 use crate::run::opening::listen;
@@ -49,7 +50,7 @@ impl Browsing {
         self,
         door: &Door<'_>,
         api: Api,
-        (users, shares, challenges): (Arc<Users>, Arc<Shares>, Arc<Challenges>),
+        (users, shares, challenges, locked): (Arc<Users>, Arc<Shares>, Arc<Challenges>, Locked),
         (runtime, stop): (&Runtime, &watch::Receiver<bool>),
         closers: &mut Vec<Closer>,
     ) {
@@ -60,6 +61,7 @@ impl Browsing {
             api,
             users,
             shares,
+            locks: Some(Arc::new(locked)),
             challenges,
             audit: door.audit(),
             log: door.log(),

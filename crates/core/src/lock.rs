@@ -1,0 +1,228 @@
+//! Locks: whoever or whatever is locked has no session, and gets none.
+
+use std::fmt;
+
+use crate::Value;
+use crate::fields::Fields;
+use crate::id::SessionId;
+use crate::session::Session;
+
+/// Longest name of what is locked, bytes. A longer one is refused.
+pub const LOCKED_NAME_BYTES_MAX: usize = 253;
+
+/// What a lock is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LockKind {
+    /// A person.
+    User,
+    /// Everybody who was let in by a role.
+    Role,
+    /// An account, on whichever host.
+    Login,
+    /// A host, by name or identifier.
+    Host,
+    /// One session, with what is in it.
+    Session,
+}
+
+impl LockKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::User,
+        Self::Role,
+        Self::Login,
+        Self::Host,
+        Self::Session,
+    ];
+
+    /// The fixed name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Role => "role",
+            Self::Login => "login",
+            Self::Host => "host",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// Who or what is locked. As text `user:anna`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target {
+    /// What it is.
+    pub kind: LockKind,
+    /// Its name; of a host or session also its identifier.
+    pub name: String,
+}
+
+impl Target {
+    /// From its two parts.
+    ///
+    /// # Errors
+    /// What is wrong with the name.
+    pub fn of(kind: LockKind, name: &str) -> Result<Self, String> {
+        let is_plain = |c: char| !c.is_control();
+        if name.is_empty() || name.len() > LOCKED_NAME_BYTES_MAX || !name.chars().all(is_plain) {
+            let kind = kind.as_str();
+            return Err(format!(
+                "the name of a {kind} has 1 to {LOCKED_NAME_BYTES_MAX} bytes and no control characters"
+            ));
+        }
+        if kind == LockKind::Session && name.parse::<SessionId>().is_err() {
+            return Err("a session is named by its UUID".to_owned());
+        }
+        Ok(Self {
+            kind,
+            name: match kind {
+                LockKind::Host | LockKind::Session => name.to_ascii_lowercase(),
+                _ => name.to_owned(),
+            },
+        })
+    }
+
+    /// From text.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let parts = text.split_once(':').and_then(|(kind, name)| {
+            let kind = LockKind::ALL.into_iter().find(|k| k.as_str() == kind)?;
+            Some((kind, name))
+        });
+        let (kind, name) = parts.ok_or_else(|| {
+            "a lock is for user:NAME, role:NAME, login:NAME, host:NAME or session:ID".to_owned()
+        })?;
+        Self::of(kind, name)
+    }
+
+    /// Whether it is about whoever that is.
+    #[must_use]
+    pub fn hits(&self, who: &Lockable) -> bool {
+        let name = self.name.as_str();
+        let is_named = |all: &[String]| all.iter().any(|one| one == name);
+        match self.kind {
+            LockKind::User => who.user == name,
+            LockKind::Role => is_named(&who.roles),
+            LockKind::Login => who.login == name,
+            LockKind::Host => who.hosts.iter().any(|host| host.eq_ignore_ascii_case(name)),
+            LockKind::Session => is_named(&who.sessions),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind.as_str(), self.name)
+    }
+}
+
+/// What locks are held against: somebody who wants in, or a session. What is empty is not known, and no
+/// lock is about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lockable {
+    /// The person.
+    pub user: String,
+    /// The roles that let them in.
+    pub roles: Vec<String>,
+    /// The account.
+    pub login: String,
+    /// Names and identifiers of the host.
+    pub hosts: Vec<String>,
+    /// The session, and what it is in.
+    pub sessions: Vec<String>,
+}
+
+impl Lockable {
+    /// What a session's header says.
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        let texts = |fields: &Fields, names: &[&str]| -> Vec<String> {
+            let texts = names.iter().filter_map(|name| fields.text(name));
+            texts.map(str::to_owned).collect()
+        };
+        let user = session.subject.text("user").unwrap_or_default();
+        let roles = match session.subject.get("user_roles") {
+            Some(Value::List(roles)) => roles.as_slice(),
+            _ => &[],
+        };
+        let role = |value: &Value| match value {
+            Value::Text(role) => Some(role.clone()),
+            _ => None,
+        };
+        let parent = session.parent.iter().map(ToString::to_string);
+        Self {
+            user: user.to_owned(),
+            roles: roles.iter().filter_map(role).collect(),
+            login: session.subject.text("login").unwrap_or(user).to_owned(),
+            hosts: texts(&session.target, &["server_hostname", "server_id"]),
+            sessions: std::iter::once(session.id.to_string())
+                .chain(parent)
+                .collect(),
+        }
+    }
+}
+
+/// The locks there are.
+///
+/// An implementation MUST answer at once: it is asked before everything that anybody begins.
+pub trait Locks: Send + Sync {
+    /// Why this one is locked, as a sentence for them; `None`: by nothing.
+    fn locked(&self, who: &Lockable) -> Option<String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_about_what_it_names_and_nothing_else() {
+        let id = "019a0000-0000-7000-8000-000000000000";
+        let who = Lockable {
+            user: "anna".into(),
+            roles: vec!["ops".into()],
+            login: "deploy".into(),
+            hosts: vec!["web1".into(), "4711".into()],
+            sessions: vec![id.into()],
+        };
+        let hits = |text: &str| Target::parse(text).unwrap().hits(&who);
+        for text in [
+            "user:anna",
+            "role:ops",
+            "login:deploy",
+            "host:web1",
+            "host:WEB1",
+            "host:4711",
+        ] {
+            assert!(hits(text), "{text}");
+            assert!(
+                !Target::parse(text).unwrap().hits(&Lockable::default()),
+                "{text}"
+            );
+        }
+        assert!(hits(&format!("session:{id}")) && hits(&format!("session:{}", id.to_uppercase())));
+        for text in [
+            "user:deploy",
+            "login:anna",
+            "role:anna",
+            "host:web",
+            "user:Anna",
+            "user:ann",
+        ] {
+            assert!(!hits(text), "{text}");
+        }
+        assert_eq!(Target::parse("user:a:b").unwrap().to_string(), "user:a:b");
+        for wrong in [
+            "",
+            "anna",
+            "user:",
+            "users:anna",
+            "session:anna",
+            "user:a\nb",
+        ] {
+            assert!(Target::parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(Target::of(LockKind::User, &"a".repeat(LOCKED_NAME_BYTES_MAX + 1)).is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! `hansard lock`: whoever or whatever has no session, and gets none.
+
+use std::io::{self, Write as _};
+
+use hansard_view::escape_for_humans;
+use serde_json::json;
+
+use crate::cli::{LockArgs, LockCommand, PageArgs, ServiceArgs};
+use crate::failure::Failure;
+use crate::listing::{self, text, time};
+use crate::service::{Align, Asked, Column, Service, Table};
+
+const COLUMNS: &[Column] = &[
+    ("NAME", Align::Whole),
+    ("LOCKED", Align::Left),
+    ("UNTIL (UTC)", Align::Left),
+    ("BY", Align::Left),
+    ("MESSAGE", Align::Left),
+];
+
+/// Makes, lists or lifts locks.
+pub(crate) fn run(args: &LockArgs) -> Result<u8, Failure> {
+    match &args.command {
+        LockCommand::Add {
+            target,
+            ttl,
+            message,
+            json,
+            service,
+        } => {
+            let wish = json!({ "target": target, "message": message, "ttl_s": ttl });
+            let lock = Service::new(service)?.document(&Asked::post(&["locks"], &wish))?;
+            let name = text(&lock, "name");
+            match json {
+                true => writeln!(io::stdout(), "{lock}")?,
+                // The name alone on standard output, so that it can be piped.
+                false => writeln!(io::stdout(), "{}", escape_for_humans(&name))?,
+            }
+            let _ = writeln!(
+                io::stderr(),
+                "hansard: {} is locked; `hansard lock rm {}` lifts it",
+                escape_for_humans(target),
+                escape_for_humans(&name),
+            );
+        }
+        LockCommand::Ls {
+            page,
+            json,
+            service,
+        } => list(service, page, *json)?,
+        LockCommand::Rm {
+            name,
+            reason,
+            service,
+        } => {
+            let asked = Asked::delete(&["locks", name]).with("reason", reason.as_deref());
+            Service::new(service)?.document(&asked)?;
+            writeln!(io::stdout(), "lock {} is lifted", escape_for_humans(name))?;
+        }
+    }
+    Ok(0)
+}
+
+fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failure> {
+    let (service, mut table) = (Service::new(service)?, Table::new(COLUMNS));
+    let shown = listing::each(&service, &Asked::get(&["locks"]), "locks", page, |row| {
+        if json {
+            writeln!(io::stdout(), "{row}")?;
+            return Ok(());
+        }
+        table.row(vec![
+            text(row, "name"),
+            text(row, "target"),
+            time(row, "expires"),
+            text(row, "created_by"),
+            text(row, "message"),
+        ]);
+        Ok(())
+    })?;
+    match shown {
+        0 => drop(writeln!(io::stderr(), "hansard: nothing is locked")),
+        _ if json => {}
+        _ => write!(io::stdout(), "{}", table.text())?,
+    }
+    Ok(())
+}

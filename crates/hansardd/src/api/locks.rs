@@ -1,0 +1,178 @@
+//! The routes of locks: made, listed, lifted; and their seam.
+
+use std::sync::Arc;
+
+use hansard_core::Body;
+use hansard_core::lock::Target;
+use hansard_identity::locks::LockRow;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::answers::{blocking, body, done, listed, page};
+use super::problem::Problem;
+use super::role::Caller;
+use super::router::{Call, Handler, event};
+use super::schema::{count, listing, object, or_null, text, time as time_schema};
+use super::seams::Audit;
+use super::table::{Op, ROUTES};
+use super::time;
+use crate::api::problem::Trouble;
+
+/// A lock that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockWish {
+    /// Who or what.
+    pub target: Target,
+    /// What they are told.
+    pub message: String,
+    /// For how many seconds; `None`: until it is lifted.
+    pub ttl_s: Option<u64>,
+}
+
+/// Locks on people, roles, accounts, hosts and sessions.
+pub trait Locking: Send + Sync {
+    /// Makes a lock that does not hold yet, so that it can be put on record first.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn prepare(&self, wish: &LockWish, by: &Caller) -> Result<LockRow, Trouble>;
+
+    /// Keeps it: it MUST hold from now on, also over a restart, and end what it is about that goes on.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn keep(&self, lock: &LockRow) -> Result<(), Trouble>;
+
+    /// Locks that hold, by name, after this one; at most `most`, fewer only at the end.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<LockRow>, Trouble>;
+
+    /// The one of this name, if it is there.
+    fn get(&self, id: &str) -> Option<LockRow>;
+
+    /// Lifts one; `false` if there is none of that name.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn remove(&self, id: &str) -> Result<bool, Trouble>;
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    target: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    ttl_s: Option<u64>,
+}
+
+pub(super) fn make(locks: Arc<dyn Locking>, audit: Audit) -> Handler {
+    blocking(move |call| {
+        let asked: Asked = body(&call)?;
+        let wish = LockWish {
+            target: Target::parse(&asked.target)
+                .map_err(|why| Problem::bad(format!("target: {why}")))?,
+            message: asked.message,
+            ttl_s: asked.ttl_s,
+        };
+        let lock = locks.prepare(&wish, &call.caller)?;
+        audit(told(&call, (Op::LockMake, &lock), None)?).map_err(Problem::not_recorded)?;
+        if let Err(trouble) = locks.keep(&lock) {
+            // It is on record as made; that it may not outlive a restart belongs there, too.
+            let why = "it could not be kept: it may be gone after a restart";
+            audit(told(&call, (Op::LockMake, &lock), Some(why))?).map_err(Problem::not_recorded)?;
+            return Err(trouble.into());
+        }
+        Ok(Json::Object(row(&lock)))
+    })
+}
+
+fn told(call: &Call, (op, lock): (Op, &LockRow), error: Option<&str>) -> Result<Body, Problem> {
+    let route = ROUTES.iter().find(|route| route.op == op);
+    let noted = route.and_then(|route| route.noted);
+    let noted = noted.ok_or_else(|| Problem::unavailable("the route has no event"))?;
+    let reason = match op {
+        Op::LockMake => Some(lock.message.clone()).filter(|message| !message.is_empty()),
+        _ => call.params.text("reason").map(str::to_owned),
+    };
+    let mut body = event(noted, &call.caller, None, reason, error.is_none());
+    if let Body::Admin(fact) = &mut body {
+        fact.fields.push("name", lock.id.as_str());
+        fact.fields.push("target", lock.target.as_str());
+        if let Some(until) = lock.until_ns {
+            fact.fields.push("expires", time::text(until));
+        }
+        if let Some(error) = error {
+            fact.fields.push("error", error);
+        }
+    }
+    Ok(body)
+}
+
+pub(super) fn list(locks: Arc<dyn Locking>) -> Handler {
+    blocking(move |call| {
+        let list = |after: Option<&str>, most| locks.list(after, most);
+        let (rows, next) = page(&call, list, |lock| lock.id.clone())?;
+        let rows = rows.iter().map(|lock| Json::Object(row(lock)));
+        Ok(listed("locks", rows.collect(), next, None))
+    })
+}
+
+pub(super) fn remove(locks: Arc<dyn Locking>, audit: Audit) -> Handler {
+    blocking(move |call| {
+        let lock = locks.get(call.name()?).ok_or_else(Problem::not_found)?;
+        audit(told(&call, (Op::LockRemove, &lock), None)?).map_err(Problem::not_recorded)?;
+        done(locks.remove(&lock.id)?)
+    })
+}
+
+fn row(lock: &LockRow) -> Map<String, Json> {
+    let fields = [
+        ("name", json!(lock.id)),
+        ("target", json!(lock.target)),
+        ("message", json!(lock.message)),
+        ("created", json!(time::text(lock.created_ns))),
+        ("created_by", json!(lock.created_by)),
+        ("expires", json!(lock.until_ns.map(time::text))),
+    ];
+    let named = |(name, value): (&str, Json)| (name.to_owned(), value);
+    fields.into_iter().map(named).collect()
+}
+
+/// Schemas of what goes in and comes out.
+pub(super) fn schemas() -> [(&'static str, Json); 3] {
+    let fields = [
+        ("name", text(), "its name, to lift it by"),
+        ("target", text(), "who or what, as `user:anna`"),
+        ("message", text(), "what they are told"),
+        ("created", time_schema(), "when it was made"),
+        ("created_by", text(), "by whom"),
+        (
+            "expires",
+            or_null(time_schema()),
+            "until when it holds; null: until it is lifted",
+        ),
+    ];
+    let target = "`user:NAME`, `role:NAME`, `login:NAME`, `host:NAME` or `session:ID`";
+    let wish = [
+        ("target", text(), target),
+        (
+            "message?",
+            text(),
+            "what they are told, at most 512 bytes; goes into the record",
+        ),
+        (
+            "ttl_s?",
+            count(),
+            "for how many seconds; until it is lifted unless said",
+        ),
+    ];
+    [
+        ("LockWish", object("A lock that is wanted.", &wish)),
+        ("Lock", object("A lock that holds.", &fields)),
+        ("Locks", listing("Locks, by name.", "locks", "Lock", false)),
+    ]
+}
