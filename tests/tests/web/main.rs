@@ -11,6 +11,7 @@
 )]
 
 mod browser;
+mod controls;
 mod passkeys;
 mod place;
 mod roles;

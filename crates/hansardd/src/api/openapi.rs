@@ -166,6 +166,7 @@ fn identifier(id: Id) -> Json {
         Id::User => ("name of the user", name()),
         Id::Share => ("name of the link", name()),
         Id::Passkey => ("name of the passkey", name()),
+        Id::Saved => ("identifier of the search", name()),
     };
     json!({ "name": "id", "in": "path", "required": true, "description": doc, "schema": schema })
 }

@@ -1,11 +1,13 @@
 //! The one table of routes. The router lets through what it says and nothing else; the OpenAPI
 //! document is written from it.
 
+mod events;
 mod hosts;
 mod passkeys;
 mod people;
 mod played;
 mod policy;
+mod saved;
 mod shares;
 mod sought;
 mod ssh;
@@ -32,12 +34,14 @@ pub enum Op {
     Release,
     Holds,
     Events,
+    EventCounts,
     Tokens,
     TokenMake,
     TokenRemove,
     CertificateMake,
     SshAuthorities,
     Hosts,
+    Coverage,
     HostLock,
     HostUnlock,
     Policy,
@@ -51,6 +55,7 @@ pub enum Op {
     Timeline,
     Frames,
     Find,
+    Transcript,
     Watch,
     Export,
     ShareMake,
@@ -62,6 +67,9 @@ pub enum Op {
     PasskeyMake,
     PasskeyRename,
     PasskeyRemove,
+    Saved,
+    SavedKeep,
+    SavedRemove,
 }
 
 /// HTTP methods that routes have.
@@ -105,6 +113,8 @@ pub enum Id {
     Share,
     /// The name of a passkey.
     Passkey,
+    /// The identifier of a saved search.
+    Saved,
 }
 
 /// The type of a parameter.
@@ -299,7 +309,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 42] = [
+pub const ROUTES: [Route; 48] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -398,38 +408,15 @@ pub const ROUTES: [Route; 42] = [
         params: &[LIMIT, CURSOR],
         ..get(Op::Holds, "/v1/holds", Role::Auditor, Answer::Json("Holds"))
     },
-    Route {
-        summary: "Events, by time; with `follow`, those of the event log as it is written",
-        doc: "With `follow=true` the answer is JSON lines, in the order of the log: documents, and \
-after them lines with nothing but a `cursor`, from which a later request goes on without a hole. \
-Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` cannot be given then.",
-        params: &[
-            FROM,
-            UNTIL,
-            USER,
-            HOST,
-            KIND,
-            p("event", Kind::Text, "of this name, such as `session.start`"),
-            p("session", Kind::Session, "of this session"),
-            ORDER,
-            LIMIT,
-            CURSOR,
-            p("follow", Kind::Bool, "go on with what comes"),
-        ],
-        own: Own::Rows,
-        ..get(
-            Op::Events,
-            "/v1/events",
-            Role::Reviewer,
-            Answer::Json("Events"),
-        )
-    },
+    events::EVENTS,
+    events::COUNTS,
     tokens::TOKENS,
     tokens::TOKEN_MAKE,
     tokens::TOKEN_REMOVE,
     ssh::CERTIFICATE_MAKE,
     ssh::AUTHORITIES,
     hosts::HOSTS,
+    hosts::COVERAGE,
     hosts::HOST_LOCK,
     hosts::HOST_UNLOCK,
     policy::POLICY,
@@ -442,6 +429,7 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     played::TIMELINE,
     played::FRAMES,
     played::FIND,
+    played::TRANSCRIPT,
     played::WATCH,
     played::EXPORT,
     sought::SEARCH,
@@ -454,6 +442,9 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     passkeys::CHALLENGE,
     passkeys::RENAME,
     passkeys::REMOVE,
+    saved::LIST,
+    saved::KEEP,
+    saved::REMOVE,
 ];
 
 /// Methods of a path, as an `Allow` header has them.
