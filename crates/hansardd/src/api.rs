@@ -218,7 +218,6 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let playing = || Arc::clone(&parts.playing);
     let log = || Arc::clone(&parts.log);
     let audit = || Arc::clone(&parts.audit);
-    let searching = || Arc::clone(&parts.searching);
     let mut all = BTreeMap::from([
         (Op::Status, answers::status(Arc::clone(&parts.status))),
         (Op::OpenApi, answers::openapi()),
@@ -261,7 +260,6 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::Policy, policy::get(policies())),
         (Op::PolicySet, policy::set(policies(), audit())),
         (Op::PolicyTest, policy::test(policies())),
-        (Op::Search, found::search(searching(), audit())),
     ]);
     all.extend(of_rows(parts));
     all.extend(of_users(parts));
@@ -273,15 +271,17 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
 }
 
 /// What is computed of rows and texts, beside the listings themselves.
-fn of_rows(parts: &Parts) -> [(Op, Handler); 3] {
+fn of_rows(parts: &Parts) -> [(Op, Handler); 4] {
     let listings = || Arc::clone(&parts.listings);
-    let (hosts, searching) = (Arc::clone(&parts.hosts), Arc::clone(&parts.searching));
+    let searching = || Arc::clone(&parts.searching);
+    let (hosts, audit) = (Arc::clone(&parts.hosts), Arc::clone(&parts.audit));
     [
         (Op::EventCounts, counts::counts(listings())),
+        (Op::Search, found::search(searching(), audit)),
         (Op::Coverage, coverage::coverage(listings(), hosts)),
         (
             Op::Transcript,
-            transcript::transcript(listings(), searching),
+            transcript::transcript(listings(), searching()),
         ),
     ]
 }

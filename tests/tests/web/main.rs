@@ -18,3 +18,4 @@ mod roles;
 mod sharing;
 mod signing_in;
 mod speak;
+mod watching;
