@@ -13,6 +13,7 @@
 #   make bench     measure against script, tlog-rec, asciinema and a bare pty (about 15 minutes)
 #   make bench-service  what the service takes, keeps and lists in a second (about four minutes)
 #   make bench-search   what full text costs, and how soon it answers (about ten minutes)
+#   make bench-live     what viewers of a session cost it, how late they see it (about ten minutes)
 #   make bench-login    what a login costs that the daemon holds (root; a few minutes)
 #   make bench-host     what host events cost, beside auditd and bpftrace (root; half an hour)
 #   make test-kernels   tests of host events under Debian 12's own kernel, emulated (some minutes)
@@ -35,7 +36,7 @@ RELEASE := $(TARGET)/release/hansard
 DEBUG_BINS := HANSARD_BIN=$(DEBUG) HANSARDD_BIN=$(DEBUG)d
 RELEASE_BINS := HANSARD_BIN=$(RELEASE) HANSARDD_BIN=$(RELEASE)d
 
-.PHONY: help demo screenshots test lint web web-tools web-lint bench bench-service bench-search bench-login bench-host test-kernels torture fuzz peers golden ebpf install release debug needs-%
+.PHONY: help demo screenshots test lint web web-tools web-lint bench bench-service bench-search bench-live bench-login bench-host test-kernels torture fuzz peers golden ebpf install release debug needs-%
 .SILENT:
 
 help:
@@ -113,6 +114,9 @@ bench-search: needs-bench
 	$(CARGO) build --release --locked --quiet -p hansard-store --example full_text
 	FULL_TEXT=$(abspath $(TARGET)/release/examples/full_text) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) \
 		python3 bench/search.py
+
+bench-live: needs-bench release
+	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/live.py
 
 bench-login: needs-bench release
 	PTYBENCH_DIR=$${PTYBENCH_DIR:-$${TMPDIR:-/tmp}/hansard-bench/work} \

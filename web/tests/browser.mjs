@@ -49,8 +49,9 @@ await lead(async () => {
     await shows(page, '<script>window.hit=1</script>');
     // Where the kernel is watched too, a session has more events than a page shows.
     await page.goto(`${ORIGIN}/events?session=${HOSTILE}&event=session.start`);
-    await page.getByRole('listitem').filter({ hasText: 'session.start' }).first().click();
-    await page.getByRole('complementary').getByText('<img src=x').first().waitFor();
+    const listed = page.getByRole('list', { name: 'Events' }).getByRole('listitem');
+    await listed.filter({ hasText: 'session.start' }).first().click();
+    await page.getByRole('complementary', { name: 'Event', exact: true }).getByText('<img src=x').first().waitFor();
     assert.equal(await page.evaluate(() => window.hit), undefined);
     assert.equal(await page.locator('img[src="x"]').count(), 0);
   });
@@ -252,7 +253,7 @@ await lead(async () => {
     await page.getByRole('listitem').first().waitFor();
     await page.getByRole('textbox', { name: 'Event' }).fill('user.login');
     await page.getByRole('button', { name: 'Filter' }).click();
-    await page.getByRole('listitem').filter({ hasText: 'user.login' }).first().waitFor();
+    await page.getByRole('list', { name: 'Events' }).getByRole('listitem').filter({ hasText: 'user.login' }).first().waitFor();
     await shot(page, 'events');
     await accessible(page, 'events');
   });

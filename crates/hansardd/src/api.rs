@@ -5,7 +5,7 @@
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
-//! - `answers`, `found`, `holds`, `policy`, `live`, [`player`], [`users`], [`passkeys`], [`shares`], [`locks`]: what the routes do;
+//! - `answers`, `counts`, `coverage`, `found`, `holds`, `policy`, `live`, [`player`], `transcript`, [`users`], [`passkeys`], [`shares`], `saved`, [`locks`]: what the routes do;
 //!   `shared`: what a link opens; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
@@ -13,6 +13,8 @@
 mod answers;
 pub mod certificates;
 pub(crate) mod connection;
+mod counts;
+mod coverage;
 mod export;
 mod found;
 mod holds;
@@ -30,6 +32,7 @@ pub mod refusals;
 pub mod role;
 mod router;
 mod rows;
+mod saved;
 mod schema;
 pub mod seams;
 mod shared;
@@ -38,6 +41,7 @@ pub mod socket;
 mod stream;
 pub mod table;
 mod time;
+mod transcript;
 pub mod users;
 
 use std::collections::BTreeMap;
@@ -47,6 +51,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 
 use hansard_core::SessionId;
+use hansard_identity::SavedSearches;
 use hansard_store::Query;
 use limits::{DOWNLOADS_MAX, FOLLOWERS_MAX};
 use refusals::{REFUSALS_WINDOW, Refusals};
@@ -100,6 +105,8 @@ pub struct Parts {
     pub shares: Arc<dyn shares::Shares>,
     /// Locks.
     pub locks: Arc<dyn locks::Locking>,
+    /// Searches that users keep.
+    pub saved: Arc<SavedSearches>,
 }
 
 /// What the API of a daemon stands on that keeps nothing itself.
@@ -214,7 +221,6 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let playing = || Arc::clone(&parts.playing);
     let log = || Arc::clone(&parts.log);
     let audit = || Arc::clone(&parts.audit);
-    let searching = || Arc::clone(&parts.searching);
     let mut all = BTreeMap::from([
         (Op::Status, answers::status(Arc::clone(&parts.status))),
         (Op::OpenApi, answers::openapi()),
@@ -257,14 +263,31 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::Policy, policy::get(policies())),
         (Op::PolicySet, policy::set(policies(), audit())),
         (Op::PolicyTest, policy::test(policies())),
-        (Op::Search, found::search(searching(), audit())),
     ]);
+    all.extend(of_rows(parts));
     all.extend(of_users(parts));
     all.extend(of_certificates(parts));
     all.extend(of_links(parts));
     all.extend(of_passkeys(parts));
     all.extend(of_locks(parts));
+    all.extend(of_saved(parts));
     all
+}
+
+/// What is computed of rows and texts, beside the listings themselves.
+fn of_rows(parts: &Parts) -> [(Op, Handler); 4] {
+    let listings = || Arc::clone(&parts.listings);
+    let searching = || Arc::clone(&parts.searching);
+    let (hosts, audit) = (Arc::clone(&parts.hosts), Arc::clone(&parts.audit));
+    [
+        (Op::EventCounts, counts::counts(listings())),
+        (Op::Search, found::search(searching(), audit)),
+        (Op::Coverage, coverage::coverage(listings(), hosts)),
+        (
+            Op::Transcript,
+            transcript::transcript(listings(), searching()),
+        ),
+    ]
 }
 
 fn of_users(parts: &Parts) -> [(Op, Handler); 5] {
@@ -273,7 +296,10 @@ fn of_users(parts: &Parts) -> [(Op, Handler); 5] {
     [
         (Op::Users, users::list(users())),
         (Op::UserMake, users::make(users(), audit())),
-        (Op::UserRemove, users::remove(users())),
+        (
+            Op::UserRemove,
+            users::remove(users(), Arc::clone(&parts.saved)),
+        ),
         (Op::UserPassword, users::set_password(users())),
         (Op::UserRoles, users::set_roles(users())),
     ]
@@ -298,6 +324,15 @@ fn of_locks(parts: &Parts) -> [(Op, Handler); 3] {
         (Op::Locks, locks::list(locks())),
         (Op::LockMake, locks::make(locks(), audit())),
         (Op::LockRemove, locks::remove(locks(), audit())),
+    ]
+}
+
+fn of_saved(parts: &Parts) -> [(Op, Handler); 3] {
+    let kept = || Arc::clone(&parts.saved);
+    [
+        (Op::Saved, saved::list(kept())),
+        (Op::SavedKeep, saved::keep(kept(), Arc::clone(&parts.audit))),
+        (Op::SavedRemove, saved::remove(kept())),
     ]
 }
 

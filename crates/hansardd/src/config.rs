@@ -227,6 +227,10 @@ impl Config {
             ("capture.shell", self.capture.shell.is_some()),
             ("capture.ssh", self.capture.ssh.is_some()),
             ("capture.proxy", self.capture.proxy.is_some()),
+            (
+                "capture.host",
+                self.capture.host.as_ref().is_some_and(|host| host.enabled),
+            ),
             ("forward", self.forward.is_some()),
             ("store", self.store.is_some()),
             ("serve.ingest", self.serve.ingest.is_some()),

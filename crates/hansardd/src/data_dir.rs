@@ -13,6 +13,7 @@
 //! | `open/` | notes of sessions that are being recorded, so that they can be ended after a kill |
 //! | `users/` | who may sign in |
 //! | `shares/` | links for people without an account |
+//! | `saved/` | searches that users keep |
 //! | `player/` | copies of what is being played, without names; empty after a stop |
 //! | `diary` | where the chain of own recordings ends |
 //! | `quarantine/` | what was no sound recording, kept to be looked at |
@@ -161,6 +162,12 @@ impl DataDir {
     #[must_use]
     pub fn shares(&self) -> PathBuf {
         self.0.join("shares")
+    }
+
+    /// Searches that users keep.
+    #[must_use]
+    pub fn saved(&self) -> PathBuf {
+        self.0.join("saved")
     }
 
     /// How far what is sent on to others has come.

@@ -70,6 +70,8 @@ pub mod role;
 #[cfg(feature = "authority")]
 mod rows;
 #[cfg(feature = "authority")]
+pub mod saved;
+#[cfg(feature = "authority")]
 pub mod share;
 #[cfg(feature = "authority")]
 pub mod shares;
@@ -101,6 +103,8 @@ pub use recorder::check_recorder;
 #[cfg(feature = "authority")]
 pub use registry::Registry;
 pub use role::{Role, Roles};
+#[cfg(feature = "authority")]
+pub use saved::{Saved, SavedSearches};
 #[cfg(feature = "authority")]
 pub use shares::Shares;
 #[cfg(feature = "authority")]

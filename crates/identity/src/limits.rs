@@ -160,3 +160,16 @@ pub const OIDC_AUDIENCES_MAX: usize = 16;
 
 /// Bytes of who an ID token is about (OpenID Connect Core 1.0 §2). One with more is refused.
 pub const OIDC_SUBJECT_BYTES_MAX: usize = 255;
+
+/// Searches that one user keeps. At the limit none is kept until one is removed. All of them fit into
+/// [`FILE_BYTES_MAX`].
+pub const SAVED_MAX: usize = 50;
+
+/// Users who keep searches. At the limit no further one can.
+pub const SAVED_USERS_MAX: usize = 10_000;
+
+/// Characters of the name of a search; a longer one is refused.
+pub const SAVED_NAME_CHARS_MAX: usize = 80;
+
+/// Bytes of a search, as an address has it; a longer one is refused.
+pub const SAVED_QUERY_BYTES_MAX: usize = 2000;

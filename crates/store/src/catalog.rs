@@ -12,12 +12,16 @@ use hansard_core::seal::{Digest, NO_PREDECESSOR};
 use crate::blob::BlobName;
 
 pub mod conformance;
+pub mod counts;
+pub mod hosts;
 pub mod memory;
 pub mod query;
 pub mod retention;
 pub mod rows;
 pub mod sqlite;
 
+pub use counts::{By, CountWish, EventCounts, Facet};
+pub use hosts::{HostSessions, OfKind};
 pub use query::{ArrivalCursor, Cursor, Page, Query};
 pub use retention::{Burial, Buried, Expiry, Move, Retention, Tombstone};
 pub use rows::{EndFacts, EventRow, SegmentUpdate, SessionRow, StartFacts};
@@ -165,6 +169,8 @@ pub struct Quarantined {
 /// - `arrived` MUST answer segments in the order in which they became their sessions' heads, whatever
 ///   their sessions, and MUST NOT let one become visible before another that was there when somebody
 ///   asked. Cursors MUST NOT be used twice, also where what they named was deleted.
+/// - `count_events` MUST count each row that `events` answers to the same query, once. It MAY look at one
+///   row of many, and MUST say so then; what it says is then so many times what it saw.
 /// - Writers and readers MUST NOT wait for each other longer than for one group of writes.
 pub trait Catalog: Retention {
     /// The newest segment of each of these sessions.
@@ -257,4 +263,17 @@ pub trait Catalog: Retention {
     /// # Errors
     /// As sorted by [`CatalogError`].
     fn events(&self, query: &Query) -> Result<Page<EventRow>, CatalogError>;
+
+    /// Hosts that sessions name, by name, after this one; at most `limit`, fewer only at the end. Of each
+    /// at most [`hosts::HOST_SESSIONS_MAX`] sessions are counted, the newest.
+    ///
+    /// # Errors
+    /// As sorted by [`CatalogError`].
+    fn hosts(&self, after: Option<&str>, limit: usize) -> Result<Vec<HostSessions>, CatalogError>;
+
+    /// How many events there are, by time and by value.
+    ///
+    /// # Errors
+    /// As sorted by [`CatalogError`].
+    fn count_events(&self, wish: &CountWish) -> Result<EventCounts, CatalogError>;
 }

@@ -9,7 +9,7 @@
 //! damaged or of another version is begun anew, and filled again by who feeds it.
 //!
 //! - [`block`]: what is kept of a session's texts; [`held`]: blocks in memory; [`tantivy`]: on disk
-//! - [`search`]: answers; `conformance`: the suite that every index passes
+//! - [`search`]: answers; [`lines`]: a session's text as one reads it; `conformance`: the suite that every index passes
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -23,12 +23,14 @@ pub mod block;
 #[cfg(test)]
 mod conformance;
 pub mod held;
+pub mod lines;
 pub mod search;
 pub mod tantivy;
 mod wire;
 
 pub use block::{Block, BlockWriter, Whose};
 pub use held::MemoryIndex;
+pub use lines::{Line, LinePlace, Lines, Wish, lines};
 pub use search::{Found, Hit, Limits, search};
 pub use tantivy::TantivyIndex;
 

@@ -13,7 +13,7 @@ use hansard_core::{Body, Event, Fields, Part, Policy, SessionId, Stream};
 use hansard_store::blob::memory::MemoryBlobs;
 use hansard_store::catalog::memory::MemoryCatalog;
 use hansard_store::catalog::{Catalog as _, Retention as _};
-use hansard_store::index::{Found, MemoryIndex, search};
+use hansard_store::index::{Found, Lines, MemoryIndex, Wish, lines, search};
 use hansard_store::project::Projector;
 use hansard_store::{Archive, ArchiveOptions, SealedSegment};
 use hansard_view::Screen;
@@ -254,6 +254,10 @@ impl Searching for Keeper {
         let place = (asked.after, asked.limits);
         search(&self.0.index, asked.question, asked.owner, place, &|| false)
             .map_err(|e| Trouble::Retry(e.to_string()))
+    }
+
+    fn lines(&self, wish: &Wish) -> Result<Lines, Trouble> {
+        lines(&self.0.index, wish).map_err(|e| Trouble::Retry(e.to_string()))
     }
 }
 

@@ -11,6 +11,8 @@
 )]
 
 mod client;
+mod counts;
+mod coverage;
 mod documents;
 mod export;
 mod follow;
@@ -20,6 +22,7 @@ mod looks;
 mod own;
 mod policy;
 mod routes;
+mod saved;
 mod search;
 mod service;
 mod shares;

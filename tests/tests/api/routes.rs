@@ -30,6 +30,7 @@ fn body(route: &Route) -> &'static str {
         Some("PasskeyLabel") => r#"{"label":"mine"}"#,
         Some("UserWish") => r#"{"name":"ann","role":"user","password":"correct horse"}"#,
         Some("PasswordWish") => r#"{"password":"correct horse"}"#,
+        Some("SavedWish") => r#"{"name":"mine","page":"events","query":"user=eve"}"#,
         Some("TokenWish") => r#"{"role":"host","ttl_s":60,"uses":1}"#,
         Some("CertificateWish") => r#"{"user":"ann","logins":["root"],"key":"ssh-ed25519 AAAA"}"#,
         Some("CertificateOwnWish") => r#"{"key":"ssh-ed25519 AAAA"}"#,
@@ -89,11 +90,16 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
     let is_change = |r: &&Route| {
         r.verb.as_str() != "GET" && !matches!(r.op, Op::PolicyTest | Op::PasskeyChallenge)
     };
-    // Whoever is signed in has passkeys of their own.
+    // Whoever is signed in has passkeys of their own, and keeps searches.
     let is_own = |r: &Route| {
         matches!(
             r.op,
-            Op::PasskeyMake | Op::PasskeyRename | Op::PasskeyRemove | Op::CertificateOwn
+            Op::PasskeyMake
+                | Op::PasskeyRename
+                | Op::PasskeyRemove
+                | Op::CertificateOwn
+                | Op::SavedKeep
+                | Op::SavedRemove
         )
     };
     // Whoever may look at everything may let somebody look at one session.
@@ -105,7 +111,7 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
             .clone()
             .all(|r| r.noted.is_some() && (r.least == Role::Admin || is_sharing(r) || is_own(r)))
     );
-    assert_eq!(changes.count(), 21);
+    assert_eq!(changes.count(), 23);
 }
 
 #[test]
@@ -208,6 +214,8 @@ fn wrong_questions_are_answered_with_what_would_be_right() {
         ("/v1/sessions?cursor='%20OR%201=1".into(), "cursor"),
         (format!("/v1/sessions?user={long}"), "1024"),
         ("/v1/events?session=x".into(), "UUID"),
+        ("/v1/events/counts?buckets=0".into(), "at least 1"),
+        ("/v1/events/counts?limit=5".into(), "it takes from, until"),
         ("/v1/events?follow=true&limit=5".into(), "limit"),
         ("/v1/events?follow=true&cursor=none".into(), "cursor"),
         ("/v1/status?x=1".into(), "it takes none"),

@@ -152,3 +152,67 @@ fn the_command_prints_moments_and_says_how_to_watch_them() {
     let lines = service.run(&["search", "--json", "table"]);
     assert_eq!(String::from_utf8_lossy(&lines.stdout).lines().count(), 2);
 }
+
+fn said(page: &serde_json::Value) -> Vec<String> {
+    let lines = page["lines"].as_array().unwrap().iter();
+    lines
+        .map(|line| line["text"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_text_of_a_session_is_read_in_pages_and_that_is_a_look_at_it() {
+    let service = service("api-transcript");
+    let mut writer = BlockWriter::new(Whose::of(&header(3, "ada", "x")));
+    // As they were over; the first of them came last.
+    for (line, at_ns) in [
+        ("third", 9_000_000),
+        ("first", 1_000_000),
+        ("second", 2_000_000),
+    ] {
+        assert!(writer.push(text(line, at_ns)).is_none());
+    }
+    service.kept.index.put(writer.finish()).unwrap();
+    service.role(Some(Role::Auditor));
+    let path = format!("/v1/sessions/{}/transcript", id(3));
+    let page = |question: &str| get(&service, &format!("{path}{question}")).json();
+    let first = page("?limit=2");
+    assert_eq!(said(&first), ["first", "second"]);
+    assert_eq!(first["lines"][0]["at_ns"], 1_000_000);
+    assert_eq!(first["complete"], false);
+    let next = first["next"].as_str().unwrap();
+    let second = page(&format!("?cursor={next}"));
+    assert_eq!(said(&second), ["third"]);
+    assert_eq!(second["next"], serde_json::Value::Null);
+    // From a moment on, and back from it.
+    assert_eq!(said(&page("?from_ms=2")), ["second", "third"]);
+    assert_eq!(said(&page("?from_ms=2&order=newest")), ["first"]);
+    assert_eq!(said(&page("?order=newest&limit=1")), ["third"]);
+    // What is no place is told; of what is not known there is nothing.
+    assert_eq!(get(&service, &format!("{path}?cursor=x")).status, 400);
+    // All of it was one look.
+    let record = service.record.lock().unwrap();
+    let looks = record
+        .iter()
+        .filter(|fact| fact.event == "session.recording.access");
+    let looks: Vec<_> = looks.collect();
+    assert_eq!(looks.len(), 1, "{looks:?}");
+    assert_eq!(looks[0].fields.text("format"), Some("player"));
+    assert_eq!(
+        looks[0].fields.text("recording"),
+        Some(id(3).to_string().as_str())
+    );
+}
+
+#[test]
+fn the_text_of_somebody_elses_session_is_not_for_a_user() {
+    let service = service("api-transcript-own");
+    service.kept.store(&[
+        crate::keep::parts(header(1, &format!("user{}", own_uid()), "x"), "hi", true),
+        crate::keep::parts(header(2, "ada", "x"), "hi", true),
+    ]);
+    service.role(Some(Role::User));
+    let of = |number| get(&service, &format!("/v1/sessions/{}/transcript", id(number)));
+    assert_eq!(said(&of(1).json())[0], "DROP TABLE <b>users</b>");
+    assert_eq!(of(2).status, 403);
+}

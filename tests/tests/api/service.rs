@@ -10,7 +10,7 @@ use std::time::Duration;
 use hansard_core::Body;
 use hansard_core::event::Fact;
 use hansard_core::policy::decide::Host;
-use hansard_identity::{Locks, Shares, Users};
+use hansard_identity::{Locks, SavedSearches, Shares, Users};
 use hansard_record::clock::RealClock;
 use hansard_record::real_disk::RealDisk;
 use hansard_tests::{Scratch, hansard};
@@ -115,6 +115,7 @@ impl Service {
             passkeys: Arc::new(keyed(&scratch)),
             shares: Arc::new(linked(&scratch)),
             locks: Arc::new(locking(&scratch)),
+            saved: Arc::new(SavedSearches::open(&scratch.join("saved")).unwrap()),
             playing: Arc::new(Player::new(keeper.clone(), &scratch.join("player")).unwrap()),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -13,10 +13,10 @@ pub(crate) const CHROMIUM: &str = "/usr/bin/chromium";
 const HOSTILE: &str = "<img src=x onerror=window.hit=1><script>window.hit=1</script>\"'`;--&lt;";
 
 /// Stands on one page of a book, and nowhere else.
-const WORD: &str = "marsupial";
+pub(crate) const WORD: &str = "marsupial";
 
 /// Whether the kernel tells what sessions do.
-fn is_watched() -> bool {
+pub(crate) fn is_watched() -> bool {
     let support = hansard_capture::host::support();
     if let Err(why) = &support {
         assert!(!in_ci(), "{why}: {}", why.next);
@@ -26,7 +26,7 @@ fn is_watched() -> bool {
 }
 
 /// A book is read in a pager: what is on its later pages was only ever on the pager's screen.
-fn read_a_book(place: &Place) {
+pub(crate) fn read_a_book(place: &Place) {
     let line = |n: u32| match n {
         61 => format!("line {n}: the quokka is a small {WORD}\n"),
         _ => format!("line {n} of a long book\n"),

@@ -11,9 +11,11 @@
 )]
 
 mod browser;
+mod controls;
 mod passkeys;
 mod place;
 mod roles;
 mod sharing;
 mod signing_in;
 mod speak;
+mod watching;

@@ -55,6 +55,14 @@ impl Place {
         place
     }
 
+    /// Loses the daemon as a loss of power would, and starts it again: what was being recorded ends with a
+    /// gap, and browsers find it at another port.
+    pub(crate) fn die(&mut self) {
+        self.daemon.kill();
+        self.daemon.start();
+        self.origin = self.status()["web"].as_str().unwrap().to_owned();
+    }
+
     pub(crate) fn status(&self) -> Json {
         serde_json::from_str(&self.client(&["status", "--json"], "")).unwrap()
     }

@@ -90,14 +90,16 @@ pub(super) fn listed(
     behind: Option<Behind>,
 ) -> Json {
     let mut document = json!({ name: rows, "complete": next.is_none(), "next": next });
-    if let (Some(behind), Some(document)) = (behind, document.as_object_mut()) {
-        let Behind { segments, more } = behind;
-        document.insert(
-            "behind".to_owned(),
-            json!({ "segments": segments, "at_least": more }),
-        );
+    if let (Some(found), Some(document)) = (behind, document.as_object_mut()) {
+        document.insert("behind".to_owned(), self::behind(found));
     }
     document
+}
+
+/// How far rows are behind, in an answer.
+pub(super) fn behind(found: Behind) -> Json {
+    let Behind { segments, more } = found;
+    json!({ "segments": segments, "at_least": more })
 }
 
 pub(super) fn session(listings: Arc<dyn Listings>) -> Handler {

@@ -1,18 +1,18 @@
-//! `GET /v1/search`: what was shown, typed, run and told of, found by words.
+//! `GET /v1/search`: what was shown, typed, run and told of, found by words; and the seam of full text.
 
 use std::sync::Arc;
 
 use hansard_core::Body;
 use hansard_core::event::Fact;
-use hansard_store::index::{Found, Hit, Limits};
+use hansard_store::index::{Found, Hit, Limits, Lines, Spot, Wish};
 use hansard_view::question::{Question, times};
 use serde_json::{Value as Json, json};
 
 use super::answers::blocking;
-use super::problem::Problem;
+use super::problem::{Problem, Trouble};
 use super::router::{Call, Handler, event};
 use super::schema::{count, list, named, object, or_null, text, time as moment, truth};
-use super::seams::{Asked, Audit, Searching};
+use super::seams::Audit;
 use super::table::{Op, ROUTES};
 use super::time;
 
@@ -30,6 +30,38 @@ const BLOCKS_MAX: usize = 50_000;
 
 /// Filters that a question can have beside its text.
 const FILTERS: [&str; 5] = ["since", "until", "user", "host", "kind"];
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Only sessions of this user are looked at, whatever the question says.
+    pub owner: Option<&'a str>,
+    /// The question.
+    pub question: &'a Question,
+    /// Behind this place.
+    pub after: Option<Spot>,
+    /// How much is answered at most.
+    pub limits: Limits,
+}
+
+/// Full text.
+pub trait Searching: Send + Sync {
+    /// UTC nanoseconds since 1970, for questions that say how long ago.
+    fn now_ns(&self) -> u64;
+
+    /// Sessions with answers. MUST look at nothing but sessions of the owner, where one is named, and
+    /// MUST say where to go on where it did not look at everything.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn search(&self, asked: &Asked<'_>) -> Result<Found, Trouble>;
+
+    /// Lines of one session, as one reads them: none of one that is not known.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn lines(&self, wish: &Wish) -> Result<Lines, Trouble>;
+}
 
 pub(super) fn search(searching: Arc<dyn Searching>, audit: Audit) -> Handler {
     blocking(move |call| {

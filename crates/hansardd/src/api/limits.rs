@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// Connections at the same time; further ones wait in the socket's queue.
-pub const CONNECTIONS_MAX: usize = 128;
+/// Connections at the same time; further ones wait in the socket's queue. More than [`FOLLOWERS_MAX`], so
+/// that somebody can ask something while as many follow as may.
+pub const CONNECTIONS_MAX: usize = 384;
 
 /// Requests being answered at the same time, streams aside; further ones are told to come again.
 pub const REQUESTS_MAX: usize = 32;
@@ -12,8 +13,8 @@ pub const REQUESTS_MAX: usize = 32;
 pub const DOWNLOADS_MAX: usize = 16;
 
 /// Streams that follow a session or the events at the same time; further ones are told to come
-/// again. Each has a thread.
-pub const FOLLOWERS_MAX: usize = 64;
+/// again. Each has a thread: half of those that the runtime has for what blocks.
+pub const FOLLOWERS_MAX: usize = 256;
 
 pub use super::refusals::{REFUSALS_TOLD_MAX, REFUSALS_WINDOW, REFUSED_USERS_MAX};
 

@@ -167,6 +167,7 @@ fn identifier(id: Id) -> Json {
         Id::Share => ("name of the link", name()),
         Id::Passkey => ("name of the passkey", name()),
         Id::Lock => ("name of the lock", name()),
+        Id::Saved => ("identifier of the search", name()),
     };
     json!({ "name": "id", "in": "path", "required": true, "description": doc, "schema": schema })
 }

@@ -367,14 +367,14 @@ fn identifier(route: &Route, path: &str) -> Result<Option<Name>, Problem> {
             let id = text.parse().map_err(|_| Problem::not_found())?;
             Ok(Some(Name::Session(id)))
         }
-        Id::Host | Id::Token | Id::User | Id::Share | Id::Passkey | Id::Lock
+        Id::Host | Id::Token | Id::User | Id::Share | Id::Passkey | Id::Lock | Id::Saved
             if (1..=64).contains(&text.len())
                 && text.bytes().all(plain)
                 && !text.starts_with('.') =>
         {
             Ok(Some(Name::Other(text.to_owned())))
         }
-        Id::Host | Id::Token | Id::User | Id::Share | Id::Passkey | Id::Lock => {
+        Id::Host | Id::Token | Id::User | Id::Share | Id::Passkey | Id::Lock | Id::Saved => {
             Err(Problem::not_found())
         }
     }

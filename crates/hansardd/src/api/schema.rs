@@ -119,32 +119,21 @@ pub(super) fn all() -> Map<String, Json> {
         "Hosts",
         listing("Hosts, by identifier.", "hosts", "Host", false),
     );
-    for (name, schema) in super::certificates::schemas() {
-        put(name, schema);
-    }
-    for (name, schema) in super::player::schemas() {
-        put(name, schema);
-    }
-    for (name, schema) in super::users::schemas() {
-        put(name, schema);
-    }
-    for (name, schema) in super::passkeys::schemas() {
-        put(name, schema);
-    }
-    for (name, schema) in super::passkeys::more_schemas() {
-        put(name, schema);
-    }
-    let own = super::certificates::own_schemas();
-    for (name, schema) in super::locks::schemas().into_iter().chain(own) {
-        put(name, schema);
-    }
-    for (name, schema) in super::shares::schemas() {
-        put(name, schema);
-    }
-    for (name, schema) in super::policy::schemas() {
-        put(name, schema);
-    }
-    for (name, schema) in super::found::schemas() {
+    let mut more = Vec::from(super::certificates::schemas());
+    more.extend(super::counts::schemas());
+    more.extend(super::coverage::schemas());
+    more.extend(super::player::schemas());
+    more.extend(super::transcript::schemas());
+    more.extend(super::users::schemas());
+    more.extend(super::passkeys::schemas());
+    more.extend(super::passkeys::more_schemas());
+    more.extend(super::certificates::own_schemas());
+    more.extend(super::locks::schemas());
+    more.extend(super::shares::schemas());
+    more.extend(super::saved::schemas());
+    more.extend(super::policy::schemas());
+    more.extend(super::found::schemas());
+    for (name, schema) in more {
         put(name, schema);
     }
     all

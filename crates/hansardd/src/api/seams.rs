@@ -10,17 +10,17 @@ use hansard_core::seal::Digest;
 use hansard_core::verify::Report;
 use hansard_core::{Body, Decision, Event, Fields, Login, SessionId};
 use hansard_store::archive::{Problem as Difference, SessionReport};
-use hansard_store::catalog::{EventRow, Page, SessionRow};
-use hansard_store::index::{Found, Limits, Spot};
+use hansard_store::catalog::{CountWish, EventCounts, EventRow, HostSessions, Page, SessionRow};
 use hansard_store::retention::epitaph;
 use hansard_store::{Catalog, Query};
-use hansard_view::question::Question;
 
 use super::certificates::{OwnMade, OwnWish, Reached};
 use super::limits::BEHIND_MAX;
 use super::problem::Trouble;
 use super::role::{Caller, Known, Peer};
 use crate::policy::Stored;
+
+pub use super::found::{Asked, Searching};
 
 /// Who a peer is and which role they have.
 pub type Admit = Arc<dyn Fn(&Peer) -> Known + Send + Sync>;
@@ -65,6 +65,18 @@ pub trait Listings: Send + Sync {
     /// As sorted by [`Trouble`].
     fn events(&self, query: &Query) -> Result<Page<EventRow>, Trouble>;
 
+    /// Hosts that sessions name, by name, after this one; at most `most`, fewer only at the end.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn hosts(&self, after: Option<&str>, most: usize) -> Result<Vec<HostSessions>, Trouble>;
+
+    /// How many events there are, of those that are projected.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn count_events(&self, wish: &CountWish) -> Result<EventCounts, Trouble>;
+
     /// How far the rows are behind.
     ///
     /// # Errors
@@ -86,6 +98,14 @@ impl<C: Catalog + ?Sized> Listings for C {
 
     fn events(&self, query: &Query) -> Result<Page<EventRow>, Trouble> {
         Ok(Catalog::events(self, query)?)
+    }
+
+    fn hosts(&self, after: Option<&str>, most: usize) -> Result<Vec<HostSessions>, Trouble> {
+        Ok(Catalog::hosts(self, after, most)?)
+    }
+
+    fn count_events(&self, wish: &CountWish) -> Result<EventCounts, Trouble> {
+        Ok(Catalog::count_events(self, wish)?)
     }
 
     fn behind(&self) -> Result<Behind, Trouble> {
@@ -450,32 +470,6 @@ pub trait Policies: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`].
     fn test(&self, test: &PolicyTest) -> Result<(Decision, bool), Trouble>;
-}
-
-/// What is looked for.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// Only sessions of this user are looked at, whatever the question says.
-    pub owner: Option<&'a str>,
-    /// The question.
-    pub question: &'a Question,
-    /// Behind this place.
-    pub after: Option<Spot>,
-    /// How much is answered at most.
-    pub limits: Limits,
-}
-
-/// Full text.
-pub trait Searching: Send + Sync {
-    /// UTC nanoseconds since 1970, for questions that say how long ago.
-    fn now_ns(&self) -> u64;
-
-    /// Sessions with answers. MUST look at nothing but sessions of the owner, where one is named, and
-    /// MUST say where to go on where it did not look at everything.
-    ///
-    /// # Errors
-    /// As sorted by [`Trouble`].
-    fn search(&self, asked: &Asked<'_>) -> Result<Found, Trouble>;
 }
 
 /// Legal holds: what is held is not deleted, whatever the rules say.

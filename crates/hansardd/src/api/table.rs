@@ -1,12 +1,14 @@
 //! The one table of routes. The router lets through what it says and nothing else; the OpenAPI
 //! document is written from it.
 
+mod events;
 mod hosts;
 mod locks;
 mod passkeys;
 mod people;
 mod played;
 mod policy;
+mod saved;
 mod shares;
 mod sought;
 mod ssh;
@@ -33,12 +35,14 @@ pub enum Op {
     Release,
     Holds,
     Events,
+    EventCounts,
     Tokens,
     TokenMake,
     TokenRemove,
     CertificateMake,
     SshAuthorities,
     Hosts,
+    Coverage,
     HostLock,
     HostUnlock,
     Policy,
@@ -52,6 +56,7 @@ pub enum Op {
     Timeline,
     Frames,
     Find,
+    Transcript,
     Watch,
     Export,
     ShareMake,
@@ -68,6 +73,9 @@ pub enum Op {
     LockRemove,
     CertificateOwn,
     UserRoles,
+    Saved,
+    SavedKeep,
+    SavedRemove,
 }
 
 /// HTTP methods that routes have.
@@ -113,6 +121,8 @@ pub enum Id {
     Passkey,
     /// The name of a lock.
     Lock,
+    /// The identifier of a saved search.
+    Saved,
 }
 
 /// The type of a parameter.
@@ -307,7 +317,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 47] = [
+pub const ROUTES: [Route; 53] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -406,32 +416,8 @@ pub const ROUTES: [Route; 47] = [
         params: &[LIMIT, CURSOR],
         ..get(Op::Holds, "/v1/holds", Role::Auditor, Answer::Json("Holds"))
     },
-    Route {
-        summary: "Events, by time; with `follow`, those of the event log as it is written",
-        doc: "With `follow=true` the answer is JSON lines, in the order of the log: documents, and \
-after them lines with nothing but a `cursor`, from which a later request goes on without a hole. \
-Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` cannot be given then.",
-        params: &[
-            FROM,
-            UNTIL,
-            USER,
-            HOST,
-            KIND,
-            p("event", Kind::Text, "of this name, such as `session.start`"),
-            p("session", Kind::Session, "of this session"),
-            ORDER,
-            LIMIT,
-            CURSOR,
-            p("follow", Kind::Bool, "go on with what comes"),
-        ],
-        own: Own::Rows,
-        ..get(
-            Op::Events,
-            "/v1/events",
-            Role::Reviewer,
-            Answer::Json("Events"),
-        )
-    },
+    events::EVENTS,
+    events::COUNTS,
     tokens::TOKENS,
     tokens::TOKEN_MAKE,
     tokens::TOKEN_REMOVE,
@@ -439,6 +425,7 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     ssh::CERTIFICATE_OWN,
     ssh::AUTHORITIES,
     hosts::HOSTS,
+    hosts::COVERAGE,
     hosts::HOST_LOCK,
     hosts::HOST_UNLOCK,
     policy::POLICY,
@@ -452,6 +439,7 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     played::TIMELINE,
     played::FRAMES,
     played::FIND,
+    played::TRANSCRIPT,
     played::WATCH,
     played::EXPORT,
     sought::SEARCH,
@@ -467,6 +455,9 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     locks::LOCKS,
     locks::LOCK_MAKE,
     locks::LOCK_REMOVE,
+    saved::LIST,
+    saved::KEEP,
+    saved::REMOVE,
 ];
 
 /// Methods of a path, as an `Allow` header has them.

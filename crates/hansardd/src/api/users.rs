@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hansard_core::Body;
+use hansard_identity::SavedSearches;
 use hansard_identity::role::Role;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -190,8 +191,15 @@ fn told(call: &Call, wish: &UserWish, error: Option<&str>) -> Result<Body, Probl
     Ok(body)
 }
 
-pub(super) fn remove(users: Arc<dyn Users>) -> Handler {
-    blocking(move |call| done(users.remove(call.name()?)?))
+pub(super) fn remove(users: Arc<dyn Users>, saved: Arc<SavedSearches>) -> Handler {
+    blocking(move |call| {
+        let name = call.name()?;
+        let was = users.remove(name)?;
+        // Another one of the same name finds nothing of this one. A crash before it leaves it there,
+        // and removing the user again takes it.
+        saved.forget(name).map_err(super::saved::trouble)?;
+        done(was)
+    })
 }
 
 pub(super) fn set_password(users: Arc<dyn Users>) -> Handler {

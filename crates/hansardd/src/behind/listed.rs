@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use hansard_core::SessionId;
-use hansard_store::catalog::{EventRow, Page, SessionRow};
+use hansard_store::catalog::{CountWish, EventCounts, EventRow, HostSessions, Page, SessionRow};
 use hansard_store::{Catalog, Query};
 
 use crate::api::problem::Trouble;
@@ -28,6 +28,14 @@ impl Listings for Listed {
     fn events(&self, query: &Query) -> Result<Page<EventRow>, Trouble> {
         let _ = self.live.is_read(READ_WITHIN);
         Ok(listing::events(&*self.catalog, &self.live, query)?.page)
+    }
+
+    fn hosts(&self, after: Option<&str>, most: usize) -> Result<Vec<HostSessions>, Trouble> {
+        Listings::hosts(&*self.catalog, after, most)
+    }
+
+    fn count_events(&self, wish: &CountWish) -> Result<EventCounts, Trouble> {
+        Listings::count_events(&*self.catalog, wish)
     }
 
     fn behind(&self) -> Result<Behind, Trouble> {

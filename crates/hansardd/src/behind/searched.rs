@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hansard_record::clock::Clock;
-use hansard_store::index::{Found, IndexError, search};
+use hansard_store::index::{Found, IndexError, Lines, Wish, lines, search};
 
 use crate::api::problem::Trouble;
 use crate::api::seams::{Asked, Searching};
@@ -38,6 +38,17 @@ impl Searching for Searched {
             where_and_how,
             &is_enough,
         );
+        self.judged(found)
+    }
+
+    fn lines(&self, wish: &Wish) -> Result<Lines, Trouble> {
+        let index = self.shelf.index().map_err(trouble)?;
+        self.judged(lines(&*index, wish))
+    }
+}
+
+impl Searched {
+    fn judged<T>(&self, found: Result<T, IndexError>) -> Result<T, Trouble> {
         if let Err(IndexError::Damaged(why)) = &found {
             self.shelf.doubt(why);
         }

@@ -11,7 +11,7 @@ use hansard_core::Body;
 use hansard_identity::registry::Registry;
 use hansard_identity::role::{Holders, Roles};
 use hansard_identity::tls::CaPin;
-use hansard_identity::{HostId, Shares, Users};
+use hansard_identity::{HostId, SavedSearches, Shares, Users};
 use hansard_record::Environment;
 use hansard_record::diary::Diary;
 use serde_json::{Map, Value, json};
@@ -193,6 +193,16 @@ impl Answering<'_> {
         Ok(Arc::new(shares))
     }
 
+    /// Searches that users keep.
+    fn saved(&self) -> Result<Arc<SavedSearches>, Failure> {
+        let path = self.dir.saved();
+        let saved = SavedSearches::open(&path).map_err(|e| {
+            let next = "see that data_dir is there and writable";
+            Failure::new(STATUS_FAILED, format!("{}: {e}", shown(&path)), next)
+        })?;
+        Ok(Arc::new(saved))
+    }
+
     fn challenges(&self) -> Arc<Challenges> {
         let random = Arc::clone(&self.door.environment.random);
         let fill = move |bytes: &mut [u8]| random.fill(bytes);
@@ -278,6 +288,7 @@ impl Answering<'_> {
                 clock: Arc::clone(&door.environment.clock),
             }),
             locks: Arc::new(self.locking_out()),
+            saved: self.saved()?,
             shares: Arc::new(Linked {
                 shares: Arc::clone(shares),
                 clock: Arc::clone(&door.environment.clock),

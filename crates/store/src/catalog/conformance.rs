@@ -11,6 +11,7 @@ use crate::catalog::{
     SegmentRow, SegmentUpdate, SessionRow, StartFacts,
 };
 
+mod counts;
 mod retention;
 mod rows;
 
@@ -21,7 +22,7 @@ pub type Fresh = Arc<dyn Catalog>;
 type Rule = (&'static str, fn(&Fresh) -> Result<(), String>);
 
 /// The rules, in the words of the contract.
-const RULES: [Rule; 18] = [
+const RULES: [Rule; 20] = [
     ("heads follow their chains", heads_follow),
     ("the same again changes nothing", repeats),
     ("a fork is a conflict and changes nothing", forks),
@@ -42,6 +43,11 @@ const RULES: [Rule; 18] = [
         "events are found by everything that can be asked",
         rows::finds_events,
     ),
+    (
+        "events are counted as they are found",
+        counts::counts_events,
+    ),
+    ("sessions are counted by host", counts::lists_hosts),
     ("segments arrive in one order", retention::arrives),
     (
         "what is old is found, and what is held is not",

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hansard_core::SessionId;
 
 use crate::blob::BlobName;
+use crate::catalog::counts::Tally;
+use crate::catalog::hosts::HostSessions;
 use crate::catalog::{
-    Advanced, ArrivalCursor, Catalog, CatalogError, Cursor, EventRow, Head, Page, Quarantined,
-    Query, SegmentRow, SegmentUpdate, SessionRow, Tombstone,
+    Advanced, ArrivalCursor, Catalog, CatalogError, CountWish, Cursor, EventCounts, EventRow, Head,
+    Page, Quarantined, Query, SegmentRow, SegmentUpdate, SessionRow, Tombstone,
 };
 use crate::fault::{Fault, Faults};
 use crate::limits::CATALOG_EVENTS_MAX;
@@ -267,5 +269,34 @@ impl Catalog for MemoryCatalog {
             }
         });
         Ok(query.page(rows?, Cursor::of_event))
+    }
+
+    fn hosts(&self, after: Option<&str>, limit: usize) -> Result<Vec<HostSessions>, CatalogError> {
+        self.look(|kept| {
+            let names: BTreeSet<&str> = kept.sessions.values().map(|r| &*r.start.host).collect();
+            let behind = names.into_iter().filter(|host| *host > after.unwrap_or(""));
+            let of = |host: &str| {
+                let rows = kept.sessions.values().filter(|row| row.start.host == host);
+                let mut rows: Vec<&SessionRow> = rows.collect();
+                rows.sort_by_key(|row| std::cmp::Reverse(Cursor::of_session(row)));
+                HostSessions::of(host, rows.into_iter())
+            };
+            behind.take(limit).map(of).collect()
+        })
+    }
+
+    fn count_events(&self, wish: &CountWish) -> Result<EventCounts, CatalogError> {
+        let mut tally = Tally::default();
+        self.look(|kept| {
+            // What is counted is what is answered, wherever a page of it would begin.
+            let query = Query {
+                after: None,
+                ..wish.query.clone()
+            };
+            let rows = kept.events.values();
+            rows.filter(|row| query.admits_event(row))
+                .for_each(|row| tally.add_row(row));
+        })?;
+        Ok(tally.finish(wish, 1))
     }
 }

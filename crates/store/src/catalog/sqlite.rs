@@ -15,11 +15,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::blob::BlobName;
 use crate::blob::fs::lock;
 use crate::catalog::{
-    Advanced, ArrivalCursor, Burial, Buried, Catalog, CatalogError, Cursor, EventRow, Expiry, Move,
-    Page, Quarantined, Query, Retention, SegmentRow, SegmentUpdate, SessionRow, Tombstone,
+    Advanced, ArrivalCursor, Burial, Buried, Catalog, CatalogError, CountWish, Cursor, EventCounts,
+    EventRow, Expiry, HostSessions, Move, Page, Quarantined, Query, Retention, SegmentRow,
+    SegmentUpdate, SessionRow, Tombstone,
 };
 use crate::limits::{CATALOG_EVENTS_MAX, CATALOG_READERS_MAX};
 
+mod counting;
 mod read;
 mod retention;
 mod schema;
@@ -266,6 +268,14 @@ impl Catalog for SqliteCatalog {
     fn events(&self, query: &Query) -> Result<Page<EventRow>, CatalogError> {
         let rows = self.read(|connection| read::events(connection, query))?;
         Ok(query.page(rows, Cursor::of_event))
+    }
+
+    fn hosts(&self, after: Option<&str>, limit: usize) -> Result<Vec<HostSessions>, CatalogError> {
+        self.read(|connection| counting::hosts(connection, after, limit))
+    }
+
+    fn count_events(&self, wish: &CountWish) -> Result<EventCounts, CatalogError> {
+        self.read(|connection| counting::count_events(connection, wish))
     }
 }
 

@@ -8,6 +8,19 @@ pub(super) const HOSTS: Route = Route {
     ..get(Op::Hosts, "/v1/hosts", Role::Auditor, Answer::Json("Hosts"))
 };
 
+pub(super) const COVERAGE: Route = Route {
+    summary: "What is recorded on each host, and what is not",
+    doc: "As sessions and the hosts' own daemons say it: hosts that sessions name, that joined, or whose \
+daemon told that it began.",
+    params: &[LIMIT, CURSOR],
+    ..get(
+        Op::Coverage,
+        "/v1/coverage",
+        Role::Auditor,
+        Answer::Json("Coverage"),
+    )
+};
+
 pub(super) const HOST_LOCK: Route = Route {
     id: Some(Id::Host),
     summary: "Locks a host out, also where it is connected",

@@ -1,6 +1,6 @@
 //! Routes of the player in a browser, and of what it lets one take away.
 
-use super::{Answer, Kind, Noted, Op, REASON, Route, of_session, p};
+use super::{Answer, CURSOR, Kind, LIMIT, Noted, Op, REASON, Route, of_session, p};
 
 /// Playing: one look, however many requests it takes.
 const fn played(route: Route) -> Route {
@@ -58,6 +58,31 @@ pub(super) const FIND: Route = played(Route {
         Op::Find,
         "/v1/sessions/{id}/find",
         Answer::Json("Found"),
+        "",
+    )
+});
+
+pub(super) const TRANSCRIPT: Route = played(Route {
+    summary: "What stood on the screen, line by line",
+    params: &[
+        p(
+            "from_ms",
+            Kind::Millis,
+            "lines that came from this moment on; with `order=newest`, before it",
+        ),
+        p(
+            "order",
+            Kind::Word(&["oldest", "newest"]),
+            "what comes first; `oldest` unless said otherwise",
+        ),
+        LIMIT,
+        CURSOR,
+        REASON,
+    ],
+    ..of_session(
+        Op::Transcript,
+        "/v1/sessions/{id}/transcript",
+        Answer::Json("Transcript"),
         "",
     )
 });

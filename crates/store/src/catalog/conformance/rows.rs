@@ -162,7 +162,7 @@ pub(super) fn one_row(catalog: &Fresh) -> Result<(), String> {
 }
 
 /// Everything that can be asked, one by one and together.
-fn queries() -> Vec<Query> {
+pub(super) fn queries() -> Vec<Query> {
     let text = |text: &str| Some(text.to_owned());
     let mut queries = Vec::new();
     for newest_first in [false, true] {

@@ -2,6 +2,7 @@
 //! they were asked, what somebody must look at.
 
 use super::Kind::{Text, Texts, Time, Uint};
+use super::fields::NAMED;
 use super::{Field, Row, any, code, h, ok, our, row, t};
 use super::{When::Named, failed};
 
@@ -60,6 +61,15 @@ const SOUGHT: &[Field] = &[
     h("query_host", Text, "only on this host"),
     h("query_kind", Text, "only sessions of this kind"),
     h("reason", Text, "why, in words"),
+];
+
+const SAVED: &[Field] = &[
+    h("page", Text, "on which page of the application"),
+    h(
+        "query",
+        Text,
+        "what is asked for there, as its address has it",
+    ),
 ];
 
 const FILE: &[Field] = &[
@@ -150,7 +160,7 @@ const BUILT: &[Field] = &[
 const WHY: &[Field] = &[h("reason", Text, "why, in words")];
 
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 31] = [
+pub(super) const ROWS: [Row; 33] = [
     row(our("daemon.start"), "admin", "A daemon was started; its own recording says which.",
         &[any("H5000I", "started")], &[DAEMON]),
     row(our("daemon.stop"), "admin", "A daemon was stopped in order. After a crash there is none.",
@@ -221,6 +231,10 @@ pub(super) const ROWS: [Row; 31] = [
         &[ok("H5321I", "revoked"), failed("H5321W", "was refused")], &[RECORDING, ASKED, SHARE]),
     row(our("session.search"), "admin", "Recordings were searched; this is written before it is done.",
         &[ok("H5310I", "asked"), failed("H5310W", "was refused")], &[ASKED, SOUGHT]),
+    row(our("search.saved"), "admin", "Somebody keeps a search under a name, for themselves.",
+        &[ok("H5322I", "kept"), failed("H5322W", "was refused")], &[NAMED, ASKED, SAVED]),
+    row(our("search.removed"), "admin", "Somebody keeps a search no longer.",
+        &[ok("H5323I", "removed"), failed("H5323W", "was refused")], &[NAMED, ASKED]),
     row(our("recording.released"), "admin", "A recording may be deleted again.",
         &[any("H5302I", "released")], &[RECORDING, ASKED]),
     row(our("retention.paused"), "admin", "Nothing is deleted for a while, because the clock jumped.",

@@ -1,0 +1,49 @@
+//! Routes of searches that somebody keeps: each user's own.
+
+use super::{Answer, Id, Noted, Op, Role, Route, Verb, get, noted};
+
+const OWN: &str = "Of whoever asks; nobody else sees them.";
+
+pub(super) const LIST: Route = Route {
+    summary: "One's own saved searches",
+    doc: OWN,
+    ..get(
+        Op::Saved,
+        "/v1/saved",
+        Role::User,
+        Answer::Json("SavedSearches"),
+    )
+};
+
+pub(super) const KEEP: Route = Route {
+    verb: Verb::Post,
+    summary: "Keeps a search under a name",
+    doc: OWN,
+    body: Some("SavedWish"),
+    noted: Some(Noted {
+        event: "search.saved",
+        format: None,
+        by_handler: true,
+        once: false,
+    }),
+    ..get(
+        Op::SavedKeep,
+        "/v1/saved",
+        Role::User,
+        Answer::Json("SavedSearch"),
+    )
+};
+
+pub(super) const REMOVE: Route = Route {
+    verb: Verb::Delete,
+    id: Some(Id::Saved),
+    summary: "Keeps a search no longer",
+    doc: OWN,
+    noted: noted("search.removed"),
+    ..get(
+        Op::SavedRemove,
+        "/v1/saved/{id}",
+        Role::User,
+        Answer::Json("Done"),
+    )
+};
