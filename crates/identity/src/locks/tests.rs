@@ -76,7 +76,7 @@ fn a_lock_holds_until_it_is_lifted_or_over_and_over_a_restart() {
     assert_eq!(locks.of(&ops, 19).as_ref(), Some(&timed));
     assert_eq!(locks.of(&ops, 20), None);
     assert_eq!(locks.list(None, 10, 19).len(), 2);
-    assert_eq!(locks.list(None, 10, 20), [row.clone()]);
+    assert_eq!(locks.list(None, 10, 20), std::slice::from_ref(&row));
     assert_eq!(locks.remove("nobody").unwrap(), None);
     assert_eq!(locks.remove(&row.id).unwrap(), Some(row));
     assert!(locks.of(&anna(), 10).is_none());
