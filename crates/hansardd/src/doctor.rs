@@ -119,7 +119,7 @@ pub fn examine(config: &Config, clock: &dyn Clock) -> Vec<Line> {
         let host = config.capture.host.as_ref();
         lines.push(host_events(
             host.is_some_and(|host| host.enabled),
-            host.is_some_and(|host| host.pin_dir != Path::new("")),
+            host.is_some_and(|host| host.pinned),
             support(),
         ));
     }
@@ -278,9 +278,7 @@ fn host_events(are_on: bool, are_pinned: bool, support: Result<Support, Unsuppor
                 (false, _) => what = format!("{what}; {off}"),
                 (true, true) => {}
                 (true, false) => {
-                    what = format!(
-                        "{what}; not while no daemon runs (capture.host.pin_dir is not set)"
-                    );
+                    what = format!("{what}; not while no daemon runs (capture.host.pinned is off)");
                 }
             }
             if missing.is_empty() {
@@ -464,7 +462,7 @@ mod tests {
         assert!(line.what.contains("io_uring"), "{line:?}");
         let line = host_events(true, false, support(Vec::new()));
         assert_eq!(line.verdict, Verdict::Ok);
-        assert!(line.what.contains("pin_dir"), "{line:?}");
+        assert!(line.what.contains("pinned"), "{line:?}");
         let none = Unsupported {
             what: "no BTF".to_owned(),
             next: "another kernel".to_owned(),

@@ -43,7 +43,7 @@ fn pinned(name: &str) -> Option<Managed> {
     must(&mut place.run(&["mount", "-t", "bpf", "bpf", BPF_FS]));
     place.daemon.stop();
     let config = fs::read_to_string(place.daemon.config()).unwrap();
-    let with = format!("logins: true, pin_dir: {BPF_FS}/hansard}}");
+    let with = format!("logins: true, pinned: true, pin_dir: {BPF_FS}/hansard}}");
     let changed = config.replace("logins: true}", &with);
     assert_ne!(changed, config);
     fs::write(place.daemon.config(), changed).unwrap();

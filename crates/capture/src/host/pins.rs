@@ -106,7 +106,7 @@ pub(super) fn is_possible(dir: &Path) -> Result<(), Unsupported> {
     }
     Err(Unsupported {
         what: format!("{} is in no bpf file system", dir.display()),
-        next: "mount one (mount -t bpf bpf /sys/fs/bpf), or leave capture.host.pin_dir out"
+        next: "mount one (mount -t bpf bpf /sys/fs/bpf), or switch capture.host.pinned off"
             .to_owned(),
     })
 }
@@ -114,8 +114,8 @@ pub(super) fn is_possible(dir: &Path) -> Result<(), Unsupported> {
 fn unusable(path: &Path, why: &dyn fmt::Display) -> Unsupported {
     Unsupported {
         what: format!("programs cannot be pinned at {}: {why}", path.display()),
-        next: "give the daemon's account that directory (the unit does it with ExecStartPre), or leave \
-               capture.host.pin_dir out"
+        next: "give the daemon's account that directory (the unit does it with ExecStartPre), or switch \
+               capture.host.pinned off"
             .to_owned(),
     }
 }

@@ -273,10 +273,11 @@ section! {
         /// they are started, and how they end, is. Whoever can run code in such a program can hide
         /// behind it.
         exclude_programs: Vec<PathBuf> = Vec::new();
-        /// Directory of a bpf file system, `/sys/fs/bpf/hansard`, where the kernel's programs are pinned: they stay
-        /// when the daemon ends, and what happens until the next one starts is told then. Where it cannot
-        /// be used, the daemon does not start. Empty: they end with it.
-        pin_dir: PathBuf = PathBuf::new();
+        /// Pin the kernel's programs: they stay when the daemon ends, and what happens until the next one starts
+        /// is told then. Where they cannot be, the daemon does not start. Off: they end with it.
+        pinned: bool = false;
+        /// Where they are pinned: a directory of a bpf file system.
+        pin_dir: PathBuf = PathBuf::from("/sys/fs/bpf/hansard");
         /// Taken so that a configuration of Teleport's works, and not used: processes are followed
         /// by themselves, in whatever control group they are.
         cgroup_path: PathBuf = PathBuf::from("/cgroup2");

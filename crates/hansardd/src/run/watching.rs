@@ -95,17 +95,20 @@ fn configured(start: &Start, host: &Host) -> HostConfig {
             true => host.login_programs.clone(),
             false => Vec::new(),
         },
-        pins: pins(&start.config.node.data_dir, &host.pin_dir),
+        pins: pins(&start.config.node.data_dir, host),
         by_number: false,
     }
 }
 
-/// Below this directory, one that no daemon with another data directory has.
-fn pins(data_dir: &Path, pin_dir: &Path) -> Option<PathBuf> {
-    if pin_dir.as_os_str().is_empty() {
+/// Below the directory that is configured, one that no daemon with another data directory has.
+fn pins(data_dir: &Path, host: &Host) -> Option<PathBuf> {
+    if !host.pinned {
         return None;
     }
     // Of a daemon that runs it is there.
     let data = std::fs::metadata(data_dir).ok()?;
-    Some(pin_dir.join(format!("{:x}-{:x}", data.dev(), data.ino())))
+    Some(
+        host.pin_dir
+            .join(format!("{:x}-{:x}", data.dev(), data.ino())),
+    )
 }
