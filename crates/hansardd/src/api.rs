@@ -5,7 +5,8 @@
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
-//! - `answers`, `found`, `holds`, `policy`, `live`, [`player`], [`users`], [`passkeys`], [`shares`], [`locks`]: what the routes do;
+//! - `answers`, `found`, `holds`, `policy`, `live`, [`player`], [`users`], [`passkeys`], [`shares`], [`locks`],
+//!   [`sign_ins`]: what the routes do;
 //!   `shared`: what a link opens; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
@@ -34,6 +35,7 @@ mod schema;
 pub mod seams;
 mod shared;
 pub mod shares;
+pub mod sign_ins;
 pub mod socket;
 mod stream;
 pub mod table;
@@ -100,6 +102,8 @@ pub struct Parts {
     pub shares: Arc<dyn shares::Shares>,
     /// Locks.
     pub locks: Arc<dyn locks::Locking>,
+    /// Who is signed in.
+    pub sign_ins: Arc<dyn sign_ins::SignIns>,
 }
 
 /// What the API of a daemon stands on that keeps nothing itself.
@@ -267,8 +271,9 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     all
 }
 
-fn of_users(parts: &Parts) -> [(Op, Handler); 5] {
+fn of_users(parts: &Parts) -> [(Op, Handler); 7] {
     let users = || Arc::clone(&parts.users);
+    let sign_ins = || Arc::clone(&parts.sign_ins);
     let audit = || Arc::clone(&parts.audit);
     [
         (Op::Users, users::list(users())),
@@ -276,6 +281,8 @@ fn of_users(parts: &Parts) -> [(Op, Handler); 5] {
         (Op::UserRemove, users::remove(users())),
         (Op::UserPassword, users::set_password(users())),
         (Op::UserRoles, users::set_roles(users())),
+        (Op::SignIns, sign_ins::list(sign_ins())),
+        (Op::SignInEnd, sign_ins::end(sign_ins(), audit())),
     ]
 }
 

@@ -11,9 +11,12 @@
 )]
 
 mod browser;
+mod meeting;
+mod oidc;
 mod passkeys;
 mod place;
 mod roles;
 mod sharing;
 mod signing_in;
 mod speak;
+mod tls;

@@ -135,6 +135,7 @@ pub(super) fn all() -> Map<String, Json> {
         put(name, schema);
     }
     let own = super::certificates::own_schemas();
+    let own = own.into_iter().chain(super::sign_ins::schemas());
     for (name, schema) in super::locks::schemas().into_iter().chain(own) {
         put(name, schema);
     }
@@ -178,6 +179,13 @@ fn status() -> Json {
             ("user", text(), ""),
             ("uid?", count(), "number of your account on this machine"),
             ("role", text(), "`admin`, `auditor`, `reviewer` or `user`"),
+            (
+                "provider?",
+                text(),
+                "who vouches for you, as people read it",
+            ),
+            ("issuer?", text(), "the same, as an OpenID provider says it"),
+            ("subject?", text(), "who you are for it"),
         ],
     );
     object(

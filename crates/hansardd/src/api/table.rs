@@ -8,6 +8,7 @@ mod people;
 mod played;
 mod policy;
 mod shares;
+mod sign_ins;
 mod sought;
 mod ssh;
 mod tokens;
@@ -68,6 +69,8 @@ pub enum Op {
     LockRemove,
     CertificateOwn,
     UserRoles,
+    SignIns,
+    SignInEnd,
 }
 
 /// HTTP methods that routes have.
@@ -113,6 +116,8 @@ pub enum Id {
     Passkey,
     /// The name of a lock.
     Lock,
+    /// The name of a browser in which somebody is signed in.
+    SignIn,
 }
 
 /// The type of a parameter.
@@ -307,7 +312,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 47] = [
+pub const ROUTES: [Route; 49] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -467,6 +472,8 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
     locks::LOCKS,
     locks::LOCK_MAKE,
     locks::LOCK_REMOVE,
+    sign_ins::SIGN_INS,
+    sign_ins::END,
 ];
 
 /// Methods of a path, as an `Allow` header has them.
