@@ -1,15 +1,14 @@
 //! Signing in at a provider of OpenID Connect: who is let in, who is not, and that all of it is on record.
 
 use std::cell::Cell;
-use std::process::{Command, Stdio};
 
-use hansard_tests::{Scratch, in_ci, repository, skipped};
+use hansard_tests::Scratch;
 use hansardd::web::oidc::known::FAILURE_KEPT;
 use serde_json::{Value as Json, json};
 
-use crate::browser::CHROMIUM;
+use crate::browser::{is_here, led};
 use crate::meeting::{Meeting, Provider, RULES, SUBJECT, secret, section};
-use crate::place::{PASSWORD, Place, wait_for};
+use crate::place::{Place, checked, wait_for};
 use crate::speak::{Answer, ask, cookie, get};
 
 #[test]
@@ -419,14 +418,7 @@ fn a_provider_that_cannot_be_used_is_named_at_the_start() {
     daemon.must("init", &["--cluster", "test"]);
     let path = secret(&scratch);
     let mut refused = |web: &str, key: &str, words: &str| {
-        let lines = web
-            .lines()
-            .map(|line| format!("    {line}\n"))
-            .collect::<String>();
-        let sections = format!("store: {{}}\nserve:\n  admin: {{}}\n  web:\n{lines}");
-        daemon.configure("keeper", &sections);
-        let checked = daemon.call("check", &[]);
-        let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+        let said = checked(&daemon, web);
         assert!(
             said.contains(&format!("error: serve.web.oidc.0.{key}: ")),
             "{said}"
@@ -467,30 +459,19 @@ fn a_provider_that_cannot_be_used_is_named_at_the_start() {
 
 #[test]
 fn in_a_browser() {
-    let tools = repository().join("web/node_modules/playwright-core");
-    if !in_ci() && (!std::path::Path::new(CHROMIUM).exists() || !tools.exists()) {
-        return skipped("no chromium, or no web/node_modules: `make needs-test web-tools`");
+    if !is_here() {
+        return;
     }
     let meeting = Meeting::new("web-oidc-browser");
     meeting.place.user("root", "admin", &["--no-totp"]);
     let mut recorded = meeting.place.record("of somebody", "echo said");
     recorded.wait().unwrap();
     let sid = meeting.place.session("of somebody", true)["sid"].clone();
-    let done = Command::new("node")
-        .arg(repository().join("web/tests/oidc.mjs"))
-        .env("ORIGIN", &meeting.place.origin)
-        .env("PROVIDER", &meeting.provider.issuer)
-        .env("SID", sid.as_str().unwrap())
-        .env("PASSWORD", PASSWORD)
-        .env("CHROMIUM", CHROMIUM)
-        .stdin(Stdio::null())
-        .output()
-        .expect("node starts");
-    let said = String::from_utf8_lossy(&done.stdout);
-    let complaint = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{said}\n{complaint}");
-    let steps = said.lines().filter(|line| line.starts_with("ok ")).count();
-    assert_eq!(steps, 8, "{said}");
+    let told = [
+        ("PROVIDER", meeting.provider.issuer.as_str()),
+        ("SID", sid.as_str().unwrap()),
+    ];
+    assert_eq!(led("oidc.mjs", &meeting.place.origin, &told), 8);
     wait_for("who was signed out", || {
         !meeting.place.events("user.signed_out").is_empty()
     });

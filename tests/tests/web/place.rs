@@ -193,6 +193,13 @@ impl Place {
     }
 }
 
+/// What `check` says of a daemon with these lines in its section `serve.web`, with which it is left.
+pub(crate) fn checked(daemon: &Daemon, web: &str) -> String {
+    daemon.configure("keeper", &sections(LOCAL, web));
+    let done = daemon.call("check", &[]);
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
 pub(crate) fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is() {

@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use hansard_identity::tls::provider;
-use hansard_tests::{Daemon, Scratch, in_ci, repository, skipped};
+use hansard_tests::{Daemon, Scratch, repository};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::browser::CHROMIUM;
-use crate::place::{PASSWORD, Place, WITHIN, wait_for};
+use crate::browser::{is_here, led};
+use crate::place::{PASSWORD, Place, WITHIN, checked, wait_for};
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
@@ -213,14 +213,7 @@ fn files_that_are_of_no_use_are_named_before_it_starts() {
     certificate(&scratch, "new", ("2", "9"));
     certificate(&scratch, "soon", ("-9", "3.5"));
     let mut configure = |web: &str| {
-        let lines = web
-            .lines()
-            .map(|line| format!("    {line}\n"))
-            .collect::<String>();
-        let sections = format!("store: {{}}\nserve:\n  admin: {{}}\n  web:\n{lines}");
-        daemon.configure("keeper", &sections);
-        let checked = daemon.call("check", &[]);
-        let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+        let said = checked(&daemon, web);
         (
             said.clone(),
             !said.contains("error: ") || daemon.try_start(),
@@ -280,26 +273,11 @@ fn files_that_are_of_no_use_are_named_before_it_starts() {
 
 #[test]
 fn in_a_browser() {
-    let tools = repository().join("web/node_modules/playwright-core");
-    if !in_ci() && (!std::path::Path::new(CHROMIUM).exists() || !tools.exists()) {
-        return skipped("no chromium, or no web/node_modules: `make needs-test web-tools`");
+    if !is_here() {
+        return;
     }
     let place = place("web-tls-browser");
     place.user("ada", "auditor", &["--no-totp"]);
-    let done = Command::new("node")
-        .arg(repository().join("web/tests/tls.mjs"))
-        .env("ORIGIN", place.origin.replace("127.0.0.1", "localhost"))
-        .env("PASSWORD", PASSWORD)
-        .env("CHROMIUM", CHROMIUM)
-        .stdin(Stdio::null())
-        .output()
-        .expect("node starts");
-    let said = String::from_utf8_lossy(&done.stdout);
-    let complaint = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{said}\n{complaint}");
-    assert_eq!(
-        said.lines().filter(|line| line.starts_with("ok ")).count(),
-        2,
-        "{said}"
-    );
+    let origin = place.origin.replace("127.0.0.1", "localhost");
+    assert_eq!(led("tls.mjs", &origin, &[]), 2);
 }
