@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-const { ORIGIN, PASSWORD, TOTP, CHROMIUM, SHOTS } = process.env;
+const { ORIGIN, PASSWORD, PROVIDER, TOTP, CHROMIUM, SHOTS } = process.env;
 
 /** How long anything may take, on a machine that does other things besides. */
 const WITHIN = 60_000;
@@ -36,6 +36,12 @@ export async function accessible(page, name) {
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
 const faults = [];
 const foreign = [];
+const expected = ['the server responded with a status of 4'];
+
+/** What the console may say from now on. */
+export function expect(words) {
+  expected.push(words);
+}
 
 export async function open(options = {}) {
   const context = await browser.newContext({ viewport: { width: 1360, height: 820 }, ...options });
@@ -43,8 +49,8 @@ export async function open(options = {}) {
   const page = await context.newPage();
   // A breach of the page's policy is an error of the console.
   page.on('console', (message) => {
-    const expected = message.text().includes('the server responded with a status of 4');
-    if (message.type() === 'error' && !expected) {
+    const isExpected = expected.some((words) => message.text().includes(words));
+    if (message.type() === 'error' && !isExpected) {
       faults.push(message.text());
     }
   });
@@ -54,7 +60,8 @@ export async function open(options = {}) {
     void dialog.dismiss();
   });
   page.on('request', (request) => {
-    if (!request.url().startsWith(ORIGIN)) {
+    const ours = [ORIGIN, PROVIDER].filter((origin) => origin);
+    if (!ours.some((origin) => request.url().startsWith(origin))) {
       foreign.push(request.url());
     }
   });
@@ -78,7 +85,7 @@ export async function signIn(page, user, withCode) {
   if (withCode) {
     await page.getByLabel('Code').fill(code());
   }
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
 }
 
 /** Waits until a question about the page has this answer. */

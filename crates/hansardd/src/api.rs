@@ -5,7 +5,8 @@
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
-//! - `answers`, `counts`, `coverage`, `found`, `holds`, `policy`, `live`, [`player`], `transcript`, [`users`], [`passkeys`], [`shares`], `saved`, [`locks`]: what the routes do;
+//! - `answers`, `counts`, `coverage`, `found`, `holds`, `policy`, `live`, [`player`], `transcript`, [`users`], [`passkeys`], [`shares`], `saved`, [`locks`],
+//!   [`sign_ins`]: what the routes do;
 //!   `shared`: what a link opens; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
@@ -37,6 +38,7 @@ mod schema;
 pub mod seams;
 mod shared;
 pub mod shares;
+pub mod sign_ins;
 pub mod socket;
 mod stream;
 pub mod table;
@@ -107,6 +109,8 @@ pub struct Parts {
     pub locks: Arc<dyn locks::Locking>,
     /// Searches that users keep.
     pub saved: Arc<SavedSearches>,
+    /// Who is signed in.
+    pub sign_ins: Arc<dyn sign_ins::SignIns>,
 }
 
 /// What the API of a daemon stands on that keeps nothing itself.
@@ -290,8 +294,9 @@ fn of_rows(parts: &Parts) -> [(Op, Handler); 4] {
     ]
 }
 
-fn of_users(parts: &Parts) -> [(Op, Handler); 5] {
+fn of_users(parts: &Parts) -> [(Op, Handler); 7] {
     let users = || Arc::clone(&parts.users);
+    let sign_ins = || Arc::clone(&parts.sign_ins);
     let audit = || Arc::clone(&parts.audit);
     [
         (Op::Users, users::list(users())),
@@ -302,6 +307,8 @@ fn of_users(parts: &Parts) -> [(Op, Handler); 5] {
         ),
         (Op::UserPassword, users::set_password(users())),
         (Op::UserRoles, users::set_roles(users())),
+        (Op::SignIns, sign_ins::list(sign_ins())),
+        (Op::SignInEnd, sign_ins::end(sign_ins(), audit())),
     ]
 }
 

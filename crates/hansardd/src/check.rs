@@ -14,6 +14,7 @@ use hansard_core::policy::OnLoss;
 use crate::config::{Config, Finding, Local, Rule, Size, Span, Store};
 
 mod host;
+mod oidc;
 mod ssh;
 
 /// Longest path of a unix socket, bytes, without the zero behind it (unix(7)).
@@ -31,6 +32,8 @@ pub struct Surroundings {
     pub node_name: String,
     /// What `/etc/tlog/tlog-rec-session.conf` says; `None` where there is none.
     pub tlog: Option<Result<TlogConf, String>>,
+    /// What is wrong with files that the configuration names: certificates, keys, secrets.
+    pub files: Vec<Finding>,
 }
 
 impl Surroundings {
@@ -50,6 +53,7 @@ impl Surroundings {
             disk_bytes: disk.map(|disk| disk.f_blocks.saturating_mul(disk.f_frsize)),
             node_name: config.node_name(),
             tlog: TlogConf::load(Path::new(TLOG_CONF)),
+            files: crate::web::files::findings(config),
         }
     }
 }
@@ -79,6 +83,8 @@ pub fn check(config: &Config, around: &Surroundings) -> Vec<Finding> {
     exports(config, &mut found);
     listening(config, &mut found);
     web::web(config, &mut found);
+    oidc::oidc(config, &mut found);
+    found.extend(around.files.iter().cloned());
     administration(config, &mut found);
     found.sort_by_key(|finding| finding.level);
     found

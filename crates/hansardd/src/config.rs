@@ -1,6 +1,7 @@
 //! The configuration: one YAML file, every key of it a field of a struct that says what it is.
 //!
-//! [`sections`], [`access`] and [`exports`] have the keys; [`key`] makes of each its reader and its row of the page, [`value`]
+//! [`sections`], [`access`], [`web`] and [`exports`] have the keys; [`key`] makes of each its reader and its row of the
+//! page, [`value`]
 //! reads single values, [`tree`] reads YAML without guessing, [`page`] makes `docs/configuration.md`,
 //! [`change`] says what a reload can change, [`policy`] reads a central policy in the same way.
 //!
@@ -23,15 +24,17 @@ pub mod shells;
 mod ssh;
 pub mod tree;
 pub mod value;
+pub mod web;
 
 pub use access::{Access, AccessRole, TargetLabels};
 pub use exports::{Export, TlogExport, TlogWriter};
 pub use sections::{
     Admin, Capture, Config, EventLog, Forward, Host, Ingest, Local, Members, Metrics, Node, Proxy,
-    Roles, Rule, Serve, Shell, Ssh, Store, Web,
+    Roles, Rule, Serve, Shell, Ssh, Store,
 };
 pub use tree::{CONFIG_BYTES_MAX, Place};
 pub use value::{HostPort, Labels, Size, Span};
+pub use web::{ClaimRule, Oidc, Tls, Web};
 
 use key::{Reading, Value as _};
 

@@ -3,26 +3,31 @@
 //!
 //! - [`pages`]: the application itself, which is part of this program, and what a browser is told to
 //!   refuse of it
-//! - [`origin`]: under which names we are asked, and by which page
+//! - [`origin`]: under which names we are asked, and by which page; [`proxies`]: from where
 //! - [`signed_in`]: who is signed in; [`attempts`]: how often somebody may try; [`sign_in`]: trying;
 //!   `passkey`: trying with a passkey, which answers one of the [`challenges`]; `link`: who has a link to
-//!   one session
-//! - connections: [`serve`]
+//!   one session; [`oidc`]: trying at a provider; [`waiting`]: what waits for an answer
+//! - connections: [`serve`]; [`tls`]: a certificate of its own; [`files`]: what is configured as files
 //!
 //! What a browser may is decided where it is for everybody: by the table of the API's routes. Here it
 //! is only found out who asks.
 
 pub mod attempts;
 pub mod challenges;
+pub mod files;
 mod link;
+pub mod oidc;
 pub mod origin;
 pub mod pages;
 mod passkey;
+pub mod proxies;
 pub mod serve;
 pub mod sign_in;
 pub mod signed_in;
 #[cfg(test)]
 mod tests;
+pub mod tls;
+pub mod waiting;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,8 +35,11 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
+};
 use hansard_core::{Lockable, Locks};
+use hansard_identity::random::Random;
 use hansard_identity::user::User;
 use hansard_identity::{Shares, Users};
 use hansard_record::clock::Clock;
@@ -42,13 +50,14 @@ use tokio::sync::Semaphore;
 
 use crate::api::Api;
 use crate::api::problem::Problem;
-use crate::api::role::{Asker, Visitor};
+use crate::api::role::{Asker, Outside, Visitor};
 use crate::api::seams::{Audit, Log};
 use attempts::Attempts;
 use challenges::Challenges;
 pub use link::shared_address;
+use oidc::flow::Flow;
 use origin::Origins;
-use signed_in::{SignedIn, Ticket};
+use signed_in::{SignedIn, Ticket, Who};
 
 /// Name of the cookie of whoever is signed in.
 pub const COOKIE: &str = "hansard_session";
@@ -77,10 +86,16 @@ pub struct Parts {
     pub signed_in: Arc<SignedIn>,
     /// What waits to be signed.
     pub challenges: Arc<Challenges>,
+    /// Providers that vouch for people.
+    pub oidc: Flow,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
     /// Who tried and failed.
     pub attempts: Arc<Attempts>,
     /// How we are reached.
     pub origins: Origins,
+    /// Proxies that are believed in who they were asked by.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 /// The web server.
@@ -97,16 +112,24 @@ impl Web {
         Self { parts, checks }
     }
 
-    /// Answers a request from this address.
+    /// Answers a request on a connection from this address.
     pub async fn answer(
         self: &Arc<Self>,
         request: Request<Body>,
         address: IpAddr,
     ) -> Response<Body> {
+        let trusted = &self.parts.trusted_proxies;
+        let address = proxies::browser(request.headers(), address, trusted);
         let answer = self.pass(request, address).await;
         let mut response = answer.unwrap_or_else(|problem| problem.response("web"));
         pages::guard(response.headers_mut(), self.parts.origins.is_https());
         response
+    }
+
+    /// Whether an address is of a proxy that is believed.
+    fn trusts(&self, address: IpAddr) -> bool {
+        let mut trusted = self.parts.trusted_proxies.iter();
+        trusted.any(|one| one.to_canonical() == address.to_canonical())
     }
 
     async fn pass(
@@ -128,11 +151,18 @@ impl Web {
                 self.passkey_challenge(&request, address)
             }
             ("/v1/sign-in/passkey", &Method::POST) => self.passkey_sign_in(request, address).await,
+            ("/v1/sign-in/oidc", &Method::GET) => Ok(self.oidc_providers()),
+            ("/v1/sign-in/oidc", &Method::POST) => self.oidc_begin(request, address).await,
+            ("/v1/sign-in/oidc/callback", &Method::POST) => {
+                self.oidc_finish(request, address).await
+            }
+            ("/v1/sign-in/oidc", _) => Err(Problem::method("GET, POST")),
             (
                 "/v1/sign-in"
                 | "/v1/sign-out"
                 | "/v1/sign-in/passkey"
-                | "/v1/sign-in/passkey/challenge",
+                | "/v1/sign-in/passkey/challenge"
+                | "/v1/sign-in/oidc/callback",
                 _,
             ) => Err(Problem::method("POST")),
             _ => self.api(request, address).await,
@@ -175,23 +205,34 @@ impl Web {
 
     /// Who this ticket is of, as they are now.
     fn visitor(&self, ticket: &Ticket, (address, origin): (IpAddr, &str)) -> Option<Visitor> {
-        let (name, changed_ns) = self.parts.signed_in.of(ticket, Instant::now())?;
-        let user = self.parts.users.get(&name);
-        // Removed, or given another password since: every look at it is the end of it.
-        let Some(user) = user.filter(|user| user.changed_ns == changed_ns) else {
-            self.parts.signed_in.end(ticket);
+        let who = self.parts.signed_in.of(ticket, Instant::now())?;
+        let user = self.parts.users.get(who.user());
+        let known = match (who, user) {
+            // Removed, locked, or given another password since: every look at it is the end of it.
+            (Who::Kept(_, changed_ns), user) => user
+                .filter(|user| user.changed_ns == changed_ns)
+                .filter(|user| self.locked(user).is_none())
+                .map(|user| (user.name, user.role, changed_ns, None)),
+            // So is the end of the rule, and that somebody else has the name by now.
+            (Who::Outside(outside), None)
+                if self.parts.oidc.still(&outside) && self.locked_outside(&outside).is_none() =>
+            {
+                let (user, role) = (outside.user.clone(), outside.rule.role);
+                Some((user, role, 0, Some(outside)))
+            }
+            (Who::Outside(_), _) => None,
+        };
+        let Some((user, role, changed_ns, outside)) = known else {
+            self.parts.signed_in.sign_out(ticket);
             return None;
         };
-        if self.locked(&user).is_some() {
-            self.parts.signed_in.end(ticket);
-            return None;
-        }
         Some(Visitor {
-            user: user.name,
-            role: user.role,
+            user,
+            role,
             changed_ns,
             address,
             origin: origin.to_owned(),
+            outside,
         })
     }
 
@@ -205,9 +246,19 @@ impl Web {
         })
     }
 
+    /// The same of somebody whom a provider vouches for.
+    fn locked_outside(&self, outside: &Outside) -> Option<String> {
+        let locks = self.parts.locks.as_ref()?;
+        locks.locked(&Lockable {
+            user: outside.user.clone(),
+            roles: vec![outside.rule.role.as_str().to_owned()],
+            ..Lockable::default()
+        })
+    }
+
     fn sign_out(&self, request: &Request<Body>) -> Response<Body> {
         if let Some(ticket) = ticket(request) {
-            self.parts.signed_in.end(&ticket);
+            self.parts.signed_in.sign_out(&ticket);
         }
         let mut response = done();
         let gone = self.cookie("", Some(0));
@@ -219,9 +270,14 @@ impl Web {
         response
     }
 
-    /// The cookie: no script sees it, no other site has it sent.
+    /// The cookie of whoever is signed in.
     fn cookie(&self, value: &str, max_age_s: Option<u64>) -> HeaderValue {
-        let mut text = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict");
+        self.named_cookie((COOKIE, value), max_age_s)
+    }
+
+    /// A cookie: no script sees it, no other site has it sent.
+    fn named_cookie(&self, (name, value): (&str, &str), max_age_s: Option<u64>) -> HeaderValue {
+        let mut text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict");
         if self.parts.origins.is_https() {
             text.push_str("; Secure");
         }
@@ -256,12 +312,17 @@ fn json(document: &serde_json::Value) -> Response<Body> {
 
 /// The ticket in a request's cookie; the first one that is one.
 fn ticket(request: &Request<Body>) -> Option<Ticket> {
-    let cookies = request.headers().get_all(header::COOKIE).iter();
-    let pairs = cookies.filter_map(|value| value.to_str().ok());
-    let mut pairs = pairs.flat_map(|value| value.split(';'));
-    pairs.find_map(|pair| {
-        let (name, value) = pair.trim().split_once('=')?;
-        (name == COOKIE).then(|| Ticket::parse(value)).flatten()
+    cookies(request.headers(), COOKIE).find_map(Ticket::parse)
+}
+
+/// The values of all cookies of this name.
+fn cookies<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
+    let all = headers.get_all(header::COOKIE).iter();
+    let pairs = all.filter_map(|value| value.to_str().ok());
+    let pairs = pairs.flat_map(|value| value.split(';'));
+    pairs.filter_map(move |pair| {
+        let (named, value) = pair.trim().split_once('=')?;
+        (named == name).then_some(value)
     })
 }
 

@@ -100,7 +100,7 @@ capture: {local: {}, shell: {shells: {anna: /bin/zsh}}, ssh: {}, proxy: {target_
 access: {roles: [{name: a}]}
 forward: {service: [a.example]}
 store: {retention: [{labels: {env: production}, keep: 365d}]}
-serve: {ingest: {}, metrics: {}, admin: {}, web: {}}
+serve: {ingest: {}, metrics: {}, admin: {}, web: {tls: {}, oidc: [{claims_to_roles: [{}]}]}}
 export: {tlog: {}}
 ";
 

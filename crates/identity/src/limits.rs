@@ -173,3 +173,15 @@ pub const SAVED_NAME_CHARS_MAX: usize = 80;
 
 /// Bytes of a search, as an address has it; a longer one is refused.
 pub const SAVED_QUERY_BYTES_MAX: usize = 2000;
+
+/// Bytes of a code that an OpenID provider gives a browser. A longer one is refused unsent.
+pub const OIDC_CODE_BYTES_MAX: usize = 4096;
+
+/// Bytes of the word by which an OpenID provider says why not. A longer one is told of as unreadable.
+pub const OIDC_ERROR_BYTES_MAX: usize = 64;
+
+/// Bytes of the name of somebody whom an OpenID provider vouches for. Who has a longer one is refused.
+pub const OUTSIDE_NAME_BYTES_MAX: usize = 128;
+
+/// Certificates in the file that the web server shows browsers. One with more is refused.
+pub const WEB_CHAIN_MAX: usize = 16;

@@ -1,10 +1,11 @@
-//! How hosts and services connect: TLS 1.3 only, both sides authenticated, HTTP/2.
+//! How hosts and services connect: TLS 1.3 only, both sides authenticated, HTTP/2; and how browsers do (`web`).
 //!
 //! No session is resumed: a resumed one would not show the certificate again, and a host that was
 //! locked out or has expired meanwhile would be let in.
 
 mod believed;
 mod joining;
+mod web;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -26,6 +27,7 @@ use crate::peer::Peer;
 
 pub use believed::BelievedAuthority;
 pub use joining::{CaPin, Trusted, joining_config};
+pub use web::{Unfit, WebCertificate, web_config};
 
 /// HTTP/2, and nothing else.
 const ALPN: &[u8] = b"h2";

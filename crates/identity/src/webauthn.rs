@@ -1,5 +1,6 @@
 //! Passkeys, as a browser hands over what an authenticator says (W3C Web Authentication, level 2). No
-//! attestation: which make an authenticator is of is not asked. A user must have been verified by it,
+//! attestation: which make an authenticator is of is not asked; one that signs its key with that key
+//! itself (some do, whatever they are asked) says nothing of it either, and is held to what it signed. A user must have been verified by it,
 //! by a finger, a face or a number, so that a passkey stands for password and second factor at once.
 
 mod cbor;
@@ -62,7 +63,7 @@ pub enum Fault {
     Unverified,
     /// What the authenticator says cannot be read.
     Data,
-    /// The authenticator says of what make it is, which was not asked.
+    /// The authenticator says of what make it is, which was not asked, or what cannot be read of it.
     Attestation,
     /// A key of a kind that is not taken: ES256 and Ed25519 are.
     Algorithm,
@@ -136,6 +137,14 @@ impl PublicKey {
         Ok(Self { algorithm, bytes })
     }
 
+    /// What COSE calls its way of signing.
+    fn number(&self) -> i64 {
+        match self.algorithm {
+            Algorithm::Es256 => -7,
+            Algorithm::Ed25519 => -8,
+        }
+    }
+
     fn check(&self, message: &[u8], signature: &[u8]) -> Result<(), Fault> {
         let wrong = |_| Fault::Signature;
         match self.algorithm {
@@ -175,7 +184,7 @@ struct ClientData {
     cross_origin: bool,
 }
 
-/// A passkey, as it was made for this page (§7.1). The key signs nothing yet: that it is the
+/// A passkey, as it was made for this page (§7.1). Mostly the key signs nothing yet: that it is the
 /// authenticator's shows when it is used.
 ///
 /// # Errors
@@ -183,24 +192,46 @@ struct ClientData {
 pub fn made(expected: Expected<'_>, client_data: &[u8], attestation: &[u8]) -> Result<Made, Fault> {
     check_client(expected, client_data, "webauthn.create")?;
     let (object, rest) = Item::read(attestation).ok_or(Fault::Data)?;
-    let is_none = object.named("fmt") == Some(&Item::Text("none"))
-        && object.named("attStmt") == Some(&Item::Map(Vec::new()));
-    if !is_none {
-        return Err(Fault::Attestation);
-    }
-    let Some(Item::Bytes(data)) = object.named("authData") else {
+    let Some(Item::Bytes(bytes)) = object.named("authData") else {
         return Err(Fault::Data);
     };
-    let data = Data::read(data)?;
+    let data = Data::read(bytes)?;
     data.check(expected)?;
-    match (data.made, rest) {
-        (Some((credential, key)), []) => Ok(Made {
-            credential: credential.to_vec(),
-            key: PublicKey::of(&key)?,
-            counter: data.counter,
-        }),
-        _ => Err(Fault::Data),
+    let (Some((credential, key)), []) = (data.made, rest) else {
+        return Err(Fault::Data);
+    };
+    let key = PublicKey::of(&key)?;
+    check_statement(&object, &key, &signed(bytes, client_data))?;
+    Ok(Made {
+        credential: credential.to_vec(),
+        key,
+        counter: data.counter,
+    })
+}
+
+/// What an authenticator says for a key: nothing (§8.7), or that the key itself signed it (§8.2, without
+/// certificates). All else would have to be believed by who knows makes.
+fn check_statement(object: &Item<'_>, key: &PublicKey, signed: &[u8]) -> Result<(), Fault> {
+    let statement = object.named("attStmt").ok_or(Fault::Attestation)?;
+    match (object.named("fmt"), statement.entries()) {
+        (Some(Item::Text("none")), 0) if *statement == Item::Map(Vec::new()) => Ok(()),
+        (Some(Item::Text("packed")), 2) => {
+            let said = (statement.named("alg"), statement.named("sig"));
+            let (Some(Item::Int(number)), Some(Item::Bytes(signature))) = said else {
+                return Err(Fault::Attestation);
+            };
+            match *number == key.number() {
+                true => key.check(signed, signature),
+                false => Err(Fault::Attestation),
+            }
+        }
+        _ => Err(Fault::Attestation),
     }
+}
+
+/// What is signed: the authenticator's part, and the digest of the browser's.
+fn signed(data: &[u8], client_data: &[u8]) -> Vec<u8> {
+    [data, &Sha256::digest(client_data)].concat()
 }
 
 /// What an authenticator says with a passkey.
@@ -228,8 +259,7 @@ pub fn used(
     check_client(expected, said.client_data, "webauthn.get")?;
     let data = Data::read(said.data)?;
     data.check(expected)?;
-    let signed = [said.data, &Sha256::digest(said.client_data)].concat();
-    key.check(&signed, said.signature)?;
+    key.check(&signed(said.data, said.client_data), said.signature)?;
     // One that does not count says 0 each time.
     if (data.counter, counter) != (0, 0) && data.counter <= counter {
         return Err(Fault::Counter);

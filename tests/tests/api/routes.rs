@@ -111,7 +111,7 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
             .clone()
             .all(|r| r.noted.is_some() && (r.least == Role::Admin || is_sharing(r) || is_own(r)))
     );
-    assert_eq!(changes.count(), 23);
+    assert_eq!(changes.count(), 24);
 }
 
 #[test]

@@ -14,8 +14,10 @@ use hansard_identity::{Locks, SavedSearches, Shares, Users};
 use hansard_record::clock::RealClock;
 use hansard_record::real_disk::RealDisk;
 use hansard_tests::{Scratch, hansard};
+use hansardd::api::problem::Trouble;
 use hansardd::api::refusals::Refusals;
 use hansardd::api::role::{Known, Peer, Role};
+use hansardd::api::sign_ins::{SignIn, SignIns};
 use hansardd::api::{Api, Parts, socket};
 use hansardd::behind::{Keyed, Linked, Locked, LockingOut, People};
 use hansardd::config::Local;
@@ -116,6 +118,7 @@ impl Service {
             shares: Arc::new(linked(&scratch)),
             locks: Arc::new(locking(&scratch)),
             saved: Arc::new(SavedSearches::open(&scratch.join("saved")).unwrap()),
+            sign_ins: Arc::new(Somebody),
             playing: Arc::new(Player::new(keeper.clone(), &scratch.join("player")).unwrap()),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -296,5 +299,30 @@ fn keyed(scratch: &Scratch) -> Keyed {
         users: people.users,
         challenges: Arc::new(Challenges::new(Arc::new(random))),
         clock: Arc::new(RealClock),
+    }
+}
+
+/// Somebody is signed in, whatever it is called.
+struct Somebody;
+
+impl SignIns for Somebody {
+    fn list(&self, _: Option<&str>, _: usize) -> Result<Vec<SignIn>, Trouble> {
+        Ok(Vec::new())
+    }
+
+    fn get(&self, id: &str) -> Result<Option<SignIn>, Trouble> {
+        Ok(Some(SignIn {
+            id: id.to_owned(),
+            user: "ada".to_owned(),
+            method: "local",
+            address: [127, 0, 0, 1].into(),
+            began_ns: 0,
+            idle: std::time::Duration::ZERO,
+            outside: None,
+        }))
+    }
+
+    fn end(&self, _: &str) -> Result<bool, Trouble> {
+        Ok(true)
     }
 }

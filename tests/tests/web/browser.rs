@@ -9,6 +9,33 @@ use crate::place::{PASSWORD, Place, WATCHED};
 /// Where Debian has the browser.
 pub(crate) const CHROMIUM: &str = "/usr/bin/chromium";
 
+/// Whether there is a browser, and what leads it. Where something may be skipped, it is said what is.
+pub(crate) fn is_here() -> bool {
+    let tools = repository().join("web/node_modules/playwright-core");
+    let is_here = std::path::Path::new(CHROMIUM).exists() && tools.exists();
+    if !in_ci() && !is_here {
+        skipped("no chromium, or no web/node_modules: `make needs-test web-tools`");
+    }
+    in_ci() || is_here
+}
+
+/// Leads it by one of the scripts in `web/tests`, which must succeed; how many steps it took.
+pub(crate) fn led(script: &str, origin: &str, told: &[(&str, &str)]) -> usize {
+    let done = Command::new("node")
+        .arg(repository().join("web/tests").join(script))
+        .env("ORIGIN", origin)
+        .env("PASSWORD", PASSWORD)
+        .env("CHROMIUM", CHROMIUM)
+        .envs(told.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("node starts");
+    let said = String::from_utf8_lossy(&done.stdout);
+    let complaint = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}\n{complaint}");
+    said.lines().filter(|line| line.starts_with("ok ")).count()
+}
+
 /// What a hostile user would call things: each would do something where it were taken for markup.
 const HOSTILE: &str = "<img src=x onerror=window.hit=1><script>window.hit=1</script>\"'`;--&lt;";
 
@@ -41,9 +68,8 @@ pub(crate) fn read_a_book(place: &Place) {
 
 #[test]
 fn the_application_in_a_browser() {
-    let tools = repository().join("web/node_modules/playwright-core");
-    if !in_ci() && (!std::path::Path::new(CHROMIUM).exists() || !tools.exists()) {
-        return skipped("no chromium, or no web/node_modules: `make needs-test web-tools`");
+    if !is_here() {
+        return;
     }
     let is_watched = is_watched();
     let mut place = match is_watched {

@@ -12,10 +12,13 @@
 
 mod browser;
 mod controls;
+mod meeting;
+mod oidc;
 mod passkeys;
 mod place;
 mod roles;
 mod sharing;
 mod signing_in;
 mod speak;
+mod tls;
 mod watching;

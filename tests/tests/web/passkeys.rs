@@ -1,13 +1,10 @@
 //! Passkeys: made, used and removed in Chromium with an authenticator in software; and what comes
 //! without one.
 
-use std::process::{Command, Stdio};
-
-use hansard_tests::{in_ci, repository, skipped};
 use serde_json::{Value as Json, json};
 
-use crate::browser::CHROMIUM;
-use crate::place::{PASSWORD, Place, wait_for};
+use crate::browser::{is_here, led};
+use crate::place::{Place, wait_for};
 use crate::speak::{Answer, ask, cookie};
 
 fn post(place: &Place, path: &str, cookie: &str, body: &Json) -> Answer {
@@ -26,26 +23,13 @@ fn post(place: &Place, path: &str, cookie: &str, body: &Json) -> Answer {
 
 #[test]
 fn passkeys_in_a_browser() {
-    let tools = repository().join("web/node_modules/playwright-core");
-    if !in_ci() && (!std::path::Path::new(CHROMIUM).exists() || !tools.exists()) {
-        return skipped("no chromium, or no web/node_modules: `make needs-test web-tools`");
+    if !is_here() {
+        return;
     }
     let mut place = Place::new("web-passkeys");
     place.user("ada", "user", &["--no-totp"]);
     let origin = place.origin.replace("127.0.0.1", "localhost");
-    let done = Command::new("node")
-        .arg(repository().join("web/tests/passkeys.mjs"))
-        .env("ORIGIN", origin)
-        .env("PASSWORD", PASSWORD)
-        .env("CHROMIUM", CHROMIUM)
-        .stdin(Stdio::null())
-        .output()
-        .expect("node starts");
-    let said = String::from_utf8_lossy(&done.stdout);
-    let complaint = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{said}\n{complaint}");
-    let steps = said.lines().filter(|line| line.starts_with("ok ")).count();
-    assert_eq!(steps, 8, "{said}");
+    assert_eq!(led("passkeys.mjs", &origin, &[]), 8);
     // Each is on record: who signed in, by what, and why somebody did not.
     let mut logins = Vec::new();
     wait_for("the attempts on record", || {

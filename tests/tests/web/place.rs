@@ -24,8 +24,20 @@ store:
   pack_age: 1s
 serve:
   admin: {}
-  web:
-    listen: 127.0.0.1:0";
+  web:";
+
+/// A configuration with this section `capture` and these lines in its section `serve.web`.
+fn sections(capture: &str, web: &str) -> String {
+    let listen = match web.contains("listen: ") {
+        true => "",
+        false => "\n    listen: 127.0.0.1:0",
+    };
+    let lines = web.lines().map(|line| format!("\n    {line}"));
+    format!(
+        "capture: {capture}\n{SECTIONS}{listen}{}",
+        lines.collect::<String>()
+    )
+}
 
 pub(crate) struct Place {
     pub(crate) daemon: Daemon,
@@ -41,9 +53,16 @@ impl Place {
 
     /// One with this section `capture`.
     pub(crate) fn capturing(name: &str, capture: &str) -> Self {
-        let scratch = Scratch::new(name);
-        let sections = format!("capture: {capture}\n{SECTIONS}");
-        let mut daemon = Daemon::new(&scratch.join("service"), "keeper", &sections);
+        Self::made(Scratch::new(name), capture, "")
+    }
+
+    /// One in this directory, with these lines in its section `serve.web`.
+    pub(crate) fn serving(scratch: Scratch, web: &str) -> Self {
+        Self::made(scratch, LOCAL, web)
+    }
+
+    fn made(scratch: Scratch, capture: &str, web: &str) -> Self {
+        let mut daemon = Daemon::new(&scratch.join("service"), "keeper", &sections(capture, web));
         daemon.must("init", &["--cluster", "test"]);
         daemon.start();
         let mut place = Self {
@@ -59,8 +78,27 @@ impl Place {
     /// gap, and browsers find it at another port.
     pub(crate) fn die(&mut self) {
         self.daemon.kill();
+        self.begin();
+    }
+
+    /// Starts it once more, with these lines in its section `serve.web`.
+    pub(crate) fn again(&mut self, web: &str) {
+        self.daemon.stop();
+        self.daemon.configure("keeper", &sections(LOCAL, web));
+        self.begin();
+    }
+
+    fn begin(&mut self) {
         self.daemon.start();
         self.origin = self.status()["web"].as_str().unwrap().to_owned();
+    }
+
+    /// Writes another section `serve.web` and has the daemon read it.
+    pub(crate) fn reload(&self, web: &str) {
+        let before = self.events("daemon.reload").len();
+        self.daemon.configure("keeper", &sections(LOCAL, web));
+        self.daemon.signal("HUP");
+        self.events_of("daemon.reload", before + 1);
     }
 
     pub(crate) fn status(&self) -> Json {
@@ -164,6 +202,13 @@ impl Place {
         });
         found
     }
+}
+
+/// What `check` says of a daemon with these lines in its section `serve.web`, with which it is left.
+pub(crate) fn checked(daemon: &Daemon, web: &str) -> String {
+    daemon.configure("keeper", &sections(LOCAL, web));
+    let done = daemon.call("check", &[]);
+    String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
 pub(crate) fn wait_for(what: &str, mut is: impl FnMut() -> bool) {

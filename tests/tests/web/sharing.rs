@@ -1,14 +1,13 @@
 //! Links for people without an account: what they open, what they do not, and that all of it is on
 //! record.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use hansard_tests::{in_ci, repository, skipped};
 use hansardd::api::table::{Id, OPEN_TO_LINKS, Op, ROUTES, Verb};
 use serde_json::{Value as Json, json};
 
-use crate::browser::CHROMIUM;
-use crate::place::{PASSWORD, Place, wait_for};
+use crate::browser::{is_here, led};
+use crate::place::{Place, wait_for};
 use crate::speak::{Answer, ask, cookie, get};
 
 /// Shows one thing after another, each on a screen of its own.
@@ -264,9 +263,8 @@ fn what_is_over_or_no_link_at_all_opens_nothing_and_is_on_record() {
 
 #[test]
 fn a_link_in_a_browser() {
-    let tools = repository().join("web/node_modules/playwright-core");
-    if !in_ci() && (!std::path::Path::new(CHROMIUM).exists() || !tools.exists()) {
-        return skipped("no chromium, or no web/node_modules: `make needs-test web-tools`");
+    if !is_here() {
+        return;
     }
     let mut shared = Shared::new("web-shared");
     let (_, expired) = shared.link("Mr Short", &["--ttl", "1s"]);
@@ -274,26 +272,14 @@ fn a_link_in_a_browser() {
     wait_for("the end of the short one", || {
         shared.by(&expired, ("GET", "/v1/shared")).status == 410
     });
-    let done = Command::new("node")
-        .arg(repository().join("web/tests/shared.mjs"))
-        .env("ORIGIN", &shared.place.origin)
-        .env("PASSWORD", PASSWORD)
-        .env("SESSION", &shared.sid)
-        .env("OTHER", &shared.other)
-        .env("EXPIRED", expired)
-        .env("STRETCH", stretch)
-        .env("FROM_MS", from_ms.to_string())
-        .env("CHROMIUM", CHROMIUM)
-        .stdin(Stdio::null())
-        .output()
-        .expect("node starts");
-    let said = String::from_utf8_lossy(&done.stdout);
-    let complaint = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{said}\n{complaint}");
-    assert_eq!(
-        said.lines().filter(|line| line.starts_with("ok ")).count(),
-        5,
-        "{said}"
-    );
+    let from_ms = from_ms.to_string();
+    let told = [
+        ("SESSION", shared.sid.as_str()),
+        ("OTHER", shared.other.as_str()),
+        ("EXPIRED", expired.as_str()),
+        ("STRETCH", stretch.as_str()),
+        ("FROM_MS", from_ms.as_str()),
+    ];
+    assert_eq!(led("shared.mjs", &shared.place.origin, &told), 5);
     shared.place.daemon.stop();
 }

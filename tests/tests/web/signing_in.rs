@@ -167,3 +167,38 @@ fn other_sites_and_other_names_are_refused_before_anything_else() {
     );
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
 }
+
+#[test]
+fn behind_a_trusted_proxy_each_browser_is_bounded_by_itself() {
+    let wrong = r#"{"user":"ada","password":"wrong password"}"#;
+    let attempt = |place: &Place, from: &str| {
+        let headers = [
+            ("Origin", place.origin.as_str()),
+            ("Content-Type", "application/json"),
+            ("X-Forwarded-For", from),
+        ];
+        ask(place, ("POST", "/v1/sign-in"), &headers, wrong).status
+    };
+    let scratch = hansard_tests::Scratch::new("web-proxies");
+    let mut place = Place::serving(scratch, "trusted_proxies: [127.0.0.1]");
+    place.user("ada", "auditor", &["--no-totp"]);
+    for _ in 0..10 {
+        // What the browser itself sends stands first.
+        assert_eq!(attempt(&place, "198.51.100.9, 192.0.2.1"), 401);
+    }
+    assert_eq!(attempt(&place, "203.0.113.5, 192.0.2.1"), 429);
+    assert_eq!(attempt(&place, "192.0.2.2"), 401);
+    let told = place.events_of("user.login", 12);
+    let from = |address: &str| {
+        told.iter()
+            .filter(|event| event["addr.remote"] == address)
+            .count()
+    };
+    assert_eq!((from("192.0.2.1"), from("192.0.2.2")), (11, 1), "{told:?}");
+    // From anybody else the header says nothing.
+    place.again("trusted_proxies: [192.0.2.7]");
+    for n in 0..10 {
+        assert_eq!(attempt(&place, &format!("192.0.2.{n}")), 401);
+    }
+    assert_eq!(attempt(&place, "192.0.2.99"), 429);
+}

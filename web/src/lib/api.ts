@@ -16,6 +16,10 @@ export class Problem extends Error {
 export interface You {
   user: string;
   role: 'admin' | 'auditor' | 'reviewer' | 'user';
+  /** Who vouches for them, if they are no user of this service, and as whom. */
+  provider?: string;
+  issuer?: string;
+  subject?: string;
 }
 
 /** What the service says of itself. */
@@ -86,6 +90,16 @@ export interface User {
   role: string;
   totp: boolean;
   created: string;
+}
+
+/** A browser in which somebody is signed in. */
+export interface SignedIn {
+  name: string;
+  user: string;
+  method: string;
+  address: string;
+  began: string;
+  provider: string | null;
 }
 
 /** A part of a listing. */

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use super::limits::PAGE_MAX;
 use super::problem::{Problem, Trouble};
-use super::role::Asker;
+use super::role::{Asker, Visitor};
 use super::router::{Answered, Call, Handler};
 use super::rows;
 use super::seams::{Behind, Ending, Hosts, Listings, Recordings, Status, TokenWish, Tokens};
@@ -55,8 +55,22 @@ pub(super) fn status(status: Status) -> Handler {
             "user": call.caller.user,
             "role": call.caller.role.as_str(),
         });
-        if let (Asker::Process(peer), Some(you)) = (&call.caller.asker, you.as_object_mut()) {
-            you.insert("uid".to_owned(), json!(peer.uid));
+        match (&call.caller.asker, you.as_object_mut()) {
+            (Asker::Process(peer), Some(you)) => {
+                you.insert("uid".to_owned(), json!(peer.uid));
+            }
+            (
+                Asker::Browser(Visitor {
+                    outside: Some(outside),
+                    ..
+                }),
+                Some(you),
+            ) => {
+                you.insert("provider".to_owned(), json!(outside.display));
+                you.insert("issuer".to_owned(), json!(outside.issuer));
+                you.insert("subject".to_owned(), json!(outside.subject));
+            }
+            _ => {}
         }
         facts.insert("you".to_owned(), you);
         Ok(Json::Object(facts))

@@ -58,6 +58,9 @@ fn paths() -> Json {
     for (path, operation) in super::users::sign_in_and_out() {
         paths.insert(path.to_owned(), json!({ "post": operation }));
     }
+    for (path, operations) in super::sign_ins::by_oidc() {
+        paths.insert(path.to_owned(), operations);
+    }
     for route in &ROUTES {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
@@ -168,6 +171,7 @@ fn identifier(id: Id) -> Json {
         Id::Passkey => ("name of the passkey", name()),
         Id::Lock => ("name of the lock", name()),
         Id::Saved => ("identifier of the search", name()),
+        Id::SignIn => ("name of what was begun", name()),
     };
     json!({ "name": "id", "in": "path", "required": true, "description": doc, "schema": schema })
 }

@@ -119,7 +119,17 @@ pub fn check_host(host: &str) -> Result<(), Problem> {
 /// Whoever is signed in.
 fn visitor(call: &Call) -> Result<&Visitor, Problem> {
     match &call.caller.asker {
-        Asker::Browser(visitor) => Ok(visitor),
+        Asker::Browser(visitor) => match &visitor.outside {
+            None => Ok(visitor),
+            Some(outside) => Err(Problem {
+                next_step: format!("make them there, if {} has some", outside.display),
+                ..Problem::status(
+                    StatusCode::CONFLICT,
+                    "signs_in_elsewhere",
+                    "passkeys here are for users of this service; you sign in elsewhere",
+                )
+            }),
+        },
         _ => Err(Problem {
             next_step: "sign in in a browser".to_owned(),
             ..Problem::status(
@@ -288,7 +298,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
         (
             "attestation",
             text(),
-            "the authenticator's part; its format is `none`",
+            "the authenticator's part; its format is `none`, or `packed` without certificates",
         ),
     ];
     vec![

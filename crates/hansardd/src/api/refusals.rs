@@ -229,6 +229,7 @@ mod tests {
                 changed_ns: 0,
                 address: [127, 0, 0, n as u8].into(),
                 origin: "http://localhost:3080".to_owned(),
+                outside: None,
             };
             let ada = Caller {
                 asker: Asker::Browser(visitor),

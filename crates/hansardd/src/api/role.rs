@@ -2,7 +2,9 @@
 //! role that they have; or whoever has a link.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use hansard_identity::oidc::Rule;
 pub use hansard_identity::role::Role;
 use hansard_identity::share::{Over, Share};
 
@@ -27,6 +29,23 @@ pub struct Known {
     pub role: Option<Role>,
 }
 
+/// Somebody whom a provider vouches for, and no user of this service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outside {
+    /// The provider's name.
+    pub provider: String,
+    /// What people read.
+    pub display: String,
+    /// Who it is.
+    pub issuer: String,
+    /// Who they are for it: for ever the same, and nobody else.
+    pub subject: String,
+    /// The name that they have here.
+    pub user: String,
+    /// The rule that gives them their role.
+    pub rule: Rule,
+}
+
 /// Somebody who is signed in, in a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visitor {
@@ -37,10 +56,12 @@ pub struct Visitor {
     /// When what the user signs in with was last set, UTC nanoseconds since 1970: what takes longer
     /// than that stays the same is not theirs any more.
     pub changed_ns: u64,
-    /// Address of the other end of the connection, which may be that of a proxy.
+    /// Address of the browser, or of a proxy that is not trusted to say it.
     pub address: IpAddr,
     /// Origin of the page that asks, one of ours.
     pub origin: String,
+    /// Who vouches for them, if they are no user of this service.
+    pub outside: Option<Arc<Outside>>,
 }
 
 /// Somebody without an account, who has a link to one session.
@@ -48,7 +69,7 @@ pub struct Visitor {
 pub struct Guest {
     /// The link.
     pub share: Share,
-    /// Address of the other end of the connection, which may be that of a proxy.
+    /// Address of the browser, or of a proxy that is not trusted to say it.
     pub address: IpAddr,
     /// Why the link opens nothing any more, if it does not.
     pub over: Option<Over>,

@@ -367,16 +367,28 @@ fn identifier(route: &Route, path: &str) -> Result<Option<Name>, Problem> {
             let id = text.parse().map_err(|_| Problem::not_found())?;
             Ok(Some(Name::Session(id)))
         }
-        Id::Host | Id::Token | Id::User | Id::Share | Id::Passkey | Id::Lock | Id::Saved
+        Id::Host
+        | Id::Token
+        | Id::User
+        | Id::Share
+        | Id::Passkey
+        | Id::Lock
+        | Id::SignIn
+        | Id::Saved
             if (1..=64).contains(&text.len())
                 && text.bytes().all(plain)
                 && !text.starts_with('.') =>
         {
             Ok(Some(Name::Other(text.to_owned())))
         }
-        Id::Host | Id::Token | Id::User | Id::Share | Id::Passkey | Id::Lock | Id::Saved => {
-            Err(Problem::not_found())
-        }
+        Id::Host
+        | Id::Token
+        | Id::User
+        | Id::Share
+        | Id::Passkey
+        | Id::Lock
+        | Id::SignIn
+        | Id::Saved => Err(Problem::not_found()),
     }
 }
 
@@ -437,7 +449,13 @@ pub(super) fn event(
                 fields.push("pid", pid);
             }
         }
-        Asker::Browser(visitor) => fields.push("addr.remote", visitor.address.to_string()),
+        Asker::Browser(visitor) => {
+            fields.push("addr.remote", visitor.address.to_string());
+            if let Some(outside) = &visitor.outside {
+                fields.push("issuer", outside.issuer.as_str());
+                fields.push("subject", outside.subject.as_str());
+            }
+        }
         Asker::Link(guest) => {
             fields.push("addr.remote", guest.address.to_string());
             fields.push("share", guest.share.id.as_str());

@@ -128,6 +128,7 @@ pub(super) fn all() -> Map<String, Json> {
     more.extend(super::passkeys::schemas());
     more.extend(super::passkeys::more_schemas());
     more.extend(super::certificates::own_schemas());
+    more.extend(super::sign_ins::schemas());
     more.extend(super::locks::schemas());
     more.extend(super::shares::schemas());
     more.extend(super::saved::schemas());
@@ -167,6 +168,13 @@ fn status() -> Json {
             ("user", text(), ""),
             ("uid?", count(), "number of your account on this machine"),
             ("role", text(), "`admin`, `auditor`, `reviewer` or `user`"),
+            (
+                "provider?",
+                text(),
+                "who vouches for you, as people read it",
+            ),
+            ("issuer?", text(), "the same, as an OpenID provider says it"),
+            ("subject?", text(), "who you are for it"),
         ],
     );
     object(

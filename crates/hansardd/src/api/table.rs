@@ -10,6 +10,7 @@ mod played;
 mod policy;
 mod saved;
 mod shares;
+mod sign_ins;
 mod sought;
 mod ssh;
 mod tokens;
@@ -76,6 +77,8 @@ pub enum Op {
     Saved,
     SavedKeep,
     SavedRemove,
+    SignIns,
+    SignInEnd,
 }
 
 /// HTTP methods that routes have.
@@ -123,6 +126,8 @@ pub enum Id {
     Lock,
     /// The identifier of a saved search.
     Saved,
+    /// The name of a browser in which somebody is signed in.
+    SignIn,
 }
 
 /// The type of a parameter.
@@ -317,7 +322,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 53] = [
+pub const ROUTES: [Route; 55] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -458,6 +463,8 @@ pub const ROUTES: [Route; 53] = [
     saved::LIST,
     saved::KEEP,
     saved::REMOVE,
+    sign_ins::SIGN_INS,
+    sign_ins::END,
 ];
 
 /// Methods of a path, as an `Allow` header has them.

@@ -10,6 +10,7 @@ fn around() -> Surroundings {
         disk_bytes: Some(100 << 30),
         node_name: "web-1".to_owned(),
         tlog: None,
+        files: Vec::new(),
     }
 }
 

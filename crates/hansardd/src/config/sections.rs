@@ -10,6 +10,7 @@ use super::exports::Export;
 use super::key::section;
 use super::shells::Shells;
 use super::value::{HostPort, Labels, Size, Span};
+use super::web::Web;
 
 /// Port of metrics and health.
 const METRICS_PORT: u16 = 3081;
@@ -19,9 +20,6 @@ const SSH_PORT: u16 = 3022;
 
 /// Port of the SSH proxy.
 const PROXY_PORT: u16 = 3023;
-
-/// The port of the application in a browser.
-const WEB_PORT: u16 = 3080;
 
 section! {
     /// The whole file.
@@ -390,18 +388,6 @@ section! {
         /// Who has which role on this machine, by the account at the other end of the socket.
         /// Somebody with several roles may what any of them may.
         roles: Roles = Roles::default();
-    }
-}
-
-section! {
-    /// The application in a browser.
-    Web {
-        /// Address to listen at; a loopback address. It speaks no TLS itself: for others than people
-        /// on this machine, a proxy before it does.
-        listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), WEB_PORT);
-        /// What stands in the address bar of browsers, as `https://audit.example.org`; requests under
-        /// another name are refused. Empty: the address and `localhost`, with the port, over HTTP.
-        origin: String = String::new();
     }
 }
 

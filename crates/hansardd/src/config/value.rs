@@ -261,7 +261,7 @@ impl Value for PathBuf {
     }
 
     fn shown(&self) -> String {
-        quoted(&self.to_string_lossy())
+        self.to_string_lossy().into_owned().shown()
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hansard_capture::registry::Registry as Running;
 use hansard_core::Body;
+use hansard_identity::random::Random;
 use hansard_identity::registry::Registry;
 use hansard_identity::role::{Holders, Roles};
 use hansard_identity::tls::CaPin;
@@ -23,6 +24,7 @@ use super::keeping::Keeping;
 use super::{Closer, Start};
 use crate::api::refusals::{REFUSALS_WINDOW, Refusals};
 use crate::api::seams::{Admit, Audit, Log};
+use crate::api::sign_ins::SignIns;
 use crate::api::{Api, Parts, socket};
 use crate::behind::{
     Accounts, EndHere, Held, Joined, Keyed, Linked, Listed, Locked, LockingOut, Logged, People,
@@ -37,6 +39,7 @@ use crate::policy::Central;
 use crate::tee::Source;
 
 use crate::web::challenges::Challenges;
+use crate::web::signed_in::SignedIn;
 
 use browsing::Browsing;
 pub(super) use host::HostAnswering;
@@ -74,6 +77,11 @@ impl Door<'_> {
 
     fn audit(&self) -> Audit {
         audit(self.diary)
+    }
+
+    fn random(&self) -> Arc<dyn Random> {
+        let random = Arc::clone(&self.environment.random);
+        Arc::new(move |bytes: &mut [u8]| random.fill(bytes))
     }
 
     fn log(&self) -> Log {
@@ -131,6 +139,15 @@ impl Door<'_> {
     }
 }
 
+/// Who may sign in, who is on the way to, and who did: what the API and the web server share.
+pub(super) struct Kept {
+    pub(super) users: Arc<Users>,
+    pub(super) shares: Arc<Shares>,
+    pub(super) challenges: Arc<Challenges>,
+    pub(super) signed_in: Arc<SignedIn>,
+    pub(super) locked: Locked,
+}
+
 /// What answering stands on.
 pub(super) struct Answering<'a> {
     pub(super) door: Door<'a>,
@@ -154,15 +171,18 @@ impl Answering<'_> {
         let refusals = self.door.refusals(closers);
         let users = self.users()?;
         let browsing = Browsing::open(&self.door, runtime)?;
-        let shares = self.shares()?;
-        let challenges = self.challenges();
-        let kept = (&users, &shares, &challenges);
-        let parts = self.parts(kept, browsing.as_ref())?;
+        let kept = Kept {
+            users,
+            shares: self.shares()?,
+            challenges: Arc::new(Challenges::new(self.door.random())),
+            signed_in: Arc::new(SignedIn::new(self.door.random())),
+            locked: self.locked.clone(),
+        };
+        let parts = self.parts(&kept, browsing.as_ref())?;
         crate::run::locking::hold(self.locking_out(), runtime, stop.clone());
         let api = Api::counting(parts, self.door.boot(), refusals);
         if let Some(browsing) = browsing {
-            let kept = (users, shares, challenges, self.locked.clone());
-            browsing.serve(&self.door, api.clone(), kept, (runtime, &stop), closers);
+            browsing.serve(&self.door, api.clone(), kept, (runtime, &stop), closers)?;
         }
         self.door.open(api, runtime, stop)
     }
@@ -170,9 +190,8 @@ impl Answering<'_> {
     /// Who may sign in. A file that cannot be read shuts out its user, and says so.
     fn users(&self) -> Result<Arc<Users>, Failure> {
         let path = self.dir.users();
-        let random = Arc::clone(&self.door.environment.random);
-        let fill = move |bytes: &mut [u8]| random.fill(bytes);
-        let (users, unreadable) = Users::open(&path, Arc::new(fill)).map_err(|e| {
+        let opened = Users::open(&path, self.door.random());
+        let (users, unreadable) = opened.map_err(|e| {
             let next = "see that data_dir is there and writable";
             Failure::new(STATUS_FAILED, format!("{}: {e}", shown(&path)), next)
         })?;
@@ -183,9 +202,8 @@ impl Answering<'_> {
     /// Links for people without an account. A file that cannot be read opens nothing, and says so.
     fn shares(&self) -> Result<Arc<Shares>, Failure> {
         let path = self.dir.shares();
-        let random = Arc::clone(&self.door.environment.random);
-        let fill = move |bytes: &mut [u8]| random.fill(bytes);
-        let (shares, unreadable) = Shares::open(&path, Arc::new(fill)).map_err(|e| {
+        let opened = Shares::open(&path, self.door.random());
+        let (shares, unreadable) = opened.map_err(|e| {
             let next = "see that data_dir is there and writable";
             Failure::new(STATUS_FAILED, format!("{}: {e}", shown(&path)), next)
         })?;
@@ -201,12 +219,6 @@ impl Answering<'_> {
             Failure::new(STATUS_FAILED, format!("{}: {e}", shown(&path)), next)
         })?;
         Ok(Arc::new(saved))
-    }
-
-    fn challenges(&self) -> Arc<Challenges> {
-        let random = Arc::clone(&self.door.environment.random);
-        let fill = move |bytes: &mut [u8]| random.fill(bytes);
-        Arc::new(Challenges::new(Arc::new(fill)))
     }
 
     fn unreadable(&self, files: Vec<(String, String)>) {
@@ -229,11 +241,7 @@ impl Answering<'_> {
         }
     }
 
-    fn parts(
-        &self,
-        (users, shares, challenges): (&Arc<Users>, &Arc<Shares>, &Arc<Challenges>),
-        browsing: Option<&Browsing>,
-    ) -> Result<Parts, Failure> {
+    fn parts(&self, kept: &Kept, browsing: Option<&Browsing>) -> Result<Parts, Failure> {
         let (door, keeping) = (&self.door, self.keeping);
         let joined = self.joined();
         let recordings = Arc::new(Recorded {
@@ -265,7 +273,7 @@ impl Answering<'_> {
                 recalling: Arc::clone(&keeping.recalling),
             }),
             tokens: Arc::new(joined.clone()),
-            certificates: Arc::new(self.certified(users)?),
+            certificates: Arc::new(self.certified(&kept.users)?),
             hosts: Arc::new(joined),
             ending: Arc::new(EndHere {
                 here: self.running.clone(),
@@ -278,22 +286,23 @@ impl Answering<'_> {
                 clock: Arc::clone(&door.environment.clock),
             }),
             users: Arc::new(People {
-                users: Arc::clone(users),
+                users: Arc::clone(&kept.users),
                 clock: Arc::clone(&door.environment.clock),
                 cluster: door.cluster.clone(),
             }),
             passkeys: Arc::new(Keyed {
-                users: Arc::clone(users),
-                challenges: Arc::clone(challenges),
+                users: Arc::clone(&kept.users),
+                challenges: Arc::clone(&kept.challenges),
                 clock: Arc::clone(&door.environment.clock),
             }),
             locks: Arc::new(self.locking_out()),
             saved: self.saved()?,
             shares: Arc::new(Linked {
-                shares: Arc::clone(shares),
+                shares: Arc::clone(&kept.shares),
                 clock: Arc::clone(&door.environment.clock),
                 origin: browsing.map(|b| b.origin().to_owned()),
             }),
+            sign_ins: Arc::clone(&kept.signed_in) as Arc<dyn SignIns>,
         })
     }
 

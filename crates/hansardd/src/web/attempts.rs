@@ -112,6 +112,21 @@ impl Attempts {
         Ok(())
     }
 
+    /// Whether another attempt from this address would be refused; it is none yet.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn look(&self, address: IpAddr, now: Instant) -> Result<(), TooMany> {
+        let mut state = self.lock();
+        let window = state.windows.get(&Key::Address(network(address)));
+        let full = window.filter(|window| window.tried >= ADDRESS_MAX);
+        let since = full.map(|window| now.duration_since(window.began));
+        match since.filter(|since| *since < WINDOW) {
+            Some(since) => Err(state.refuse(WINDOW.saturating_sub(since), now)),
+            None => Ok(()),
+        }
+    }
+
     /// It succeeded.
     pub fn succeeded(&self, user: &str, address: IpAddr) {
         let mut state = self.lock();
@@ -196,6 +211,9 @@ mod tests {
             attempts.begin(&n.to_string(), from(1), now).unwrap();
         }
         assert!(attempts.begin("eve", from(1), now).is_err());
+        assert!(attempts.look(from(1), now).is_err());
+        assert!(attempts.look(from(2), now).is_ok());
+        assert!(attempts.look(from(1), now + WINDOW).is_ok());
         let attempts = Attempts::default();
         let mut let_in = 0;
         for n in 0..200u8 {

@@ -1,14 +1,13 @@
 //! Challenges that authenticators are to sign: each is for one thing, holds for a few minutes, and is
 //! used up by the first answer, whatever that is.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hansard_identity::random::Random;
 
-use super::attempts::network;
+use super::waiting::{Bounds, Waiting};
 
 /// How long a challenge holds: as long as somebody may look for their key.
 pub const CHALLENGE_LIFE: Duration = Duration::from_secs(5 * 60);
@@ -31,32 +30,22 @@ pub enum Purpose {
     Make(String),
 }
 
-#[derive(Debug)]
-struct Open {
-    purpose: Purpose,
-    origin: String,
-    address: IpAddr,
-    began: Instant,
-}
-
-/// Challenges that wait for an answer.
+/// Challenges that wait for an answer, each with the origin of the page that has to give it.
 pub struct Challenges {
     random: Arc<dyn Random>,
-    open: Mutex<HashMap<Challenge, Open>>,
+    open: Waiting<(Purpose, String)>,
 }
 
 impl Challenges {
     /// None yet.
     #[must_use]
     pub fn new(random: Arc<dyn Random>) -> Self {
-        Self {
-            random,
-            open: Mutex::default(),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Challenge, Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        let open = Waiting::new(Bounds {
+            life: CHALLENGE_LIFE,
+            all: CHALLENGES_MAX,
+            per_address: PER_ADDRESS_MAX,
+        });
+        Self { random, open }
     }
 
     /// A new one, for a page of this origin at this address.
@@ -71,23 +60,8 @@ impl Challenges {
     ) -> std::io::Result<Challenge> {
         let mut challenge = Challenge::default();
         self.random.fill(&mut challenge)?;
-        let address = network(address);
-        let mut open = self.lock();
-        open.retain(|_, one| now.duration_since(one.began) < CHALLENGE_LIFE);
-        let is_there = |one: &Open| one.address == address;
-        while open.values().filter(|one| is_there(one)).count() >= PER_ADDRESS_MAX {
-            remove_oldest(&mut open, is_there);
-        }
-        while open.len() >= CHALLENGES_MAX {
-            remove_oldest(&mut open, |_| true);
-        }
-        let one = Open {
-            purpose,
-            origin: origin.to_owned(),
-            address,
-            began: now,
-        };
-        open.insert(challenge, one);
+        let value = (purpose, origin.to_owned());
+        self.open.put(challenge, value, address, now);
         Ok(challenge)
     }
 
@@ -95,18 +69,8 @@ impl Challenges {
     /// is open, and for this.
     #[must_use]
     pub fn take(&self, challenge: &[u8], purpose: &Purpose, now: Instant) -> Option<String> {
-        let challenge = Challenge::try_from(challenge).ok()?;
-        let one = self.lock().remove(&challenge)?;
-        let holds = now.duration_since(one.began) < CHALLENGE_LIFE && one.purpose == *purpose;
-        holds.then_some(one.origin)
-    }
-}
-
-fn remove_oldest(open: &mut HashMap<Challenge, Open>, of: impl Fn(&Open) -> bool) {
-    let oldest = open.iter().filter(|(_, one)| of(one));
-    let oldest = oldest.min_by_key(|(_, one)| one.began);
-    if let Some(challenge) = oldest.map(|(challenge, _)| *challenge) {
-        open.remove(&challenge);
+        let (open_for, origin) = self.open.take(challenge, now)?;
+        (open_for == *purpose).then_some(origin)
     }
 }
 

@@ -18,8 +18,9 @@ impl Origins {
     /// The configured origin; or, where that is empty, the names of the loopback address that we
     /// listen at.
     #[must_use]
-    pub fn new(configured: &str, listen: SocketAddr) -> Self {
+    pub fn new(configured: &str, listen: SocketAddr, has_tls: bool) -> Self {
         let port = listen.port();
+        let scheme = if has_tls { "https" } else { "http" };
         let origins = match configured {
             "" => {
                 let ip = match listen.ip() {
@@ -27,8 +28,8 @@ impl Origins {
                     IpAddr::V4(ip) => ip.to_string(),
                 };
                 vec![
-                    format!("http://{ip}:{port}"),
-                    format!("http://localhost:{port}"),
+                    format!("{scheme}://{ip}:{port}"),
+                    format!("{scheme}://localhost:{port}"),
                 ]
             }
             one => vec![one.trim_end_matches('/').to_lowercase()],
@@ -54,7 +55,7 @@ impl Origins {
             .unwrap_or_default()
     }
 
-    /// Whether browsers reach us by TLS, by whoever does that before us.
+    /// Whether browsers reach us by TLS, ours or that of whoever is before us.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.first().starts_with("https://")
@@ -129,7 +130,7 @@ mod tests {
 
     fn check(method: &Method, pairs: &[(&'static str, &'static str)]) -> Result<(), &'static str> {
         let listen = "127.0.0.1:3080".parse().unwrap();
-        let checked = Origins::new("", listen).check(method, &headers(pairs));
+        let checked = Origins::new("", listen, false).check(method, &headers(pairs));
         checked.map_err(|problem| problem.code)
     }
 
@@ -195,7 +196,7 @@ mod tests {
     #[test]
     fn a_configured_origin_is_the_only_one() {
         let listen = "127.0.0.1:3080".parse().unwrap();
-        let origins = Origins::new("https://Audit.Example/", listen);
+        let origins = Origins::new("https://Audit.Example/", listen, false);
         assert!(origins.is_https());
         assert_eq!(origins.first(), "https://audit.example");
         let at = |host| {
@@ -204,5 +205,8 @@ mod tests {
                 .is_ok()
         };
         assert!(at("audit.example") && !at("127.0.0.1:3080"));
+        let own = Origins::new("", listen, true);
+        assert!(own.is_https());
+        assert_eq!(own.first(), "https://127.0.0.1:3080");
     }
 }

@@ -16,14 +16,15 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::attempts::TooMany;
+use super::signed_in::{Begun, Who};
 use super::{Web, done};
 use crate::api::limits::{ANSWER_MAX, ARRIVAL_MAX, BODY_BYTES_MAX};
 use crate::api::problem::Problem;
 
-/// What somebody hears who was not let in, whatever was wrong.
 /// How an event says that somebody signs in with a password.
 const BY_PASSWORD: &str = "local";
 
+/// What somebody hears who was not let in, whatever was wrong.
 const REFUSED: &str = "name, password or code is wrong";
 
 #[derive(Deserialize)]
@@ -77,7 +78,7 @@ impl Web {
     pub(super) async fn let_in(
         self: &Arc<Self>,
         user: &User,
-        (method, address): (&str, IpAddr),
+        (method, address): (&'static str, IpAddr),
     ) -> Result<Response<Body>, Problem> {
         if let Some(why) = self.locked(user) {
             return Err(self.lock_out(user, why, (method, address)).await);
@@ -93,10 +94,15 @@ impl Web {
         if method == BY_PASSWORD {
             self.parts.attempts.succeeded(&user.name, address);
         }
-        let begun = self
-            .parts
-            .signed_in
-            .begin(&user.name, user.changed_ns, Instant::now());
+        let begun = self.parts.signed_in.begin(
+            Begun {
+                who: Who::Kept(user.name.clone(), user.changed_ns),
+                method,
+                address,
+                utc_ns: self.parts.clock.utc_ns(),
+            },
+            Instant::now(),
+        );
         let cookie = begun.map_err(|e| Problem::unavailable(format!("no randomness: {e}")))?;
         let mut response = done();
         let cookie = self.cookie(&cookie, None);
@@ -176,7 +182,7 @@ impl Web {
     }
 
     /// Puts an attempt on record.
-    async fn note(
+    pub(super) async fn note(
         self: &Arc<Self>,
         fields: Fields,
         (method, address): (&str, IpAddr),

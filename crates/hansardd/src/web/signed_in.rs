@@ -2,12 +2,17 @@
 //! the disk lets anybody in.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hansard_identity::hex;
 use hansard_identity::random::Random;
 use sha2::{Digest as _, Sha256};
+
+use crate::api::problem::Trouble;
+use crate::api::role::Outside;
+use crate::api::sign_ins::{SignIn, SignIns};
 
 /// How long somebody is signed in at most, whatever they do.
 pub const LIFE: Duration = Duration::from_secs(12 * 3600);
@@ -36,14 +41,63 @@ impl Ticket {
     }
 }
 
+/// Who is signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// A user of this service, as of when what the user signs in with was last set.
+    Kept(String, u64),
+    /// Somebody whom a provider vouched for.
+    Outside(Arc<Outside>),
+}
+
+impl Who {
+    /// The name.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        match self {
+            Self::Kept(user, _) => user,
+            Self::Outside(outside) => &outside.user,
+        }
+    }
+}
+
+/// Somebody signs in.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// Who.
+    pub who: Who,
+    /// How, as events call it.
+    pub method: &'static str,
+    /// From where.
+    pub address: IpAddr,
+    /// When, UTC nanoseconds since 1970.
+    pub utc_ns: u64,
+}
+
 struct Session {
-    user: String,
-    changed_ns: u64,
+    id: String,
+    begun: Begun,
     began: Instant,
     used: Instant,
 }
 
 impl Session {
+    fn row(&self, now: Instant) -> SignIn {
+        let outside = match &self.begun.who {
+            Who::Outside(outside) => Some(Arc::clone(outside)),
+            Who::Kept(..) => None,
+        };
+        SignIn {
+            id: self.id.clone(),
+            user: self.begun.who.user().to_owned(),
+            method: self.begun.method,
+            address: self.begun.address,
+            began_ns: self.begun.utc_ns,
+            idle: now.duration_since(self.used),
+            outside,
+        }
+    }
+
     fn is_over(&self, now: Instant) -> bool {
         now.duration_since(self.began) >= LIFE || now.duration_since(self.used) >= IDLE
     }
@@ -69,27 +123,27 @@ impl SignedIn {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Signs this user in, as the user was at `changed_ns`; the answer is the cookie's value, which
-    /// is nowhere else.
+    /// Signs somebody in; the answer is the cookie's value, which is nowhere else.
     ///
     /// # Errors
     /// Without randomness.
-    pub fn begin(&self, user: &str, changed_ns: u64, now: Instant) -> std::io::Result<String> {
-        let mut secret = [0u8; 32];
+    pub fn begin(&self, begun: Begun, now: Instant) -> std::io::Result<String> {
+        let (mut secret, mut id) = ([0u8; 32], [0u8; 8]);
         self.random.fill(&mut secret)?;
+        self.random.fill(&mut id)?;
         let text = hex::encode(&secret);
         let mut sessions = self.lock();
         sessions.retain(|_, session| !session.is_over(now));
         while sessions.len() >= ALL_MAX {
             remove_idlest(&mut sessions, |_| true);
         }
-        let is_users = |session: &Session| session.user == user;
+        let is_users = |session: &Session| session.begun.who.user() == begun.who.user();
         while sessions.values().filter(|s| is_users(s)).count() >= PER_USER_MAX {
             remove_idlest(&mut sessions, is_users);
         }
         let session = Session {
-            user: user.to_owned(),
-            changed_ns,
+            id: hex::encode(&id),
+            begun,
             began: now,
             used: now,
         };
@@ -97,9 +151,9 @@ impl SignedIn {
         Ok(text)
     }
 
-    /// Whose ticket this is, and as of when; that it was asked counts as use.
+    /// Whose ticket this is; that it was asked counts as use.
     #[must_use]
-    pub fn of(&self, ticket: &Ticket, now: Instant) -> Option<(String, u64)> {
+    pub fn of(&self, ticket: &Ticket, now: Instant) -> Option<Who> {
         let mut sessions = self.lock();
         let session = sessions.get_mut(ticket)?;
         if session.is_over(now) {
@@ -107,11 +161,11 @@ impl SignedIn {
             return None;
         }
         session.used = now;
-        Some((session.user.clone(), session.changed_ns))
+        Some(session.begun.who.clone())
     }
 
     /// Signs out.
-    pub fn end(&self, ticket: &Ticket) {
+    pub fn sign_out(&self, ticket: &Ticket) {
         self.lock().remove(ticket);
     }
 
@@ -119,6 +173,36 @@ impl SignedIn {
     #[must_use]
     pub fn count(&self) -> usize {
         self.lock().len()
+    }
+}
+
+impl SignIns for SignedIn {
+    fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<SignIn>, Trouble> {
+        let now = Instant::now();
+        let sessions = self.lock();
+        let here = sessions.values().filter(|session| !session.is_over(now));
+        let mut rows: Vec<SignIn> = here.map(|session| session.row(now)).collect();
+        drop(sessions);
+        rows.sort_by(|a, b| a.id.cmp(&b.id));
+        rows.retain(|row| after.is_none_or(|after| row.id.as_str() > after));
+        rows.truncate(most);
+        Ok(rows)
+    }
+
+    fn get(&self, id: &str) -> Result<Option<SignIn>, Trouble> {
+        let now = Instant::now();
+        let sessions = self.lock();
+        let mut here = sessions.values().filter(|session| !session.is_over(now));
+        Ok(here
+            .find(|session| session.id == id)
+            .map(|session| session.row(now)))
+    }
+
+    fn end(&self, id: &str) -> Result<bool, Trouble> {
+        let mut sessions = self.lock();
+        let before = sessions.len();
+        sessions.retain(|_, session| session.id != id);
+        Ok(sessions.len() < before)
     }
 }
 
@@ -136,6 +220,15 @@ mod tests {
 
     use super::*;
 
+    fn of(user: &str, changed_ns: u64) -> Begun {
+        Begun {
+            who: Who::Kept(user.to_owned(), changed_ns),
+            method: "local",
+            address: [192, 0, 2, 1].into(),
+            utc_ns: 9,
+        }
+    }
+
     fn signed_in() -> SignedIn {
         let count = AtomicU64::new(0);
         SignedIn::new(Arc::new(move |bytes: &mut [u8]| {
@@ -149,14 +242,17 @@ mod tests {
     fn a_session_ends_by_time_by_idleness_and_by_signing_out() {
         let signed_in = signed_in();
         let began = Instant::now();
-        let begin = || Ticket::parse(&signed_in.begin("ada", 7, began).unwrap()).unwrap();
+        let begin = || Ticket::parse(&signed_in.begin(of("ada", 7), began).unwrap()).unwrap();
         let (busy, idle, out) = (begin(), begin(), begin());
-        signed_in.end(&out);
+        signed_in.sign_out(&out);
         assert_eq!(signed_in.of(&out, began), None);
         let mut at = began;
         while at + IDLE / 2 < began + LIFE {
             at += IDLE / 2;
-            assert_eq!(signed_in.of(&busy, at), Some(("ada".to_owned(), 7)));
+            assert_eq!(
+                signed_in.of(&busy, at),
+                Some(Who::Kept("ada".to_owned(), 7))
+            );
         }
         assert_eq!(signed_in.of(&idle, began + IDLE), None);
         assert_eq!(signed_in.of(&busy, began + LIFE), None);
@@ -168,9 +264,9 @@ mod tests {
         let signed_in = signed_in();
         let began = Instant::now();
         let at = |n: usize| began + Duration::from_secs(n as u64);
-        let other = Ticket::parse(&signed_in.begin("bob", 1, began).unwrap()).unwrap();
+        let other = Ticket::parse(&signed_in.begin(of("bob", 1), began).unwrap()).unwrap();
         let tickets: Vec<Ticket> = (0..PER_USER_MAX + 3)
-            .map(|n| Ticket::parse(&signed_in.begin("ada", 1, at(n)).unwrap()).unwrap())
+            .map(|n| Ticket::parse(&signed_in.begin(of("ada", 1), at(n)).unwrap()).unwrap())
             .collect();
         assert_eq!(signed_in.count(), PER_USER_MAX + 1);
         let now = at(PER_USER_MAX + 3);
@@ -191,5 +287,28 @@ mod tests {
         let signed_in = signed_in();
         let stranger = Ticket::parse(&"0".repeat(64)).unwrap();
         assert_eq!(signed_in.of(&stranger, Instant::now()), None);
+    }
+
+    #[test]
+    fn who_is_signed_in_is_listed_and_can_be_signed_out() {
+        let signed_in = signed_in();
+        let began = Instant::now();
+        let begin = |user| Ticket::parse(&signed_in.begin(of(user, 1), began).unwrap()).unwrap();
+        let (ada, bob) = (begin("ada"), begin("bob"));
+        let rows = signed_in.list(None, 10).unwrap();
+        assert_eq!(rows.len(), 2);
+        assert!(rows[0].id < rows[1].id && rows.iter().all(|row| row.began_ns == 9));
+        let ids = |after, most| {
+            let listed = signed_in.list(after, most).unwrap();
+            listed.into_iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(Some(rows[0].id.as_str()), 10), [rows[1].id.as_str()]);
+        assert_eq!(ids(None, 1), [rows[0].id.as_str()]);
+        let of_bob = rows.iter().find(|row| row.user == "bob").unwrap();
+        assert_eq!(signed_in.get(&of_bob.id).unwrap().unwrap().user, "bob");
+        assert_eq!(signed_in.end(&of_bob.id), Ok(true));
+        assert_eq!(signed_in.end(&of_bob.id), Ok(false));
+        assert_eq!(signed_in.get("none"), Ok(None));
+        assert!(signed_in.of(&ada, began).is_some() && signed_in.of(&bob, began).is_none());
     }
 }

@@ -7,6 +7,19 @@ use crate::base64url;
 use crate::failure::Failure;
 use crate::random::{Random, draw};
 
+/// Who asks a provider, and for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// As whom the provider knows us.
+    pub client_id: &'a str,
+    /// Where it sends the browser back to.
+    pub callback: &'a str,
+    /// What it is to say of somebody: words with spaces between them, `openid` among them.
+    pub scope: &'a str,
+    /// What it is to ask somebody once more (`login`, `select_account`); empty: what it likes.
+    pub prompt: &'a str,
+}
+
 /// One attempt to sign in at a provider. Whoever keeps it MUST use it once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Asked {
@@ -47,28 +60,38 @@ impl Asked {
         base64url::encode(&Sha256::digest(&self.verifier))
     }
 
-    /// Where the browser is sent, to come back to `callback`.
+    /// Where the browser is sent.
     #[must_use]
-    pub fn address(&self, endpoint: &str, client_id: &str, callback: &str) -> String {
+    pub fn address(&self, endpoint: &str, asking: Asking<'_>) -> String {
         let challenge = self.challenge();
-        let asked = [
+        let mut asked = vec![
             ("response_type", "code"),
-            ("scope", "openid profile email"),
-            ("client_id", client_id),
-            ("redirect_uri", callback),
+            ("scope", asking.scope),
+            ("client_id", asking.client_id),
+            ("redirect_uri", asking.callback),
             ("state", &self.state),
             ("nonce", &self.nonce),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ];
-        let asked = asked.map(|(name, value)| format!("{name}={}", escaped(value)));
+        if !asking.prompt.is_empty() {
+            asked.push(("prompt", asking.prompt));
+        }
         let separator = if endpoint.contains('?') { '&' } else { '?' };
-        format!("{endpoint}{separator}{}", asked.join("&"))
+        format!("{endpoint}{separator}{}", form(&asked))
     }
 }
 
+/// Names and values, as they stand behind a question mark or in the body of a form.
+pub(super) fn form(pairs: &[(&str, &str)]) -> String {
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={}", escaped(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
 /// A value behind the question mark: everything but what needs no escape (RFC 3986 §2.3).
-fn escaped(value: &str) -> String {
+pub(super) fn escaped(value: &str) -> String {
     let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_' | b'~');
     let letter = |c: u8| match plain(c) {
         true => char::from(c).to_string(),
@@ -93,7 +116,13 @@ mod tests {
             asked.challenge(),
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
         );
-        let address = asked.address("https://id.example/auth", "a&b=c", "https://us.example/x?y");
+        let asking = Asking {
+            client_id: "a&b=c",
+            callback: "https://us.example/x?y",
+            scope: "openid groups",
+            prompt: "",
+        };
+        let address = asked.address("https://id.example/auth", asking);
         assert!(
             address.starts_with("https://id.example/auth?response_type=code&"),
             "{address}"
@@ -103,12 +132,15 @@ mod tests {
             address.contains("&redirect_uri=https%3A%2F%2Fus.example%2Fx%3Fy&"),
             "{address}"
         );
+        assert!(address.contains("&scope=openid%20groups&"), "{address}");
         assert!(!address.contains(&asked.verifier), "{address}");
-        let more = asked.address(
-            "https://id.example/auth?tenant=1",
-            "c",
-            "https://us.example/",
-        );
+        assert!(!address.contains("prompt="), "{address}");
+        let again = Asking {
+            prompt: "login",
+            ..asking
+        };
+        let more = asked.address("https://id.example/auth?tenant=1", again);
+        assert!(more.ends_with("&prompt=login"), "{more}");
         assert!(
             more.starts_with("https://id.example/auth?tenant=1&response_type="),
             "{more}"

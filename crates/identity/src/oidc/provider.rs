@@ -5,6 +5,15 @@ use serde::Deserialize;
 use crate::failure::Failure;
 use crate::limits::OIDC_DOCUMENT_BYTES_MAX;
 
+/// How a client shows its secret where codes are exchanged (OpenID Connect Core 1.0 §9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretIn {
+    /// In the header `Authorization`.
+    Header,
+    /// In the body.
+    Body,
+}
+
 /// A provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {
@@ -16,6 +25,10 @@ pub struct Provider {
     pub token_endpoint: String,
     /// Where its keys are.
     pub jwks_uri: String,
+    /// Where it takes a client's secret; `None` if in neither of the ways that are known here.
+    pub secret_in: Option<SecretIn>,
+    /// Whether it says who it is when it sends a browser back (RFC 9207): then it must.
+    pub names_itself: bool,
 }
 
 #[derive(Deserialize)]
@@ -28,6 +41,10 @@ struct Document {
     response_types_supported: Option<Vec<String>>,
     #[serde(default)]
     code_challenge_methods_supported: Option<Vec<String>>,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
 }
 
 impl Provider {
@@ -75,7 +92,15 @@ impl Provider {
                 return Err(refused(what.to_owned()));
             }
         }
+        let takes = |word: &str| !lacks(&read.token_endpoint_auth_methods_supported, word);
+        let secret_in = match (takes("client_secret_basic"), takes("client_secret_post")) {
+            (true, _) => Some(SecretIn::Header),
+            (_, true) => Some(SecretIn::Body),
+            _ => None,
+        };
         Ok(Self {
+            secret_in,
+            names_itself: read.authorization_response_iss_parameter_supported,
             issuer: read.issuer,
             authorization_endpoint: read.authorization_endpoint,
             token_endpoint: read.token_endpoint,
@@ -130,6 +155,22 @@ mod tests {
             short.as_object_mut().unwrap().remove(name);
         }
         assert!(read(&short, false).is_ok());
+        assert_eq!(provider.secret_in, Some(SecretIn::Header));
+        assert!(!provider.names_itself);
+        for (methods, way) in [
+            (
+                json!(["client_secret_post", "client_secret_basic"]),
+                Some(SecretIn::Header),
+            ),
+            (json!(["client_secret_post"]), Some(SecretIn::Body)),
+            (json!(["private_key_jwt"]), None),
+        ] {
+            let mut other = document();
+            other["token_endpoint_auth_methods_supported"] = methods;
+            other["authorization_response_iss_parameter_supported"] = json!(true);
+            let other = read(&other, false).unwrap();
+            assert_eq!((other.secret_in, other.names_itself), (way, true));
+        }
         let at = Provider::document_address("https://id.example/");
         assert_eq!(at, "https://id.example/.well-known/openid-configuration");
     }

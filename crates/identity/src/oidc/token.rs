@@ -11,7 +11,6 @@ use crate::base64url;
 use crate::limits::{
     OIDC_AUDIENCES_MAX, OIDC_SKEW_S, OIDC_SUBJECT_BYTES_MAX, OIDC_TOKEN_BYTES_MAX,
 };
-use crate::role::Role;
 
 /// What a token must be for.
 #[derive(Debug, Clone, Copy)]
@@ -158,24 +157,35 @@ impl Claims {
     /// A claim that is a text.
     #[must_use]
     pub fn text(&self, claim: &str) -> Option<&str> {
-        self.claims.get(claim).and_then(Json::as_str)
+        match claim {
+            "sub" => Some(&self.subject),
+            _ => self.claim(claim).and_then(Json::as_str),
+        }
     }
 
     /// Whether a claim is this text, or a list with it in it.
     #[must_use]
     pub fn has(&self, claim: &str, value: &str) -> bool {
-        match self.claims.get(claim) {
-            Some(Json::String(text)) => text == value,
+        match self.claim(claim) {
             Some(Json::Array(list)) => list.iter().any(|one| one.as_str() == Some(value)),
-            _ => false,
+            _ => self.text(claim) == Some(value),
         }
     }
 
-    /// The highest role that one of these values of a claim gives; nobody has one without.
+    /// Whether a claim is `true`; words that say so are none.
     #[must_use]
-    pub fn role(&self, claim: &str, given: &[(String, Role)]) -> Option<Role> {
-        let given = given.iter().filter(|(value, _)| self.has(claim, value));
-        given.map(|(_, role)| *role).max()
+    pub fn is_true(&self, claim: &str) -> bool {
+        self.claim(claim) == Some(&Json::Bool(true))
+    }
+
+    /// A claim of this name; or, where there is none, one inside others: `realm_access.roles`.
+    fn claim(&self, name: &str) -> Option<&Json> {
+        if let Some(found) = self.claims.get(name) {
+            return Some(found);
+        }
+        let mut names = name.split('.');
+        let outer = self.claims.get(names.next()?)?;
+        names.try_fold(outer, |outer, name| outer.get(name))
     }
 }
 

@@ -83,12 +83,29 @@ impl Authenticator {
         object.extend(format);
         object.push(0x67);
         object.extend(b"attStmt");
-        object.extend([0xa0, 0x68]);
+        let client_data = client_data("webauthn.create", challenge, origin);
+        object.extend(self.statement(&client_data, &data));
+        object.push(0x68);
         object.extend(b"authData");
         object.push(0x59);
         object.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
         object.extend(data);
-        (client_data("webauthn.create", challenge, origin), object)
+        (client_data, object)
+    }
+
+    /// Nothing; or, where the format has it, the key's own signature.
+    fn statement(&self, client_data: &[u8], data: &[u8]) -> Vec<u8> {
+        if self.format != "packed" {
+            return vec![0xa0];
+        }
+        let number = match self.pair {
+            Pair::Es256(_) => 0x26,
+            Pair::Ed25519(_) => 0x27,
+        };
+        let signature = self.sign(client_data, data);
+        let length = u8::try_from(signature.len()).unwrap();
+        let head = [&b"\xa2\x63alg"[..], &[number], b"\x63sig\x58", &[length]].concat();
+        [head, signature].concat()
     }
 
     /// What a browser gives when it is used: its own part, the authenticator's, and the signature.

@@ -177,7 +177,7 @@ fn what_an_authenticator_must_not_write_is_no_passkey() {
             "{from:?}"
         );
     }
-    one.format = "packed";
+    one.format = "fido-u2f";
     assert_eq!(make(&one), Err(Fault::Attestation));
     one.format = "none";
     one.credential = Vec::new();
@@ -186,4 +186,43 @@ fn what_an_authenticator_must_not_write_is_no_passkey() {
     assert_eq!(make(&one), Err(Fault::Data));
     one.credential = vec![1; CREDENTIAL_BYTES_MAX];
     assert!(make(&one).is_ok());
+}
+
+#[test]
+fn a_key_that_signs_itself_is_held_to_it() {
+    for mut one in [
+        Authenticator::es256(b"first"),
+        Authenticator::ed25519(b"second"),
+    ] {
+        one.format = "packed";
+        let made_so = make(&one).unwrap();
+        assert_eq!(say(&one, &made_so.key, 0), Ok(0));
+        let (client_data, object) = one.make(&CHALLENGE, ORIGIN);
+        let at = object.windows(4).position(|w| w == b"\x63sig").unwrap();
+        let with = |object: &[u8]| made(EXPECTED, &client_data, object);
+        // The signature (behind its name and length), and that it is one of this kind of key.
+        for byte in at + 6..at + 6 + 60 {
+            let mut bent = object.clone();
+            bent[byte] ^= 1;
+            assert_eq!(with(&bent), Err(Fault::Signature), "byte {byte}");
+        }
+        let mut bent = object.clone();
+        bent[at - 1] ^= 1;
+        assert_eq!(with(&bent), Err(Fault::Attestation));
+        let mut renamed = object.clone();
+        renamed[at + 1] = b'x';
+        assert_eq!(with(&renamed), Err(Fault::Attestation));
+        // Of something else that was signed.
+        let other = one.make(&[8; 32], ORIGIN).1;
+        assert_eq!(with(&other), Err(Fault::Signature));
+        // With certificates it would be somebody else's word.
+        let entries = object.windows(5).position(|w| w == b"\xa2\x63alg").unwrap();
+        let more = [
+            &object[..entries],
+            b"\xa3\x63x5c\x80",
+            &object[entries + 1..],
+        ]
+        .concat();
+        assert_eq!(with(&more), Err(Fault::Attestation));
+    }
 }

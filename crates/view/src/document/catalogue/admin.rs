@@ -3,7 +3,7 @@
 use super::Kind::{Bool, Text, Texts, Uint};
 use super::When::{Named, Unsaid};
 use super::fields::NAMED;
-use super::service::ASKED;
+use super::service::{ASKED, VOUCHED};
 use super::{Field, Row, any, code, failed, h, ok, our, row, t, their};
 
 const METHOD: &[Field] = &[
@@ -15,6 +15,16 @@ const METHOD: &[Field] = &[
     h("key", Text, "public key that was offered"),
     h("instruction", Text, "what the server said"),
 ];
+
+/// Which provider of OpenID Connect.
+const PROVIDER: &[Field] = &[h(
+    "connector",
+    Text,
+    "name of the provider, as it is configured",
+)];
+
+/// Which browser.
+const BROWSER: &[Field] = &[h("sign_in", Text, "name of what was begun there")];
 
 /// Which passkey.
 const DEVICE: &[Field] = &[t("mfa_device_name", Text, "what its user calls it")];
@@ -31,14 +41,16 @@ pub(super) const POLICY: &[Field] = &[
 ];
 
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 23] = [
+pub(super) const ROWS: [Row; 24] = [
     row(their("auth"), "auth", "Somebody tried to get in. Teleport tells of failures only.",
         &[failed("T3007W", "refused"), ok("H3007I", "let in"),
           code("H3008I", Unsaid, "tried; what came of it is another event")], &[METHOD]),
     row(their("user.login"), "auth", "Somebody signed in to Hansard itself.",
         &[ok("T1000I", "signed in"), failed("T1000W", "refused"),
           code("T1001I", Named, "signed in by another service"),
-          code("T1001W", Named, "refused by another service")], &[METHOD]),
+          code("T1001W", Named, "refused by another service")], &[METHOD, PROVIDER, VOUCHED]),
+    row(our("user.signed_out"), "admin", "Somebody was signed out in one browser, by somebody else.",
+        &[ok("H1010I", "signed out"), failed("H1010W", "refused")], &[NAMED, BROWSER, ASKED]),
     row(their("user.create"), "admin", "A user was made.", &[any("T1002I", "made")], &[NAMED]),
     row(their("user.update"), "admin", "A user was changed.", &[any("T1003I", "changed")], &[NAMED]),
     row(their("user.delete"), "admin", "A user was removed.", &[any("T1004I", "removed")], &[NAMED]),

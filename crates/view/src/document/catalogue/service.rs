@@ -34,7 +34,20 @@ const HOST: &[Field] = &[
 pub(super) const ASKED: &[Field] = &[
     h("user_uid", Uint, "number of the user who asked"),
     t("pid", Uint, "process that asked"),
+    VOUCHED_BY,
+    VOUCHED_FOR,
 ];
+
+/// Of whom an OpenID provider vouches for.
+pub(super) const VOUCHED: &[Field] = &[VOUCHED_BY, VOUCHED_FOR];
+
+const VOUCHED_BY: Field = h(
+    "issuer",
+    Text,
+    "OpenID provider that vouches for the user, if they are none of this service's own",
+);
+
+const VOUCHED_FOR: Field = h("subject", Text, "who the user is for that provider");
 
 /// Of a link for somebody without an account.
 pub(super) const SHARE: &[Field] = &[
