@@ -32,6 +32,8 @@ pub(super) struct Allowed {
     pub(super) forwarding: bool,
     /// Whether programs may use the agent of whoever started them, as far as the node allows it.
     pub(super) agent: bool,
+    /// Whether programs may open windows at the client, as far as the node allows it.
+    pub(super) x11: bool,
     /// When it is over, seconds since 1970; `None`: not by itself.
     pub(super) until_s: Option<u64>,
     /// What the event of letting in says of it.
@@ -138,6 +140,7 @@ pub(super) fn judge(
         terminal: extensions.contains_key("permit-pty"),
         forwarding: extensions.contains_key("permit-port-forwarding"),
         agent: extensions.contains_key("permit-agent-forwarding"),
+        x11: extensions.contains_key("permit-X11-forwarding"),
         until_s,
         said: Fields::new()
             .with("key", shown(certificate.public_key()))
@@ -204,6 +207,7 @@ pub(super) fn judge_key(
         terminal: entry.terminal,
         forwarding: entry.forwarding,
         agent: entry.agent,
+        x11: entry.x11,
         until_s: None,
         said: Fields::new().with("key", shown(key.key_data())),
     })

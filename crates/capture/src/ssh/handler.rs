@@ -12,7 +12,6 @@ use russh::server::{
 };
 use russh::{Channel, ChannelId, Pty, Sig};
 
-use super::account;
 use super::channel::{Asked, Waiting};
 use super::connection::Connection;
 use super::credentials::{self, Allowed, Attempt, judge};
@@ -22,10 +21,12 @@ use super::header::Who;
 use super::limits::{ATTEMPTS_MAX, CHANNELS_MAX};
 use super::over::Over;
 use super::proxy::Destination;
+use super::x11::Display;
 
 mod answers;
 mod forwards;
 
+pub(super) use answers::now_s;
 use answers::plain_offer_bytes;
 use forwards::{at, network_fields, tcp};
 
@@ -61,8 +62,6 @@ impl Handler {
         }
     }
 }
-
-const NOT_RECORDED: &str = "what goes through it could not be recorded, so it is not opened";
 
 impl Hooks for Handler {
     type Error = Over;
@@ -130,7 +129,7 @@ impl Hooks for Handler {
             let attempt = Attempt {
                 login: answers::login_of(certificate, login, to.as_ref()),
                 from: self.connection.remote.ip(),
-                now_s: Self::now_s(),
+                now_s: now_s(),
             };
             judge(certificate, &self.connection.node.authorities, attempt)
         });
@@ -157,10 +156,13 @@ impl Hooks for Handler {
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Over> {
         let (login, target, allowed) = self.coming.take().ok_or(Over::NotInside)?;
-        let account = match self.connection.node.leads {
-            // Asked again: what is started belongs to this account, and not to what its name meant before.
-            None => account::admitted(&login).map_err(Over::Unrecorded)?,
-            Some(_) => account::elsewhere(&login),
+        let account = match self.admission(&login).await {
+            Ok(account) => account,
+            Err(why) => {
+                let said = self.attempt(&login, "publickey");
+                let said = said.with("name", allowed.user.as_str());
+                return self.turned_away(said, &why, session);
+            }
         };
         let leads_on = target.is_some();
         let who = Who {
@@ -219,7 +221,8 @@ impl Hooks for Handler {
         _: &mut Session,
     ) -> Result<(), Over> {
         let fields = network_fields("", 0, from, port);
-        self.refuse("x11", reply, fields, NOT_RECORDED).await
+        let why = "only a server opens such a channel";
+        self.refuse("x11", reply, fields, why).await
     }
 
     async fn channel_open_direct_tcpip(
@@ -272,6 +275,9 @@ impl Hooks for Handler {
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Over> {
         self.connection.seen(false)?;
         self.open.retain(|open| *open != channel);
+        let number = Some(channel.number());
+        self.listening
+            .retain(|listening| listening.channel != number);
         self.waiting.remove(&channel);
         Ok(())
     }
@@ -310,15 +316,18 @@ impl Hooks for Handler {
     async fn x11_request(
         &mut self,
         channel: ChannelId,
-        _: bool,
-        _: &str,
-        _: &str,
-        _: u32,
+        is_single: bool,
+        protocol: &str,
+        cookie: &str,
+        screen: u32,
         session: &mut Session,
     ) -> Result<(), Over> {
         self.connection.handled()?;
-        let refused = Err(NOT_RECORDED.to_owned());
-        self.answer(channel, session, ("x11-forward", Fields::new()), refused)
+        let asked = Display::read((protocol, cookie), is_single, screen);
+        let outcome = self.display(channel, asked, session.handle()).await;
+        // The cookie is a secret, and whatever stands in its place may be one.
+        let fields = Fields::new().with("single_connection", is_single);
+        self.answer(channel, session, ("x11-forward", fields), outcome)
     }
 
     async fn env_request(

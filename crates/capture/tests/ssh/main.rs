@@ -27,4 +27,6 @@ mod proxied;
 mod refused;
 mod runs;
 mod site;
+mod unread;
 mod watched;
+mod x11;

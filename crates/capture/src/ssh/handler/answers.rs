@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hansard_core::Fields;
+use hansard_shell::Account;
 use russh::keys::{Certificate, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Session};
 use russh::{ChannelId, ChannelOpenFailure, Disconnect};
@@ -11,6 +12,7 @@ use russh::{ChannelId, ChannelOpenFailure, Disconnect};
 use super::Handler;
 use crate::ssh::channel::Asked;
 use crate::ssh::credentials::{Allowed, Attempt, judge_key};
+use crate::ssh::forward::aside;
 use crate::ssh::over::Over;
 use crate::ssh::proxy::{self, Destination, FarChannel, Targets, parted};
 use crate::ssh::{account, fact, header};
@@ -76,7 +78,7 @@ impl Handler {
         let judged = judged.and_then(|allowed| {
             let (account, to) = self.asked(login)?;
             if self.connection.node.leads.is_none() {
-                account::admitted(account)?;
+                account::served(account)?;
             }
             Ok((account.to_owned(), to, allowed))
         });
@@ -93,9 +95,33 @@ impl Handler {
         }
     }
 
-    pub(super) fn now_s() -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        now.map_or(0, |now| now.as_secs())
+    /// The account of somebody who has proven that they may come in, if it may be used now. What decides may
+    /// take its time, and is asked aside; whoever is turned away is told why.
+    pub(super) async fn admission(&self, login: &str) -> Result<Account, String> {
+        if self.connection.node.leads.is_some() {
+            return Ok(account::elsewhere(login));
+        }
+        // Asked again: what is started belongs to this account, and not to what its name meant before.
+        let account = account::served(login)?;
+        let keeper = self.connection.keeper();
+        let asked = account.clone();
+        let admitted = aside(move || Ok(account::admitted(&asked, keeper.as_ref())));
+        admitted.await.map_err(|e| e.to_string())??;
+        Ok(account)
+    }
+
+    /// Tells somebody why they cannot come in after all.
+    pub(super) fn turned_away(
+        &self,
+        said: Fields,
+        why: &str,
+        session: &mut Session,
+    ) -> Result<(), Over> {
+        self.connection
+            .record(fact::auth("auth", fact::outcome(said, Some(why))))?;
+        self.connection.ends_because(why);
+        session.disconnect(Disconnect::ByApplication, why, "")?;
+        Ok(())
     }
 
     /// A channel that is not opened, and why.
@@ -148,14 +174,41 @@ impl Handler {
     ) -> Result<(), Over> {
         self.connection.handled()?;
         let inside = self.connection.inside()?;
+        let mut is_here = false;
         let started = match self.waiting.remove(&channel) {
             None => Err("something runs in the channel already".to_owned()),
             Some(waiting) => {
+                is_here = waiting.is_here() && !matches!(asked, Asked::Subsystem(_));
                 let starting = waiting.start(&asked, &self.connection, &inside, session.handle());
                 starting.await
             }
         };
-        self.answer(channel, session, event, started)
+        let why = started.as_ref().err().cloned();
+        let Some(why) = why.filter(|_| is_here) else {
+            return self.answer(channel, session, event, started);
+        };
+        self.nothing_runs(channel, session, event, &why)
+    }
+
+    /// Nothing runs, which is recorded as it is. The client is told why as by a program that ends at once, since
+    /// an answer has no room for words.
+    fn nothing_runs(
+        &self,
+        channel: ChannelId,
+        session: &mut Session,
+        (event, fields): (&str, Fields),
+        why: &str,
+    ) -> Result<(), Over> {
+        /// As of sshd(8).
+        const STATUS: u32 = 254;
+        let fields = fact::of_channel(channel.number(), fields, Some(why));
+        self.connection.record(fact::command(event, fields))?;
+        session.channel_success(channel)?;
+        session.extended_data(channel, 1, format!("hansard: {why}\r\n").into_bytes())?;
+        session.exit_status_request(channel, STATUS)?;
+        session.eof(channel)?;
+        session.close(channel)?;
+        Ok(())
     }
 
     /// Judges a plain key.
@@ -173,7 +226,7 @@ impl Handler {
         let attempt = Attempt {
             login,
             from: self.connection.remote.ip(),
-            now_s: Self::now_s(),
+            now_s: now_s(),
         };
         judge_key(
             key,
@@ -183,6 +236,12 @@ impl Handler {
             account.uid,
         )
     }
+}
+
+/// The wall clock, seconds since 1970.
+pub(in crate::ssh) fn now_s() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
 }
 
 /// The account that a certificate has to be for. Somebody who goes nowhere yet (`ssh -J`) may give their own
