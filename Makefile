@@ -16,6 +16,7 @@
 #   make bench-live     what viewers of a session cost it, how late they see it (about ten minutes)
 #   make bench-login    what a login costs that the daemon holds (root; a few minutes)
 #   make bench-host     what host events cost, beside auditd and bpftrace (root; half an hour)
+#   make test-openssh   OpenSSH's own tests that concern a server, against the SSH node (root; some minutes)
 #   make test-kernels   tests of host events under Debian 12's own kernel, emulated (some minutes)
 #   make torture   kill recorder, host and service, cut power and wires, over and over (hours)
 #   make fuzz      every fuzz target for FUZZ_SECONDS (60) seconds
@@ -36,7 +37,7 @@ RELEASE := $(TARGET)/release/hansard
 DEBUG_BINS := HANSARD_BIN=$(DEBUG) HANSARDD_BIN=$(DEBUG)d
 RELEASE_BINS := HANSARD_BIN=$(RELEASE) HANSARDD_BIN=$(RELEASE)d
 
-.PHONY: help demo screenshots test lint web web-tools web-lint bench bench-service bench-search bench-live bench-login bench-host test-kernels torture fuzz peers golden ebpf install release debug needs-%
+.PHONY: help demo screenshots test lint web web-tools web-lint bench bench-service bench-search bench-live bench-login bench-host test-clients test-kernels test-openssh torture fuzz peers golden ebpf install release debug needs-%
 .SILENT:
 
 help:
@@ -62,7 +63,7 @@ screenshots: needs-test web-tools release
 # The peers take minutes to build: they are built where nothing may be skipped, and otherwise used
 # if `make peers` made them. Signals are default whoever started this: under `nohup` no shell could
 # trap a hang-up, which several tests send.
-test: needs-test debug web-tools $(if $(CI),peers)
+test: needs-test debug web-tools test-clients $(if $(CI),peers)
 	$(CARGO) check --locked --quiet --manifest-path fuzz/Cargo.toml --bins
 	$(DEBUG_BINS) env --default-signal $(CARGO) test --workspace --locked --no-fail-fast
 
@@ -79,6 +80,14 @@ web-tools: web/node_modules/.package-lock.json
 web/node_modules/.package-lock.json: web/package-lock.json
 	scripts/needs.sh web
 	cd web && npm ci --silent
+	touch $@
+
+# An SSH client of npm's that tests run, the same way.
+test-clients: tests/npm/node_modules/.package-lock.json
+
+tests/npm/node_modules/.package-lock.json: tests/npm/package-lock.json
+	scripts/needs.sh web
+	cd tests/npm && npm ci --silent
 	touch $@
 
 web: web-tools
@@ -130,6 +139,10 @@ bench-host: needs-bench release
 test-kernels: needs-kernels
 	tests=$$($(CARGO) test --locked --no-run -p hansard-capture --test host 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$$/\1/p'); \
 		scripts/test-kernels.sh "$$tests" --skip object --skip loss
+
+# All of it; `make test` runs a share.
+test-openssh: needs-test debug
+	$(DEBUG_BINS) python3 tests/openssh/run.py
 
 # The counts that a release must stand; `make test` runs a share of each.
 torture: needs-test release

@@ -19,6 +19,8 @@ case "${1:-}" in
         wanted+=(iproute2 iptables systemd openssh-server openssh-client rsync passwd)
         # Other SSH clients.
         wanted+=(putty-tools dropbear-bin python3-paramiko python3-asyncssh)
+        # OpenSSH's own tests, what displays are lent with, PAM's modules.
+        wanted+=(openssh-tests xauth libpam-modules)
         # A browser.
         wanted+=(chromium)
         # Session recording of accounts that a directory has; it runs in a mount namespace.

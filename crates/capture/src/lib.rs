@@ -25,5 +25,6 @@ pub mod local;
 pub mod registry;
 pub mod shell;
 pub mod ssh;
+mod who;
 
 pub use registry::{NotRunning, Registry, RunningSession};

@@ -26,7 +26,6 @@ mod slave;
 mod stub;
 mod terminals;
 mod which;
-mod who;
 
 pub(crate) use again::go_on;
 pub use again::{ENDED_WITHOUT_A_WORD, NOT_FOUND, RESTARTED, UNWATCHED};
@@ -37,10 +36,10 @@ pub(crate) use login::{logins, serve};
 pub(crate) use process::groups;
 pub use terminals::{Restored, Terminals};
 
+use crate::who::Who;
 use glass::Glass;
 use kept::Places;
 use kin::Kin;
-use who::Who;
 
 /// How logins are recorded.
 pub struct Config {
@@ -103,7 +102,7 @@ impl Logins {
     pub fn going_on(config: Config, found: &[&Found]) -> io::Result<(Self, Restored)> {
         let outer: Vec<_> = found.iter().map(|found| found.outer.as_fd()).collect();
         let (terminals, restored) = Terminals::open_but(&config.notes, &outer)?;
-        let who = Who::open(&config.utmp, &config.notes.with_extension("listed"))?;
+        let who = Who::open(&config.utmp, None, &config.notes.with_extension("listed"))?;
         let glass = Glass::open(&config.break_glass)?;
         let logins = Self {
             places: Places::of(config.keeper.as_deref()),

@@ -7,6 +7,7 @@
 //! - `handler`: the library's hooks; `channel`: what is asked for in a channel; `relay`: bytes between a
 //!   program and its channel; `forward`: connections that go through
 //! - `proxy`: in the stead of programs of this machine, connections to another; `program`: either
+//! - `greeting`: what somebody who logs in is shown, and where it is noted that they did
 //! - `header`, `fact`: what is written; `ender`: how others end it
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use russh::{MethodKind, MethodSet, SshId};
 
 use crate::local::{Server as LocalServer, THE_DAEMON_STOPS};
 use crate::registry::Runs as _;
+use crate::who::Who;
 
 mod access;
 mod account;
@@ -34,6 +36,7 @@ mod door;
 mod ender;
 mod fact;
 mod forward;
+mod greeting;
 mod handler;
 mod header;
 pub mod limits;
@@ -41,13 +44,17 @@ mod over;
 mod program;
 mod proxy;
 mod relay;
+mod room;
 mod sftp;
 mod sys;
 mod witness;
+mod x11;
 
 use credentials::Authorities;
 use ender::Ender;
 pub use forward::Forwards;
+pub use greeting::Lists;
+pub use hansard_shell::Keeper;
 use header::OfMachine;
 use limits::{
     ALIVE_EVERY, ALIVE_MAX, ATTEMPTS_MAX, CONNECTIONS_MAX, LOGIN_GRACE, PACKET_BYTES,
@@ -84,6 +91,14 @@ pub struct Config {
     pub sftp_server: PathBuf,
     /// What may be forwarded.
     pub forwards: Forwards,
+    /// Who asks the system's modules (PAM), and opens sessions in a process of their own; `None`: nobody does.
+    /// Where from is said for each connection.
+    pub keeper: Option<Keeper>,
+    /// The lists of logins of this machine that are kept, where they are.
+    pub lists: Option<Lists>,
+    /// What is shown to whoever logs in at a terminal, `/etc/motd`; empty: nothing. With a keeper the modules say
+    /// that.
+    pub motd: PathBuf,
     /// Where this leads, if it is a proxy and no node.
     pub proxy: Option<Proxy>,
     /// This machine's name, which is its label `name` where it has none.
@@ -112,6 +127,9 @@ impl Config {
             login_grace: LOGIN_GRACE,
             sftp_server: PathBuf::from("/usr/lib/openssh/sftp-server"),
             forwards: Forwards::default(),
+            keeper: None,
+            lists: None,
+            motd: PathBuf::new(),
             proxy: None,
             name: String::new(),
             labels: BTreeMap::new(),
@@ -126,6 +144,7 @@ pub(crate) struct Node {
     authorities: Authorities,
     rules: forward::Rules,
     leads: Option<proxy::Leads>,
+    who: Option<Who>,
     machine: OfMachine,
     russh: Arc<russh::server::Config>,
     door: door::Door,
@@ -191,6 +210,7 @@ impl Server {
         let leads = config.proxy.as_ref().map(proxy::Leads::read);
         let leads = leads.transpose().map_err(wrong)?;
         let russh = library(&config, None).map_err(wrong)?;
+        let who = config.lists.as_ref().map(Lists::open).transpose()?;
         let listener = TcpListener::bind(config.listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -200,6 +220,7 @@ impl Server {
             authorities,
             rules,
             leads,
+            who,
             machine: Arc::clone(&local.shared),
             russh: Arc::new(russh),
             door: door::Door::default(),
@@ -281,7 +302,12 @@ fn library(config: &Config, certificate: Option<&str>) -> Result<russh::server::
     let certificate = certificate.transpose()?;
     let mut methods = MethodSet::empty();
     methods.push(MethodKind::PublicKey);
-    let name = concat!("SSH-2.0-Hansard_", env!("CARGO_PKG_VERSION"));
+    // OpenSSH's clients say that nobody reads a program's output any more (`ssh HOST yes | head`), and others
+    // ask for sockets, only where the name begins like this: it says which extensions are understood.
+    let name = concat!(
+        "SSH-2.0-OpenSSH_compatible_Hansard_",
+        env!("CARGO_PKG_VERSION")
+    );
     Ok(russh::server::Config {
         server_id: SshId::Standard(name.into()),
         methods,

@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::CONFIG_PATH;
 use crate::journal::Style;
 
+/// The command that opens a session.
+pub const KEEP_SESSION: &str = "keep-session";
+
 /// Keep the record of what people do here, or of what many hosts report
 #[derive(Debug, Parser)]
 #[command(name = "hansardd", version, max_term_width = 100)]
@@ -37,6 +40,12 @@ pub enum Command {
     /// Write messages of tlog that come over standard input; the daemon runs this itself
     #[command(hide = true)]
     TlogWriter(TlogWriterArgs),
+    /// Have PAM open a session and run a program in it; the daemon runs this itself
+    #[command(hide = true, name = KEEP_SESSION)]
+    KeepSession {
+        /// Number of the descriptor that the daemon speaks through
+        descriptor: String,
+    },
     /// Write a completion script for a shell to standard output
     Completions {
         /// The shell

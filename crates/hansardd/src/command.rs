@@ -49,6 +49,7 @@ pub fn perform(cli: &Cli, out: &mut dyn Write) -> Result<u8, Failure> {
                 Err(Failure::new(STATUS_FAILED, e.to_string(), next))
             }
         },
+        Command::KeepSession { descriptor } => Ok(hansard_shell::keep_session(descriptor)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "hansardd", &mut script);

@@ -39,7 +39,8 @@ const TYPE_HOST: u32 = 2;
 
 /// What a user may with a certificate that says nothing of roles. Forwards are for the node's configuration
 /// to allow; without this it could not.
-const EXTENSIONS: [&str; 3] = [
+const EXTENSIONS: [&str; 4] = [
+    "permit-X11-forwarding",
     "permit-agent-forwarding",
     "permit-port-forwarding",
     "permit-pty",

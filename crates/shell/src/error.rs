@@ -23,6 +23,8 @@ pub enum ShellError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The system's modules do not let the account be used; why, in words for the user.
+    Refused(String),
     /// The record could not be kept, so the session was ended.
     Lost(TapeLost),
     /// Another run is going on in this process: signals belong to one.
@@ -59,6 +61,7 @@ impl fmt::Display for ShellError {
             Self::NoProgram => f.write_str("no program to run"),
             Self::NotStarted { program, source } => write!(f, "cannot run {program}: {source}"),
             Self::Io { what, source } => write!(f, "cannot {what}: {source}"),
+            Self::Refused(why) => f.write_str(why),
             Self::Lost(lost) => write!(f, "session ended because it cannot be recorded: {lost}"),
             Self::Busy => f.write_str("another program is being recorded in this process"),
         }

@@ -87,8 +87,26 @@ impl Typed {
             shown: false,
         });
         self.mark_shown();
-        if self.needs_echo && self.open_line_bytes() > LINE_SHOWN_BYTES_MAX {
-            self.forget_open_line();
+        if self.needs_echo {
+            if self.open_line_bytes() > LINE_SHOWN_BYTES_MAX {
+                self.forget_open_line();
+            }
+            self.forget_oldest_lines();
+        }
+    }
+
+    /// Forgets the oldest lines that were not shown, while more bytes wait than may: however much comes
+    /// before anybody asks for what may be stored.
+    fn forget_oldest_lines(&mut self) {
+        while self.held_bytes > TYPED_HELD_BYTES {
+            let begins_at = self.held.iter().position(|held| !held.shown);
+            let line = begins_at.and_then(|at| Some((at, self.line_from(at)?)));
+            // What was shown is stored the next time, and a line that is still typed has its own bound.
+            let Some((begins_at, ends_at)) = line else {
+                return;
+            };
+            let line = self.held.drain(begins_at..=ends_at);
+            self.held_bytes -= line.map(|held| held.bytes.len()).sum::<usize>();
         }
     }
 
@@ -283,6 +301,24 @@ mod tests {
         assert!(typed.held_bytes <= TYPED_HELD_BYTES);
         typed.shown(b"ret\r\n");
         assert_eq!(typed.rest(false), b"");
+    }
+
+    #[test]
+    fn lines_that_were_not_shown_are_bounded_before_anybody_looks() {
+        let now = Instant::now();
+        let mut typed = Typed::echoed(Prompts::default());
+        typed.shown(b"$ ");
+        typed.typed(b"ls\r", false, now);
+        typed.shown(b"ls\r\n");
+        let line = [vec![b'x'; 100], vec![b'\r']].concat();
+        for _ in 0..10 * TYPED_HELD_BYTES / line.len() {
+            typed.typed(&line, false, now);
+            assert!(typed.held_bytes <= TYPED_HELD_BYTES);
+            let held: usize = typed.held.iter().map(|held| held.bytes.len()).sum();
+            assert_eq!(held, typed.held_bytes);
+        }
+        // What was shown before all that is still there.
+        assert_eq!(typed.released(now), b"ls\r");
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod line;
 mod login;
 mod options;
 mod outlet;
+mod pam;
 mod pipes;
 mod prompt;
 mod pty;
@@ -55,6 +56,7 @@ pub use login::{
     BREAK_GLASS_DIR, CAPTURE_SOCKET, STATUS_REFUSED, TLOG_SHELL, log_in, may_break_glass,
 };
 pub use options::Options;
+pub use pam::{Keeper, keep_session};
 pub use prompt::{PROMPTS_DEFAULT, PatternError, Prompts};
 pub use run::{Mode, mode, run};
 pub use served::{Ends, Keys, Served, Service, Window};

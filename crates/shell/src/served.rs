@@ -19,6 +19,7 @@ use rustix::termios::Winsize;
 use crate::accounts::{Account, groups_of};
 use crate::error::ShellError;
 use crate::exit::{Ending, Exit, signal_name};
+use crate::pam::{self, Keeper};
 use crate::pty::Pty;
 use crate::sys;
 use crate::terminal::hides;
@@ -29,7 +30,7 @@ mod modes;
 pub use keys::Keys;
 
 /// Open files that a program may have at first; it may raise that up to the daemon's own hard limit.
-const OPEN_FILES: u64 = 1024;
+pub(crate) const OPEN_FILES: u64 = 1024;
 
 /// What is run, and as whom.
 #[derive(Debug, Clone)]
@@ -46,6 +47,8 @@ pub struct Service {
     pub home: PathBuf,
     /// The terminal that was asked for; `None`: pipes.
     pub terminal: Option<Window>,
+    /// Who opens a session for it first; `None`: it is started without one.
+    pub keeper: Option<Keeper>,
 }
 
 /// A terminal as it was asked for.
@@ -79,12 +82,25 @@ pub enum Ends {
 #[derive(Debug)]
 pub struct Served {
     pid: Pid,
-    pidfd: OwnedFd,
+    process: Process,
     /// The master again, for sizes, modes and signals, where there is a terminal.
     terminal: Option<OwnedFd>,
     /// The terminal's name, `/dev/pts/3`.
     name: Option<PathBuf>,
+    shown: String,
 }
+
+/// Whose child a program is.
+#[derive(Debug)]
+enum Process {
+    /// Ours.
+    Own(OwnedFd),
+    /// Its session's.
+    Kept(pam::Kept),
+}
+
+/// As sshd(8) tells programs which terminal is theirs.
+const TERMINAL: &str = "SSH_TTY";
 
 impl Service {
     /// Starts it; answers the ends as well.
@@ -112,6 +128,47 @@ impl Service {
         &self,
         before: Option<impl FnOnce(i32) -> T + Send>,
     ) -> Result<(Served, Ends, Option<T>), ShellError> {
+        match &self.keeper {
+            Some(keeper) => self.kept(keeper, before),
+            None => self.alone(before),
+        }
+    }
+
+    /// Started by a process of its session, after what the system's modules do to that.
+    fn kept<T>(
+        &self,
+        keeper: &Keeper,
+        before: Option<impl FnOnce(i32) -> T>,
+    ) -> Result<(Served, Ends, Option<T>), ShellError> {
+        let mut command = std::process::Command::new(&keeper.program);
+        let (pty, name) = self.given(&mut command)?;
+        let mut env = self.env.clone();
+        env.extend(name.iter().map(|name| (TERMINAL.into(), name.into())));
+        let wants = pam::Wants {
+            account: &self.account,
+            home: &self.home,
+            terminal: name.as_deref(),
+            arg0: &self.arg0,
+            argv: &self.argv,
+            env,
+        };
+        let mut started = pam::start(keeper, command, wants, before)?;
+        let pipes = started.kept.pipes();
+        let (terminal, ends) = ends(pty, pipes)?;
+        let served = Served {
+            pid: started.pid,
+            process: Process::Kept(started.kept),
+            terminal,
+            name: name.map(PathBuf::from),
+            shown: started.shown,
+        };
+        Ok((served, ends, started.answer))
+    }
+
+    fn alone<T: Send>(
+        &self,
+        before: Option<impl FnOnce(i32) -> T + Send>,
+    ) -> Result<(Served, Ends, Option<T>), ShellError> {
         let (program, args) = self.argv.split_first().ok_or(ShellError::NoProgram)?;
         let mut command = std::process::Command::new(program);
         command
@@ -119,15 +176,16 @@ impl Service {
             .arg0(&self.arg0)
             .env_clear()
             .envs(self.env.iter().map(|(k, v)| (k, v)));
-        let (ends, name) = self.given(&mut command)?;
+        let (pty, name) = self.given(&mut command)?;
+        command.envs(name.iter().map(|name| (TERMINAL, name)));
         let started = sys::Becomes {
             uid: self.account.uid,
             gid: self.account.gid,
-            groups: groups_of(&self.account),
+            groups: Some(groups_of(&self.account)),
             is_root: rustix::process::geteuid().is_root(),
-            has_terminal: ends.is_some(),
+            has_terminal: pty.is_some(),
             home: sys::c_path(&self.home),
-            open_files: OPEN_FILES,
+            open_files: Some(OPEN_FILES),
         };
         sys::before_served(&mut command, started);
         let not_started = |source| ShellError::NotStarted {
@@ -139,26 +197,22 @@ impl Service {
             None => (command.spawn(), None),
         };
         let mut child = child.map_err(not_started)?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| not_started(std::io::ErrorKind::Unsupported.into()))?;
+        let pid = Pid::from_child(&child);
         // Nobody reaps the child before `Served` is dropped: its number stays its own till then.
         let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)
             .map_err(ShellError::errno("watch the program"))?;
-        let name = name.map(|name| PathBuf::from(name.to_string_lossy().into_owned()));
-        let (terminal, ends) = match ends {
-            Some(pty) => {
-                let master = pty.into_master();
-                let copy = rustix::io::fcntl_dupfd_cloexec(&master, 3)
-                    .map_err(ShellError::errno("use the pseudo-terminal"))?;
-                (Some(copy), Ends::Terminal(master))
-            }
-            None => (None, pipes(&mut child)?),
-        };
+        let pipes = [
+            child.stdin.take().map(OwnedFd::from),
+            child.stdout.take().map(OwnedFd::from),
+            child.stderr.take().map(OwnedFd::from),
+        ];
+        let (terminal, ends) = ends(pty, pipes)?;
         let served = Served {
             pid,
-            pidfd,
+            process: Process::Own(pidfd),
             terminal,
-            name,
+            name: name.map(PathBuf::from),
+            shown: String::new(),
         };
         Ok((served, ends, answer))
     }
@@ -167,16 +221,13 @@ impl Service {
     fn given(
         &self,
         command: &mut std::process::Command,
-    ) -> Result<(Option<Pty>, Option<std::ffi::CString>), ShellError> {
+    ) -> Result<(Option<Pty>, Option<String>), ShellError> {
         let mut name = None;
         let ends = match &self.terminal {
             Some(window) => {
                 let pty = self.pty(window)?;
-                name = rustix::termios::ttyname(pty.slave(), Vec::new()).ok();
-                if let Some(name) = &name {
-                    // As sshd(8) tells programs which terminal is theirs.
-                    command.env("SSH_TTY", name.to_string_lossy().into_owned());
-                }
+                let path = rustix::termios::ttyname(pty.slave(), Vec::new()).ok();
+                name = path.map(|path| path.to_string_lossy().into_owned());
                 command
                     .stdin(pty.slave_copy()?)
                     .stdout(pty.slave_copy()?)
@@ -213,7 +264,7 @@ impl Service {
 
 /// Starts it once this was called, which is done in a thread of its own: whoever starts a program waits
 /// until it runs.
-fn spawned_after<T: Send>(
+pub(crate) fn spawned_after<T: Send>(
     mut command: std::process::Command,
     before: impl FnOnce(i32) -> T + Send,
 ) -> (io::Result<Child>, Option<T>) {
@@ -249,24 +300,30 @@ fn winsize([cols, rows, width, height]: [u16; 4]) -> Winsize {
     }
 }
 
-fn pipes(child: &mut std::process::Child) -> Result<Ends, ShellError> {
-    let missing = || ShellError::io("use the pipes")(std::io::ErrorKind::BrokenPipe.into());
-    let ends = [
-        child.stdin.take().map(OwnedFd::from),
-        child.stdout.take().map(OwnedFd::from),
-        child.stderr.take().map(OwnedFd::from),
-    ];
-    let [Some(stdin), Some(stdout), Some(stderr)] = ends else {
-        return Err(missing());
+/// The daemon's ends, and the terminal's master once more.
+fn ends(
+    pty: Option<Pty>,
+    pipes: [Option<OwnedFd>; 3],
+) -> Result<(Option<OwnedFd>, Ends), ShellError> {
+    if let Some(pty) = pty {
+        let master = pty.into_master();
+        let copy = rustix::io::fcntl_dupfd_cloexec(&master, 3)
+            .map_err(ShellError::errno("use the pseudo-terminal"))?;
+        return Ok((Some(copy), Ends::Terminal(master)));
+    }
+    let [Some(stdin), Some(stdout), Some(stderr)] = pipes else {
+        let missing = io::ErrorKind::BrokenPipe.into();
+        return Err(ShellError::io("use the pipes")(missing));
     };
     for end in [&stdin, &stdout, &stderr] {
         rustix::io::ioctl_fionbio(end, true).map_err(ShellError::errno("use the pipes"))?;
     }
-    Ok(Ends::Pipes {
+    let ends = Ends::Pipes {
         stdin,
         stdout,
         stderr,
-    })
+    };
+    Ok((None, ends))
 }
 
 impl Served {
@@ -285,7 +342,16 @@ impl Served {
     /// Becomes readable when the program has ended.
     #[must_use]
     pub fn bell(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+        match &self.process {
+            Process::Own(pidfd) => pidfd.as_fd(),
+            Process::Kept(kept) => kept.bell(),
+        }
+    }
+
+    /// What the system's modules have to say to whoever logs in: `motd` and the like, lines of text.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
     }
 
     /// How the program ended, if it has; without waiting. It is not reaped before this is dropped: till
@@ -293,6 +359,9 @@ impl Served {
     /// reaches nobody else.
     #[must_use]
     pub fn ended(&self) -> Option<Exit> {
+        if let Process::Kept(kept) = &self.process {
+            return kept.ended();
+        }
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(self.pid), options).ok()??;
         let number = status
@@ -357,15 +426,21 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        if let Ok(None) = waitpid(Some(self.pid), WaitOptions::NOHANG) {
-            let pid = self.pid;
-            // Without a thread to be had it stays a zombie until the daemon ends, which harms nobody.
-            let _ = std::thread::Builder::new()
-                .name("reaper".to_owned())
-                .spawn(move || {
-                    let _ = waitpid(Some(pid), WaitOptions::empty());
-                });
+        if let Process::Own(_) = &self.process {
+            reap(self.pid);
         }
+    }
+}
+
+/// Reaps a child: now, or when it ends.
+pub(crate) fn reap(pid: Pid) {
+    if let Ok(None) = waitpid(Some(pid), WaitOptions::NOHANG) {
+        // Without a thread to be had it stays a zombie until the daemon ends, which harms nobody.
+        let _ = std::thread::Builder::new()
+            .name("reaper".to_owned())
+            .spawn(move || {
+                let _ = waitpid(Some(pid), WaitOptions::empty());
+            });
     }
 }
 

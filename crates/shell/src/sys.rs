@@ -287,19 +287,32 @@ pub(crate) fn before_login(command: &mut Command, inherited: Inherited, terminal
 pub(crate) struct Becomes {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    pub(crate) groups: Vec<u32>,
+    /// All groups it is in; `None`: those that this process is in.
+    pub(crate) groups: Option<Vec<u32>>,
     /// Whether this process can become somebody else; one that cannot serves its own account only.
     pub(crate) is_root: bool,
     /// Whether its standard input is a terminal of its own.
     pub(crate) has_terminal: bool,
     /// Where it starts, if it can go there.
     pub(crate) home: Option<CString>,
-    pub(crate) open_files: u64,
+    /// Open files that it may have at first; `None`: limits and the mask of new files are as they should be.
+    pub(crate) open_files: Option<u64>,
 }
 
 /// The path for a system call; `None` for one that has a zero byte in it, which is no path.
 pub(crate) fn c_path(path: &Path) -> Option<CString> {
     CString::new(path.as_os_str().as_bytes()).ok()
+}
+
+/// From now on this process may have so many open files, and more if it asks for them.
+pub(crate) fn limit_open_files(files: u64) -> io::Result<()> {
+    let before = rustix::process::getrlimit(Resource::Nofile);
+    let files = before.maximum.map_or(files, |max| max.min(files));
+    let limit = Rlimit {
+        current: Some(files),
+        maximum: before.maximum,
+    };
+    Ok(rustix::process::setrlimit(Resource::Nofile, limit)?)
 }
 
 /// In a served program, before exec: it leads a session of its own, inherits nothing but its three
@@ -323,21 +336,17 @@ pub(crate) fn before_served(command: &mut Command, to: Becomes) {
         if closed != 0 {
             return Err(io::Error::last_os_error());
         }
-        let before = rustix::process::getrlimit(Resource::Nofile);
-        let files = before
-            .maximum
-            .map_or(to.open_files, |max| max.min(to.open_files));
-        let limit = Rlimit {
-            current: Some(files),
-            maximum: before.maximum,
-        };
-        rustix::process::setrlimit(Resource::Nofile, limit)?;
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        if let Some(files) = to.open_files {
+            limit_open_files(files)?;
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        }
         if to.is_root {
             // SAFETY: the pointer and the length are those of a vector that outlives the call; the
             // other two take numbers.
             let became = unsafe {
-                libc::setgroups(to.groups.len(), to.groups.as_ptr()) == 0
+                to.groups
+                    .as_ref()
+                    .is_none_or(|all| libc::setgroups(all.len(), all.as_ptr()) == 0)
                     && libc::setgid(to.gid) == 0
                     && libc::setuid(to.uid) == 0
             };

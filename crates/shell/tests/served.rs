@@ -27,6 +27,7 @@ fn service(account: Account, command: &str, terminal: Option<Window>) -> Service
         home: account.home.clone(),
         account,
         terminal,
+        keeper: None,
     }
 }
 

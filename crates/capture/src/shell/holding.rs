@@ -10,10 +10,10 @@ use hansard_shell::{Held, OnItsWay, Options, Over};
 use super::kept::Kept;
 use super::remains::kill_session;
 use super::stub::Stub;
-use super::who::Listed;
 use crate::host::Watched;
 use crate::local::{Happening, Shared};
 use crate::registry::{Ended, Line};
+use crate::who::Listed;
 
 /// A login that is held.
 pub(super) struct Holding {

@@ -24,13 +24,13 @@ use super::process::audit_session;
 use super::remains::Root;
 use super::stub::Stub;
 use super::terminals::{self, Hold, Name, path_of};
-use super::who::{Entry, Listed};
 use super::{Logins, slave, which};
 use crate::host::Watched;
 use crate::local::connection::Source;
 use crate::local::peer::Peer;
 use crate::local::{Happening, Shared, THE_DAEMON_STOPS, header};
 use crate::registry::Line;
+use crate::who::{Entry, Listed};
 
 /// How long a notice waits to be accepted. At the bound the login is refused.
 const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -208,6 +208,7 @@ pub(super) fn entry(
         user: user.to_owned(),
         pid: pid?,
         outer: outer.and_then(|outer| line(&path_of(outer).ok()?)),
+        from: None,
     })
 }
 

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hansard_core::Login;
-use hansard_shell::{Account, account_named, group_of, groups_of};
+use hansard_shell::{Account, Keeper, account_named, group_of, groups_of};
 
 /// What everybody but root is kept out by, where it is there (nologin(5)).
 const NOLOGIN: &str = "/etc/nologin";
 
 /// Where accounts expire (shadow(5)).
 const SHADOW: &str = "/etc/shadow";
+
+/// Most of what stands there that is told, bytes; the rest is cut.
+const NOLOGIN_BYTES_MAX: usize = 1024;
 
 /// `PATH` of accounts, and of root.
 const PATHS: [&str; 2] = [
@@ -23,33 +26,62 @@ const PATHS: [&str; 2] = [
 /// What is run where an account has no shell.
 const SHELL: &str = "/bin/sh";
 
-/// The account of this name, if somebody may be it here now; otherwise why not.
-pub(super) fn admitted(name: &str) -> Result<Account, String> {
+/// The account of this name, if it can be served here at all; otherwise why not.
+pub(super) fn served(name: &str) -> Result<Account, String> {
     let account = account_named(name).ok_or("no such account")?;
-    if account.uid != 0 && Path::new(NOLOGIN).exists() {
-        return Err(format!("{NOLOGIN} keeps everybody out but root"));
-    }
     let own = rustix::process::geteuid();
     if !own.is_root() && own.as_raw() != account.uid {
         return Err("the daemon is not root: it can serve its own account only".to_owned());
     }
-    let shadow = std::fs::read_to_string(SHADOW).unwrap_or_default();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let today = now.map_or(0, |now| now.as_secs() / 86_400);
-    if is_expired(&shadow, &account.name, today) {
-        return Err("the account has expired".to_owned());
-    }
     Ok(account)
 }
 
-fn is_expired(shadow: &str, name: &str, today: u64) -> bool {
+/// Whether somebody may be it now, for whoever has proven that they may come in; if not, why. With a keeper
+/// the system's modules decide, and may take their time; without one, what sshd(8) looks at by itself.
+pub(super) fn admitted(account: &Account, keeper: Option<&Keeper>) -> Result<(), String> {
+    if let Some(keeper) = keeper {
+        return keeper.admits(account).map_err(|e| e.to_string());
+    }
+    if account.uid != 0 && Path::new(NOLOGIN).exists() {
+        let words = std::fs::read_to_string(NOLOGIN).unwrap_or_default();
+        let words = crate::registry::cut(words.trim(), NOLOGIN_BYTES_MAX);
+        let why = format!("{NOLOGIN} keeps everybody out but root");
+        return Err(match words.is_empty() {
+            true => why,
+            false => format!("{why}: {words}"),
+        });
+    }
+    let shadow = std::fs::read_to_string(SHADOW).unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let today = now.map_or(0, |now| now.as_secs() / 86_400);
+    match state(&shadow, &account.name, today) {
+        State::Usable => Ok(()),
+        State::Expired => Err("the account has expired".to_owned()),
+        State::Locked => Err("the account is locked".to_owned()),
+    }
+}
+
+/// What shadow(5) says of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Usable,
+    Expired,
+    Locked,
+}
+
+fn state(shadow: &str, name: &str, today: u64) -> State {
     let of = |line: &&str| line.split(':').next() == Some(name);
-    let expires = shadow
-        .lines()
-        .find(of)
-        .and_then(|line| line.split(':').nth(7));
-    let expires = expires.and_then(|day| day.parse::<u64>().ok());
-    expires.is_some_and(|day| today >= day)
+    let Some(line) = shadow.lines().find(of) else {
+        return State::Usable;
+    };
+    let mut fields = line.split(':').skip(1);
+    let is_locked = fields.next().is_some_and(|digest| digest.starts_with('!'));
+    let expires = fields.nth(5).and_then(|day| day.parse::<u64>().ok());
+    match expires {
+        Some(day) if today >= day => State::Expired,
+        _ if is_locked => State::Locked,
+        _ => State::Usable,
+    }
 }
 
 /// An account of another machine, of which nothing is known here but its name. Its number is nobody's.
@@ -164,12 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn an_account_expires_on_its_day() {
-        let shadow = "root:*:1::::::\nanna:!:1:::::20000:\nbea:!:1:::::::\n";
-        assert!(!is_expired(shadow, "anna", 19_999));
-        assert!(is_expired(shadow, "anna", 20_000));
-        assert!(!is_expired(shadow, "bea", 20_000));
-        assert!(!is_expired(shadow, "carl", 20_000));
+    fn an_account_expires_on_its_day_and_a_locked_one_is_nobodys() {
+        let shadow = "root:*:1::::::\nanna:*:1:::::20000:\nbea:$y$x:1:::::::\ndora:!$y$x:1::::::\n";
+        assert_eq!(state(shadow, "anna", 19_999), State::Usable);
+        assert_eq!(state(shadow, "anna", 20_000), State::Expired);
+        assert_eq!(state(shadow, "bea", 20_000), State::Usable);
+        assert_eq!(state(shadow, "carl", 20_000), State::Usable);
+        assert_eq!(state(shadow, "dora", 20_000), State::Locked);
     }
 
     #[test]

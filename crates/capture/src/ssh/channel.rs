@@ -18,17 +18,21 @@ use super::limits::{COMMAND_BYTES_MAX, TERM_BYTES_MAX, VARIABLE_BYTES_MAX, VARIA
 use super::proxy::FarChannel;
 use super::relay::{Relay, run};
 use super::sftp::Sftp;
+use super::x11::Display;
 use crate::local::Happening;
 
 mod starting;
 
-use starting::{Starts, nothing_ran};
+use starting::{Starts, greeted, nothing_ran};
 
 /// The one subsystem that there is.
 const SFTP: &str = "sftp";
 
 /// Where programs look for their agent; never a client's to set.
 const AGENT: &str = "SSH_AUTH_SOCK";
+
+/// Where programs look for a display.
+const DISPLAY: &str = "DISPLAY";
 
 /// What is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,10 +131,32 @@ impl Waiting {
         }
     }
 
+    /// Programs open windows at the client, where they run elsewhere.
+    ///
+    /// # Errors
+    /// The target does not allow it.
+    pub(super) async fn lends_display(&mut self, asked: &Display) -> Result<(), String> {
+        match &mut self.far {
+            Some(far) => far.display(asked).await,
+            None => Err("nothing runs elsewhere".to_owned()),
+        }
+    }
+
+    /// Programs find the client's display here.
+    pub(super) fn has_display(&mut self, display: String) {
+        self.env.retain(|(known, _)| known != DISPLAY);
+        self.env.push((DISPLAY.into(), display.into()));
+    }
+
     /// Programs find the client's agent here.
     pub(super) fn has_agent(&mut self, path: &Path) {
         self.env.retain(|(known, _)| known != AGENT);
         self.env.push((AGENT.into(), path.into()));
+    }
+
+    /// Whether what is asked for would run on this machine.
+    pub(super) fn is_here(&self) -> bool {
+        self.far.is_none()
     }
 
     /// Starts it. When this returns its recording is open and durable; an error means that nothing runs.
@@ -150,10 +176,7 @@ impl Waiting {
         }
         let starts = match far {
             Some(far) => Starts::There(far),
-            None => {
-                let server = &connection.node.config.sftp_server;
-                Starts::Here(Box::new(self.service(&runs, inside, server)))
-            }
+            None => Starts::Here(Box::new(self.service(&runs, inside, connection))),
         };
         let about = self.about(&runs, &starts, (inside, number));
         let opened = header::open(machine, &inside.who, about)?;
@@ -169,6 +192,7 @@ impl Waiting {
             // Nothing was read from it yet: its terminal is hung up when it is dropped.
             sized.map_err(|lost| lost.to_string())?;
         }
+        let (listed, greeting) = greeted(&served, connection, inside, runs.command.is_some());
         let ender = Arc::new(Ender::default());
         let pid = served.pid();
         let uid = inside.who.account.uid;
@@ -192,11 +216,14 @@ impl Waiting {
             recorder,
             session,
             notice,
+            greeting,
+            listed,
             on_end,
             ender,
             watched,
             machine: Arc::clone(machine),
             sftp: runs.subsystem.as_ref().map(|_| Sftp::default()),
+            unread: connection.is_read(number),
         };
         connection.keep(tokio::spawn(run(relay)));
         Ok(())
@@ -228,12 +255,12 @@ impl Waiting {
         }
     }
 
-    fn service(&self, runs: &Runs, inside: &Inside, sftp_server: &Path) -> Service {
+    fn service(&self, runs: &Runs, inside: &Inside, connection: &Connection) -> Service {
         let account = &inside.who.account;
         let mut started = account::started(account, runs.command.as_deref());
         if runs.subsystem.is_some() {
             // Not through the account's shell: what that prints would be no SFTP.
-            started.argv = vec![sftp_server.into()];
+            started.argv = vec![connection.node.config.sftp_server.clone().into()];
             started.arg0 = "sftp-server".into();
         }
         let mut env = account::environment(account);
@@ -266,6 +293,7 @@ impl Waiting {
                 .as_ref()
                 .filter(|_| runs.subsystem.is_none())
                 .map(|(_, window)| window.clone()),
+            keeper: connection.keeper(),
         }
     }
 }

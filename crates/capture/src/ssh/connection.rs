@@ -3,15 +3,16 @@
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hansard_core::event::End;
 use hansard_core::{Body, Fields, SessionId};
 use hansard_record::Recorder;
+use hansard_shell::Keeper;
 use russh::Disconnect;
 use russh::server::{RunningSession, run_stream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -24,9 +25,13 @@ use super::header::{self, About, OfMachine, Who};
 use super::limits::{CHANNELS_END_MAX, FORWARD_BYTES_MAX, FORWARDS_MAX};
 use super::over::Over;
 use super::proxy::{Destination, Targets};
-use super::witness::{self, Asks, Sighting};
+use super::relay::Unread;
+use super::room::Room;
+use super::witness;
 use super::{Node, door::Place};
 use crate::local::{Happening, THE_CLIENT_WENT_AWAY};
+
+mod sighted;
 
 /// What the parts of a connection share.
 pub(super) struct Connection {
@@ -44,9 +49,11 @@ pub(super) struct Connection {
     /// Places for forwards.
     pub(super) forwards: Arc<Semaphore>,
     /// Bytes of forwards that may wait.
-    pub(super) forwarded: Semaphore,
+    pub(super) forwarded: Room,
     /// Whether it is over, for what would go on without it.
     is_closing: watch::Sender<bool>,
+    /// Rings when the library refused something that no hook is told of.
+    sighted: Arc<Notify>,
     state: Mutex<State>,
 }
 
@@ -60,6 +67,8 @@ struct State {
     /// Why it ends, where that is known.
     reason: Option<String>,
     tasks: Vec<JoinHandle<()>>,
+    /// What runs in its channels, and whether anybody reads what that says.
+    read: Vec<(u32, Weak<Unread>)>,
 }
 
 /// A connection whose user is in.
@@ -101,6 +110,15 @@ impl Connection {
     /// Who is in; an error before anybody is, which no channel is opened in.
     pub(super) fn inside(&self) -> Result<Inside, Over> {
         self.state().inside.clone().ok_or(Over::NotInside)
+    }
+
+    /// Who opens sessions for programs of whoever is in.
+    pub(super) fn keeper(&self) -> Option<Keeper> {
+        let keeper = self.node.config.keeper.clone();
+        keeper.map(|keeper| Keeper {
+            remote: header::canonical(self.remote).ip().to_string(),
+            ..keeper
+        })
     }
 
     /// Records something of the connection: in its own recording, or, while nobody is in, in the host's.
@@ -146,45 +164,6 @@ impl Connection {
         self.state().reason.get_or_insert(reason.to_owned());
     }
 
-    /// What the library refused by itself since the last time, and a hook handles what came last.
-    pub(super) fn handled(&self) -> Result<(), Over> {
-        witness::claim();
-        self.seen(false)
-    }
-
-    pub(super) fn seen(&self, is_over: bool) -> Result<(), Over> {
-        for sighting in witness::take(is_over) {
-            let body = match sighting {
-                Sighting::Agreed(names) => {
-                    let said = Fields::new().with("message", names.as_str());
-                    self.state().agreed = names;
-                    if self.state().inside.is_none() {
-                        continue;
-                    }
-                    fact::auth("handshake", fact::outcome(said, None))
-                }
-                Sighting::Rekeyed => continue,
-                Sighting::OfTarget { asks, name } => {
-                    let event = match asks {
-                        Asks::Global => "global_request",
-                        _ => "channel_request",
-                    };
-                    let said = Fields::new().with("requestType", name);
-                    let said = said.with("from_target", true);
-                    fact::channel(event, fact::outcome(said, Some(UNKNOWN)))
-                }
-                Sighting::Refused {
-                    asks,
-                    name,
-                    why,
-                    bytes,
-                } => refused(self, asks, &name, &why, bytes),
-            };
-            self.record(body)?;
-        }
-        Ok(())
-    }
-
     /// Opens the connection's recording. Nothing that a client does from here on is unrecorded.
     pub(super) fn enter(&self, who: Who, allowed: Allowed) -> Result<(), Over> {
         let about = About {
@@ -223,44 +202,6 @@ impl Connection {
             .chain([let_in])
             .try_for_each(|body| recorder.event(body))
             .map_err(Over::Lost)
-    }
-}
-
-const UNKNOWN: &str = "not known here, and so refused";
-
-/// The event of something that the library refused by itself.
-fn refused(connection: &Connection, asks: Asks, name: &str, why: &str, bytes: u64) -> Body {
-    let fields = Fields::new();
-    match asks {
-        Asks::SignIn => {
-            let mut words = name.split('"').skip(1).step_by(2);
-            let (login, _, method) = (words.next(), words.next(), words.next());
-            let why = if why.is_empty() {
-                "not a way to sign in here"
-            } else {
-                why
-            };
-            let fields = fields
-                .with("login", login.unwrap_or_default())
-                .with("method", method.unwrap_or_default())
-                .with(
-                    "addr.remote",
-                    header::canonical(connection.remote).to_string(),
-                );
-            fact::auth("auth", fact::outcome(fields, Some(why)))
-        }
-        Asks::Global => {
-            let fields = fields.with("requestType", name).with("length", bytes);
-            fact::channel("global_request", fact::outcome(fields, Some(UNKNOWN)))
-        }
-        Asks::Channel => {
-            let fields = fields.with("channelType", name).with("length", bytes);
-            fact::channel("new_channel", fact::outcome(fields, Some(UNKNOWN)))
-        }
-        Asks::InChannel => {
-            let fields = fields.with("requestType", name).with("length", bytes);
-            fact::channel("channel_request", fact::outcome(fields, Some(UNKNOWN)))
-        }
     }
 }
 
@@ -304,11 +245,11 @@ pub(super) fn serve(node: &Arc<Node>, wire: Wire, place: Place) {
         ender: Arc::new(Ender::default()),
         place: Mutex::new(place),
         forwards: Arc::new(Semaphore::new(FORWARDS_MAX)),
-        forwarded: Semaphore::new(FORWARD_BYTES_MAX),
+        forwarded: Room::new(FORWARD_BYTES_MAX),
         is_closing: watch::Sender::new(false),
+        sighted: witness::attach(),
         state: Mutex::new(State::default()),
     });
-    witness::attach();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -394,9 +335,15 @@ async fn until_over(
             over = &mut running => {
                 let reason = match over {
                     Ok(()) => THE_CLIENT_WENT_AWAY.to_owned(),
+                    Err(over) if over.is_early_eof() => format!("{THE_CLIENT_WENT_AWAY}: early eof"),
                     Err(over) => over.to_string(),
                 };
                 return connection.ends_because(&reason);
+            }
+            () = connection.sighted.notified() => {
+                if let Err(over) = connection.seen(false) {
+                    return disconnect(connection, (&handle, running), &over.to_string()).await;
+                }
             }
             () = connection.ender.heard() => {
                 let why = connection.ender.said();

@@ -36,6 +36,8 @@ pub(super) struct Allowed {
     pub(super) agent: bool,
     /// What the roles in the certificate give here; `None`: it says nothing of roles.
     pub(super) roles: Option<Roles>,
+    /// Whether programs may open windows at the client, as far as the node allows it.
+    pub(super) x11: bool,
     /// When it is over, seconds since 1970; `None`: not by itself.
     pub(super) until_s: Option<u64>,
     /// What the event of letting in says of it.
@@ -143,6 +145,7 @@ pub(super) fn judge(
         forwarding: extensions.contains_key("permit-port-forwarding"),
         agent: extensions.contains_key("permit-agent-forwarding"),
         roles: None,
+        x11: extensions.contains_key("permit-X11-forwarding"),
         until_s,
         said: Fields::new()
             .with("key", shown(certificate.public_key()))
@@ -210,6 +213,7 @@ pub(super) fn judge_key(
         forwarding: entry.forwarding,
         agent: entry.agent,
         roles: None,
+        x11: entry.x11,
         until_s: None,
         said: Fields::new().with("key", shown(key.key_data())),
     })

@@ -30,7 +30,7 @@ mod opening;
 mod passing;
 mod rules;
 
-pub(super) use listening::{Comes, Listening, Wanted, agent_admitted, listen};
+pub(super) use listening::{Comes, Listening, Wanted, agent_admitted, listen, x11_admitted};
 use opening::as_account;
 pub(super) use opening::aside;
 use passing::{Passing, pass};
@@ -49,6 +49,8 @@ pub struct Forwards {
     pub sockets: Vec<String>,
     /// Whether programs may use the agent of whoever started them.
     pub agent: bool,
+    /// Whether programs may open windows at the client (X11).
+    pub x11: bool,
     /// Protocols that may be spoken inside a forward though they are sessions of their own: `ssh`, `rdp`,
     /// `postgres`, `mysql`.
     pub nested: Vec<String>,
@@ -61,6 +63,7 @@ pub(super) struct Rules {
     listen: Places,
     sockets: Paths,
     pub(super) agent: bool,
+    pub(super) x11: bool,
     /// Whether names are looked up on another machine.
     is_elsewhere: bool,
 }
@@ -81,6 +84,7 @@ impl Rules {
             listen: Places::read(&forwards.listen)?,
             sockets: Paths::read(&forwards.sockets)?,
             agent: forwards.agent,
+            x11: forwards.x11,
             is_elsewhere,
         })
     }

@@ -12,6 +12,7 @@ use russh::server::{
 };
 use russh::{Channel, ChannelId, Disconnect, Pty, Sig};
 
+use super::access;
 use super::channel::{Asked, Waiting};
 use super::connection::Connection;
 use super::credentials::{self, Allowed, Attempt, judge};
@@ -21,11 +22,12 @@ use super::header::Who;
 use super::limits::{ATTEMPTS_MAX, CHANNELS_MAX};
 use super::over::Over;
 use super::proxy::Destination;
-use super::{access, account};
+use super::x11::Display;
 
 mod answers;
 mod forwards;
 
+pub(super) use answers::now_s;
 use answers::plain_offer_bytes;
 use forwards::{at, network_fields, tcp};
 
@@ -64,8 +66,6 @@ impl Handler {
         }
     }
 }
-
-const NOT_RECORDED: &str = "what goes through it could not be recorded, so it is not opened";
 
 impl Hooks for Handler {
     type Error = Over;
@@ -135,7 +135,7 @@ impl Hooks for Handler {
             let attempt = Attempt {
                 login: answers::login_of(certificate, login, to.as_ref()),
                 from: self.connection.remote.ip(),
-                now_s: Self::now_s(),
+                now_s: now_s(),
             };
             let allowed = judge(certificate, &node.authorities, attempt)?;
             let wanted = (attempt.login, to.as_ref());
@@ -173,10 +173,13 @@ impl Hooks for Handler {
             return Ok(session.disconnect(Disconnect::ByApplication, &why, "")?);
         }
         let (login, target, allowed) = self.coming.take().ok_or(Over::NotInside)?;
-        let account = match self.connection.node.leads {
-            // Asked again: what is started belongs to this account, and not to what its name meant before.
-            None => account::admitted(&login).map_err(Over::Unrecorded)?,
-            Some(_) => account::elsewhere(&login),
+        let account = match self.admission(&login).await {
+            Ok(account) => account,
+            Err(why) => {
+                let said = self.attempt(&login, "publickey");
+                let said = said.with("name", allowed.user.as_str());
+                return self.turned_away(said, &why, session);
+            }
         };
         let leads_on = target.is_some();
         let who = Who {
@@ -236,7 +239,8 @@ impl Hooks for Handler {
         _: &mut Session,
     ) -> Result<(), Over> {
         let fields = network_fields("", 0, from, port);
-        self.refuse("x11", reply, fields, NOT_RECORDED).await
+        let why = "only a server opens such a channel";
+        self.refuse("x11", reply, fields, why).await
     }
 
     async fn channel_open_direct_tcpip(
@@ -289,6 +293,9 @@ impl Hooks for Handler {
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Over> {
         self.connection.seen(false)?;
         self.open.retain(|open| *open != channel);
+        let number = Some(channel.number());
+        self.listening
+            .retain(|listening| listening.channel != number);
         self.waiting.remove(&channel);
         Ok(())
     }
@@ -327,15 +334,18 @@ impl Hooks for Handler {
     async fn x11_request(
         &mut self,
         channel: ChannelId,
-        _: bool,
-        _: &str,
-        _: &str,
-        _: u32,
+        is_single: bool,
+        protocol: &str,
+        cookie: &str,
+        screen: u32,
         session: &mut Session,
     ) -> Result<(), Over> {
         self.connection.handled()?;
-        let refused = Err(NOT_RECORDED.to_owned());
-        self.answer(channel, session, ("x11-forward", Fields::new()), refused)
+        let asked = Display::read((protocol, cookie), is_single, screen);
+        let outcome = self.display(channel, asked, session.handle()).await;
+        // The cookie is a secret, and whatever stands in its place may be one.
+        let fields = Fields::new().with("single_connection", is_single);
+        self.answer(channel, session, ("x11-forward", fields), outcome)
     }
 
     async fn env_request(

@@ -37,7 +37,8 @@ pub(super) const COMMAND_BYTES_MAX: usize = 128 * 1024;
 pub(super) const TERM_BYTES_MAX: usize = 128;
 
 /// Bytes that wait for one program to read them. At the bound nothing more is read from the connection,
-/// until it does: its other channels wait as well (docs/ssh-node.md).
+/// until it does: its other channels wait as well (docs/ssh-node.md). While it reads nothing at all, as many
+/// again come in, slowly (`room`).
 pub(super) const INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What is read from a program at a time, and the longest packet that is sent.
@@ -66,6 +67,15 @@ pub(super) const FORWARD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Ports and sockets that one SSH connection has listened at; one more is refused.
 pub(super) const LISTENING_MAX: usize = 16;
+
+/// Longest name of a protocol and longest cookie of a display, bytes; a longer one is refused.
+pub(super) const X11_WORD_BYTES_MAX: usize = 256;
+
+/// Highest number of a display's screen; a higher one is refused.
+pub(super) const X11_SCREEN_MAX: u32 = 400;
+
+/// How long xauth(1) has to take a cookie, which may wait for its file's lock. After it the display is refused.
+pub(super) const XAUTH_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How long a target of a forward has to take a connection, for each of its addresses, and how long a
 /// client has to take one that came in for it. After it the forward is refused.

@@ -37,6 +37,20 @@ impl fmt::Display for Over {
 impl std::error::Error for Over {}
 
 impl Over {
+    /// Whether the other side is gone without a word, however the system says so: with a socket of this
+    /// machine between (`ssh -J`), an end is a reset where something was still to be read.
+    pub(super) fn is_early_eof(&self) -> bool {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match self {
+            Self::Protocol(russh::Error::IO(error)) => matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+            ),
+            Self::Protocol(russh::Error::HUP) => true,
+            _ => false,
+        }
+    }
+
     pub(super) fn unusable(error: std::io::Error) -> Self {
         Self::Unusable(error)
     }

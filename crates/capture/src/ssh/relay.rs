@@ -6,31 +6,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hansard_core::policy::{OnEnd, Policy};
-use hansard_core::{Body, Fields, Session, Stream};
+use hansard_core::{Body, Session, Stream};
 use hansard_record::{Lost, Recorder};
 use hansard_shell::{Ends, Keys};
 use russh::server::{Handle, Msg};
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use russh::{Channel, ChannelReadHalf, ChannelWriteHalf, Sig};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, sleep_until};
 
-use super::channel::sizes;
 use super::ender::Ender;
-use super::fact;
 use super::header::OfMachine;
 use super::limits::{HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PACKET_BYTES, TYPED_LOOK_EVERY};
 use super::program::Program;
+use super::room::Room;
 use super::sftp::{Sftp, Stop};
 use super::sys::{watched as awaited, watched_copy};
 use crate::host::Watched;
+use crate::who::Listed;
 
 mod over;
+mod unread;
+mod up;
 
 pub(super) use over::signal as signal_of;
+pub(super) use unread::Unread;
+use up::{feed, incoming, release};
+
+/// Why something ended that had nobody to say anything to.
+const NOBODY_READS: &str = "nobody read its output any more";
 
 /// Everything that belongs to what runs in a channel.
 pub(super) struct Relay {
@@ -42,6 +48,10 @@ pub(super) struct Relay {
     pub(super) session: Session,
     /// What the policy has to say to the user; empty: nothing.
     pub(super) notice: String,
+    /// What a login is shown before its shell says anything, as a terminal shows it; empty: nothing.
+    pub(super) greeting: Vec<u8>,
+    /// A terminal's place in the list of who is logged in, until it is over.
+    pub(super) listed: Option<Listed>,
     pub(super) on_end: OnEnd,
     pub(super) ender: Arc<Ender>,
     /// Tells what its processes do.
@@ -49,6 +59,8 @@ pub(super) struct Relay {
     pub(super) machine: OfMachine,
     /// Reads along, where what passes is SFTP.
     pub(super) sftp: Option<Sftp>,
+    /// Told when nobody reads what the program says any more.
+    pub(super) unread: Arc<Unread>,
 }
 
 /// How it came to its end, as far as that is not the program's.
@@ -71,12 +83,13 @@ struct Shared {
     /// Typed bytes that wait until it is clear that nothing hid them; only where they are kept.
     keys: Option<Mutex<Keys>>,
     /// Bytes that may wait for the program.
-    room: Semaphore,
+    room: Room,
     /// How many outputs wait for the program to say something.
     listening: AtomicU64,
     /// Nobody hears what is sent any more.
     is_deaf: AtomicBool,
     sftp: Option<Mutex<Sftp>>,
+    unread: Arc<Unread>,
 }
 
 impl From<Lost> for Why {
@@ -112,11 +125,14 @@ pub(super) async fn run(relay: Relay) {
         recorder,
         session,
         notice,
+        greeting,
+        listed,
         on_end,
         ender,
         watched,
         machine,
         sftp,
+        unread,
     } = relay;
     let id = channel.id();
     let has_terminal = matches!(ends, Ends::Terminal(_));
@@ -134,28 +150,50 @@ pub(super) async fn run(relay: Relay) {
         served,
         has_terminal,
         keys,
-        room: Semaphore::new(INPUT_BYTES_MAX),
+        room: Room::new(INPUT_BYTES_MAX),
         listening: AtomicU64::new(0),
         is_deaf: AtomicBool::new(false),
         sftp: sftp.map(Mutex::new),
+        unread,
     };
     let (read, write) = channel.split();
     if has_terminal && !notice.is_empty() {
         let shown = format!("{}\r\n", notice.replace('\n', "\r\n"));
         let _ = write.data_bytes(shown.into_bytes()).await;
     }
-    let why = match registered(ends) {
-        Ok((input, outputs)) => {
+    let why = match (greeted(&shared, &write, greeting).await, registered(ends)) {
+        (Ok(()), Ok((input, outputs))) => {
             talk(&shared, (read, &write), (input, outputs), &ender, on_end).await
         }
-        Err(e) => {
+        (Err(lost), _) => {
+            shared.served.kill();
+            Some(Why::Lost(lost))
+        }
+        (_, Err(e)) => {
             shared.served.kill();
             Some(Why::Ended(format!("its ends cannot be waited for: {e}")))
         }
     };
     // What was done until now belongs before the recording's end.
-    drop(watched);
+    drop((watched, listed));
     over::finish(shared, (&write, &handle, id), (session.id, &machine), why).await;
+}
+
+/// Shows a login what there is to show: recorded as all that its terminal shows.
+async fn greeted(
+    shared: &Shared,
+    write: &ChannelWriteHalf<Msg>,
+    greeting: Vec<u8>,
+) -> Result<(), Lost> {
+    if !shared.has_terminal || greeting.is_empty() {
+        return Ok(());
+    }
+    if shared.policy.stdout {
+        shared.recorder.data(Stream::Output, &greeting)?;
+    }
+    // A client that is gone is heard of elsewhere.
+    let _ = write.data_bytes(greeting).await;
+    Ok(())
 }
 
 /// The program's ends, for waiting.
@@ -221,6 +259,10 @@ async fn talk(
             }
             () = &mut exiting, if !is_exited => { is_exited = true; None }
             () = ender.heard() => ender.said().map(Why::Ended),
+            // Of pipes the program learns it by itself, when it writes again.
+            () = shared.unread.heard(), if shared.has_terminal && why.is_none() => {
+                Some(Why::Ended(NOBODY_READS.to_owned()))
+            }
             () = sleep_until(deadline.unwrap_or(far)) => None,
             () = sleep_until(look.unwrap_or(far)) => release(shared, false).err().map(Why::Lost),
         };
@@ -280,117 +322,6 @@ async fn tell(shared: &Shared, write: &ChannelWriteHalf<Msg>, why: &str) {
     let _ = tokio::time::timeout(TOLD_MAX, telling).await;
 }
 
-/// Takes what the client sends, until it closes the channel.
-async fn incoming(
-    shared: &Shared,
-    mut read: ChannelReadHalf,
-    to_program: UnboundedSender<Vec<u8>>,
-) -> Result<(), Why> {
-    let mut to_program = Some(to_program);
-    while let Some(message) = read.wait().await {
-        match message {
-            ChannelMsg::Data { data } => {
-                came(shared, &data)?;
-                let Some(to_program) = to_program.as_ref().filter(|_| !data.is_empty()) else {
-                    continue;
-                };
-                let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
-                let Ok(room) = shared.room.acquire_many(bytes).await else {
-                    continue;
-                };
-                // Given back when the program has taken them.
-                room.forget();
-                let _ = to_program.send(data.to_vec());
-            }
-            // A terminal has no end of its input but the key for it.
-            ChannelMsg::Eof if !shared.has_terminal => to_program = None,
-            ChannelMsg::Close => return Ok(()),
-            ChannelMsg::WindowChange {
-                col_width,
-                row_height,
-                pix_width,
-                pix_height,
-            } if shared.has_terminal => {
-                let size = sizes([col_width, row_height, pix_width, pix_height]);
-                shared.served.resize(size);
-                let [cols, rows, ..] = size;
-                shared.recorder.event(Body::Resize { cols, rows })?;
-            }
-            ChannelMsg::Signal { signal } => {
-                let name = name_of(&signal);
-                let is_sent = shared.served.signal(name);
-                let why = (!is_sent).then_some("no such signal");
-                let fields = fact::outcome(Fields::new().with("signal", name), why);
-                shared.recorder.event(fact::channel("signal", fields))?;
-            }
-            ChannelMsg::ExtendedData { ext, data } => {
-                let fields = Fields::new()
-                    .with("stream", u64::from(ext))
-                    .with("length", data.len() as u64);
-                let fields = fact::outcome(fields, Some("clients have no such stream"));
-                shared.recorder.event(fact::channel("io", fields))?;
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Records what came from the client, as the policy says.
-fn came(shared: &Shared, bytes: &[u8]) -> Result<(), Why> {
-    let is_kept = match shared.read_along(|sftp| sftp.up(bytes))? {
-        true => shared.policy.files,
-        false => shared.policy.stdin,
-    };
-    if let Some(keys) = &shared.keys {
-        let hides = shared.served.hides_input();
-        keys.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .typed(bytes, hides);
-    }
-    if !shared.has_terminal && is_kept && !bytes.is_empty() {
-        shared.recorder.data(Stream::Stdin, bytes)?;
-    }
-    Ok(())
-}
-
-/// Records typed bytes that nothing has hidden; at the end, what is left of them.
-fn release(shared: &Shared, is_over: bool) -> Result<(), Lost> {
-    let Some(keys) = &shared.keys else {
-        return Ok(());
-    };
-    let hides = shared.served.hides_input();
-    let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
-    let bytes = match is_over {
-        true => keys.rest(hides),
-        false => keys.released(hides),
-    };
-    match bytes.as_slice() {
-        [] => Ok(()),
-        bytes => shared.recorder.data(Stream::Keystrokes, bytes),
-    }
-}
-
-/// Feeds the program. One that does not want its input any more does not get it.
-async fn feed(
-    shared: &Shared,
-    input: AsyncFd<OwnedFd>,
-    mut from_client: UnboundedReceiver<Vec<u8>>,
-) {
-    let mut wants = true;
-    while let Some(bytes) = from_client.recv().await {
-        let mut rest = bytes.as_slice();
-        while wants && !rest.is_empty() {
-            match when_ready(&input, Interest::WRITABLE, |fd| rustix::io::write(fd, rest)).await {
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(_) => wants = false,
-            }
-        }
-        shared.room.add_permits(bytes.len());
-    }
-    // Dropping it is the end of a pipe; the terminal's master is held by its reader as well.
-}
-
 /// Moves what the program says, until it says nothing any more.
 async fn drain(
     shared: &Shared,
@@ -407,10 +338,14 @@ async fn drain(
     let mut buffer = vec![0; PACKET_BYTES];
     loop {
         shared.listening.fetch_add(1, Ordering::SeqCst);
-        let came = when_ready(&output, Interest::READABLE, |fd| {
+        let reading = when_ready(&output, Interest::READABLE, |fd| {
             rustix::io::read(fd, buffer.as_mut_slice())
-        })
-        .await;
+        });
+        let came = tokio::select! {
+            came = reading => came,
+            // Closing the pipe is how a program learns that nobody reads what it says.
+            () = shared.unread.heard(), if stream == Stream::Stdout => Ok(0),
+        };
         shared.listening.fetch_sub(1, Ordering::SeqCst);
         let bytes = match came {
             // A terminal whose other side is closed says that with an error.
@@ -435,7 +370,10 @@ async fn drain(
         let bytes = bytes.to_vec();
         let sent = match stream {
             Stream::Stderr => write.extended_data_bytes(1, bytes).await,
-            _ => write.data_bytes(bytes).await,
+            _ => {
+                shared.unread.spoke();
+                write.data_bytes(bytes).await
+            }
         };
         if sent.is_err() {
             // Nobody hears it; that it was said stays on record.

@@ -11,9 +11,10 @@
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 use log::{LevelFilter, Log, Metadata, Record};
+use tokio::sync::Notify;
 
 use super::limits::SIGHTING_BYTES_MAX;
 
@@ -95,6 +96,8 @@ struct Open {
 struct Seen {
     open: Option<Open>,
     told: Vec<Sighting>,
+    /// Rung when something was told that no hook follows.
+    bell: Arc<Notify>,
 }
 
 thread_local! {
@@ -133,9 +136,13 @@ pub(super) fn listen() -> Result<(), String> {
     }
 }
 
-/// This thread is a connection's from now on.
-pub(super) fn attach() {
-    SEEN.set(Some(Seen::default()));
+/// This thread is a connection's from now on. Answers what rings when there is something to take that no
+/// hook will come for.
+pub(super) fn attach() -> Arc<Notify> {
+    let seen = Seen::default();
+    let bell = Arc::clone(&seen.bell);
+    SEEN.set(Some(seen));
+    bell
 }
 
 /// A hook handles the message that came last.
@@ -237,6 +244,13 @@ impl Seen {
                 .find(|(_, asks)| *asks == open.asks)
                 .and_then(|(prefix, _)| line.strip_prefix(prefix));
             match name {
+                Some(name) if open.asks == Asks::InChannel => {
+                    // The library refuses it: no hook claims it any more, and the next message may be long
+                    // in coming.
+                    name.clone_into(&mut open.name);
+                    self.settle();
+                    self.bell.notify_one();
+                }
                 Some(name) => name.clone_into(&mut open.name),
                 None if open.asks == Asks::SignIn && is_why(line) => {
                     line.clone_into(&mut open.why);

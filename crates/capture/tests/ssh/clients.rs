@@ -1,12 +1,17 @@
-//! Other clients, as Debian has them: PuTTY's, dropbear's, paramiko, asyncssh. Each runs a command and
-//! moves a file, with a certificate where it can and a plain key otherwise, and nothing is set up for us.
+//! Other clients: PuTTY's, dropbear's, paramiko, asyncssh as Debian has them, and npm's ssh2. Each runs a command
+//! and moves a file, at a node and through the proxy, with a certificate where it can and a plain key otherwise,
+//! and nothing is set up for us.
 
 use std::fs;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hansard_core::event::Stream;
 
+use crate::debian;
+use crate::paramiko::EXEC_AND_SFTP;
+use crate::proxied::Behind;
 use crate::site::{Site, facts, finished};
 use crate::support::{end_of, stream};
 
@@ -81,7 +86,7 @@ fn host_key(site: &Site) -> String {
     shown.split(' ').nth(1).unwrap().to_owned()
 }
 
-/// Lets in the user's plain key.
+/// A node that lets in the user's plain key.
 fn plain() -> (Site, crate::support::TempDir) {
     let keys = crate::support::TempDir::new();
     let file = keys.path().join("authorized");
@@ -98,12 +103,13 @@ fn plain() -> (Site, crate::support::TempDir) {
     (site, keys)
 }
 
-#[test]
-fn putty() {
-    if !has("plink", &["-V"]) || !has("psftp", &["-V"]) {
-        return;
-    }
-    let (site, _keys) = plain();
+/// A proxy in front of Debian's sshd, where there is one.
+fn behind() -> Option<Behind> {
+    debian::is_there().then(|| Behind::new(|_| {}))
+}
+
+/// PuTTY's clients, with the user's key and these options.
+fn putty(site: &Site, options: &[&str]) {
     let ppk = site.path("user.ppk");
     let made = Command::new("puttygen")
         .arg(site.path("user"))
@@ -111,21 +117,22 @@ fn putty() {
         .arg(&ppk)
         .status();
     assert!(made.unwrap().success());
-    let key = host_key(&site);
+    let key = host_key(site);
     let client = |name: &str| {
         let mut client = Command::new(name);
         client
             .args(["-batch", "-noagent", "-hostkey", &key, "-P"])
             .arg(site.address().port().to_string())
-            .args(["-l", &site.account.name, "-i"])
+            .args(["-l", &site.user, "-i"])
             .arg(&ppk)
+            .args(options)
             .env("HOME", site.keys.path());
         client
     };
     let mut plink = client("plink");
     let out = run(plink.args(["-T", "127.0.0.1", SAYS]), b"given", 7);
     assert_eq!(out, b"outgiven");
-    was_run(&site, b"given");
+    was_run(site, b"given");
     let (up, there, back) = (site.path("up"), site.path("there"), site.path("back"));
     fs::write(&up, vec![7; 100_000]).unwrap();
     let batch = format!(
@@ -137,15 +144,31 @@ fn putty() {
     );
     run(client("psftp").arg("127.0.0.1"), batch.as_bytes(), 0);
     assert_eq!(fs::read(back).unwrap(), vec![7; 100_000]);
-    was_moved(&site, 100_000);
+    was_moved(site, 100_000);
+}
+
+fn has_putty() -> bool {
+    has("plink", &["-V"]) && has("psftp", &["-V"])
 }
 
 #[test]
-fn dropbear() {
-    if !has("dbclient", &["-V"]) {
-        return;
+fn putty_at_a_node() {
+    if has_putty() {
+        let (site, _keys) = plain();
+        putty(&site, &[]);
     }
-    let (site, _keys) = plain();
+}
+
+#[test]
+fn putty_through_the_proxy() {
+    if let Some(behind) = behind().filter(|_| has_putty()) {
+        let certificate = behind.site.path("user-cert.pub");
+        putty(&behind.site, &["-cert", certificate.to_str().unwrap()]);
+    }
+}
+
+/// Dropbear's client, with the user's key.
+fn dropbear(site: &Site, status: i32) -> Vec<u8> {
     let key = site.path("user.dropbear");
     let mut converted = Command::new("dropbearconvert");
     let converted = converted.args(["openssh", "dropbear"]);
@@ -155,62 +178,73 @@ fn dropbear() {
         .args(["-T", "-y", "-y", "-i"])
         .arg(&key)
         .args(["-p", &site.address().port().to_string()])
-        .args(["-l", &site.account.name, "127.0.0.1", SAYS])
+        .args(["-l", &site.user, "127.0.0.1", SAYS])
         .env("HOME", site.keys.path());
-    assert_eq!(run(&mut client, b"given", 7), b"outgiven");
-    was_run(&site, b"given");
+    run(&mut client, b"given", status)
 }
 
-/// Runs a script with the node's port, the account, the user's key and a directory to work in.
-fn python(site: &Site, script: &str) {
-    let mut client = Command::new(PYTHON);
+#[test]
+fn dropbear_at_a_node() {
+    if has("dbclient", &["-V"]) {
+        let (site, _keys) = plain();
+        assert_eq!(dropbear(&site, 7), b"outgiven");
+        was_run(&site, b"given");
+    }
+}
+
+/// A client without certificates, and at the proxy nothing else lets in: but it passed the name on as it was.
+fn was_refused(site: &Site) {
+    let refused = site.refusal("only certificates do");
+    assert_eq!(refused.fields.text("login"), Some(site.user.as_str()));
+}
+
+#[test]
+fn dropbear_at_the_proxy_is_told_of_with_the_name_it_gave() {
+    let Some(behind) = behind().filter(|_| has("dbclient", &["-V"])) else {
+        return;
+    };
+    assert_eq!(dropbear(&behind.site, 1), b"");
+    was_refused(&behind.site);
+}
+
+/// What scripts are told: the port, the user's name, the user's key and a directory to work in.
+fn arguments(site: &Site, client: &mut Command) {
     client
-        .args(["-c", script])
         .arg(site.address().port().to_string())
-        .args([&site.account.name])
+        .args([&site.user])
         .arg(site.path("user"))
         .arg(site.keys.path());
-    assert_eq!(run(&mut client, b"", 0), b"done\n");
+}
+
+/// Runs a script to its end.
+fn script(site: &Site, client: &mut Command) {
+    arguments(site, client);
+    assert_eq!(run(client, b"", 0), b"done\n");
     was_run(site, b"given");
     was_moved(site, 100_000);
 }
 
-#[test]
-fn paramiko() {
-    if !has(PYTHON, &["-c", "import paramiko"]) {
+/// The same of Python, at a node and through the proxy.
+fn python(module: &str, text: &str) {
+    if !has(PYTHON, &["-c", &format!("import {module}")]) {
         return;
     }
-    python(
-        &Site::new(),
-        r"
-import sys, paramiko
-port, user, key, place = sys.argv[1:]
-own = paramiko.Ed25519Key.from_private_key_file(key)
-own.load_certificate(key + '-cert.pub')
-c = paramiko.SSHClient()
-c.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-c.connect('127.0.0.1', port=int(port), username=user, pkey=own, allow_agent=False, look_for_keys=False)
-i, o, e = c.exec_command('printf out; printf err >&2; cat; exit 7')
-i.write('given'); i.flush(); i.channel.shutdown_write()
-assert (o.read(), e.read(), o.channel.recv_exit_status()) == (b'outgiven', b'err', 7)
-open(place + '/up', 'wb').write(b'x' * 100000)
-s = c.open_sftp()
-s.put(place + '/up', place + '/there')
-s.get(place + '/there', place + '/back')
-assert open(place + '/back', 'rb').read() == b'x' * 100000
-s.close(); c.close()
-print('done')
-",
-    );
+    let script = |site: &Site| script(site, Command::new(PYTHON).args(["-c", text]));
+    script(&Site::new());
+    if let Some(behind) = behind() {
+        script(&behind.site);
+    }
+}
+
+#[test]
+fn paramiko() {
+    python("paramiko", EXEC_AND_SFTP);
 }
 
 #[test]
 fn asyncssh() {
-    if !has(PYTHON, &["-c", "import asyncssh"]) {
-        return;
-    }
     python(
-        &Site::new(),
+        "asyncssh",
         r"
 import sys, asyncio, asyncssh
 port, user, key, place = sys.argv[1:]
@@ -229,4 +263,48 @@ asyncio.run(main())
 print('done')
 ",
     );
+}
+
+/// npm's ssh2 as `tests/npm/package-lock.json` has it, if it is installed; in CI it has to be.
+fn ssh2() -> Option<PathBuf> {
+    let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/npm/node_modules/ssh2");
+    let is_there = at.is_dir() && has("node", &["--version"]);
+    assert!(
+        is_there || std::env::var_os("CI").is_none(),
+        "{} is missing: make test-clients",
+        at.display()
+    );
+    if !is_there {
+        eprintln!("skipped: {} is not there", at.display());
+    }
+    is_there.then_some(at)
+}
+
+/// Runs the script with it.
+fn node(site: &Site, ssh2: &Path) -> Command {
+    let mut node = Command::new("node");
+    node.args(["-e", include_str!("ssh2.js"), "--"])
+        .arg(ssh2)
+        .env("HOME", site.keys.path());
+    node
+}
+
+#[test]
+fn ssh2_at_a_node() {
+    if let Some(ssh2) = ssh2() {
+        let (site, _keys) = plain();
+        script(&site, &mut node(&site, &ssh2));
+    }
+}
+
+#[test]
+fn ssh2_at_the_proxy_is_told_of_with_the_name_it_gave() {
+    let (Some(ssh2), Some(behind)) = (ssh2(), behind()) else {
+        return;
+    };
+    let site = &behind.site;
+    let mut client = node(site, &ssh2);
+    arguments(site, &mut client);
+    assert_eq!(run(&mut client, b"", 1), b"");
+    was_refused(site);
 }

@@ -70,7 +70,7 @@ const CHANNEL: &str = "channel";
 const INSIDE: &str = "request in a channel";
 
 #[rustfmt::skip] // one row, one or two lines
-const ROWS: [Row; 27] = [
+const ROWS: [Row; 28] = [
     row((SIGN_IN, "publickey, with a certificate"), Recorded, (Place::Connection, "auth"), ("method", "publickey"), "the certificate decides"),
     row((SIGN_IN, "none"), Refused, (Place::Connection, "auth"), ("method", "none"), "told in the host's recording if nobody signs in after it"),
     row((SIGN_IN, "password"), Refused, (Place::Host, "auth"), ("method", "password"), "what was given is not kept"),
@@ -97,11 +97,12 @@ const ROWS: [Row; 27] = [
     row((INSIDE, "signal"), Recorded, (Place::Channel, "signal"), ("signal", "TERM"), ""),
     row((INSIDE, "x11-req"), Refused, (Place::Connection, "x11-forward"), ("", ""), "the cookie is not kept"),
     row((INSIDE, "auth-agent-req@openssh.com"), Refused, (Place::Connection, "agent-forward"), ("", ""), ""),
-    row((INSIDE, "eow@openssh.com, break, xon-xoff and any other"), Refused, (Place::Connection, "channel_request"), ("requestType", "eow@openssh.com"), "seen by the witness"),
+    row((INSIDE, "eow@openssh.com"), Recorded, (Place::Connection, "channel_request"), ("requestType", "eow@openssh.com"), "seen by the witness; refused where several channels may be meant"),
+    row((INSIDE, "break, xon-xoff and any other"), Refused, (Place::Connection, "channel_request"), ("requestType", "break"), "seen by the witness"),
 ];
 
 /// What is done where the configuration allows it, and how it is on record; `forwards` tries each of these.
-const ALLOWED: [(&str, &str, &str, &str); 6] = [
+const ALLOWED: [(&str, &str, &str, &str); 7] = [
     (CHANNEL, "direct-tcpip", "port.local", "forward_to"),
     (
         CHANNEL,
@@ -132,6 +133,12 @@ const ALLOWED: [(&str, &str, &str, &str); 6] = [
         "auth-agent-req@openssh.com",
         "agent-forward",
         "forward_agent; each connection is one more",
+    ),
+    (
+        INSIDE,
+        "x11-req",
+        "x11-forward",
+        "forward_x11; each connection is one more",
     ),
 ];
 
@@ -273,10 +280,11 @@ fn is_there(row: &Row, site: &Site) -> bool {
 }
 
 /// Rows that `odd` asks for.
-const ODD: [&str; 3] = [
+const ODD: [&str; 4] = [
     "gssapi-with-mic, hostbased and others",
     "forwarded-tcpip, forwarded-streamlocal, auth-agent, tun and any other",
-    "eow@openssh.com, break, xon-xoff and any other",
+    "eow@openssh.com",
+    "break, xon-xoff and any other",
 ];
 
 #[test]
@@ -368,8 +376,8 @@ fn the_page_says_what_was_tried() {
     }
     page.push_str(
         "\n## What a target may ask the proxy for\n\n\
-         Connections to what the client had it listen at (`port.remote_conn`, `new_channel_forwarded_streamlocal`) and to its\n\
-         agent, where that is lent (`agent-forward`). Every other channel and request is refused, and is a `new_channel`,\n\
+         Connections to what the client had it listen at (`port.remote_conn`, `new_channel_forwarded_streamlocal`), to its\n\
+         agent and to its display, where that is lent (`agent-forward`, `x11-forward`). Every other channel and request is refused, and is a `new_channel`,\n\
          `channel_request` or `global_request` with `from_target`. What it says of its host keys later is ignored.\n",
     );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/ssh-coverage.md");

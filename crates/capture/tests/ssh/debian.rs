@@ -44,7 +44,7 @@ impl Debian {
         let text = format!(
             "HostKey {}\nTrustedUserCAKeys {}\nAuthorizedKeysFile none\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\n\
-             AcceptEnv LANG LC_*\nPermitRootLogin yes\nPermitTunnel no\n\
+             AcceptEnv LANG LC_*\nPermitRootLogin yes\nPermitTunnel no\nX11Forwarding yes\n\
              Subsystem sftp /usr/lib/openssh/sftp-server\n",
             host_key.display(),
             keys.join("ca.pub").display()

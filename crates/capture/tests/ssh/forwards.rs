@@ -12,6 +12,8 @@ use hansard_capture::ssh::Forwards;
 use hansard_core::event::{Event, Fact, Stream};
 use hansard_core::policy::Policy;
 
+use crate::debian;
+use crate::proxied::Behind;
 use crate::site::{PATIENCE, Site, facts, finished};
 use crate::support::{end_of, events, header, stream, wait_for};
 
@@ -31,6 +33,15 @@ fn shouting() -> (u16, JoinHandle<()>) {
 
 fn site(forwards: Forwards) -> Site {
     Site::with(|config| config.forwards = forwards, |_| {})
+}
+
+/// Has the same done at a node, and at a proxy in front of Debian's sshd.
+fn in_both_modes(forwards: &Forwards, what: impl Fn(&Site)) {
+    what(&site(forwards.clone()));
+    if debian::is_there() {
+        let behind = Behind::new(|config| config.forwards = forwards.clone());
+        what(&behind.site);
+    }
 }
 
 fn to(places: &[String]) -> Forwards {
@@ -215,11 +226,15 @@ fn said_line(client: &mut Child, part: &str) -> String {
 }
 
 #[test]
-fn a_port_of_this_machine_leads_to_the_client_where_a_rule_allows_it() {
-    let site = site(Forwards {
+fn a_port_of_the_machine_leads_to_the_client_where_a_rule_allows_it() {
+    let forwards = Forwards {
         listen: vec!["127.0.0.0/8:*".to_owned()],
         ..Forwards::default()
-    });
+    };
+    in_both_modes(&forwards, a_port_leads_to_the_client);
+}
+
+fn a_port_leads_to_the_client(site: &Site) {
     let (port, target) = shouting();
     let asked = format!("127.0.0.1:0:127.0.0.1:{port}");
     let mut client = std::process::Command::new("ssh");
@@ -328,11 +343,24 @@ fn connected(path: &std::path::Path) -> UnixStream {
 #[test]
 fn sockets_are_forwarded_both_ways() {
     let dir = crate::support::TempDir::new();
-    let (there, here) = (dir.path().join("there"), dir.path().join("here"));
-    let site = site(Forwards {
+    let forwards = Forwards {
         sockets: vec![format!("{}/*", dir.path().display())],
         ..Forwards::default()
+    };
+    let mode = std::cell::Cell::new("node");
+    in_both_modes(&forwards, |site| {
+        let place = dir.path().join(mode.replace("proxy"));
+        fs::create_dir(&place).unwrap();
+        sockets_lead_both_ways(site, &place);
+        // Debian's sshd leaves its sockets where they were.
+        if site.user == site.account.name {
+            wait_for("its socket is gone", || !place.join("here").exists());
+        }
     });
+}
+
+fn sockets_lead_both_ways(site: &Site, dir: &std::path::Path) {
+    let (there, here) = (dir.join("there"), dir.join("here"));
     let listener = UnixListener::bind(&there).unwrap();
     let target = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
@@ -341,7 +369,7 @@ fn sockets_are_forwarded_both_ways() {
         stream.write_all(format!("{said}, too").as_bytes()).unwrap();
     });
     // What connects here comes out at the client, which leads it back to the other one.
-    let client_side = dir.path().join("client");
+    let client_side = dir.join("client");
     let up = format!("{}:{}", here.display(), client_side.display());
     let down = format!("{}:{}", client_side.display(), there.display());
     let client = site
@@ -372,7 +400,6 @@ fn sockets_are_forwarded_both_ways() {
         assert_eq!(told.fields.get("success"), Some(&true.into()), "{told:?}");
     }
     assert_eq!(facts(&connection, "port").len(), 2);
-    wait_for("its socket is gone", || !here.exists());
 }
 
 #[test]
@@ -403,52 +430,56 @@ fn an_end_from_outside_is_the_forwards_end_too_and_stands_in_the_record() {
 #[test]
 fn an_agent_is_reached_by_programs_of_the_session_and_only_if_that_is_allowed() {
     for allowed in [true, false] {
-        let site = site(Forwards {
+        let forwards = Forwards {
             agent: allowed,
             ..Forwards::default()
-        });
-        let socket = site.path("agent");
-        let mut agent = std::process::Command::new("ssh-agent");
-        let agent = agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null());
-        let mut agent = agent.spawn().unwrap();
-        wait_for("the agent", || UnixStream::connect(&socket).is_ok());
-        let added = std::process::Command::new("ssh-add")
-            .args(["-q"])
-            .arg(site.path("user"))
-            .env("SSH_AUTH_SOCK", &socket)
-            .stderr(Stdio::null())
-            .status();
-        assert!(added.unwrap().success());
-        // The site's own options say that there is no agent; the first of two settings counts.
-        let own = format!("IdentityAgent={}", socket.display());
-        let mut client = std::process::Command::new("ssh");
-        client.args(["-F", "none", "-A", "-o", &own]);
-        client
-            .args(site.options())
-            .args([
-                "127.0.0.1",
-                "ssh-add -l; ls -ld $(dirname ${SSH_AUTH_SOCK:-/none/x})",
-            ])
-            .env("SSH_AUTH_SOCK", &socket)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let out = finished(client.spawn().unwrap());
-        agent.kill().unwrap();
-        agent.wait().unwrap();
-        let said = String::from_utf8_lossy(&out.stdout).into_owned();
-        assert_eq!(said.contains("ED25519"), allowed, "{out:?}");
-        let connection = site.complete("ssh");
-        let asked = facts(&connection, "agent-forward");
-        match allowed {
-            true => {
-                assert!(said.contains("drwx------"), "{said}");
-                assert_eq!(asked.len(), 2, "asked for, and used once: {asked:?}");
-                let stopped = only(&connection, "port");
-                assert_eq!(stopped.fields.text("addr"), Some("agent"));
-            }
-            false => assert!(failed(&asked[0]).contains("forward_agent")),
+        };
+        in_both_modes(&forwards, |site| an_agent_is_reached(site, allowed));
+    }
+}
+
+fn an_agent_is_reached(site: &Site, allowed: bool) {
+    let socket = site.path("agent");
+    let mut agent = std::process::Command::new("ssh-agent");
+    let agent = agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null());
+    let mut agent = agent.spawn().unwrap();
+    wait_for("the agent", || UnixStream::connect(&socket).is_ok());
+    let added = std::process::Command::new("ssh-add")
+        .args(["-q"])
+        .arg(site.path("user"))
+        .env("SSH_AUTH_SOCK", &socket)
+        .stderr(Stdio::null())
+        .status();
+    assert!(added.unwrap().success());
+    // The site's own options say that there is no agent; the first of two settings counts.
+    let own = format!("IdentityAgent={}", socket.display());
+    let mut client = std::process::Command::new("ssh");
+    client.args(["-F", "none", "-A", "-o", &own]);
+    client
+        .args(site.options())
+        .args([
+            "127.0.0.1",
+            "ssh-add -l; ls -ld $(dirname ${SSH_AUTH_SOCK:-/none/x})",
+        ])
+        .env("SSH_AUTH_SOCK", &socket)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let out = finished(client.spawn().unwrap());
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert_eq!(said.contains("ED25519"), allowed, "{out:?}");
+    let connection = site.complete("ssh");
+    let asked = facts(&connection, "agent-forward");
+    match allowed {
+        true => {
+            assert!(said.contains("drwx------"), "{said}");
+            assert_eq!(asked.len(), 2, "asked for, and used once: {asked:?}");
+            let stopped = only(&connection, "port");
+            assert_eq!(stopped.fields.text("addr"), Some("agent"));
         }
+        false => assert!(failed(&asked[0]).contains("forward_agent")),
     }
 }
 

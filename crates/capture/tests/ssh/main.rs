@@ -29,4 +29,6 @@ mod refused;
 mod roles;
 mod runs;
 mod site;
+mod unread;
 mod watched;
+mod x11;

@@ -40,6 +40,11 @@ for request, rest in [('eow@openssh.com', []), ('break', [500]), ('xon-xoff', [T
 c.exec_command('echo still there')
 assert c.makefile('rb').read() == b'still there\n'
 assert c.recv_exit_status() == 0
+c = t.open_session(timeout=60)
+c.exec_command('echo heard; cat')
+assert c.recv(6) == b'heard\n'
+t._send_user_message(message(98, c.remote_chanid, 'eow@openssh.com', False))
+c.shutdown_write()
 t.close()
 print('done')
 ";

@@ -1,11 +1,32 @@
-//! Messages that no ordinary client sends, by paramiko's hand.
+//! What paramiko runs: as an ordinary client, and messages that no ordinary client sends.
 
 use std::process::{Command, Stdio};
 
 use crate::clients::{PYTHON, has};
 use crate::site::{Site, finished};
 
-/// The beginning of each script: `message` makes one of any number, `connected` a connection.
+/// An ordinary client: runs a command, and moves a file there and back.
+pub const EXEC_AND_SFTP: &str = r"
+import sys, paramiko
+port, user, key, place = sys.argv[1:]
+own = paramiko.Ed25519Key.from_private_key_file(key)
+own.load_certificate(key + '-cert.pub')
+c = paramiko.SSHClient()
+c.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+c.connect('127.0.0.1', port=int(port), username=user, pkey=own, allow_agent=False, look_for_keys=False)
+i, o, e = c.exec_command('printf out; printf err >&2; cat; exit 7')
+i.write('given'); i.flush(); i.channel.shutdown_write()
+assert (o.read(), e.read(), o.channel.recv_exit_status()) == (b'outgiven', b'err', 7)
+open(place + '/up', 'wb').write(b'x' * 100000)
+s = c.open_sftp()
+s.put(place + '/up', place + '/there')
+s.get(place + '/there', place + '/back')
+assert open(place + '/back', 'rb').read() == b'x' * 100000
+s.close(); c.close()
+print('done')
+";
+
+/// The beginning of the other scripts: `message` makes one of any number, `connected` a connection.
 const OPENING: &str = r"
 import sys, paramiko
 from paramiko.message import Message

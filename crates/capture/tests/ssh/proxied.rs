@@ -13,7 +13,7 @@ use hansard_capture::ssh::{Certify, Config, Proxy, WantedCertificate};
 use hansard_core::event::Stream;
 use hansard_core::policy::Policy;
 
-use crate::clients::{PYTHON, has};
+use crate::clients::has;
 use crate::debian::{self, Debian};
 use crate::site::{Site, facts, finished, key};
 use crate::support::{TempDir, end_of, gaps, header, shown, stream, wait_for};
@@ -76,7 +76,7 @@ impl Behind {
         Self::with(change, |_| {})
     }
 
-    fn with(change: impl FnOnce(&mut Config), policy: impl FnOnce(&mut Policy)) -> Self {
+    pub fn with(change: impl FnOnce(&mut Config), policy: impl FnOnce(&mut Policy)) -> Self {
         let keys = TempDir::new();
         for name in ["ca", "host-ca", "host", "other-host"] {
             key(keys.path(), name);
@@ -460,49 +460,4 @@ fn a_target_that_ends_takes_nothing_with_it_that_it_said() {
     let exec = behind.site.complete("exec");
     assert_eq!(end_of(&exec).exit_status, None);
     assert_eq!(stream(&exec, Stream::Stdout), b"last words\n");
-}
-
-#[test]
-fn other_clients_take_the_user_name_as_it_is() {
-    if !debian::is_there() || !has(PYTHON, &["-c", "import paramiko"]) {
-        return;
-    }
-    let behind = Behind::new(|_| {});
-    let mut client = Command::new(PYTHON);
-    client
-        .args([
-            "-c",
-            r"
-import sys, paramiko
-port, user, key, place = sys.argv[1:]
-own = paramiko.Ed25519Key.from_private_key_file(key)
-own.load_certificate(key + '-cert.pub')
-c = paramiko.SSHClient()
-c.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-c.connect('127.0.0.1', port=int(port), username=user, pkey=own, allow_agent=False, look_for_keys=False)
-i, o, e = c.exec_command('printf out; printf err >&2; cat; exit 7')
-i.write('given'); i.flush(); i.channel.shutdown_write()
-assert (o.read(), e.read(), o.channel.recv_exit_status()) == (b'outgiven', b'err', 7)
-open(place + '/up', 'wb').write(b'x' * 100000)
-s = c.open_sftp()
-s.put(place + '/up', place + '/there')
-s.get(place + '/there', place + '/back')
-assert open(place + '/back', 'rb').read() == b'x' * 100000
-s.close(); c.close()
-print('done')
-",
-        ])
-        .args([&behind.site.address().port().to_string(), &behind.user()])
-        .arg(behind.site.path("user"))
-        .arg(behind.site.keys.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let out = finished(client.spawn().unwrap());
-    assert_eq!(out.stdout, b"done\n", "{out:?}");
-    assert_eq!(
-        stream(&behind.site.complete("exec"), Stream::Stdout),
-        b"outgiven"
-    );
-    assert_eq!(facts(&behind.site.complete("sftp"), "sftp").len(), 2);
 }

@@ -137,6 +137,7 @@ fn a_channel_that_no_role_permits_is_refused_with_a_sentence() {
                 listen: vec!["*:*".into()],
                 sockets: vec!["/*".into()],
                 agent: true,
+                x11: true,
                 nested: Vec::new(),
             };
         },

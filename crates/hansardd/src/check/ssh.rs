@@ -28,6 +28,23 @@ pub(super) fn ssh(config: &Config, found: &mut Vec<Finding>) {
             "write it in the form that docs/configuration.md gives",
         ));
     }
+    match (ssh.check_pam(), ssh.pam_service()) {
+        (Err(why), _) => found.push(Finding::error(
+            "capture.ssh.pam",
+            why,
+            "write auto, off, or the name of a service",
+        )),
+        (Ok(()), Some((name, false))) if rustix::process::geteuid().is_root() => {
+            found.push(Finding::warning(
+                "capture.ssh.pam",
+                format!(
+                    "there is no /etc/pam.d/{name}: what PAM has for `other` decides who may log in"
+                ),
+                "write that file, install openssh-server, or write `pam: off`",
+            ));
+        }
+        _ => {}
+    }
     if !rustix::process::geteuid().is_root() {
         found.push(Finding::warning(
             "capture.ssh",

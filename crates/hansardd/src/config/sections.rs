@@ -114,6 +114,10 @@ section! {
         /// Where those are: below an account's home, or a whole path; `%u` is the account's name. The file
         /// and its directory must be the account's or root's, and nobody else's to write to.
         authorized_keys_file: String = ".ssh/authorized_keys".to_owned();
+        /// Whether the system's modules (PAM) decide about accounts and open sessions: the service's name, a file
+        /// in `/etc/pam.d`; `auto`: `hansard` if there is such a file, otherwise `sshd`; `off`: neither, and
+        /// accounts are judged by shadow(5) and `/etc/nologin` alone. Only for a daemon that is root.
+        pam: String = "auto".to_owned();
         /// Variables that clients may set, by name, or by its beginning and a `*`. Never `PATH`, `LD_*`
         /// and the like. At most 1000.
         accept_env: Vec<String> = vec!["LANG".to_owned(), "LC_*".to_owned()];
@@ -128,6 +132,8 @@ section! {
         forward_sockets: Vec<String> = Vec::new();
         /// Let programs use the agent of whoever started them (`ssh -A`).
         forward_agent: bool = false;
+        /// Let programs open windows at the client (`ssh -X`).
+        forward_x11: bool = false;
         /// Sessions that may be inside a forward, where nothing of them is seen but that they are there:
         /// `ssh`, `rdp`, `postgres`, `mysql`.
         forward_nested: Vec<String> = Vec::new();
@@ -177,6 +183,8 @@ section! {
         forward_sockets: Vec<String> = Vec::new();
         /// Let programs on targets use the agent of whoever started them (`ssh -A`).
         forward_agent: bool = false;
+        /// Let programs open windows at the client (`ssh -X`).
+        forward_x11: bool = false;
         /// Sessions that may be inside a forward, where nothing of them is seen but that they are there:
         /// `ssh`, `rdp`, `postgres`, `mysql`.
         forward_nested: Vec<String> = Vec::new();

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 const TERMINALS: &str = "terminals";
 
 /// The list of who is logged in, where a system keeps one.
-const UTMP: &str = "/run/utmp";
+pub(super) const UTMP: &str = "/run/utmp";
 
 /// Takes logins from now on: first gives back what terminals the last process had taken.
 pub(super) fn logins(

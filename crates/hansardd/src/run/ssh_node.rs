@@ -1,21 +1,41 @@
 //! The role that serves SSH on this machine.
 
 use hansard_capture::local::Server as LocalServer;
-use hansard_capture::ssh::{Config as NodeConfig, Server};
+use hansard_capture::ssh::{Config as NodeConfig, Keeper, Lists, Server};
 use hansard_identity::key::PrivateKey;
 use hansard_identity::limits::SSH_HOST_LIFE_S;
 use hansard_identity::name::check_server_name;
 use hansard_identity::random::Random;
 use hansard_identity::ssh::{KeyLine, SshAuthorities};
 
+use super::logins::UTMP;
 use super::recording::Recording;
 use super::{Closer, Start};
+use crate::cli::KEEP_SESSION;
 use crate::config::Ssh;
 use crate::failure::{Failure, STATUS_FAILED};
 use crate::init::keys::authority_dir;
+use crate::tlog_out::helper::OURSELVES;
 
 /// The node's own key, among this machine's.
 const NODE_KEY: &str = "ssh_node.key";
+
+/// The directory of notes on what stands in the list of who is logged in, in `runtime_dir`.
+const LISTED: &str = "ssh-listed";
+
+/// The message of the day.
+const MOTD: &str = "/etc/motd";
+
+/// Who opens sessions: this program, once more for each.
+fn keeper(ssh: &Ssh) -> Option<Keeper> {
+    let (service, _) = ssh.pam_service()?;
+    Some(Keeper {
+        program: OURSELVES.into(),
+        args: vec![KEEP_SESSION.into()],
+        service,
+        remote: String::new(),
+    })
+}
 
 /// Listens for people.
 pub(super) fn start(
@@ -41,6 +61,17 @@ pub(super) fn start(
         .clone_from(&recording.start.config.node.labels);
     config.accept_env.clone_from(&ssh.accept_env);
     config.forwards = ssh.forwards();
+    config.motd = MOTD.into();
+    if rustix::process::geteuid().is_root() {
+        config.keeper = keeper(ssh);
+        let notes = recording.start.config.node.runtime_dir.join(LISTED);
+        config.lists = Some(Lists {
+            utmp: UTMP.into(),
+            wtmp: "/var/log/wtmp".into(),
+            lastlog: "/var/log/lastlog".into(),
+            notes,
+        });
+    }
     config.connections_max = usize::try_from(ssh.connections_max).unwrap_or(usize::MAX);
     config.login_grace = ssh.login_grace.0;
     let authority = authority_dir(&keys);

@@ -21,7 +21,7 @@ use crate::config::{TlogExport, TlogWriter};
 pub const COMM: &std::ffi::CStr = c"tlog-rec-sessio";
 
 /// What the daemon runs; a program that was replaced meanwhile is still the same.
-const OURSELVES: &str = "/proc/self/exe";
+pub const OURSELVES: &str = "/proc/self/exe";
 
 /// The error of a helper that is not there.
 const GONE: io::ErrorKind = io::ErrorKind::BrokenPipe;

@@ -5,9 +5,12 @@ use hansard_shell::{Ends, Served, Service, ShellError, Window};
 
 use super::Runs;
 use crate::host::Watched;
-use crate::ssh::header::{OfMachine, Opened};
+use crate::ssh::connection::{Connection, Inside};
+use crate::ssh::greeting;
+use crate::ssh::header::{OfMachine, Opened, canonical};
 use crate::ssh::program::Program;
 use crate::ssh::proxy::{FarChannel, Wants};
+use crate::who::Listed;
 
 /// What is about to run, and where.
 pub(super) enum Starts {
@@ -86,4 +89,32 @@ pub(super) fn nothing_ran(machine: &OfMachine, opened: Opened, why: String) -> S
         let _ = machine.means.open.end(id);
     }
     why
+}
+
+/// Puts a program at a terminal of this machine into the lists of logins; answers its place there, and what it
+/// is to be shown.
+pub(super) fn greeted(
+    program: &Program,
+    connection: &Connection,
+    inside: &Inside,
+    is_command: bool,
+) -> (Option<Listed>, Vec<u8>) {
+    let Program::Here(served) = program else {
+        return (None, Vec::new());
+    };
+    let (Some(terminal), Some(pid)) = (served.terminal(), program.pid()) else {
+        return (None, Vec::new());
+    };
+    let login = greeting::Login {
+        account: &inside.who.account,
+        from: canonical(connection.remote).ip(),
+        terminal,
+        pid,
+        is_command,
+    };
+    let node = &connection.node;
+    let motd = Some(node.config.motd.as_path()).filter(|_| node.config.keeper.is_none());
+    let lists = (node.who.as_ref(), node.config.lists.as_ref());
+    let (listed, shown) = greeting::begin(&login, lists, (served.shown(), motd));
+    (listed, greeting::at_a_terminal(&shown))
 }

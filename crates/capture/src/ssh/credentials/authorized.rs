@@ -21,6 +21,7 @@ pub(in crate::ssh) struct Authorized {
     pub(in crate::ssh) terminal: bool,
     pub(in crate::ssh) forwarding: bool,
     pub(in crate::ssh) agent: bool,
+    pub(in crate::ssh) x11: bool,
 }
 
 impl Authorized {
@@ -58,6 +59,7 @@ impl Authorized {
             terminal: true,
             forwarding: true,
             agent: true,
+            x11: true,
         };
         for option in options {
             let (name, value) = option.split_once('=').unwrap_or((*option, ""));
@@ -66,18 +68,21 @@ impl Authorized {
             match name.to_ascii_lowercase().as_str() {
                 "restrict" => {
                     (allowed.terminal, allowed.forwarding, allowed.agent) = (false, false, false);
+                    allowed.x11 = false;
                 }
                 "pty" => allowed.terminal = true,
                 "port-forwarding" => allowed.forwarding = true,
                 "no-pty" => allowed.terminal = false,
                 "agent-forwarding" => allowed.agent = true,
                 "no-agent-forwarding" => allowed.agent = false,
+                "x11-forwarding" => allowed.x11 = true,
+                "no-x11-forwarding" => allowed.x11 = false,
                 "no-port-forwarding" => allowed.forwarding = false,
                 "command" => allowed.command = Some(value.replace("\\\"", "\"")),
                 "from" if is_from(value, from) => {}
                 "from" => return Err(format!("the key may not be used from {from}")),
-                // What they would allow is refused to everybody.
-                "no-x11-forwarding" | "no-user-rc" => {}
+                // What it would allow is done for nobody.
+                "no-user-rc" => {}
                 other => return Err(format!("the key's option {other:?} is not known here")),
             }
         }

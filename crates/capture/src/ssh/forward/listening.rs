@@ -31,6 +31,13 @@ pub(in crate::ssh) enum Wanted {
     Unix(PathBuf),
     /// A new place for the client's agent.
     Agent,
+    /// A new display, which is the client's.
+    Display {
+        /// Its number, once it is there.
+        number: u16,
+        /// Whether one connection is all that it takes.
+        is_single: bool,
+    },
 }
 
 /// Something that is listened at, until it is dropped.
@@ -39,6 +46,8 @@ pub(in crate::ssh) struct Listening {
     pub(in crate::ssh) wanted: Wanted,
     /// Where programs find the agent, or others the socket.
     pub(in crate::ssh) path: Option<PathBuf>,
+    /// The channel whose programs it is for, and with which it ends; none: the connection.
+    pub(in crate::ssh) channel: Option<u32>,
     tasks: Vec<AbortHandle>,
     account: Account,
 }
@@ -91,12 +100,14 @@ pub(in crate::ssh) async fn listen(
             rules.sockets.has(&path.to_string_lossy())
         }),
         Wanted::Agent => agent_admitted(connection, inside).and_then(|()| place(connection)),
+        Wanted::Display { .. } => x11_admitted(connection, inside).and_then(|()| place(connection)),
     }?;
     if connection.node.leads.is_some() {
         let target = proxy::shared(connection, inside, handle).await?;
         return Ok(Listening {
             wanted: target.listen(wanted).await?,
             path: None,
+            channel: None,
             tasks: Vec::new(),
             account,
         });
@@ -105,6 +116,7 @@ pub(in crate::ssh) async fn listen(
     let mut listening = Listening {
         wanted: wanted.clone(),
         path: None,
+        channel: None,
         tasks: Vec::new(),
         account: account.clone(),
     };
@@ -127,6 +139,19 @@ pub(in crate::ssh) fn agent_admitted(
         (_, false) => {
             Err("the certificate or key does not permit that an agent is forwarded".to_owned())
         }
+        _ => Ok(()),
+    }
+}
+
+/// Whether programs may open windows at the client.
+///
+/// # Errors
+/// Why not.
+pub(in crate::ssh) fn x11_admitted(connection: &Connection, inside: &Inside) -> Result<(), String> {
+    inside.may(ChannelKind::X11)?;
+    match (connection.node.rules.x11, inside.allowed.x11) {
+        (false, _) => Err("forward_x11 is off".to_owned()),
+        (_, false) => Err("the certificate or key does not permit X11".to_owned()),
         _ => Ok(()),
     }
 }
@@ -171,6 +196,15 @@ async fn opened(
             let task = tokio::spawn(comes.clone().unix(listener, None));
             listening.tasks.push(task.abort_handle());
         }
+        Wanted::Display { is_single, .. } => {
+            let (listeners, number) = as_account(account, opening::listen_as_display).await?;
+            listening.wanted = Wanted::Display { number, is_single };
+            for listener in listeners {
+                let listener = TcpListener::from_std(listener)?;
+                let task = tokio::spawn(comes.clone().display(listener, is_single));
+                listening.tasks.push(task.abort_handle());
+            }
+        }
     }
     Ok(())
 }
@@ -195,6 +229,7 @@ enum Asks {
     Tcp((String, u16), SocketAddr),
     Unix(String),
     Agent,
+    Display(SocketAddr),
 }
 
 impl Comes {
@@ -218,18 +253,10 @@ impl Comes {
         wanted: Wanted,
     ) {
         let asks = match wanted {
-            Wanted::Tcp(host, port) => {
-                let fields = &event.1;
-                let ip = fields.text("OriginatorHost").and_then(|ip| ip.parse().ok());
-                let port_from = match fields.get("OriginatorPort") {
-                    Some(hansard_core::Value::Uint(port)) => u16::try_from(*port).unwrap_or(0),
-                    _ => 0,
-                };
-                let ip = ip.unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-                Asks::Tcp((host, port), SocketAddr::new(ip, port_from))
-            }
+            Wanted::Tcp(host, port) => Asks::Tcp((host, port), originator(&event.1)),
             Wanted::Unix(path) => Asks::Unix(path.to_string_lossy().into_owned()),
             Wanted::Agent => Asks::Agent,
+            Wanted::Display { .. } => Asks::Display(originator(&event.1)),
         };
         self.take(Came { from, event, asks });
     }
@@ -254,6 +281,34 @@ impl Comes {
                 event: ("port.remote_conn", fields),
                 asks: Asks::Tcp((host.clone(), port), from),
             });
+        }
+    }
+
+    /// Of a display.
+    async fn display(self, listener: TcpListener, is_single: bool) {
+        let at = listener.local_addr().map(|at| at.to_string());
+        let at = at.unwrap_or_default();
+        loop {
+            let Ok((stream, from)) = listener.accept().await else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let Ok(stream) = stream.into_std() else {
+                continue;
+            };
+            let fields = Fields::new()
+                .with("addr", at.as_str())
+                .with("OriginatorHost", from.ip().to_string())
+                .with("OriginatorPort", u64::from(from.port()));
+            self.take(Came {
+                from: stream.into(),
+                event: ("x11-forward", fields),
+                asks: Asks::Display(from),
+            });
+            if is_single {
+                return;
+            }
         }
     }
 
@@ -356,6 +411,22 @@ impl Comes {
                     .await
             }
             Asks::Agent => self.handle.channel_open_agent().await,
+            Asks::Display(from) => {
+                self.handle
+                    .channel_open_x11(from.ip().to_string(), u32::from(from.port()))
+                    .await
+            }
         }
     }
+}
+
+/// Where somebody who connected comes from, as an event has it.
+fn originator(fields: &Fields) -> SocketAddr {
+    let ip = fields.text("OriginatorHost").and_then(|ip| ip.parse().ok());
+    let ip = ip.unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+    let port = match fields.get("OriginatorPort") {
+        Some(hansard_core::Value::Uint(port)) => u16::try_from(*port).unwrap_or(0),
+        _ => 0,
+    };
+    SocketAddr::new(ip, port)
 }

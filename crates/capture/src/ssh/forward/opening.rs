@@ -6,7 +6,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -135,6 +135,33 @@ pub(super) fn listen(host: &str, port: u16, places: &Places) -> io::Result<Vec<T
         true => Err(failed),
         false => Ok(listeners),
     }
+}
+
+/// Listens at the ports of the first display that nobody has, from 10 on as sshd(8) does, for this machine
+/// alone; answers its number.
+pub(super) fn listen_as_display() -> io::Result<(Vec<TcpListener>, u16)> {
+    const FIRST: u16 = 10;
+    const LAST: u16 = 999;
+    const PORT_OF_0: u16 = 6000;
+    for number in FIRST..=LAST {
+        let port = PORT_OF_0 + number;
+        let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else {
+            continue;
+        };
+        let mut listeners = vec![listener];
+        match TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
+            Ok(listener) => listeners.push(listener),
+            // Somebody else's display, by its other address.
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => continue,
+            // There is no IPv6.
+            Err(_) => {}
+        }
+        for listener in &listeners {
+            listener.set_nonblocking(true)?;
+        }
+        return Ok((listeners, number));
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
 /// Listens at a socket that is not there yet, for its account alone.

@@ -189,12 +189,9 @@ async fn up(
                 let Some(to_target) = to_target.as_ref().filter(|_| !data.is_empty()) else {
                     continue;
                 };
-                let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
-                if let Ok(room) = both.connection.forwarded.acquire_many(bytes).await {
-                    // Given back when the target has taken them.
-                    room.forget();
-                    let _ = to_target.send(data.to_vec());
-                }
+                // Given back when the target has taken them.
+                both.connection.forwarded.take(data.len()).await;
+                let _ = to_target.send(data.to_vec());
             }
             ChannelMsg::Eof => to_target = None,
             ChannelMsg::Close => break,
@@ -240,7 +237,7 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     async fn next(&mut self) -> Option<Vec<u8>> {
         let room = &self.both.connection.forwarded;
-        room.add_permits(std::mem::take(&mut self.bytes));
+        room.give_back(std::mem::take(&mut self.bytes));
         let next = self.from_client.recv().await?;
         self.bytes = next.len();
         Some(next)
@@ -254,7 +251,7 @@ impl Drop for Waiting<'_> {
         while let Ok(left) = self.from_client.try_recv() {
             bytes += left.len();
         }
-        self.both.connection.forwarded.add_permits(bytes);
+        self.both.connection.forwarded.give_back(bytes);
     }
 }
 

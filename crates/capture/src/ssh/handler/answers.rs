@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hansard_core::Fields;
+use hansard_shell::Account;
 use russh::keys::{Certificate, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Session};
 use russh::{ChannelId, ChannelOpenFailure, Disconnect};
@@ -11,12 +12,19 @@ use russh::{ChannelId, ChannelOpenFailure, Disconnect};
 use super::Handler;
 use crate::ssh::channel::Asked;
 use crate::ssh::credentials::{Allowed, Attempt, judge_key};
+use crate::ssh::forward::aside;
 use crate::ssh::over::Over;
 use crate::ssh::proxy::{self, Destination, FarChannel, Targets, parted};
 use crate::ssh::{access, account, fact, header};
 
 /// The kind of extended data that is standard error (RFC 4254 §5.2).
 const STDERR: u32 = 1;
+
+/// The status of what the roles do not permit.
+const FAILED: u32 = 1;
+
+/// That of what could not be started, as of sshd(8).
+const NOT_STARTED: u32 = 254;
 
 impl Handler {
     /// What stands in the event of an attempt.
@@ -79,7 +87,7 @@ impl Handler {
         let judged = judged.and_then(|allowed| {
             let (account, to) = self.asked(login)?;
             if self.connection.node.leads.is_none() {
-                account::admitted(account)?;
+                account::served(account)?;
             }
             Ok((account.to_owned(), to, allowed))
         });
@@ -106,9 +114,33 @@ impl Handler {
         Ok(Auth::Accept)
     }
 
-    pub(super) fn now_s() -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        now.map_or(0, |now| now.as_secs())
+    /// The account of somebody who has proven that they may come in, if it may be used now. What decides may
+    /// take its time, and is asked aside; whoever is turned away is told why.
+    pub(super) async fn admission(&self, login: &str) -> Result<Account, String> {
+        if self.connection.node.leads.is_some() {
+            return Ok(account::elsewhere(login));
+        }
+        // Asked again: what is started belongs to this account, and not to what its name meant before.
+        let account = account::served(login)?;
+        let keeper = self.connection.keeper();
+        let asked = account.clone();
+        let admitted = aside(move || Ok(account::admitted(&asked, keeper.as_ref())));
+        admitted.await.map_err(|e| e.to_string())??;
+        Ok(account)
+    }
+
+    /// Tells somebody why they cannot come in after all.
+    pub(super) fn turned_away(
+        &self,
+        said: Fields,
+        why: &str,
+        session: &mut Session,
+    ) -> Result<(), Over> {
+        self.connection
+            .record(fact::auth("auth", fact::outcome(said, Some(why))))?;
+        self.connection.ends_because(why);
+        session.disconnect(Disconnect::ByApplication, why, "")?;
+        Ok(())
     }
 
     /// A channel that is not opened, and why.
@@ -162,34 +194,39 @@ impl Handler {
         self.connection.handled()?;
         let inside = self.connection.inside()?;
         if let Err(why) = inside.may_start(&asked) {
-            return self.not_permitted(channel, session, event, &why);
+            self.waiting.remove(&channel);
+            return self.nothing_runs(channel, session, event, (&why, FAILED));
         }
+        let mut is_here = false;
         let started = match self.waiting.remove(&channel) {
             None => Err("something runs in the channel already".to_owned()),
             Some(waiting) => {
+                is_here = waiting.is_here() && !matches!(asked, Asked::Subsystem(_));
                 let starting = waiting.start(&asked, &self.connection, &inside, session.handle());
                 starting.await
             }
         };
-        self.answer(channel, session, event, started)
+        let why = started.as_ref().err().cloned();
+        let Some(why) = why.filter(|_| is_here) else {
+            return self.answer(channel, session, event, started);
+        };
+        self.nothing_runs(channel, session, event, (&why, NOT_STARTED))
     }
 
-    /// Says why something is not started. A client throws away what it is told together with a refusal, so
-    /// that it is answered as if something had said this and ended; on record it is a refusal.
-    fn not_permitted(
-        &mut self,
+    /// Nothing runs, which is recorded as it is. The client is told why as by a program that ends at once with this
+    /// status: it throws away what it is told together with a refusal.
+    fn nothing_runs(
+        &self,
         channel: ChannelId,
         session: &mut Session,
         (event, fields): (&str, Fields),
-        why: &str,
+        (why, status): (&str, u32),
     ) -> Result<(), Over> {
-        const FAILED: u32 = 1;
         let fields = fact::of_channel(channel.number(), fields, Some(why));
         self.connection.record(fact::command(event, fields))?;
-        self.waiting.remove(&channel);
         session.channel_success(channel)?;
-        session.extended_data(channel, STDERR, format!("hansard: {why}\r\n"))?;
-        session.exit_status_request(channel, FAILED)?;
+        session.extended_data(channel, STDERR, format!("hansard: {why}\r\n").into_bytes())?;
+        session.exit_status_request(channel, status)?;
         session.eof(channel)?;
         session.close(channel)?;
         Ok(())
@@ -210,7 +247,7 @@ impl Handler {
         let attempt = Attempt {
             login,
             from: self.connection.remote.ip(),
-            now_s: Self::now_s(),
+            now_s: now_s(),
         };
         let judged = judge_key(
             key,
@@ -222,6 +259,12 @@ impl Handler {
         let allowed = access::without(node, judged?)?;
         access::unlocked(node, &allowed, (login, None)).map(|()| allowed)
     }
+}
+
+/// The wall clock, seconds since 1970.
+pub(in crate::ssh) fn now_s() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
 }
 
 /// The account that a certificate has to be for. Somebody who goes nowhere yet (`ssh -J`) may give their own

@@ -9,10 +9,13 @@ use russh::{Channel, ChannelId};
 
 use super::Handler;
 use crate::ssh::fact;
-use crate::ssh::forward::{Direct, NOT_ALLOWED, To, Wanted, agent_admitted, listen};
+use crate::ssh::forward::{
+    Direct, Listening, NOT_ALLOWED, To, Wanted, agent_admitted, listen, x11_admitted,
+};
 use crate::ssh::limits::LISTENING_MAX;
 use crate::ssh::over::Over;
 use crate::ssh::proxy;
+use crate::ssh::x11::Display;
 
 /// Where a connection is to go and where it came from, as an event says it.
 pub(super) fn network_fields(host: &str, port: u32, from: &str, from_port: u32) -> Fields {
@@ -143,6 +146,44 @@ impl Handler {
         let told = fact::channel("agent-forward", fields);
         self.connection.record(told)?;
         Ok(lent.is_ok())
+    }
+
+    /// Programs in a channel are to open windows at the client. Each channel has a display of its own, with the
+    /// cookie that the client has made for it.
+    pub(super) async fn display(
+        &mut self,
+        channel: ChannelId,
+        asked: Result<Display, String>,
+        handle: Handle,
+    ) -> Result<(), String> {
+        let inside = self.connection.inside().map_err(|over| over.to_string())?;
+        x11_admitted(&self.connection, &inside)?;
+        let asked = asked?;
+        let runs_already = || "something runs in the channel already".to_owned();
+        let waiting = self.waiting.get_mut(&channel).ok_or_else(runs_already)?;
+        if self.connection.node.leads.is_some() {
+            return waiting.lends_display(&asked).await;
+        }
+        let of_channel = |listening: &Listening| listening.channel == Some(channel.number());
+        if self.listening.iter().any(of_channel) {
+            return Err("the channel has a display already".to_owned());
+        }
+        if self.listening.len() >= LISTENING_MAX {
+            return Err(format!("{LISTENING_MAX} are listened at, no more may be"));
+        }
+        let wanted = Wanted::Display {
+            number: 0,
+            is_single: asked.is_single,
+        };
+        let mut listening = listen(&self.connection, &inside, wanted, handle).await?;
+        listening.channel = Some(channel.number());
+        let Wanted::Display { number, .. } = listening.wanted else {
+            return Err("there is no display to be had".to_owned());
+        };
+        asked.noted(&inside.who.account, number).await?;
+        waiting.has_display(asked.name(number));
+        self.listening.push(listening);
+        Ok(())
     }
 
     fn agent_path(&self) -> Option<&Path> {

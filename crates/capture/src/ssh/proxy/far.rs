@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hansard_shell::{Ending, Ends, Exit};
 use russh::client::Msg;
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty, Sig};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
@@ -19,6 +19,11 @@ use super::target::Target;
 use crate::ssh::limits::{FAR_OUTPUT_BYTES_MAX, PACKET_BYTES, TARGET_ANSWER_MAX};
 use crate::ssh::program::Program;
 use crate::ssh::relay::signal_of;
+use crate::ssh::x11::Display;
+
+mod controls;
+
+use controls::{Control, Controls};
 
 /// A channel at the target in which nothing runs yet.
 pub(in crate::ssh) struct FarChannel {
@@ -97,6 +102,21 @@ impl FarChannel {
         Ok(())
     }
 
+    /// Programs there open windows at the client.
+    ///
+    /// # Errors
+    /// It does not allow that.
+    pub(in crate::ssh) async fn display(&mut self, asked: &Display) -> Result<(), String> {
+        let (protocol, cookie) = (asked.protocol.as_str(), asked.cookie.as_str());
+        let asked = self
+            .write
+            .request_x11(true, asked.is_single, protocol, cookie, asked.screen);
+        let asked = asked.await;
+        self.answered(asked).await?;
+        self.target.lends_display();
+        Ok(())
+    }
+
     /// Starts something there.
     ///
     /// # Errors
@@ -136,7 +156,7 @@ impl FarChannel {
     /// The ends for the relay; a task moves bytes between them and the channel.
     fn bridged(self) -> io::Result<(Program, Ends)> {
         let (bell, rings) = io::pipe()?;
-        let (to_us, controls) = unbounded_channel();
+        let controls = Arc::<Controls>::default();
         let over = Arc::new(Mutex::new(Over::default()));
         let (ends, near) = match self.has_terminal {
             true => {
@@ -165,19 +185,20 @@ impl FarChannel {
             write: self.write,
             over: Arc::clone(&over),
             room: Semaphore::new(FAR_OUTPUT_BYTES_MAX),
+            controls: Arc::clone(&controls),
         };
         let (from, to, to_err) = near;
         let read = self.read;
         let target = self.target;
         tokio::spawn(async move {
-            bridge.run(read, from, [Some(to), to_err], controls).await;
+            bridge.run(read, from, [Some(to), to_err]).await;
             // Whoever waits for the bell hears it now.
             drop(rings);
             target.leave().await;
         });
         let far = Far {
             bell: bell.into(),
-            controls: to_us,
+            controls,
             over,
         };
         Ok((Program::There(far), ends))
@@ -203,13 +224,6 @@ pub(in crate::ssh) fn stream_of(channel: Channel<Msg>) -> io::Result<OwnedFd> {
     Ok(ours)
 }
 
-/// What the relay asks of the channel.
-enum Control {
-    Size([u16; 4]),
-    Signal(Sig),
-    Close,
-}
-
 #[derive(Default)]
 struct Over {
     is: bool,
@@ -220,8 +234,14 @@ struct Over {
 pub(in crate::ssh) struct Far {
     /// Readable once it is over.
     pub(in crate::ssh) bell: OwnedFd,
-    controls: UnboundedSender<Control>,
+    controls: Arc<Controls>,
     over: Arc<Mutex<Over>>,
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        self.controls.close();
+    }
 }
 
 fn locked(over: &Mutex<Over>) -> MutexGuard<'_, Over> {
@@ -239,15 +259,15 @@ impl Far {
     }
 
     pub(in crate::ssh) fn signal(&self, name: &str) -> bool {
-        self.controls.send(Control::Signal(signal_of(name))).is_ok()
+        self.controls.signal(name)
     }
 
     pub(in crate::ssh) fn hang_up(&self) {
-        let _ = self.controls.send(Control::Close);
+        self.controls.close();
     }
 
     pub(in crate::ssh) fn resize(&self, size: [u16; 4]) {
-        let _ = self.controls.send(Control::Size(size));
+        self.controls.size(size);
     }
 }
 
@@ -257,6 +277,7 @@ struct Bridge {
     over: Arc<Mutex<Over>>,
     /// Bytes that may wait for the relay.
     room: Semaphore,
+    controls: Arc<Controls>,
 }
 
 type To<W> = Option<(W, UnboundedReceiver<bytes::Bytes>)>;
@@ -267,7 +288,6 @@ impl Bridge {
         mut read: ChannelReadHalf,
         mut from: tokio::net::unix::OwnedReadHalf,
         [to, to_err]: [Option<tokio::net::unix::OwnedWriteHalf>; 2],
-        mut controls: UnboundedReceiver<Control>,
     ) {
         let (out, waiting_out) = unbounded_channel();
         let (err, waiting_err) = unbounded_channel();
@@ -278,7 +298,7 @@ impl Bridge {
         let err = self.fill(to_err.map(|to| (to, waiting_err)));
         let all_down = async { tokio::join!(down, out, err) };
         let up = self.up(&mut from);
-        let controlled = self.controlled(&mut controls);
+        let controlled = self.controlled();
         tokio::pin!(all_down, up, controlled);
         let mut is_up = false;
         loop {
@@ -286,11 +306,13 @@ impl Bridge {
                 _ = &mut all_down => break,
                 () = &mut up, if !is_up => is_up = true,
                 // The relay is done with it: what the target still has to say is for nobody.
-                () = &mut controlled => break,
+                () = self.controls.closed() => break,
+                () = &mut controlled => {}
             }
         }
-        let _ = self.write.close().await;
         locked(&self.over).is = true;
+        // A target that has stopped reading is not waited for.
+        let _ = timeout(TARGET_ANSWER_MAX, self.write.close()).await;
     }
 
     /// Takes what the target sends, until it closes the channel.
@@ -341,15 +363,15 @@ impl Bridge {
         });
     }
 
-    /// Hands it to the relay; what that does not take any more is let go.
+    /// Hands it to the relay. One that takes no more has nobody to say it to: then the channel is closed, by
+    /// which a program there learns as much as by a pipe that nobody reads.
     async fn fill(&self, to: To<tokio::net::unix::OwnedWriteHalf>) {
         let Some((mut to, mut waiting)) = to else {
             return;
         };
-        let mut takes = true;
         while let Some(bytes) = waiting.recv().await {
-            if takes {
-                takes = to.write_all(&bytes).await.is_ok();
+            if to.write_all(&bytes).await.is_err() {
+                self.controls.close();
             }
             self.room.add_permits(bytes.len());
         }
@@ -367,17 +389,16 @@ impl Bridge {
         let _ = self.write.eof().await;
     }
 
-    /// Does what the relay asks; ends when nobody wants the channel any more.
-    async fn controlled(&self, controls: &mut UnboundedReceiver<Control>) {
-        while let Some(control) = controls.recv().await {
+    /// Does what the relay asks.
+    async fn controlled(&self) {
+        loop {
             // Fails when the target is gone, which is heard of elsewhere: what it said before still counts.
-            let _ = match control {
+            let _ = match self.controls.next().await {
                 Control::Size(size) => {
                     let [cols, rows, width, height] = size.map(u32::from);
                     self.write.window_change(cols, rows, width, height).await
                 }
-                Control::Signal(signal) => self.write.signal(signal).await,
-                Control::Close => return,
+                Control::Signal(name) => self.write.signal(signal_of(&name)).await,
             };
         }
     }

@@ -10,10 +10,11 @@ use russh::{Channel, ChannelOpenFailure};
 
 use super::destination::Destination;
 use super::far::stream_of;
-use super::target::now_s;
+use super::target::DISPLAY;
 use crate::registry::Runs as _;
 use crate::ssh::connection::{Connection, Inside};
 use crate::ssh::forward::{Comes, Wanted};
+use crate::ssh::handler::now_s;
 use crate::ssh::over::Over;
 use crate::ssh::{credentials, fact};
 
@@ -223,13 +224,23 @@ impl Handler for Hooks {
 
     async fn server_channel_open_x11(
         &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
+        channel: Channel<Msg>,
+        from: &str,
+        port: u32,
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Over> {
-        self.refuse("x11", Fields::new(), reply).await
+        let fields = Fields::new()
+            .with("addr", "x11")
+            .with("OriginatorHost", from)
+            .with("OriginatorPort", u64::from(port));
+        match self.listens(|wanted| *wanted == DISPLAY) {
+            None => self.refuse("x11", fields, reply).await,
+            Some(wanted) => {
+                let event = ("x11-forward", fields);
+                self.lead(channel, reply, event, wanted).await
+            }
+        }
     }
 
     async fn should_accept_unknown_server_channel(

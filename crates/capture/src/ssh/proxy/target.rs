@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hansard_core::Fields;
 use russh::client::{self, AuthResult, Handle};
@@ -23,6 +22,12 @@ use crate::ssh::fact;
 use crate::ssh::forward::{Wanted, aside};
 use crate::ssh::limits::{
     ALIVE_EVERY, ALIVE_MAX, PACKET_BYTES, TARGET_ANSWER_MAX, TARGET_HANDSHAKE_MAX, WINDOW_BYTES,
+};
+
+/// A display that was lent: which number it has there is the target's to say.
+pub(super) const DISPLAY: Wanted = Wanted::Display {
+    number: 0,
+    is_single: false,
 };
 
 /// A target that somebody was let into.
@@ -274,12 +279,6 @@ fn library(kinds: &[Algorithm], with_certificates: bool) -> client::Config {
     }
 }
 
-/// The wall clock, seconds since 1970.
-pub(super) fn now_s() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now: Duration| now.as_secs())
-}
-
 fn refused(error: &russh::Error) -> String {
     format!("the target refused it: {error}")
 }
@@ -302,6 +301,11 @@ impl Target {
     /// Programs there may use the client's agent.
     pub(super) fn lends_agent(&self) {
         self.listening().push(Wanted::Agent);
+    }
+
+    /// Programs there may open windows at the client.
+    pub(super) fn lends_display(&self) {
+        self.listening().push(DISPLAY);
     }
 
     /// Says goodbye.
@@ -337,7 +341,19 @@ impl Target {
 
     /// Has it listen. Answers for what it listens then: the port may be its choice.
     pub(in crate::ssh) async fn listen(&self, wanted: Wanted) -> Result<Wanted, String> {
-        let listens = match wanted {
+        // Before it is asked: somebody may connect there before its answer is here.
+        self.listening().push(wanted.clone());
+        let listens = self.asked_to_listen(wanted.clone()).await;
+        let mut listening = self.listening();
+        if let Some(at) = listening.iter().position(|known| *known == wanted) {
+            listening.remove(at);
+        }
+        listening.extend(listens.clone().ok());
+        listens
+    }
+
+    async fn asked_to_listen(&self, wanted: Wanted) -> Result<Wanted, String> {
+        Ok(match wanted {
             Wanted::Tcp(host, port) => {
                 let asked = self.handle.tcpip_forward(host.as_str(), u32::from(port));
                 let chosen = answered(asked).await?;
@@ -349,10 +365,10 @@ impl Target {
                 answered(self.handle.streamlocal_forward(at)).await?;
                 Wanted::Unix(path)
             }
-            Wanted::Agent => return Err("an agent is asked for in a channel".to_owned()),
-        };
-        self.listening().push(listens.clone());
-        Ok(listens)
+            Wanted::Agent | Wanted::Display { .. } => {
+                return Err("that is asked for in a channel".to_owned());
+            }
+        })
     }
 
     /// It is to listen there no more.
@@ -370,7 +386,7 @@ impl Target {
                 let at = path.to_string_lossy().into_owned();
                 answered(self.handle.cancel_streamlocal_forward(at)).await
             }
-            Wanted::Agent => Ok(()),
+            Wanted::Agent | Wanted::Display { .. } => Ok(()),
         }
     }
 }

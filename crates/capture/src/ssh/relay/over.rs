@@ -8,7 +8,7 @@ use hansard_record::Lost;
 use russh::server::{Handle, Msg};
 use russh::{ChannelId, ChannelWriteHalf, Sig};
 
-use super::{Shared, Why, release};
+use super::{NOBODY_READS, Shared, Why, release};
 use crate::local::{Happening, THE_CLIENT_WENT_AWAY};
 use crate::ssh::header::OfMachine;
 
@@ -28,6 +28,9 @@ pub(super) async fn finish(
         (Some(Why::Ended(why)), None) => end.reason.clone_from(why),
         (Some(Why::Gone), None) if exit.is_none() => {
             THE_CLIENT_WENT_AWAY.clone_into(&mut end.reason)
+        }
+        (None, None) if exit.is_none() && shared.unread.is() => {
+            NOBODY_READS.clone_into(&mut end.reason);
         }
         (None, None) if exit.is_none() => "its end is not known".clone_into(&mut end.reason),
         _ => {}

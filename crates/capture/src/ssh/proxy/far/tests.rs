@@ -88,6 +88,7 @@ fn what_comes_for_errors_is_shown_by_a_terminal_and_gives_its_room_back() {
             write,
             over: Arc::default(),
             room: Semaphore::new(128 * 1024),
+            controls: Arc::default(),
         };
         let (ours, theirs) = StdUnixStream::pair().unwrap();
         let [mut ours, theirs] = [ours, theirs].map(|end| {
@@ -95,8 +96,7 @@ fn what_comes_for_errors_is_shown_by_a_terminal_and_gives_its_room_back() {
             UnixStream::from_std(end).unwrap()
         });
         let (from, to) = theirs.into_split();
-        let (_controls, controlled) = unbounded_channel();
-        tokio::spawn(async move { bridge.run(read, from, [Some(to), None], controlled).await });
+        tokio::spawn(async move { bridge.run(read, from, [Some(to), None]).await });
         let mut told = Vec::new();
         let reading = timeout(Duration::from_secs(60), ours.read_to_end(&mut told));
         reading.await.expect("it hangs").unwrap();

@@ -7,12 +7,14 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::limits::{LISTED_WAITING_MAX, WRITTEN_WAIT_MAX};
 
+pub(crate) mod last;
 mod sys;
 
 /// Most notes that are looked at when the daemon starts; more are left where they are, and harm
@@ -21,14 +23,16 @@ const NOTES_MAX: usize = 10_000;
 
 /// A terminal in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Without `/dev/`.
-    pub(super) line: String,
-    pub(super) user: String,
+    pub(crate) line: String,
+    pub(crate) user: String,
     /// The login's process.
-    pub(super) pid: i32,
+    pub(crate) pid: i32,
     /// The line that the login came on: what the list says of where from is taken from there.
-    pub(super) outer: Option<String>,
+    pub(crate) outer: Option<String>,
+    /// Where from, where that is known.
+    pub(crate) from: Option<IpAddr>,
 }
 
 /// What the writing thread is told, and where it says that it is done.
@@ -40,22 +44,23 @@ struct Told {
 
 /// The list, for writing.
 #[derive(Debug)]
-pub(super) struct Who(SyncSender<Told>);
+pub(crate) struct Who(SyncSender<Told>);
 
 /// A terminal that is in the list until this is dropped.
 #[derive(Debug)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     entry: Entry,
     to: SyncSender<Told>,
 }
 
 impl Who {
-    /// Takes out of the list in this file what the last process left, and is ready to write to it. A
-    /// list that is not there is not made.
+    /// Takes out of the list in this file what the last process left, and is ready to write to it, and to the
+    /// list of all logins that ever were, `wtmp`, where somebody else does not. A list that is not there is not
+    /// made.
     ///
     /// # Errors
     /// When the directory of notes cannot be made or read, or there is no thread to be had.
-    pub(super) fn open(list: &Path, notes: &Path) -> io::Result<Self> {
+    pub(crate) fn open(list: &Path, wtmp: Option<&Path>, notes: &Path) -> io::Result<Self> {
         match fs::DirBuilder::new().mode(0o700).create(notes) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
             _ => {}
@@ -63,16 +68,17 @@ impl Who {
         let left: Result<Vec<_>, _> = fs::read_dir(notes)?.take(NOTES_MAX).collect();
         let left: Vec<PathBuf> = left?.into_iter().map(|entry| entry.path()).collect();
         let (to, told) = sync_channel(LISTED_WAITING_MAX);
-        let (list, notes) = (list.to_owned(), notes.to_owned());
+        let lists = (list.to_owned(), wtmp.map(Path::to_owned));
+        let notes = notes.to_owned();
         // Ends when the last sender is gone.
         std::thread::Builder::new()
             .name("capture-who".to_owned())
-            .spawn(move || write(&list, &notes, &left, &told))?;
+            .spawn(move || write(&lists, &notes, &left, &told))?;
         Ok(Self(to))
     }
 
     /// Puts a terminal into the list.
-    pub(super) fn list(&self, entry: Entry) -> Listed {
+    pub(crate) fn list(&self, entry: Entry) -> Listed {
         let to = self.0.clone();
         tell(&to, entry.clone(), true);
         Listed { entry, to }
@@ -98,7 +104,12 @@ fn tell(to: &SyncSender<Told>, entry: Entry, is_here: bool) {
     }
 }
 
-fn write(list: &Path, notes: &Path, left: &[PathBuf], told: &Receiver<Told>) {
+fn write(
+    (list, wtmp): &(PathBuf, Option<PathBuf>),
+    notes: &Path,
+    left: &[PathBuf],
+    told: &Receiver<Told>,
+) {
     for note in left {
         if let Some((line, pid)) = read(note) {
             sys::gone(list, &line, pid);
@@ -116,6 +127,9 @@ fn write(list: &Path, notes: &Path, left: &[PathBuf], told: &Receiver<Told>) {
         } else {
             sys::gone(list, &entry.line, entry.pid);
             let _ = fs::remove_file(&note);
+        }
+        if let Some(wtmp) = wtmp {
+            sys::ever(wtmp, entry, *is_here);
         }
         // Nobody waits any more where this fails.
         let _ = told.done.try_send(());

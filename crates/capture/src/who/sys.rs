@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -69,14 +70,78 @@ pub(super) fn here(list: &Path, entry: &Entry) {
     let Some(open) = Open::new(list) else { return };
     // Where from stands in the outer terminal's entry alone.
     let outer = entry.outer.as_deref().and_then(|line| open.on(line));
-    let mut new = outer.unwrap_or_else(blank);
+    open.put(&of(outer.unwrap_or_else(blank), entry));
+}
+
+/// Makes an entry of a login.
+fn of(mut new: libc::utmpx, entry: &Entry) -> libc::utmpx {
     new.ut_type = libc::USER_PROCESS;
     new.ut_pid = entry.pid;
     fill(&mut new.ut_line, &entry.line);
     fill(&mut new.ut_id, id(&entry.line));
     fill(&mut new.ut_user, &entry.user);
+    if let Some(from) = entry.from {
+        fill(&mut new.ut_host, &from.to_string());
+        new.ut_addr_v6 = words_of(from);
+    }
     stamp(&mut new);
-    open.put(&new);
+    new
+}
+
+/// An address as the list has it: four words in the order of the network, of IPv4 the first alone.
+fn words_of(from: IpAddr) -> [i32; 4] {
+    let mut bytes = [0; 16];
+    match from {
+        IpAddr::V4(from) => bytes[..4].copy_from_slice(&from.octets()),
+        IpAddr::V6(from) => bytes = from.octets(),
+    }
+    let mut words = [0; 4];
+    for (word, four) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+        *word = four.try_into().map_or(0, i32::from_ne_bytes);
+    }
+    words
+}
+
+unsafe extern "C" {
+    /// Appends to the list of all logins, under its lock (updwtmp(3)).
+    fn updwtmpx(file: *const libc::c_char, entry: *const libc::utmpx);
+}
+
+/// Appends that a login began or ended.
+pub(super) fn ever(wtmp: &Path, entry: &Entry, is_here: bool) {
+    let mut new = of(blank(), entry);
+    if !is_here {
+        new.ut_type = libc::DEAD_PROCESS;
+        fill(&mut new.ut_user, "");
+        fill(&mut new.ut_host, "");
+    }
+    let Ok(name) = CString::new(wtmp.as_os_str().as_bytes()) else {
+        return;
+    };
+    let _lock = LIST.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: the name ends with a zero, and the entry is valid. A file that is not there is not made.
+    unsafe { updwtmpx(name.as_ptr(), &raw const new) };
+}
+
+/// A moment in words, by this machine's clock: `Mon Nov  2 15:04:05 2026`.
+pub(super) fn in_words(utc_s: i64) -> String {
+    // SAFETY: numbers, and a pointer, of which all zero is valid.
+    let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both are valid for the call.
+    if unsafe { libc::localtime_r(&raw const utc_s, &raw mut parts) }.is_null() {
+        return String::new();
+    }
+    let mut text = [0_u8; 64];
+    // SAFETY: writes at most as many bytes as there are, and says how many.
+    let len = unsafe {
+        libc::strftime(
+            text.as_mut_ptr().cast(),
+            text.len(),
+            c"%a %b %e %H:%M:%S %Y".as_ptr(),
+            &raw const parts,
+        )
+    };
+    String::from_utf8_lossy(text.get(..len).unwrap_or_default()).into_owned()
 }
 
 /// Says of a terminal that nobody is logged in there, if it still is this process that is.
@@ -133,6 +198,7 @@ mod tests {
             user: "anna".to_owned(),
             pid,
             outer: outer.map(str::to_owned),
+            from: None,
         };
         let on = |line: &str| Open::new(&list).unwrap().on(line);
         here(&list, &entry("pts/7", 41, None));
@@ -145,6 +211,18 @@ mod tests {
         assert!(on("pts/8").is_none() && on("pts/7").is_some());
         here(&list, &entry("pts/8", 44, None));
         assert_eq!((entries(), on("pts/8").unwrap().ut_pid), (2, 44));
+        let mut far = entry("pts/9", 46, None);
+        far.from = Some("192.0.2.7".parse().unwrap());
+        here(&list, &far);
+        let found = on("pts/9").unwrap();
+        assert_eq!(found.ut_addr_v6[0].to_ne_bytes(), [192, 0, 2, 7]);
+        assert_eq!(
+            &found.ut_host[..9],
+            b"192.0.2.7".map(|byte| byte.cast_signed())
+        );
+        ever(&list, &far, true);
+        ever(&list, &far, false);
+        assert_eq!(entries(), 5);
         std::fs::remove_file(&list).unwrap();
         // Not made where there is none.
         here(&list, &entry("pts/9", 45, None));
