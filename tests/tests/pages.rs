@@ -78,7 +78,7 @@ fn subcommands() -> BTreeMap<String, String> {
         .skip(1)
         .take_while(|l| l.starts_with("  "))
         .filter_map(|l| l.strip_prefix("  ")?.split_whitespace().next())
-        .filter(|name| name.chars().all(|c| c.is_ascii_lowercase()) && *name != "help")
+        .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-') && *name != "help")
         .map(|name| (name.to_owned(), help(&[name])))
         .map(|(name, help)| (name.clone(), with_inner(&name, help)))
         .collect()

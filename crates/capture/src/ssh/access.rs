@@ -163,7 +163,9 @@ fn is_scp(command: &[u8]) -> bool {
         return false;
     }
     let words: Vec<&str> = words.collect();
-    let options = words.iter().take_while(|word| word.starts_with('-'));
+    let end = words.iter().position(|word| *word == "--");
+    let options = words.iter().take(end.map_or(words.len(), |end| end + 1));
+    let options = options.take_while(|word| word.starts_with('-'));
     let options: Vec<&&str> = options.collect();
     let known = |word: &&&str| {
         let letters = word.strip_prefix('-').unwrap_or_default();
