@@ -114,6 +114,8 @@ await lead(async () => {
       await calm(page);
       await press(page, 'Home');
       await at(page, 'the beginning', (s) => s === 0);
+      // The clock is there before the screen is.
+      await screen(page).getByText('after the pause').first().waitFor({ state: 'detached' });
       await page.evaluate(() => {
         const clock = document.querySelector('[data-testid=clock]');
         window.told = [];
