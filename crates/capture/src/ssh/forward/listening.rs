@@ -143,6 +143,21 @@ pub(in crate::ssh) fn agent_admitted(
     }
 }
 
+/// The next connection, and where it comes from.
+async fn accepted(listener: &TcpListener) -> (std::net::TcpStream, SocketAddr) {
+    loop {
+        let Ok((stream, from)) = listener.accept().await else {
+            // No descriptors left, or the like: those who connect wait meanwhile.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        if let Ok(stream) = stream.into_std() {
+            return (stream, from);
+        }
+    }
+}
+
 /// Whether programs may open windows at the client.
 ///
 /// # Errors
@@ -263,15 +278,7 @@ impl Comes {
 
     async fn tcp(self, listener: TcpListener, (host, port): (String, u16)) {
         loop {
-            let Ok((stream, from)) = listener.accept().await else {
-                // No descriptors left, or the like: those who connect wait meanwhile.
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            let _ = stream.set_nodelay(true);
-            let Ok(stream) = stream.into_std() else {
-                continue;
-            };
+            let (stream, from) = accepted(&listener).await;
             let fields = Fields::new()
                 .with("addr", format!("{host}:{port}"))
                 .with("OriginatorHost", from.ip().to_string())
@@ -289,14 +296,7 @@ impl Comes {
         let at = listener.local_addr().map(|at| at.to_string());
         let at = at.unwrap_or_default();
         loop {
-            let Ok((stream, from)) = listener.accept().await else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            let _ = stream.set_nodelay(true);
-            let Ok(stream) = stream.into_std() else {
-                continue;
-            };
+            let (stream, from) = accepted(&listener).await;
             let fields = Fields::new()
                 .with("addr", at.as_str())
                 .with("OriginatorHost", from.ip().to_string())
