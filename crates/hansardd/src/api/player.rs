@@ -430,7 +430,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
         ("Happening", object("Something that happened.", &happening)),
         ("Timeline", object("A recording at a glance.", &timeline)),
         ("Frames", object("What changed in a stretch.", &frames)),
-        ("Found", object("Where a text stood.", &found)),
+        ("Places", object("Where a text stood.", &found)),
     ]);
     all
 }

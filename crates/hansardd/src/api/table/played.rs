@@ -57,7 +57,7 @@ pub(super) const FIND: Route = played(Route {
     ..of_session(
         Op::Find,
         "/v1/sessions/{id}/find",
-        Answer::Json("Found"),
+        Answer::Json("Places"),
         "",
     )
 });
