@@ -196,6 +196,7 @@ install: release
 	install -D $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard
 	# The login shell: whoever cannot read it cannot look into its process either.
 	install -m 711 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard-shell
+	install -D -m 644 crates/view/LICENSE-unifont $(DESTDIR)$(PREFIX)/share/doc/hansard/LICENSE-unifont
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	$(RELEASE) man $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
