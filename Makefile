@@ -163,6 +163,8 @@ torture: needs-test release
 		-p hansard-tests --test service_kill -- --nocapture
 	HANSARD_TORTURE=200 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test login transfers
+	HANSARD_TORTURE=1024 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
+		-p hansard-tests --test ssh_bytes -- --nocapture --test-threads=1
 	HANSARD_TORTURE=100000 $(CARGO) test --release --locked --quiet -p hansard-capture --test host so_many
 	HANSARD_TORTURE=600 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test service_net -- --nocapture
