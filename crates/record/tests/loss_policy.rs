@@ -113,7 +113,7 @@ fn full_frames_share_an_fsync_and_what_is_due_or_asked_for_does_not_wait() {
     let given = Box::new(sink.clone());
     let session = session(1, OnLoss::Hold, 30_000);
     let mut recorder = SimRecorder::open(session, key(), given, &clock, options).unwrap();
-    let mut say = |recorder: &mut SimRecorder, bytes: usize| {
+    let say = |recorder: &mut SimRecorder, bytes: usize| {
         for _ in 0..bytes / 256 {
             recorder.data(Stream::Output, &[b'.'; 256]).unwrap();
         }
