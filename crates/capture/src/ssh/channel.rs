@@ -248,12 +248,7 @@ impl Waiting {
             sftp: runs.subsystem.as_ref().map(|_| Sftp::default()),
             unread: connection.is_read(number),
         };
-        let stays = self.stays;
-        let running = async move {
-            run(relay).await;
-            drop(stays);
-        };
-        connection.keep(tokio::spawn(running));
+        connection.keep(tokio::spawn(run_to_its_end(relay, self.stays)));
         Ok(())
     }
 
@@ -324,6 +319,11 @@ impl Waiting {
             keeper: connection.keeper(),
         }
     }
+}
+
+/// Runs it, and gives back what the channel had.
+async fn run_to_its_end(relay: Relay, _stays: Stays) {
+    run(relay).await;
 }
 
 /// What runs in the end: what is asked for, or what the certificate or key demands in its stead.
