@@ -101,14 +101,14 @@ impl Streams {
     }
 
     /// The same without a thread, for what others have made already: one piece waits for its reader.
-    pub(super) fn answer_by<F: Future<Output = ()> + Send>(
+    pub(super) fn answer_by<F>(
         &self,
         place: OwnedSemaphorePermit,
         media: &'static str,
         make: impl FnOnce(Pieces) -> F + Send + 'static,
     ) -> Response<Body>
     where
-        F: 'static,
+        F: Future<Output = ()> + Send + 'static,
     {
         let (pieces, response) = self.begin(1, media);
         let made = make(pieces);
