@@ -15,6 +15,7 @@
 #   make bench-search   what full text costs, and how soon it answers (about ten minutes)
 #   make bench-live     what viewers of a session cost it, how late they see it (about ten minutes)
 #   make bench-login    what a login costs that the daemon holds (root; a few minutes)
+#   make bench-ssh      SSH node and proxy beside OpenSSH, near and far (root; about half an hour)
 #   make bench-host     what host events cost, beside auditd and bpftrace (root; half an hour)
 #   make test-openssh   OpenSSH's own tests that concern a server, against the SSH node (root; some minutes)
 #   make test-kernels   tests of host events under Debian 12's own kernel, emulated (some minutes)
@@ -37,7 +38,7 @@ RELEASE := $(TARGET)/release/hansard
 DEBUG_BINS := HANSARD_BIN=$(DEBUG) HANSARDD_BIN=$(DEBUG)d
 RELEASE_BINS := HANSARD_BIN=$(RELEASE) HANSARDD_BIN=$(RELEASE)d
 
-.PHONY: help demo screenshots test lint web web-tools web-lint bench bench-service bench-search bench-live bench-login bench-host test-clients test-kernels test-openssh torture fuzz peers golden ebpf install release debug needs-%
+.PHONY: help demo screenshots test lint web web-tools web-lint bench bench-service bench-search bench-live bench-login bench-ssh bench-host test-clients test-kernels test-openssh torture fuzz peers golden ebpf install release debug needs-%
 .SILENT:
 
 help:
@@ -130,6 +131,11 @@ bench-live: needs-bench release
 bench-login: needs-bench release
 	PTYBENCH_DIR=$${PTYBENCH_DIR:-$${TMPDIR:-/tmp}/hansard-bench/work} \
 	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/login.py
+
+# Idle sessions are held by Debian's python3-asyncssh; without it they are left out.
+bench-ssh: needs-bench release
+	PTYBENCH_DIR=$${PTYBENCH_DIR:-$${TMPDIR:-/tmp}/hansard-bench/work} \
+	HANSARD=$(abspath $(RELEASE)) PTYBENCH_RESULTS=$(abspath bench/RESULTS.md) python3 bench/ssh.py
 
 # Peers that are not installed are left out: apt install auditd bpftrace.
 bench-host: needs-bench release
