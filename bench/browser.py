@@ -100,6 +100,8 @@ def main():
         service = Service(where)
         sid = feed(service)
         took = archived(service, sid), ready(service, sid)
+        # Full text of 2 GB takes some minutes, and one that is stopped begins again.
+        service.daemon.settle(looks=10)
         for _ in range(args.rounds):
             one = {}
             for window in ("open", "new"):
