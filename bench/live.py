@@ -76,9 +76,13 @@ class Service:
         with open(self.daemon.config, "w") as f:
             f.write(CONFIG % {"at": where})
         self.daemon.init()
-        self.daemon.start()
         self.environment = dict(os.environ, HANSARD_RUNTIME_DIR=os.path.join(where, "run"))
+        self.daemon.start()
         self.client("user", "add", "viewer", "--role", "auditor", "--no-totp", said=PASSWORD + "\n")
+        self.sign_in()
+
+    def sign_in(self):
+        """Where it is now, and somebody who is signed in there."""
         self.origin = json.loads(self.client("status", "--json"))["web"]
         self.address = self.origin.split("//", 1)[1]
         body = json.dumps({"user": "viewer", "password": PASSWORD, "code": ""})

@@ -15,6 +15,7 @@
 //! | `shares/` | links for people without an account |
 //! | `saved/` | searches that users keep |
 //! | `player/` | copies of what is being played, without names; empty after a stop |
+//! | `keyframes/` | screens and timelines of recordings that are over, for playing; computed |
 //! | `diary` | where the chain of own recordings ends |
 //! | `quarantine/` | what was no sound recording, kept to be looked at |
 //!
@@ -144,6 +145,12 @@ impl DataDir {
     #[must_use]
     pub fn player(&self) -> PathBuf {
         self.0.join("player")
+    }
+
+    /// Keyframes of recordings that are over; made anew where they are gone.
+    #[must_use]
+    pub fn keyframes(&self) -> PathBuf {
+        self.0.join("keyframes")
     }
 
     /// Users who sign in.

@@ -1,7 +1,13 @@
-//! Recordings as they are played in a browser: a copy of each that somebody plays, in a file without
-//! a name, with keyframes beside it, so that every moment is near and nothing is read twice from the
-//! archive. A crash leaves nothing of it; what is forgotten is made again.
+//! Recordings as they are played in a browser, with keyframes, so that every moment is near.
+//!
+//! One that is over is read in the archive, where a moment costs a keyframe and a segment; its keyframes
+//! are kept, and those of a long one made before anybody asks. One that goes on is copied into a file
+//! without a name, with keyframes beside it, of which a crash leaves nothing.
+//!
+//! - `kept`: keyframes on the disk; `ahead`: who makes them before they are wanted; `survey`: timelines
 
+pub mod ahead;
+mod kept;
 mod survey;
 
 use std::collections::HashMap;
@@ -26,6 +32,7 @@ use crate::api::player::{Finding, Found, Playing, Stretch, Timeline};
 use crate::api::problem::Trouble;
 use crate::api::seams::Recordings;
 
+use kept::Kept;
 pub(crate) use survey::happening;
 
 /// Recordings that are ready to be played; a further one puts away the one that was not asked for
@@ -37,6 +44,10 @@ pub const BOOKS_BYTES_MAX: u64 = 8 << 30;
 
 /// Longest recording that is played, bytes as stored; a longer one is refused, and can be downloaded.
 pub const BOOK_BYTES_MAX: u64 = 4 << 30;
+
+/// Recordings of fewer bytes, as stored, are not made ready before they are wanted: that takes a tenth
+/// of a second.
+pub const AHEAD_BYTES_MIN: u64 = 512 << 10;
 
 /// Recordings that are made ready at the same time; whoever wants a further one is told to come again.
 pub const MAKING_MAX: usize = 2;
@@ -69,6 +80,7 @@ const SEARCH_STEP: usize = 1000;
 pub struct Player {
     from: Arc<dyn Recordings>,
     directory: PathBuf,
+    kept: Kept,
     names: AtomicU64,
     shelf: Mutex<HashMap<SessionId, Place>>,
     making: Mutex<usize>,
@@ -84,17 +96,18 @@ struct Place {
 struct Book {
     indexed: Indexed,
     timeline: Arc<Timeline>,
+    /// Of a copy; 0 where the archive is read.
     bytes: u64,
     made: Instant,
 }
 
 impl Player {
-    /// Plays recordings from there, with copies in `directory`, which is made if it is not there;
-    /// what a crash left in it goes.
+    /// Plays recordings from there, with copies in `directory` and keyframes in `keyframes`, which are
+    /// made if they are not there; what a crash left of copies goes.
     ///
     /// # Errors
-    /// When the directory cannot be made.
-    pub fn new(from: Arc<dyn Recordings>, directory: &Path) -> io::Result<Self> {
+    /// When a directory cannot be made.
+    pub fn new(from: Arc<dyn Recordings>, directory: &Path, keyframes: &Path) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         for left in fs::read_dir(directory)? {
             // What stays takes room until it can be removed, and is never read.
@@ -103,6 +116,7 @@ impl Player {
         Ok(Self {
             from,
             directory: directory.to_owned(),
+            kept: Kept::open(keyframes)?,
             names: AtomicU64::new(0),
             shelf: Mutex::default(),
             making: Mutex::default(),
@@ -168,7 +182,86 @@ impl Player {
         }
     }
 
+    /// Makes a recording that is over ready before it is wanted, if it is long; answers whether nothing
+    /// is left to do about it.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    pub fn prepare(
+        &self,
+        session: SessionId,
+        is_stopping: &dyn Fn() -> bool,
+    ) -> Result<bool, Trouble> {
+        let Some(recording) = self.from.whole(session)? else {
+            return Ok(false);
+        };
+        let bytes = recording.len().map_err(|e| Trouble::Retry(e.to_string()))?;
+        if !(AHEAD_BYTES_MIN..BOOK_BYTES_MAX).contains(&bytes) || self.kept.has(session) {
+            return Ok(true);
+        }
+        // Who wants to see it meanwhile waits for this, and does not do the same beside it.
+        let shared = self.place(session);
+        let mut book = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if book.is_none() {
+            *book = Some(self.over(session, &recording, is_stopping)?);
+        }
+        Ok(true)
+    }
+
+    /// Takes away what there is of a session that was deleted.
+    pub fn forget(&self, session: SessionId) {
+        self.shelf().remove(&session);
+        self.kept.forget(session);
+    }
+
+    /// Takes away what is kept of sessions that are not there any more.
+    fn sweep(&self, is_stopping: &dyn Fn() -> bool) {
+        for session in self.kept.sessions() {
+            if is_stopping() {
+                return;
+            }
+            // While the archive cannot be asked, nothing is known to be gone.
+            if matches!(self.from.whole(session), Ok(None)) {
+                self.forget(session);
+            }
+        }
+    }
+
     fn make(&self, session: SessionId) -> Result<Option<Book>, Trouble> {
+        match self.from.whole(session)? {
+            Some(recording) => self.over(session, &recording, &|| false).map(Some),
+            None => self.copied(session),
+        }
+    }
+
+    /// A recording that is over.
+    fn over(
+        &self,
+        session: SessionId,
+        recording: &Source,
+        is_stopping: &dyn Fn() -> bool,
+    ) -> Result<Book, Trouble> {
+        let (index, timeline) = match self.kept.get(session, recording) {
+            Some(kept) => kept,
+            None => {
+                let bytes = recording.len();
+                refuse_long(bytes.map_err(|e| Trouble::Retry(e.to_string()))?)?;
+                let _turn = self.turn()?;
+                let made = self.kept.make(session, recording, is_stopping);
+                made.map_err(|e| trouble(&e))?
+            }
+        };
+        let indexed = Indexed::new(Arc::clone(recording), index).map_err(|e| trouble(&e))?;
+        Ok(Book {
+            indexed,
+            timeline: Arc::new(timeline),
+            bytes: 0,
+            made: Instant::now(),
+        })
+    }
+
+    /// What is there of a recording that goes on.
+    fn copied(&self, session: SessionId) -> Result<Option<Book>, Trouble> {
         let _turn = self.turn()?;
         let Some(mut reader) = self.from.open(session)? else {
             return Ok(None);
@@ -177,10 +270,7 @@ impl Player {
         let mut copy = self.nameless().map_err(|e| failed(&e))?;
         let mut most = (&mut reader).take(BOOK_BYTES_MAX);
         let bytes = io::copy(&mut most, &mut copy).map_err(|e| failed(&e))?;
-        if bytes >= BOOK_BYTES_MAX {
-            let words = "the recording is too long to be played here; download it";
-            return Err(Trouble::Refused(words.to_owned()));
-        }
+        refuse_long(bytes)?;
         let recording: Source = Arc::new(copy);
         let file = self.nameless().map_err(|e| failed(&e))?;
         let mut out = BufWriter::with_capacity(256 * 1024, &file);
@@ -197,6 +287,15 @@ impl Player {
             bytes,
             made: Instant::now(),
         }))
+    }
+
+    /// What an error is for whoever asked. Keyframes that are not what was kept are made again by who
+    /// asks next.
+    fn doubt(&self, session: SessionId, error: &IndexError) -> Trouble {
+        if let IndexError::Doubtful(_) = error {
+            self.forget(session);
+        }
+        trouble(error)
     }
 
     /// A turn to make a recording ready.
@@ -224,6 +323,14 @@ impl Player {
         fs::remove_file(&path)?;
         Ok(file)
     }
+}
+
+fn refuse_long(bytes: u64) -> Result<(), Trouble> {
+    if bytes < BOOK_BYTES_MAX {
+        return Ok(());
+    }
+    let words = "the recording is too long to be played here; download it";
+    Err(Trouble::Refused(words.to_owned()))
 }
 
 struct Turn<'a>(&'a Mutex<usize>);
@@ -256,7 +363,7 @@ impl Playing for Player {
         until_ns: u64,
     ) -> Result<Option<Stretch>, Trouble> {
         self.with(session, false, |book| {
-            stretch(&mut book.indexed, from_ns, until_ns).map_err(|e| trouble(&e))
+            stretch(&mut book.indexed, from_ns, until_ns).map_err(|e| self.doubt(session, &e))
         })
     }
 
@@ -267,7 +374,7 @@ impl Playing for Player {
         from_ns: u64,
     ) -> Result<Option<Found>, Trouble> {
         self.with(session, false, |book| {
-            find(&mut book.indexed, needle, from_ns).map_err(|e| trouble(&e))
+            find(&mut book.indexed, needle, from_ns).map_err(|e| self.doubt(session, &e))
         })
     }
 }

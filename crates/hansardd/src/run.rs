@@ -41,6 +41,7 @@ mod logins;
 mod measuring;
 mod minder;
 mod opening;
+mod playing;
 mod reaching;
 pub mod rebuilt;
 mod recording;

@@ -1,8 +1,9 @@
-//! What full text costs: `full_text rate CAST…` and `full_text find DIR HOURS`. One line of JSON on
-//! standard output; `bench/search.py` runs both.
+//! What full text costs: `full_text rate CAST…`, `full_text fill DIR HOURS` and `full_text find DIR HOURS`.
+//! One line of JSON on standard output; `bench/search.py` runs them.
 //!
 //! `rate` reads recordings (asciicast v2, or text as it is written to a terminal) and goes through them in
-//! turn, five times: emulator alone, texts, and everything up to a committed index. `find` makes session-hours of synthetic work and asks for words and phrases.
+//! turn, five times: emulator alone, texts, and everything up to a committed index. `fill` makes session-hours of synthetic
+//! work; `find` asks for words and phrases of as many, which are there already.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,8 +30,9 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("rate") => rate(&args[1..]),
+        Some("fill") => fill_hours(Path::new(&args[1]), args[2].parse().unwrap()),
         Some("find") => find(Path::new(&args[1]), args[2].parse().unwrap()),
-        _ => panic!("full_text rate CAST… | find DIR HOURS"),
+        _ => panic!("full_text rate CAST… | fill DIR HOURS | find DIR HOURS"),
     }
 }
 
@@ -226,7 +228,7 @@ fn hour(n: u64) -> Vec<Event> {
     events
 }
 
-fn find(dir: &Path, hours: u64) {
+fn fill_hours(dir: &Path, hours: u64) {
     let (index, _) = TantivyIndex::open(dir).unwrap();
     let (mut raw, began) = (0, Instant::now());
     for n in 0..hours {
@@ -238,7 +240,18 @@ fn find(dir: &Path, hours: u64) {
         }
     }
     index.commit().unwrap();
-    let filled_s = began.elapsed().as_secs_f64();
+    let (filled_s, size) = (began.elapsed().as_secs_f64(), index.size());
+    println!(
+        "{{\"session_hours\": {hours}, \"raw_bytes\": {raw}, \"fill_s\": {filled_s:.1}, \
+         \"index_bytes\": {}, \"index_share\": {:.4}, \"blocks\": {}}}",
+        size.bytes,
+        size.bytes as f64 / raw as f64,
+        size.blocks,
+    );
+}
+
+fn find(dir: &Path, hours: u64) {
+    let (index, _) = TantivyIndex::open(dir).unwrap();
     let mut dice = Dice(77);
     let mut words = Vec::new();
     let mut phrases = Vec::new();
@@ -260,15 +273,10 @@ fn find(dir: &Path, hours: u64) {
             phrases.push(time(&index, &format!("\"{}\"", two.join(" "))));
         }
     }
-    let size = index.size();
     println!(
-        "{{\"session_hours\": {hours}, \"raw_bytes\": {raw}, \"fill_s\": {filled_s:.1}, \
-         \"index_bytes\": {}, \"index_share\": {:.4}, \"blocks\": {}, \"words\": {}, \
+        "{{\"words\": {}, \
          \"word_p50_ms\": {:.2}, \"word_p95_ms\": {:.2}, \"phrases\": {}, \
          \"phrase_p50_ms\": {:.2}, \"phrase_p95_ms\": {:.2}, \"phrase_max_ms\": {:.2}}}",
-        size.bytes,
-        size.bytes as f64 / raw as f64,
-        size.blocks,
         words.len(),
         share(&mut words, 50),
         share(&mut words, 95),

@@ -29,9 +29,11 @@ use crate::pack::Pack;
 use crate::segment::{SealedSegment, SegmentFacts, Unfit};
 
 pub(crate) mod read;
+pub mod source;
 mod waiting;
 
 pub use read::{Found, Problem, SessionReader, SessionReport, Wrong};
+pub use source::SessionSource;
 use waiting::{Closed, Ticket, Waiting};
 
 /// Why a segment is not archived, sorted by what the caller does about it.

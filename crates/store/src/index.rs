@@ -120,8 +120,23 @@ pub struct Size {
     pub held: u64,
 }
 
-/// Gets a block that was found.
-pub type Load<'a> = &'a mut dyn FnMut() -> Result<Arc<Block>, IndexError>;
+/// Is shown all texts of a block, one behind the other, and says whether the block is wanted for them.
+/// Taking a block apart costs more than looking through its texts.
+pub type May<'a> = &'a mut dyn FnMut(&str) -> bool;
+
+/// Gets a block that was found; `None` where it is not wanted for its texts.
+pub type Load<'a> = &'a mut dyn FnMut(May<'_>) -> Result<Option<Arc<Block>>, IndexError>;
+
+/// Gets a block whatever its texts are.
+fn load_any(load: Load<'_>) -> Result<Arc<Block>, IndexError> {
+    let none = || IndexError::Damaged("a block that was found is not there".to_owned());
+    load(&mut |_| true)?.ok_or_else(none)
+}
+
+/// A block that is in memory, if it is wanted for its texts.
+fn load_held(block: &Arc<Block>, may: May<'_>) -> Option<Arc<Block>> {
+    may(&block.texts).then(|| Arc::clone(block))
+}
 
 /// Is shown each block that may hold an answer, and says whether there shall be more.
 pub type Visit<'a> = &'a mut dyn FnMut(Spot, Load<'_>) -> Result<ControlFlow<()>, IndexError>;

@@ -172,6 +172,8 @@ fn the_first_rule_that_fits_decides_and_both_clocks_must_agree() {
             [1, 2, 3].contains(&n),
             "{n}"
         );
+        let source = Arc::new(world.archive()).source(id(n)).unwrap();
+        assert_eq!(source.is_some(), [1, 2, 3].contains(&n), "{n}");
     }
     assert_eq!(world.run(&rules, now + 101 * DAY).unwrap().sessions, 1);
     world.catalog.hold(id(3), false).unwrap();

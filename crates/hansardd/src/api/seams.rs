@@ -13,6 +13,7 @@ use hansard_store::archive::{Problem as Difference, SessionReport};
 use hansard_store::catalog::{CountWish, EventCounts, EventRow, HostSessions, Page, SessionRow};
 use hansard_store::retention::epitaph;
 use hansard_store::{Catalog, Query};
+use hansard_view::source::Source;
 
 use super::certificates::{OwnMade, OwnWish, Reached};
 use super::limits::BEHIND_MAX;
@@ -168,6 +169,13 @@ pub trait Recordings: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`]. The reader's own errors cut the answer, which the caller sees.
     fn open(&self, session: SessionId) -> Result<Option<Box<dyn Read + Send>>, Trouble>;
+
+    /// The same as a file that can be read at any place, of a session that is over and archived as a
+    /// whole. `None` where it is not, or cannot be read so.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn whole(&self, session: SessionId) -> Result<Option<Source>, Trouble>;
 
     /// Checks a session where it is kept. `None` MUST mean that nothing of the session is known.
     ///

@@ -1,11 +1,13 @@
 //! Recordings as bytes: what is archived, then what waits in the spool.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hansard_core::SessionId;
 use hansard_core::reader::ReadError;
 use hansard_core::verify::verify;
+use hansard_view::source::Source;
 
 use crate::api::problem::Trouble;
 use crate::api::seams::{Recordings, Verified};
@@ -46,6 +48,12 @@ impl Recordings for Recorded {
             follow,
             bytes: io::Cursor::default(),
         })))
+    }
+
+    fn whole(&self, session: SessionId) -> Result<Option<Source>, Trouble> {
+        let source = self.from.archive.source(session);
+        let source = source.map_err(|e| Trouble::Retry(e.to_string()))?;
+        Ok(source.map(|source| Arc::new(source) as Source))
     }
 
     fn verify(&self, session: SessionId) -> Result<Option<Verified>, Trouble> {

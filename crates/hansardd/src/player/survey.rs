@@ -23,6 +23,18 @@ const HAPPENINGS_MAX: usize = 5000;
 /// Longest label, characters; a longer one is cut.
 const LABEL_CHARS_MAX: usize = 200;
 
+/// Lanes in which happenings are shown.
+pub(super) const LANES: [&str; 8] = [
+    "commands",
+    "files",
+    "connections",
+    "transfers",
+    "requests",
+    "others",
+    "marks",
+    "gaps",
+];
+
 /// Goes through the whole recording once, without a screen.
 pub(super) fn survey(recording: &Source, index: &Index) -> Result<Timeline, ReadError> {
     let mut timeline = Timeline {

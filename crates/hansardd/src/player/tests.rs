@@ -13,12 +13,18 @@ use crate::api::seams::Verified;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-struct One(Vec<u8>);
+/// A recording, and whether it is archived as a whole.
+struct One(Vec<u8>, bool);
 
 impl Recordings for One {
     fn open(&self, session: SessionId) -> Result<Option<Box<dyn Read + Send>>, Trouble> {
         let is_it = session == id();
         Ok(is_it.then(|| Box::new(io::Cursor::new(self.0.clone())) as Box<dyn Read + Send>))
+    }
+
+    fn whole(&self, session: SessionId) -> Result<Option<Source>, Trouble> {
+        let is_it = session == id() && self.1;
+        Ok(is_it.then(|| Arc::new(self.0.clone()) as Source))
     }
 
     fn verify(&self, _: SessionId) -> Result<Option<Verified>, Trouble> {
@@ -72,8 +78,13 @@ fn recording(fill: impl FnOnce(&mut dyn FnMut(u64, &Body))) -> Vec<u8> {
 
 fn over(name: &str, fill: impl FnOnce(&mut dyn FnMut(u64, &Body))) -> (Player, PathBuf) {
     let dir = std::env::temp_dir().join(format!("hansardd-player-{name}-{}", std::process::id()));
-    let player = Player::new(Arc::new(One(recording(fill))), &dir).unwrap();
+    let player = playing(recording(fill), false, &dir);
     (player, dir)
+}
+
+fn playing(bytes: Vec<u8>, is_whole: bool, dir: &Path) -> Player {
+    let from = Arc::new(One(bytes, is_whole));
+    Player::new(from, &dir.join("copies"), &dir.join("keyframes")).unwrap()
 }
 
 /// Ten seconds of lines, five seconds of nothing, a command, a last line.
@@ -130,8 +141,10 @@ fn every_moment_is_there_and_stretches_fit_together() {
             .unwrap()
             .is_none()
     );
-    let left = fs::read_dir(&dir).unwrap().count();
-    assert_eq!(left, 0, "copies have no names");
+    for of in ["copies", "keyframes"] {
+        let left = fs::read_dir(dir.join(of)).unwrap().count();
+        assert_eq!(left, 0, "{of}: copies have no names");
+    }
     fs::remove_dir_all(&dir).unwrap();
 }
 
@@ -203,5 +216,129 @@ fn a_text_is_found_when_it_came() {
         .unwrap()
         .unwrap();
     assert_eq!(found.len(), 4);
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+/// So much output that it is made ready ahead: letters that do not compress.
+fn long(push: &mut dyn FnMut(u64, &Body)) {
+    let mut state = 7u64;
+    for n in 0..150u64 {
+        let line: String = (0..5000)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                char::from(b'!' + u8::try_from((state >> 33) % 90).unwrap())
+            })
+            .collect();
+        push(n * 10_000_000, &data(&format!("{line}\r\nline {n}")));
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let files = fs::read_dir(dir.join("keyframes")).unwrap();
+    let mut names: Vec<String> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn keyframes_of_what_is_over_are_kept_and_the_next_player_reads_them() {
+    let dir = std::env::temp_dir().join(format!("hansardd-player-kept-{}", std::process::id()));
+    let bytes = recording(long);
+    let (copied, whole) = (
+        playing(bytes.clone(), false, &dir.join("copied")),
+        playing(bytes.clone(), true, &dir),
+    );
+    // While it is not archived as a whole, nothing is made ahead.
+    assert!(!copied.prepare(id(), &|| false).unwrap());
+    assert!(matches!(
+        whole.prepare(id(), &|| true),
+        Err(Trouble::Retry(_))
+    ));
+    assert!(whole.prepare(id(), &|| false).unwrap());
+    let both = [format!("{}.idx", id()), format!("{}.timeline", id())];
+    assert_eq!(names(&dir), both);
+    let made = fs::metadata(dir.join("keyframes").join(&both[0])).unwrap();
+
+    let again = playing(bytes.clone(), true, &dir);
+    for at in [0, 3, 777, 1400, 16_000] {
+        let [one, two] = [&copied, &again].map(|player| {
+            let found = player.stretch(id(), at * 1_000_000, (at + 50) * 1_000_000);
+            found.unwrap().unwrap()
+        });
+        assert_eq!(one, two, "at {at} ms");
+    }
+    assert_eq!(
+        copied.timeline(id()).unwrap(),
+        again.timeline(id()).unwrap()
+    );
+    let kept = fs::metadata(dir.join("keyframes").join(&both[0])).unwrap();
+    assert_eq!(kept.modified().unwrap(), made.modified().unwrap());
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn keyframes_that_are_damaged_or_of_another_recording_are_made_again() {
+    let dir = std::env::temp_dir().join(format!("hansardd-player-doubt-{}", std::process::id()));
+    let bytes = recording(long);
+    playing(bytes.clone(), true, &dir)
+        .prepare(id(), &|| false)
+        .unwrap();
+    let index = dir.join("keyframes").join(format!("{}.idx", id()));
+    let timeline = dir.join("keyframes").join(format!("{}.timeline", id()));
+    let (sound, length) = (
+        fs::read(&index).unwrap(),
+        fs::read(&timeline).unwrap().len(),
+    );
+    let screen = |player: &Player| {
+        let found = player.stretch(id(), 1_400_000_000, 1_400_000_000);
+        found.map(|found| rows(&found.unwrap().frames)[4].clone())
+    };
+    // The end of it, and then its timeline: seen when they are opened.
+    fs::write(&index, &sound[..sound.len() - 1]).unwrap();
+    assert_eq!(
+        screen(&playing(bytes.clone(), true, &dir)).unwrap(),
+        "line 140"
+    );
+    assert_eq!(fs::read(&index).unwrap(), sound);
+    fs::write(&timeline, "nonsense").unwrap();
+    assert_eq!(
+        screen(&playing(bytes.clone(), true, &dir)).unwrap(),
+        "line 140"
+    );
+    assert_eq!(fs::read(&timeline).unwrap().len(), length);
+    // All keyframes: seen when a moment is wanted, and made again for who asks next.
+    let mut rotten = sound.clone();
+    rotten[8..sound.len() - 2000].fill(7);
+    fs::write(&index, &rotten).unwrap();
+    let player = playing(bytes, true, &dir);
+    assert!(matches!(screen(&player), Err(Trouble::Retry(_))));
+    assert_eq!(screen(&player).unwrap(), "line 140");
+    assert_eq!(fs::read(&index).unwrap(), sound);
+    // Of another recording of that name.
+    let other = recording(|push| push(SECOND_NS, &data("line other")));
+    assert_eq!(screen(&playing(other, true, &dir)).unwrap(), "");
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn what_is_deleted_leaves_no_screen_behind() {
+    let dir = std::env::temp_dir().join(format!("hansardd-player-gone-{}", std::process::id()));
+    let bytes = recording(long);
+    let player = playing(bytes.clone(), true, &dir);
+    assert!(player.prepare(id(), &|| false).unwrap());
+    player.forget(id());
+    assert_eq!(names(&dir), Vec::<String>::new());
+    // One that was deleted while nobody listened, and what a crash left half done.
+    assert!(player.prepare(id(), &|| false).unwrap());
+    fs::write(dir.join("keyframes/x.idx.part"), "half").unwrap();
+    let kept = playing(bytes.clone(), true, &dir);
+    kept.sweep(&|| false);
+    assert_eq!(names(&dir).len(), 2);
+    playing(bytes, false, &dir).sweep(&|| false);
+    assert_eq!(names(&dir), Vec::<String>::new());
     fs::remove_dir_all(&dir).unwrap();
 }

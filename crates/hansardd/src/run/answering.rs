@@ -28,13 +28,12 @@ use crate::api::sign_ins::SignIns;
 use crate::api::{Api, Parts, socket};
 use crate::behind::{
     Accounts, EndHere, Held, Joined, Keyed, Linked, Listed, Locked, LockingOut, Logged, People,
-    Present, Recorded, Searched, Watched,
+    Present, Searched, Watched,
 };
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 use crate::ingest::{Control, To};
-use crate::player::Player;
 use crate::policy::Central;
 use crate::tee::Source;
 
@@ -244,13 +243,8 @@ impl Answering<'_> {
     fn parts(&self, kept: &Kept, browsing: Option<&Browsing>) -> Result<Parts, Failure> {
         let (door, keeping) = (&self.door, self.keeping);
         let joined = self.joined();
-        let recordings = Arc::new(Recorded {
-            from: keeping.followed.clone(),
-        });
-        let copies = self.dir.player();
-        let playing = Player::new(recordings.clone(), &copies);
         Ok(Parts {
-            playing: Arc::new(playing.map_err(|e| Failure::about(&copies, &e))?),
+            playing: keeping.player.clone(),
             admit: door.admit(),
             audit: door.audit(),
             log: door.log(),
@@ -259,7 +253,7 @@ impl Answering<'_> {
                 catalog: Arc::clone(&keeping.catalog),
                 live: keeping.live.clone(),
             }),
-            recordings,
+            recordings: keeping.recordings.clone(),
             following: Arc::new(Watched {
                 from: keeping.followed.clone(),
                 screens: keeping.screens.clone(),

@@ -19,7 +19,8 @@ use hansard_store::project::Projector;
 use hansard_store::{Archive, Catalog};
 
 use super::facts::Facts;
-use super::{Closer, Start, exporting, fact, indexing};
+use super::{Closer, Start, exporting, fact, indexing, playing};
+use crate::behind::Recorded;
 use crate::config::{Config, Span};
 use crate::data_dir::DataDir;
 use crate::eventlog::known::Archived;
@@ -35,6 +36,8 @@ use crate::keeper::{
     Stores as Work, Tap, TapTrouble, Told,
 };
 use crate::live::Live;
+use crate::player::Player;
+use crate::player::ahead::{Endings, EndingsTap};
 use crate::stores::Stores;
 use crate::tee::Source;
 
@@ -49,6 +52,8 @@ pub(super) struct Keeping {
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) live: Live,
     pub(super) followed: Followed,
+    pub(super) recordings: Arc<Recorded>,
+    pub(super) player: Arc<Player>,
     pub(super) screens: Screens,
     pub(super) connections: Connections,
     /// What is recorded here, once that has begun.
@@ -127,6 +132,8 @@ impl Ground<'_> {
         })];
         let news = Arc::<News>::default();
         taps.push(NewsTap::of(&news));
+        let endings = Arc::<Endings>::default();
+        taps.push(Box::new(EndingsTap(Arc::clone(&endings))));
         let book = exporting::book(self.start, self.dir, self.environment)?;
         taps.extend(book.as_ref().map(exporting::tap));
         let keeper = Keeper::new(work, live.clone(), taps, clock, hooks);
@@ -149,6 +156,10 @@ impl Ground<'_> {
             live: live.clone(),
         };
         let (shelf, indexing) = self.index(&followed, news, closers)?;
+        let recordings = Arc::new(Recorded {
+            from: followed.clone(),
+        });
+        let player = playing::play(self.dir, Arc::clone(&recordings), endings, closers)?;
         let writing = exporting::write(self.start, self.environment, &followed, book)?;
         let tlog = writing.as_ref().map(|writing| Arc::clone(&writing.figures));
         closers.extend(
@@ -162,6 +173,8 @@ impl Ground<'_> {
             live,
             screens: Screens::new(followed.clone()),
             followed,
+            recordings,
+            player,
             connections,
             running,
             keeper,

@@ -190,7 +190,14 @@ fn order_is_newest_session_first_and_can_be_gone_on_with(rig: &impl Rig) {
     loop {
         let before = seen.len();
         let mut visit = |spot: Spot, load: super::Load<'_>| {
-            assert_eq!(load()?.number, spot.number);
+            assert_eq!(load(&mut |_| false)?, None);
+            let mut shown = String::new();
+            let found = load(&mut |texts| {
+                shown.push_str(texts);
+                true
+            })?;
+            let found = found.unwrap();
+            assert_eq!((found.number, &found.texts), (spot.number, &shown));
             seen.push(spot);
             Ok(match seen.len() - before {
                 2 => ControlFlow::Break(()),

@@ -12,7 +12,7 @@ use hansard_core::SessionId;
 use hansard_view::text::What;
 
 use super::block::Entry;
-use super::{Block, Index, IndexError, Scope};
+use super::{Block, Index, IndexError, Scope, load_any};
 
 /// The first stretch in which lines are looked for, nanoseconds: what is printed at full speed is a
 /// lot within it.
@@ -147,7 +147,7 @@ fn start_of(index: &dyn Index, session: SessionId) -> Result<Option<u64>, IndexE
     scope.bounds.session = Some(session);
     let mut start = None;
     index.look(&scope, None, &mut |_, load| {
-        start = Some(load()?.whose.start_utc_ns);
+        start = Some(load_any(load)?.whose.start_utc_ns);
         Ok(ControlFlow::Break(()))
     })?;
     Ok(start)
@@ -211,7 +211,7 @@ impl<'w> Page<'w> {
                 return Ok(ControlFlow::Break(()));
             }
             self.blocks += 1;
-            let block = load()?;
+            let block = load_any(load)?;
             self.take(&block);
             Ok(ControlFlow::Continue(()))
         })

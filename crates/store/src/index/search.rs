@@ -147,18 +147,39 @@ fn quick_stretches(question: &Question) -> Vec<&str> {
     stretches.collect()
 }
 
-/// A text of ASCII as lines are compared: small letters, and one blank for many.
-fn fold_ascii(text: &str, folded: &mut String) {
-    folded.clear();
-    let mut was_blank = false;
-    for byte in text.bytes() {
-        let is_blank = matches!(byte, b' ' | 9..=13);
-        if !(is_blank && was_blank) {
-            let byte = if is_blank { b' ' } else { byte };
-            folded.push(char::from(byte.to_ascii_lowercase()));
-        }
-        was_blank = is_blank;
+/// Whether these words stand in a text of small letters, with blanks between them as one likes.
+fn holds(text: &str, words: &str) -> bool {
+    let is_blank = |c: char| matches!(c, ' ' | '\t'..='\r');
+    let (first, others) = words.split_once(' ').unwrap_or((words, ""));
+    let mut places = text.match_indices(first);
+    places.any(|(at, _)| {
+        let mut rest = text.get(at + first.len()..).unwrap_or("");
+        others
+            .split(' ')
+            .filter(|word| !word.is_empty())
+            .all(|word| {
+                let behind = rest.trim_start_matches(is_blank);
+                let is_apart = behind.len() < rest.len();
+                match behind.strip_prefix(word).filter(|_| is_apart) {
+                    Some(on) => rest = on,
+                    None => return false,
+                }
+                true
+            })
+    })
+}
+
+/// Whether what is asked for is somewhere in a block.
+fn may_answer(quick: &[&str], lowered: &mut String, texts: &str) -> bool {
+    // A letter whose small form is ASCII though it is not (K for kelvin) must not be missed, nor a
+    // blank that is not ASCII.
+    if quick.is_empty() || !texts.is_ascii() {
+        return true;
     }
+    lowered.clear();
+    lowered.push_str(texts);
+    lowered.make_ascii_lowercase();
+    quick.iter().all(|words| holds(lowered, words))
 }
 
 struct Searching<'a> {
@@ -195,24 +216,14 @@ impl Searching<'_> {
             self.last = Some(spot);
             return Ok(ControlFlow::Continue(()));
         }
-        let block = load()?;
+        let (quick, lowered) = (&self.quick, &mut self.lowered);
+        let block = load(&mut |texts| may_answer(quick, lowered, texts))?;
         self.found.blocks += 1;
         self.last = Some(spot);
-        if block.is_within(&self.scope.bounds) && self.may_answer(&block) {
+        if let Some(block) = block.filter(|block| block.is_within(&self.scope.bounds)) {
             self.read(&block, is_same);
         }
         Ok(ControlFlow::Continue(()))
-    }
-
-    /// Whether what is asked for is somewhere in the block.
-    fn may_answer(&mut self, block: &Block) -> bool {
-        // A letter whose small form is ASCII though it is not (K for kelvin) must not be missed, nor a
-        // blank that is not ASCII.
-        if self.quick.is_empty() || !block.texts.is_ascii() {
-            return true;
-        }
-        fold_ascii(&block.texts, &mut self.lowered);
-        self.quick.iter().all(|text| self.lowered.contains(text))
     }
 
     fn read(&mut self, block: &Block, is_same: bool) {
@@ -298,4 +309,33 @@ pub fn spot_of(cursor: &str) -> Option<Spot> {
     let session: SessionId = session.parse().ok()?;
     let number = number.parse().ok()?;
     Some(Spot { session, number })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds;
+
+    #[test]
+    fn words_stand_in_a_text_with_blanks_between_them_as_one_likes() {
+        for text in [
+            "drop table",
+            "x drop \t table y",
+            "xdrop drop tables",
+            "drop drop  table",
+        ] {
+            assert!(holds(text, "drop table"), "{text}");
+        }
+        for text in [
+            "droptable",
+            "drop tabl",
+            "table drop",
+            "drop a table",
+            "drop",
+            "",
+        ] {
+            assert!(!holds(text, "drop table"), "{text}");
+        }
+        assert!(holds("it says: no. again", ": no."));
+        assert!(holds("one", "one"));
+    }
 }

@@ -21,8 +21,8 @@ use tantivy::{
 };
 
 use super::held::Held;
-use super::wire::unpack;
-use super::{Block, Index, IndexError, Kept, Scope, Size, Spot, Visit};
+use super::wire::{NotABlock, Packed};
+use super::{Block, Index, IndexError, Kept, May, Scope, Size, Spot, Visit, load_held};
 
 mod asked;
 mod fields;
@@ -33,7 +33,7 @@ use spots::{Place, Spots};
 
 /// Version of what is in the directory; another one's is thrown away. It counts the fields, the
 /// words, the layout of blocks, and the library's own format.
-const VERSION: &str = "v2-tantivy-0.27";
+const VERSION: &str = "v3-tantivy-0.27";
 
 /// Memory of the thread that puts words together; what is more goes to the disk early.
 const WRITER_BYTES: usize = 32 * 1024 * 1024;
@@ -222,13 +222,28 @@ impl TantivyIndex {
         writer.add_document(document).map_err(sorted).map(drop)
     }
 
-    fn block(&self, searcher: &Searcher, place: DocAddress) -> Result<Block, IndexError> {
+    /// A block, if it is wanted for its texts.
+    fn block(
+        &self,
+        searcher: &Searcher,
+        place: DocAddress,
+        may: May<'_>,
+    ) -> Result<Option<Arc<Block>>, IndexError> {
         let document: TantivyDocument = guarded(|| searcher.doc(place).map_err(sorted))?;
+        let damaged = || IndexError::Damaged("a block is not what was written".to_owned());
+        let texts = document.get_first(self.fields.texts);
+        let texts = texts.as_ref().and_then(|value| value.as_str());
         let packed = document.get_first(self.fields.block);
         let packed = packed.as_ref().and_then(|value| value.as_bytes());
-        packed
-            .and_then(|packed| unpack(packed).ok())
-            .ok_or_else(|| IndexError::Damaged("a block is not what was written".to_owned()))
+        let (Some(packed), Some(texts)) = (packed, texts) else {
+            return Err(damaged());
+        };
+        let packed = Packed::of(packed, texts).map_err(|NotABlock| damaged())?;
+        if !may(texts) {
+            return Ok(None);
+        }
+        let block = packed.unpack().map_err(|NotABlock| damaged())?;
+        Ok(Some(Arc::new(block)))
     }
 }
 
@@ -303,14 +318,16 @@ impl Index for TantivyIndex {
             after = found.last().map(|place| place.spot);
             for place in found {
                 while let Some((spot, block)) = held.next_if(|(spot, _)| *spot <= place.spot) {
-                    if let ControlFlow::Break(()) = visit(spot, &mut || Ok(Arc::clone(&block)))? {
+                    if let ControlFlow::Break(()) =
+                        visit(spot, &mut |may| Ok(load_held(&block, may)))?
+                    {
                         return Ok(());
                     }
                 }
                 if masked.contains(&place.spot) {
                     continue;
                 }
-                let mut load = || self.block(&searcher, place.address).map(Arc::new);
+                let mut load = |may: May<'_>| self.block(&searcher, place.address, may);
                 if let ControlFlow::Break(()) = visit(place.spot, &mut load)? {
                     return Ok(());
                 }
@@ -320,7 +337,7 @@ impl Index for TantivyIndex {
             }
         }
         for (spot, block) in held {
-            if let ControlFlow::Break(()) = visit(spot, &mut || Ok(Arc::clone(&block)))? {
+            if let ControlFlow::Break(()) = visit(spot, &mut |may| Ok(load_held(&block, may)))? {
                 break;
             }
         }

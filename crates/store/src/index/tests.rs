@@ -9,7 +9,7 @@ use super::block::{
 use super::conformance::{Rig, suite};
 use super::held::HELD_BYTES_MAX;
 use super::search::{Limits, search};
-use super::wire::{pack, unpack};
+use super::wire::{NotABlock, Packed, pack};
 use super::*;
 use hansard_view::question::Question;
 use hansard_view::text::{Step, Text, What};
@@ -74,6 +74,10 @@ fn on_disk() -> OnDisk {
     let dir = Scratch::new();
     let index = Some(TantivyIndex::open(&dir.0).unwrap().0);
     OnDisk { index, dir }
+}
+
+fn unpack(packed: &[u8], texts: &str) -> Result<Block, NotABlock> {
+    Packed::of(packed, texts)?.unpack()
 }
 
 #[test]
@@ -211,16 +215,20 @@ fn a_block_comes_back_as_it_was_and_damage_is_seen() {
         assert!(writer.push(line).is_none());
     }
     for block in [writer.open(vec![text("standing", 1, 2)]), writer.finish()] {
-        let packed = pack(&block);
-        assert_eq!(unpack(&packed), Ok(block));
+        let (packed, texts) = (pack(&block), block.texts.clone());
+        assert_eq!(unpack(&packed, &texts), Ok(block));
+        let changed = texts.replacen("line", "lime", 1);
+        assert!(unpack(&packed, &changed).is_err());
+        assert!(unpack(&packed, &texts[..texts.len() - 1]).is_err());
         for cut in 0..packed.len() {
-            assert!(unpack(&packed[..cut]).is_err(), "cut at {cut}");
+            assert!(unpack(&packed[..cut], &texts).is_err(), "cut at {cut}");
         }
         for at in 0..packed.len() {
             let mut changed = packed.clone();
             changed[at] ^= 0x10;
             assert!(
-                unpack(&changed).is_err() || unpack(&changed) == unpack(&packed),
+                unpack(&changed, &texts).is_err()
+                    || unpack(&changed, &texts) == unpack(&packed, &texts),
                 "byte {at}"
             );
         }

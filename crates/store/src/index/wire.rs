@@ -1,5 +1,5 @@
-//! A block as bytes: numbers in columns, then texts, and a checksum. They are compressed together with
-//! other blocks, by whoever keeps them.
+//! A block as bytes: numbers in columns, and a checksum of them and of the texts, which are kept beside them
+//! as they are. Both are compressed together with other blocks, by whoever keeps them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use hansard_view::text::{Step, What};
 use super::block::{Block, Entry, SPANS_MAX, Span, Whose};
 
 /// Version of this layout.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Bytes of the checksum, which stands in front.
 const SUM_BYTES: usize = 8;
@@ -18,24 +18,42 @@ const SUM_BYTES: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotABlock;
 
+/// Everything of a block but its texts.
 pub(super) fn pack(block: &Block) -> Vec<u8> {
-    let mut out = Vec::with_capacity(block.texts.len() + block.entries.len() * 8 + 256);
+    let mut out = Vec::with_capacity(block.entries.len() * 8 + 256);
     out.extend_from_slice(&[0; SUM_BYTES]);
     lay_out(&mut out, block);
-    let sum = sum(out.get(SUM_BYTES..).unwrap_or(&[]));
+    let sum = sum_of_both(out.get(SUM_BYTES..).unwrap_or(&[]), &block.texts);
     if let Some(place) = out.first_chunk_mut() {
         *place = sum.to_le_bytes();
     }
     out
 }
 
-/// Any bytes may be given.
-pub(super) fn unpack(packed: &[u8]) -> Result<Block, NotABlock> {
-    let (told, raw) = packed.split_first_chunk().ok_or(NotABlock)?;
-    if u64::from_le_bytes(*told) != sum(raw) {
-        return Err(NotABlock);
+/// A block of which nothing is read yet.
+pub(super) struct Packed<'a> {
+    numbers: &'a [u8],
+    texts: &'a str,
+}
+
+impl<'a> Packed<'a> {
+    /// What [`pack`] made, and the block's texts. Any bytes may be given.
+    pub(super) fn of(packed: &'a [u8], texts: &'a str) -> Result<Self, NotABlock> {
+        let (told, numbers) = packed.split_first_chunk().ok_or(NotABlock)?;
+        if u64::from_le_bytes(*told) != sum_of_both(numbers, texts) {
+            return Err(NotABlock);
+        }
+        Ok(Self { numbers, texts })
     }
-    read(&mut Bytes(raw))
+
+    /// The whole block.
+    pub(super) fn unpack(&self) -> Result<Block, NotABlock> {
+        read(&mut Bytes(self.numbers), self.texts)
+    }
+}
+
+fn sum_of_both(numbers: &[u8], texts: &str) -> u64 {
+    sum(numbers).rotate_left(1) ^ sum(texts.as_bytes())
 }
 
 /// Tells damage, not malice: the index is this machine's own.
@@ -78,8 +96,6 @@ fn lay_out(out: &mut Vec<u8>, block: &Block) {
         number(out, u64::from(entry.bytes));
     }
     lay_out_times(out, block, &moments);
-    number(out, block.texts.len() as u64);
-    out.extend_from_slice(block.texts.as_bytes());
 }
 
 /// Above the kind of an entry, in its byte, are its flags.
@@ -234,7 +250,7 @@ impl<'a> Bytes<'a> {
     }
 }
 
-fn read(bytes: &mut Bytes<'_>) -> Result<Block, NotABlock> {
+fn read(bytes: &mut Bytes<'_>, texts: &str) -> Result<Block, NotABlock> {
     if bytes.byte()? != VERSION {
         return Err(NotABlock);
     }
@@ -271,7 +287,6 @@ fn read(bytes: &mut Bytes<'_>) -> Result<Block, NotABlock> {
         entry.bytes = bytes.short()?;
     }
     read_times(bytes, &mut entries, &moments)?;
-    let texts = bytes.text()?;
     let mut end = 0usize;
     for entry in &entries {
         end = end.saturating_add(usize::try_from(entry.bytes).map_err(|_| NotABlock)?);
@@ -287,7 +302,7 @@ fn read(bytes: &mut Bytes<'_>) -> Result<Block, NotABlock> {
         is_capped: flags & 4 != 0,
         span: Span { first_ns, last_ns },
         entries,
-        texts,
+        texts: texts.to_owned(),
     })
 }
 

@@ -15,7 +15,9 @@ pub fn is_part(c: char) -> bool {
 /// Whether a character is a word alone: Han, Kana, and what else is written without blanks.
 #[must_use]
 pub fn is_alone(c: char) -> bool {
-    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
+    // What is nearly everything is told apart first.
+    c >= '\u{e00}'
+        && matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
         | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
         | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
@@ -56,21 +58,40 @@ pub fn fold(text: &str) -> String {
 /// Each word of a text, folded, in order.
 pub fn each(text: &str, mut word: impl FnMut(&str)) {
     let mut buffer = String::new();
+    for run in text.split(|c| !is_part(c)) {
+        if run.is_empty() {
+            continue;
+        }
+        if !run.is_ascii() {
+            each_of(run, &mut buffer, &mut word);
+            continue;
+        }
+        let run = run.get(..WORD_CHARS_MAX).unwrap_or(run);
+        if run.bytes().any(|b| b.is_ascii_uppercase()) {
+            buffer.clear();
+            buffer.push_str(run);
+            buffer.make_ascii_lowercase();
+            word(&buffer);
+        } else {
+            word(run);
+        }
+    }
+}
+
+/// Each word of a run of parts of words.
+fn each_of(run: &str, buffer: &mut String, word: &mut impl FnMut(&str)) {
+    buffer.clear();
     let mut chars = 0;
-    let mut tell = |buffer: &mut String, chars: &mut usize| {
-        if !buffer.is_empty() {
+    for c in run.chars() {
+        if is_alone(c) {
+            if !buffer.is_empty() {
+                word(buffer);
+            }
+            buffer.clear();
+            buffer.push(c);
             word(buffer);
             buffer.clear();
-        }
-        *chars = 0;
-    };
-    for c in text.chars() {
-        if !is_part(c) {
-            tell(&mut buffer, &mut chars);
-        } else if is_alone(c) {
-            tell(&mut buffer, &mut chars);
-            buffer.push(c);
-            tell(&mut buffer, &mut chars);
+            chars = 0;
         } else {
             chars += 1;
             if chars <= WORD_CHARS_MAX {
@@ -78,5 +99,7 @@ pub fn each(text: &str, mut word: impl FnMut(&str)) {
             }
         }
     }
-    tell(&mut buffer, &mut chars);
+    if !buffer.is_empty() {
+        word(buffer);
+    }
 }

@@ -45,7 +45,9 @@ struct Standing {
 /// A row that scrolled away.
 struct GoneRow {
     row: Row,
-    text: String,
+    /// Where its text ends among those of all rows that went with it; it begins where the one before
+    /// ends.
+    end: usize,
     is_blended: bool,
 }
 
@@ -87,6 +89,7 @@ impl std::fmt::Debug for ShownLines {
 struct Watch<'a> {
     shell: &'a mut ShellTracker,
     gone: Vec<GoneRow>,
+    gone_texts: String,
     gone_count: u64,
     dirty: Option<Range<usize>>,
     commands: Vec<String>,
@@ -112,14 +115,10 @@ impl Observer for Watch<'_> {
             return;
         }
         let row = look_at(line);
-        let (text, is_blended) = if row.hash == 0 {
-            (String::new(), false)
-        } else {
-            read(line)
-        };
+        let is_blended = row.hash != 0 && read(line, &mut self.gone_texts);
         self.gone.push(GoneRow {
             row,
-            text,
+            end: self.gone_texts.len(),
             is_blended,
         });
     }
@@ -144,6 +143,7 @@ impl ShownLines {
         let mut watch = Watch {
             shell: &mut self.shell,
             gone: Vec::new(),
+            gone_texts: String::new(),
             gone_count: 0,
             dirty: None,
             commands: Vec::new(),
@@ -151,6 +151,7 @@ impl ShownLines {
         self.screen.apply_with(&event.body, &mut watch);
         let Watch {
             gone,
+            gone_texts,
             gone_count,
             dirty,
             commands,
@@ -166,7 +167,7 @@ impl ShownLines {
         self.passed_over += gone_count.saturating_sub(gone.len() as u64);
         let concealed = self.screen.take_concealed();
         self.turn += 1;
-        let left = self.leave(gone, gone_count);
+        let left = self.leave(&gone, &gone_texts, gone_count);
         if self.look(dirty, gone_count) || !left.is_empty() {
             self.settle(left, &concealed, now, out);
         }
@@ -178,9 +179,11 @@ impl ShownLines {
     }
 
     /// Puts rows that scrolled away together to lines, with their numbers and keys.
-    fn leave(&mut self, gone: Vec<GoneRow>, count: u64) -> Vec<(u64, u64, Standing)> {
-        let mut left = Vec::new();
+    fn leave(&mut self, gone: &[GoneRow], texts: &str, count: u64) -> Vec<(u64, u64, Standing)> {
+        let (mut left, mut begin) = (Vec::with_capacity(gone.len()), 0);
         for (at, gone) in (self.scrolled..).zip(gone) {
+            let text = texts.get(begin..gone.end).unwrap_or("");
+            begin = gone.end;
             if self.head.hash == 0 {
                 if gone.row.hash == 0 {
                     continue;
@@ -188,7 +191,7 @@ impl ShownLines {
                 self.head.number = at;
             }
             self.head.hash = mix(self.head.hash, gone.row.hash);
-            self.head.text.push_str(&gone.text);
+            self.head.text.push_str(text);
             self.head.is_blended |= gone.is_blended;
             let is_long = self.head.text.len() > TEXT_BYTES_MAX;
             if gone.row.is_wrapped && !is_long {
@@ -392,9 +395,7 @@ impl ShownLines {
         }
         let rows = self.rows.iter().zip(self.screen.lines()).skip(place.row);
         for (row, cells) in rows {
-            let (text, is_blended) = read(cells);
-            line.text.push_str(&text);
-            line.is_blended |= is_blended;
+            line.is_blended |= read(cells, &mut line.text);
             if !row.is_wrapped {
                 break;
             }
@@ -422,10 +423,25 @@ impl ShownLines {
     }
 }
 
-fn tell(line: Standing, now: u64, out: &mut Vec<Text>) {
+fn tell(mut line: Standing, now: u64, out: &mut Vec<Text>) {
+    line.text.truncate(line.text.trim_end().len());
     let is_cut = line.is_cut || line.text.len() > TEXT_BYTES_MAX;
+    if line.text.len() <= TEXT_BYTES_MAX {
+        // Nearly every line: it goes as it is.
+        let told = (!line.text.is_empty()).then_some(Text {
+            what: What::Shown,
+            text: line.text,
+            first_ns: line.first_ns,
+            last_ns: now,
+            steps: line.steps,
+            is_concealed: line.is_concealed,
+            is_blended: line.is_blended,
+            is_cut,
+        });
+        return out.extend(told);
+    }
     let mut chars = 0;
-    for piece in pieces(line.text.trim_end()) {
+    for piece in pieces(&line.text) {
         let mut steps = line.steps.clone();
         for step in &mut steps {
             step.chars = step.chars.saturating_sub(chars);

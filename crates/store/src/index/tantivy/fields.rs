@@ -41,8 +41,10 @@ pub(super) struct Fields {
     id_low: Field,
     number: Field,
     last: Field,
-    /// The block as bytes.
+    /// The block as bytes, without its texts.
     pub(super) block: Field,
+    /// Its texts: a field of text is read and written at once, one of bytes byte by byte.
+    pub(super) texts: Field,
 }
 
 pub(super) fn schema() -> (Schema, Fields) {
@@ -69,13 +71,14 @@ pub(super) fn schema() -> (Schema, Fields) {
         number: schema.add_u64_field(NUMBER, number.clone()),
         last: schema.add_u64_field(LAST, number),
         block: schema.add_bytes_field("block", BytesOptions::default().set_stored()),
+        texts: schema.add_text_field("texts", TextOptions::default().set_stored()),
     };
     (schema.build(), fields)
 }
 
 /// Blocks that are compressed together, in bytes: sessions of one host and one day have much in
 /// common, and a line of a log has little in common with itself.
-const TOGETHER_BYTES: usize = 256 * 1024;
+const TOGETHER_BYTES: usize = 1024 * 1024;
 
 /// Level of compression: a block is written once and read often.
 const LEVEL: i32 = 6;
@@ -127,6 +130,7 @@ impl Fields {
         document.add_u64(self.number, u64::from(block.number));
         document.add_u64(self.last, u64::from(block.is_last));
         document.add_bytes(self.block, &pack(block));
+        document.add_text(self.texts, &block.texts);
         document
     }
 }

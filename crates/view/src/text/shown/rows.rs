@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use avt::Line;
+use avt::{Cell, Line};
 
 /// Keys are hashes already.
 #[derive(Default)]
@@ -35,30 +35,41 @@ pub(super) struct Row {
     pub(super) is_wrapped: bool,
 }
 
-/// The text of a row, trailing blanks cut unless it wraps, and whether some of it has the colour of
-/// its ground.
-pub(super) fn read(line: &Line) -> (String, bool) {
-    let mut text = line.text();
-    if !line.is_wrapped() {
-        text.truncate(text.trim_end_matches(' ').len());
+/// Puts the text of a row behind `text`, trailing blanks cut unless it wraps; answers whether some of it
+/// has the colour of its ground.
+pub(super) fn read(line: &Line, text: &mut String) -> bool {
+    let cells = used(line);
+    text.reserve(cells.len());
+    let mut is_blended = false;
+    for cell in cells {
+        if cell.width() == 0 {
+            continue;
+        }
+        let (c, pen) = (cell.char(), cell.pen());
+        text.push(c);
+        // Few have a ground of their own.
+        let ground = pen.background();
+        is_blended |= ground.is_some() && c != ' ' && ground == pen.foreground();
     }
-    let is_blended = line.cells().iter().any(|cell| {
-        let pen = cell.pen();
-        cell.char() != ' ' && pen.foreground().is_some() && pen.foreground() == pen.background()
-    });
-    (text, is_blended)
+    is_blended
+}
+
+/// The cells of a row up to its last character, all of them where it wraps.
+fn used(line: &Line) -> &[Cell] {
+    let cells = line.cells();
+    if line.is_wrapped() {
+        return cells;
+    }
+    let last = cells.iter().rposition(|cell| cell.char() != ' ');
+    // What a wide character covers besides is blank.
+    cells
+        .get(..last.map_or(0, |last| last + 1))
+        .unwrap_or(cells)
 }
 
 pub(super) fn look_at(line: &Line) -> Row {
     let is_wrapped = line.is_wrapped();
-    let cells = line.cells();
-    let used = if is_wrapped {
-        cells.len()
-    } else {
-        let last = cells.iter().rposition(|cell| cell.char() != ' ');
-        last.map_or(0, |last| last + 1)
-    };
-    let cells = cells.get(..used).unwrap_or(cells);
+    let cells = used(line);
     if cells.is_empty() {
         return Row {
             hash: 0,

@@ -1,0 +1,257 @@
+//! Keyframes and timelines of recordings that are over, on the disk: whoever opens one again has any
+//! moment of it at once. Computed from the recording and thrown away whenever they are doubtful; they
+//! hold what stood on screens, so they go when their session is deleted.
+//!
+//! Of each there are two files, `SESSION.timeline` and `SESSION.idx` ([`hansard_view::index`]), written in
+//! that order and each whole before it has its name: a crash leaves parts, which go at the next start,
+//! or a timeline alone, which is written anew.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write as _};
+use std::ops::ControlFlow;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use hansard_core::SessionId;
+use hansard_view::index::{Index, IndexError, Progress, build};
+use hansard_view::source::Source;
+use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
+
+use super::survey::{LANES, survey};
+use crate::api::player::{Happening, Timeline};
+
+/// Bytes of all keyframes; with more, those that were made first go, and are made again when somebody
+/// wants them.
+const KEYFRAMES_BYTES_MAX: u64 = 4 << 30;
+
+/// Longest timeline that is read.
+const TIMELINE_BYTES_MAX: u64 = 16 << 20;
+
+/// Where they are.
+pub(super) struct Kept {
+    directory: PathBuf,
+}
+
+impl Kept {
+    /// In this directory, which is made if it is not there; unfinished files in it go.
+    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        let this = Self {
+            directory: directory.to_owned(),
+        };
+        for path in this.files(".part") {
+            // What stays is written over.
+            let _ = fs::remove_file(path);
+        }
+        Ok(this)
+    }
+
+    /// What there is of this recording, if it is sound.
+    pub(super) fn get(&self, session: SessionId, recording: &Source) -> Option<(Index, Timeline)> {
+        let file = File::open(self.path(session, ".idx")).ok()?;
+        let index = Index::open(Arc::new(file)).ok()?;
+        let is_it = index.session() == session && index.covers(recording.as_ref()).ok()?;
+        let path = self.path(session, ".timeline");
+        let is_short = fs::metadata(&path).ok()?.len() <= TIMELINE_BYTES_MAX;
+        let timeline = read(&fs::read(path).ok().filter(|_| is_short)?)?;
+        is_it.then_some((index, timeline))
+    }
+
+    /// Goes through a recording and keeps what that makes. Whoever keeps one of the same session at the
+    /// same time waits outside.
+    pub(super) fn make(
+        &self,
+        session: SessionId,
+        recording: &Source,
+        is_stopping: &dyn Fn() -> bool,
+    ) -> Result<(Index, Timeline), IndexError> {
+        let (part, file) = self.begin(session, ".idx")?;
+        let mut out = BufWriter::with_capacity(256 * 1024, &file);
+        let go_on = &mut |_: Progress| match is_stopping() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        build(recording, &mut out, go_on)?;
+        out.flush().map_err(IndexError::Write)?;
+        drop(out);
+        let index = Index::open(Arc::new(file.try_clone()?))?;
+        let timeline = survey(recording, &index)?;
+        let (of_timeline, mut text) = self.begin(session, ".timeline")?;
+        let done = text
+            .write_all(&write(&timeline))
+            .and_then(|()| text.sync_all())
+            .and_then(|()| fs::rename(of_timeline, self.path(session, ".timeline")))
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(part, self.path(session, ".idx")));
+        done.map_err(IndexError::Write)?;
+        self.trim(session);
+        Ok((index, timeline))
+    }
+
+    /// Whether there is something of this session, sound or not.
+    pub(super) fn has(&self, session: SessionId) -> bool {
+        self.path(session, ".idx").exists()
+    }
+
+    /// Takes away what there is of a session.
+    pub(super) fn forget(&self, session: SessionId) {
+        for end in [".idx", ".timeline"] {
+            // What cannot be removed now is removed when all are gone through again.
+            let _ = fs::remove_file(self.path(session, end));
+        }
+    }
+
+    /// Of which sessions there is something.
+    pub(super) fn sessions(&self) -> Vec<SessionId> {
+        let files = [".idx", ".timeline"].map(|end| self.files(end));
+        let name = |path: &PathBuf| path.file_stem()?.to_str()?.parse().ok();
+        let mut all: Vec<SessionId> = files.iter().flatten().filter_map(name).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn path(&self, session: SessionId, end: &str) -> PathBuf {
+        self.directory.join(format!("{session}{end}"))
+    }
+
+    fn begin(&self, session: SessionId, end: &str) -> io::Result<(PathBuf, File)> {
+        let path = self.path(session, &format!("{end}.part"));
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        let file = options.mode(0o600).open(&path)?;
+        Ok((path, file))
+    }
+
+    fn files(&self, end: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.directory)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let named = |path: &PathBuf| path.to_str().is_some_and(|path| path.ends_with(end));
+        entries.map(|entry| entry.path()).filter(named).collect()
+    }
+
+    /// Keeps within the bound, the newest in any case.
+    fn trim(&self, newest: SessionId) {
+        let made = |path: PathBuf| {
+            let facts = fs::metadata(&path).ok()?;
+            let session: SessionId = path.file_stem()?.to_str()?.parse().ok()?;
+            let at = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            Some((at, session, facts.len()))
+        };
+        let mut all: Vec<_> = self.files(".idx").into_iter().filter_map(made).collect();
+        all.sort_unstable();
+        let mut bytes: u64 = all.iter().map(|(.., bytes)| bytes).sum();
+        for (_, session, its) in all {
+            if bytes <= KEYFRAMES_BYTES_MAX {
+                return;
+            }
+            if session != newest {
+                self.forget(session);
+                bytes = bytes.saturating_sub(its);
+            }
+        }
+    }
+}
+
+/// A timeline as bytes: the digest of what comes, then JSON.
+fn write(timeline: &Timeline) -> Vec<u8> {
+    let happenings = timeline.happenings.iter();
+    let happenings: Vec<Json> = happenings
+        .map(|one| json!([one.at_ns, one.seq, one.lane, one.label]))
+        .collect();
+    let body = json!([
+        timeline.duration_ns,
+        timeline.is_whole,
+        timeline.output,
+        timeline.idle,
+        happenings,
+        timeline.left_out,
+        timeline.damages,
+    ]);
+    let body = body.to_string().into_bytes();
+    let mut bytes = Sha256::digest(&body).to_vec();
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+/// Any bytes may be given.
+fn read(bytes: &[u8]) -> Option<Timeline> {
+    let (sum, body) = bytes.split_at_checked(32)?;
+    if Sha256::digest(body).as_slice() != sum {
+        return None;
+    }
+    let body: Json = serde_json::from_slice(body).ok()?;
+    let numbers = |value: &Json| -> Option<Vec<u64>> {
+        let all = value.as_array()?.iter();
+        all.map(Json::as_u64).collect()
+    };
+    let idle = |value: &Json| match numbers(value)?.as_slice() {
+        [from, until] => Some((*from, *until)),
+        _ => None,
+    };
+    let happening = |value: &Json| {
+        Some(Happening {
+            at_ns: value.get(0)?.as_u64()?,
+            seq: value.get(1)?.as_u64()?,
+            lane: LANES
+                .into_iter()
+                .find(|lane| Some(*lane) == value.get(2).and_then(Json::as_str))?,
+            label: value.get(3)?.as_str()?.to_owned(),
+        })
+    };
+    Some(Timeline {
+        duration_ns: body.get(0)?.as_u64()?,
+        is_whole: body.get(1)?.as_bool()?,
+        output: numbers(body.get(2)?)?,
+        idle: body
+            .get(3)?
+            .as_array()?
+            .iter()
+            .map(idle)
+            .collect::<Option<_>>()?,
+        happenings: body
+            .get(4)?
+            .as_array()?
+            .iter()
+            .map(happening)
+            .collect::<Option<_>>()?,
+        left_out: body.get(5)?.as_u64()?,
+        damages: body.get(6)?.as_u64()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeline_comes_back_and_a_damaged_one_does_not() {
+        let timeline = Timeline {
+            duration_ns: 5,
+            is_whole: true,
+            output: vec![1, 0, u64::MAX],
+            idle: vec![(2, 4)],
+            happenings: vec![Happening {
+                at_ns: 3,
+                seq: 9,
+                lane: "marks",
+                label: "é \"<b>\"".to_owned(),
+            }],
+            left_out: 7,
+            damages: 1,
+        };
+        let bytes = write(&timeline);
+        assert_eq!(read(&bytes), Some(timeline));
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(read(&changed), None, "byte {at}");
+            assert_eq!(read(&bytes[..at]), None, "cut at {at}");
+        }
+    }
+}
