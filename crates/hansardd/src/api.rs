@@ -56,7 +56,7 @@ use axum::Router;
 use hansard_core::SessionId;
 use hansard_identity::SavedSearches;
 use hansard_store::Query;
-use limits::{DOWNLOADS_MAX, FILMS_MAX, FOLLOWERS_MAX};
+use limits::{DOWNLOADS_MAX, FOLLOWERS_MAX};
 use refusals::{REFUSALS_WINDOW, Refusals};
 use router::{Doors, Handler};
 use seams::{
@@ -214,7 +214,6 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         stopping,
         "too many recordings are being sent",
     );
-    let films = Streams::new(FILMS_MAX, stopping, "too many films are being made");
     let followers = Streams::new(FOLLOWERS_MAX, stopping, "too many follow something");
     let listings = || Arc::clone(&parts.listings);
     let recordings = || Arc::clone(&parts.recordings);
@@ -238,7 +237,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         ),
         (
             Op::Export,
-            export::export(listings(), recordings(), (downloads, films), log()),
+            export::export(listings(), recordings(), (downloads, stopping), log()),
         ),
         (
             Op::Follow,

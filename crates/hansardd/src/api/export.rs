@@ -3,6 +3,7 @@
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use axum::http::{StatusCode, header};
@@ -14,7 +15,7 @@ use hansard_view::segments::SegmentDecoder;
 use hansard_view::{Clip, EncodeError, Format, copy};
 
 use super::answers::living;
-use super::limits::{FILM_MAX, PIECE_BYTES};
+use super::limits::{FILM_MAX, FILMS_MAX, PIECE_BYTES};
 use super::live::{made_of_recording, opened};
 use super::problem::Problem;
 use super::router::{Call, Handler};
@@ -28,9 +29,10 @@ pub(super) const FILE: &str = "application/octet-stream";
 pub(super) fn export(
     listings: Arc<dyn Listings>,
     recordings: Arc<dyn Recordings>,
-    (streams, films): (Streams, Streams),
+    (streams, stopping): (Streams, &Arc<AtomicBool>),
     log: Log,
 ) -> Handler {
+    let films = Streams::new(FILMS_MAX, stopping, "too many films are being made");
     let kept = (Arc::clone(&listings), Arc::clone(&recordings));
     let file = made_of_recording(kept, (streams.clone(), FILE), log, |call| {
         let wish = Wish::of(call)?;
