@@ -18,6 +18,7 @@ use hansard_store::index::{Found, Lines, MemoryIndex, Wish, lines, search};
 use hansard_store::project::Projector;
 use hansard_store::{Archive, ArchiveOptions, SealedSegment};
 use hansard_view::Screen;
+use hansard_view::source::Source;
 use hansardd::api::certificates::{OwnMade, OwnWish, Reached};
 use hansardd::api::problem::Trouble;
 use hansardd::api::role::Caller;
@@ -181,6 +182,14 @@ impl Recordings for Keeper {
         }
         let some = !bytes.is_empty();
         Ok(some.then(|| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
+    }
+
+    fn whole(&self, session: SessionId) -> Result<Option<Source>, Trouble> {
+        if self.0.pending.lock().unwrap().contains_key(&session) {
+            return Ok(None);
+        }
+        let source = Arc::new(self.0.archive()).source(session).unwrap();
+        Ok(source.map(|source| Arc::new(source) as Source))
     }
 
     fn verify(&self, session: SessionId) -> Result<Option<Verified>, Trouble> {

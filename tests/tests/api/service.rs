@@ -119,7 +119,7 @@ impl Service {
             locks: Arc::new(locking(&scratch)),
             saved: Arc::new(SavedSearches::open(&scratch.join("saved")).unwrap()),
             sign_ins: Arc::new(Somebody),
-            playing: Arc::new(Player::new(keeper.clone(), &scratch.join("player")).unwrap()),
+            playing: Arc::new(player(keeper.clone(), &scratch)),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -256,6 +256,11 @@ fn people(scratch: &Scratch) -> People {
 }
 
 /// Links over real files.
+fn player(from: Arc<Keeper>, scratch: &Scratch) -> Player {
+    let (copies, keyframes) = (scratch.join("player"), scratch.join("keyframes"));
+    Player::new(from, &copies, &keyframes).unwrap()
+}
+
 fn locking(scratch: &Scratch) -> LockingOut {
     let random = |bytes: &mut [u8]| {
         bytes.fill(7);
