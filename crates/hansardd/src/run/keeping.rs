@@ -21,6 +21,7 @@ use hansard_store::{Archive, Catalog};
 use super::facts::Facts;
 use super::{Closer, Start, exporting, fact, indexing, playing};
 use crate::behind::Recorded;
+use crate::bell::Bell;
 use crate::config::{Config, Span};
 use crate::data_dir::DataDir;
 use crate::eventlog::known::Archived;
@@ -113,17 +114,6 @@ impl Ground<'_> {
         let control = followed(Arc::clone(&running), connections.clone());
         let live = Live::new(Arc::clone(&clock), control);
         let log = self.event_log(closers)?;
-        let quarantine = self.dir.quarantine();
-        let disk = Arc::clone(&self.environment.disk);
-        let (aside, aside_sessions) = Aside::open(&quarantine, disk, ASIDE_BYTES_MAX)
-            .map_err(|e| Failure::about(&quarantine, &e))?;
-        let work = Work {
-            spool: self.spool.clone(),
-            archive: Arc::clone(self.archive),
-            catalog: Arc::clone(&self.stores.catalog),
-            aside,
-            aside_sessions,
-        };
         let (gaps, alarms): (Arc<AtomicU64>, Arc<AtomicU64>) = Default::default();
         let hooks = self.hooks(&connections, &alarms);
         let mut taps: Vec<Box<dyn Tap>> = vec![Box::new(LogTap {
@@ -136,17 +126,9 @@ impl Ground<'_> {
         taps.push(Box::new(EndingsTap(Arc::clone(&endings))));
         let book = exporting::book(self.start, self.dir, self.environment)?;
         taps.extend(book.as_ref().map(exporting::tap));
-        let keeper = Keeper::new(work, live.clone(), taps, clock, hooks);
+        let keeper = Keeper::new(self.work()?, live.clone(), taps, clock, hooks);
         let settled = keeper.settled_bell();
-        let blobs = Arc::clone(&self.stores.blobs);
-        let projector = Projector::new(blobs, Arc::clone(&self.stores.catalog));
-        // What was archived before a crash, and had no rows, is told by nobody else.
-        let of_rows = Arc::clone(&news);
-        let told = Box::new(move |session| of_rows.came(session));
-        let projecting = Projecting::start(projector, live.clone(), settled, told);
-        let projecting = Arc::new(projecting.map_err(super::opening::no_thread)?);
-        let of_closer = Arc::clone(&projecting);
-        closers.push(("projector", Box::new(move || of_closer.stop())));
+        let projecting = self.project(&live, settled, &news, closers)?;
         let keeper = Arc::new(KeeperThread::start(keeper).map_err(super::opening::no_thread)?);
         let of_closer = Arc::clone(&keeper);
         closers.push(("keeper", Box::new(move || of_closer.stop())));
@@ -183,6 +165,41 @@ impl Ground<'_> {
             gaps,
             alarms,
         })
+    }
+
+    /// What the keeper works with.
+    fn work(&self) -> Result<Work, Failure> {
+        let quarantine = self.dir.quarantine();
+        let disk = Arc::clone(&self.environment.disk);
+        let (aside, aside_sessions) = Aside::open(&quarantine, disk, ASIDE_BYTES_MAX)
+            .map_err(|e| Failure::about(&quarantine, &e))?;
+        Ok(Work {
+            spool: self.spool.clone(),
+            archive: Arc::clone(self.archive),
+            catalog: Arc::clone(&self.stores.catalog),
+            aside,
+            aside_sessions,
+        })
+    }
+
+    /// The rows, and the thread that makes them.
+    fn project(
+        &self,
+        live: &Live,
+        settled: Bell,
+        news: &Arc<News>,
+        closers: &mut Vec<Closer>,
+    ) -> Result<Arc<Projecting>, Failure> {
+        let blobs = Arc::clone(&self.stores.blobs);
+        let projector = Projector::new(blobs, Arc::clone(&self.stores.catalog));
+        // What was archived before a crash, and had no rows, is told by nobody else.
+        let of_rows = Arc::clone(news);
+        let told = Box::new(move |session| of_rows.came(session));
+        let projecting = Projecting::start(projector, live.clone(), settled, told);
+        let projecting = Arc::new(projecting.map_err(super::opening::no_thread)?);
+        let of_closer = Arc::clone(&projecting);
+        closers.push(("projector", Box::new(move || of_closer.stop())));
+        Ok(projecting)
     }
 
     /// The full-text index, and the thread that fills it.
