@@ -101,6 +101,13 @@ struct Book {
     made: Instant,
 }
 
+impl Book {
+    /// Whether more may have come since: never to what is read in the archive.
+    fn grows(&self) -> bool {
+        self.bytes > 0 && !self.timeline.is_whole
+    }
+}
+
 impl Player {
     /// Plays recordings from there, with copies in `directory` and keyframes in `keyframes`, which are
     /// made if they are not there; what a crash left of copies goes.
@@ -139,7 +146,7 @@ impl Player {
         let mut book = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let is_old = book
             .as_ref()
-            .is_none_or(|book| newest && !book.timeline.is_whole && book.made.elapsed() >= GROWING);
+            .is_none_or(|book| newest && book.grows() && book.made.elapsed() >= GROWING);
         if is_old {
             let Some(made) = self.make(session)? else {
                 self.shelf().remove(&session);
@@ -199,11 +206,19 @@ impl Player {
         if !(AHEAD_BYTES_MIN..BOOK_BYTES_MAX).contains(&bytes) || self.kept.has(session) {
             return Ok(true);
         }
-        // Who wants to see it meanwhile waits for this, and does not do the same beside it.
+        // Who wants to see it meanwhile waits for this, and does not do the same beside it. Nor is
+        // waited here for who does it already: a stop would wait too.
         let shared = self.place(session);
-        let mut book = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(mut book) = shared.try_lock() else {
+            return Ok(false);
+        };
         if book.is_none() {
-            *book = Some(self.over(session, &recording, is_stopping)?);
+            *book = match self.over(session, &recording, is_stopping) {
+                Ok(made) => Some(made),
+                // A disk that is full now is not tried every second; whoever plays it tries again.
+                Err(Trouble::Retry(why)) => return Err(Trouble::Refused(why)),
+                Err(other) => return Err(other),
+            };
         }
         Ok(true)
     }
@@ -346,6 +361,9 @@ fn trouble(error: &IndexError) -> Trouble {
     match error {
         IndexError::Recording(ReadError::NotARecording) => {
             Trouble::Refused("nothing of the recording can be read".to_owned())
+        }
+        IndexError::Write(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            Trouble::Refused("its keyframes take too much room: download it".to_owned())
         }
         other => Trouble::Retry(other.to_string()),
     }

@@ -57,6 +57,8 @@ pub(crate) struct Pump {
     /// When the sink must be offered what is held.
     put_at_ns: Option<u64>,
     group: Group,
+    /// When the oldest of what was fed and is not durable must be on its way.
+    oldest_due_ns: Option<u64>,
     trouble: Option<Trouble>,
     /// Since when the recording waits to end.
     closing_since_ns: Option<u64>,
@@ -102,6 +104,7 @@ impl Pump {
             held: Vec::new(),
             put_at_ns: None,
             group: Group::default(),
+            oldest_due_ns: None,
             trouble: None,
             closing_since_ns: None,
             state: State::Running,
@@ -189,6 +192,11 @@ impl Pump {
 
     /// Writes what was queued. The gap for what was dropped after it comes last, where it belongs.
     pub(crate) fn feed(&mut self, batch: &Batch, now_ns: u64) {
+        let due_ns = batch
+            .oldest_ns()
+            .map(|at_ns| at_ns.saturating_add(self.frame_ns));
+        let all = [self.oldest_due_ns, self.writer.due_ns(), due_ns];
+        self.oldest_due_ns = all.into_iter().flatten().min();
         let mut rest = batch.bytes.as_slice();
         for entry in &batch.entries {
             match entry {
@@ -298,9 +306,11 @@ impl Pump {
         if self.state == State::Ending || self.trouble.is_some() {
             return false;
         }
-        let at_ns = *self
+        let at_ns = self
             .put_at_ns
-            .get_or_insert_with(|| now_ns.saturating_add(self.group.ns));
+            .unwrap_or_else(|| now_ns.saturating_add(self.group.ns))
+            .min(self.oldest_due_ns.unwrap_or(u64::MAX));
+        self.put_at_ns = Some(at_ns);
         let not_durable = self.fed.bytes.saturating_sub(self.durable.bytes);
         now_ns < at_ns && not_durable < self.group.bytes
     }
@@ -359,6 +369,7 @@ impl Pump {
     fn settle(&mut self) {
         self.held.clear();
         self.put_at_ns = None;
+        self.oldest_due_ns = None;
         self.trouble = None;
         let (events, raw_bytes) = self.writer.pending();
         let open = Count {

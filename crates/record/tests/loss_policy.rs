@@ -137,6 +137,16 @@ fn full_frames_share_an_fsync_and_what_is_due_or_asked_for_does_not_wait() {
         say(&mut recorder, 0) > before,
         "an old frame waits for none"
     );
+    recorder.data(Stream::Output, b"!").unwrap();
+    recorder.advance(499 * MS);
+    let before = say(&mut recorder, 0);
+    // What comes late fills the frame: what stood in it first is due all the same.
+    say(&mut recorder, 2048);
+    recorder.advance(2 * MS);
+    assert!(
+        say(&mut recorder, 0) > before,
+        "a full one is not later than its bound"
+    );
     let told = say(&mut recorder, 2048);
     recorder.flush().unwrap();
     assert!(

@@ -32,7 +32,7 @@ mod questions;
 pub(super) use answers::now_s;
 use answers::plain_offer_bytes;
 use forwards::{at, network_fields, tcp};
-use questions::Asking;
+use questions::Askings;
 
 /// Keys that one connection may offer; they cost no attempt, so they have a bound of their own.
 const OFFERS_MAX: usize = 4 * ATTEMPTS_MAX;
@@ -46,12 +46,14 @@ pub(super) struct Handler {
     /// Whoever was let in, until the recording of the connection is open.
     coming: Option<Coming>,
     /// Whoever is being asked who they are.
-    asking: Option<Asking>,
+    asking: Askings,
     /// Why somebody is not let in who has proven who they are.
     denied: Option<String>,
     offers: usize,
     /// Channels in which nothing runs yet.
     waiting: HashMap<ChannelId, Waiting>,
+    /// Places of channels in which nothing could be started, until the client closes them.
+    idle: HashMap<ChannelId, Arc<()>>,
     /// All that are open, each until the client has closed it or what ran in it is over: of a channel that was
     /// closed on this side first, no hook is told that the client did so, too.
     open: Vec<(ChannelId, Weak<()>)>,
@@ -64,10 +66,11 @@ impl Handler {
         Self {
             connection,
             coming: None,
-            asking: None,
+            asking: Askings::default(),
             denied: None,
             offers: 0,
             waiting: HashMap::new(),
+            idle: HashMap::new(),
             open: Vec::new(),
             listening: Vec::new(),
         }
@@ -173,12 +176,13 @@ impl Hooks for Handler {
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Over> {
+        self.asking.end();
         if let Some(why) = self.denied.take() {
             self.connection.ends_because(&why);
             return Ok(session.disconnect(Disconnect::ByApplication, &why, "")?);
         }
         let (login, target, allowed) = self.coming.take().ok_or(Over::NotInside)?;
-        let account = match self.admission(&login).await {
+        let account = match self.admission(&login, allowed.method).await {
             Ok(account) => account,
             Err(why) => {
                 let said = self.attempt(&login, allowed.method);
@@ -300,6 +304,7 @@ impl Hooks for Handler {
         self.connection.seen(false)?;
         self.open.retain(|(open, _)| *open != channel);
         self.waiting.remove(&channel);
+        self.idle.remove(&channel);
         Ok(())
     }
 

@@ -150,7 +150,7 @@ pub(super) fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Probl
 
 /// The thread that calls this works for people who look on: where there is too little for all, it gets
 /// a tenth of what a recorder gets. For a thread of its own only, as it stays so.
-pub(super) fn stand_back() {
+pub(crate) fn stand_back() {
     // Where that is refused, it competes with the others as before.
     let _ = rustix::process::setpriority_process(None, NICENESS);
 }

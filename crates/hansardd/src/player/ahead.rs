@@ -130,6 +130,7 @@ pub fn start(player: Arc<Player>, endings: Arc<Endings>) -> io::Result<Running> 
 }
 
 fn run(player: &Player, endings: &Endings) {
+    crate::api::stand_back();
     let mut swept: Option<Instant> = None;
     loop {
         if swept.is_none_or(|at| at.elapsed() >= SWEEP_EVERY) {

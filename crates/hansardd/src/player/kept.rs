@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use hansard_core::SessionId;
@@ -27,12 +28,62 @@ use crate::api::player::{Happening, Timeline};
 /// wants them.
 const KEYFRAMES_BYTES_MAX: u64 = 4 << 30;
 
+/// Bytes of the keyframes of one recording: what is printed so that it compresses to nothing must not
+/// fill the disk.
+const ONE_BYTES_MAX: u64 = 1 << 30;
+
 /// Longest timeline that is read.
 const TIMELINE_BYTES_MAX: u64 = 16 << 20;
 
 /// Where they are.
 pub(super) struct Kept {
     directory: PathBuf,
+    /// Names of parts that were given out.
+    parts: AtomicU64,
+}
+
+/// A file that takes so many bytes more.
+struct Bounded<'a> {
+    to: &'a File,
+    left: u64,
+}
+
+impl io::Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left = left.ok_or(io::ErrorKind::FileTooLarge)?;
+        self.to.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A file without its name yet, which goes unless it gets one.
+struct Unfinished {
+    path: PathBuf,
+    file: File,
+}
+
+impl Unfinished {
+    /// Gives it its name once it is durable. Whoever has it open may go on reading it.
+    fn keep(mut self, path: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.path, path)?;
+        self.path = PathBuf::new();
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.path.as_os_str().is_empty() {
+            // What stays goes at the next start.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Kept {
@@ -41,6 +92,7 @@ impl Kept {
         fs::create_dir_all(directory)?;
         let this = Self {
             directory: directory.to_owned(),
+            parts: AtomicU64::new(0),
         };
         for path in this.files(".part") {
             // What stays is written over.
@@ -60,16 +112,21 @@ impl Kept {
         is_it.then_some((index, timeline))
     }
 
-    /// Goes through a recording and keeps what that makes. Whoever keeps one of the same session at the
-    /// same time waits outside.
+    /// Goes through a recording and keeps what that makes, unless the recording is damaged: what cannot
+    /// be read now may be readable later. Whoever keeps one of the same session at the same time waits
+    /// outside.
     pub(super) fn make(
         &self,
         session: SessionId,
         recording: &Source,
         is_stopping: &dyn Fn() -> bool,
     ) -> Result<(Index, Timeline), IndexError> {
-        let (part, file) = self.begin(session, ".idx")?;
-        let mut out = BufWriter::with_capacity(256 * 1024, &file);
+        let part = self.begin(session, ".idx")?;
+        let bounded = Bounded {
+            to: &part.file,
+            left: ONE_BYTES_MAX,
+        };
+        let mut out = BufWriter::with_capacity(256 * 1024, bounded);
         let go_on = &mut |_: Progress| match is_stopping() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
@@ -77,15 +134,17 @@ impl Kept {
         build(recording, &mut out, go_on)?;
         out.flush().map_err(IndexError::Write)?;
         drop(out);
-        let index = Index::open(Arc::new(file.try_clone()?))?;
+        let index = Index::open(Arc::new(part.file.try_clone()?))?;
         let timeline = survey(recording, &index)?;
-        let (of_timeline, mut text) = self.begin(session, ".timeline")?;
+        if timeline.damages > 0 {
+            return Ok((index, timeline));
+        }
+        let mut text = self.begin(session, ".timeline")?;
         let done = text
+            .file
             .write_all(&write(&timeline))
-            .and_then(|()| text.sync_all())
-            .and_then(|()| fs::rename(of_timeline, self.path(session, ".timeline")))
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(part, self.path(session, ".idx")));
+            .and_then(|()| text.keep(&self.path(session, ".timeline")))
+            .and_then(|()| part.keep(&self.path(session, ".idx")));
         done.map_err(IndexError::Write)?;
         self.trim(session);
         Ok((index, timeline))
@@ -118,12 +177,13 @@ impl Kept {
         self.directory.join(format!("{session}{end}"))
     }
 
-    fn begin(&self, session: SessionId, end: &str) -> io::Result<(PathBuf, File)> {
-        let path = self.path(session, &format!("{end}.part"));
+    fn begin(&self, session: SessionId, end: &str) -> io::Result<Unfinished> {
+        let n = self.parts.fetch_add(1, Ordering::Relaxed);
+        let path = self.path(session, &format!("{end}.{n}.part"));
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true);
+        options.read(true).write(true).create_new(true);
         let file = options.mode(0o600).open(&path)?;
-        Ok((path, file))
+        Ok(Unfinished { path, file })
     }
 
     fn files(&self, end: &str) -> Vec<PathBuf> {

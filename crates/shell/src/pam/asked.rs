@@ -101,7 +101,10 @@ impl Questions {
 
 impl Drop for Questions {
     fn drop(&mut self) {
-        // It may hang in a module, which nobody waits for.
+        // It may hang in a module, which nobody waits for; so may what a module started. It leads a
+        // group of its own.
+        let group = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

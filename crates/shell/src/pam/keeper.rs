@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, pidfd_open,
-    waitid,
+    DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process,
+    kill_process_group, pidfd_open, set_dumpable_behavior, waitid,
 };
 
 use super::asked::{Answer, Prompt};
@@ -66,6 +66,8 @@ fn kept(mut line: UnixStream) -> io::Result<()> {
             user,
             remote,
         } => {
+            // A module that crashes must not leave a password on the disk.
+            let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
             let proven = proven(&line, (&service, &user, &remote));
             let answer = proven.map_or_else(Word::Refused, |()| Word::Admitted);
             write(&mut line, &answer)

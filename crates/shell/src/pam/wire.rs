@@ -78,14 +78,28 @@ pub(super) struct Session {
 /// # Errors
 /// The other side is gone, or does not read in time.
 pub(super) fn write(to: &mut impl Write, word: &Word) -> io::Result<()> {
-    let mut bytes = vec![0; 4];
-    for field in fields(word) {
-        bytes.extend(length(field.len())?);
+    let mut fields = fields(word);
+    let len: usize = fields.iter().map(|field| field.len() + 4).sum();
+    let heads: Result<Vec<[u8; 4]>, _> = fields.iter().map(|field| length(field.len())).collect();
+    let (heads, all) = (heads?, length(len)?);
+    // As long as it will be: what grows leaves copies behind.
+    let mut bytes = Vec::with_capacity(len + 4);
+    bytes.extend(all);
+    for (head, field) in heads.iter().zip(&fields) {
+        bytes.extend(head);
         bytes.extend(field);
     }
-    let len = length(bytes.len() - 4)?;
-    bytes.splice(..4, len);
-    to.write_all(&bytes)
+    let written = to.write_all(&bytes);
+    for used in fields.iter_mut().chain([&mut bytes]) {
+        overwrite(used);
+    }
+    written
+}
+
+/// So that what may be a secret does not stay in memory that is given back.
+fn overwrite(bytes: &mut [u8]) {
+    bytes.fill(0);
+    std::hint::black_box(bytes);
 }
 
 /// Waits for a word.
@@ -101,7 +115,9 @@ pub(super) fn read(from: &mut impl Read) -> io::Result<Word> {
     }
     let mut bytes = vec![0; len];
     from.read_exact(&mut bytes)?;
-    word(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    let word = word(&bytes);
+    overwrite(&mut bytes);
+    word.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 fn length(len: usize) -> io::Result<[u8; 4]> {

@@ -151,22 +151,27 @@ fn quick_stretches(question: &Question) -> Vec<&str> {
 fn holds(text: &str, words: &str) -> bool {
     let is_blank = |c: char| matches!(c, ' ' | '\t'..='\r');
     let (first, others) = words.split_once(' ').unwrap_or((words, ""));
-    let mut places = text.match_indices(first);
-    places.any(|(at, _)| {
+    // Places may overlap: in "--- done", "-- done" begins inside of what looks like its first place.
+    let mut from = 0;
+    while let Some(place) = text.get(from..).and_then(|text| text.find(first)) {
+        let at = from + place;
         let mut rest = text.get(at + first.len()..).unwrap_or("");
-        others
-            .split(' ')
-            .filter(|word| !word.is_empty())
-            .all(|word| {
-                let behind = rest.trim_start_matches(is_blank);
-                let is_apart = behind.len() < rest.len();
-                match behind.strip_prefix(word).filter(|_| is_apart) {
-                    Some(on) => rest = on,
-                    None => return false,
-                }
-                true
-            })
-    })
+        let mut words = others.split(' ').filter(|word| !word.is_empty());
+        let is_here = words.all(|word| {
+            let behind = rest.trim_start_matches(is_blank);
+            let is_apart = behind.len() < rest.len();
+            match behind.strip_prefix(word).filter(|_| is_apart) {
+                Some(on) => rest = on,
+                None => return false,
+            }
+            true
+        });
+        if is_here {
+            return true;
+        }
+        from = at + 1;
+    }
+    false
 }
 
 /// Whether what is asked for is somewhere in a block.
@@ -337,5 +342,13 @@ mod tests {
         }
         assert!(holds("it says: no. again", ": no."));
         assert!(holds("one", "one"));
+        // Places of the first word that overlap.
+        for (text, words) in [
+            ("--- done", "-- done"),
+            ("../../.. &&", "../.. &&"),
+            ("0.0.0 lo", "0.0 lo"),
+        ] {
+            assert!(holds(text, words), "{text}");
+        }
     }
 }

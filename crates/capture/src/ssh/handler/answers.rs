@@ -9,7 +9,7 @@ use russh::keys::{Certificate, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Session};
 use russh::{ChannelId, ChannelOpenFailure, Disconnect};
 
-use super::Handler;
+use super::{Handler, questions};
 use crate::ssh::channel::Asked;
 use crate::ssh::credentials::{Allowed, Attempt, judge_key};
 use crate::ssh::forward::aside;
@@ -116,12 +116,16 @@ impl Handler {
 
     /// The account of somebody who has proven that they may come in, if it may be used now. What decides may
     /// take its time, and is asked aside; whoever is turned away is told why.
-    pub(super) async fn admission(&self, login: &str) -> Result<Account, String> {
+    pub(super) async fn admission(&self, login: &str, method: &str) -> Result<Account, String> {
         if self.connection.node.leads.is_some() {
             return Ok(account::elsewhere(login));
         }
         // Asked again: what is started belongs to this account, and not to what its name meant before.
         let account = account::served(login)?;
+        // Asked before as well, but then perhaps nobody could say what account it is.
+        if account.uid == 0 && method == questions::METHOD {
+            return Err("root is let in by a certificate or key, never by answers".to_owned());
+        }
         let keeper = self.connection.keeper();
         let asked = account.clone();
         let admitted = aside(move || Ok(account::admitted(&asked, keeper.as_ref())));
@@ -197,10 +201,11 @@ impl Handler {
             self.waiting.remove(&channel);
             return self.nothing_runs(channel, session, event, (&why, FAILED));
         }
-        let mut is_here = false;
+        let (mut is_here, mut place) = (false, None);
         let started = match self.waiting.remove(&channel) {
             None => Err("something runs in the channel already".to_owned()),
             Some(waiting) => {
+                place = waiting.place().upgrade();
                 is_here = waiting.is_here() && !matches!(asked, Asked::Subsystem(_));
                 let starting = waiting.start(&asked, &self.connection, &inside, session.handle());
                 starting.await
@@ -208,6 +213,9 @@ impl Handler {
         };
         let why = started.as_ref().err().cloned();
         let Some(why) = why.filter(|_| is_here) else {
+            // The client's library keeps the channel until the client closes it, and so does ours.
+            let place = place.filter(|_| started.is_err());
+            self.idle.extend(place.map(|place| (channel, place)));
             return self.answer(channel, session, event, started);
         };
         self.nothing_runs(channel, session, event, (&why, NOT_STARTED))

@@ -13,6 +13,7 @@ use crate::ssh::account;
 use crate::ssh::credentials::Allowed;
 use crate::ssh::fact;
 use crate::ssh::forward::aside;
+use crate::ssh::limits::ATTEMPTS_MAX;
 use crate::ssh::over::Over;
 
 /// The method's name (RFC 4256).
@@ -27,6 +28,21 @@ pub(super) struct Asking {
     questions: Questions,
 }
 
+/// Whoever is being asked in a connection.
+#[derive(Default)]
+pub(super) struct Askings {
+    going: Option<Asking>,
+    /// How often somebody began to be asked.
+    begun: usize,
+}
+
+impl Askings {
+    /// Nobody is asked any more: the process that asks ends.
+    pub(super) fn end(&mut self) {
+        self.going = None;
+    }
+}
+
 impl Handler {
     /// Goes on asking, or begins to; what comes of it.
     pub(super) async fn questioned(
@@ -34,25 +50,47 @@ impl Handler {
         login: &str,
         answers: Option<Vec<Answer>>,
     ) -> Result<Auth, Over> {
+        if answers.is_none() {
+            self.begins()?;
+        }
         let said = self.attempt(login, METHOD);
         let step = self.step(login, answers).await;
         let why = match step {
             Ok(Step::Asks { text, prompts }) => return Ok(asked(&text, &prompts)),
             Ok(Step::Admitted) => {
-                self.asking = None;
+                self.asking.end();
                 return self.answered(login, said);
             }
             Ok(Step::Refused(why)) | Err(why) => why,
         };
-        self.asking = None;
+        self.asking.end();
         let said = fact::outcome(said, Some(&why));
         self.connection.record(fact::auth("auth", said))?;
         Ok(Auth::reject())
     }
 
+    /// Each beginning counts as an attempt, as it starts a process and shows what is asked; one that was
+    /// left is told of.
+    fn begins(&mut self) -> Result<(), Over> {
+        self.asking.begun += 1;
+        if self.asking.begun > ATTEMPTS_MAX {
+            return Err(Over::TooMany);
+        }
+        if let Some(left) = self.asking.going.take() {
+            let said = self.attempt(&left.login, METHOD);
+            let said = fact::outcome(said, Some("what was asked was not answered"));
+            self.connection.record(fact::auth("auth", said))?;
+        }
+        Ok(())
+    }
+
     /// Has the modules say what is next. That may take them their time, in a thread of its own.
     async fn step(&mut self, login: &str, answers: Option<Vec<Answer>>) -> Result<Step, String> {
-        let going = self.asking.take().filter(|asking| asking.login == login);
+        let going = self
+            .asking
+            .going
+            .take()
+            .filter(|asking| asking.login == login);
         let mut asking = match (going, &answers) {
             (Some(asking), Some(_)) => asking,
             // Somebody begins, or begins anew.
@@ -64,7 +102,7 @@ impl Handler {
             Ok((asking, step.map_err(|e| e.to_string())))
         });
         let (asking, step) = next.await.map_err(|e| e.to_string())?;
-        self.asking = Some(asking);
+        self.asking.going = Some(asking);
         step
     }
 
