@@ -216,7 +216,7 @@ impl Player {
             *book = match self.over(session, &recording, is_stopping) {
                 Ok(made) => Some(made),
                 // A disk that is full now is not tried every second; whoever plays it tries again.
-                Err(Trouble::Retry(why)) => return Err(Trouble::Refused(why)),
+                Err(Trouble::Retry(why)) if !is_stopping() => return Err(Trouble::Refused(why)),
                 Err(other) => return Err(other),
             };
         }
@@ -399,7 +399,7 @@ impl Playing for Player {
 
 /// The screen at a moment, and what changes up to another.
 fn stretch(indexed: &mut Indexed, from_ns: u64, until_ns: u64) -> Result<Stretch, IndexError> {
-    let mut replay = indexed.seek(from_ns)?;
+    let mut replay = indexed.seek_once(from_ns)?;
     let mut picture = Picture::default();
     let mut found = Stretch {
         until_ns,

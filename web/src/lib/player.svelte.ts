@@ -31,8 +31,6 @@ export const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4, 8, 16];
 
 /** How much is fetched at once, milliseconds of watching. */
 const AHEAD_MS = 20_000;
-/** How long a moment is looked at before what follows is fetched, milliseconds: who drags passes many. */
-const REST_MS = 200;
 /** What an idle stretch is shortened to, milliseconds. */
 const IDLE_KEPT_MS = 400;
 
@@ -54,7 +52,6 @@ export class Player {
   private fetching: AbortController | null = null;
   private clock = 0;
   private timer = 0;
-  private rest = 0;
   private over = false;
 
   /** `shown`: the stretch that may be seen, milliseconds; without it all may. */
@@ -73,18 +70,13 @@ export class Player {
     return Math.min(this.shown.until, this.duration);
   }
 
-  /** Shows the first moment, and fetches what there is to know of the whole meanwhile. */
+  /** Fetches what there is to know of the whole, and shows the first moment. */
   async open(at: number) {
-    const shown = this.seek(at);
     try {
       this.timeline = await get<Timeline>(`/v1/sessions/${this.sid}/timeline`);
-      await shown;
-      // How long it is was not known before.
-      if (this.at > this.last) {
-        await this.seek(at);
-      }
+      this.problem = null;
+      await this.seek(at);
     } catch (error) {
-      await shown;
       this.problem = error as Problem;
     }
   }
@@ -93,26 +85,17 @@ export class Player {
   async seek(to: number) {
     // Whole milliseconds, as they are asked for; at the end behind the last event, not before it.
     // What a link says in seconds is a whole number of them but for the last digits of a product.
-    const last = this.timeline ? this.last : this.shown.until;
-    this.at = Math.ceil(Math.min(Math.max(this.shown.from, to), last) - 1e-3);
+    this.at = Math.ceil(Math.min(Math.max(this.shown.from, to), this.last) - 1e-3);
     this.frames = [];
     this.until = this.at;
     this.isLast = false;
     this.fetching?.abort();
     this.fetching = null;
-    clearTimeout(this.rest);
-    // The screen of the moment first; what follows it is more.
-    await this.more(0);
-    if (this.playing) {
-      void this.more();
-    } else if (this.until > this.at) {
-      clearTimeout(this.rest);
-      this.rest = setTimeout(() => void this.more(), REST_MS);
-    }
+    await this.more();
   }
 
   /** Fetches the next stretch; of an empty one its first frame is the screen at that moment. */
-  private async more(ahead = Math.ceil(AHEAD_MS * Math.max(1, this.speed))) {
+  private async more() {
     if (this.fetching || this.isLast || this.over) {
       return;
     }
@@ -120,7 +103,7 @@ export class Player {
     this.fetching = breakOff;
     const from = Math.ceil(this.until);
     try {
-      const parameters = { from_ms: from, until_ms: from + ahead };
+      const parameters = { from_ms: from, until_ms: from + Math.ceil(AHEAD_MS * Math.max(1, this.speed)) };
       const path = `/v1/sessions/${this.sid}/frames`;
       const got = await get<Frames>(path, parameters, breakOff.signal);
       this.frames.push(...got.frames);
@@ -233,7 +216,6 @@ export class Player {
   /** Nobody watches any more. */
   end() {
     this.over = true;
-    clearTimeout(this.rest);
     this.pause();
     this.fetching?.abort();
   }

@@ -133,7 +133,11 @@ impl Indexed {
         }
     }
 
-    fn seek_once(&self, at_ns: u64) -> Result<Replay, IndexError> {
+    /// The same, but an index that turns out to be doubtful is an error.
+    ///
+    /// # Errors
+    /// `Doubtful`; and when the recording cannot be read.
+    pub fn seek_once(&self, at_ns: u64) -> Result<Replay, IndexError> {
         let (_, entry) = self.index.entry_at(at_ns)?;
         let mut replay = self.from_entry(&entry)?;
         replay.advance_to(at_ns)?;
