@@ -279,9 +279,6 @@ impl Pump {
     /// Closes what is due, and offers the sink everything that is closed, unless it may wait for
     /// more.
     pub(crate) fn drive(&mut self, now_ns: u64) {
-        if self.writer.due_ns().is_some_and(|due_ns| due_ns <= now_ns) {
-            self.put_at_ns = Some(0);
-        }
         if let Err(e) = self.writer.tick(now_ns) {
             self.fail(broken(&e));
         }
