@@ -44,13 +44,7 @@ struct Place {
 impl Place {
     fn new(name: &str) -> Self {
         let scratch = Scratch::new(name);
-        for name in ["user", "host"] {
-            let made = Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-                .arg(scratch.join(name))
-                .status();
-            assert!(made.unwrap().success());
-        }
+        debian::keys(scratch.path());
         let port = free_port();
         let sections = format!(
             "capture:\n  local: {{notice: \"\"}}\n  proxy:\n    listen: 127.0.0.1:{port}\n    \

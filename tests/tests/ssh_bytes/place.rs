@@ -104,13 +104,7 @@ impl Place {
             return None;
         }
         let scratch = Scratch::new(&format!("{name}-{}", mode.name()));
-        for name in ["user", "host"] {
-            let made = Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-                .arg(scratch.join(name))
-                .status();
-            assert!(made.unwrap().success());
-        }
+        debian::keys(scratch.path());
         let port = free_port();
         let leads = match mode {
             Mode::Node => format!("ssh:\n    listen: 127.0.0.1:{port}\n    pam: 'off'"),

@@ -98,3 +98,15 @@ impl Drop for Debian {
         }
     }
 }
+
+/// Keys of a user and of a host, `user` and `host` in this directory.
+#[allow(dead_code)] // not by all who start it
+pub fn keys(dir: &Path) {
+    for name in ["user", "host"] {
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(dir.join(name))
+            .status();
+        assert!(made.unwrap().success());
+    }
+}
