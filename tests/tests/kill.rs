@@ -13,10 +13,11 @@
 )]
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -147,8 +148,44 @@ impl Load {
     }
 }
 
+/// How long the machine lets a program wait that writes and syncs: no recorder can be faster than
+/// the disk it writes to, so a time in which the disk stood still is not the recorder's.
+struct Stalls {
+    rounds: Mutex<Vec<(Instant, Instant)>>,
+    over: AtomicBool,
+}
+
+impl Stalls {
+    const PAUSE: Duration = Duration::from_millis(20);
+
+    /// Syncs a file of its own until it is told that all is over.
+    fn watch(&self, file: &Path) {
+        let mut file = fs::File::create(file).unwrap();
+        while !self.over.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            self.rounds.lock().unwrap().push((begun, begun));
+            thread::sleep(Self::PAUSE);
+            file.write_all(b".").unwrap();
+            file.sync_data().unwrap();
+            self.rounds.lock().unwrap().last_mut().unwrap().1 = Instant::now();
+        }
+    }
+
+    /// The longest round that was under way in the last time before this moment, beyond its pause.
+    fn longest(&self, before: Instant) -> Duration {
+        let since = before.checked_sub(4 * BOUND).unwrap_or(before);
+        let rounds = self.rounds.lock().unwrap();
+        let lasted = rounds.iter().filter_map(|(begun, ended)| {
+            // The one that is not over has no end yet.
+            let ended = if ended == begun { before } else { *ended };
+            (ended >= since && *begun <= before).then(|| ended.saturating_duration_since(*begun))
+        });
+        lasted.max().unwrap_or_default().saturating_sub(Self::PAUSE)
+    }
+}
+
 /// One kill; answers the bytes that had been shown and were not recorded.
-fn kill_once(scratch: &Path, n: u64, load: Load, after: Duration) -> u64 {
+fn kill_once(scratch: &Path, n: u64, load: Load, after: Duration, stalls: &Stalls) -> u64 {
     let out = scratch.join(format!("{n}.hansard"));
     let pid_file = scratch.join(format!("{n}.pid"));
     let mut child = load.command(&out, &pid_file).spawn().unwrap();
@@ -179,6 +216,7 @@ fn kill_once(scratch: &Path, n: u64, load: Load, after: Duration) -> u64 {
                 .success()
         ),
     }
+    let stalled = stalls.longest(killed_at);
     let _ = child.wait();
     let (seen, all) = reader.join().unwrap();
     let newline = load.newline();
@@ -191,13 +229,14 @@ fn kill_once(scratch: &Path, n: u64, load: Load, after: Duration) -> u64 {
     );
     let due = seen
         .iter()
-        .take_while(|(at, _)| *at + BOUND + SLACK < killed_at)
+        .take_while(|(at, _)| *at + BOUND + SLACK + stalled < killed_at)
         .map(|(_, total)| *total)
         .last();
     let due = due.unwrap_or(0);
     assert!(
         recorded.len() as u64 >= due,
-        "{load:?} {n}: killed after {after:?}; {due} bytes were older than the bound, {} are recorded",
+        "{load:?} {n}: killed after {after:?}; {due} bytes were older than the bound and {stalled:?}, \
+         {} are recorded",
         recorded.len()
     );
     let (status, text) = verify_status(&out);
@@ -218,26 +257,40 @@ fn killed_at_random_moments() {
         .map_or(24, |n| n.parse().unwrap());
     let scratch = Scratch::new("kill");
     let (next, worst) = (AtomicU64::new(0), AtomicU64::new(0));
+    let stalls = Stalls {
+        rounds: Mutex::default(),
+        over: AtomicBool::new(false),
+    };
     thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                loop {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    if n >= count {
-                        return;
-                    }
-                    let load = [Load::Flood, Load::Drip, Load::Terminal][n as usize % 3];
-                    // Moments from 5 ms to 2.5 s, spread without a pattern but the same every run.
-                    let after = 5 + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % 2500;
-                    let lost = kill_once(scratch.path(), n, load, Duration::from_millis(after));
-                    worst.fetch_max(lost, Ordering::Relaxed);
+        scope.spawn(|| stalls.watch(&scratch.path().join("stalls")));
+        let kill = || {
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                if n >= count {
+                    return;
                 }
-            });
+                let load = [Load::Flood, Load::Drip, Load::Terminal][n as usize % 3];
+                // Moments from 5 ms to 2.5 s, spread without a pattern but the same every run.
+                let after = 5 + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % 2500;
+                let after = Duration::from_millis(after);
+                let lost = kill_once(scratch.path(), n, load, after, &stalls);
+                worst.fetch_max(lost, Ordering::Relaxed);
+            }
+        };
+        let killers = [(); 3].map(|()| scope.spawn(kill));
+        let all: Vec<_> = killers.into_iter().map(|killer| killer.join()).collect();
+        stalls.over.store(true, Ordering::Relaxed);
+        for one in all {
+            one.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     });
+    let rounds = stalls.rounds.into_inner().unwrap();
+    let slow = |(begun, ended): &&(Instant, Instant)| *ended > *begun + Stalls::PAUSE + SLACK;
     println!(
-        "{count} kills; at most {} shown bytes were not recorded",
-        worst.load(Ordering::Relaxed)
+        "{count} kills; at most {} shown bytes were not recorded; of {} syncs beside them {} took longer than {SLACK:?}",
+        worst.load(Ordering::Relaxed),
+        rounds.len(),
+        rounds.iter().filter(slow).count()
     );
 }
 
