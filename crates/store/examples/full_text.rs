@@ -3,7 +3,7 @@
 //!
 //! `rate` reads recordings (asciicast v2, or text as it is written to a terminal) and goes through them in
 //! turn, five times: emulator alone, texts, and everything up to a committed index. `fill` makes session-hours of synthetic
-//! work; `find` asks for words and phrases of as many, which are there already.
+//! work; `find` asks for words (200 unless said otherwise, and up to twice as many phrases) of as many, which are there already.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,8 +31,11 @@ fn main() {
     match args.first().map(String::as_str) {
         Some("rate") => rate(&args[1..]),
         Some("fill") => fill_hours(Path::new(&args[1]), args[2].parse().unwrap()),
-        Some("find") => find(Path::new(&args[1]), args[2].parse().unwrap()),
-        _ => panic!("full_text rate CAST… | fill DIR HOURS | find DIR HOURS"),
+        Some("find") => {
+            let questions = args.get(3).map_or(200, |n| n.parse().unwrap());
+            find(Path::new(&args[1]), args[2].parse().unwrap(), questions);
+        }
+        _ => panic!("full_text rate CAST… | fill DIR HOURS | find DIR HOURS [QUESTIONS]"),
     }
 }
 
@@ -250,12 +253,12 @@ fn fill_hours(dir: &Path, hours: u64) {
     );
 }
 
-fn find(dir: &Path, hours: u64) {
+fn find(dir: &Path, hours: u64, questions: u32) {
     let (index, _) = TantivyIndex::open(dir).unwrap();
     let mut dice = Dice(77);
     let mut words = Vec::new();
     let mut phrases = Vec::new();
-    for _ in 0..200 {
+    for _ in 0..questions {
         words.push(time(&index, &dice.word(20_000)));
         let phrase = format!("\"{} {}\"", dice.word(20_000), dice.word(20_000));
         phrases.push(time(&index, &phrase));

@@ -120,17 +120,23 @@ pub struct Size {
     pub held: u64,
 }
 
-/// Is shown all texts of a block, one behind the other, and says whether the block is wanted for them.
-/// Taking a block apart costs more than looking through its texts.
-pub type May<'a> = &'a mut dyn FnMut(&str) -> bool;
+/// Is shown all texts of a block, one behind the other, and says whether the block is wanted for them:
+/// taking a block apart costs more than looking through its texts. Is asked in any order, by several
+/// threads, and also for blocks that are not loaded then.
+pub type May<'a> = &'a (dyn Fn(&str) -> bool + Sync);
 
-/// Gets a block that was found; `None` where it is not wanted for its texts.
-pub type Load<'a> = &'a mut dyn FnMut(May<'_>) -> Result<Option<Arc<Block>>, IndexError>;
+/// Gets a block that was found; `None` where it is not wanted for its texts. Is called once at most.
+pub type Load<'a> = &'a mut dyn FnMut() -> Result<Option<Arc<Block>>, IndexError>;
 
-/// Gets a block whatever its texts are.
+/// Every block is wanted.
+fn any(_: &str) -> bool {
+    true
+}
+
+/// Gets a block where [`any`] is wanted.
 fn load_any(load: Load<'_>) -> Result<Arc<Block>, IndexError> {
     let none = || IndexError::Damaged("a block that was found is not there".to_owned());
-    load(&mut |_| true)?.ok_or_else(none)
+    load()?.ok_or_else(none)
 }
 
 /// A block that is in memory, if it is wanted for its texts.
@@ -191,7 +197,13 @@ pub trait Index: Send + Sync {
     ///
     /// # Errors
     /// As sorted by [`IndexError`], and what `visit` returns.
-    fn look(&self, scope: &Scope, after: Option<Spot>, visit: Visit<'_>) -> Result<(), IndexError>;
+    fn look(
+        &self,
+        scope: &Scope,
+        after: Option<Spot>,
+        may: May<'_>,
+        visit: Visit<'_>,
+    ) -> Result<(), IndexError>;
 
     /// How much there is.
     fn size(&self) -> Size;

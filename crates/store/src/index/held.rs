@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hansard_core::SessionId;
 
-use super::{Block, Index, IndexError, Kept, Scope, Size, Spot, Visit, load_held};
+use super::{Block, Index, IndexError, Kept, May, Scope, Size, Spot, Visit, load_held};
 
 /// Bytes of blocks that wait to be written; with more, none is taken until some are.
 pub const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -189,10 +189,16 @@ impl Index for MemoryIndex {
         Ok(())
     }
 
-    fn look(&self, scope: &Scope, after: Option<Spot>, visit: Visit<'_>) -> Result<(), IndexError> {
+    fn look(
+        &self,
+        scope: &Scope,
+        after: Option<Spot>,
+        may: May<'_>,
+        visit: Visit<'_>,
+    ) -> Result<(), IndexError> {
         let found = self.lock().now.behind(scope, after);
         for (spot, block) in found {
-            if let ControlFlow::Break(()) = visit(spot, &mut |may| Ok(load_held(&block, may)))? {
+            if let ControlFlow::Break(()) = visit(spot, &mut || Ok(load_held(&block, may)))? {
                 break;
             }
         }

@@ -12,7 +12,7 @@ use hansard_core::SessionId;
 use hansard_view::text::What;
 
 use super::block::Entry;
-use super::{Block, Index, IndexError, Scope, load_any};
+use super::{Block, Index, IndexError, Scope, any, load_any};
 
 /// The first stretch in which lines are looked for, nanoseconds: what is printed at full speed is a
 /// lot within it.
@@ -146,7 +146,7 @@ fn start_of(index: &dyn Index, session: SessionId) -> Result<Option<u64>, IndexE
     let mut scope = Scope::default();
     scope.bounds.session = Some(session);
     let mut start = None;
-    index.look(&scope, None, &mut |_, load| {
+    index.look(&scope, None, &any, &mut |_, load| {
         start = Some(load_any(load)?.whose.start_utc_ns);
         Ok(ControlFlow::Break(()))
     })?;
@@ -205,7 +205,7 @@ impl<'w> Page<'w> {
 
     fn read(&mut self, index: &dyn Index) -> Result<(), IndexError> {
         let scope = std::mem::take(&mut self.scope);
-        index.look(&scope, None, &mut |_, load| {
+        index.look(&scope, None, &any, &mut |_, load| {
             if self.blocks >= LINES_BLOCKS_MAX {
                 self.is_tired = true;
                 return Ok(ControlFlow::Break(()));

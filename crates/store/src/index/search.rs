@@ -103,12 +103,12 @@ pub fn search(
         finder: Finder::new(question),
         scope: &scope,
         limits,
-        quick: quick_stretches(question),
-        lowered: String::new(),
         found: Found::default(),
         last: after,
     };
-    let looked = index.look(&scope, after, &mut |spot, load| {
+    let quick = quick_stretches(question);
+    let may = |texts: &str| may_answer(&quick, texts);
+    let looked = index.look(&scope, after, &may, &mut |spot, load| {
         // One block at least is read, so that whoever goes on gets on.
         let blocks = search.found.blocks;
         if blocks > 0 && (blocks >= limits.blocks || is_enough()) {
@@ -175,16 +175,14 @@ fn holds(text: &str, words: &str) -> bool {
 }
 
 /// Whether what is asked for is somewhere in a block.
-fn may_answer(quick: &[&str], lowered: &mut String, texts: &str) -> bool {
+fn may_answer(quick: &[&str], texts: &str) -> bool {
     // A letter whose small form is ASCII though it is not (K for kelvin) must not be missed, nor a
     // blank that is not ASCII.
     if quick.is_empty() || !texts.is_ascii() {
         return true;
     }
-    lowered.clear();
-    lowered.push_str(texts);
-    lowered.make_ascii_lowercase();
-    quick.iter().all(|words| holds(lowered, words))
+    let lowered = texts.to_ascii_lowercase();
+    quick.iter().all(|words| holds(&lowered, words))
 }
 
 struct Searching<'a> {
@@ -192,8 +190,6 @@ struct Searching<'a> {
     finder: Finder<'a>,
     scope: &'a Scope,
     limits: Limits,
-    quick: Vec<&'a str>,
-    lowered: String,
     found: Found,
     /// The last place that was done.
     last: Option<Spot>,
@@ -221,8 +217,7 @@ impl Searching<'_> {
             self.last = Some(spot);
             return Ok(ControlFlow::Continue(()));
         }
-        let (quick, lowered) = (&self.quick, &mut self.lowered);
-        let block = load(&mut |texts| may_answer(quick, lowered, texts))?;
+        let block = load()?;
         self.found.blocks += 1;
         self.last = Some(spot);
         if let Some(block) = block.filter(|block| block.is_within(&self.scope.bounds)) {

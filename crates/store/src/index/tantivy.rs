@@ -24,10 +24,12 @@ use super::held::Held;
 use super::wire::{NotABlock, Packed};
 use super::{Block, Index, IndexError, Kept, May, Scope, Size, Spot, Visit, load_held};
 
+mod ahead;
 mod asked;
 mod fields;
 mod spots;
 
+use ahead::Ahead;
 use fields::Fields;
 use spots::{Place, Spots};
 
@@ -301,7 +303,13 @@ impl Index for TantivyIndex {
         })
     }
 
-    fn look(&self, scope: &Scope, after: Option<Spot>, visit: Visit<'_>) -> Result<(), IndexError> {
+    fn look(
+        &self,
+        scope: &Scope,
+        after: Option<Spot>,
+        may: May<'_>,
+        visit: Visit<'_>,
+    ) -> Result<(), IndexError> {
         let (held, masked): (_, HashSet<Spot>) = {
             let held = self.held();
             (held.behind(scope, after), held.spots())
@@ -316,10 +324,10 @@ impl Index for TantivyIndex {
             let found: Vec<Place> = guarded(|| searcher.search(&*query, &spots).map_err(sorted))?;
             let is_all = found.len() < ROUND;
             after = found.last().map(|place| place.spot);
-            for place in found {
+            let mut ahead = Ahead::new(&found, |place| self.block(&searcher, place, may));
+            for (at, place) in found.iter().enumerate() {
                 while let Some((spot, block)) = held.next_if(|(spot, _)| *spot <= place.spot) {
-                    if let ControlFlow::Break(()) =
-                        visit(spot, &mut |may| Ok(load_held(&block, may)))?
+                    if let ControlFlow::Break(()) = visit(spot, &mut || Ok(load_held(&block, may)))?
                     {
                         return Ok(());
                     }
@@ -327,8 +335,7 @@ impl Index for TantivyIndex {
                 if masked.contains(&place.spot) {
                     continue;
                 }
-                let mut load = |may: May<'_>| self.block(&searcher, place.address, may);
-                if let ControlFlow::Break(()) = visit(place.spot, &mut load)? {
+                if let ControlFlow::Break(()) = visit(place.spot, &mut || ahead.get(at))? {
                     return Ok(());
                 }
             }
@@ -337,7 +344,7 @@ impl Index for TantivyIndex {
             }
         }
         for (spot, block) in held {
-            if let ControlFlow::Break(()) = visit(spot, &mut |may| Ok(load_held(&block, may)))? {
+            if let ControlFlow::Break(()) = visit(spot, &mut || Ok(load_held(&block, may)))? {
                 break;
             }
         }
