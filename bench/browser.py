@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A recording of 24 hours and 2 GB of output, opened and searched through in a browser.
 
-    python3 bench/browser.py [--rounds 5] [--seeks 100]
+    python3 bench/browser.py [--rounds 5] [--seeks 100] [--dir DIR]
 
 Starts a daemon of its own on loopback, whose spool is given the recording part by part while it is stopped
 (examples/spooled.rs), so that it keeps it as it keeps what hosts send. Then leads Chromium through it
@@ -13,11 +13,15 @@ Starts a daemon of its own on loopback, whose spool is given the recording part 
 - seeks to random moments with the pointer on the timeline, from the press to the changed screen;
 - memory of the page's process (as the kernel counts it) and of its JavaScript.
 
+With --dir what the daemon keeps stays in that directory, and a further run finds the recording there, archived,
+indexed and ready: with --rounds 0 everything up to there is done and nothing measured.
+
 RECORDING names the `.hansard` file (default: target/bench-seek/day.hansard, which the example `seek` of
 hansard-view makes), HANSARD the client, SPOOLED the example, CHROMIUM the browser (default: /usr/bin/chromium).
 Prints tables, and appends them to PTYBENCH_RESULTS if that is set. Dropping the cache needs root.
 """
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -77,6 +81,21 @@ def cold(service):
     service.daemon.settle()
 
 
+def prepare(service, where):
+    """The recording's session, kept by the service and ready; how long that took, if it was done now."""
+    at = os.path.join(where, "session")
+    if os.path.exists(at):
+        with open(at) as f:
+            return f.read(), None
+    sid = feed(service)
+    took = archived(service, sid), ready(service, sid)
+    # Full text of 2 GB takes some minutes, and one that is stopped begins again.
+    service.daemon.settle(looks=10, pause=1)
+    with open(at, "w") as f:
+        f.write(sid)
+    return sid, took
+
+
 def led(service, sid, seeks, window):
     environment = dict(os.environ, ORIGIN=service.origin, PASSWORD=PASSWORD, SESSION=sid, SEEKS=str(seeks),
                        CHROMIUM=CHROMIUM, WINDOW=window)
@@ -94,21 +113,30 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seeks", type=int, default=100)
+    parser.add_argument("--dir")
     args = parser.parse_args()
     rounds = []
-    with tempfile.TemporaryDirectory() as where:
+    with tempfile.TemporaryDirectory() if args.dir is None else contextlib.nullcontext(args.dir) as where:
+        os.makedirs(where, exist_ok=True)
         service = Service(where)
-        sid = feed(service)
-        took = archived(service, sid), ready(service, sid)
-        # Full text of 2 GB takes some minutes, and one that is stopped begins again.
-        service.daemon.settle(looks=10)
-        for _ in range(args.rounds):
-            one = {}
-            for window in ("open", "new"):
-                cold(service)
-                one.update(led(service, sid, args.seeks, window))
-            rounds.append(one)
-        service.daemon.stop()
+        try:
+            sid, took = prepare(service, where)
+            for _ in range(args.rounds):
+                one = {}
+                for window in ("open", "new"):
+                    cold(service)
+                    one.update(led(service, sid, args.seeks, window))
+                rounds.append(one)
+        finally:
+            service.daemon.stop()
+    if rounds:
+        report(rounds, args.seeks)
+    if took is not None:
+        say("Archived %.1f s after the start of the daemon whose spool held it, ready to be played %.1f s after that.\n"
+            % took)
+
+
+def report(rounds, seeks):
     heading(None)
     rows = [["what", "median", "p99", "max", "wanted"]]
     for name, words, wanted in [("warm", "first screen, warm page and cold recording, ms", FIRST_MS),
@@ -124,9 +152,7 @@ def main():
         rows.append([words, "%.0f" % statistics.median(values), "–", "%.0f" % max(values),
                      "<= %d" % PAGE_MB if name == "pss" else ""])
     table("24 hours and 2 GB in a browser (%d rounds of %d seeks, load %.1f, %d CPUs)"
-          % (args.rounds, args.seeks, os.getloadavg()[0], os.cpu_count()), rows)
-    say("Archived %.1f s after the start of the daemon whose spool held it, ready to be played %.1f s after that.\n"
-        % took)
+          % (len(rounds), seeks, os.getloadavg()[0], os.cpu_count()), rows)
 
 
 if __name__ == "__main__":

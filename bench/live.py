@@ -73,12 +73,15 @@ class Service:
     def __init__(self, where):
         self.where = where
         self.daemon = Running(where, os.path.join(os.path.dirname(CLIENT), "hansardd"))
-        with open(self.daemon.config, "w") as f:
-            f.write(CONFIG % {"at": where})
-        self.daemon.init()
         self.environment = dict(os.environ, HANSARD_RUNTIME_DIR=os.path.join(where, "run"))
+        is_new = not os.path.exists(self.daemon.config)
+        if is_new:
+            with open(self.daemon.config, "w") as f:
+                f.write(CONFIG % {"at": where})
+            self.daemon.init()
         self.daemon.start()
-        self.client("user", "add", "viewer", "--role", "auditor", "--no-totp", said=PASSWORD + "\n")
+        if is_new:
+            self.client("user", "add", "viewer", "--role", "auditor", "--no-totp", said=PASSWORD + "\n")
         self.sign_in()
 
     def sign_in(self):

@@ -234,6 +234,19 @@ await lead(async () => {
     await page.goBack();
   });
 
+  await step('an answer opens in the transcript too, at its moment', async () => {
+    await page.goto(`${ORIGIN}/search?q=${WORD}`);
+    await page.getByRole('link', { name: /^Transcript at/ }).first().click();
+    await page.getByRole('tab', { name: 'Transcript', selected: true }).waitFor();
+    await shows(page, WORD);
+    await page.getByRole('list', { name: 'Transcript' }).getByText(WORD).waitFor();
+    assert.equal(await page.locator('.text-line.now').count(), 1);
+    // Whoever moves on keeps it, and the address names the moment alone.
+    await page.locator('body').press('ArrowLeft');
+    await until('another moment', () => page.url(), (url) => /#t=\d+\.\d$/.test(url));
+    await page.getByRole('tab', { name: 'Transcript', selected: true }).waitFor();
+  });
+
   await step('questions that are none are told, and filters are part of the address', async () => {
     await page.goto(`${ORIGIN}/search?q=${WORD}&since=24h&in=shown`);
     await page.locator('mark').getByText(WORD).waitFor();
@@ -305,7 +318,13 @@ await lead(async () => {
     await page.getByText('Nobody did.').waitFor();
     await page.getByLabel('User').fill('');
     await page.getByLabel('Session').fill(PLAYED);
-    await page.getByRole('button', { name: 'Filter' }).click();
+    const [answer] = await Promise.all([
+      page.waitForResponse((response) => response.url().includes(`recording=${PLAYED}`)),
+      page.getByRole('button', { name: 'Filter' }).click(),
+    ]);
+    // The service filters: what is not of it does not come here.
+    const { events } = await answer.json();
+    assert.ok(events.length > 0 && events.every((one) => one.recording === PLAYED), JSON.stringify(events));
     await page.getByRole('link', { name: PLAYED }).first().click();
     await page.getByTestId('clock').waitFor();
   });

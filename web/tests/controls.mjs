@@ -145,6 +145,8 @@ await lead(async () => {
     assert.match(await clipboard(), new RegExp(`/sessions/${LONG}#t=\\d+\\.\\d$`));
     const fit = page.getByRole('button', { name: 'Fit' });
     const size = () => screen(page).evaluate((glass) => glass.style.fontSize);
+    // What is said beside the buttons takes room from the glass until it goes.
+    await page.getByText('The link is copied').waitFor({ state: 'detached' });
     const before = await size();
     assert.equal(await fit.getAttribute('aria-pressed'), 'true');
     await fit.click();
@@ -185,6 +187,69 @@ await lead(async () => {
     } else {
       assert.ok(await page.getByRole('button', { name: 'Next happening' }).isDisabled());
     }
+  });
+
+  await step('the screen waits for no timeline, and without one everything plays to its end', async () => {
+    const hold = async (what) => {
+      let release = () => {};
+      const held = new Promise((go) => (release = go));
+      await page.route(what, async (route) => {
+        await held;
+        // Whoever seeks again has broken it off.
+        await route.continue().catch(() => {});
+      });
+      return release;
+    };
+    const fresh = async (moment) => {
+      await page.goto('about:blank');
+      await page.goto(`${ORIGIN}/sessions/${LONG}#t=${moment}`);
+    };
+    const play = page.getByRole('button', { name: 'Play' });
+    const known = await hold('**/timeline');
+    // Pressed before there is anything to be seen.
+    const shown = await hold('**/frames?*');
+    await fresh(6.5);
+    await page.getByText('Making the recording ready').waitFor();
+    await play.click();
+    await page.getByRole('button', { name: 'Pause' }).waitFor();
+    shown();
+    await shows(page, 'after the pause');
+    await shows(page, 'the very end');
+    await play.waitFor();
+    const end = await last(page);
+    assert.ok(end >= 7 && (await seconds(page)) === end, await clockText(page));
+    await page.unroute('**/frames?*');
+    // From its end it plays from the beginning, and pauses.
+    await play.click();
+    await at(page, 'the beginning', (s) => s < 5);
+    await shows(page, 'of many');
+    await calm(page);
+    await press(page, 'k');
+    await play.waitFor();
+    await press(page, 'Home');
+    await at(page, 'the very beginning', (s) => s === 0);
+    await press(page, 'ArrowRight');
+    await at(page, '5 s', (s) => s === 5);
+    const bar = await page.getByRole('slider', { name: 'Moment' }).boundingBox();
+    await page.mouse.click(bar.x + bar.width * 0.9, bar.y + 10);
+    await at(page, 'where the bar was pressed', (s) => s >= Math.floor(end * 0.85) && s <= end);
+    await shows(page, 'after the pause');
+    await page.mouse.move(5, 5);
+    // A moment that there is not is the end, by the key and by a link.
+    await fresh(0);
+    await press(page, 'End');
+    await shows(page, 'the very end');
+    await at(page, 'the end', (s) => s === end);
+    await until('its address', () => page.url(), (url) => Math.floor(Number(url.split('#t=')[1])) === end);
+    await fresh(86_400);
+    await shows(page, 'the very end');
+    await at(page, 'the end again', (s) => s === end);
+    const density = page.locator('path.density');
+    assert.equal(await density.getAttribute('d'), '');
+    known();
+    await until('the timeline', () => density.getAttribute('d'), (d) => d !== '');
+    assert.equal(await seconds(page), end);
+    await page.unroute('**/timeline');
   });
 
   await step('what is missing has a lane of its own, and leads there', async () => {

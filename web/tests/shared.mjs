@@ -1,7 +1,7 @@
 // Leads Chromium as somebody without an account who was given a link, and as the auditor who gives one.
 // Started by `cargo test -p hansard-tests --test web`.
 import assert from 'node:assert/strict';
-import { accessible, lead, open, shot, signIn, step, until } from './drive.mjs';
+import { accessible, lead, open, shot, signIn, step } from './drive.mjs';
 
 const { ORIGIN, SESSION, OTHER, EXPIRED, STRETCH, FROM_MS } = process.env;
 
@@ -30,11 +30,8 @@ await lead(async () => {
     page.on('request', (request) => asked.push(new URL(request.url())));
     await page.goto(link);
     await page.getByTestId('clock').waitFor();
-    // How long it is is known a moment later; before that its end is its beginning.
-    await until('the end', async () => {
-      await page.locator('body').press('End');
-      return page.locator('.stage .glass').first().textContent();
-    }, (text) => text.includes('after words'));
+    await page.locator('body').press('End');
+    await shows(page, 'after words');
     await page.getByRole('img', { name: '<b>Ms Outside</b>' }).waitFor();
     assert.match(await page.locator('.watermark text').first().textContent(), /^<b>Ms Outside<\/b> · \d{4}-/);
     // Nothing of what is behind a sign-in is asked for or offered, and the secret is in no address.

@@ -64,7 +64,6 @@ use seams::{
     Policies, Recordings, Searching, Status, Tokens,
 };
 use stream::Streams;
-pub(crate) use stream::stand_back;
 use table::Op;
 
 /// What the API stands on. Taken apart at once: each route gets what it needs and nothing else.

@@ -19,6 +19,7 @@ use hansard_store::{Catalog, Index};
 
 use crate::follow::Followed;
 use crate::journal::Journal;
+use crate::standing_back::{Behind, stand_back};
 
 mod news;
 mod session;
@@ -46,7 +47,7 @@ impl Shelf {
     /// # Errors
     /// What the disk says.
     pub fn open(root: &Path) -> Result<(Self, Option<String>), IndexError> {
-        let (index, why) = TantivyIndex::open(root)?;
+        let (index, why) = opened(root)?;
         let shelf = Self {
             root: root.to_owned(),
             index: Arc::new(RwLock::new(Some(Arc::new(index)))),
@@ -83,9 +84,20 @@ impl Shelf {
         // Whoever looks through the old one has its files open, and its lock until they are done.
         drop(place.take());
         TantivyIndex::remove(&self.root)?;
-        *place = Some(Arc::new(TantivyIndex::open(&self.root)?.0));
+        *place = Some(Arc::new(opened(&self.root)?.0));
         Ok(())
     }
+}
+
+/// Opens the index on a thread that stands back, as those do then that the index begins: nobody waits
+/// for what they do.
+fn opened(root: &Path) -> Result<(TantivyIndex, Option<String>), IndexError> {
+    let open = || {
+        stand_back(Behind::Everybody);
+        TantivyIndex::open(root)
+    };
+    let fault = |_| IndexError::Retry("whoever opens the index has a fault".to_owned());
+    std::thread::scope(|scope| scope.spawn(open).join()).map_err(fault)?
 }
 
 /// What it stands on.
@@ -156,7 +168,10 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     let mut turns = Turns::new(parts, Arc::clone(&figures));
     let thread = std::thread::Builder::new()
         .name("index".to_owned())
-        .spawn(move || turns.run())?;
+        .spawn(move || {
+            stand_back(Behind::Everybody);
+            turns.run();
+        })?;
     Ok(Running {
         news,
         thread: Mutex::new(Some(thread)),

@@ -52,6 +52,7 @@ pub mod policy;
 pub mod retention;
 pub mod run;
 pub mod signals;
+mod standing_back;
 pub mod steady;
 pub mod stores;
 pub mod tee;

@@ -135,18 +135,18 @@ impl Player {
     }
 
     /// Does something with a recording that is ready; makes it ready first where it is not, or where
-    /// it has grown and `newest` is wanted.
+    /// it may have grown and `wants` what came since.
     fn with<T>(
         &self,
         session: SessionId,
-        newest: bool,
+        wants: impl FnOnce(&Book) -> bool,
         act: impl FnOnce(&mut Book) -> Result<T, Trouble>,
     ) -> Result<Option<T>, Trouble> {
         let shared = self.place(session);
         let mut book = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let is_old = book
             .as_ref()
-            .is_none_or(|book| newest && book.grows() && book.made.elapsed() >= GROWING);
+            .is_none_or(|book| book.grows() && book.made.elapsed() >= GROWING && wants(book));
         if is_old {
             let Some(made) = self.make(session)? else {
                 self.shelf().remove(&session);
@@ -294,7 +294,8 @@ impl Player {
         out.flush().map_err(|e| failed(&e))?;
         drop(out);
         let index = Index::open(Arc::new(file)).map_err(|e| trouble(&e))?;
-        let timeline = survey::survey(&recording, &index).map_err(|e| trouble(&e.into()))?;
+        let timeline = survey::survey(&recording, &index, &|| false);
+        let timeline = timeline.map_err(|e| trouble(&e))?;
         let indexed = Indexed::new(recording, index).map_err(|e| trouble(&e))?;
         Ok(Some(Book {
             indexed,
@@ -371,7 +372,7 @@ fn trouble(error: &IndexError) -> Trouble {
 
 impl Playing for Player {
     fn timeline(&self, session: SessionId) -> Result<Option<Arc<Timeline>>, Trouble> {
-        self.with(session, true, |book| Ok(Arc::clone(&book.timeline)))
+        self.with(session, |_| true, |book| Ok(Arc::clone(&book.timeline)))
     }
 
     fn stretch(
@@ -380,8 +381,13 @@ impl Playing for Player {
         from_ns: u64,
         until_ns: u64,
     ) -> Result<Option<Stretch>, Trouble> {
-        self.with(session, false, |book| {
-            stretch(&mut book.indexed, from_ns, until_ns).map_err(|e| self.doubt(session, &e))
+        // What is behind the end of what is there may have come since.
+        let is_behind = |book: &Book| from_ns > book.timeline.duration_ns;
+        self.with(session, is_behind, |book| {
+            let found = stretch(&mut book.indexed, from_ns, until_ns);
+            let mut found = found.map_err(|e| self.doubt(session, &e))?;
+            found.duration_ns = book.timeline.duration_ns;
+            Ok(found)
         })
     }
 
@@ -391,9 +397,11 @@ impl Playing for Player {
         needle: &str,
         from_ns: u64,
     ) -> Result<Option<Found>, Trouble> {
-        self.with(session, false, |book| {
-            find(&mut book.indexed, needle, from_ns).map_err(|e| self.doubt(session, &e))
-        })
+        self.with(
+            session,
+            |_| false,
+            |book| find(&mut book.indexed, needle, from_ns).map_err(|e| self.doubt(session, &e)),
+        )
     }
 }
 

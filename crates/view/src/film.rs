@@ -25,7 +25,7 @@ mod mp4;
 use canvas::Canvas;
 use gif::Gif;
 
-pub use mp4::ffmpeg;
+pub use mp4::{WALL_MAX, ffmpeg};
 
 /// Columns of a screen that are painted; what is right of them is not seen.
 pub const COLS_MAX: u16 = 300;
@@ -72,6 +72,8 @@ pub enum FilmError {
     NoFfmpeg,
     /// ffmpeg did not make it; what it said.
     Ffmpeg(String),
+    /// ffmpeg took longer than [`WALL_MAX`].
+    TooSlow,
     /// It cannot be spoken to.
     Io(io::Error),
 }
@@ -87,6 +89,11 @@ impl fmt::Display for FilmError {
                  or take a GIF, which needs nothing",
             ),
             Self::Ffmpeg(said) => write!(f, "ffmpeg did not make the film: {said}"),
+            Self::TooSlow => write!(
+                f,
+                "ffmpeg took longer than {} minutes: take a shorter stretch, or a GIF",
+                WALL_MAX.as_secs() / 60
+            ),
             Self::Io(e) => write!(f, "ffmpeg: {e}"),
         }
     }
@@ -96,7 +103,16 @@ impl std::error::Error for FilmError {}
 
 impl From<FilmError> for EncodeError {
     fn from(error: FilmError) -> Self {
-        Self::Refused(error.to_string())
+        let why = error.to_string();
+        match error {
+            // Of these another wish is the cure.
+            FilmError::TooLong
+            | FilmError::TooLarge
+            | FilmError::NoScreen
+            | FilmError::NoFfmpeg
+            | FilmError::TooSlow => Self::Refused(why),
+            FilmError::Ffmpeg(_) | FilmError::Io(_) => Self::Io(io::Error::other(why)),
+        }
     }
 }
 

@@ -79,9 +79,10 @@ export function pieces(hit: Hit): Piece[] {
   return found;
 }
 
-/** The place of a moment: the player opens on the first millisecond at which it was there. */
-export function moment(sid: string, hit: Hit): string {
-  return `/sessions/${sid}#t=${(Math.ceil(hit.at_ns / 1e6) / 1000).toFixed(3)}`;
+/** The place of a moment: the player opens on the first millisecond at which it was there, with this beside it. */
+export function moment(sid: string, hit: Hit, beside?: 'transcript'): string {
+  const t = (Math.ceil(hit.at_ns / 1e6) / 1000).toFixed(3);
+  return `/sessions/${sid}#t=${t}${beside ? `&beside=${beside}` : ''}`;
 }
 
 /** What a line is and who says so, in words. */

@@ -25,12 +25,17 @@ interface Frames {
   frames: Frame[];
   until_ns: number;
   next_ns: number | null;
+  duration_ns: number;
 }
 
 export const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4, 8, 16];
 
 /** How much is fetched at once, milliseconds of watching. */
 const AHEAD_MS = 20_000;
+/** How long a moment is looked at before what follows it is fetched, milliseconds: who drags passes many. */
+const REST_MS = 200;
+/** A moment behind every end, milliseconds. */
+const END_MS = 1e12;
 /** What an idle stretch is shortened to, milliseconds. */
 const IDLE_KEPT_MS = 400;
 
@@ -43,7 +48,11 @@ export class Player {
   skipIdle = $state(false);
   waiting = $state(false);
   timeline = $state.raw<Timeline | null>(null);
-  problem = $state<Problem | null>(null);
+  /** How long the recording is, milliseconds; `null` until anything of it has come. */
+  private length = $state<number | null>(null);
+  /** What became of the screens, and of the timeline. */
+  private unshown = $state<Problem | null>(null);
+  private unknown = $state<Problem | null>(null);
 
   private frames: Frame[] = [];
   /** Up to where frames are held, milliseconds. */
@@ -52,6 +61,7 @@ export class Player {
   private fetching: AbortController | null = null;
   private clock = 0;
   private timer = 0;
+  private rest = 0;
   private over = false;
 
   /** `shown`: the stretch that may be seen, milliseconds; without it all may. */
@@ -60,24 +70,43 @@ export class Player {
     private readonly shown: { from: number; until: number } = { from: 0, until: Infinity },
   ) {}
 
-  /** How long the recording is, milliseconds. */
+  get problem(): Problem | null {
+    return this.unshown ?? this.unknown;
+  }
+
+  /** Whether anything of the recording has come, and with it how long it is. */
+  get ready(): boolean {
+    return this.length !== null;
+  }
+
+  /** How long the recording is, milliseconds; 0 while that is not known. */
   get duration(): number {
-    return (this.timeline?.duration_ns ?? 0) / 1e6;
+    return this.length ?? 0;
   }
 
-  /** The last moment that is shown, milliseconds. */
+  /** The last moment that is shown, milliseconds; without end while that is not known. */
   get last(): number {
-    return Math.min(this.shown.until, this.duration);
+    return Math.min(this.shown.until, this.length ?? Infinity);
   }
 
-  /** Fetches what there is to know of the whole, and shows the first moment. */
+  /** Shows the first moment, and fetches meanwhile what there is to know of the whole. */
   async open(at: number) {
+    const shown = this.seek(at);
     try {
-      this.timeline = await get<Timeline>(`/v1/sessions/${this.sid}/timeline`);
-      this.problem = null;
-      await this.seek(at);
+      const whole = await get<Timeline>(`/v1/sessions/${this.sid}/timeline`);
+      this.timeline = whole;
+      this.is(whole.duration_ns);
     } catch (error) {
-      this.problem = error as Problem;
+      this.unknown = error as Problem;
+    }
+    await shown;
+  }
+
+  /** The recording is so long at least: one that goes on grows. */
+  private is(duration_ns: number) {
+    if (duration_ns / 1e6 > (this.length ?? -1)) {
+      this.length = duration_ns / 1e6;
+      this.isLast = false;
     }
   }
 
@@ -85,37 +114,49 @@ export class Player {
   async seek(to: number) {
     // Whole milliseconds, as they are asked for; at the end behind the last event, not before it.
     // What a link says in seconds is a whole number of them but for the last digits of a product.
-    this.at = Math.ceil(Math.min(Math.max(this.shown.from, to), this.last) - 1e-3);
+    this.at = Math.ceil(Math.min(Math.max(this.shown.from, to), this.last, END_MS) - 1e-3);
     this.frames = [];
     this.until = this.at;
     this.isLast = false;
     this.fetching?.abort();
     this.fetching = null;
-    await this.more();
+    clearTimeout(this.rest);
+    // The screen of the moment comes first: what follows it is more.
+    if (await this.more(0)) {
+      this.rest = setTimeout(() => void this.more(), this.playing ? 0 : REST_MS);
+    }
   }
 
-  /** Fetches the next stretch; of an empty one its first frame is the screen at that moment. */
-  private async more() {
+  /** Fetches the next stretch; of an empty one its first frame is the screen at that moment. Answers whether it came. */
+  private async more(ahead = Math.ceil(AHEAD_MS * Math.max(1, this.speed))): Promise<boolean> {
     if (this.fetching || this.isLast || this.over) {
-      return;
+      return false;
     }
     const breakOff = new AbortController();
     this.fetching = breakOff;
     const from = Math.ceil(this.until);
     try {
-      const parameters = { from_ms: from, until_ms: from + Math.ceil(AHEAD_MS * Math.max(1, this.speed)) };
+      const parameters = { from_ms: from, until_ms: from + ahead };
       const path = `/v1/sessions/${this.sid}/frames`;
       const got = await get<Frames>(path, parameters, breakOff.signal);
+      this.is(got.duration_ns);
       this.frames.push(...got.frames);
       this.until = Math.max(from + 1, Math.ceil(got.until_ns / 1e6));
       this.isLast = got.next_ns === null;
-      this.problem = null;
+      this.unshown = null;
       this.paint();
+      if (this.at > this.last) {
+        // A moment behind the end shows what the end shows; what comes to be there follows the end.
+        this.at = this.last;
+        this.until = Math.ceil(this.last);
+      }
+      return true;
     } catch (error) {
       if (!breakOff.signal.aborted) {
-        this.problem = error as Problem;
+        this.unshown = error as Problem;
         this.pause();
       }
+      return false;
     } finally {
       if (this.fetching === breakOff) {
         this.fetching = null;
@@ -142,7 +183,7 @@ export class Player {
       return;
     }
     if (this.at >= this.last) {
-      void this.seek(0);
+      void this.seek(this.shown.from);
     }
     this.playing = true;
     this.clock = performance.now();
@@ -216,6 +257,7 @@ export class Player {
   /** Nobody watches any more. */
   end() {
     this.over = true;
+    clearTimeout(this.rest);
     this.pause();
     this.fetching?.abort();
   }

@@ -1,6 +1,7 @@
 //! A recording, or a stretch of it, as a file in another format. A film is made before anything is
 //! answered, so that whoever asks for one that cannot be made is told why.
 
+use std::fmt;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +13,7 @@ use hansard_core::seal::SigningKey;
 use hansard_view::codec::CopyError;
 use hansard_view::film::{FilmError, ffmpeg};
 use hansard_view::segments::SegmentDecoder;
-use hansard_view::{Clip, EncodeError, Format, copy};
+use hansard_view::{Clip, DecodeError, EncodeError, Format, copy};
 
 use super::answers::living;
 use super::limits::{FILM_MAX, FILMS_MAX, PIECE_BYTES};
@@ -133,8 +134,23 @@ impl Wish {
         let mut film = Vec::new();
         let begun = Instant::now();
         let made = self.convert(Box::new(InTime { reader, begun }), &mut film);
-        made.map(|()| film)
-            .map_err(|why| Problem::bad(format!("{}: {why}", self.format)))
+        made.map(|()| film).map_err(|error| self.unfilmed(&error))
+    }
+
+    /// What is answered where there is no film: whether another wish is the cure, or another time.
+    fn unfilmed(&self, error: &CopyError) -> Problem {
+        let why = format!("{}: {error}", self.format);
+        match error {
+            CopyError::Read(DecodeError::Io(error))
+                if error.get_ref().is_some_and(|error| error.is::<TooMuch>()) =>
+            {
+                Problem::bad(why)
+            }
+            CopyError::Read(DecodeError::Io(_)) | CopyError::Write(EncodeError::Io(_)) => {
+                Problem::unavailable(why)
+            }
+            _ => Problem::bad(why),
+        }
     }
 
     /// Hands the file over piece by piece. What is cut is cut where whoever reads it sees that: a
@@ -142,20 +158,22 @@ impl Wish {
     fn write(&self, reader: Box<dyn Read + Send>, pieces: Pieces) -> Result<(), String> {
         let mut sent = Sent::To(pieces);
         let copied = self.convert(reader, &mut sent);
-        let (Err(why), Sent::To(pieces)) = (copied, sent) else {
+        let (Err(error), Sent::To(pieces)) = (copied, sent) else {
             return Ok(());
         };
+        let why = error.to_string();
         pieces.abort(io::Error::other(why.clone()));
         Err(why)
     }
 
-    fn convert(&self, reader: Box<dyn Read + Send>, sent: impl Write) -> Result<(), String> {
+    fn convert(&self, reader: Box<dyn Read + Send>, sent: impl Write) -> Result<(), CopyError> {
         let mut decoder = SegmentDecoder::new(BufReader::new(reader));
         let out = BufWriter::with_capacity(PIECE_BYTES, sent);
         // None of these formats is signed; the key goes into nothing.
         let key = SigningKey::from_seed([0; 32]);
         let Some(mut encoder) = self.format.encoder(out, key) else {
-            return Err(format!("{} is no single file", self.format));
+            let why = format!("{} is no single file", self.format);
+            return Err(EncodeError::Refused(why).into());
         };
         let copied = match self.stretch_ns {
             Some((from_ns, until_ns)) => {
@@ -171,10 +189,22 @@ impl Wish {
             {
                 Ok(())
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error),
         }
     }
 }
+
+/// A recording took longer to read than a film of it may take.
+#[derive(Debug)]
+struct TooMuch;
+
+impl fmt::Display for TooMuch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a film of all this takes too long: take a stretch")
+    }
+}
+
+impl std::error::Error for TooMuch {}
 
 /// A recording that is read for so long, and then no longer.
 struct InTime {
@@ -185,8 +215,7 @@ struct InTime {
 impl Read for InTime {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         if self.begun.elapsed() > FILM_MAX {
-            let why = "a film of all this takes too long: take a stretch";
-            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, TooMuch));
         }
         self.reader.read(bytes)
     }
@@ -216,5 +245,41 @@ impl Write for Sent {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fails(fn() -> io::Error);
+
+    impl Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(self.0())
+        }
+    }
+
+    #[test]
+    fn what_a_store_or_a_program_does_wrong_is_not_told_to_whoever_asks_as_theirs() {
+        let wish = Wish {
+            format: Format::Gif,
+            stretch_ns: None,
+        };
+        let of = |error: fn() -> io::Error| wish.film(Box::new(Fails(error))).unwrap_err();
+        let store = of(|| io::Error::other("the disk is gone"));
+        assert_eq!(store.status, StatusCode::SERVICE_UNAVAILABLE);
+        let inside = store.inside.unwrap_or_default();
+        assert!(inside.contains("the disk is gone"), "{inside}");
+        let late = of(|| io::Error::new(io::ErrorKind::TimedOut, TooMuch));
+        assert_eq!(late.status, StatusCode::BAD_REQUEST);
+        assert!(late.message.contains("take a stretch"), "{late:?}");
+        let none = wish.film(Box::new(io::empty())).unwrap_err();
+        assert_eq!(none.status, StatusCode::BAD_REQUEST);
+        let program = FilmError::Ffmpeg("exit status: 1: no such codec".to_owned());
+        let program = wish.unfilmed(&CopyError::Write(program.into()));
+        assert_eq!(program.status, StatusCode::SERVICE_UNAVAILABLE);
+        let long = wish.unfilmed(&CopyError::Write(FilmError::TooLong.into()));
+        assert_eq!(long.status, StatusCode::BAD_REQUEST);
     }
 }

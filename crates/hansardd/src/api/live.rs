@@ -200,6 +200,7 @@ impl Tail {
             ("kind", "kind"),
             ("event", "event"),
             ("session", "sid"),
+            ("recording", "recording"),
         ];
         let wanted = fields.into_iter().filter_map(|(param, field)| {
             let own = call.only.as_deref().filter(|_| param == "user");

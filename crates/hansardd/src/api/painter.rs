@@ -25,7 +25,8 @@ use super::player::{happening, of_family};
 use super::problem::{Problem, Trouble};
 use super::router::Handler;
 use super::seams::{Following, Listings, Log, Seen};
-use super::stream::{Gone, Pieces, Streams, stand_back};
+use super::stream::{Gone, Pieces, Streams};
+use crate::standing_back::{Behind, stand_back};
 use shown::{Place, Shown};
 
 /// Pictures of a session in a second at most, so that a screen is told as it is and not how it came.
@@ -125,11 +126,12 @@ impl Painters {
                 painter
             }
         };
+        let place = painter.lock().shown.place();
         Ok(Viewer {
             painters: Arc::clone(self),
             news: painter.news.subscribe(),
             painter,
-            place: Place::default(),
+            place,
         })
     }
 
@@ -137,7 +139,7 @@ impl Painters {
         let (following, log) = (Arc::clone(&self.following), Arc::clone(&self.log));
         let thread = std::thread::Builder::new().name("painting".to_owned());
         let started = thread.spawn(move || {
-            stand_back();
+            stand_back(Behind::Recorders);
             painter.run(&*following, &log);
         });
         started

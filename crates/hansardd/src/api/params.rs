@@ -106,6 +106,7 @@ impl Params {
             kind: self.owned("kind"),
             name: self.owned("event"),
             session: self.session(),
+            recording: self.text("recording").and_then(|id| id.parse().ok()),
             newest_first: self.text("order") != Some("oldest"),
             after,
             limit: self.limit(),

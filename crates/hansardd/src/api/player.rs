@@ -60,6 +60,8 @@ pub struct Stretch {
     pub until_ns: u64,
     /// When the next event is behind it; `None` if there is none.
     pub next_ns: Option<u64>,
+    /// Time of the recording's last event, nanoseconds since the start.
+    pub duration_ns: u64,
 }
 
 /// A row that holds what was searched for.
@@ -153,7 +155,12 @@ pub(super) fn frames(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> 
             None => found,
         };
         let frames: Vec<Json> = found.frames.iter().map(|(at, c)| frame(*at, c)).collect();
-        Ok(json!({ "frames": frames, "until_ns": found.until_ns, "next_ns": found.next_ns }))
+        Ok(json!({
+            "frames": frames,
+            "until_ns": found.until_ns,
+            "next_ns": found.next_ns,
+            "duration_ns": found.duration_ns,
+        }))
     })
 }
 
@@ -298,6 +305,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
         ("frames", list(&named("Frame")), "by time"),
         ("until_ns", count(), "up to where this goes"),
         ("next_ns", or_null(count()), next),
+        ("duration_ns", count(), "time of the last event"),
     ];
     let finding = [
         ("at_ns", count(), since),

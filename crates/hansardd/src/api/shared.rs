@@ -116,7 +116,7 @@ impl Within {
         })
     }
 
-    /// What changes on the screen, up to the end of it.
+    /// What changes on the screen, up to the end of it. How long the session was stays here, too.
     pub(super) fn frames(self, mut found: Stretch) -> Stretch {
         // What is fetched begins in it: the first frame is the screen that it begins with, however
         // long that has been so.
@@ -175,6 +175,7 @@ mod tests {
             frames: frames.to_vec(),
             until_ns: 50,
             next_ns: Some(60),
+            duration_ns: 100,
         });
         let at: Vec<u64> = cut.frames.iter().map(|(at, _)| *at).collect();
         assert_eq!(

@@ -15,9 +15,7 @@ use tokio::time::timeout;
 
 use super::limits::{PIECE_BYTES, SLOW_READER_MAX, STREAM_PIECES};
 use super::problem::Problem;
-
-/// How nice threads are that work for who looks on: 10 has a tenth of the weight of 0.
-const NICENESS: i32 = 10;
+use crate::standing_back::{Behind, stand_back};
 
 /// Where a stream's thread puts its pieces.
 pub(super) struct Pieces {
@@ -92,7 +90,7 @@ impl Streams {
         let (pieces, response) = self.begin(STREAM_PIECES, media);
         let thread = std::thread::Builder::new().name("answering".to_owned());
         let started = thread.spawn(move || {
-            stand_back();
+            stand_back(Behind::Painters);
             make(pieces);
             drop(place);
         });
@@ -139,20 +137,13 @@ pub(super) fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Probl
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("making".to_owned());
         let standing_back = || {
-            stand_back();
+            stand_back(Behind::Painters);
             work()
         };
         let started = thread.spawn_scoped(scope, standing_back);
         let none = |_| Problem::unavailable("there is no thread to answer");
         started.map_err(none)?.join().map_err(fault)
     })
-}
-
-/// The thread that calls this works for people who look on: where there is too little for all, it gets
-/// a tenth of what a recorder gets. For a thread of its own only, as it stays so.
-pub(crate) fn stand_back() {
-    // Where that is refused, it competes with the others as before.
-    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
 /// Hands over everything there is to read; what cannot be read cuts the stream.

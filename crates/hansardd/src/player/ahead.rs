@@ -16,6 +16,7 @@ use hansard_core::{Body, Event, SessionId};
 use super::Player;
 use crate::api::problem::Trouble;
 use crate::keeper::{Tap, TapTrouble, Told};
+use crate::standing_back::{Behind, stand_back};
 
 /// Sessions that are remembered to have ended; further ones are made ready when they are wanted.
 const ENDED_MAX: usize = 16_384;
@@ -103,7 +104,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Ends it, once what it makes just now is made.
+    /// Ends it; what it makes just now is made when somebody wants it.
     pub fn stop(&self) {
         self.endings.lock().is_stopping = true;
         self.endings.wake.notify_all();
@@ -130,7 +131,7 @@ pub fn start(player: Arc<Player>, endings: Arc<Endings>) -> io::Result<Running> 
 }
 
 fn run(player: &Player, endings: &Endings) {
-    crate::api::stand_back();
+    stand_back(Behind::Painters);
     let mut swept: Option<Instant> = None;
     loop {
         if swept.is_none_or(|at| at.elapsed() >= SWEEP_EVERY) {

@@ -135,7 +135,7 @@ impl Kept {
         out.flush().map_err(IndexError::Write)?;
         drop(out);
         let index = Index::open(Arc::new(part.file.try_clone()?))?;
-        let timeline = survey(recording, &index)?;
+        let timeline = survey(recording, &index, is_stopping)?;
         if timeline.damages > 0 {
             return Ok((index, timeline));
         }

@@ -1,9 +1,9 @@
 //! A recording at a glance: when something was shown, when nothing was, what else happened.
 
 use hansard_core::event::Fact;
-use hansard_core::reader::{Item, ReadError, Reader};
+use hansard_core::reader::{Item, Reader};
 use hansard_core::{Body, Event, Value};
-use hansard_view::index::Index;
+use hansard_view::index::{Index, IndexError};
 use hansard_view::source::{Cursor, Source};
 
 use crate::api::player::{Happening, Timeline};
@@ -36,7 +36,11 @@ pub(super) const LANES: [&str; 8] = [
 ];
 
 /// Goes through the whole recording once, without a screen.
-pub(super) fn survey(recording: &Source, index: &Index) -> Result<Timeline, ReadError> {
+pub(super) fn survey(
+    recording: &Source,
+    index: &Index,
+    is_stopping: &dyn Fn() -> bool,
+) -> Result<Timeline, IndexError> {
     let mut timeline = Timeline {
         duration_ns: index.last_ns(),
         is_whole: index.is_complete(),
@@ -48,6 +52,7 @@ pub(super) fn survey(recording: &Source, index: &Index) -> Result<Timeline, Read
     let mut reader = Reader::new(Cursor::new(recording.clone(), 0));
     loop {
         match reader.next_item()? {
+            Item::Frame(_) if is_stopping() => return Err(IndexError::BrokenOff),
             Item::Frame(frame) => {
                 for event in &frame.events {
                     timeline.take(event, &mut shown_ns);

@@ -127,6 +127,8 @@ fn every_moment_is_there_and_stretches_fit_together() {
         ["line 47", "line 48", "line 49", "line 50", ""]
     );
     assert_eq!(found.next_ns, Some(51 * SECOND_NS / 10));
+    // Every answer says how long it is, so that nobody has to wait for the timeline to know that.
+    assert_eq!(found.duration_ns, 16 * SECOND_NS);
     // The stretch from the beginning ends with the screen that a seek finds.
     assert_eq!(rows(&at(0, 50).frames), rows(&found.frames));
     assert_eq!(at(0, 50).frames.len(), 51);
@@ -258,7 +260,23 @@ fn keyframes_of_what_is_over_are_kept_and_the_next_player_reads_them() {
         whole.prepare(id(), &|| true),
         Err(Trouble::Retry(_))
     ));
-    assert!(whole.prepare(id(), &|| false).unwrap());
+    // Nor does a stop wait for what is under way: each time it is asked a little later, at every step.
+    let (asked, mut last) = (std::cell::Cell::new(0), 0);
+    for steps in 1.. {
+        asked.set(0);
+        let made = whole.prepare(id(), &|| {
+            asked.set(asked.get() + 1);
+            asked.get() >= steps
+        });
+        if asked.get() < steps {
+            assert!(made.unwrap());
+            break;
+        }
+        assert!(matches!(made, Err(Trouble::Retry(_))), "{steps}");
+        assert_eq!(names(&dir), Vec::<String>::new(), "{steps}");
+        last = steps;
+    }
+    assert!(last > 10, "asked {last} times only");
     let both = [format!("{}.idx", id()), format!("{}.timeline", id())];
     assert_eq!(names(&dir), both);
     let made = fs::metadata(dir.join("keyframes").join(&both[0])).unwrap();

@@ -26,6 +26,9 @@ pub struct Query {
     pub name: Option<String>,
     /// Of this session.
     pub session: Option<SessionId>,
+    /// Events that are about the recording of this session, wherever they happened: looks at it, and
+    /// what was done with it.
+    pub recording: Option<SessionId>,
     /// The last first.
     pub newest_first: bool,
     /// Behind this place, in the order asked for.
@@ -65,15 +68,28 @@ impl Query {
     /// Whether this session is an answer.
     ///
     /// # Errors
-    /// `Refused` when the query names an event.
+    /// `Refused` when the query asks for what only events have.
     pub fn admits_session(&self, row: &SessionRow) -> Result<bool, CatalogError> {
-        if self.name.is_some() {
-            let why = "sessions have no event's name to be found by".to_owned();
-            return Err(CatalogError::Refused(why));
-        }
+        self.is_of_sessions()?;
         let start = &row.start;
         Ok(self.admits(Cursor::of_session(row))
             && self.admits_words(&start.user, &start.host, &start.kind))
+    }
+
+    /// Whether sessions can be answers at all.
+    pub(super) fn is_of_sessions(&self) -> Result<(), CatalogError> {
+        let why = match (&self.name, self.recording) {
+            (None, None) => return Ok(()),
+            (Some(_), _) => "sessions have no event's name to be found by",
+            (None, Some(_)) => "sessions have no recording of another to be found by",
+        };
+        Err(CatalogError::Refused(why.to_owned()))
+    }
+
+    /// What stands in the documents of events that are about the recording asked for: a field as the
+    /// document has it, which no other field's text can be.
+    pub(super) fn recording_in_facts(&self) -> Option<String> {
+        self.recording.map(|id| format!("\"recording\":\"{id}\""))
     }
 
     /// Whether this event is an answer.
@@ -82,6 +98,9 @@ impl Query {
         self.admits(Cursor::of_event(row))
             && self.admits_words(&row.user, &row.host, &row.kind)
             && self.name.as_ref().is_none_or(|name| *name == row.name)
+            && self
+                .recording_in_facts()
+                .is_none_or(|field| row.facts.contains(&field))
     }
 
     /// The page that these rows make, which are one more than fit if there are more.

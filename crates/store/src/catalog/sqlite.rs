@@ -257,10 +257,7 @@ impl Catalog for SqliteCatalog {
     }
 
     fn sessions(&self, query: &Query) -> Result<Page<SessionRow>, CatalogError> {
-        if query.name.is_some() {
-            let why = "sessions have no event's name to be found by".to_owned();
-            return Err(CatalogError::Refused(why));
-        }
+        query.is_of_sessions()?;
         let rows = self.read(|connection| read::sessions(connection, query))?;
         Ok(query.page(rows, Cursor::of_session))
     }

@@ -1,13 +1,21 @@
 //! A film as MP4: what the machine's ffmpeg makes of the GIF, through two pipes and no file.
 
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use super::{FILM_BYTES_MAX, FilmError};
 
 /// Seconds of processor time that ffmpeg may take; then it ends, and there is no film.
 const CPU_SECONDS_MAX: &str = "300";
+
+/// Longest that ffmpeg may take, whatever it waits for; then it is ended, and there is no film.
+pub const WALL_MAX: Duration = Duration::from_secs(600);
+
+/// How often whoever waits for its end looks, once all it had to say was read.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Pictures in a second.
 const RATE: &str = "fps=20";
@@ -38,7 +46,17 @@ pub fn ffmpeg() -> Result<PathBuf, FilmError> {
 
 /// Makes an MP4 of a GIF.
 pub(super) fn of(gif: Vec<u8>) -> Result<Vec<u8>, FilmError> {
-    let child = command()?.spawn().map_err(FilmError::Io)?;
+    made(&mut command(&ffmpeg()?), gif, WALL_MAX)
+}
+
+/// What this program makes of a GIF, if it does so in time.
+pub(super) fn made(
+    command: &mut Command,
+    gif: Vec<u8>,
+    at_most: Duration,
+) -> Result<Vec<u8>, FilmError> {
+    let until = Instant::now() + at_most;
+    let child = command.spawn().map_err(FilmError::Io)?;
     let mut running = Running(child);
     let pipes = (
         running.0.stdin.take(),
@@ -58,15 +76,23 @@ pub(super) fn of(gif: Vec<u8>) -> Result<Vec<u8>, FilmError> {
         let _ = io::copy(&mut complaints, &mut io::sink());
         said
     });
+    let (ends, end) = channel();
+    let ending = std::thread::spawn(move || ended(running, &end, until));
     let mut film = Vec::new();
     let most = FILM_BYTES_MAX as u64;
     let read = from.take(most.saturating_add(1)).read_to_end(&mut film);
     if read.is_ok() && film.len() as u64 > most {
+        let _ = ends.send(());
         return Err(FilmError::TooLarge);
     }
-    let status = running.0.wait().map_err(FilmError::Io)?;
+    drop(ends);
+    let fault = |_| FilmError::Io(io::Error::other("whoever waits for its end has a fault"));
+    let status = ending.join().map_err(fault)?.map_err(FilmError::Io)?;
     let _ = writer.join();
     let said = listener.join().unwrap_or_default();
+    let Some(status) = status else {
+        return Err(FilmError::TooSlow);
+    };
     read.map_err(FilmError::Io)?;
     if status.success() && !film.is_empty() {
         return Ok(film);
@@ -76,8 +102,28 @@ pub(super) fn of(gif: Vec<u8>) -> Result<Vec<u8>, FilmError> {
     Err(FilmError::Ffmpeg(format!("{status}: {last}")))
 }
 
-fn command() -> Result<Command, FilmError> {
-    let mut command = Command::new(ffmpeg()?);
+/// How it ended; `None` if it was ended: in time it did not end by itself, or nobody wants any more of it.
+/// The channel is closed when all that it makes was read.
+fn ended(
+    mut running: Running,
+    end: &Receiver<()>,
+    until: Instant,
+) -> io::Result<Option<ExitStatus>> {
+    let left = until.saturating_duration_since(Instant::now());
+    if end.recv_timeout(left) != Err(RecvTimeoutError::Disconnected) {
+        return Ok(None);
+    }
+    loop {
+        match running.0.try_wait()? {
+            Some(status) => return Ok(Some(status)),
+            None if Instant::now() >= until => return Ok(None),
+            None => std::thread::sleep(LOOK),
+        }
+    }
+}
+
+fn command(ffmpeg: &Path) -> Command {
+    let mut command = Command::new(ffmpeg);
     command
         .args(["-nostdin", "-hide_banner", "-loglevel", "error"])
         .args(["-timelimit", CPU_SECONDS_MAX, "-threads", "1"])
@@ -94,5 +140,5 @@ fn command() -> Result<Command, FilmError> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    Ok(command)
+    command
 }

@@ -1,5 +1,8 @@
 //! Films, decoded again: size, moments, and what is seen at each.
 
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use hansard_core::event::Stream;
 use hansard_core::seal::SigningKey;
 use hansard_core::{Body, Event, Fields, Policy, Session, SessionId};
@@ -267,4 +270,32 @@ fn a_film_has_an_end_and_nothing_is_no_film() {
     let shown = vec![resize(0, 10_000, 10_000), output(0, "x")];
     let (size, _) = decode(&filmed(shown, Kind::Gif).unwrap());
     assert_eq!(size, (COLS_MAX * 8, ROWS_MAX * 16));
+}
+
+/// What a program makes of some bytes through its pipes.
+fn piped(program: &str, args: &[&str], at_most: Duration) -> Result<Vec<u8>, FilmError> {
+    let mut command = Command::new(program);
+    command.args(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    mp4::made(command.stderr(Stdio::piped()), b"GIF89a".to_vec(), at_most)
+}
+
+#[test]
+fn a_program_that_makes_no_film_in_time_is_ended() {
+    let long = Duration::from_secs(600);
+    assert_eq!(piped("cat", &[], long).unwrap(), b"GIF89a");
+    assert!(matches!(
+        piped("false", &[], long),
+        Err(FilmError::Ffmpeg(_))
+    ));
+    let begun = Instant::now();
+    let short = Duration::from_millis(50);
+    let late = piped("sleep", &["600"], short);
+    assert!(matches!(late, Err(FilmError::TooSlow)), "{late:?}");
+    // One that says that it is done and is not.
+    let closed = piped("sh", &["-c", "exec sleep 600 >&- 2>&-"], short);
+    assert!(matches!(closed, Err(FilmError::TooSlow)), "{closed:?}");
+    assert!(begun.elapsed() < long);
+    let endless = piped("cat", &["/dev/zero"], long);
+    assert!(matches!(endless, Err(FilmError::TooLarge)), "{endless:?}");
 }

@@ -45,8 +45,10 @@ struct Line {
 /// How far a viewer has come.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Place {
-    /// Number of the line that comes next; `None`: nothing was taken yet.
-    next: Option<u64>,
+    /// Number of the line that comes next.
+    next: u64,
+    /// Whether it was given a screen, which lines change.
+    has_screen: bool,
     /// Lines taken, or never meant for it, that no later one stands for.
     tells: u64,
 }
@@ -103,6 +105,19 @@ impl Shown {
         }
     }
 
+    /// The place of a viewer who comes now: what was told before is not meant for it.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            next: self.end_of_lines(),
+            has_screen: false,
+            tells: self.tells,
+        }
+    }
+
+    fn end_of_lines(&self) -> u64 {
+        self.first.saturating_add(self.lines.len() as u64)
+    }
+
     /// Takes all that is new from a place on. Frames that have more to say than the whole screen are
     /// left out for that.
     pub(super) fn take(&mut self, place: &mut Place) -> Taken {
@@ -110,19 +125,16 @@ impl Shown {
         if !self.picture.is_painted() {
             return taken;
         }
-        let end = self.first.saturating_add(self.lines.len() as u64);
-        match place.next.replace(end) {
-            None => taken.pieces.push(self.whole()),
-            Some(next) if next < self.first => {
-                taken.pieces = self.tells_from(self.first);
-                let here = u64::try_from(taken.pieces.len()).unwrap_or(0);
-                let missed = self.tells.saturating_sub(place.tells + here);
-                if missed > 0 {
-                    taken.pieces.insert(0, left_out(missed));
-                }
-                taken.pieces.push(self.whole());
-            }
-            Some(next) => taken.pieces = self.lines_from(next),
+        let next = std::mem::replace(&mut place.next, self.end_of_lines());
+        if !std::mem::replace(&mut place.has_screen, true) {
+            // What was told since it came, and before there was anything to be seen, is meant for it.
+            taken.pieces = self.owed(next, place.tells);
+            taken.pieces.insert(0, self.whole());
+        } else if next < self.first {
+            taken.pieces = self.owed(next, place.tells);
+            taken.pieces.push(self.whole());
+        } else {
+            taken.pieces = self.lines_from(next);
         }
         place.tells = self.tells;
         if let Some(over) = &self.over {
@@ -130,6 +142,17 @@ impl Shown {
             taken.is_over = true;
         }
         taken
+    }
+
+    /// What was told from this number on to who was told so much before, and how much of it is gone.
+    fn owed(&self, next: u64, told: u64) -> Vec<Bytes> {
+        let mut pieces = self.tells_from(next.max(self.first));
+        let here = u64::try_from(pieces.len()).unwrap_or(0);
+        let missed = self.tells.saturating_sub(told + here);
+        if missed > 0 {
+            pieces.insert(0, left_out(missed));
+        }
+        pieces
     }
 
     /// Lines from this number on, or what stands for them.
@@ -220,7 +243,7 @@ mod tests {
         let taken = shown.take(&mut early);
         assert_eq!(families(&taken), ["frame", "happening"]);
         assert_eq!(said(&taken)[0]["rows"], json!([[1, [[0, 3, "two"]]]]));
-        let late = shown.take(&mut Place::default());
+        let late = shown.take(&mut shown.place());
         let whole = &said(&late)[0];
         assert_eq!(families(&late), ["frame"], "not what happened before");
         assert_eq!(
@@ -233,6 +256,32 @@ mod tests {
         let last = shown.take(&mut early);
         assert!(last.is_over);
         assert_eq!(families(&last), ["over"]);
+    }
+
+    #[test]
+    fn who_came_before_there_was_anything_to_be_seen_misses_nothing() {
+        let (mut shown, screen) = (Shown::default(), Screen::new(20, 4));
+        let mut first = shown.place();
+        shown.tell(&json!({ "family": "lost", "segment": 0 }));
+        let mut second = shown.place();
+        shown.tell(&json!({ "family": "happening" }));
+        assert!(shown.take(&mut first).pieces.is_empty());
+        shown.paint(&screen, 1);
+        assert_eq!(
+            families(&shown.take(&mut first)),
+            ["frame", "lost", "happening"]
+        );
+        assert_eq!(families(&shown.take(&mut second)), ["frame", "happening"]);
+        assert!(shown.take(&mut first).pieces.is_empty());
+        // Of more than is held there is a word.
+        let mut third = shown.place();
+        for n in 0..2 * LINES_MAX as u64 {
+            shown.tell(&json!({ "family": "happening", "n": n }));
+        }
+        let taken = said(&shown.take(&mut third));
+        assert_eq!(taken[0]["family"], "frame");
+        assert_eq!(taken[1]["family"], "lost", "{}", taken[1]);
+        assert_eq!(taken.len(), LINES_MAX + 2);
     }
 
     #[test]

@@ -5,6 +5,11 @@ use super::{UNTIL, USER, get, p};
 
 const EVENT: Param = p("event", Kind::Text, "of this name, such as `session.start`");
 const SESSION: Param = p("session", Kind::Session, "of this session");
+const RECORDING: Param = p(
+    "recording",
+    Kind::Session,
+    "about the recording of this session: looks at it, and what was done with it",
+);
 
 pub(super) const EVENTS: Route = Route {
     summary: "Events, by time; with `follow`, those of the event log as it is written",
@@ -19,6 +24,7 @@ Without `cursor` it begins at `from`, or now; `until`, `order` and `limit` canno
         KIND,
         EVENT,
         SESSION,
+        RECORDING,
         ORDER,
         LIMIT,
         CURSOR,
@@ -46,6 +52,7 @@ then. Events that are not projected yet (`behind`) are not counted.",
         KIND,
         EVENT,
         SESSION,
+        RECORDING,
         p(
             "buckets",
             Kind::Limit,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::rows::{counted_session, event, queries};
-use super::{EventRow, Fresh, Query, SessionRow, must, same};
+use super::{EventRow, Fresh, Query, SessionRow, must, same, session};
 use crate::catalog::counts::{By, CountWish, EventCounts};
 use crate::catalog::hosts::HostSessions;
 
@@ -18,7 +18,7 @@ fn made() -> Vec<EventRow> {
             row.facts = match seq % 3 {
                 0 => "{\"success\":true}".to_owned(),
                 1 => "{\"success\":false}".to_owned(),
-                _ => "{}".to_owned(),
+                _ => format!("{{\"recording\":\"{}\"}}", session(of / 2)),
             };
             rows.push(row);
         }
@@ -53,6 +53,11 @@ pub(super) fn counts_events(catalog: &Fresh) -> Result<(), String> {
             name: Some(name.to_owned()),
             user: Some("user-1".to_owned()),
             from_ns: Some(900_000_000_000),
+            ..Query::default()
+        });
+        queries.push(Query {
+            name: Some(name.to_owned()),
+            recording: Some(session(2)),
             ..Query::default()
         });
     }

@@ -136,7 +136,11 @@ pub(super) fn event(of: u8, seq: u64) -> EventRow {
         user: start.user,
         host: start.host,
         kind: start.kind,
-        facts: format!("{{\"seq\":{seq}}}"),
+        // Some are about the recording of another session.
+        facts: match seq % 4 {
+            0 => format!("{{\"seq\":{seq},\"recording\":\"{}\"}}", session(of / 2)),
+            _ => format!("{{\"seq\":{seq}}}"),
+        },
     }
 }
 
@@ -281,7 +285,18 @@ pub(super) fn finds_events(catalog: &Fresh) -> Result<(), String> {
             newest_first: true,
             ..Query::default()
         });
+        queries.push(Query {
+            name: Some(name.to_owned()),
+            recording: Some(session(4)),
+            limit: 2,
+            ..Query::default()
+        });
     }
+    queries.push(Query {
+        recording: Some(session(3)),
+        newest_first: true,
+        ..Query::default()
+    });
     for query in queries {
         let found = pages(&query, |query| must("events", catalog.events(query)))?;
         let admitted = rows.iter().filter(|row| query.admits_event(row)).cloned();

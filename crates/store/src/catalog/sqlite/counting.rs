@@ -54,8 +54,8 @@ struct Plan<'q> {
     query: &'q Query,
     /// The equality that chooses the index, and its value.
     leading: Option<(&'static str, Value)>,
-    /// Other equalities, which only the rows themselves answer.
-    others: Vec<(&'static str, Value)>,
+    /// Other conditions, which only the rows themselves answer.
+    others: Vec<(String, Value)>,
     /// Whether an index has all that the query asks, times included.
     answers_alone: bool,
 }
@@ -73,8 +73,13 @@ impl<'q> Plan<'q> {
         .into_iter()
         .filter_map(|(column, value)| Some((column, value?)));
         let leading = equalities.next();
-        let mut others: Vec<(&'static str, Value)> = equalities.collect();
-        others.extend(text(&query.kind).map(|kind| ("kind", kind)));
+        let others = equalities.chain(text(&query.kind).map(|kind| ("kind", kind)));
+        // A plus keeps the condition from choosing another index.
+        let others = others.map(|(column, value)| (format!("+{column} = ?"), value));
+        let mut others: Vec<(String, Value)> = others.collect();
+        if let Some(field) = query.recording_in_facts() {
+            others.push(("instr(facts, ?) > 0".to_owned(), Value::Text(field)));
+        }
         let is_session = query.session.is_some();
         Self {
             query,
@@ -185,9 +190,8 @@ impl<'q> Plan<'q> {
             conditions.push_str(SCATTERED);
             values.push(Value::Integer(int(stride)));
         }
-        for (column, value) in &self.others {
-            // A plus keeps the condition from choosing another index.
-            conditions.push_str(&format!(" AND +{column} = ?"));
+        for (condition, value) in &self.others {
+            conditions.push_str(&format!(" AND {condition}"));
             values.push(value.clone());
         }
         let text =

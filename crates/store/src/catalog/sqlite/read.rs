@@ -171,6 +171,9 @@ impl<'q> Select<'q> {
                 select.push(&format!("{plus}{column} = ?"), value);
             }
         }
+        if let Some(field) = query.recording_in_facts() {
+            select.push("instr(facts, ?) > 0", Value::Text(field));
+        }
         if let Some(from) = query.from_ns {
             select.push("time_ns >= ?", Value::Integer(int(from)));
         }
