@@ -7,11 +7,13 @@ use std::os::fd::AsFd;
 use std::sync::mpsc as threads;
 use std::sync::{Arc, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use russh::client::{Handle, Msg};
 use russh::{ChannelMsg, ChannelWriteHalf};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
 use super::own::{Hooks, Said};
 use super::resolved::Line;
@@ -25,6 +27,9 @@ const PIECES_MAX: usize = 16;
 /// Bytes that came and that nobody has taken here yet. At the bound nothing more is read from the connection, and
 /// nothing is sent either, until somebody takes some.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long saying goodbye may take.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
 /// The status of a command of which nothing is known, as of ssh(1).
 const FAILED: u8 = 255;
@@ -128,6 +133,8 @@ pub(super) async fn run(
     let _ = handle
         .disconnect(russh::Disconnect::ByApplication, "", "")
         .await;
+    // Until it is sent: a server that hears nothing says of its client that it was lost.
+    let _ = timeout(GOODBYE_MAX, handle).await;
     Some(status.unwrap_or(FAILED))
 }
 
