@@ -21,8 +21,7 @@ fn much() -> Vec<u8> {
         .collect()
 }
 
-/// Whether each connection until now was the own client's: it prefers AES, where the processor knows it, and OpenSSH's
-/// does not. How many there were.
+/// Whether each connection until now was the own client's: it prefers AES, and OpenSSH's does not. How many there were.
 fn are_own(place: &Place, is_own: bool) -> usize {
     let all = place.events("handshake");
     for one in &all {
