@@ -169,6 +169,8 @@ torture: needs-test release
 		-p hansard-tests --test service_kill -- --nocapture
 	HANSARD_TORTURE=200 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test login transfers
+	HANSARD_TORTURE=1024 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
+		-p hansard-tests --test ssh_bytes -- --nocapture --test-threads=1
 	HANSARD_TORTURE=100000 $(CARGO) test --release --locked --quiet -p hansard-capture --test host so_many
 	HANSARD_TORTURE=600 $(RELEASE_BINS) $(CARGO) test --release --locked --quiet \
 		-p hansard-tests --test service_net -- --nocapture
@@ -202,6 +204,7 @@ install: release
 	install -D $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard
 	# The login shell: whoever cannot read it cannot look into its process either.
 	install -m 711 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard-shell
+	install -D -m 644 crates/view/LICENSE-unifont $(DESTDIR)$(PREFIX)/share/doc/hansard/LICENSE-unifont
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	$(RELEASE) man $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions

@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Sessions that are watched while they happen: what viewers cost them, and how late everything is seen.
 
-    python3 bench/live.py [--viewers 0,1,64,200] [--seconds 20] [--rounds 3]
+    python3 bench/live.py [--viewers 0,1,8,200] [--seconds 10] [--rounds 3]
 
 Starts a daemon of its own on loopback and watches its sessions as the page does (`/v1/sessions/ID/watch`), from
 one process beside it. HANSARD names the client (default: target/release/hansard), the daemon stands beside it.
 Prints a table, and appends it to PTYBENCH_RESULTS if that is set:
 
-- wall and the daemon's CPU of 20 MB of lines that a watched session prints as fast as it may;
+- wall and the daemon's CPU of 20 MB of lines that a watched session prints as fast as it may, and how many times the
+  wall without viewers that is, in the same round;
+- meanwhile, how old the newest line is that a viewer has when it is given one;
 - lag from the moment at which a line is printed, twenty times a second, to the moment at which each viewer has it,
   median and p99 over all viewers;
 - how long after a word was printed the search finds it.
 
-No test asserts a speed; how many may watch at a time is `FOLLOWERS_MAX`.
+The viewers' process is nice (19): it stands for other machines. No test asserts a speed; how many may watch at a time is
+`FOLLOWERS_MAX`.
 """
 import argparse
 import http.client
@@ -43,9 +46,9 @@ STAMP = re.compile(rb"at (\d{19})")
 # Printed once somebody makes the file: until then viewers come.
 BULK = """import os, sys, time
 while not os.path.exists(sys.argv[1]): time.sleep(0.02)
-line = "%06d the quick brown fox jumps over the lazy dog, again and again and again and once more ...\\n"
+line = "%06d at %d the quick brown fox jumps over the lazy dog, again and again and once more\\n"
 begun = time.monotonic()
-for n in range(200000): sys.stdout.write(line % n)
+for n in range(200000): sys.stdout.write(line % (n, time.time_ns()))
 sys.stdout.flush()
 open(sys.argv[1] + ".took", "w").write(str(time.monotonic() - begun))
 """
@@ -109,6 +112,7 @@ class Service:
 
 def watching(service, sid, count, ready, lags):
     """Watches a session so often, to its end; hands over how late each stamp was."""
+    os.nice(19)
     selector, host = selectors.DefaultSelector(), service.address.split(":")
     ask = "GET /v1/sessions/%s/watch HTTP/1.1\r\nHost: %s\r\nCookie: %s\r\n\r\n" % (sid, service.address, service.cookie)
     for _ in range(count):
@@ -172,30 +176,37 @@ def searched(service, number):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--viewers", default="0,1,64,200")
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--viewers", default="0,1,8,200")
+    parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     counts = [int(n) for n in args.viewers.split(",")]
-    walls, cpus, late = ({count: [] for count in counts} for _ in range(3))
+    walls, cpus, late, floods = ({count: [] for count in counts} for _ in range(4))
     words = []
     with tempfile.TemporaryDirectory() as where:
         service = Service(where)
         for turn in range(args.rounds):
             for count in counts:
-                cpu, _, go = watched(service, "bulk-%d-%d" % (count, turn), count, BULK)
+                cpu, old, go = watched(service, "bulk-%d-%d" % (count, turn), count, BULK)
+                floods[count] += old
                 walls[count].append(float(open(go + ".took").read()))
                 cpus[count].append(cpu)
                 if count:
                     late[count] += watched(service, "stamps-%d-%d" % (count, turn), count, STAMPS, str(args.seconds))[1]
             words.append(searched(service, turn))
         service.daemon.stop()
-    rows = [["viewers", "20 MB printed, s", "daemon's CPU, s", "lag median, ms", "lag p99, ms"]]
+    head = ["viewers", "20 MB printed, s", "x none", "min", "max", "daemon's CPU, s", "age meanwhile median, ms", "p99, ms"]
+    rows = [head + ["lag median, ms", "lag p99, ms"]]
+
+    def part(lags, p):
+        return "%.0f" % sorted(lags)[int(len(lags) * p)] if lags else "–"
+
     for count in counts:
-        lags = sorted(late[count])
-        part = lambda p: "%.0f" % lags[int(len(lags) * p)] if lags else "–"
-        rows.append([str(count), "%.2f" % statistics.median(walls[count]), "%.2f" % statistics.median(cpus[count]),
-                     part(0.5), part(0.99)])
+        ratios = [wall / alone for wall, alone in zip(walls[count], walls[counts[0]])]
+        spread = ["%.2f" % value for value in (statistics.median(ratios), min(ratios), max(ratios))]
+        rows.append([str(count), "%.2f" % statistics.median(walls[count]), *spread,
+                     "%.2f" % statistics.median(cpus[count]), part(floods[count], 0.5), part(floods[count], 0.99),
+                     part(late[count], 0.5), part(late[count], 0.99)])
     table("Sessions that are watched (%d rounds, load %.1f, %d CPUs)" % (args.rounds, os.getloadavg()[0],
                                                                          os.cpu_count()), rows)
     say("Found by the search after %s s.\n" % ", ".join("%.1f" % took for took in words))

@@ -21,8 +21,8 @@ case "${1:-}" in
         wanted+=(putty-tools dropbear-bin python3-paramiko python3-asyncssh)
         # OpenSSH's own tests, what displays are lent with, PAM's modules.
         wanted+=(openssh-tests xauth libpam-modules)
-        # A browser.
-        wanted+=(chromium)
+        # A browser; what makes films MP4 and judges all of them.
+        wanted+=(chromium ffmpeg)
         # Session recording of accounts that a directory has; it runs in a mount namespace.
         wanted+=(sssd-common sssd-proxy libnss-sss libpam-sss)
         # The programs in the kernel once more, to be compared with those that are here.

@@ -53,6 +53,11 @@ struct Place {
 impl Place {
     /// A node with this service of PAM; `None`: without any. No place where these tests cannot run.
     fn new(name: &str, service: Option<&str>) -> Option<Self> {
+        Self::with(name, service, "")
+    }
+
+    /// The same with more keys of `capture.ssh`.
+    fn with(name: &str, service: Option<&str>, keys: &str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             skipped("not root: nobody else asks PAM");
             return None;
@@ -66,7 +71,7 @@ impl Place {
         let port = free_port();
         let pam = service.map_or("off", |_| SERVICE);
         let sections = format!(
-            "capture:\n  local: {{notice: \"\"}}\n  ssh:\n    listen: 127.0.0.1:{port}\n    pam: {pam}\n\
+            "capture:\n  local: {{notice: \"\"}}\n  ssh:\n    listen: 127.0.0.1:{port}\n    pam: {pam}\n{keys}\
              store:\n  pack_age: 1s\nserve:\n  admin: {{}}"
         );
         let words = [
@@ -453,4 +458,99 @@ fn without_pam_the_system_is_asked_as_sshd_asks_it() {
         "{out:?}"
     );
     place.event("auth", |event| event["error"] == "the account is locked");
+}
+
+/// Runs `id -un` as this account, by answering what is asked with what this script says.
+fn answering(place: &Place, account: &str, script: &str) -> Output {
+    let askpass = place.scratch.join("askpass");
+    fs::write(&askpass, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&askpass, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-F", "none", "-p", &place.port.to_string(), "-l", account]);
+    for option in [
+        "UserKnownHostsFile=/dev/null",
+        "StrictHostKeyChecking=no",
+        "PubkeyAuthentication=no",
+        "PreferredAuthentications=keyboard-interactive",
+        "NumberOfPasswordPrompts=1",
+        "LogLevel=ERROR",
+    ] {
+        ssh.args(["-o", option]);
+    }
+    let ssh = ssh
+        .args(["127.0.0.1", "id -un"])
+        .env("SSH_ASKPASS", &askpass)
+        .env("SSH_ASKPASS_REQUIRE", "force")
+        .env_remove("SSH_AUTH_SOCK")
+        .stdin(Stdio::null());
+    ssh.output().unwrap()
+}
+
+/// Whether this text stands in a file below, as it is.
+fn stands_below(dir: &std::path::Path, text: &str) -> bool {
+    let found = Command::new("grep").args(["-rqaF", text]).arg(dir).status();
+    found.unwrap().success()
+}
+
+#[test]
+fn who_answers_what_modules_ask_is_in_and_no_answer_is_kept() {
+    const SECRET: &str = "zebra-7-crossing";
+    let service = "auth required pam_unix.so nodelay\naccount required pam_unix.so\n\
+                   session required pam_permit.so\n";
+    let keys = "    keyboard_interactive: true\n";
+    let Some(place) = Place::with("pam-asks", Some(service), keys) else {
+        return;
+    };
+    let digest = Command::new("openssl")
+        .args(["passwd", "-6", SECRET])
+        .output();
+    let digest = text(&digest.unwrap().stdout);
+    let shadow = fs::read_to_string(place.scratch.join("etc/shadow")).unwrap();
+    let own = format!("{ANNA}:{}:", digest.trim_end());
+    place.write("etc/shadow", &shadow.replace(&format!("{ANNA}:*:"), &own));
+    let told = |part: &str| {
+        place.event("auth", |event| {
+            event["method"] == "keyboard-interactive"
+                && event["success"] == false
+                && event["error"]
+                    .as_str()
+                    .is_some_and(|why| why.contains(part))
+        })
+    };
+    let wrong = answering(&place, ANNA, "echo zebra-8-crossing");
+    assert_eq!(wrong.status.code(), Some(255), "{wrong:?}");
+    assert_eq!(told("Authentication failure")["login"], ANNA);
+    let nobody = answering(&place, "nobody-at-all", &format!("echo {SECRET}"));
+    assert_eq!(nobody.status.code(), Some(255), "{nobody:?}");
+    // It is asked by the modules' own words.
+    let asked = place.scratch.join("asked");
+    let script = format!("echo \"$1\" >{}; echo {SECRET}", asked.display());
+    let right = answering(&place, ANNA, &script);
+    assert_eq!(text(&right.stdout), format!("{ANNA}\n"), "{right:?}");
+    assert!(fs::read_to_string(&asked).unwrap().contains("Password: "));
+    let event = place.event("auth", |event| {
+        event["method"] == "keyboard-interactive" && event["success"] == true
+    });
+    assert_eq!(event["user"], ANNA, "{event:#}");
+    assert_eq!(place.ended("exec")["user"], ANNA);
+    // Root is not even asked.
+    fs::remove_file(&asked).unwrap();
+    let root = answering(&place, "root", &script);
+    assert_eq!(root.status.code(), Some(255), "{root:?}");
+    assert!(!asked.exists());
+    told("root is let in by a certificate or key");
+    // Who is locked out has answered well, and hears why.
+    let locked = format!("user:{ANNA}");
+    let runtime = place.daemon.runtime();
+    hansard_at(
+        &runtime,
+        &["lock", "add", &locked, "--message", "ask the desk"],
+    );
+    let locked = answering(&place, ANNA, &script);
+    assert_eq!(locked.status.code(), Some(255), "{locked:?}");
+    assert!(text(&locked.stderr).contains("ask the desk"), "{locked:?}");
+    told("ask the desk");
+    let daemon = place.daemon.config();
+    assert!(!stands_below(daemon.parent().unwrap(), SECRET));
+    assert!(!stands_below(daemon.parent().unwrap(), "zebra-8-crossing"));
 }

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { accessible, lead, open, shot, signIn, step, until } from './drive.mjs';
+import { accessible, expect, lead, open, shot, signIn, step, until } from './drive.mjs';
 
 const { ORIGIN, PLAYED, HOSTILE, LIVE, BOOK, WORD, WATCHED, SHOTS } = process.env;
 
@@ -151,6 +151,24 @@ await lead(async () => {
     // The first line names the command, which says what it is going to show.
     const shown = lines.slice(1).join('\n');
     assert.ok(shown.includes('red words') && !shown.includes('needle') && !shown.includes('last line'), shown);
+    // A film of the same stretch: made first, then fetched.
+    for (const [format, magic, at] of [['gif', 'GIF89a', 0], ['mp4', 'ftyp', 4]]) {
+      await page.getByLabel('Format').selectOption(format);
+      const [film, bytes] = await kept(() => page.getByRole('button', { name: 'Make and download' }).click());
+      assert.equal(film, `${PLAYED}.${format}`);
+      assert.equal(bytes.subarray(at, at + magic.length).toString(), magic);
+      await page.getByText('The film is saved').waitFor();
+    }
+    // Where it cannot be made the service says why, and so does the page.
+    expect('the server responded with a status of 501');
+    const refuse = (route) => route.fulfill({
+      status: 501,
+      json: { error: { code: 'no_ffmpeg', message: "install Debian's package ffmpeg", next_step: '' } },
+    });
+    await page.route('**/export?*', refuse);
+    await page.getByRole('button', { name: 'Make and download' }).click();
+    await page.getByRole('alert').getByText('package ffmpeg').waitFor();
+    await page.unroute('**/export?*', refuse);
     const [picture, png] = await kept(() => page.getByRole('button', { name: 'as PNG' }).click());
     assert.match(picture, /\.png$/);
     assert.equal(png.subarray(1, 4).toString(), 'PNG');

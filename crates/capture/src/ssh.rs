@@ -95,6 +95,8 @@ pub struct Config {
     /// Who asks the system's modules (PAM), and opens sessions in a process of their own; `None`: nobody does.
     /// Where from is said for each connection.
     pub keeper: Option<Keeper>,
+    /// Whether somebody is let in who answers what those modules ask; without a keeper nobody is.
+    pub questions: bool,
     /// The lists of logins of this machine that are kept, where they are.
     pub lists: Option<Lists>,
     /// What is shown to whoever logs in at a terminal, `/etc/motd`; empty: nothing. With a keeper the modules say
@@ -129,6 +131,7 @@ impl Config {
             sftp_server: PathBuf::from("/usr/lib/openssh/sftp-server"),
             forwards: Forwards::default(),
             keeper: None,
+            questions: false,
             lists: None,
             motd: PathBuf::new(),
             proxy: None,
@@ -201,7 +204,7 @@ impl Server {
         // Before anybody can connect: a request that nobody sees is not to be taken.
         witness::listen().map_err(wrong)?;
         let authorities = Authorities::read(&config.authorities).map_err(wrong)?;
-        if authorities.is_empty() && !config.authorized_keys {
+        if authorities.is_empty() && !config.authorized_keys && !config.questions {
             return Err(wrong(
                 "no authority is trusted: nobody could sign in".to_owned(),
             ));
@@ -303,6 +306,9 @@ fn library(config: &Config, certificate: Option<&str>) -> Result<russh::server::
     let certificate = certificate.transpose()?;
     let mut methods = MethodSet::empty();
     methods.push(MethodKind::PublicKey);
+    if config.questions && config.keeper.is_some() && config.proxy.is_none() {
+        methods.push(MethodKind::KeyboardInteractive);
+    }
     // OpenSSH's clients say that nobody reads a program's output any more (`ssh HOST yes | head`), and others
     // ask for sockets, only where the name begins like this: it says which extensions are understood.
     let name = concat!(

@@ -5,7 +5,7 @@
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
-//! - `answers`, `counts`, `coverage`, `found`, `holds`, `policy`, `live`, [`player`], `transcript`, [`users`], [`passkeys`], [`shares`], `saved`, [`locks`],
+//! - `answers`, `counts`, `coverage`, `found`, `holds`, `policy`, `live`, [`player`], `painter`, `transcript`, [`users`], [`passkeys`], [`shares`], `saved`, [`locks`],
 //!   [`sign_ins`]: what the routes do;
 //!   `shared`: what a link opens; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
@@ -24,6 +24,7 @@ mod live;
 pub mod locks;
 mod looks;
 pub mod openapi;
+mod painter;
 mod params;
 pub mod passkeys;
 pub mod player;
@@ -55,7 +56,7 @@ use axum::Router;
 use hansard_core::SessionId;
 use hansard_identity::SavedSearches;
 use hansard_store::Query;
-use limits::{DOWNLOADS_MAX, FOLLOWERS_MAX};
+use limits::{DOWNLOADS_MAX, FILMS_MAX, FOLLOWERS_MAX};
 use refusals::{REFUSALS_WINDOW, Refusals};
 use router::{Doors, Handler};
 use seams::{
@@ -213,6 +214,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         stopping,
         "too many recordings are being sent",
     );
+    let films = Streams::new(FILMS_MAX, stopping, "too many films are being made");
     let followers = Streams::new(FOLLOWERS_MAX, stopping, "too many follow something");
     let listings = || Arc::clone(&parts.listings);
     let recordings = || Arc::clone(&parts.recordings);
@@ -236,7 +238,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         ),
         (
             Op::Export,
-            export::export(listings(), recordings(), downloads, log()),
+            export::export(listings(), recordings(), (downloads, films), log()),
         ),
         (
             Op::Follow,
@@ -244,7 +246,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         ),
         (
             Op::Watch,
-            player::watch(listings(), following, followers.clone(), log()),
+            painter::watch(listings(), following, followers.clone(), log()),
         ),
         (Op::Timeline, player::timeline(listings(), playing())),
         (Op::Frames, player::frames(listings(), playing())),

@@ -63,5 +63,5 @@ pub use file_sink::FileSink;
 pub use lost::{Cause, Count, Lost, Summary};
 pub use memory_sink::MemorySink;
 pub use open_sessions::OpenSessions;
-pub use recorder::{Options, Recorder};
+pub use recorder::{Group, Options, Recorder};
 pub use spool::{Spool, SpoolOptions};

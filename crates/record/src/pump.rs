@@ -12,6 +12,7 @@ use hansard_core::{Body, OnLoss, Session, Sink, SinkError};
 use crate::clock::Clock;
 use crate::intake::{Batch, Dropped, Entry};
 use crate::lost::{Cause, Count, Lost, Summary};
+use crate::recorder::Group;
 
 /// The first pause before the very same parts are offered again; it doubles with every attempt.
 const RETRY_NS_MIN: u64 = 10_000_000;
@@ -53,6 +54,9 @@ pub(crate) struct Pump {
     hold_ns: u64,
     /// Parts that are cut and not yet durable, in order. Never changed, only offered again.
     held: Vec<Part>,
+    /// When the sink must be offered what is held.
+    put_at_ns: Option<u64>,
+    group: Group,
     trouble: Option<Trouble>,
     /// Since when the recording waits to end.
     closing_since_ns: Option<u64>,
@@ -96,6 +100,8 @@ impl Pump {
             on_loss: policy.on_loss,
             hold_ns: policy.hold_ms_max.saturating_mul(1_000_000),
             held: Vec::new(),
+            put_at_ns: None,
+            group: Group::default(),
             trouble: None,
             closing_since_ns: None,
             state: State::Running,
@@ -112,6 +118,11 @@ impl Pump {
     /// From now on a sink that says "not now" is asked again for ever.
     pub(crate) fn keeps_trying(&mut self) {
         self.hold_ns = u64::MAX;
+    }
+
+    /// From now on frames share their fsyncs like this.
+    pub(crate) fn groups(&mut self, group: Group) {
+        self.group = group;
     }
 
     /// Why parts wait for the sink.
@@ -150,11 +161,12 @@ impl Pump {
         self.held.is_empty() && self.trouble.is_none() && self.writer.pending().0 == 0
     }
 
-    /// When something waits for the clock: an open frame, an old segment, another attempt.
+    /// When something waits for the clock: an open frame, an old segment, frames that wait for
+    /// more, another attempt.
     pub(crate) fn due_ns(&self) -> Option<u64> {
         match &self.trouble {
             Some(trouble) => Some(trouble.next_ns.min(self.gives_up_ns())),
-            None => self.writer.due_ns(),
+            None => self.writer.due_ns().into_iter().chain(self.put_at_ns).min(),
         }
     }
 
@@ -234,8 +246,9 @@ impl Pump {
         }
     }
 
-    /// Closes the open frame, whatever its age.
+    /// Closes the open frame, whatever its age, and lets nothing wait.
     pub(crate) fn cut(&mut self) {
+        self.put_at_ns = Some(0);
         if let Err(e) = self.writer.cut() {
             self.fail(broken(&e));
         }
@@ -255,13 +268,21 @@ impl Pump {
         }
     }
 
-    /// Closes what is due, and offers the sink everything that is closed.
+    /// Closes what is due, and offers the sink everything that is closed, unless it may wait for
+    /// more.
     pub(crate) fn drive(&mut self, now_ns: u64) {
+        if self.writer.due_ns().is_some_and(|due_ns| due_ns <= now_ns) {
+            self.put_at_ns = Some(0);
+        }
         if let Err(e) = self.writer.tick(now_ns) {
             self.fail(broken(&e));
         }
         self.collect(now_ns);
-        if self.held.is_empty() || matches!(self.state, State::Failed(_) | State::Abandoned(_)) {
+        if self.held.is_empty() {
+            self.put_at_ns = None;
+            return;
+        }
+        if matches!(self.state, State::Failed(_) | State::Abandoned(_)) || self.may_wait(now_ns) {
             return;
         }
         match self.sink.put(&self.held) {
@@ -270,6 +291,18 @@ impl Pump {
             Err(SinkError::Conflict(why)) => self.give_up(Lost::new(Cause::Conflict, why)),
             Err(SinkError::Refused(why)) => self.give_up(Lost::new(Cause::Refused, why)),
         }
+    }
+
+    /// Whether what is held may wait for more to share its fsync.
+    fn may_wait(&mut self, now_ns: u64) -> bool {
+        if self.state == State::Ending || self.trouble.is_some() {
+            return false;
+        }
+        let at_ns = *self
+            .put_at_ns
+            .get_or_insert_with(|| now_ns.saturating_add(self.group.ns));
+        let not_durable = self.fed.bytes.saturating_sub(self.durable.bytes);
+        now_ns < at_ns && not_durable < self.group.bytes
     }
 
     /// Takes what the writer has closed, until there is nothing more: looking at the clock after a
@@ -325,6 +358,7 @@ impl Pump {
     /// Everything that was closed is durable; the open frame is not.
     fn settle(&mut self) {
         self.held.clear();
+        self.put_at_ns = None;
         self.trouble = None;
         let (events, raw_bytes) = self.writer.pending();
         let open = Count {

@@ -35,7 +35,7 @@ use shared::{Shared, Talk, run};
 pub const QUEUE_BYTES: usize = 512 * 1024;
 
 /// Default of [`Options::wake_bytes`].
-pub const WAKE_BYTES: usize = 32 * 1024;
+pub const WAKE_BYTES: usize = 64 * 1024;
 
 /// Smallest queue: one entry of data fits with room to spare. A smaller wish is raised to it.
 pub const QUEUE_BYTES_MIN: usize = 2 * ENTRY_BYTES_MAX;
@@ -44,11 +44,34 @@ pub const QUEUE_BYTES_MIN: usize = 2 * ENTRY_BYTES_MAX;
 /// is left behind with its thread.
 const STOP_NS_MAX: u64 = 5_000_000_000;
 
+/// How long frames that closed because they were full wait for others, to share one write and one
+/// fsync with them. A frame that was closed by its age, or because somebody asked, waits for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Nanoseconds after the first of them, at most.
+    pub ns: u64,
+    /// Raw bytes at which nothing waits any longer; 0: nothing ever waits.
+    pub bytes: u64,
+}
+
+impl Default for Group {
+    /// 20 ms and 1 MiB: where output pours, fifty fsyncs a second rather than a thousand, and at
+    /// most that much more for a crash to take.
+    fn default() -> Self {
+        Self {
+            ns: 20_000_000,
+            bytes: 1024 * 1024,
+        }
+    }
+}
+
 /// How a recorder trades memory and loss against speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// When frames are closed and segments sealed.
     pub bounds: Bounds,
+    /// How long closed frames wait for others.
+    pub group: Group,
     /// Bytes that wait for the worker at most (data and 24 to 100 bytes for each event); when they
     /// are reached, the capture is held back. There are two such queues, one of them being worked
     /// on.
@@ -65,13 +88,15 @@ pub struct Options {
 
 impl Options {
     /// Most bytes of data that were handed over and are in no durable frame at any moment, and so
-    /// what a recorder that is killed can take with it: the open frame, the queue, and the batch
-    /// that is being worked on.
+    /// what a recorder that is killed can take with it: the open frame, closed frames that wait for
+    /// others, the queue, and the batch that is being worked on.
     #[must_use]
     pub fn loss_bytes_max(&self) -> u64 {
         let queue_bytes = self.queue_bytes.max(QUEUE_BYTES_MIN) as u64;
         let frame_bytes = self.bounds.frame_bytes as u64;
-        frame_bytes.saturating_add(queue_bytes.saturating_mul(2))
+        frame_bytes
+            .saturating_add(self.group.bytes)
+            .saturating_add(queue_bytes.saturating_mul(2))
     }
 }
 
@@ -79,6 +104,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             bounds: Bounds::default(),
+            group: Group::default(),
             queue_bytes: QUEUE_BYTES,
             wake_bytes: WAKE_BYTES,
             merge_ns: MERGE_NS,
@@ -147,6 +173,7 @@ impl Recorder {
     ) -> Result<Self, Lost> {
         let (on_loss, hold_ms) = (session.policy.on_loss, session.policy.hold_ms_max);
         let bulk = Bulk::of(session).map(Mutex::new);
+        pump.groups(options.group);
         if options.keeps_trying {
             pump.keeps_trying();
         }

@@ -30,6 +30,7 @@ fn small() -> Options {
         ..Options::default()
     };
     options.merge_ns = 0;
+    options.group.bytes = 0;
     options.bounds.frame_bytes = 512;
     options.bounds.segment_bytes = 4096;
     options
@@ -100,6 +101,48 @@ fn a_sink_that_recovers_within_the_bound_costs_nothing_but_time() {
     assert_eq!(data_of(&events), said);
     assert_eq!(tail, Tail::Complete);
     assert_eq!(summary.missing, Count::default());
+    assert_eq!(sink.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn full_frames_share_an_fsync_and_what_is_due_or_asked_for_does_not_wait() {
+    let (sink, clock) = (MemorySink::new(), SimClock::new(1_700_000_000_000_000_000));
+    let mut options = small();
+    options.group.bytes = 64 * 1024;
+    options.bounds.frame_ns = 500 * MS;
+    let given = Box::new(sink.clone());
+    let session = session(1, OnLoss::Hold, 30_000);
+    let mut recorder = SimRecorder::open(session, key(), given, &clock, options).unwrap();
+    let say = |recorder: &mut SimRecorder, bytes: usize| {
+        for _ in 0..bytes / 256 {
+            recorder.data(Stream::Output, &[b'.'; 256]).unwrap();
+        }
+        data_of(&recorded(&sink).0).len()
+    };
+    let puts = sink.puts();
+    assert_eq!(say(&mut recorder, 32 * 1024), 0, "they wait for others");
+    recorder.advance(21 * MS);
+    assert!(say(&mut recorder, 0) > 30 * 1024, "for 20 ms");
+    assert_eq!(sink.puts(), puts + 1);
+    assert!(
+        say(&mut recorder, 128 * 1024) > 96 * 1024,
+        "or until there are many"
+    );
+    assert_eq!(sink.puts(), puts + 3);
+    recorder.data(Stream::Output, b"!").unwrap();
+    recorder.advance(499 * MS);
+    let before = say(&mut recorder, 0);
+    recorder.advance(2 * MS);
+    assert!(
+        say(&mut recorder, 0) > before,
+        "an old frame waits for none"
+    );
+    let told = say(&mut recorder, 2048);
+    recorder.flush().unwrap();
+    assert!(
+        say(&mut recorder, 0) > told,
+        "nor does what somebody waits for"
+    );
     assert_eq!(sink.complaints(), Vec::<String>::new());
 }
 

@@ -28,7 +28,7 @@ use hansard_core::writer::{Bounds, SegmentWriter};
 use hansard_core::{Body, Part, SessionId, Sink, SinkError, Stream};
 use hansard_record::order::Spot;
 use hansard_record::sim::{Odds, Rng, SimClock, SimDisk, SimRecorder};
-use hansard_record::{FileSink, Lost, Options, Spool, SpoolOptions};
+use hansard_record::{FileSink, Group, Lost, Options, Spool, SpoolOptions};
 use support::{key, session};
 
 /// States tried for each run; the runs differ in more than the states of one.
@@ -91,8 +91,13 @@ fn options(rng: &mut Rng) -> Options {
         ..Bounds::default()
     };
     let (queue_bytes, wake_bytes) = ([16_384, 131_072][rng.below(2) as usize], 4096);
+    let group = Group {
+        bytes: [0, 4096, 1024 * 1024][rng.below(3) as usize],
+        ..Group::default()
+    };
     Options {
         bounds,
+        group,
         queue_bytes,
         wake_bytes,
         merge_ns: 0,

@@ -56,7 +56,7 @@ pub use login::{
     BREAK_GLASS_DIR, CAPTURE_SOCKET, STATUS_REFUSED, TLOG_SHELL, log_in, may_break_glass,
 };
 pub use options::Options;
-pub use pam::{Keeper, keep_session};
+pub use pam::{Answer, Keeper, Prompt, Questions, Step, keep_session};
 pub use prompt::{PROMPTS_DEFAULT, PatternError, Prompts};
 pub use run::{Mode, mode, run};
 pub use served::{Ends, Keys, Served, Service, Window};

@@ -5,7 +5,8 @@
 //! groups. All that is meant for the session, so its program is started from there, and none of it is for a
 //! daemon with other people's sessions in it. A crash of a module ends one session.
 //!
-//! - this: the daemon's half; `kept`: the same of one that runs; `keeper`: the process; `wire`: what both say
+//! - this: the daemon's half; `kept`: the same of one that runs; `asked`: of somebody who signs in; `keeper`: the
+//!   process; `wire`: what both say
 //! - `sys`: libpam, which is looked for when it is needed and not when this is built
 
 use std::ffi::OsString;
@@ -18,11 +19,13 @@ use std::time::Duration;
 use crate::accounts::Account;
 use crate::error::ShellError;
 
+mod asked;
 mod keeper;
 mod kept;
 mod sys;
 mod wire;
 
+pub use asked::{Answer, Prompt, Questions, Step};
 pub use keeper::keep_session;
 pub(crate) use kept::{Kept, Wants, start};
 use wire::{Word, read, write};
@@ -54,17 +57,12 @@ impl Keeper {
     /// [`ShellError::Refused`]: it may not, with the reason, in the modules' own words where they have any;
     /// another: they cannot be asked, which is no leave either.
     pub fn admits(&self, account: &Account) -> Result<(), ShellError> {
-        let mut command = Command::new(&self.program);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
         let word = Word::Account {
             service: self.service.clone(),
             user: account.name.clone(),
             remote: self.remote.clone(),
         };
-        let (mut child, mut line) = self.started(command)?;
+        let (mut child, mut line) = self.started(self.alone())?;
         let answer = write(&mut line, &word).and_then(|()| answered(&mut line, &mut String::new()));
         // One that hangs in a module, or is none of ours, is not waited for.
         if answer.is_err() {
@@ -77,6 +75,16 @@ impl Keeper {
             Word::Refused(why) => Err(ShellError::Refused(why)),
             _ => Err(unusable(io::ErrorKind::InvalidData.into())),
         }
+    }
+
+    /// The process, with no program to be started by it.
+    fn alone(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
     }
 
     /// Starts the process; answers it and the line to it.

@@ -36,6 +36,10 @@ pub enum Format {
     Transcript,
     /// One JSON object for each event, without loss.
     Jsonl,
+    /// A film of the screen. Written only.
+    Gif,
+    /// The same, by the machine's ffmpeg. Written only.
+    Mp4,
 }
 
 /// Bytes at the beginning of a file that [`Format::guess`] wants to see.
@@ -43,7 +47,7 @@ pub const GUESS_BYTES: usize = 4096;
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Hansard,
         Self::AsciicastV2,
         Self::AsciicastV3,
@@ -57,6 +61,8 @@ impl Format {
         Self::Raw,
         Self::Transcript,
         Self::Jsonl,
+        Self::Gif,
+        Self::Mp4,
     ];
 
     /// The name on the command line.
@@ -76,13 +82,21 @@ impl Format {
             Self::Raw => "raw",
             Self::Transcript => "transcript",
             Self::Jsonl => "jsonl",
+            Self::Gif => "gif",
+            Self::Mp4 => "mp4",
         }
     }
 
     /// Whether it can be read back.
     #[must_use]
     pub fn is_readable(self) -> bool {
-        !matches!(self, Self::Transcript | Self::ContainerSshJson)
+        !matches!(self, Self::Transcript | Self::ContainerSshJson) && !self.is_film()
+    }
+
+    /// Whether it is a film: made in memory, and written when the recording has ended.
+    #[must_use]
+    pub fn is_film(self) -> bool {
+        matches!(self, Self::Gif | Self::Mp4)
     }
 
     /// Whether recordings can be written in it.

@@ -11,7 +11,7 @@
 //! - [`cell`]: the same screen cell by cell, for painting
 //! - [`sanitize`]: what of a recording a viewer's terminal may be sent; [`escape`]: the same for
 //!   names in listings
-//! - [`clip`]: a stretch of a recording as one of its own
+//! - [`clip`]: a stretch of a recording as one of its own; [`film`]: one to be looked at anywhere
 //! - [`document`]: events as flat JSON, under Teleport's names
 //! - [`mod@open`]: recordings opened and created; [`parts`]: those of several files
 //! - [`limits`]: every bound, and what happens at it
@@ -52,6 +52,7 @@ pub mod containerssh;
 pub mod document;
 pub mod escape;
 mod fill;
+pub mod film;
 pub mod format;
 pub mod import;
 pub mod index;

@@ -8,6 +8,7 @@ use hansard_core::seal::SigningKey;
 use crate::cast::{CastDecoder, CastEncoder, CastVersion};
 use crate::codec::{DecodeError, Decoder, EncodeError, Encoder};
 use crate::containerssh::{ContainerSshDecoder, ContainerSshEncoder, ContainerSshJsonEncoder};
+use crate::film::{FilmEncoder, Kind};
 use crate::format::{Format, GUESS_BYTES};
 use crate::import::Import;
 use crate::jsonl::{JsonlDecoder, JsonlEncoder};
@@ -112,7 +113,9 @@ impl Format {
             Self::Teleport => Box::new(StreamDecoder::new(src, import)),
             Self::Raw => Box::new(RawDecoder::new(src, import)),
             Self::Jsonl => Box::new(JsonlDecoder::new(src)),
-            Self::Sudo | Self::ContainerSshJson | Self::Transcript => return None,
+            Self::Sudo | Self::ContainerSshJson | Self::Transcript | Self::Gif | Self::Mp4 => {
+                return None;
+            }
         })
     }
 
@@ -137,6 +140,8 @@ impl Format {
             Self::Raw => Box::new(RawEncoder::new(out)),
             Self::Transcript => Box::new(TranscriptEncoder::new(out, false)),
             Self::Jsonl => Box::new(JsonlEncoder::new(out)),
+            Self::Gif => Box::new(FilmEncoder::new(out, Kind::Gif)),
+            Self::Mp4 => Box::new(FilmEncoder::new(out, Kind::Mp4)),
             Self::Typescript | Self::Sudo => return None,
         })
     }

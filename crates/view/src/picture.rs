@@ -67,6 +67,23 @@ impl Picture {
         (self.size, self.cursor) = (size, cursor);
         changed.then_some(change)
     }
+
+    /// All that was painted, for a painter that has nothing yet.
+    #[must_use]
+    pub fn whole(&self) -> Change {
+        let rows = (0u16..).zip(&self.rows);
+        Change {
+            size: Some(self.size),
+            cursor: self.cursor,
+            rows: rows.map(|(n, cells)| (n, runs(cells))).collect(),
+        }
+    }
+
+    /// Whether anything was painted.
+    #[must_use]
+    pub fn is_painted(&self) -> bool {
+        self.size != (0, 0)
+    }
 }
 
 /// The runs of a row. A character whose width the painter's font may see otherwise stands alone, so
@@ -151,6 +168,11 @@ mod tests {
         assert_eq!((hidden.cursor, hidden.rows.len()), (None, 0));
         screen.resize(8, 2);
         assert_eq!(picture.change(&screen).unwrap().size, Some((8, 2)));
+        assert_eq!(
+            Picture::default().change(&screen).unwrap(),
+            picture.whole(),
+            "as for somebody who comes new"
+        );
     }
 
     #[test]

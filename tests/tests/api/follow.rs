@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hansard_core::event::End;
@@ -148,6 +149,92 @@ fn people_see_the_screen_and_hostile_bytes_never_reach_their_terminal() {
         for bad in ["\x1b]0;", "\x1b[6n", "\x1b[?1000h"] {
             assert!(!shown.contains(bad), "{bad:?} in {shown:?}");
         }
+    }
+}
+
+/// The lines of a live view, as they come.
+fn watched(service: &Service, sid: &str) -> impl FnMut() -> serde_json::Value + use<> {
+    let mut stream = UnixStream::connect(&service.socket).unwrap();
+    let patience = Some(Duration::from_secs(20));
+    stream.set_read_timeout(patience).unwrap();
+    let request = format!("GET /v1/sessions/{sid}/watch HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut all = BufReader::new(stream).lines();
+    let status = all.next().unwrap().unwrap();
+    assert!(status.contains(" 200 "), "{status}");
+    move || {
+        loop {
+            let line = all.next().expect("it goes on").unwrap();
+            // Between them stand the lengths of pieces.
+            if line.starts_with('{') && !line.contains("\"heartbeat\"") {
+                return serde_json::from_str(&line).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn one_painter_paints_for_all_who_watch_and_is_gone_with_the_last() {
+    let service = Service::start("api-painter");
+    let sid = begin(&service);
+    let follows = || service.kept.follows.load(Ordering::SeqCst);
+    let mut viewers: Vec<_> = (0..3).map(|_| watched(&service, &sid)).collect();
+    for next in &mut viewers {
+        let first = next();
+        assert_eq!(
+            (&first["family"], &first["size"]),
+            (&"frame".into(), &vec![40, 10].into())
+        );
+        assert!(first.to_string().contains("first line"), "{first}");
+    }
+    assert_eq!(follows(), 1);
+    let kept = &service.kept;
+    kept.happen(id(1), 2 * SECOND_NS, output("second line\r\n"));
+    kept.happen(
+        id(1),
+        3 * SECOND_NS,
+        Body::Mark {
+            label: "here".to_owned(),
+        },
+    );
+    for next in &mut viewers {
+        let mut both = [next(), next()];
+        both.sort_by_key(|line| line["family"].to_string());
+        assert!(
+            both[0]["size"].is_null() && both[0].to_string().contains("second line"),
+            "{both:?}"
+        );
+        assert_eq!(
+            (&both[1]["family"], &both[1]["label"]),
+            (&"happening".into(), &"here".into())
+        );
+    }
+    // Whoever comes later is given the same screen, and joins the same painter.
+    let mut late = watched(&service, &sid);
+    let whole = late().to_string();
+    assert!(
+        whole.contains("first line") && whole.contains("second line"),
+        "{whole}"
+    );
+    assert_eq!(follows(), 1);
+    kept.happen(id(1), 4 * SECOND_NS, output("the end"));
+    kept.happen(id(1), 5 * SECOND_NS, end());
+    viewers.push(late);
+    for next in &mut viewers {
+        assert!(next().to_string().contains("the end"));
+        assert_eq!(next()["family"], "over");
+    }
+    // With the last of them it goes; the next one begins anew.
+    drop(viewers);
+    let patience = Instant::now();
+    while follows() == 1 {
+        assert!(
+            patience.elapsed() < Duration::from_secs(20),
+            "the painter stays"
+        );
+        let mut next = watched(&service, &sid);
+        assert!(next().to_string().contains("the end"));
+        assert_eq!(next()["family"], "over");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -56,8 +57,7 @@ pub fn header(number: u64, user: &str, title: &str) -> Session {
 
 /// The parts of a whole recording that shows this.
 pub fn parts(session: Session, shows: &str, ends: bool) -> Vec<Part> {
-    let key = SigningKey::from_seed([7; 32]);
-    let mut writer = SegmentWriter::new(session, key, Bounds::default()).unwrap();
+    let mut writer = begun(session);
     writer
         .push(0, &Body::Resize { cols: 80, rows: 24 })
         .unwrap();
@@ -65,16 +65,40 @@ pub fn parts(session: Session, shows: &str, ends: bool) -> Vec<Part> {
         .push_data(SECOND_NS, Stream::Output, shows.as_bytes())
         .unwrap();
     if ends {
-        let end = End {
-            reason: "exited".to_owned(),
-            exit_status: Some(0),
-            signal: None,
-        };
-        writer.finish(2 * SECOND_NS, &end).unwrap();
+        writer.finish(2 * SECOND_NS, &exited()).unwrap();
     } else {
         writer.cut().unwrap();
     }
     writer.parts()
+}
+
+/// The parts of a whole recording of these events.
+pub fn recording(session: Session, bodies: &[(u64, Body)]) -> Vec<Part> {
+    let mut writer = begun(session);
+    for (at_ns, body) in bodies {
+        writer.push(*at_ns, body).unwrap();
+    }
+    let last_ns = bodies.last().map_or(0, |(at_ns, _)| *at_ns);
+    writer.finish(last_ns, &exited()).unwrap();
+    writer.parts()
+}
+
+fn begun(session: Session) -> SegmentWriter {
+    let key = SigningKey::from_seed([7; 32]);
+    // However long it is, it is one segment.
+    let bounds = Bounds {
+        segment_ns: u64::MAX,
+        ..Bounds::default()
+    };
+    SegmentWriter::new(session, key, bounds).unwrap()
+}
+
+fn exited() -> End {
+    End {
+        reason: "exited".to_owned(),
+        exit_status: Some(0),
+        signal: None,
+    }
 }
 
 #[derive(Default)]
@@ -85,6 +109,8 @@ pub struct Kept {
     pub pending: Mutex<BTreeMap<SessionId, Vec<u8>>>,
     live: Mutex<BTreeMap<SessionId, Happening>>,
     came: Condvar,
+    /// How often somebody began to follow a session.
+    pub follows: AtomicUsize,
     log: Mutex<Vec<String>>,
     logged: Condvar,
     pub tokens: Mutex<BTreeMap<String, TokenRow>>,
@@ -165,6 +191,7 @@ impl Recordings for Keeper {
 
 impl Following for Keeper {
     fn follow(&self, session: SessionId) -> Result<Option<Box<dyn Watch>>, Trouble> {
+        self.0.follows.fetch_add(1, Ordering::SeqCst);
         if !self.0.live.lock().unwrap().contains_key(&session) {
             return Ok(None);
         }

@@ -12,6 +12,7 @@
 
 mod browser;
 mod controls;
+mod films;
 mod meeting;
 mod oidc;
 mod passkeys;

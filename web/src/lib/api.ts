@@ -232,3 +232,21 @@ export async function* lines<T>(path: string, signal: AbortSignal): AsyncGenerat
     }
   }
 }
+
+/** A file that the service makes before it answers; `told` hears which part of it came, of 1. */
+export async function file(path: string, signal: AbortSignal, told: (part: number) => void): Promise<Blob> {
+  const response = await send('GET', path, undefined, signal);
+  const bytes = Number(response.headers.get('content-length'));
+  const reader = response.body?.getReader();
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let came = 0;
+  for (let got = await reader?.read(); got?.value; got = await reader?.read()) {
+    pieces.push(got.value);
+    came += got.value.length;
+    told(bytes > 0 ? came / bytes : 1);
+  }
+  if (came < bytes) {
+    throw new Problem(0, 'cut', 'the file was cut', 'try again');
+  }
+  return new Blob(pieces);
+}

@@ -36,6 +36,11 @@ pub(super) fn served(name: &str) -> Result<Account, String> {
     Ok(account)
 }
 
+/// Whether that is root, under whatever name.
+pub(super) fn is_root(name: &str) -> bool {
+    account_named(name).is_some_and(|account| account.uid == 0)
+}
+
 /// Whether somebody may be it now, for whoever has proven that they may come in; if not, why. With a keeper
 /// the system's modules decide, and may take their time; without one, what sshd(8) looks at by itself.
 pub(super) fn admitted(account: &Account, keeper: Option<&Keeper>) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use hansard_core::event::Body;
 use hansard_shell::{Service, Window};
@@ -13,6 +13,7 @@ use russh::server::{Handle, Msg};
 use super::account;
 use super::connection::{Connection, Inside};
 use super::ender::Ender;
+use super::forward::Listening;
 use super::header::{self, About, Opened};
 use super::limits::{COMMAND_BYTES_MAX, TERM_BYTES_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX};
 use super::proxy::FarChannel;
@@ -49,6 +50,16 @@ pub(super) struct Waiting {
     far: Option<FarChannel>,
     env: Vec<(OsString, OsString)>,
     terminal: Option<(String, Window)>,
+    stays: Stays,
+}
+
+/// What a channel has until what runs in it is over.
+#[derive(Default)]
+struct Stays {
+    /// One of the connection's channels.
+    place: Arc<()>,
+    /// The client's display, here.
+    display: Option<Listening>,
 }
 
 /// What runs, after what the certificate or key demands was heeded.
@@ -68,7 +79,13 @@ impl Waiting {
             far,
             env: Vec::new(),
             terminal: None,
+            stays: Stays::default(),
         }
+    }
+
+    /// Its place among the connection's channels, for as long as it has one.
+    pub(super) fn place(&self) -> Weak<()> {
+        Arc::downgrade(&self.stays.place)
     }
 
     /// Sets a variable, if a client may.
@@ -142,10 +159,16 @@ impl Waiting {
         }
     }
 
-    /// Programs find the client's display here.
-    pub(super) fn has_display(&mut self, display: String) {
+    /// Programs find the client's display here, for as long as they run.
+    pub(super) fn has_display(&mut self, name: String, display: Listening) {
         self.env.retain(|(known, _)| known != DISPLAY);
-        self.env.push((DISPLAY.into(), display.into()));
+        self.env.push((DISPLAY.into(), name.into()));
+        self.stays.display = Some(display);
+    }
+
+    /// Whether they do.
+    pub(super) fn is_shown(&self) -> bool {
+        self.stays.display.is_some()
     }
 
     /// Programs find the client's agent here.
@@ -225,7 +248,7 @@ impl Waiting {
             sftp: runs.subsystem.as_ref().map(|_| Sftp::default()),
             unread: connection.is_read(number),
         };
-        connection.keep(tokio::spawn(run(relay)));
+        connection.keep(tokio::spawn(run_to_its_end(relay, self.stays)));
         Ok(())
     }
 
@@ -296,6 +319,11 @@ impl Waiting {
             keeper: connection.keeper(),
         }
     }
+}
+
+/// Runs it, and gives back what the channel had.
+async fn run_to_its_end(relay: Relay, _stays: Stays) {
+    run(relay).await;
 }
 
 /// What runs in the end: what is asked for, or what the certificate or key demands in its stead.

@@ -181,7 +181,7 @@ impl Connection {
         });
         let agreed = Fields::new().with("message", self.state().agreed.as_str());
         let mut said = fact::outcome(allowed.said.clone(), None);
-        said.push("method", "publickey");
+        said.push("method", allowed.method);
         let tried = std::mem::take(&mut self.state().tried);
         // From here on whoever ends the connection finds its recording, and brings it to an end.
         self.state().inside = Some(Inside {

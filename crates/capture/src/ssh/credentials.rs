@@ -40,8 +40,31 @@ pub(super) struct Allowed {
     pub(super) x11: bool,
     /// When it is over, seconds since 1970; `None`: not by itself.
     pub(super) until_s: Option<u64>,
+    /// How they have proven who they are.
+    pub(super) method: &'static str,
     /// What the event of letting in says of it.
     pub(super) said: Fields,
+}
+
+/// The method by which keys and certificates let in (RFC 4252).
+const PUBLIC_KEY: &str = "publickey";
+
+impl Allowed {
+    /// Somebody who has proven by this method to be an account, whom nothing holds back.
+    pub(super) fn account(login: &str, method: &'static str) -> Self {
+        Self {
+            user: login.to_owned(),
+            command: None,
+            terminal: true,
+            forwarding: true,
+            agent: true,
+            roles: None,
+            x11: true,
+            until_s: None,
+            method,
+            said: Fields::new(),
+        }
+    }
 }
 
 /// Whom the node believes.
@@ -147,6 +170,7 @@ pub(super) fn judge(
         roles: None,
         x11: extensions.contains_key("permit-X11-forwarding"),
         until_s,
+        method: PUBLIC_KEY,
         said: Fields::new()
             .with("key", shown(certificate.public_key()))
             .with("serial", format!("{:016x}", certificate.serial()))
@@ -207,15 +231,13 @@ pub(super) fn judge_key(
     };
     let entry = Authorized::find(path, key, attempt.from, owner)?;
     Ok(Allowed {
-        user: attempt.login.to_owned(),
         command: entry.command,
         terminal: entry.terminal,
         forwarding: entry.forwarding,
         agent: entry.agent,
-        roles: None,
         x11: entry.x11,
-        until_s: None,
         said: Fields::new().with("key", shown(key.key_data())),
+        ..Allowed::account(attempt.login, PUBLIC_KEY)
     })
 }
 

@@ -2,9 +2,10 @@
 //! asked for and what came of it, and only then does it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use hansard_core::Fields;
+use hansard_shell::Answer;
 use russh::keys::Certificate;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler as Hooks, Msg, PublicKeyOffer, Response, Session,
@@ -26,10 +27,12 @@ use super::x11::Display;
 
 mod answers;
 mod forwards;
+mod questions;
 
 pub(super) use answers::now_s;
 use answers::plain_offer_bytes;
 use forwards::{at, network_fields, tcp};
+use questions::Asking;
 
 /// Keys that one connection may offer; they cost no attempt, so they have a bound of their own.
 const OFFERS_MAX: usize = 4 * ATTEMPTS_MAX;
@@ -42,13 +45,16 @@ pub(super) struct Handler {
     connection: Arc<Connection>,
     /// Whoever was let in, until the recording of the connection is open.
     coming: Option<Coming>,
+    /// Whoever is being asked who they are.
+    asking: Option<Asking>,
     /// Why somebody is not let in who has proven who they are.
     denied: Option<String>,
     offers: usize,
     /// Channels in which nothing runs yet.
     waiting: HashMap<ChannelId, Waiting>,
-    /// All that are open.
-    open: Vec<ChannelId>,
+    /// All that are open, each until the client has closed it or what ran in it is over: of a channel that was
+    /// closed on this side first, no hook is told that the client did so, too.
+    open: Vec<(ChannelId, Weak<()>)>,
     /// What is listened at for the client; not any more when this is dropped.
     listening: Vec<Listening>,
 }
@@ -58,6 +64,7 @@ impl Handler {
         Self {
             connection,
             coming: None,
+            asking: None,
             denied: None,
             offers: 0,
             waiting: HashMap::new(),
@@ -158,13 +165,11 @@ impl Hooks for Handler {
         &'a mut self,
         user: &str,
         _: &str,
-        _: Option<Response<'a>>,
+        answers: Option<Response<'a>>,
     ) -> Result<Auth, Over> {
         self.connection.handled()?;
-        let said = self.attempt(user, "keyboard-interactive");
-        let said = fact::outcome(said, Some("questions let nobody in here"));
-        self.connection.record(fact::auth("auth", said))?;
-        Ok(Auth::reject())
+        let answers = answers.map(|all| all.map(|one| Answer(one.to_vec())).collect());
+        self.questioned(user, answers).await
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Over> {
@@ -176,7 +181,7 @@ impl Hooks for Handler {
         let account = match self.admission(&login).await {
             Ok(account) => account,
             Err(why) => {
-                let said = self.attempt(&login, "publickey");
+                let said = self.attempt(&login, allowed.method);
                 let said = said.with("name", allowed.user.as_str());
                 return self.turned_away(said, &why, session);
             }
@@ -210,6 +215,7 @@ impl Hooks for Handler {
     ) -> Result<(), Over> {
         self.connection.inside()?;
         let number = channel.id().number();
+        self.open.retain(|(_, place)| place.strong_count() > 0);
         if self.open.len() >= CHANNELS_MAX {
             let why = format!("{CHANNELS_MAX} channels are open, no more may be");
             return self.refuse("session", reply, Fields::new(), &why).await;
@@ -223,9 +229,9 @@ impl Hooks for Handler {
         let fields = fact::of_channel(number, fields, None);
         self.connection
             .record(fact::channel("new_channel", fields))?;
-        self.open.push(channel.id());
-        self.waiting
-            .insert(channel.id(), Waiting::new(channel, far));
+        let (id, waiting) = (channel.id(), Waiting::new(channel, far));
+        self.open.push((id, waiting.place()));
+        self.waiting.insert(id, waiting);
         reply.accept().await;
         Ok(())
     }
@@ -296,10 +302,7 @@ impl Hooks for Handler {
 
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Over> {
         self.connection.seen(false)?;
-        self.open.retain(|open| *open != channel);
-        let number = Some(channel.number());
-        self.listening
-            .retain(|listening| listening.channel != number);
+        self.open.retain(|(open, _)| *open != channel);
         self.waiting.remove(&channel);
         Ok(())
     }

@@ -74,7 +74,7 @@ const ROWS: [Row; 28] = [
     row((SIGN_IN, "publickey, with a certificate"), Recorded, (Place::Connection, "auth"), ("method", "publickey"), "the certificate decides"),
     row((SIGN_IN, "none"), Refused, (Place::Connection, "auth"), ("method", "none"), "told in the host's recording if nobody signs in after it"),
     row((SIGN_IN, "password"), Refused, (Place::Host, "auth"), ("method", "password"), "what was given is not kept"),
-    row((SIGN_IN, "keyboard-interactive"), Refused, (Place::Host, "auth"), ("method", "keyboard-interactive"), ""),
+    row((SIGN_IN, "keyboard-interactive"), Refused, (Place::Host, "auth"), ("method", "keyboard-interactive"), "as shipped; a node's `keyboard_interactive` lets PAM ask"),
     row((SIGN_IN, "gssapi-with-mic, hostbased and others"), Refused, (Place::Host, "auth"), ("method", "gssapi-with-mic"), "seen by the witness"),
     row((GLOBAL, "tcpip-forward"), Refused, (Place::Connection, "port.remote"), ("addr", "127.0.0.1:0"), ""),
     row((GLOBAL, "cancel-tcpip-forward"), Refused, (Place::Connection, "port.cancel"), ("BindHost", "127.0.0.1"), ""),

@@ -1,20 +1,25 @@
-//! A recording, or a stretch of it, as a file in another format.
+//! A recording, or a stretch of it, as a file in another format. A film is made before anything is
+//! answered, so that whoever asks for one that cannot be made is told why.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
+use std::time::Instant;
 
+use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use hansard_core::seal::SigningKey;
 use hansard_view::codec::CopyError;
+use hansard_view::film::{FilmError, ffmpeg};
 use hansard_view::segments::SegmentDecoder;
 use hansard_view::{Clip, EncodeError, Format, copy};
 
-use super::limits::PIECE_BYTES;
-use super::live::made_of_recording;
+use super::answers::living;
+use super::limits::{FILM_MAX, PIECE_BYTES};
+use super::live::{made_of_recording, opened};
 use super::problem::Problem;
 use super::router::{Call, Handler};
 use super::seams::{Listings, Log, Recordings};
-use super::stream::{Gone, Pieces, Streams};
+use super::stream::{Gone, Pieces, Streams, aside};
 use super::table::EXPORTS;
 
 /// Media type of what is handed out: to be kept, whatever is in it, and never shown by a browser.
@@ -23,13 +28,59 @@ pub(super) const FILE: &str = "application/octet-stream";
 pub(super) fn export(
     listings: Arc<dyn Listings>,
     recordings: Arc<dyn Recordings>,
-    streams: Streams,
+    (streams, films): (Streams, Streams),
     log: Log,
 ) -> Handler {
-    let kept = (listings, recordings);
-    made_of_recording(kept, (streams, FILE), log, |call| {
+    let kept = (Arc::clone(&listings), Arc::clone(&recordings));
+    let file = made_of_recording(kept, (streams.clone(), FILE), log, |call| {
         let wish = Wish::of(call)?;
         Ok(Box::new(move |reader, pieces| wish.write(reader, pieces)))
+    });
+    let film = film((listings, recordings), streams, films);
+    Arc::new(move |call| match Wish::of(&call) {
+        Ok(wish) if wish.format.is_film() => film(call),
+        _ => file(call),
+    })
+}
+
+/// A handler that makes films, which takes a processor and memory: few at a time.
+fn film(
+    (listings, recordings): (Arc<dyn Listings>, Arc<dyn Recordings>),
+    streams: Streams,
+    films: Streams,
+) -> Handler {
+    Arc::new(move |call| {
+        let (streams, films) = (streams.clone(), films.clone());
+        let (listings, recordings) = (Arc::clone(&listings), Arc::clone(&recordings));
+        Box::pin(async move {
+            let (place, making) = (streams.place()?, films.place()?);
+            let open = move || {
+                let (wish, session) = (Wish::of(&call)?, living(&call, &*listings)?);
+                wish.can_be_made()?;
+                let Some(reader) = recordings.open(session)? else {
+                    return Ok(None);
+                };
+                let made = aside(|| wish.film(reader));
+                // Whether or not anybody waits any more.
+                drop(making);
+                made?.map(Some)
+            };
+            let film = opened(open).await?;
+            let length = film.len();
+            let send = async move |mut pieces: Pieces| {
+                let mut film = Bytes::from(film);
+                while !film.is_empty() {
+                    let piece = film.split_to(film.len().min(PIECE_BYTES));
+                    if pieces.send(piece).await.is_err() {
+                        return pieces.abort(io::ErrorKind::TimedOut.into());
+                    }
+                }
+            };
+            let mut answer = streams.answer_by(place, FILE, send);
+            let headers = answer.headers_mut();
+            headers.insert(header::CONTENT_LENGTH, length.into());
+            Ok(answer)
+        })
     })
 }
 
@@ -63,6 +114,27 @@ impl Wish {
         }
     }
 
+    /// Whether this machine has what it takes.
+    fn can_be_made(&self) -> Result<(), Problem> {
+        match (self.format, ffmpeg()) {
+            (Format::Mp4, Err(error @ FilmError::NoFfmpeg)) => Err(Problem::status(
+                StatusCode::NOT_IMPLEMENTED,
+                "no_ffmpeg",
+                &format!("the service's host: {error}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// A film, as a whole.
+    fn film(&self, reader: Box<dyn Read + Send>) -> Result<Vec<u8>, Problem> {
+        let mut film = Vec::new();
+        let begun = Instant::now();
+        let made = self.convert(Box::new(InTime { reader, begun }), &mut film);
+        made.map(|()| film)
+            .map_err(|why| Problem::bad(format!("{}: {why}", self.format)))
+    }
+
     /// Hands the file over piece by piece. What is cut is cut where whoever reads it sees that: a
     /// file that only looks whole would be worse than none.
     fn write(&self, reader: Box<dyn Read + Send>, pieces: Pieces) -> Result<(), String> {
@@ -75,7 +147,7 @@ impl Wish {
         Err(why)
     }
 
-    fn convert(&self, reader: Box<dyn Read + Send>, sent: &mut Sent) -> Result<(), String> {
+    fn convert(&self, reader: Box<dyn Read + Send>, sent: impl Write) -> Result<(), String> {
         let mut decoder = SegmentDecoder::new(BufReader::new(reader));
         let out = BufWriter::with_capacity(PIECE_BYTES, sent);
         // None of these formats is signed; the key goes into nothing.
@@ -99,6 +171,22 @@ impl Wish {
             }
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+/// A recording that is read for so long, and then no longer.
+struct InTime {
+    reader: Box<dyn Read + Send>,
+    begun: Instant,
+}
+
+impl Read for InTime {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.begun.elapsed() > FILM_MAX {
+            let why = "a film of all this takes too long: take a stretch";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+        }
+        self.reader.read(bytes)
     }
 }
 

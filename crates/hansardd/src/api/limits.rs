@@ -12,6 +12,14 @@ pub const REQUESTS_MAX: usize = 32;
 /// Recordings being sent at the same time; further ones are told to come again.
 pub const DOWNLOADS_MAX: usize = 16;
 
+/// Films being made at the same time; further ones are told to come again. Each takes a processor and
+/// up to 200 MiB.
+pub const FILMS_MAX: usize = 2;
+
+/// How long a recording is read for a film; one for which that does not do is refused. An answer that
+/// is a film may take as long again.
+pub const FILM_MAX: Duration = Duration::from_secs(120);
+
 /// Streams that follow a session or the events at the same time; further ones are told to come
 /// again. Each has a thread: half of those that the runtime has for what blocks.
 pub const FOLLOWERS_MAX: usize = 256;

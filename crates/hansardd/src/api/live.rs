@@ -31,12 +31,19 @@ fn streaming(streams: Streams, media: &'static str, open: Arc<Open>) -> Handler 
         let (streams, open) = (streams.clone(), Arc::clone(&open));
         Box::pin(async move {
             let place = streams.place()?;
-            let opened = tokio::task::spawn_blocking(move || open(&call)).await;
-            let fault = |_| Problem::unavailable("the handler has a fault");
-            let make = opened.map_err(fault)??.ok_or_else(Problem::not_found)?;
-            Ok(streams.answer(place, media, make))
+            let make = opened(move || open(&call)).await?;
+            streams.answer(place, media, make)
         })
     })
+}
+
+/// What a stream is made of, which may wait for a store.
+pub(super) async fn opened<T: Send + 'static>(
+    open: impl FnOnce() -> Result<Option<T>, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let opened = tokio::task::spawn_blocking(open).await;
+    let fault = |_| Problem::unavailable("the handler has a fault");
+    opened.map_err(fault)??.ok_or_else(Problem::not_found)
 }
 
 /// Sends what is made of a recording. An error is why it was cut.
@@ -76,22 +83,8 @@ pub(super) fn recording(
     made_of_recording(kept, (streams, RECORDING), log, |_| Ok(Box::new(copy)))
 }
 
-/// Says what there is to see of a session until it is over. An error cuts the stream: with a reason
-/// where it is ours, without where the reader has gone.
-pub(super) type Tell = fn(Box<dyn Watch>, &mut Pieces) -> Result<(), Option<String>>;
-
+/// A session as it happens, in lines: every event.
 pub(super) fn follow(
-    listings: Arc<dyn Listings>,
-    following: Arc<dyn Following>,
-    streams: Streams,
-    log: Log,
-) -> Handler {
-    following_by(tell, listings, following, streams, log)
-}
-
-/// A handler that tells a session as it happens, in lines.
-pub(super) fn following_by(
-    tell: Tell,
     listings: Arc<dyn Listings>,
     following: Arc<dyn Following>,
     streams: Streams,

@@ -1,26 +1,19 @@
 //! The routes of the player in a browser, and their seam: any moment of a recording as a screen, what
-//! changes after it, where something stood; and a session as it happens, painted here.
+//! changes after it, where something stood; and how a painted screen is written.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use hansard_core::{Body, SessionId};
-use hansard_view::picture::{Change, Picture, Run};
-use hansard_view::{Color, Screen, Style};
+use hansard_core::SessionId;
+use hansard_view::picture::{Change, Run};
+use hansard_view::{Color, Style};
 use serde_json::{Map, Value as Json, json};
 
 use super::answers::{blocking, living};
-use super::limits::{HEARTBEAT, WAIT_MAX};
-use super::live::{Tell, following_by};
 use super::problem::{Problem, Trouble};
 use super::router::Handler;
 use super::schema::{count, list, named, object, or_null, text, truth};
-use super::seams::{Following, Listings, Log, Seen, Watch};
+use super::seams::Listings;
 use super::shared::Within;
-use super::stream::{Gone, Pieces, Streams};
-
-/// Least time between two pictures of a session as it happens.
-const PAINT_EVERY: Duration = Duration::from_millis(40);
 
 /// Longest stretch that is answered at once, nanoseconds (10 min); of a longer one its beginning is.
 const STRETCH_NS_MAX: u64 = 600 * 1_000_000_000;
@@ -136,7 +129,7 @@ pub(super) fn timeline(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -
     })
 }
 
-fn happening(one: &Happening) -> Json {
+pub(super) fn happening(one: &Happening) -> Json {
     json!({ "at_ns": one.at_ns, "ei": one.seq, "lane": one.lane, "label": one.label })
 }
 
@@ -187,7 +180,7 @@ pub(super) fn find(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> Ha
 }
 
 /// A change, as small as it can be said: thousands of them are fetched.
-fn frame(at_ns: u64, change: &Change) -> Json {
+pub(super) fn frame(at_ns: u64, change: &Change) -> Json {
     let mut object = Map::new();
     object.insert("at_ns".to_owned(), json!(at_ns));
     if let Some((cols, rows)) = change.size {
@@ -234,106 +227,6 @@ fn style(style: &Style) -> Json {
         .map(|(c, _)| *c)
         .collect();
     json!([color(style.foreground), color(style.background), marks])
-}
-
-pub(super) fn watch(
-    listings: Arc<dyn Listings>,
-    following: Arc<dyn Following>,
-    streams: Streams,
-    log: Log,
-) -> Handler {
-    let paint: Tell = |watch, pieces| Painting::default().paint(watch, pieces);
-    following_by(paint, listings, following, streams, log)
-}
-
-/// A session that is painted as it happens.
-#[derive(Default)]
-struct Painting {
-    screen: Screen,
-    picture: Picture,
-    at_ns: u64,
-    /// The screen is ahead of what was sent.
-    is_ahead: bool,
-}
-
-impl Painting {
-    /// Until it is over. An error cuts the stream: with a reason where it is ours, without where the
-    /// reader has gone.
-    fn paint(
-        mut self,
-        mut watch: Box<dyn Watch>,
-        pieces: &mut Pieces,
-    ) -> Result<(), Option<String>> {
-        let (mut said, mut painted) = (Instant::now(), Instant::now());
-        // The first picture waits for nothing: an empty screen is one, too.
-        self.is_ahead = true;
-        let mut has_begun = false;
-        loop {
-            let due = PAINT_EVERY.saturating_sub(painted.elapsed());
-            let wait = if self.is_ahead { due } else { WAIT_MAX };
-            let seen = watch.next(wait).map_err(|t| Some(format!("{t:?}")))?;
-            let is_over = matches!(seen, Seen::Over(_));
-            let is_quiet = matches!(seen, Seen::Nothing);
-            let mut lines = self.see(seen);
-            has_begun |= is_quiet || lines.is_some();
-            let may_paint = is_over || painted.elapsed() >= PAINT_EVERY || (is_quiet && has_begun);
-            if self.is_ahead && may_paint {
-                self.is_ahead = false;
-                painted = Instant::now();
-                if let Some(change) = self.picture.change(&self.screen) {
-                    let frame = of_family("frame", frame(self.at_ns, &change));
-                    put(pieces, &frame)?;
-                    said = painted;
-                }
-            }
-            if is_quiet && pieces.is_stopping() {
-                return Err(None);
-            }
-            if lines.is_none() && said.elapsed() >= HEARTBEAT {
-                lines = Some(json!({ "family": "heartbeat" }));
-            }
-            if let Some(line) = lines {
-                put(pieces, &line)?;
-                said = Instant::now();
-            }
-            if is_over {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Takes in what was seen; a line, if there is one to be said about it.
-    fn see(&mut self, seen: Seen) -> Option<Json> {
-        match seen {
-            Seen::Screen {
-                at_ns, size, dump, ..
-            } => {
-                self.screen = Screen::new(size.0, size.1);
-                self.screen.feed(dump.as_bytes());
-                (self.at_ns, self.is_ahead) = (at_ns, true);
-                None
-            }
-            Seen::Event(event) => {
-                self.at_ns = event.at_ns;
-                if matches!(event.body, Body::Data { .. } | Body::Resize { .. }) {
-                    self.screen.apply(&event.body);
-                    self.is_ahead = true;
-                    return None;
-                }
-                let line = happening(&crate::player::happening(&event)?);
-                Some(of_family("happening", line))
-            }
-            Seen::Lost { segment, what } => {
-                Some(json!({ "family": "lost", "segment": segment, "reason": what }))
-            }
-            Seen::Over(why) => Some(json!({ "family": "over", "reason": why })),
-            Seen::Nothing => None,
-        }
-    }
-}
-
-fn put(pieces: &mut Pieces, line: &Json) -> Result<(), Option<String>> {
-    pieces.put(format!("{line}\n")).map_err(|Gone| None)
 }
 
 /// Of what is painted.
@@ -430,13 +323,13 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
         ("Happening", object("Something that happened.", &happening)),
         ("Timeline", object("A recording at a glance.", &timeline)),
         ("Frames", object("What changed in a stretch.", &frames)),
-        ("Found", object("Where a text stood.", &found)),
+        ("Places", object("Where a text stood.", &found)),
     ]);
     all
 }
 
 /// A line of a live view, which says what it is of.
-fn of_family(family: &str, mut line: Json) -> Json {
+pub(super) fn of_family(family: &str, mut line: Json) -> Json {
     if let Some(fields) = line.as_object_mut() {
         fields.insert("family".to_owned(), json!(family));
     }

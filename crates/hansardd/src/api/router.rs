@@ -20,7 +20,9 @@ use hansard_store::Query;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::limits::{ANSWER_MAX, ARRIVAL_MAX, BODY_BYTES_MAX, POLICY_BODY_BYTES_MAX, REQUESTS_MAX};
+use super::limits::{
+    ANSWER_MAX, ARRIVAL_MAX, BODY_BYTES_MAX, FILM_MAX, POLICY_BODY_BYTES_MAX, REQUESTS_MAX,
+};
 use super::looks::Looks;
 use super::params::Params;
 use super::problem::Problem;
@@ -209,7 +211,12 @@ impl Gate {
             body,
             if_match,
         };
-        let answer = timeout(ANSWER_MAX, handler(call)).await;
+        // A film is made before it is answered.
+        let most = match route.op {
+            Op::Export => 2 * FILM_MAX,
+            _ => ANSWER_MAX,
+        };
+        let answer = timeout(most, handler(call)).await;
         drop(place);
         answer.unwrap_or_else(|_| Err(Problem::unavailable("the answer took too long")))
     }

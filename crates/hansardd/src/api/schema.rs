@@ -81,7 +81,8 @@ pub(super) fn listing(doc: &str, name: &'static str, of: &str, lags: bool) -> Js
 pub(super) fn all() -> Map<String, Json> {
     let mut all = Map::new();
     let mut put = |name: &str, schema: Json| {
-        all.insert(name.to_owned(), schema);
+        let twin = all.insert(name.to_owned(), schema);
+        debug_assert!(twin.is_none(), "two schemas are called {name}");
     };
     put("Error", error());
     put("Status", status());

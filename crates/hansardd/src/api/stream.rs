@@ -16,6 +16,9 @@ use tokio::time::timeout;
 use super::limits::{PIECE_BYTES, SLOW_READER_MAX, STREAM_PIECES};
 use super::problem::Problem;
 
+/// How nice threads are that work for who looks on: 10 has a tenth of the weight of 0.
+const NICENESS: i32 = 10;
+
 /// Where a stream's thread puts its pieces.
 pub(super) struct Pieces {
     sender: forward::Pieces<io::Error>,
@@ -29,11 +32,16 @@ pub(super) struct Gone;
 impl Pieces {
     /// Hands over a piece; waits for the reader, within its bound.
     pub(super) fn put(&mut self, piece: impl Into<Bytes>) -> Result<(), Gone> {
-        if self.stopping.load(Ordering::Relaxed) {
+        let runtime = self.runtime.clone();
+        runtime.block_on(self.send(piece.into()))
+    }
+
+    /// The same for who is no thread.
+    pub(super) async fn send(&mut self, piece: Bytes) -> Result<(), Gone> {
+        if self.is_stopping() {
             return Err(Gone);
         }
-        let sent = timeout(SLOW_READER_MAX, self.sender.put(piece.into()));
-        match self.runtime.block_on(sent) {
+        match timeout(SLOW_READER_MAX, self.sender.put(piece)).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Gone),
         }
@@ -73,28 +81,78 @@ impl Streams {
         place.map_err(|_| Problem::busy(self.full))
     }
 
-    /// An answer whose pieces `make` hands over, on a thread of its own.
+    /// An answer whose pieces `make` hands over, on a thread of its own that stands back behind what
+    /// records.
     pub(super) fn answer(
         &self,
         place: OwnedSemaphorePermit,
         media: &'static str,
         make: impl FnOnce(Pieces) + Send + 'static,
-    ) -> Response<Body> {
-        let (sender, body) = forward::outgoing::<io::Error>(STREAM_PIECES);
+    ) -> Result<Response<Body>, Problem> {
+        let (pieces, response) = self.begin(STREAM_PIECES, media);
+        let thread = std::thread::Builder::new().name("answering".to_owned());
+        let started = thread.spawn(move || {
+            stand_back();
+            make(pieces);
+            drop(place);
+        });
+        let no_thread = |_| Problem::unavailable("there is no thread to answer");
+        started.map(|_| response).map_err(no_thread)
+    }
+
+    /// The same without a thread, for what others have made already: one piece waits for its reader.
+    pub(super) fn answer_by<F>(
+        &self,
+        place: OwnedSemaphorePermit,
+        media: &'static str,
+        make: impl FnOnce(Pieces) -> F + Send + 'static,
+    ) -> Response<Body>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (pieces, response) = self.begin(1, media);
+        let made = make(pieces);
+        tokio::spawn(async move {
+            made.await;
+            drop(place);
+        });
+        response
+    }
+
+    fn begin(&self, pieces_max: usize, media: &'static str) -> (Pieces, Response<Body>) {
+        let (sender, body) = forward::outgoing::<io::Error>(pieces_max);
         let pieces = Pieces {
             sender,
             runtime: Handle::current(),
             stopping: Arc::clone(&self.stopping),
         };
-        tokio::task::spawn_blocking(move || {
-            make(pieces);
-            drop(place);
-        });
         let mut response = Response::new(Body::new(body));
         let media = HeaderValue::from_static(media);
         response.headers_mut().insert(header::CONTENT_TYPE, media);
-        response
+        (pieces, response)
     }
+}
+
+/// Does work on a thread of its own that stands back behind what records, and waits for it.
+pub(super) fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Problem> {
+    let fault = |_| Problem::unavailable("the work has a fault");
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("making".to_owned());
+        let standing_back = || {
+            stand_back();
+            work()
+        };
+        let started = thread.spawn_scoped(scope, standing_back);
+        let none = |_| Problem::unavailable("there is no thread to answer");
+        started.map_err(none)?.join().map_err(fault)
+    })
+}
+
+/// The thread that calls this works for people who look on: where there is too little for all, it gets
+/// a tenth of what a recorder gets. For a thread of its own only, as it stays so.
+pub(super) fn stand_back() {
+    // Where that is refused, it competes with the others as before.
+    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
 /// Hands over everything there is to read; what cannot be read cuts the stream.

@@ -14,7 +14,8 @@ pub(super) fn ssh(config: &Config, found: &mut Vec<Finding>) {
             "add `local: {}` beside it",
         ));
     }
-    if config.store.is_none() && ssh.user_authorities.is_empty() && !ssh.authorized_keys {
+    let others = ssh.authorized_keys || ssh.keyboard_interactive;
+    if config.store.is_none() && ssh.user_authorities.is_empty() && !others {
         found.push(Finding::error(
             "capture.ssh.user_authorities",
             "no authority is named, and the cluster's is not on this machine: nobody could sign in",
@@ -44,6 +45,13 @@ pub(super) fn ssh(config: &Config, found: &mut Vec<Finding>) {
             ));
         }
         _ => {}
+    }
+    if ssh.keyboard_interactive && (ssh.pam_service().is_none() || ssh.roles_only) {
+        found.push(Finding::error(
+            "capture.ssh.keyboard_interactive",
+            "nobody could be asked: it is PAM that asks, and who is let in so has no roles",
+            "write a service in `pam`, without `roles_only`, or leave this out",
+        ));
     }
     if !rustix::process::geteuid().is_root() {
         found.push(Finding::warning(

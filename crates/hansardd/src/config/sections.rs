@@ -118,6 +118,9 @@ section! {
         /// in `/etc/pam.d`; `auto`: `hansard` if there is such a file, otherwise `sshd`; `off`: neither, and
         /// accounts are judged by shadow(5) and `/etc/nologin` alone. Only for a daemon that is root.
         pam: String = "auto".to_owned();
+        /// Let in whoever answers what `pam`'s service asks (`auth` modules: a password, a code), too; never root,
+        /// and nobody where `roles_only` is on.
+        keyboard_interactive: bool = false;
         /// Variables that clients may set, by name, or by its beginning and a `*`. Never `PATH`, `LD_*`
         /// and the like. At most 1000.
         accept_env: Vec<String> = vec!["LANG".to_owned(), "LC_*".to_owned()];

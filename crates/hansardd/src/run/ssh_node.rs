@@ -64,6 +64,7 @@ pub(super) fn start(
     config.motd = MOTD.into();
     if rustix::process::geteuid().is_root() {
         config.keeper = keeper(ssh);
+        config.questions = ssh.keyboard_interactive;
         let notes = recording.start.config.node.runtime_dir.join(LISTED);
         config.lists = Some(Lists {
             utmp: UTMP.into(),

@@ -42,7 +42,8 @@ impl SimRecorder {
         options: Options,
     ) -> Result<Self, Lost> {
         let (on_loss, hold_ms) = (session.policy.on_loss, session.policy.hold_ms_max);
-        let pump = Pump::new(session, key, options.bounds, sink, Arc::new(clock.clone()))?;
+        let mut pump = Pump::new(session, key, options.bounds, sink, Arc::new(clock.clone()))?;
+        pump.groups(options.group);
         let mut recorder = Self {
             intake: Intake::new(options.queue_bytes, options.wake_bytes, options.merge_ns),
             worker: Worker::new(pump),

@@ -17,6 +17,7 @@ use rustix::process::{
     waitid,
 };
 
+use super::asked::{Answer, Prompt};
 use super::sys::{self, Modules};
 use super::wire::{Session, Word, read, write};
 use crate::accounts::{Account, groups_of};
@@ -60,11 +61,45 @@ fn kept(mut line: UnixStream) -> io::Result<()> {
             let answer = asked.map_or_else(Word::Refused, |()| Word::Admitted);
             write(&mut line, &answer)
         }
+        Word::Authenticate {
+            service,
+            user,
+            remote,
+        } => {
+            let proven = proven(&line, (&service, &user, &remote));
+            let answer = proven.map_or_else(Word::Refused, |()| Word::Admitted);
+            write(&mut line, &answer)
+        }
         Word::Session(session) => in_session(&mut line, &session, descriptors),
         _ => Err(io::ErrorKind::InvalidData.into()),
     };
     drop(unheard);
     done
+}
+
+/// Has somebody asked who they are, and whether the account may be used.
+fn proven(line: &UnixStream, (service, user, remote): (&str, &str, &str)) -> Result<(), String> {
+    let asks = line.try_clone().map_err(|e| e.to_string())?;
+    let answering = move |text: &str, prompts: Vec<Prompt>| asked(&asks, text, prompts).ok();
+    let modules = Modules::asking(service, user, answering)?;
+    modules.comes_from(remote, sys::NO_TERMINAL)?;
+    modules.authenticate(user)?;
+    modules.may_be_used()?;
+    let shown = modules.said();
+    if !shown.trim().is_empty() {
+        asked(line, &shown, Vec::new()).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+/// Asks the daemon, which asks whoever is there. That may take them their time; if they go, the line ends.
+fn asked(mut line: &UnixStream, text: &str, prompts: Vec<Prompt>) -> io::Result<Vec<Answer>> {
+    let text = text.to_owned();
+    write(&mut line, &Word::Asks { text, prompts })?;
+    match read(&mut line)? {
+        Word::Answers(answers) => Ok(answers),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
 
 fn in_session(

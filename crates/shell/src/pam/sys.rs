@@ -18,6 +18,8 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::asked::{ANSWER_BYTES_MAX, Answer, Prompt};
+
 /// What `PAM_TTY` is where there is no terminal, as with sshd(8): some modules want one.
 pub(super) const NO_TERMINAL: &str = "ssh";
 
@@ -34,6 +36,10 @@ const TERMINAL: c_int = 3;
 const REMOTE_HOST: c_int = 4;
 const ESTABLISH: c_int = 2;
 const DELETE: c_int = 4;
+const USER: c_int = 2;
+const NO_EMPTY_PASSWORD: c_int = 1;
+const ASKS_HIDDEN: c_int = 1;
+const ASKS_SHOWN: c_int = 2;
 const ERROR_MESSAGE: c_int = 3;
 const TEXT: c_int = 4;
 
@@ -66,6 +72,7 @@ type Start =
 /// A step with flags, or the end with the last error.
 type Step = unsafe extern "C" fn(Handle, c_int) -> c_int;
 type SetItem = unsafe extern "C" fn(Handle, c_int, *const c_void) -> c_int;
+type GetItem = unsafe extern "C" fn(Handle, c_int, *mut *const c_void) -> c_int;
 type Env = unsafe extern "C" fn(Handle) -> *mut *mut c_char;
 type Words = unsafe extern "C" fn(Handle, c_int) -> *const c_char;
 
@@ -74,6 +81,8 @@ struct Library {
     start: Start,
     end: Step,
     set_item: SetItem,
+    item: GetItem,
+    authenticate: Step,
     account: Step,
     credentials: Step,
     open: Step,
@@ -105,6 +114,8 @@ impl Library {
                 start: transmute::<Found, Start>(function(c"pam_start")?),
                 end: transmute::<Found, Step>(function(c"pam_end")?),
                 set_item: transmute::<Found, SetItem>(function(c"pam_set_item")?),
+                item: transmute::<Found, GetItem>(function(c"pam_get_item")?),
+                authenticate: transmute::<Found, Step>(function(c"pam_authenticate")?),
                 account: transmute::<Found, Step>(function(c"pam_acct_mgmt")?),
                 credentials: transmute::<Found, Step>(function(c"pam_setcred")?),
                 open: transmute::<Found, Step>(function(c"pam_open_session")?),
@@ -116,8 +127,44 @@ impl Library {
     }
 }
 
-/// What modules have said since somebody asked.
-type Said = Mutex<Vec<u8>>;
+/// Who answers: takes what was said before, and the questions; `None`: nobody answers.
+type Answering = dyn Fn(&str, Vec<Prompt>) -> Option<Vec<Answer>>;
+
+/// What modules have said since somebody asked, and who answers what they ask.
+#[derive(Default)]
+struct Said {
+    text: Mutex<Vec<u8>>,
+    answering: Option<Box<Answering>>,
+}
+
+impl Said {
+    fn takes(&self, text: &[u8]) {
+        let mut said = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() + text.len() < super::SHOWN_BYTES_MAX {
+            said.extend(text);
+            if !text.ends_with(b"\n") {
+                said.push(b'\n');
+            }
+        }
+    }
+
+    fn taken(&self) -> String {
+        let mut said = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&std::mem::take(&mut *said)).into_owned()
+    }
+
+    /// One answer for each question, which C can take; `None`: there are none to be had.
+    fn answers(&self, prompts: Vec<Prompt>) -> Option<Vec<Answer>> {
+        let count = prompts.len();
+        if count == 0 {
+            return Some(Vec::new());
+        }
+        let answers = self.answering.as_ref()?(&self.taken(), prompts)?;
+        let is_text =
+            |answer: &Answer| answer.0.len() <= ANSWER_BYTES_MAX && !answer.0.contains(&0);
+        (answers.len() == count && answers.iter().all(is_text)).then_some(answers)
+    }
+}
 
 /// A service's modules, for one user.
 pub(super) struct Modules {
@@ -129,7 +176,7 @@ pub(super) struct Modules {
     _conversation: Box<Conversation>,
 }
 
-/// Takes what modules have to say; nobody is there who could be asked anything.
+/// Takes what modules have to say, and has what they ask answered where somebody is there who can be asked.
 extern "C" fn converse(
     count: c_int,
     messages: *mut *const Message,
@@ -142,34 +189,55 @@ extern "C" fn converse(
     }
     // SAFETY: points to what `Modules::begin` has boxed, which outlives the handle that calls this.
     let said = unsafe { &*data.cast::<Said>() };
+    let (mut places, mut prompts) = (Vec::new(), Vec::new());
     for at in 0..count {
         // SAFETY: libpam gives as many messages as it says, as pointers one after the other.
         let message = unsafe { (*messages.add(at)).as_ref() };
         let Some(message) = message.filter(|message| !message.text.is_null()) else {
             return CONVERSATION_FAILED;
         };
-        if ![ERROR_MESSAGE, TEXT].contains(&message.style) {
-            return CONVERSATION_FAILED;
-        }
         // SAFETY: not null, and a string that ends with a zero.
-        let text = unsafe { CStr::from_ptr(message.text) }.to_bytes();
-        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() + text.len() < super::SHOWN_BYTES_MAX {
-            said.extend(text);
-            if !text.ends_with(b"\n") {
-                said.push(b'\n');
+        let text = unsafe { CStr::from_ptr(message.text) };
+        match message.style {
+            ERROR_MESSAGE | TEXT => said.takes(text.to_bytes()),
+            ASKS_HIDDEN | ASKS_SHOWN => {
+                places.push(at);
+                prompts.push(Prompt {
+                    text: text.to_string_lossy().into_owned(),
+                    is_shown: message.style == ASKS_SHOWN,
+                });
             }
+            _ => return CONVERSATION_FAILED,
         }
     }
-    // SAFETY: as many responses as messages, all of them empty; libpam frees them with free(3).
-    let empty = unsafe { libc::calloc(count.max(1), size_of::<Response>()) };
-    // SAFETY: libpam has a place for one pointer there.
-    unsafe { *responses = empty.cast() };
-    if empty.is_null() {
-        CONVERSATION_FAILED
-    } else {
-        SUCCESS
+    let Some(answers) = said.answers(prompts) else {
+        return CONVERSATION_FAILED;
+    };
+    let Some(all) = zeroed::<Response>(count.max(1)) else {
+        return CONVERSATION_FAILED;
+    };
+    for (at, answer) in places.into_iter().zip(&answers) {
+        // With the zero behind it that ends a string. What is left unfilled is no answer, which modules refuse.
+        let Some(copy) = zeroed::<u8>(answer.0.len() + 1) else {
+            continue;
+        };
+        // SAFETY: so many bytes are there and one more, and no one else has them; `at` is below `count`.
+        unsafe {
+            ptr::copy_nonoverlapping(answer.0.as_ptr(), copy, answer.0.len());
+            (*all.add(at)).text = copy.cast();
+        }
     }
+    // SAFETY: libpam has a place for one pointer there: as many responses as messages, which it frees with
+    // free(3), and what they point to.
+    unsafe { *responses = all };
+    SUCCESS
+}
+
+/// Memory for so many, all of it zero, that C frees.
+fn zeroed<T>(count: usize) -> Option<*mut T> {
+    // SAFETY: takes numbers only.
+    let memory = unsafe { libc::calloc(count, size_of::<T>()) };
+    (!memory.is_null()).then_some(memory.cast())
 }
 
 fn c(text: &str) -> Result<CString, String> {
@@ -180,9 +248,25 @@ impl Modules {
     /// # Errors
     /// Here and below: in words for the user, the modules' own where they have any.
     pub(super) fn begin(service: &str, user: &str) -> Result<Self, String> {
+        Self::with(service, user, None)
+    }
+
+    /// The same where somebody answers what modules ask.
+    pub(super) fn asking(
+        service: &str,
+        user: &str,
+        answering: impl Fn(&str, Vec<Prompt>) -> Option<Vec<Answer>> + 'static,
+    ) -> Result<Self, String> {
+        Self::with(service, user, Some(Box::new(answering)))
+    }
+
+    fn with(service: &str, user: &str, answering: Option<Box<Answering>>) -> Result<Self, String> {
         let library = Library::found()?;
         let (service, user) = (c(service)?, c(user)?);
-        let said = Box::<Said>::default();
+        let said = Box::new(Said {
+            answering,
+            ..Said::default()
+        });
         let conversation = Box::new(Conversation {
             converse,
             data: ptr::from_ref::<Said>(&said).cast_mut().cast(),
@@ -223,6 +307,25 @@ impl Modules {
         Ok(())
     }
 
+    /// Whether somebody is this user, by what they answer.
+    pub(super) fn authenticate(&self, user: &str) -> Result<(), String> {
+        // SAFETY: the handle is open until this is dropped.
+        let done = unsafe { (self.library.authenticate)(self.handle, NO_EMPTY_PASSWORD) };
+        self.checked(done)?;
+        let mut item = ptr::null();
+        // SAFETY: as above; there is a place for one pointer.
+        let done = unsafe { (self.library.item)(self.handle, USER, &raw mut item) };
+        self.checked(done)?;
+        // SAFETY: not null, and a string that ends with a zero, which stays until the item is set again.
+        let is_same =
+            !item.is_null() && unsafe { CStr::from_ptr(item.cast()) }.to_bytes() == user.as_bytes();
+        // Modules may say that somebody is another account: that one was not asked for.
+        match is_same {
+            true => Ok(()),
+            false => Err("the system's modules say that it is another account".to_owned()),
+        }
+    }
+
     /// Whether the account may be used now.
     pub(super) fn may_be_used(&self) -> Result<(), String> {
         // SAFETY: the handle is open until this is dropped.
@@ -260,8 +363,7 @@ impl Modules {
 
     /// What modules have said since the last call.
     pub(super) fn said(&self) -> String {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&std::mem::take(&mut *said)).into_owned()
+        self.said.taken()
     }
 
     /// Variables that they want the session to have.

@@ -6,9 +6,15 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
+use super::asked::{Answer, Prompt};
+
 /// Longest word, bytes: more than all variables and the command that a client may set. A longer one is an
 /// error.
 const WORD_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What stands behind a question: whether what is typed may be seen.
+const SHOWN: &[u8] = b"shown";
+const HIDDEN: &[u8] = b"hidden";
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +25,14 @@ pub(super) enum Word {
         user: String,
         remote: String,
     },
+    /// To the process: is somebody this user, by what they answer, and may the account be used?
+    Authenticate {
+        service: String,
+        user: String,
+        remote: String,
+    },
+    /// To the process: what somebody answers, as many as was asked.
+    Answers(Vec<Answer>),
     /// To the process: open a session and prepare this program.
     Session(Box<Session>),
     /// To the process: it may run now.
@@ -27,6 +41,8 @@ pub(super) enum Word {
     Over,
     /// Text of modules for the user.
     Shown(String),
+    /// Modules ask somebody, after this text; without questions it is only shown, and answered with none.
+    Asks { text: String, prompts: Vec<Prompt> },
     /// The account may be used.
     Admitted,
     /// It may not, or not for a session; why.
@@ -104,6 +120,25 @@ fn fields(word: &Word) -> Vec<Vec<u8>> {
             user,
             remote,
         } => texts(&["account", service, user, remote]),
+        Word::Authenticate {
+            service,
+            user,
+            remote,
+        } => texts(&["authenticate", service, user, remote]),
+        Word::Answers(answers) => {
+            let mut all: Vec<Vec<u8>> = texts(&["answers"]);
+            all.extend(answers.iter().map(|answer| answer.0.clone()));
+            all
+        }
+        Word::Asks { text, prompts } => {
+            let mut all: Vec<Vec<u8>> = texts(&["asks", text]);
+            let prompts = prompts.iter();
+            all.extend(prompts.flat_map(|prompt| {
+                let shown: &[u8] = if prompt.is_shown { SHOWN } else { HIDDEN };
+                [prompt.text.as_bytes().to_vec(), shown.to_vec()]
+            }));
+            all
+        }
         Word::Session(session) => {
             let of = |text: &OsStr| text.as_bytes().to_vec();
             let (uid, gid) = (session.uid.to_string(), session.gid.to_string());
@@ -153,6 +188,26 @@ fn word(mut bytes: &[u8]) -> Option<Word> {
             user: text()?,
             remote: text()?,
         },
+        "authenticate" => Word::Authenticate {
+            service: text()?,
+            user: text()?,
+            remote: text()?,
+        },
+        "answers" => Word::Answers(fields.map(Answer).collect()),
+        "asks" => {
+            let words = text()?;
+            let mut prompts = Vec::new();
+            while let Some(text) = fields.next() {
+                prompts.push(Prompt {
+                    text: String::from_utf8(text).ok()?,
+                    is_shown: fields.next()? == SHOWN,
+                });
+            }
+            Word::Asks {
+                text: words,
+                prompts,
+            }
+        }
         "session" => {
             let texts = [text()?, text()?, text()?, text()?];
             let (uid, gid) = (text()?.parse().ok()?, text()?.parse().ok()?);
@@ -231,8 +286,26 @@ mod tests {
             user: "anna".into(),
             remote: String::new(),
         };
+        let prompt = |text: &str, is_shown| Prompt {
+            text: text.into(),
+            is_shown,
+        };
         let all = [
             account,
+            Word::Authenticate {
+                service: "sshd".into(),
+                user: "anna".into(),
+                remote: "192.0.2.7".into(),
+            },
+            Word::Answers(vec![Answer(vec![0xff, b'x']), Answer(Vec::new())]),
+            Word::Asks {
+                text: String::new(),
+                prompts: vec![prompt("Password: ", false), prompt("Code: ", true)],
+            },
+            Word::Asks {
+                text: "good morning".into(),
+                prompts: Vec::new(),
+            },
             Word::Session(Box::new(session)),
             Word::Go,
             Word::Over,

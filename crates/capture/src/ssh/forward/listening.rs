@@ -46,8 +46,6 @@ pub(in crate::ssh) struct Listening {
     pub(in crate::ssh) wanted: Wanted,
     /// Where programs find the agent, or others the socket.
     pub(in crate::ssh) path: Option<PathBuf>,
-    /// The channel whose programs it is for, and with which it ends; none: the connection.
-    pub(in crate::ssh) channel: Option<u32>,
     tasks: Vec<AbortHandle>,
     account: Account,
 }
@@ -107,7 +105,6 @@ pub(in crate::ssh) async fn listen(
         return Ok(Listening {
             wanted: target.listen(wanted).await?,
             path: None,
-            channel: None,
             tasks: Vec::new(),
             account,
         });
@@ -116,7 +113,6 @@ pub(in crate::ssh) async fn listen(
     let mut listening = Listening {
         wanted: wanted.clone(),
         path: None,
-        channel: None,
         tasks: Vec::new(),
         account: account.clone(),
     };

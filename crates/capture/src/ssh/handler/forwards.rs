@@ -9,9 +9,7 @@ use russh::{Channel, ChannelId};
 
 use super::Handler;
 use crate::ssh::fact;
-use crate::ssh::forward::{
-    Direct, Listening, NOT_ALLOWED, To, Wanted, agent_admitted, listen, x11_admitted,
-};
+use crate::ssh::forward::{Direct, NOT_ALLOWED, To, Wanted, agent_admitted, listen, x11_admitted};
 use crate::ssh::limits::LISTENING_MAX;
 use crate::ssh::over::Over;
 use crate::ssh::proxy;
@@ -164,25 +162,20 @@ impl Handler {
         if self.connection.node.leads.is_some() {
             return waiting.lends_display(&asked).await;
         }
-        let of_channel = |listening: &Listening| listening.channel == Some(channel.number());
-        if self.listening.iter().any(of_channel) {
+        // One for each channel, so they have that bound.
+        if waiting.is_shown() {
             return Err("the channel has a display already".to_owned());
-        }
-        if self.listening.len() >= LISTENING_MAX {
-            return Err(format!("{LISTENING_MAX} are listened at, no more may be"));
         }
         let wanted = Wanted::Display {
             number: 0,
             is_single: asked.is_single,
         };
-        let mut listening = listen(&self.connection, &inside, wanted, handle).await?;
-        listening.channel = Some(channel.number());
+        let listening = listen(&self.connection, &inside, wanted, handle).await?;
         let Wanted::Display { number, .. } = listening.wanted else {
             return Err("there is no display to be had".to_owned());
         };
         asked.noted(&inside.who.account, number).await?;
-        waiting.has_display(asked.name(number));
-        self.listening.push(listening);
+        waiting.has_display(asked.name(number), listening);
         Ok(())
     }
 

@@ -57,7 +57,7 @@ pub(super) const FIND: Route = played(Route {
     ..of_session(
         Op::Find,
         "/v1/sessions/{id}/find",
-        Answer::Json("Found"),
+        Answer::Json("Places"),
         "",
     )
 });
@@ -106,6 +106,8 @@ pub const EXPORTS: &[&str] = &[
     "transcript",
     "raw",
     "jsonl",
+    "gif",
+    "mp4",
 ];
 
 pub(super) const EXPORT: Route = Route {
@@ -122,7 +124,9 @@ pub(super) const EXPORT: Route = Route {
     ],
     doc: "This is a look at a recording: it is put on record (`session.recording.access`, with the format) \
 before anything is answered, and refused if that fails. A copy in another format is no evidence: that is \
-the recording itself.",
+the recording itself. A film (`gif`, `mp4`) is at most 10 minutes long and 64 MiB large, stretches in which nothing \
+changes are two seconds in it, and it is made before it is answered, two at a time; a stretch that does not fit is \
+refused (400), and so is `mp4` (501) where the service's host lacks Debian's package ffmpeg.",
     ..of_session(
         Op::Export,
         "/v1/sessions/{id}/export",
