@@ -19,6 +19,7 @@ use hansard_store::{Catalog, Index};
 
 use crate::follow::Followed;
 use crate::journal::Journal;
+use crate::precedence::{INDEXING, step_back};
 
 mod news;
 mod session;
@@ -156,7 +157,10 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     let mut turns = Turns::new(parts, Arc::clone(&figures));
     let thread = std::thread::Builder::new()
         .name("index".to_owned())
-        .spawn(move || turns.run())?;
+        .spawn(move || {
+            step_back(INDEXING);
+            turns.run();
+        })?;
     Ok(Running {
         news,
         thread: Mutex::new(Some(thread)),

@@ -49,6 +49,7 @@ pub mod metrics;
 pub mod notify;
 pub mod player;
 pub mod policy;
+mod precedence;
 pub mod retention;
 pub mod run;
 pub mod signals;

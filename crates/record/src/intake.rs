@@ -328,6 +328,13 @@ impl Intake {
         self.asleep = Asleep::No;
     }
 
+    /// Gives the memory of an empty queue back.
+    pub(crate) fn rests(&mut self) {
+        if self.batch.oldest_ns().is_none() {
+            self.batch = Batch::default();
+        }
+    }
+
     /// Notes that the worker goes to sleep until this time, which is early enough for an entry
     /// that happens `frame_ns` before it.
     pub(crate) fn worker_sleeps(&mut self, due_ns: Option<u64>, frame_ns: u64) {

@@ -63,6 +63,11 @@ impl Worker {
         let is_due = due_ns.is_some_and(|due_ns| due_ns <= now_ns);
         if !(intake.is_worthwhile() || flush || is_due || intake.ending.is_some()) {
             intake.worker_sleeps(due_ns, self.pump.frame_ns());
+            if self.pump.is_level() {
+                // Of many sessions most do nothing: what the last one that did has grown is given back.
+                self.batch = Batch::default();
+                intake.rests();
+            }
             return Ready::Sleep(due_ns);
         }
         intake.take(&mut self.batch);

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hansard_core::policy::{OnEnd, Policy};
 use hansard_core::{Body, Session, Stream};
 use hansard_record::{Lost, Recorder};
 use hansard_shell::{Ends, Keys};
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelReadHalf, ChannelWriteHalf, Sig};
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -19,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::ender::Ender;
 use super::header::OfMachine;
-use super::limits::{HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PACKET_BYTES, TYPED_LOOK_EVERY};
+use super::limits::{HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PIECE_BYTES, TYPED_LOOK_EVERY};
 use super::program::Program;
 use super::room::Room;
 use super::sftp::{Sftp, Stop};
@@ -335,31 +337,27 @@ async fn drain(
         Stream::Stderr => shared.policy.stderr,
         _ => shared.policy.stdout,
     };
-    let mut buffer = vec![0; PACKET_BYTES];
     loop {
         shared.listening.fetch_add(1, Ordering::SeqCst);
-        let reading = when_ready(&output, Interest::READABLE, |fd| {
-            rustix::io::read(fd, buffer.as_mut_slice())
-        });
         let came = tokio::select! {
-            came = reading => came,
+            came = piece(&output) => came,
             // Closing the pipe is how a program learns that nobody reads what it says.
-            () = shared.unread.heard(), if stream == Stream::Stdout => Ok(0),
+            () = shared.unread.heard(), if stream == Stream::Stdout => Ok(Bytes::new()),
         };
         shared.listening.fetch_sub(1, Ordering::SeqCst);
-        let bytes = match came {
-            // A terminal whose other side is closed says that with an error.
-            Ok(0) | Err(_) => return Ok(()),
-            Ok(len) => buffer.get(..len).unwrap_or_default(),
-        };
+        // A terminal whose other side is closed says that with an error.
+        let bytes = came.unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(());
+        }
         if let Some(keys) = &shared.keys {
             keys.lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .shown(bytes);
+                .shown(&bytes);
         }
-        let is_sftp = stream == Stream::Stdout && shared.read_along(|sftp| sftp.down(bytes))?;
+        let is_sftp = stream == Stream::Stdout && shared.read_along(|sftp| sftp.down(&bytes))?;
         if is_kept && (!is_sftp || shared.policy.files) {
-            shared.recorder.data(stream, bytes)?;
+            shared.recorder.data(stream, &bytes)?;
             if shared.policy.strict {
                 shared.recorder.flush()?;
             }
@@ -367,7 +365,6 @@ async fn drain(
         if shared.is_deaf.load(Ordering::SeqCst) {
             continue;
         }
-        let bytes = bytes.to_vec();
         let sent = match stream {
             Stream::Stderr => write.extended_data_bytes(1, bytes).await,
             _ => {
@@ -380,6 +377,23 @@ async fn drain(
             shared.is_deaf.store(true, Ordering::SeqCst);
         }
     }
+}
+
+/// What there is to read, once there is something; nothing at its end. No memory is held while it waits.
+pub(super) async fn piece(fd: &AsyncFd<OwnedFd>) -> std::io::Result<Bytes> {
+    let mut piece = Vec::new();
+    when_ready(fd, Interest::READABLE, |fd| {
+        let mut room = Vec::with_capacity(PIECE_BYTES);
+        let len = rustix::io::read(fd, spare_capacity(&mut room))?;
+        piece = room;
+        Ok(len)
+    })
+    .await?;
+    if piece.len() < PIECE_BYTES / 4 {
+        // It may wait for a client that reads slowly.
+        piece.shrink_to_fit();
+    }
+    Ok(piece.into())
 }
 
 /// Tries until it does not have to wait any more.
