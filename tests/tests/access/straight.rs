@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
-use crate::place::{Person, Place, finished, said};
+use crate::place::{Person, Place, finished, said, wait_for};
 
 /// More than a window of OpenSSH's, and nothing that repeats.
 fn much() -> Vec<u8> {
@@ -21,14 +21,18 @@ fn much() -> Vec<u8> {
         .collect()
 }
 
-/// Whether each connection until now was the own client's: it prefers AES, and OpenSSH's does not. How many there were.
-fn are_own(place: &Place, is_own: bool) -> usize {
-    let all = place.events("handshake");
+/// So many connections came until now, each of them the own client's or none: it prefers AES, and OpenSSH's does not.
+fn are_own(place: &Place, is_own: bool, count: usize) {
+    let mut all = Vec::new();
+    wait_for("all connections' events", || {
+        all = place.events("handshake");
+        all.len() >= count
+    });
+    assert_eq!(all.len(), count, "{all:?}");
     for one in &all {
         let agreed = one["message"].as_str().unwrap();
         assert_eq!(agreed.contains("chacha20"), !is_own, "{agreed}");
     }
-    all.len()
 }
 
 /// A command, with a file for its input and another for its output: what it says does not fit into a pipe.
@@ -74,7 +78,7 @@ fn a_command_gets_its_bytes_and_says_its_own() {
     drop(poured.stdout.take());
     let out = finished(poured);
     assert_eq!(out.status.code(), Some(255), "{out:?}");
-    assert_eq!(are_own(&place, true), 4);
+    are_own(&place, true, 4);
 }
 
 #[test]
@@ -96,7 +100,7 @@ fn what_it_does_not_do_ssh_does_and_nobody_is_believed_without_a_certificate() {
     fs::write(own.join("config"), "Compression yes\n").unwrap();
     let out = finished(anna.node(&["127.0.0.1", "echo by ssh"]).spawn().unwrap());
     assert_eq!(out.stdout, b"by ssh\n", "{out:?}");
-    assert_eq!(are_own(&place, false), 1);
+    are_own(&place, false, 1);
     fs::remove_file(own.join("config")).unwrap();
     // Another cluster's authority: neither of them goes there, and ssh says why.
     let other = anna.home.join("other");

@@ -14,6 +14,7 @@ use russh::client::{self, AuthResult, DisconnectReason, Handle, Session};
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, PublicKeyOrCertificate, load_openssh_certificate, load_secret_key};
 use russh::{ChannelId, Preferred, SshId, cipher};
+use rustix::net::sockopt::set_socket_keepalive;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -33,10 +34,6 @@ const PACKET_BYTES: u32 = 32 * 1024;
 /// How long connecting may take, each of its steps; then ssh(1) tries.
 const STEP_MAX: Duration = Duration::from_secs(20);
 
-/// How often a server that says nothing is asked whether it is there, and how often in a row that may stay without
-/// answer, unless the configuration says otherwise.
-const ALIVE: (Duration, usize) = (Duration::from_secs(30), 3);
-
 /// Where a command is to run.
 struct Destination {
     host: String,
@@ -54,6 +51,8 @@ pub(super) struct Hooks {
     host: String,
     port: u16,
     said: Said,
+    /// Nobody wants to read what is no error.
+    is_quiet: bool,
 }
 
 impl client::Handler for Hooks {
@@ -73,7 +72,8 @@ impl client::Handler for Hooks {
     }
 
     async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), russh::Error> {
-        let lines = banner.lines().map(escape_for_humans);
+        let lines = banner.lines().filter(|_| !self.is_quiet);
+        let lines = lines.map(escape_for_humans);
         lines.for_each(|line| spoken::complain(&line));
         Ok(())
     }
@@ -122,6 +122,7 @@ pub(super) fn run(home: &Home, more: &[OsString], args: &[OsString]) -> Option<u
         authorities: Authorities::of(&known_hosts)?,
         host: to.host.clone(),
         port: to.port,
+        is_quiet: settings.one("loglevel") != Some("INFO"),
     };
     let library = library(&settings)?;
     let status = runtime.block_on(async {
@@ -185,12 +186,8 @@ fn library(settings: &Settings) -> Option<client::Config> {
         return None;
     }
     let kinds = [Algorithm::Ed25519];
-    let every_s = settings.one("serveraliveinterval")?.parse().ok()?;
+    let every_s: u64 = settings.one("serveraliveinterval")?.parse().ok()?;
     let times = settings.one("serveralivecountmax")?.parse().ok()?;
-    let alive = match every_s {
-        0 => ALIVE,
-        every_s => (Duration::from_secs(every_s), times),
-    };
     let name = concat!("SSH-2.0-Hansard_", env!("CARGO_PKG_VERSION"));
     Some(client::Config {
         client_id: SshId::Standard(name.into()),
@@ -203,8 +200,8 @@ fn library(settings: &Settings) -> Option<client::Config> {
             ..Preferred::DEFAULT
         },
         inactivity_timeout: None,
-        keepalive_interval: Some(alive.0),
-        keepalive_max: alive.1,
+        keepalive_interval: (every_s > 0).then(|| Duration::from_secs(every_s)),
+        keepalive_max: times,
         nodelay: true,
         ..client::Config::default()
     })
@@ -221,6 +218,8 @@ async fn signed_in(
     let stream = timeout(step, TcpStream::connect((to.host.as_str(), to.port)));
     let stream = stream.await.ok()?.ok()?;
     stream.set_nodelay(true).ok()?;
+    let is_asked = settings.one("tcpkeepalive") != Some("no");
+    set_socket_keepalive(&stream, is_asked).ok()?;
     let shaking = client::connect_stream(Arc::new(library), stream, hooks);
     let mut handle = timeout(step, shaking).await.ok()?.ok()?;
     let certificate = load_openssh_certificate(home.path(CERTIFICATE)).ok()?;

@@ -12,6 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use russh::client::{Handle, Msg};
 use russh::{ChannelMsg, ChannelWriteHalf};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -48,7 +50,7 @@ impl Out {
         let of_thread = Arc::clone(&room);
         let thread = thread::spawn(move || {
             let written = waiting.iter().try_for_each(|piece| {
-                sink.write_all(&piece)?;
+                write_whole(&mut sink, &piece)?;
                 of_thread.add_permits(piece.len());
                 Ok(())
             });
@@ -78,6 +80,28 @@ impl Out {
         drop(self.pieces);
         // Nobody is there to be told of an error.
         let _ = self.thread.join();
+    }
+}
+
+/// Writes all of it. Whoever shares the file may have said of it that nobody waits (ssh(1) does, of a terminal).
+fn write_whole(sink: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match sink.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => bytes = bytes.get(len..).unwrap_or_default(),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => wait(&*sink, PollFlags::OUT)?,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Until there is something to be done.
+fn wait(file: impl AsFd, what: PollFlags) -> io::Result<()> {
+    match poll(&mut [PollFd::new(&file, what)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -169,6 +193,12 @@ async fn send(write: ChannelWriteHalf<Msg>, reads_nothing: bool) {
                 let mut piece = vec![0; PIECE_BYTES];
                 let len = match stdin.read(&mut piece) {
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                        match wait(io::stdin(), PollFlags::IN) {
+                            Ok(()) => continue,
+                            Err(_) => return,
+                        }
+                    }
                     Ok(0) | Err(_) => return,
                     Ok(len) => len,
                 };
