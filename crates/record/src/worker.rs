@@ -70,7 +70,8 @@ impl Worker {
             }
             return Ready::Sleep(due_ns);
         }
-        intake.take(&mut self.batch);
+        let late_ns = entry_due.into_iter().chain(self.pump.late_ns()).min();
+        intake.take(&mut self.batch, late_ns);
         self.taken_ticket = intake.ticket;
         Ready::Work(Work {
             took: true,
@@ -127,6 +128,7 @@ impl Worker {
         if self.pump.is_level() && !intake.abandoned {
             intake.durable_ticket = Some(self.taken_ticket);
         }
+        intake.is_late(self.pump.late_ns());
         let summary = self.pump.summary(intake.produced);
         intake.recorded = summary.recorded;
         if let Some(lost) = self.pump.lost() {

@@ -48,7 +48,8 @@ pub(super) const PACKET_BYTES: usize = 32 * 1024;
 pub(super) const PIECE_BYTES: usize = 64 * 1024;
 
 /// Bytes that wait for the recorder of what is no terminal, and so may pour. While a disk syncs a batch the next one
-/// comes together; at the bound the stream waits. A daemon that is killed takes two of these with it at most.
+/// comes together; at the bound the stream waits. A daemon that is killed takes two of these with it at most, and no more
+/// than usual where something has waited for a second ([`hansard_record::Options::queue_bytes`]).
 pub(super) const STREAM_QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Most bytes that a peer may send into a new channel before it is told to go on.
