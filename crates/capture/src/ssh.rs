@@ -8,7 +8,7 @@
 //!   program and its channel; `forward`: connections that go through
 //! - `proxy`: in the stead of programs of this machine, connections to another; `program`: either
 //! - `greeting`: what somebody who logs in is shown, and where it is noted that they did
-//! - `header`, `fact`: what is written; `ender`: how others end it
+//! - `ciphers`: what is spoken; `header`, `fact`: what is written; `ender`: how others end it
 
 use std::collections::BTreeMap;
 use std::io::{self, PipeWriter, Write as _};
@@ -30,6 +30,7 @@ use crate::who::Who;
 mod access;
 mod account;
 mod channel;
+mod ciphers;
 mod connection;
 mod credentials;
 mod door;
@@ -154,6 +155,7 @@ pub(crate) struct Node {
     enders: Enders,
     stopping: AtomicBool,
     fewer: Condvar,
+    typing: Arc<relay::Typing>,
 }
 
 /// Whom to tell when the node stops.
@@ -230,6 +232,7 @@ impl Server {
             enders: Enders::default(),
             stopping: AtomicBool::new(false),
             fewer: Condvar::new(),
+            typing: Arc::default(),
         });
         let of_thread = Arc::clone(&node);
         let accepting = std::thread::Builder::new()
@@ -327,6 +330,7 @@ fn library(config: &Config, certificate: Option<&str>) -> Result<russh::server::
         inactivity_timeout: None,
         keepalive_interval: Some(ALIVE_EVERY),
         keepalive_max: ALIVE_MAX,
+        preferred: ciphers::preferred(),
         nodelay: true,
         ..russh::server::Config::default()
     })

@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use zstd_safe::{CCtx, CParameter, ResetDirective};
-
 use crate::body;
 use crate::columns::Columns;
 use crate::event::{Body, End, Stream};
@@ -21,7 +19,7 @@ mod revive;
 mod stream;
 
 pub use revive::{LastSegment, ReviveError, Tip};
-use stream::{compress_piece, zstd_error};
+use stream::Compressor;
 
 /// When frames are closed and segments sealed. The defaults are those of [`crate::limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,20 +59,6 @@ const LEVEL_BULK: i32 = 1;
 
 /// zstd level while a person works: there is time, and most recordings are this.
 const LEVEL_CALM: i32 = 7;
-
-/// Size of the bulk level's hash table, 2 to this power entries, and its shortest match: smaller
-/// and shorter than zstd's own for the level. Of what pours over a terminal, coloured logs come out
-/// 2.5 % smaller and source code 5 % larger, both a little faster (`examples/core_speed`).
-const BULK_HASH_LOG: u32 = 13;
-const BULK_MATCH_MIN: u32 = 5;
-
-/// Sizes of the calm level's tables, 2 to this power entries: zstd's own for the level take 5 MB of
-/// memory for each session, these a tenth of it, for half a percent on the disk (`examples/core_calm`).
-const CALM_HASH_LOG: u32 = 16;
-const CALM_CHAIN_LOG: u32 = 16;
-
-/// History that a frame may refer back to, 2 to this power bytes: all of an ordinary segment.
-const WINDOW_LOG: u32 = 20;
 
 /// A segment that filled up faster than this is bulk; so will the next one be.
 const BULK_SEGMENT_NS: u64 = 5_000_000_000;
@@ -118,7 +102,7 @@ pub struct SegmentWriter {
     session: SessionId,
     key: SigningKey,
     bounds: Bounds,
-    compressor: CCtx<'static>,
+    compressor: Compressor,
     columns: Columns,
     scratch: Vec<u8>,
     compressed: Vec<u8>,
@@ -162,16 +146,14 @@ impl SegmentWriter {
         bounds: Bounds,
         (number, predecessor): (u32, Digest),
     ) -> Result<Self, WriteError> {
-        let compressor = CCtx::try_create()
-            .ok_or_else(|| WriteError::Compression("no memory for the compressor".into()))?;
-        let mut writer = Self {
+        Ok(Self {
             session,
             key,
             bounds: Bounds {
                 frame_bytes: bounds.frame_bytes.min(FRAME_BYTES_MAX),
                 ..bounds
             },
-            compressor,
+            compressor: Compressor::new(LEVEL_CALM),
             columns: Columns::default(),
             scratch: Vec::new(),
             compressed: Vec::new(),
@@ -189,9 +171,7 @@ impl SegmentWriter {
                 raw_bytes: 0,
             },
             ended: false,
-        };
-        writer.set_level(LEVEL_CALM)?;
-        Ok(writer)
+        })
     }
 
     /// Adds an event at this time; a time before the last event's is raised to it.
@@ -274,6 +254,9 @@ impl SegmentWriter {
         // Closing the frame may have sealed the segment by its size.
         if seal && self.segment.started.is_some() {
             self.seal_and_continue(now_ns)?;
+            if self.columns.count == 0 {
+                self.rest();
+            }
         }
         Ok(())
     }
@@ -403,7 +386,16 @@ impl SegmentWriter {
     fn seal_and_continue(&mut self, now_ns: u64) -> Result<(), WriteError> {
         let bulk = now_ns.saturating_sub(self.segment.first_ns) < BULK_SEGMENT_NS;
         self.seal(now_ns);
-        self.set_level(if bulk { LEVEL_BULK } else { LEVEL_CALM })
+        self.compressor
+            .begin(if bulk { LEVEL_BULK } else { LEVEL_CALM })
+    }
+
+    /// Gives back what only a segment needs that is being written: of many sessions most do nothing.
+    fn rest(&mut self) {
+        self.compressor.rest();
+        self.columns = Columns::default();
+        self.scratch = Vec::new();
+        self.compressed = Vec::new();
     }
 
     fn seal(&mut self, now_ns: u64) {
@@ -449,35 +441,7 @@ impl SegmentWriter {
         self.compressed
             .reserve(zstd_safe::compress_bound(self.columns.raw_len()) + 64);
         let [head, bodies] = pieces;
-        compress_piece(&mut self.compressor, &mut self.compressed, head, false)?;
-        compress_piece(&mut self.compressor, &mut self.compressed, bodies, true)
-    }
-
-    /// Starts a new zstd stream, which lasts for one segment.
-    fn set_level(&mut self, level: i32) -> Result<(), WriteError> {
-        let compressor = &mut self.compressor;
-        compressor
-            .reset(ResetDirective::SessionAndParameters)
-            .map_err(zstd_error)?;
-        let common = [
-            CParameter::CompressionLevel(level),
-            CParameter::WindowLog(WINDOW_LOG),
-            CParameter::ContentSizeFlag(false),
-            CParameter::ChecksumFlag(false),
-        ];
-        let tables = match level {
-            LEVEL_BULK => [
-                CParameter::HashLog(BULK_HASH_LOG),
-                CParameter::MinMatch(BULK_MATCH_MIN),
-            ],
-            _ => [
-                CParameter::HashLog(CALM_HASH_LOG),
-                CParameter::ChainLog(CALM_CHAIN_LOG),
-            ],
-        };
-        for parameter in common.into_iter().chain(tables) {
-            compressor.set_parameter(parameter).map_err(zstd_error)?;
-        }
-        Ok(())
+        self.compressor.piece(&mut self.compressed, head, false)?;
+        self.compressor.piece(&mut self.compressed, bodies, true)
     }
 }

@@ -1,5 +1,12 @@
 //! `hansard ssh`, `scp` and `ssh-config`: Debian's own clients, told where to go, with which certificate, and
-//! whom to believe. There is no SSH of ours in here.
+//! whom to believe; and for commands without a terminal one of our own, which is quick over long distances.
+//!
+//! - `own`: that client; `resolved`: what ssh(1) would do; `believed`: who hosts are; `spoken`: a command's bytes
+
+mod believed;
+mod own;
+mod resolved;
+mod spoken;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -24,16 +31,22 @@ const NODE_PORT: u64 = 3022;
 /// Runs ssh(1) or scp(1) in the place of this program.
 pub(crate) fn run(program: &str, args: &ClientArgs) -> Result<u8, Failure> {
     let (home, _) = signed_in()?;
-    let mut client = Command::new(program);
-    client.arg("-F").arg(home.path(SSH_CONFIG));
+    let mut more: Vec<OsString> = Vec::new();
     if args.node {
-        client.args(["-o", "ProxyJump=none"]);
+        more.extend(["-o", "ProxyJump=none"].map(OsString::from));
         let port = if program == "ssh" { "-p" } else { "-P" };
         let says_port = |arg: &OsString| arg.to_string_lossy().starts_with(port);
         if !args.args.iter().any(says_port) {
-            client.args(["-o", &format!("Port={NODE_PORT}")]);
+            more.extend(["-o".into(), format!("Port={NODE_PORT}").into()]);
         }
     }
+    if program == "ssh"
+        && let Some(status) = own::run(&home, &more, &args.args)
+    {
+        return Ok(status);
+    }
+    let mut client = Command::new(program);
+    client.arg("-F").arg(home.path(SSH_CONFIG)).args(more);
     let error = client.args(&args.args).exec();
     let what = format!("{program} cannot be run: {error}");
     Err(Failure::new(STATUS_WRONG_USE, what).hint("apt-get install openssh-client"))

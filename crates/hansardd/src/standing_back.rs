@@ -6,9 +6,11 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behind {
     /// Those who record. It has a third of the weight of one of them (nice 5): what it shows must not be
-    /// seconds old while they pour, and there is one for each session, however many watch it.
+    /// seconds old while they pour, and there is one for each session, however many watch it. So does what
+    /// archives: it has to keep up, or the spool fills and sessions are held, but the spool is there so that
+    /// it may be late.
     Recorders,
-    /// Those who are watched, too: a tenth (nice 10).
+    /// Those who are watched, too: a tenth (nice 10). What makes rows of what is archived is one.
     Painters,
     /// All of them: a twenty-eighth (nice 15).
     Everybody,

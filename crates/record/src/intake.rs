@@ -8,6 +8,7 @@ use hansard_core::event::End;
 use hansard_core::{Body, OnLoss, Stream};
 
 use crate::lost::{Cause, Count, Lost, Summary};
+use crate::recorder::QUEUE_BYTES;
 
 /// What an entry costs of the queue's bytes besides its data.
 const ENTRY_COST: usize = std::mem::size_of::<Entry>();
@@ -128,6 +129,8 @@ enum Asleep {
 pub(crate) struct Intake {
     batch: Batch,
     capacity: usize,
+    /// From when on something that the worker has is late.
+    late_ns: Option<u64>,
     wake_bytes: usize,
     merge_ns: u64,
     asleep: Asleep,
@@ -167,6 +170,7 @@ impl Intake {
         Self {
             batch: Batch::default(),
             capacity,
+            late_ns: None,
             wake_bytes: wake_bytes.min(capacity / 2),
             merge_ns,
             asleep: Asleep::No,
@@ -204,7 +208,9 @@ impl Intake {
             Item::Event(body) => (data_len(body), BODY_COST.saturating_add(weight(body))),
         };
         let cost = cost.saturating_add(ENTRY_COST);
-        if !self.batch.entries.is_empty() && self.batch.cost.saturating_add(cost) > self.capacity {
+        if !self.batch.entries.is_empty()
+            && self.batch.cost.saturating_add(cost) > self.room(now_ns)
+        {
             self.room_is_wanted = true;
             return Push::Full(item);
         }
@@ -223,6 +229,15 @@ impl Intake {
         self.ticket = self.ticket.saturating_add(1);
         Push::Taken {
             wake: self.must_wake(now_ns, before),
+        }
+    }
+
+    /// Bytes that may wait now. A queue that is larger than usual is for disks that keep up: while something is late,
+    /// no more waits than in any other, so that a crash takes a second and little more.
+    fn room(&self, now_ns: u64) -> usize {
+        match self.late_ns {
+            Some(late_ns) if late_ns <= now_ns => self.capacity.min(QUEUE_BYTES),
+            _ => self.capacity,
         }
     }
 
@@ -319,13 +334,26 @@ impl Intake {
             .is_some_and(|wanted| self.durable_ticket.is_none_or(|done| done < wanted))
     }
 
-    /// Swaps the queue for an empty batch.
-    pub(crate) fn take(&mut self, empty: &mut Batch) {
+    /// Swaps the queue for an empty batch; something of that, or of what the worker has, is late from then on.
+    pub(crate) fn take(&mut self, empty: &mut Batch, late_ns: Option<u64>) {
+        self.late_ns = late_ns;
         empty.clear();
         std::mem::swap(&mut self.batch, empty);
         self.dropping = false;
         self.room_is_wanted = false;
         self.asleep = Asleep::No;
+    }
+
+    /// Gives the memory of an empty queue back.
+    pub(crate) fn rests(&mut self) {
+        if self.batch.oldest_ns().is_none() {
+            self.batch = Batch::default();
+        }
+    }
+
+    /// Notes from when on something that the worker has is late; `None`: it has nothing.
+    pub(crate) fn is_late(&mut self, from_ns: Option<u64>) {
+        self.late_ns = from_ns;
     }
 
     /// Notes that the worker goes to sleep until this time, which is early enough for an entry
@@ -394,5 +422,44 @@ fn value_weight(value: &hansard_core::Value) -> usize {
             .map(value_weight)
             .fold(own, usize::saturating_add),
         Value::Uint(_) | Value::Int(_) | Value::Bool(_) => own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_queue_is_large_only_while_nothing_is_late() {
+        let mut intake = Intake::new(8 * QUEUE_BYTES, 1024, 0);
+        let piece = vec![7; ENTRY_BYTES_MAX];
+        let fill = |intake: &mut Intake, now_ns| {
+            let push = || {
+                matches!(
+                    intake.push(now_ns, Item::Data(Stream::Stdout, &piece)),
+                    Push::Taken { .. }
+                )
+            };
+            std::iter::repeat_with(push)
+                .take_while(|taken| *taken)
+                .count()
+                * ENTRY_BYTES_MAX
+        };
+        let much = fill(&mut intake, 0);
+        assert!(much > 7 * QUEUE_BYTES, "{much}");
+        // The worker has all that, and until it is late as much again may come.
+        let mut batch = Batch::default();
+        intake.take(&mut batch, Some(1000));
+        assert!(fill(&mut intake, 999) > 7 * QUEUE_BYTES);
+        assert_eq!(
+            fill(&mut intake, 1000),
+            0,
+            "there is more than usual already"
+        );
+        intake.take(&mut batch, Some(1000));
+        let little = fill(&mut intake, 1000);
+        assert!(little > 0 && little <= QUEUE_BYTES, "{little}");
+        intake.is_late(None);
+        assert!(fill(&mut intake, 1001) > 6 * QUEUE_BYTES);
     }
 }

@@ -173,6 +173,14 @@ impl Pump {
         }
     }
 
+    /// When the oldest of what it has and what is not durable is late.
+    pub(crate) fn late_ns(&self) -> Option<u64> {
+        self.oldest_due_ns
+            .into_iter()
+            .chain(self.writer.due_ns())
+            .min()
+    }
+
     /// How long after it happened an entry should be on its way.
     pub(crate) fn frame_ns(&self) -> u64 {
         self.frame_ns

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! What a crash can take: the open frame (1 s or 64 KiB, whichever is less) and, while the sink is
-//! slower than the capture, what is in the queue and in the one batch that the worker holds.
+//! slower than the capture, what is in the queue and in the one batch that the worker holds: at most
+//! [`Options::loss_bytes_max`], and where that is more than usual, of the last second.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -74,7 +75,8 @@ pub struct Options {
     pub group: Group,
     /// Bytes that wait for the worker at most (data and 24 to 100 bytes for each event); when they
     /// are reached, the capture is held back. There are two such queues, one of them being worked
-    /// on.
+    /// on. Beyond [`QUEUE_BYTES`] only while nothing waits for longer than a frame stays open: a
+    /// disk that does not keep up holds the capture back as with the default.
     pub queue_bytes: usize,
     /// Bytes at which the worker begins before any deadline.
     pub wake_bytes: usize,

@@ -63,9 +63,15 @@ impl Worker {
         let is_due = due_ns.is_some_and(|due_ns| due_ns <= now_ns);
         if !(intake.is_worthwhile() || flush || is_due || intake.ending.is_some()) {
             intake.worker_sleeps(due_ns, self.pump.frame_ns());
+            if self.pump.is_level() {
+                // Of many sessions most do nothing: what the last one that did has grown is given back.
+                self.batch = Batch::default();
+                intake.rests();
+            }
             return Ready::Sleep(due_ns);
         }
-        intake.take(&mut self.batch);
+        let late_ns = entry_due.into_iter().chain(self.pump.late_ns()).min();
+        intake.take(&mut self.batch, late_ns);
         self.taken_ticket = intake.ticket;
         Ready::Work(Work {
             took: true,
@@ -122,6 +128,7 @@ impl Worker {
         if self.pump.is_level() && !intake.abandoned {
             intake.durable_ticket = Some(self.taken_ticket);
         }
+        intake.is_late(self.pump.late_ns());
         let summary = self.pump.summary(intake.produced);
         intake.recorded = summary.recorded;
         if let Some(lost) = self.pump.lost() {

@@ -164,7 +164,7 @@ impl Asked {
         FromClient::Login(Login { version, claims }).encode(&mut hello);
         // A refusal may come before all of this is written: it is read all the same.
         let outside = [stdin(), stdout(), stderr()];
-        let sent = send_with(&stream, &hello, outside);
+        let sent = send_with(&stream, &hello, &outside);
         let mut line = BufReader::new(Incoming::new(stream));
         let mut answer = Vec::new();
         match read_message(&mut line, &mut answer, OPEN_BYTES_MAX) {

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Child;
 
 use rustix::fs::{Gid, Mode, Uid};
 use rustix::process::{
@@ -99,6 +99,16 @@ enum Process {
     Kept(pam::Kept),
 }
 
+/// What a program is on.
+struct Given {
+    pty: Option<Pty>,
+    /// The terminal's.
+    name: Option<String>,
+    theirs: [OwnedFd; 3],
+    /// The other ends of pipes: for writing, for reading, for reading.
+    ours: [Option<OwnedFd>; 3],
+}
+
 /// As sshd(8) tells programs which terminal is theirs.
 const TERMINAL: &str = "SSH_TTY";
 
@@ -140,8 +150,12 @@ impl Service {
         keeper: &Keeper,
         before: Option<impl FnOnce(i32) -> T>,
     ) -> Result<(Served, Ends, Option<T>), ShellError> {
-        let mut command = std::process::Command::new(&keeper.program);
-        let (pty, name) = self.given(&mut command)?;
+        let Given {
+            pty,
+            name,
+            theirs,
+            ours,
+        } = self.given()?;
         let mut env = self.env.clone();
         env.extend(name.iter().map(|name| (TERMINAL.into(), name.into())));
         let wants = pam::Wants {
@@ -152,9 +166,8 @@ impl Service {
             argv: &self.argv,
             env,
         };
-        let mut started = pam::start(keeper, command, wants, before)?;
-        let pipes = started.kept.pipes();
-        let (terminal, ends) = ends(pty, pipes)?;
+        let started = pam::start(keeper, theirs, wants, before)?;
+        let (terminal, ends) = ends(pty, ours)?;
         let served = Served {
             pid: started.pid,
             process: Process::Kept(started.kept),
@@ -176,8 +189,17 @@ impl Service {
             .arg0(&self.arg0)
             .env_clear()
             .envs(self.env.iter().map(|(k, v)| (k, v)));
-        let (pty, name) = self.given(&mut command)?;
-        command.envs(name.iter().map(|name| (TERMINAL, name)));
+        let Given {
+            pty,
+            name,
+            theirs: [stdin, stdout, stderr],
+            ours,
+        } = self.given()?;
+        command
+            .envs(name.iter().map(|name| (TERMINAL, name)))
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(stderr);
         let started = sys::Becomes {
             uid: self.account.uid,
             gid: self.account.gid,
@@ -196,17 +218,12 @@ impl Service {
             Some(before) => spawned_after(command, before),
             None => (command.spawn(), None),
         };
-        let mut child = child.map_err(not_started)?;
+        let child = child.map_err(not_started)?;
         let pid = Pid::from_child(&child);
         // Nobody reaps the child before `Served` is dropped: its number stays its own till then.
         let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)
             .map_err(ShellError::errno("watch the program"))?;
-        let pipes = [
-            child.stdin.take().map(OwnedFd::from),
-            child.stdout.take().map(OwnedFd::from),
-            child.stderr.take().map(OwnedFd::from),
-        ];
-        let (terminal, ends) = ends(pty, pipes)?;
+        let (terminal, ends) = ends(pty, ours)?;
         let served = Served {
             pid,
             process: Process::Own(pidfd),
@@ -218,31 +235,26 @@ impl Service {
     }
 
     /// Its three descriptors: a terminal, with its name, or pipes.
-    fn given(
-        &self,
-        command: &mut std::process::Command,
-    ) -> Result<(Option<Pty>, Option<String>), ShellError> {
-        let mut name = None;
-        let ends = match &self.terminal {
-            Some(window) => {
-                let pty = self.pty(window)?;
-                let path = rustix::termios::ttyname(pty.slave(), Vec::new()).ok();
-                name = path.map(|path| path.to_string_lossy().into_owned());
-                command
-                    .stdin(pty.slave_copy()?)
-                    .stdout(pty.slave_copy()?)
-                    .stderr(pty.slave_copy()?);
-                Some(pty)
-            }
-            None => {
-                command
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::piped());
-                None
-            }
+    fn given(&self) -> Result<Given, ShellError> {
+        let Some(window) = &self.terminal else {
+            let made = || io::Result::Ok([io::pipe()?, io::pipe()?, io::pipe()?]);
+            let made = made().map_err(ShellError::io("make pipes"))?;
+            let [(stdin, to), (from, stdout), (of_errors, stderr)] = made;
+            return Ok(Given {
+                pty: None,
+                name: None,
+                theirs: [stdin.into(), stdout.into(), stderr.into()],
+                ours: [to.into(), from.into(), of_errors.into()].map(Some),
+            });
         };
-        Ok((ends, name))
+        let pty = self.pty(window)?;
+        let path = rustix::termios::ttyname(pty.slave(), Vec::new()).ok();
+        Ok(Given {
+            name: path.map(|path| path.to_string_lossy().into_owned()),
+            theirs: [pty.slave_copy()?, pty.slave_copy()?, pty.slave_copy()?],
+            ours: [None, None, None],
+            pty: Some(pty),
+        })
     }
 
     /// A terminal that is the account's own, as login(1) leaves one: whoever is in the group `tty` may

@@ -121,6 +121,25 @@ pub(crate) fn disarm(signal: Signal) -> io::Result<Handled> {
     handle(signal.as_raw(), on_ignored as extern "C" fn(_) as usize, 0)
 }
 
+/// Ignores a signal until the result is dropped. Ignored, SIGCHLD leaves no zombies.
+pub(crate) fn ignore(signal: Signal) -> io::Result<Handled> {
+    handle(signal.as_raw(), libc::SIG_IGN, 0)
+}
+
+/// Makes a copy of this process, which has to have no other thread; answers the copy's number, and in the copy
+/// nothing.
+pub(crate) fn fork() -> io::Result<Option<Pid>> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    // SAFETY: there is one thread, so that the copy is whole: no lock is held that nobody would give back.
+    match unsafe { libc::fork() } {
+        0 => Ok(None),
+        pid if pid > 0 => Ok(Pid::from_raw(pid)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Gives a signal its default action until the result is dropped.
 pub(crate) fn default_action(signal: Signal) -> io::Result<Handled> {
     handle(signal.as_raw(), libc::SIG_DFL, 0)
@@ -408,6 +427,30 @@ pub(crate) fn meets_before_exec(command: &mut Command) -> io::Result<Meeting> {
     // SAFETY: the closure makes system calls only; the ends of the pipes are closed by exec, or by _exit.
     unsafe { command.pre_exec(meet) };
     Ok(Meeting { comes, go })
+}
+
+/// Has the C library's allocator keep little of what is not used: so many pools for all threads (glibc's are eight to a
+/// processor, each with room of its own that others do not get), and what was given back goes to the system. To be
+/// called before any thread is started.
+pub fn keep_little_memory(pools: usize) {
+    #[cfg(target_env = "gnu")]
+    {
+        /// A block that is as large comes from the system, and goes back there.
+        const BLOCK_BYTES: libc::c_int = 128 * 1024;
+        /// What a pool keeps at its end.
+        const REST_BYTES: libc::c_int = 1024 * 1024;
+        let pools = libc::c_int::try_from(pools).unwrap_or(libc::c_int::MAX);
+        for (what, value) in [
+            (libc::M_ARENA_MAX, pools),
+            (libc::M_MMAP_THRESHOLD, BLOCK_BYTES),
+            (libc::M_TRIM_THRESHOLD, REST_BYTES),
+        ] {
+            // SAFETY: takes numbers only; there is one thread. What it does not like it leaves as it is.
+            unsafe { libc::mallopt(what, value) };
+        }
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = pools;
 }
 
 /// Ends this process by a signal, without a core; returns if it does not.

@@ -9,3 +9,4 @@
 mod locking;
 mod login;
 mod place;
+mod straight;

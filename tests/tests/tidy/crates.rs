@@ -30,7 +30,7 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
 
 /// Third-party crates that come along when only this crate is built, at most. At the limit: argue
 /// in CONTRIBUTING.md for raising it, or do without.
-const TREE_CRATES_MAX: [(&str, usize); 2] = [("hansard-core", 20), ("hansard", 82)];
+const TREE_CRATES_MAX: [(&str, usize); 2] = [("hansard-core", 20), ("hansard", 170)];
 
 /// Tables of a manifest: their header, and the `key = value` lines under it.
 type Tables = BTreeMap<String, Vec<(String, String)>>;

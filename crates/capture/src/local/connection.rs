@@ -161,7 +161,7 @@ fn first(source: &mut Source) -> Result<First, String> {
     match FromClient::decode(&buffer) {
         Ok(FromClient::Open(open)) => {
             // None belong to it; what came all the same is closed.
-            drop(source.get_mut().take());
+            source.get_mut().take::<0>();
             Ok(First::Open(open.claims))
         }
         Ok(FromClient::Login(login)) => Ok(First::Login(login)),

@@ -394,7 +394,7 @@ fn grant(source: &Source, ready: &Ready) -> Result<(), String> {
     })
     .encode(&mut message);
     let given = ready.given.descriptors.each_ref().map(AsFd::as_fd);
-    send_with(source.get_ref().socket(), &message, given)
+    send_with(source.get_ref().socket(), &message, &given)
         .map_err(|e| format!("the login does not listen: {e}"))
 }
 

@@ -114,11 +114,8 @@ impl Connection {
 
     /// Who opens sessions for programs of whoever is in.
     pub(super) fn keeper(&self) -> Option<Keeper> {
-        let keeper = self.node.config.keeper.clone();
-        keeper.map(|keeper| Keeper {
-            remote: header::canonical(self.remote).ip().to_string(),
-            ..keeper
-        })
+        let keeper = self.node.config.keeper.as_ref();
+        keeper.map(|keeper| keeper.of(header::canonical(self.remote).ip().to_string()))
     }
 
     /// Records something of the connection: in its own recording, or, while nobody is in, in the host's.

@@ -20,7 +20,7 @@ use super::credentials::{self, Allowed, Attempt, judge};
 use super::fact;
 use super::forward::{Listening, To, Wanted};
 use super::header::Who;
-use super::limits::{ATTEMPTS_MAX, CHANNELS_MAX};
+use super::limits::{ATTEMPTS_MAX, CHANNELS_MAX, STREAM_WINDOW_BYTES};
 use super::over::Over;
 use super::proxy::Destination;
 use super::x11::Display;
@@ -298,6 +298,10 @@ impl Hooks for Handler {
         let to = Some(To::Unix(path.into()));
         self.direct(what, to, (channel, reply), session.handle())
             .await
+    }
+
+    fn adjust_window(&mut self, _: ChannelId, _: u32) -> u32 {
+        STREAM_WINDOW_BYTES
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Over> {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use hansard_core::policy::{OnEnd, Policy, Watch};
 use hansard_core::{Fields, Granted, Login, Session, SessionId, Value};
-use hansard_record::Recorder;
+use hansard_record::{Options, Recorder};
 use hansard_shell::Account;
 
 use super::account;
+use super::limits::STREAM_QUEUE_BYTES;
 use super::proxy::Destination;
 use crate::local::Shared;
 
@@ -111,7 +112,15 @@ pub(super) fn open(shared: &Shared, who: &Who, about: About) -> Result<Opened, S
         policy.idle_ms_max = 0;
     }
     let session = session(shared, who, about, policy)?;
-    let recorder = means.record(&session, config.options)?;
+    let is_stream = ["exec", "forward", "sftp"].contains(&session.kind.as_str());
+    let options = Options {
+        queue_bytes: match is_stream {
+            true => config.options.queue_bytes.max(STREAM_QUEUE_BYTES),
+            false => config.options.queue_bytes,
+        },
+        ..config.options
+    };
+    let recorder = means.record(&session, options)?;
     let (notice, on_end, watch) = decided
         .map(|decided| (decided.notice, decided.on_end, decided.watch))
         .unwrap_or_default();

@@ -41,11 +41,25 @@ pub(super) const TERM_BYTES_MAX: usize = 128;
 /// again come in, slowly (`room`).
 pub(super) const INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What is read from a program at a time, and the longest packet that is sent.
+/// The longest packet that is sent or taken.
 pub(super) const PACKET_BYTES: usize = 32 * 1024;
 
-/// Most bytes that a client may send into a channel before it is told to go on.
+/// What is read at a time from a program, or from whoever a forward leads to: as much as a pipe holds.
+pub(super) const PIECE_BYTES: usize = 64 * 1024;
+
+/// Bytes that wait for the recorder of what is no terminal, and so may pour. While a disk syncs a batch the next one
+/// comes together; at the bound the stream waits. A daemon that is killed takes two of these with it at most, and no more
+/// than usual where something has waited for a second ([`hansard_record::Options::queue_bytes`]).
+pub(super) const STREAM_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Most bytes that a peer may send into a new channel before it is told to go on.
 pub(super) const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+
+/// The same once half of that has come in, in all channels of the connection. A peer that is far away sends a
+/// window at most in the time of a round trip, and half of it where it has to wait for word: 100 MB/s at
+/// 167 ms. Nothing is kept for it, for it is no promise of memory: what waits is bounded by [`INPUT_BYTES_MAX`],
+/// [`FORWARD_BYTES_MAX`] and [`FAR_OUTPUT_BYTES_MAX`], and beyond them nothing is read.
+pub(super) const STREAM_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 
 /// How long a program has to end after it was hung up, before what is left is killed or left alone.
 pub(super) const HANGUP_GRACE: Duration = Duration::from_secs(2);

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hansard_core::policy::{OnEnd, Policy};
 use hansard_core::{Body, Session, Stream};
 use hansard_record::{Lost, Recorder};
 use hansard_shell::{Ends, Keys};
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelReadHalf, ChannelWriteHalf, Sig};
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -19,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::ender::Ender;
 use super::header::OfMachine;
-use super::limits::{HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PACKET_BYTES, TYPED_LOOK_EVERY};
+use super::limits::{HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PIECE_BYTES, TYPED_LOOK_EVERY};
 use super::program::Program;
 use super::room::Room;
 use super::sftp::{Sftp, Stop};
@@ -28,10 +30,13 @@ use crate::host::Watched;
 use crate::who::Listed;
 
 mod over;
+mod pace;
 mod unread;
 mod up;
 
 pub(super) use over::signal as signal_of;
+use pace::Pace;
+pub(super) use pace::Typing;
 pub(super) use unread::Unread;
 use up::{feed, incoming, release};
 
@@ -61,6 +66,8 @@ pub(super) struct Relay {
     pub(super) sftp: Option<Sftp>,
     /// Told when nobody reads what the program says any more.
     pub(super) unread: Arc<Unread>,
+    /// Of all terminals beside this one.
+    pub(super) typing: Arc<Typing>,
 }
 
 /// How it came to its end, as far as that is not the program's.
@@ -90,6 +97,7 @@ struct Shared {
     is_deaf: AtomicBool,
     sftp: Option<Mutex<Sftp>>,
     unread: Arc<Unread>,
+    typing: Arc<Typing>,
 }
 
 impl From<Lost> for Why {
@@ -133,6 +141,7 @@ pub(super) async fn run(relay: Relay) {
         machine,
         sftp,
         unread,
+        typing,
     } = relay;
     let id = channel.id();
     let has_terminal = matches!(ends, Ends::Terminal(_));
@@ -155,6 +164,7 @@ pub(super) async fn run(relay: Relay) {
         is_deaf: AtomicBool::new(false),
         sftp: sftp.map(Mutex::new),
         unread,
+        typing,
     };
     let (read, write) = channel.split();
     if has_terminal && !notice.is_empty() {
@@ -335,39 +345,36 @@ async fn drain(
         Stream::Stderr => shared.policy.stderr,
         _ => shared.policy.stdout,
     };
-    let mut buffer = vec![0; PACKET_BYTES];
+    let mut pace = shared.has_terminal.then(Pace::new);
     loop {
         shared.listening.fetch_add(1, Ordering::SeqCst);
-        let reading = when_ready(&output, Interest::READABLE, |fd| {
-            rustix::io::read(fd, buffer.as_mut_slice())
-        });
         let came = tokio::select! {
-            came = reading => came,
+            came = piece(&output) => came,
             // Closing the pipe is how a program learns that nobody reads what it says.
-            () = shared.unread.heard(), if stream == Stream::Stdout => Ok(0),
+            () = shared.unread.heard(), if stream == Stream::Stdout => Ok(Bytes::new()),
         };
         shared.listening.fetch_sub(1, Ordering::SeqCst);
-        let bytes = match came {
-            // A terminal whose other side is closed says that with an error.
-            Ok(0) | Err(_) => return Ok(()),
-            Ok(len) => buffer.get(..len).unwrap_or_default(),
-        };
+        // A terminal whose other side is closed says that with an error.
+        let bytes = came.unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(());
+        }
         if let Some(keys) = &shared.keys {
             keys.lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .shown(bytes);
+                .shown(&bytes);
         }
-        let is_sftp = stream == Stream::Stdout && shared.read_along(|sftp| sftp.down(bytes))?;
+        let is_sftp = stream == Stream::Stdout && shared.read_along(|sftp| sftp.down(&bytes))?;
         if is_kept && (!is_sftp || shared.policy.files) {
-            shared.recorder.data(stream, bytes)?;
+            shared.recorder.data(stream, &bytes)?;
             if shared.policy.strict {
                 shared.recorder.flush()?;
             }
         }
+        let waits = pace.as_mut().map(|p| p.shown(bytes.len(), &shared.typing));
         if shared.is_deaf.load(Ordering::SeqCst) {
             continue;
         }
-        let bytes = bytes.to_vec();
         let sent = match stream {
             Stream::Stderr => write.extended_data_bytes(1, bytes).await,
             _ => {
@@ -379,7 +386,27 @@ async fn drain(
             // Nobody hears it; that it was said stays on record.
             shared.is_deaf.store(true, Ordering::SeqCst);
         }
+        if let Some(waits) = waits.flatten() {
+            tokio::time::sleep(waits).await;
+        }
     }
+}
+
+/// What there is to read, once there is something; nothing at its end. No memory is held while it waits.
+pub(super) async fn piece(fd: &AsyncFd<OwnedFd>) -> std::io::Result<Bytes> {
+    let mut piece = Vec::new();
+    when_ready(fd, Interest::READABLE, |fd| {
+        let mut room = Vec::with_capacity(PIECE_BYTES);
+        let len = rustix::io::read(fd, spare_capacity(&mut room))?;
+        piece = room;
+        Ok(len)
+    })
+    .await?;
+    if piece.len() < PIECE_BYTES / 4 {
+        // It may wait for a client that reads slowly.
+        piece.shrink_to_fit();
+    }
+    Ok(piece.into())
 }
 
 /// Tries until it does not have to wait any more.

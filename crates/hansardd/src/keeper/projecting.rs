@@ -11,6 +11,7 @@ use hansard_store::project::Projector;
 
 use crate::bell::Bell;
 use crate::live::Live;
+use crate::standing_back::{Behind, stand_back};
 
 /// Segments that are projected in one run.
 const SEGMENTS_PER_RUN: usize = 256;
@@ -73,7 +74,10 @@ impl Projecting {
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("projector".to_owned())
-            .spawn(move || run(&of_thread, projector, &told))?;
+            .spawn(move || {
+                stand_back(Behind::Painters);
+                run(&of_thread, projector, &told);
+            })?;
         Ok(Self {
             shared,
             thread: Mutex::new(Some(thread)),

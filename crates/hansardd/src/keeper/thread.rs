@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{Figures, Keeper};
 use crate::bell::Bell;
+use crate::standing_back::{Behind, stand_back};
 
 /// How long it sleeps at most when nothing is due.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
@@ -31,7 +32,10 @@ impl KeeperThread {
         let of_thread = Arc::clone(&stops);
         let thread = std::thread::Builder::new()
             .name("keeper".to_owned())
-            .spawn(move || run(keeper, &of_thread))?;
+            .spawn(move || {
+                stand_back(Behind::Recorders);
+                run(keeper, &of_thread);
+            })?;
         Ok(Self {
             stops,
             bell,

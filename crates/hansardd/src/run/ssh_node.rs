@@ -26,15 +26,11 @@ const LISTED: &str = "ssh-listed";
 /// The message of the day.
 const MOTD: &str = "/etc/motd";
 
-/// Who opens sessions: this program, once more for each.
+/// Who opens sessions: this program, in processes of its own.
 fn keeper(ssh: &Ssh) -> Option<Keeper> {
     let (service, _) = ssh.pam_service()?;
-    Some(Keeper {
-        program: OURSELVES.into(),
-        args: vec![KEEP_SESSION.into()],
-        service,
-        remote: String::new(),
-    })
+    let args = vec![KEEP_SESSION.into()];
+    Some(Keeper::new(OURSELVES.into(), args, service))
 }
 
 /// Listens for people.

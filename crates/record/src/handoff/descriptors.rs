@@ -1,4 +1,5 @@
-//! Descriptors that travel beside messages: those of a login's terminal, and those it is given.
+//! Descriptors that travel beside messages: those of a login's terminal, those it is given, those of a program that
+//! another process is to start.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write as _};
 use std::mem::MaybeUninit;
@@ -10,22 +11,21 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-/// Descriptors beside one message: standard input, output and error. More are closed unseen, and
-/// with fewer there is no login.
-pub const DESCRIPTORS: usize = 3;
+/// Descriptors beside one message at most; more are closed unseen.
+pub const DESCRIPTORS_MAX: usize = 4;
 
-/// Writes a whole message, and with its first byte these descriptors.
+/// Writes a whole message, and with its first byte these descriptors, at most [`DESCRIPTORS_MAX`].
 ///
 /// # Errors
 /// What the socket says; the message may have been written in part.
 pub fn send_with(
     socket: &UnixStream,
     message: &[u8],
-    descriptors: [BorrowedFd<'_>; DESCRIPTORS],
+    descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut beside = SendAncillaryBuffer::new(&mut space);
-    if !beside.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+    if !beside.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
     let sent = loop {
@@ -65,17 +65,22 @@ impl Incoming {
         &self.socket
     }
 
-    /// The descriptors that came until now, if they are exactly as many as a login has. Others,
-    /// and all that come later, are closed.
-    pub fn take(&mut self) -> Option<[OwnedFd; DESCRIPTORS]> {
+    /// The descriptors that came until now, if they are exactly so many. Others, and all that come
+    /// later, are closed.
+    pub fn take<const COUNT: usize>(&mut self) -> Option<[OwnedFd; COUNT]> {
         self.open = false;
+        self.take_next()
+    }
+
+    /// The same, and those that come later are for the next message.
+    pub fn take_next<const COUNT: usize>(&mut self) -> Option<[OwnedFd; COUNT]> {
         std::mem::take(&mut self.came).try_into().ok()
     }
 }
 
 impl Read for Incoming {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut beside = RecvAncillaryBuffer::new(&mut space);
         let mut slices = [IoSliceMut::new(into)];
         let flags = RecvFlags::CMSG_CLOEXEC;
@@ -86,7 +91,7 @@ impl Read for Incoming {
             };
             // What nobody keeps is closed here.
             for descriptor in descriptors {
-                if self.open && self.came.len() < DESCRIPTORS {
+                if self.open && self.came.len() < DESCRIPTORS_MAX {
                     self.came.push(descriptor);
                 }
             }
@@ -111,17 +116,17 @@ mod tests {
         let mut incoming = Incoming::new(there);
         let mut got = vec![0; long.len()];
         std::thread::scope(|scope| {
-            scope.spawn(|| send_with(&here, &sent, all).unwrap());
+            scope.spawn(|| send_with(&here, &sent, &all).unwrap());
             incoming.read_exact(&mut got).unwrap();
         });
         assert_eq!(got, long);
-        let [first, ..] = Incoming::take(&mut incoming).unwrap();
+        let [first, _, _] = Incoming::take(&mut incoming).unwrap();
         rustix::io::write(&first, b"x").unwrap();
         drop(first);
 
-        send_with(&here, b"again", all).unwrap();
+        send_with(&here, b"again", &all).unwrap();
         incoming.read_exact(&mut [0; 5]).unwrap();
-        assert!(Incoming::take(&mut incoming).is_none());
+        assert!(Incoming::take::<3>(&mut incoming).is_none());
         drop(writer);
         let mut rest = Vec::new();
         reader.read_to_end(&mut rest).unwrap();

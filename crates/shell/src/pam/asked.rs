@@ -69,7 +69,7 @@ impl Keeper {
     /// # Errors
     /// The process cannot be started.
     pub fn asks(&self, user: &str) -> Result<Questions, ShellError> {
-        let (child, line) = self.started(self.alone())?;
+        let (child, line) = self.program.started().map_err(unusable)?;
         let mut questions = Questions { child, line };
         let word = Word::Authenticate {
             service: self.service.clone(),

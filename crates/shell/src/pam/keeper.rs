@@ -1,8 +1,8 @@
 //! The process of one session: has the system's modules open it, starts the program as its account, waits, and
 //! closes it. It runs as root, and nothing that a user says decides what it does.
 //!
-//! Its standard descriptors are the program's. They are put aside before any module runs, and closed here as
-//! soon as the program has them: whoever holds the other ends must hear when the program closes its own.
+//! Its standard descriptors are nothing, for modules. The program's are beside them, and closed here as soon as the
+//! program has them: whoever holds the other ends must hear when the program closes its own.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,6 +18,7 @@ use rustix::process::{
 };
 
 use super::asked::{Answer, Prompt};
+use super::forks;
 use super::sys::{self, Modules};
 use super::wire::{Session, Word, read, write};
 use crate::accounts::{Account, groups_of};
@@ -31,13 +32,13 @@ const HANGUP_GRACE: Duration = Duration::from_secs(2);
 /// Signals that end daemons and those in front of terminals: this process ends when its line does.
 const UNHEARD: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
-/// What a session's process does, from beginning to end; `descriptor` is the number that its daemon has given
-/// it as the last argument. Answers the exit status.
+/// What such a process does, from beginning to end; `descriptor` is the number that its daemon has given it as the
+/// last argument. Answers the exit status.
 #[must_use]
 pub fn keep_session(descriptor: &str) -> u8 {
     const WRONG_USE: u8 = 2;
     let line = descriptor.parse().ok().and_then(sys::line_at);
-    match line.map(kept) {
+    match line.map(|line| kept(line, None)) {
         Some(Ok(())) => 0,
         // The daemon hears that the line ends, and nobody else would read a word.
         Some(Err(_)) => 1,
@@ -45,8 +46,8 @@ pub fn keep_session(descriptor: &str) -> u8 {
     }
 }
 
-fn kept(mut line: UnixStream) -> io::Result<()> {
-    let descriptors = sys::put_aside()?;
+/// The same, with the program's standard descriptors, where one is to be started.
+pub(super) fn kept(mut line: UnixStream, given: Option<[OwnedFd; 3]>) -> io::Result<()> {
     let unheard = UNHEARD.map(process::disarm);
     let done = match read(&mut line)? {
         Word::Account {
@@ -72,7 +73,11 @@ fn kept(mut line: UnixStream) -> io::Result<()> {
             let answer = proven.map_or_else(Word::Refused, |()| Word::Admitted);
             write(&mut line, &answer)
         }
-        Word::Session(session) => in_session(&mut line, &session, descriptors),
+        Word::Forks if given.is_none() => forks::serve(line),
+        Word::Session(session) => match given {
+            Some(given) => in_session(&mut line, &session, given),
+            None => Err(io::ErrorKind::InvalidData.into()),
+        },
         _ => Err(io::ErrorKind::InvalidData.into()),
     };
     drop(unheard);
@@ -118,7 +123,11 @@ fn in_session(
         write(line, &Word::Shown(shown))?;
     }
     let done = match started(line, session, modules.env(), descriptors) {
-        Ok(pid) => write(line, &Word::Runs).and_then(|()| waited_for(line, pid)),
+        Ok(pid) => {
+            // What it took to begin is not needed for the hours that it waits.
+            sys::give_back();
+            write(line, &Word::Runs).and_then(|()| waited_for(line, pid))
+        }
         Err(e) => write(line, &Word::NotStarted(e.to_string())),
     };
     // Whatever became of the program: what was opened is closed.

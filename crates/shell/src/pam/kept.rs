@@ -5,17 +5,16 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::process::Pid;
 
+use super::forks::Forked;
 use super::wire::{Session, Word, read, write};
-use super::{Keeper, answered, unusable};
+use super::{Keeper, answered, line, unusable};
 use crate::accounts::Account;
 use crate::error::ShellError;
 use crate::exit::{Ending, Exit, signal_name};
-use crate::served::reap;
 
 /// What is to run.
 pub(crate) struct Wants<'a> {
@@ -31,7 +30,6 @@ pub(crate) struct Wants<'a> {
 /// session: till then the program's number is its own.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    child: Child,
     line: Mutex<UnixStream>,
     /// The line once more, for waiting.
     bell: UnixStream,
@@ -48,14 +46,14 @@ pub(crate) struct Started<T> {
     pub(crate) shown: String,
 }
 
-/// Opens a session and starts the program in it, on the standard descriptors that this command was given.
+/// Opens a session and starts the program in it, on these standard descriptors.
 /// What `before` is called with is the program's number; nothing of it runs until that returns.
 ///
 /// # Errors
 /// Nothing runs then, and the session is closed if it was open.
 pub(crate) fn start<T>(
     keeper: &Keeper,
-    command: Command,
+    given: [OwnedFd; 3],
     wants: Wants<'_>,
     before: Option<impl FnOnce(i32) -> T>,
 ) -> Result<Started<T>, ShellError> {
@@ -76,29 +74,23 @@ pub(crate) fn start<T>(
         argv: wants.argv.to_vec(),
         env: wants.env,
     };
-    let (child, line) = keeper.started(command)?;
-    let mut starting = Starting { child, line };
-    let started = starting.begin(&program, &Word::Session(Box::new(session)), before);
-    match started {
-        Ok((pid, answer, shown)) => Ok(Started {
-            kept: starting.kept().map_err(unusable)?,
-            pid,
-            answer,
-            shown,
-        }),
-        Err(error) => {
-            let Starting { child, line } = starting;
-            // It closes what it opened, and ends.
-            drop(line);
-            reap(Pid::from_child(&child));
-            Err(error)
-        }
-    }
+    let (line, theirs) = line().map_err(unusable)?;
+    let process = keeper.forks.fork(theirs, given).map_err(unusable)?;
+    let mut starting = Starting { process, line };
+    // Where it fails, the process hears that the line ends, closes what it opened, and ends.
+    let (pid, answer, shown) =
+        starting.begin(&program, &Word::Session(Box::new(session)), before)?;
+    Ok(Started {
+        kept: starting.kept().map_err(unusable)?,
+        pid,
+        answer,
+        shown,
+    })
 }
 
 /// One of which it is not known yet whether it runs.
 struct Starting {
-    child: Child,
+    process: Forked,
     line: UnixStream,
 }
 
@@ -132,7 +124,7 @@ impl Starting {
             Ok(_) => Err(unusable(io::ErrorKind::InvalidData.into())),
             Err(e) => {
                 // It hangs in a module.
-                let _ = self.child.kill();
+                self.process.kill();
                 Err(unusable(e))
             }
         }
@@ -142,7 +134,6 @@ impl Starting {
         self.line.set_nonblocking(true)?;
         let bell = self.line.try_clone()?;
         Ok(Kept {
-            child: self.child,
             line: Mutex::new(self.line),
             bell,
             ended: Mutex::new(None),
@@ -151,15 +142,6 @@ impl Starting {
 }
 
 impl Kept {
-    /// The program's ends of pipes, where it has some.
-    pub(crate) fn pipes(&mut self) -> [Option<OwnedFd>; 3] {
-        [
-            self.child.stdin.take().map(OwnedFd::from),
-            self.child.stdout.take().map(OwnedFd::from),
-            self.child.stderr.take().map(OwnedFd::from),
-        ]
-    }
-
     /// Becomes readable when the program has ended.
     pub(crate) fn bell(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
@@ -186,7 +168,6 @@ impl Drop for Kept {
     fn drop(&mut self) {
         let line = self.line.get_mut().unwrap_or_else(PoisonError::into_inner);
         let _ = write(line, &Word::Over);
-        reap(Pid::from_child(&self.child));
     }
 }
 

@@ -7,7 +7,7 @@
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io;
 use std::mem::transmute;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -15,7 +15,6 @@ use std::process::Command;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::asked::{ANSWER_BYTES_MAX, Answer, Prompt};
@@ -475,17 +474,18 @@ pub(super) fn line_at(number: RawFd) -> Option<UnixStream> {
     Some(UnixStream::from(unsafe { OwnedFd::from_raw_fd(number) }))
 }
 
-/// The three standard descriptors, elsewhere; in their places is nothing.
-pub(super) fn put_aside() -> io::Result<[OwnedFd; 3]> {
-    let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    let copy = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3);
-    let aside = [
-        copy(rustix::stdio::stdin().as_fd())?,
-        copy(rustix::stdio::stdout().as_fd())?,
-        copy(rustix::stdio::stderr().as_fd())?,
-    ];
-    rustix::stdio::dup2_stdin(&nothing)?;
-    rustix::stdio::dup2_stdout(&nothing)?;
-    rustix::stdio::dup2_stderr(&nothing)?;
-    Ok(aside)
+/// What all processes that are forked have in common is done once, and memory for many threads is not theirs.
+pub(super) fn prepare() {
+    crate::sys::keep_little_memory(1);
+    // Where there is none each session says so.
+    let _ = Library::found();
+}
+
+/// Gives back memory that was used and is not any more.
+pub(super) fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes a number only.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use hansard_core::event::End;
 use hansard_core::{Fields, Stream};
 use hansard_record::{Lost, Recorder};
@@ -22,8 +23,7 @@ use crate::local::Happening;
 use crate::registry::Runs as _;
 use crate::ssh::connection::Connection;
 use crate::ssh::fact;
-use crate::ssh::limits::PACKET_BYTES;
-use crate::ssh::relay::when_ready;
+use crate::ssh::relay::{piece, when_ready};
 use crate::ssh::sys::{watched, watched_copy};
 
 /// A connection that is to be forwarded.
@@ -179,7 +179,7 @@ async fn both_ways(
 async fn up(
     both: &Both,
     mut read: ChannelReadHalf,
-    to_target: UnboundedSender<Vec<u8>>,
+    to_target: UnboundedSender<Bytes>,
 ) -> Result<(), Why> {
     let mut to_target = Some(to_target);
     while let Some(message) = read.wait().await {
@@ -191,7 +191,7 @@ async fn up(
                 };
                 // Given back when the target has taken them.
                 both.connection.forwarded.take(data.len()).await;
-                let _ = to_target.send(data.to_vec());
+                let _ = to_target.send(data);
             }
             ChannelMsg::Eof => to_target = None,
             ChannelMsg::Close => break,
@@ -205,7 +205,7 @@ async fn up(
 async fn feed(
     both: &Both,
     input: &AsyncFd<OwnedFd>,
-    mut from_client: UnboundedReceiver<Vec<u8>>,
+    mut from_client: UnboundedReceiver<Bytes>,
 ) -> Result<(), Why> {
     let mut waiting = Waiting {
         both,
@@ -213,7 +213,7 @@ async fn feed(
         bytes: 0,
     };
     while let Some(bytes) = waiting.next().await {
-        let mut rest = bytes.as_slice();
+        let mut rest = bytes.as_ref();
         while !rest.is_empty() && !both.is_deaf.load(Ordering::SeqCst) {
             match when_ready(input, Interest::WRITABLE, |fd| rustix::io::write(fd, rest)).await {
                 Ok(written) => rest = rest.get(written..).unwrap_or_default(),
@@ -229,13 +229,13 @@ async fn feed(
 /// Bytes that wait for the target. What is left of them gives its room back, whatever ends the forward.
 struct Waiting<'a> {
     both: &'a Both,
-    from_client: &'a mut UnboundedReceiver<Vec<u8>>,
+    from_client: &'a mut UnboundedReceiver<Bytes>,
     /// Of those under way.
     bytes: usize,
 }
 
 impl Waiting<'_> {
-    async fn next(&mut self) -> Option<Vec<u8>> {
+    async fn next(&mut self) -> Option<Bytes> {
         let room = &self.both.connection.forwarded;
         room.give_back(std::mem::take(&mut self.bytes));
         let next = self.from_client.recv().await?;
@@ -261,18 +261,14 @@ async fn down(
     output: &AsyncFd<OwnedFd>,
     write: &ChannelWriteHalf<Msg>,
 ) -> Result<(), Why> {
-    let mut buffer = vec![0; PACKET_BYTES];
     loop {
-        let read = when_ready(output, Interest::READABLE, |fd| {
-            rustix::io::read(fd, buffer.as_mut_slice())
-        });
-        let bytes = match read.await {
-            Ok(0) => break,
-            Ok(len) => buffer.get(..len).unwrap_or_default(),
-            Err(e) => return Err(Why::Broken(format!("the target broke it off: {e}"))),
-        };
-        came(both, false, bytes)?;
-        if write.data_bytes(bytes.to_vec()).await.is_err() {
+        let bytes = piece(output).await;
+        let bytes = bytes.map_err(|e| Why::Broken(format!("the target broke it off: {e}")))?;
+        if bytes.is_empty() {
+            break;
+        }
+        came(both, false, &bytes)?;
+        if write.data_bytes(bytes).await.is_err() {
             return Ok(());
         }
     }

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hansard_shell::{Ending, Ends, Exit};
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::target::Target;
-use crate::ssh::limits::{FAR_OUTPUT_BYTES_MAX, PACKET_BYTES, TARGET_ANSWER_MAX};
+use crate::ssh::limits::{FAR_OUTPUT_BYTES_MAX, PIECE_BYTES, TARGET_ANSWER_MAX};
 use crate::ssh::program::Program;
 use crate::ssh::relay::signal_of;
 use crate::ssh::x11::Display;
@@ -379,10 +379,14 @@ impl Bridge {
 
     /// Sends what the relay has for it.
     async fn up(&self, from: &mut tokio::net::unix::OwnedReadHalf) {
-        let mut buffer = vec![0; PACKET_BYTES];
-        while let Ok(len) = from.read(&mut buffer).await {
-            let bytes = buffer.get(..len).unwrap_or_default();
-            if bytes.is_empty() || self.write.data_bytes(bytes.to_vec()).await.is_err() {
+        while from.readable().await.is_ok() {
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
+            match from.try_read_buf(&mut piece) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
+                Ok(len) if len > 0 => {}
+                _ => break,
+            }
+            if self.write.data_bytes(piece).await.is_err() {
                 break;
             }
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hansard_core::Fields;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
-use russh::{Channel, ChannelOpenFailure};
+use russh::{Channel, ChannelId, ChannelOpenFailure};
 
 use super::destination::Destination;
 use super::far::stream_of;
@@ -15,6 +15,7 @@ use crate::registry::Runs as _;
 use crate::ssh::connection::{Connection, Inside};
 use crate::ssh::forward::{Comes, Wanted};
 use crate::ssh::handler::now_s;
+use crate::ssh::limits::STREAM_WINDOW_BYTES;
 use crate::ssh::over::Over;
 use crate::ssh::{credentials, fact};
 
@@ -96,6 +97,10 @@ impl Hooks {
 
 impl Handler for Hooks {
     type Error = Over;
+
+    fn adjust_window(&mut self, _: ChannelId, _: u32) -> u32 {
+        STREAM_WINDOW_BYTES
+    }
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Over> {
         let Some(leads) = &self.connection.node.leads else {

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::destination::Destination;
 use super::far::FarChannel;
 use super::hooks::Hooks;
+use crate::ssh::ciphers;
 use crate::ssh::connection::{Connection, Inside};
 use crate::ssh::fact;
 use crate::ssh::forward::{Wanted, aside};
@@ -260,7 +261,7 @@ fn library(kinds: &[Algorithm], with_certificates: bool) -> client::Config {
         .filter(|kind| kinds.is_empty() || kinds.contains(kind));
     let mut preferred = Preferred {
         key: Cow::Owned(known.cloned().collect()),
-        ..Preferred::DEFAULT
+        ..ciphers::preferred()
     };
     if with_certificates {
         preferred.host_key_certificates = Cow::Owned(all.to_vec());

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::PoisonError;
 
+use bytes::Bytes;
 use hansard_core::{Body, Fields, Stream};
 use hansard_record::Lost;
 use russh::{ChannelMsg, ChannelReadHalf};
@@ -18,19 +19,22 @@ use crate::ssh::fact;
 pub(super) async fn incoming(
     shared: &Shared,
     mut read: ChannelReadHalf,
-    to_program: UnboundedSender<Vec<u8>>,
+    to_program: UnboundedSender<Bytes>,
 ) -> Result<(), Why> {
     let mut to_program = Some(to_program);
     while let Some(message) = read.wait().await {
         match message {
             ChannelMsg::Data { data } => {
+                if shared.has_terminal {
+                    shared.typing.key();
+                }
                 came(shared, &data)?;
                 let Some(to_program) = to_program.as_ref().filter(|_| !data.is_empty()) else {
                     continue;
                 };
                 // Given back when the program has taken them.
                 shared.room.take(data.len()).await;
-                let _ = to_program.send(data.to_vec());
+                let _ = to_program.send(data);
             }
             // A terminal has no end of its input but the key for it.
             ChannelMsg::Eof if !shared.has_terminal => to_program = None,
@@ -105,11 +109,11 @@ pub(super) fn release(shared: &Shared, is_over: bool) -> Result<(), Lost> {
 pub(super) async fn feed(
     shared: &Shared,
     input: AsyncFd<OwnedFd>,
-    mut from_client: UnboundedReceiver<Vec<u8>>,
+    mut from_client: UnboundedReceiver<Bytes>,
 ) {
     let mut wants = true;
     while let Some(bytes) = from_client.recv().await {
-        let mut rest = bytes.as_slice();
+        let mut rest = bytes.as_ref();
         while wants && !rest.is_empty() {
             match when_ready(&input, Interest::WRITABLE, |fd| rustix::io::write(fd, rest)).await {
                 Ok(written) => rest = rest.get(written..).unwrap_or_default(),

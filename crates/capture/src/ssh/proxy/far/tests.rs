@@ -6,6 +6,7 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{PrivateKey, PublicKeyOrCertificate};
 use russh::server::{self, Auth, ChannelOpenHandle};
 use russh::{ChannelId, client};
+use tokio::io::AsyncReadExt as _;
 
 use super::*;
 

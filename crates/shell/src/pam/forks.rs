@@ -1,0 +1,164 @@
+//! Where the processes of sessions come from: one that was started for that, and has no thread but one, forks them.
+//! The linker writes to a megabyte of a program of this size when it starts; whatever is forked shares that.
+//!
+//! It knows nothing of any session: descriptors come, a process is forked that has them, and its own are closed. It is
+//! started anew now and then, since libraries may be others by then, and since a process that could be guessed at
+//! should not be the same for ever. One that is gone has a successor; what it forked goes on.
+
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hansard_record::handoff::Incoming;
+use hansard_record::handoff::descriptors::send_with;
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal, setsid};
+
+use super::keeper::kept;
+use super::wire::{Word, write};
+use super::{Program, sys};
+use crate::sys as process;
+
+/// How long one server forks.
+const FRESH_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// What is said beside descriptors: of a session's process its line and the program's three, of an answer the process.
+const HERE: u8 = 0;
+
+/// The answer without a process.
+const NONE: u8 = 1;
+
+/// The daemon's half.
+#[derive(Debug)]
+pub(super) struct ForkServer {
+    program: Program,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    line: Incoming,
+    since: Instant,
+}
+
+/// A process that was forked. It is reaped by who forked it.
+#[derive(Debug)]
+pub(super) struct Forked(OwnedFd);
+
+impl Forked {
+    /// Ends it without asking.
+    pub(super) fn kill(&self) {
+        // It may have ended.
+        let _ = pidfd_send_signal(&self.0, Signal::KILL);
+    }
+}
+
+impl ForkServer {
+    pub(super) fn new(program: Program) -> Self {
+        Self {
+            program,
+            running: Mutex::new(None),
+        }
+    }
+
+    /// Has a process forked that listens to this line, with the standard descriptors of the program that it is to
+    /// start.
+    ///
+    /// # Errors
+    /// There is none; if there should be, its line ends.
+    pub(super) fn fork(&self, line: UnixStream, given: [OwnedFd; 3]) -> io::Result<Forked> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if !running.as_mut().is_some_and(Running::is_fresh) {
+            *running = None;
+        }
+        let server = match running.take() {
+            Some(server) => server,
+            None => Running::start(&self.program)?,
+        };
+        // One that fails is not asked again.
+        let server = running.insert(server);
+        let forked = server.fork(&line, &given);
+        if forked.is_err() {
+            *running = None;
+        }
+        forked
+    }
+}
+
+impl Running {
+    fn start(program: &Program) -> io::Result<Self> {
+        let (child, mut line) = program.started()?;
+        write(&mut line, &Word::Forks)?;
+        Ok(Self {
+            child,
+            line: Incoming::new(line),
+            since: Instant::now(),
+        })
+    }
+
+    fn is_fresh(&mut self) -> bool {
+        self.since.elapsed() < FRESH_FOR && matches!(self.child.try_wait(), Ok(None))
+    }
+
+    fn fork(
+        &mut self,
+        line: &UnixStream,
+        [stdin, stdout, stderr]: &[OwnedFd; 3],
+    ) -> io::Result<Forked> {
+        let all = [line.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        send_with(self.line.socket(), &[HERE], &all)?;
+        self.line.read_exact(&mut [0])?;
+        let [process] = self
+            .line
+            .take_next()
+            .ok_or_else(|| io::Error::other("no process could be forked"))?;
+        Ok(Forked(process))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has nothing that could be lost.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The process's half: forks until nobody asks any more. Returns in each of those that were forked as well, when its
+/// session is over.
+pub(super) fn serve(line: UnixStream) -> io::Result<()> {
+    sys::prepare();
+    // Nobody waits for what is forked: the daemon hears how it ends on its line.
+    let ignored = process::ignore(Signal::CHILD)?;
+    let mut line = Incoming::new(line);
+    loop {
+        let mut asked = [0];
+        if line.read(&mut asked)? == 0 {
+            return Ok(());
+        }
+        let given = line.take_next().ok_or(io::ErrorKind::InvalidData)?;
+        match process::fork() {
+            Ok(None) => {
+                drop(line);
+                // Modules start programs and wait for them.
+                drop(ignored);
+                return session(given);
+            }
+            Ok(Some(pid)) => {
+                drop(given);
+                // It is there: it waits for a word that the daemon sends once it has this.
+                let process = pidfd_open(pid, PidfdFlags::empty())?;
+                send_with(line.socket(), &[HERE], &[process.as_fd()])?;
+            }
+            Err(_) => send_with(line.socket(), &[NONE], &[])?,
+        }
+    }
+}
+
+fn session([line, stdin, stdout, stderr]: [OwnedFd; 4]) -> io::Result<()> {
+    setsid()?;
+    kept(UnixStream::from(line), Some([stdin, stdout, stderr]))
+}
