@@ -252,8 +252,8 @@ def idle(a, place):
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if held.stdout.readline() != b"ready\n":
             raise SystemExit("idle: no %d sessions" % count)
-        # A segment that is open is sealed after a minute, what was read of it is put away soon after: nothing more comes.
-        time.sleep(120)
+        # A segment that is open is sealed after a minute; nothing happens in them from then on.
+        time.sleep(70)
         place.settle()
         after = pss(pid), pss(pid, "Rss:")
         own, programs = descendants(pid)
@@ -264,7 +264,7 @@ def idle(a, place):
         held.wait()
         while descendants(pid)[1]:
             time.sleep(0.5)
-    table("ssh sessions that do nothing, each a connection of its own, two minutes later", lines)
+    table("ssh sessions that do nothing, each a connection of its own, a minute later", lines)
     say("The account's own programs (`sleep`) are not counted. PAM's modules run in a helper for each session.\n")
 
 

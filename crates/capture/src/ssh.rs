@@ -155,7 +155,6 @@ pub(crate) struct Node {
     enders: Enders,
     stopping: AtomicBool,
     fewer: Condvar,
-    typing: Arc<relay::Typing>,
 }
 
 /// Whom to tell when the node stops.
@@ -232,7 +231,6 @@ impl Server {
             enders: Enders::default(),
             stopping: AtomicBool::new(false),
             fewer: Condvar::new(),
-            typing: Arc::default(),
         });
         let of_thread = Arc::clone(&node);
         let accepting = std::thread::Builder::new()

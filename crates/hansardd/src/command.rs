@@ -220,9 +220,6 @@ fn token(args: &InitArgs) -> Result<String, Failure> {
 
 /// `hansardd run`.
 fn start(args: &RunArgs) -> Result<u8, Failure> {
-    let processors = std::thread::available_parallelism().map_or(2, usize::from);
-    // A session has three threads, and nothing comes of most of them for hours.
-    hansard_shell::keep_little_memory(processors.clamp(2, 64));
     let handed = Mutex::new(handed_over());
     let (config, warnings) = usable(&args.config)?;
     let environment = Environment::real();

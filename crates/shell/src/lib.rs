@@ -60,7 +60,6 @@ pub use pam::{Answer, Keeper, Prompt, Questions, Step, keep_session};
 pub use prompt::{PROMPTS_DEFAULT, PatternError, Prompts};
 pub use run::{Mode, mode, run};
 pub use served::{Ends, Keys, Served, Service, Window};
-pub use sys::keep_little_memory;
 pub use tape::{Tape, TapeLost};
 pub use tlog_conf::{Remark, TLOG_CONF, TlogConf, tlog_configuration, tlog_shell_in};
 pub use viewer::{Viewer, Woken};

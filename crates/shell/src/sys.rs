@@ -432,7 +432,7 @@ pub(crate) fn meets_before_exec(command: &mut Command) -> io::Result<Meeting> {
 /// Has the C library's allocator keep little of what is not used: so many pools for all threads (glibc's are eight to a
 /// processor, each with room of its own that others do not get), and what was given back goes to the system. To be
 /// called before any thread is started.
-pub fn keep_little_memory(pools: usize) {
+pub(crate) fn keep_little_memory(pools: usize) {
     #[cfg(target_env = "gnu")]
     {
         /// A block that is as large comes from the system, and goes back there.

@@ -247,7 +247,6 @@ impl Waiting {
             machine: Arc::clone(machine),
             sftp: runs.subsystem.as_ref().map(|_| Sftp::default()),
             unread: connection.is_read(number),
-            typing: Arc::clone(&connection.node.typing),
         };
         connection.keep(tokio::spawn(run_to_its_end(relay, self.stays)));
         Ok(())

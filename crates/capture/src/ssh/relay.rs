@@ -30,13 +30,10 @@ use crate::host::Watched;
 use crate::who::Listed;
 
 mod over;
-mod pace;
 mod unread;
 mod up;
 
 pub(super) use over::signal as signal_of;
-use pace::Pace;
-pub(super) use pace::Typing;
 pub(super) use unread::Unread;
 use up::{feed, incoming, release};
 
@@ -66,8 +63,6 @@ pub(super) struct Relay {
     pub(super) sftp: Option<Sftp>,
     /// Told when nobody reads what the program says any more.
     pub(super) unread: Arc<Unread>,
-    /// Of all terminals beside this one.
-    pub(super) typing: Arc<Typing>,
 }
 
 /// How it came to its end, as far as that is not the program's.
@@ -97,7 +92,6 @@ struct Shared {
     is_deaf: AtomicBool,
     sftp: Option<Mutex<Sftp>>,
     unread: Arc<Unread>,
-    typing: Arc<Typing>,
 }
 
 impl From<Lost> for Why {
@@ -141,7 +135,6 @@ pub(super) async fn run(relay: Relay) {
         machine,
         sftp,
         unread,
-        typing,
     } = relay;
     let id = channel.id();
     let has_terminal = matches!(ends, Ends::Terminal(_));
@@ -164,7 +157,6 @@ pub(super) async fn run(relay: Relay) {
         is_deaf: AtomicBool::new(false),
         sftp: sftp.map(Mutex::new),
         unread,
-        typing,
     };
     let (read, write) = channel.split();
     if has_terminal && !notice.is_empty() {
@@ -345,7 +337,6 @@ async fn drain(
         Stream::Stderr => shared.policy.stderr,
         _ => shared.policy.stdout,
     };
-    let mut pace = shared.has_terminal.then(Pace::new);
     loop {
         shared.listening.fetch_add(1, Ordering::SeqCst);
         let came = tokio::select! {
@@ -371,7 +362,6 @@ async fn drain(
                 shared.recorder.flush()?;
             }
         }
-        let waits = pace.as_mut().map(|p| p.shown(bytes.len(), &shared.typing));
         if shared.is_deaf.load(Ordering::SeqCst) {
             continue;
         }
@@ -385,9 +375,6 @@ async fn drain(
         if sent.is_err() {
             // Nobody hears it; that it was said stays on record.
             shared.is_deaf.store(true, Ordering::SeqCst);
-        }
-        if let Some(waits) = waits.flatten() {
-            tokio::time::sleep(waits).await;
         }
     }
 }

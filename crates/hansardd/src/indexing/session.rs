@@ -14,9 +14,6 @@ use crate::follow::{Events, FollowError, Followed, Told};
 /// Frames that are read of a session before it is another's turn.
 const FRAMES_PER_TURN: usize = 64;
 
-/// Events of a session that is read again without a thought.
-const SHORT_EVENTS: u64 = 10_000;
-
 /// A session that goes on is shown anew so often at most.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
 
@@ -38,8 +35,6 @@ pub(super) struct Session {
     /// Blocks below this number are in the index for good, and are not put again.
     kept: u32,
     ready: Vec<Text>,
-    /// Events that were read of it.
-    read: u64,
     /// Whether nothing more can come of it.
     is_ended: bool,
     /// Whether it is of this daemon's own recordings.
@@ -63,7 +58,6 @@ impl Session {
             // The last one may have been closed because nothing came for long.
             kept: kept.blocks.saturating_sub(1),
             ready: Vec::new(),
-            read: 0,
             is_ended: false,
             is_own: false,
             shown: None,
@@ -81,11 +75,6 @@ impl Session {
     /// The same, and nothing more can come of it.
     pub(super) fn is_whole(&self) -> bool {
         self.is_over() && self.is_ended
-    }
-
-    /// Whether little came of it.
-    pub(super) fn is_short(&self) -> bool {
-        self.read <= SHORT_EVENTS
     }
 
     /// Reads what there is, for a turn. After an error what was read stays read, and the block that
@@ -133,7 +122,6 @@ impl Session {
 
     fn turn(&mut self, event: &Event, own: &[u8; 32], done: &mut Done) {
         done.events += 1;
-        self.read += 1;
         match &event.body {
             Body::Start(header) => {
                 self.is_own = header.recorder_key == *own;

@@ -29,11 +29,6 @@ const SWEPT_AT_ONCE: usize = 64;
 /// it is; should more come of it, it is read again from its beginning.
 const QUIET: Duration = Duration::from_secs(600);
 
-/// One that is short is put away after so long, whether it goes on or not: of most sessions that nothing comes of
-/// nothing ever will, and reading it again is little. By then its segment is sealed, which is the last that is heard of
-/// it.
-const RESTS: Duration = Duration::from_secs(65);
-
 /// Pauses before what failed is tried again, doubling from the first to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
@@ -180,10 +175,8 @@ impl Turns {
                 is_busy |= session.is_behind;
             }
             session.show(index)?;
-            let quiet = session.touched.elapsed();
-            let live = &self.parts.followed.live;
-            let is_left = quiet >= QUIET && live.standing(*id).is_none();
-            if !session.is_behind && (is_left || (quiet >= RESTS && session.is_short())) {
+            let is_quiet = session.touched.elapsed() >= QUIET && !session.is_behind;
+            if is_quiet && self.parts.followed.live.standing(*id).is_none() {
                 session.finish(index, false)?;
             }
             if self.parts.news.is_stopping() {

@@ -25,9 +25,6 @@ pub(super) async fn incoming(
     while let Some(message) = read.wait().await {
         match message {
             ChannelMsg::Data { data } => {
-                if shared.has_terminal {
-                    shared.typing.key();
-                }
                 came(shared, &data)?;
                 let Some(to_program) = to_program.as_ref().filter(|_| !data.is_empty()) else {
                     continue;
