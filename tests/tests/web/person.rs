@@ -174,8 +174,7 @@ fn every_route_takes_a_certificate_as_it_takes_its_owner_and_refuses_it_when_tha
         for ((op, status), (_, as_known)) in by_certificate.iter().zip(&by_cookie) {
             let what = format!("{op:?} as {role:?}");
             match NOT_ITS_OWN.contains(op) {
-                // What cannot be read is refused before who asks is looked at.
-                true => assert!([400, 403].contains(status), "{what}: {status}"),
+                true => assert_eq!(*status, 403, "{what}"),
                 false => assert_eq!(status, as_known, "{what}"),
             }
         }

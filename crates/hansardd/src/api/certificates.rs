@@ -98,7 +98,6 @@ struct Own {
 
 pub(super) fn own(certificates: Arc<dyn Certificates>, audit: Audit) -> Handler {
     blocking(move |call| {
-        let wish: Own = body(&call)?;
         let Asker::Browser(visitor) = &call.caller.asker else {
             // An account of this machine is nobody who signed in.
             let words =
@@ -109,6 +108,7 @@ pub(super) fn own(certificates: Arc<dyn Certificates>, audit: Audit) -> Handler 
             let words = "a certificate gets no other: sign in with a password (`hansard login`)";
             return Err(Problem::forbidden(words));
         }
+        let wish: Own = body(&call)?;
         let wish = OwnWish {
             key: wish.key,
             ttl_s: wish.ttl_s.unwrap_or(TTL_S),

@@ -51,7 +51,6 @@ struct Wish {
 
 pub(super) fn own(people: Arc<dyn People>, audit: Audit) -> Handler {
     blocking(move |call| {
-        let wish: Wish = body(&call)?;
         let visitor = match &call.caller.asker {
             Asker::Browser(visitor) if visitor.is_certified => {
                 return Err(Problem::forbidden(
@@ -65,6 +64,7 @@ pub(super) fn own(people: Arc<dyn People>, audit: Audit) -> Handler {
                 return Err(Problem::status(StatusCode::NOT_FOUND, "not_found", words));
             }
         };
+        let wish: Wish = body(&call)?;
         let key = hex::decode(&wish.key).ok_or_else(|| {
             Problem::bad("key: an Ed25519 public key, as 64 lower-case hexadecimal digits")
         })?;
