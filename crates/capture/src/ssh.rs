@@ -1,7 +1,7 @@
 //! The SSH node: a server on the host, in the daemon. Whoever signs in with a certificate runs programs
 //! as an account of this machine, and everything they do is recorded; what cannot be recorded is refused.
 //!
-//! - `door`: who may connect; `connection`: a thread for each
+//! - `door`: who may connect; `connection`: a thread for each; `preface`: whether it is SSH at all
 //! - `witness`: what the library refuses without telling anybody
 //! - `credentials`, `account`: who may come in, and as whom; `access`: what roles and locks say of it
 //! - `handler`: the library's hooks; `channel`: what is asked for in a channel; `relay`: bytes between a
@@ -42,6 +42,7 @@ mod handler;
 mod header;
 pub mod limits;
 mod over;
+mod preface;
 mod program;
 mod proxy;
 mod relay;
@@ -61,7 +62,10 @@ use limits::{
     ALIVE_EVERY, ALIVE_MAX, ATTEMPTS_MAX, CONNECTIONS_MAX, LOGIN_GRACE, PACKET_BYTES,
     REJECTION_TIME, STOP_MAX, UNKNOWN_MAX, UNKNOWN_OF_ADDRESS_MAX, WINDOW_BYTES,
 };
-pub use proxy::{Certify, Proxy, Wanted as WantedCertificate};
+pub use proxy::{
+    Certify, Credential, CredentialKind, Credentials, Method, Proxy, Wanted as WantedCertificate,
+    check_target, key_fingerprint,
+};
 
 /// How a node works. What is kept of sessions, and how, is what the capture socket's configuration says.
 #[derive(Debug, Clone)]

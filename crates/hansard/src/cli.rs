@@ -2,6 +2,7 @@
 //! are made from it.
 
 mod access;
+mod credential;
 mod journal;
 mod machine;
 mod policy;
@@ -19,6 +20,7 @@ use hansard_view::Format;
 
 use crate::moment::{Moment, Stretch};
 pub(crate) use access::{ClientArgs, LockArgs, LockCommand, LoginArgs, LogoutArgs, SshConfigArgs};
+pub(crate) use credential::{CredentialArgs, CredentialCommand};
 pub(crate) use journal::{JournalArgs, ReaderKind};
 pub(crate) use machine::{CoverageArgs, DisableArgs, DisableWay, EnableArgs, EnableWay, RootArgs};
 pub(crate) use policy::{PolicyArgs, PolicyCommand, TestArgs};
@@ -96,6 +98,8 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// Lock people, roles, accounts, hosts or sessions; list and lift locks
     Lock(LockArgs),
+    /// Keep credentials for targets of the SSH proxy that believe no authority; list, replace and remove them
+    Credential(CredentialArgs),
     /// Issue SSH certificates that let people in
     Cert(CertArgs),
     /// Add, list or remove users who sign in in a browser; set their passwords

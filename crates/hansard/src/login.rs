@@ -21,7 +21,7 @@ use crate::failure::{Failure, STATUS_WRONG_USE};
 use crate::listing::{text, time};
 use crate::service::{Asked, Service};
 use agent::Agent;
-use home::{CERTIFICATE, Home, KEY, KNOWN_HOSTS, PUBLIC, SSH_CONFIG};
+use home::{CERTIFICATE, Home, KEY, KNOWN_HOSTS, PERSON, PERSON_KEY, PUBLIC, SSH_CONFIG};
 use key::{Certificate, Key};
 
 /// Signs in.
@@ -50,6 +50,10 @@ pub(crate) fn run(args: &LoginArgs) -> Result<u8, Failure> {
     by_password(&service, (&user, &password, &code))?;
     let wish = json!({ "key": key.line(), "ttl_s": args.ttl });
     let made = service.document(&Asked::post(&["ssh", "certificates", "own"], &wish));
+    let person = match &made {
+        Ok(_) => person(&service, (&server, args.ttl)),
+        Err(_) => Ok(None),
+    };
     // The ticket is not needed any more, whatever came of it; one that stays ends by itself.
     let _ = service.document(&Asked::post(&["sign-out"], &json!({})));
     let made = made?;
@@ -70,6 +74,11 @@ pub(crate) fn run(args: &LoginArgs) -> Result<u8, Failure> {
     if !in_agent {
         home.put(KEY, &key.file(&comment, check))?;
     }
+    let person = person?;
+    if let Some((key, certificate)) = &person {
+        home.put(PERSON_KEY, key)?;
+        home.put(PERSON, certificate)?;
+    }
     home.put(PUBLIC, &format!("{} {comment}\n", key.line()))?;
     home.put(CERTIFICATE, &format!("{line} {comment}\n"))?;
     let authority = text(&made, "host_authority");
@@ -80,11 +89,33 @@ pub(crate) fn run(args: &LoginArgs) -> Result<u8, Failure> {
         fields.insert("in_agent".to_owned(), json!(in_agent));
         fields.insert("until_s".to_owned(), json!(certificate.until_s));
         fields.insert("proxy_address".to_owned(), json!(args.proxy));
+        fields.insert("is_known".to_owned(), json!(person.is_some()));
+        // As it is found from anywhere.
+        let ca = args.ca.as_ref().map(std::path::absolute).transpose()?;
+        fields.insert("ca".to_owned(), json!(ca));
     }
     home.put(SSH_CONFIG, &crate::ssh::own_config(&home, &login)?)?;
     home.keep(&login)?;
     say(&login, args.json)
 }
+
+/// A certificate with which the web server knows who asks, and its key, both as files in PEM. Without TLS there is
+/// nobody who could be shown it.
+fn person(
+    service: &Service,
+    (server, ttl_s): (&str, u64),
+) -> Result<Option<(String, String)>, Failure> {
+    if !server.starts_with("https://") {
+        return Ok(None);
+    }
+    let (key, _) = fresh()?;
+    let wish = json!({ "key": key.hex(), "ttl_s": ttl_s.min(PERSON_LIFE_S_MAX) });
+    let made = service.document(&Asked::post(&["certificates", "own"], &wish))?;
+    Ok(Some((key.pkcs8(), text(&made, "certificate"))))
+}
+
+/// Longest life of such a certificate, seconds: a day.
+const PERSON_LIFE_S_MAX: u64 = 24 * 3600;
 
 /// The ticket of somebody who knows a password, and has a code.
 fn by_password(
@@ -146,7 +177,8 @@ fn forget(home: &Home, login: &Json) -> Result<(), Failure> {
             let _ = blob.map(|blob| agent.forget(&blob));
         }
     }
-    home.remove(KEY)
+    home.remove(KEY)?;
+    home.remove(PERSON_KEY)
 }
 
 fn say(login: &Json, json: bool) -> Result<u8, Failure> {
@@ -195,7 +227,9 @@ pub(crate) fn status() -> Option<Json> {
     let until_s = login.get("until_s").and_then(Json::as_u64).unwrap_or(0);
     let holds = until_s > now_s();
     let mut said = json!({ "holds": holds });
-    for name in ["server", "user", "expires", "roles", "logins", "in_agent"] {
+    for name in [
+        "server", "user", "expires", "roles", "logins", "in_agent", "is_known",
+    ] {
         if let (Some(fields), Some(value)) = (said.as_object_mut(), login.get(name)) {
             fields.insert(name.to_owned(), value.clone());
         }

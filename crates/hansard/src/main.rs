@@ -19,6 +19,7 @@ mod cat;
 mod cert;
 mod cli;
 mod convert;
+mod credential;
 mod draft;
 mod drop_in;
 mod events;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         Command::Scp(args) => ssh::run("scp", args),
         Command::SshConfig(args) => ssh::config(args),
         Command::Lock(args) => lock::run(args),
+        Command::Credential(args) => credential::run(args),
         Command::Rec(args) => rec::run(args),
         Command::Play(args) => play::run(args),
         Command::Cat(args) => cat::run(args),

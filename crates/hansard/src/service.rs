@@ -23,6 +23,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use serde_json::Value as Json;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -35,6 +36,7 @@ pub(crate) use when::{Time, long_s};
 
 use crate::cli::ServiceArgs;
 use crate::failure::{Failure, STATUS_WRONG_USE, shown};
+use crate::login::home::{Home, PERSON, PERSON_KEY};
 
 /// Where the daemon's sockets are unless something else is said.
 const RUNTIME_DIR: &str = "/run/hansard";
@@ -52,6 +54,9 @@ pub(crate) struct Service {
 impl Service {
     /// The service of `--socket`, of `$HANSARD_RUNTIME_DIR`, or of this machine.
     pub(crate) fn new(args: &ServiceArgs) -> Result<Self, Failure> {
+        if args.remote {
+            return Self::of_login();
+        }
         let socket = args.socket.clone().unwrap_or_else(|| {
             let directory = env::var_os("HANSARD_RUNTIME_DIR").filter(|d| !d.is_empty());
             let directory = directory.map_or_else(|| PathBuf::from(RUNTIME_DIR), PathBuf::from);
@@ -63,7 +68,30 @@ impl Service {
     /// The service whose web server this is, and which authorities are believed about it; those of the system
     /// unless others are named.
     pub(crate) fn at(server: &str, authorities: Option<&Path>) -> Result<Self, Failure> {
-        Self::of(Place::Web(Box::new(Web::new(server, authorities)?)))
+        Self::of(Place::Web(Box::new(Web::new(server, authorities, None)?)))
+    }
+
+    /// The service of the last login, with the certificate of it.
+    fn of_login() -> Result<Self, Failure> {
+        let home = Home::find()?;
+        let again = |what: &str| {
+            Failure::new(STATUS_WRONG_USE, what).hint("sign in again: `hansard login`")
+        };
+        let login = home.login()?.ok_or_else(|| again("nobody is signed in"))?;
+        let until_s = login.get("until_s").and_then(Json::as_u64).unwrap_or(0);
+        if until_s <= crate::login::now_s() {
+            return Err(again("the login is over"));
+        }
+        if login.get("is_known") != Some(&Json::Bool(true)) {
+            let what = "the server of the login is reached without TLS, where nobody can be known";
+            return Err(Failure::new(STATUS_WRONG_USE, what)
+                .hint("sign in at its https:// address, or ask it on its own machine"));
+        }
+        let named = |name: &str| login.get(name).and_then(Json::as_str);
+        let ca = named("ca").map(Path::new);
+        let files = [home.path(PERSON), home.path(PERSON_KEY)];
+        let web = Web::new(named("server").unwrap_or_default(), ca, Some(&files))?;
+        Self::of(Place::Web(Box::new(web)))
     }
 
     fn of(place: Place) -> Result<Self, Failure> {

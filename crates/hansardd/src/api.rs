@@ -5,7 +5,7 @@
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `params`: what stands behind the question mark
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
-//! - `answers`, `counts`, `coverage`, `found`, `holds`, `policy`, `live`, [`player`], `painter`, `transcript`, [`users`], [`passkeys`], [`shares`], `saved`, [`locks`],
+//! - `answers`, `counts`, `coverage`, `found`, `holds`, `policy`, `live`, [`player`], `painter`, `transcript`, [`users`], [`passkeys`], [`shares`], `saved`, [`locks`], [`credentials`], [`person`],
 //!   [`sign_ins`]: what the routes do;
 //!   `shared`: what a link opens; `rows`, `time`: how that is written; `stream`: answers
 //!   that go on
@@ -16,6 +16,7 @@ pub mod certificates;
 pub(crate) mod connection;
 mod counts;
 mod coverage;
+pub mod credentials;
 mod export;
 mod found;
 mod holds;
@@ -27,6 +28,7 @@ pub mod openapi;
 mod painter;
 mod params;
 pub mod passkeys;
+pub mod person;
 pub mod player;
 mod policy;
 pub mod problem;
@@ -88,6 +90,8 @@ pub struct Parts {
     pub tokens: Arc<dyn Tokens>,
     /// SSH certificates.
     pub certificates: Arc<dyn Certificates>,
+    /// X.509 certificates of people.
+    pub people: Arc<dyn person::People>,
     /// Hosts that joined.
     pub hosts: Arc<dyn Hosts>,
     /// Ends sessions.
@@ -108,6 +112,8 @@ pub struct Parts {
     pub shares: Arc<dyn shares::Shares>,
     /// Locks.
     pub locks: Arc<dyn locks::Locking>,
+    /// Credentials for targets.
+    pub credentials: Arc<dyn credentials::Credentials>,
     /// Searches that users keep.
     pub saved: Arc<SavedSearches>,
     /// Who is signed in.
@@ -276,6 +282,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     all.extend(of_passkeys(parts));
     all.extend(of_locks(parts));
     all.extend(of_saved(parts));
+    all.extend(of_credentials(parts));
     all
 }
 
@@ -335,6 +342,18 @@ fn of_locks(parts: &Parts) -> [(Op, Handler); 3] {
     ]
 }
 
+fn of_credentials(parts: &Parts) -> [(Op, Handler); 5] {
+    let kept = || Arc::clone(&parts.credentials);
+    let audit = || Arc::clone(&parts.audit);
+    [
+        (Op::Credentials, credentials::list(kept())),
+        (Op::CredentialMake, credentials::make(kept(), audit())),
+        (Op::CredentialReplace, credentials::replace(kept(), audit())),
+        (Op::CredentialRemove, credentials::remove(kept())),
+        (Op::CredentialRotate, credentials::rotate(kept())),
+    ]
+}
+
 fn of_saved(parts: &Parts) -> [(Op, Handler); 3] {
     let kept = || Arc::clone(&parts.saved);
     [
@@ -355,11 +374,15 @@ fn of_links(parts: &Parts) -> [(Op, Handler); 4] {
     ]
 }
 
-fn of_certificates(parts: &Parts) -> [(Op, Handler); 3] {
+fn of_certificates(parts: &Parts) -> [(Op, Handler); 4] {
     let certificates = || Arc::clone(&parts.certificates);
     let make = certificates::make(certificates(), Arc::clone(&parts.audit));
     [
         (Op::CertificateMake, make),
+        (
+            Op::PersonOwn,
+            person::own(Arc::clone(&parts.people), Arc::clone(&parts.audit)),
+        ),
         (
             Op::CertificateOwn,
             certificates::own(certificates(), Arc::clone(&parts.audit)),

@@ -15,6 +15,7 @@ mod logged;
 mod people;
 mod recorded;
 mod searched;
+mod stored;
 
 pub use accounts::Accounts;
 pub use certified::{Certified, Definitions};
@@ -30,3 +31,4 @@ pub use logged::Logged;
 pub use people::People;
 pub use recorded::Recorded;
 pub use searched::Searched;
+pub use stored::Stored;

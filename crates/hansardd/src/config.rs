@@ -26,7 +26,7 @@ pub mod tree;
 pub mod value;
 pub mod web;
 
-pub use access::{Access, AccessRole, TargetLabels};
+pub use access::{Access, AccessRole, TargetLabels, TargetSignIn};
 pub use exports::{Export, TlogExport, TlogWriter};
 pub use sections::{
     Admin, Capture, Config, EventLog, Forward, Host, Ingest, Local, Members, Metrics, Node, Proxy,

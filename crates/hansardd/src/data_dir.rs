@@ -12,6 +12,7 @@
 //! | `log/` | the event log |
 //! | `open/` | notes of sessions that are being recorded, so that they can be ended after a kill |
 //! | `users/` | who may sign in |
+//! | `credentials/` | credentials for targets of the SSH proxy, sealed with a key in `keys/authority/` |
 //! | `shares/` | links for people without an account |
 //! | `saved/` | searches that users keep |
 //! | `player/` | copies of what is being played, without names; empty after a stop |
@@ -163,6 +164,12 @@ impl DataDir {
     #[must_use]
     pub fn locks(&self) -> PathBuf {
         self.0.join("locks")
+    }
+
+    /// Credentials for targets of the SSH proxy, sealed.
+    #[must_use]
+    pub fn credentials(&self) -> PathBuf {
+        self.0.join("credentials")
     }
 
     /// Links to sessions for people without an account.

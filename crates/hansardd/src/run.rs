@@ -51,6 +51,7 @@ mod retiring;
 mod sending;
 mod ssh_node;
 mod ssh_proxy;
+mod storing;
 mod stuck;
 mod taking;
 mod watching;

@@ -6,13 +6,14 @@
 //! - [`origin`]: under which names we are asked, and by which page; [`proxies`]: from where
 //! - [`signed_in`]: who is signed in; [`attempts`]: how often somebody may try; [`sign_in`]: trying;
 //!   `passkey`: trying with a passkey, which answers one of the [`challenges`]; `link`: who has a link to
-//!   one session; [`oidc`]: trying at a provider; [`waiting`]: what waits for an answer
+//!   one session; `certified`: who has a certificate; [`oidc`]: trying at a provider; [`waiting`]: what waits for an answer
 //! - connections: [`serve`]; [`tls`]: a certificate of its own; [`files`]: what is configured as files
 //!
 //! What a browser may is decided where it is for everybody: by the table of the API's routes. Here it
 //! is only found out who asks.
 
 pub mod attempts;
+mod certified;
 pub mod challenges;
 pub mod files;
 mod link;
@@ -41,7 +42,7 @@ use axum::http::{
 use hansard_core::{Lockable, Locks};
 use hansard_identity::random::Random;
 use hansard_identity::user::User;
-use hansard_identity::{Shares, Users};
+use hansard_identity::{PeopleAuthority, Shares, Users};
 use hansard_record::clock::Clock;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::service::Service as _;
@@ -84,6 +85,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who is signed in.
     pub signed_in: Arc<SignedIn>,
+    /// Who certifies people.
+    pub people: Option<Arc<PeopleAuthority>>,
     /// What waits to be signed.
     pub challenges: Arc<Challenges>,
     /// Providers that vouch for people.
@@ -102,6 +105,7 @@ pub struct Parts {
 pub struct Web {
     parts: Parts,
     checks: Semaphore,
+    certificates: certified::Told,
 }
 
 impl Web {
@@ -109,7 +113,11 @@ impl Web {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let checks = Semaphore::new(CHECKS_MAX);
-        Self { parts, checks }
+        Self {
+            parts,
+            checks,
+            certificates: certified::Told::default(),
+        }
     }
 
     /// Answers a request on a connection from this address.
@@ -182,7 +190,9 @@ impl Web {
             let guest = self.guest(request.headers(), address).await?;
             return Ok(self.ask(request, Asker::Link(guest)).await);
         }
-        let ticket = ticket(&request).ok_or_else(not_signed_in)?;
+        let Some(ticket) = ticket(&request) else {
+            return self.by_certificate(request, address).await;
+        };
         let origin = self.parts.origins.of(request.headers());
         let visitor = self
             .visitor(&ticket, (address, &origin))
@@ -233,6 +243,7 @@ impl Web {
             address,
             origin: origin.to_owned(),
             outside,
+            is_certified: false,
         })
     }
 

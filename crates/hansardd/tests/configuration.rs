@@ -96,7 +96,7 @@ fn paths(prefix: &str, keys: &'static [Key], found: &mut Vec<(String, &'static K
 /// Everything on, so that every key is there.
 const EVERYTHING: &str = "
 node: {labels: {env: production}}
-capture: {local: {}, shell: {shells: {anna: /bin/zsh}}, ssh: {}, proxy: {target_labels: [{targets: x}]}, host: {}}
+capture: {local: {}, shell: {shells: {anna: /bin/zsh}}, ssh: {}, proxy: {target_labels: [{targets: x}], target_sign_in: [{methods: agent}]}, host: {}}
 access: {roles: [{name: a}]}
 forward: {service: [a.example]}
 store: {retention: [{labels: {env: production}, keep: 365d}]}

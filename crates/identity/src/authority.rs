@@ -281,7 +281,7 @@ pub(crate) fn check_server_names(names: &[String]) -> Result<(), Failure> {
 }
 
 /// What all certificates have. They begin a little earlier than now, since clocks differ.
-fn params(
+pub(crate) fn params(
     uri: &str,
     name: &str,
     utc_ns: u64,
@@ -310,12 +310,12 @@ fn ia5(text: &str) -> Result<Ia5String, Failure> {
     Ia5String::try_from(text).map_err(not_issued)
 }
 
-fn not_issued(error: rcgen::Error) -> Failure {
+pub(crate) fn not_issued(error: rcgen::Error) -> Failure {
     Failure::Refused(format!("no certificate can be issued: {error}"))
 }
 
 /// An Ed25519 public key, as the library wants it.
-struct PublicKey([u8; 32]);
+pub(crate) struct PublicKey(pub(crate) [u8; 32]);
 
 impl PublicKeyData for PublicKey {
     fn der_bytes(&self) -> &[u8] {

@@ -11,8 +11,9 @@
 //! With `authority`: `authority` issues certificates, `registry` knows who joined, `join` is what
 //! goes over the wire, `host_identity` what a host keeps, `tls` how they connect; `ssh` certifies people
 //! and hosts for SSH, `access` says what roles give there, `locks` who gets nothing. `user` and `users` are
-//! the people who sign in at a service; `share` and `shares` are links for people who do not; `webauthn`: passkeys; `oidc`:
-//! what the tokens of OpenID Connect are worth.
+//! the people who sign in at a service; `people` is X.509 for them; `share` and `shares` are links for people who do not; `webauthn`: passkeys; `oidc`:
+//! what the tokens of OpenID Connect are worth. `credentials` are for machines that believe no authority, kept by
+//! `sealing` each `secret`.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -33,6 +34,8 @@ pub mod authority;
 #[cfg(feature = "authority")]
 pub mod base64url;
 pub mod certificate;
+#[cfg(feature = "authority")]
+pub mod credentials;
 mod der;
 mod extensions;
 #[cfg(feature = "authority")]
@@ -62,6 +65,8 @@ pub mod oidc;
 pub mod peer;
 pub mod pem;
 #[cfg(feature = "authority")]
+pub mod people;
+#[cfg(feature = "authority")]
 pub mod random;
 pub mod recorder;
 #[cfg(feature = "authority")]
@@ -71,6 +76,10 @@ pub mod role;
 mod rows;
 #[cfg(feature = "authority")]
 pub mod saved;
+#[cfg(feature = "authority")]
+pub mod sealing;
+#[cfg(feature = "authority")]
+pub mod secret;
 #[cfg(feature = "authority")]
 pub mod share;
 #[cfg(feature = "authority")]
@@ -92,6 +101,8 @@ pub mod webauthn;
 pub use authority::{Authority, Issued, Subject};
 pub use certificate::{BadCertificate, Certificate, Purpose};
 #[cfg(feature = "authority")]
+pub use credentials::Credentials;
+#[cfg(feature = "authority")]
 pub use failure::Failure;
 pub use host_id::HostId;
 #[cfg(feature = "authority")]
@@ -99,6 +110,8 @@ pub use host_identity::{HostIdentity, HostKeys};
 #[cfg(feature = "authority")]
 pub use locks::Locks;
 pub use peer::{Peer, Principal};
+#[cfg(feature = "authority")]
+pub use people::{PeopleAuthority, Person};
 pub use recorder::check_recorder;
 #[cfg(feature = "authority")]
 pub use registry::Registry;

@@ -90,6 +90,9 @@ pub const SSH_TARGET_LIFE_S: u64 = 300;
 /// Life of a host's SSH certificate, seconds: 90 days. The host has a new one made at every start.
 pub const SSH_HOST_LIFE_S: u64 = 90 * 24 * 3600;
 
+/// Longest life of a person's X.509 certificate, seconds: a day. A longer one is refused.
+pub const PERSON_LIFE_S_MAX: u64 = 24 * 3600;
+
 /// Most logins, host names or networks in an SSH certificate; more are refused.
 pub const SSH_PRINCIPALS_MAX: usize = 64;
 
@@ -185,3 +188,12 @@ pub const OUTSIDE_NAME_BYTES_MAX: usize = 128;
 
 /// Certificates in the file that the web server shows browsers. One with more is refused.
 pub const WEB_CHAIN_MAX: usize = 16;
+
+/// Credentials for targets of one service. At the limit none is added until another is removed.
+pub const CREDENTIALS_MAX: usize = 10_000;
+
+/// Bytes of a credential's secret: a private key or a password. A longer one is refused.
+pub const CREDENTIAL_SECRET_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of the rule that says which targets a credential is for. A longer one is refused.
+pub const CREDENTIAL_TARGET_BYTES_MAX: usize = 300;

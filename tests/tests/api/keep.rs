@@ -20,6 +20,7 @@ use hansard_store::{Archive, ArchiveOptions, SealedSegment};
 use hansard_view::Screen;
 use hansard_view::source::Source;
 use hansardd::api::certificates::{OwnMade, OwnWish, Reached};
+use hansardd::api::person::{People, PersonMade};
 use hansardd::api::problem::Trouble;
 use hansardd::api::role::Caller;
 use hansardd::api::seams::{
@@ -323,6 +324,12 @@ impl Certificates for Keeper {
 
     fn authorities(&self) -> [String; 2] {
         ["ssh-ed25519 user".to_owned(), "ssh-ed25519 host".to_owned()]
+    }
+}
+
+impl People for Keeper {
+    fn make(&self, user: &str, _: [u8; 32], _: u64) -> Result<PersonMade, Trouble> {
+        Err(Trouble::Refused(format!("{user} signs in elsewhere")))
     }
 }
 

@@ -33,8 +33,13 @@ fn body(route: &Route) -> &'static str {
         Some("SavedWish") => r#"{"name":"mine","page":"events","query":"user=eve"}"#,
         Some("TokenWish") => r#"{"role":"host","ttl_s":60,"uses":1}"#,
         Some("CertificateWish") => r#"{"user":"ann","logins":["root"],"key":"ssh-ed25519 AAAA"}"#,
+        Some("PersonWish") => r#"{"key":"00"}"#,
         Some("CertificateOwnWish") => r#"{"key":"ssh-ed25519 AAAA"}"#,
         Some("LockWish") => r#"{"target":"user:nobody"}"#,
+        Some("CredentialWish") => {
+            r#"{"name":"web","target":"web:22","login":"root","kind":"password","secret":"correct horse"}"#
+        }
+        Some("CredentialAgain") => r#"{"kind":"password","secret":"correct horse"}"#,
         Some("UserRoles") => r#"{"roles":["ops"]}"#,
         _ => "",
     }
@@ -67,9 +72,10 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
                 // Of what is one look together, the first is on record.
                 let again = route.noted.is_some_and(|noted| noted.once) && !played.insert(role);
                 // Passkeys are made in a browser only; elsewhere there is nothing to be told.
-                let elsewhere = [Op::PasskeyMake, Op::CertificateOwn];
-                // Nothing is said of a lock that is not there.
-                let here = !elsewhere.contains(&route.op) && route.op != Op::LockRemove;
+                let elsewhere = [Op::PasskeyMake, Op::CertificateOwn, Op::PersonOwn];
+                // Nothing is said of a lock or credential that is not there.
+                let missing = [Op::LockRemove, Op::CredentialReplace];
+                let here = !elsewhere.contains(&route.op) && !missing.contains(&route.op);
                 let noted = route.noted.iter().filter(|_| !again && here);
                 let wanted: Vec<_> = noted.map(|noted| noted.event).collect();
                 assert_eq!(named, wanted, "{what}");
@@ -98,6 +104,7 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
                 | Op::PasskeyRename
                 | Op::PasskeyRemove
                 | Op::CertificateOwn
+                | Op::PersonOwn
                 | Op::SavedKeep
                 | Op::SavedRemove
         )
@@ -111,7 +118,7 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
             .clone()
             .all(|r| r.noted.is_some() && (r.least == Role::Admin || is_sharing(r) || is_own(r)))
     );
-    assert_eq!(changes.count(), 24);
+    assert_eq!(changes.count(), 29);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hansard_core::Body;
 use hansard_core::event::Fact;
 use hansard_core::policy::decide::Host;
-use hansard_identity::{Locks, SavedSearches, Shares, Users};
+use hansard_identity::{Credentials, Locks, SavedSearches, Shares, Users};
 use hansard_record::clock::RealClock;
 use hansard_record::real_disk::RealDisk;
 use hansard_tests::{Scratch, hansard};
@@ -19,7 +19,7 @@ use hansardd::api::refusals::Refusals;
 use hansardd::api::role::{Known, Peer, Role};
 use hansardd::api::sign_ins::{SignIn, SignIns};
 use hansardd::api::{Api, Parts, socket};
-use hansardd::behind::{Keyed, Linked, Locked, LockingOut, People};
+use hansardd::behind::{Keyed, Linked, Locked, LockingOut, People, Stored};
 use hansardd::config::Local;
 use hansardd::ingest::Connections;
 use hansardd::live::Live;
@@ -108,6 +108,7 @@ impl Service {
             event_log: keeper.clone(),
             tokens: keeper.clone(),
             certificates: keeper.clone(),
+            people: keeper.clone(),
             hosts: keeper.clone(),
             ending: keeper.clone(),
             holds: keeper.clone(),
@@ -117,6 +118,7 @@ impl Service {
             passkeys: Arc::new(keyed(&scratch)),
             shares: Arc::new(linked(&scratch)),
             locks: Arc::new(locking(&scratch)),
+            credentials: Arc::new(stored(&scratch)),
             saved: Arc::new(SavedSearches::open(&scratch.join("saved")).unwrap()),
             sign_ins: Arc::new(Somebody),
             playing: Arc::new(player(keeper.clone(), &scratch)),
@@ -276,6 +278,19 @@ fn locking(scratch: &Scratch) -> LockingOut {
         here: None,
         live: Live::new(clock, Arc::new(|_, _| {})),
         there: Arc::new(|_, _, _, _| false),
+    }
+}
+
+fn stored(scratch: &Scratch) -> Stored {
+    let random = |bytes: &mut [u8]| {
+        bytes.fill(7);
+        Ok(())
+    };
+    let (directory, key) = (scratch.join("credentials"), scratch.join("seal.key"));
+    let (kept, _) = Credentials::open(&directory, &key, Arc::new(random)).unwrap();
+    Stored {
+        kept: Arc::new(kept),
+        clock: Arc::new(RealClock),
     }
 }
 

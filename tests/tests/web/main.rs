@@ -16,6 +16,7 @@ mod films;
 mod meeting;
 mod oidc;
 mod passkeys;
+mod person;
 mod place;
 mod roles;
 mod sharing;

@@ -27,7 +27,7 @@ serve:
   web:";
 
 /// A configuration with this section `capture` and these lines in its section `serve.web`.
-fn sections(capture: &str, web: &str) -> String {
+pub(crate) fn sections(capture: &str, web: &str) -> String {
     let listen = match web.contains("listen: ") {
         true => "",
         false => "\n    listen: 127.0.0.1:0",

@@ -43,14 +43,14 @@ fn section(scratch: &Scratch, certificate: &str, key: &str) -> String {
     )
 }
 
-fn place(name: &str) -> Place {
+pub(crate) fn place(name: &str) -> Place {
     let scratch = Scratch::new(name);
     certificate(&scratch, "web", ("-1", "30"));
     let web = section(&scratch, "web.pem", "web.key");
     Place::serving(scratch, &web)
 }
 
-fn host(place: &Place) -> &str {
+pub(crate) fn host(place: &Place) -> &str {
     place
         .origin
         .strip_prefix("https://")

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hansard_core::event::Body;
 use hansard_shell::{Service, Window};
@@ -43,11 +43,16 @@ pub(super) enum Asked {
     Subsystem(String),
 }
 
+/// A channel at a target that is being opened.
+pub(super) type Coming = Arc<Mutex<Option<FarChannel>>>;
+
 /// A channel in which nothing runs yet.
 pub(super) struct Waiting {
     channel: Channel<Msg>,
     /// The channel at the target, where this is a proxy.
     far: Option<FarChannel>,
+    /// Where that one is put, if the client is not told that its channel is open before it is there.
+    coming: Option<Coming>,
     env: Vec<(OsString, OsString)>,
     terminal: Option<(String, Window)>,
     stays: Stays,
@@ -72,15 +77,43 @@ struct Runs {
     subsystem: Option<String>,
 }
 
+fn taken(coming: &Coming) -> MutexGuard<'_, Option<FarChannel>> {
+    coming.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Waiting {
     pub(super) fn new(channel: Channel<Msg>, far: Option<FarChannel>) -> Self {
         Self {
             channel,
             far,
+            coming: None,
             env: Vec::new(),
             terminal: None,
             stays: Stays::default(),
         }
+    }
+
+    /// One whose channel at the target is put there before the client hears that its own is open.
+    pub(super) fn for_one_that_comes(channel: Channel<Msg>, coming: Coming) -> Self {
+        Self {
+            coming: Some(coming),
+            ..Self::new(channel, None)
+        }
+    }
+
+    /// Whether the channel at the target never came, and the client was refused its own.
+    pub(super) fn is_forsaken(&self) -> bool {
+        let coming = self.coming.as_ref();
+        coming.is_some_and(|coming| Arc::strong_count(coming) == 1 && taken(coming).is_none())
+    }
+
+    /// The channel at the target, where there is one.
+    fn far(&mut self) -> Result<Option<&mut FarChannel>, String> {
+        if let Some(coming) = self.coming.take() {
+            let came = taken(&coming).take();
+            self.far = Some(came.ok_or("the channel is not open yet")?);
+        }
+        Ok(self.far.as_mut())
     }
 
     /// Its place among the connection's channels, for as long as it has one.
@@ -107,7 +140,7 @@ impl Waiting {
         if self.env.len() >= VARIABLES_MAX {
             return Err(format!("{VARIABLES_MAX} variables are set, no more may be"));
         }
-        if let Some(far) = &mut self.far {
+        if let Some(far) = self.far()? {
             far.set(name, value).await?;
         }
         self.env.push((name.into(), value.into()));
@@ -129,7 +162,7 @@ impl Waiting {
                 "a terminal's type has at most {TERM_BYTES_MAX} bytes"
             ));
         }
-        if let Some(far) = &mut self.far {
+        if let Some(far) = self.far()? {
             far.terminal(term, size, &modes).await?;
         }
         let size = sizes(size);
@@ -142,7 +175,7 @@ impl Waiting {
     /// # Errors
     /// The target does not allow it.
     pub(super) async fn lends_agent(&mut self) -> Result<(), String> {
-        match &mut self.far {
+        match self.far()? {
             Some(far) => far.agent().await,
             None => Err("nothing runs elsewhere".to_owned()),
         }
@@ -153,7 +186,7 @@ impl Waiting {
     /// # Errors
     /// The target does not allow it.
     pub(super) async fn lends_display(&mut self, asked: &Display) -> Result<(), String> {
-        match &mut self.far {
+        match self.far()? {
             Some(far) => far.display(asked).await,
             None => Err("nothing runs elsewhere".to_owned()),
         }
@@ -179,7 +212,7 @@ impl Waiting {
 
     /// Whether what is asked for would run on this machine.
     pub(super) fn is_here(&self) -> bool {
-        self.far.is_none()
+        self.far.is_none() && self.coming.is_none()
     }
 
     /// Starts it. When this returns its recording is open and durable; an error means that nothing runs.
@@ -193,6 +226,7 @@ impl Waiting {
         let runs = heeded(asked, inside.allowed.command.as_deref())?;
         let number = self.channel.id().number();
         let machine = connection.machine();
+        self.far()?;
         let far = self.far.take();
         if far.is_some() && runs.subsystem.is_some() && self.terminal.is_some() {
             return Err("a terminal would change what passes".to_owned());

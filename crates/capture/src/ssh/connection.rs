@@ -24,6 +24,7 @@ use super::handler::Handler;
 use super::header::{self, About, OfMachine, Who};
 use super::limits::{CHANNELS_END_MAX, FORWARD_BYTES_MAX, FORWARDS_MAX};
 use super::over::Over;
+use super::preface::Prefaced;
 use super::proxy::{Destination, Targets};
 use super::relay::Unread;
 use super::room::Room;
@@ -297,7 +298,7 @@ async fn begun(
             stream.set_nonblocking(true).map_err(Over::unusable)?;
             stream.set_nodelay(true).map_err(Over::unusable)?;
             let stream = tokio::net::TcpStream::from_std(stream).map_err(Over::unusable)?;
-            run_stream(Arc::clone(&node.russh), stream, handler).await
+            run_stream(Arc::clone(&node.russh), Prefaced::new(stream), handler).await
         }
         Wire::Inside { stream, to, .. } => {
             stream.set_nonblocking(true).map_err(Over::unusable)?;
@@ -309,7 +310,7 @@ async fn begun(
             let certified = certified.await.map_err(Over::unusable)?;
             let config = super::library(&node.config, certified.as_deref());
             let config = config.map_err(Over::Unrecorded)?;
-            run_stream(Arc::new(config), stream, handler).await
+            run_stream(Arc::new(config), Prefaced::new(stream), handler).await
         }
     }
 }

@@ -27,6 +27,7 @@ use super::x11::Display;
 
 mod answers;
 mod forwards;
+mod meanwhile;
 mod questions;
 
 pub(super) use answers::now_s;
@@ -219,10 +220,14 @@ impl Hooks for Handler {
     ) -> Result<(), Over> {
         self.connection.inside()?;
         let number = channel.id().number();
+        self.waiting.retain(|_, waiting| !waiting.is_forsaken());
         self.open.retain(|(_, place)| place.strong_count() > 0);
         if self.open.len() >= CHANNELS_MAX {
             let why = format!("{CHANNELS_MAX} channels are open, no more may be");
             return self.refuse("session", reply, Fields::new(), &why).await;
+        }
+        if self.asks_client()? {
+            return self.open_meanwhile(channel, reply, session.handle());
         }
         let far = match self.far(session.handle()).await {
             Ok(far) => far,

@@ -99,6 +99,16 @@ pub(super) const FORWARD_CONNECT_MAX: Duration = Duration::from_secs(10);
 /// is ended.
 pub(super) const TARGET_HANDSHAKE_MAX: Duration = Duration::from_secs(20);
 
+/// How long the agent of whoever goes to a target may take to answer, its owner being asked perhaps. After it
+/// the key counts as one that did not sign.
+pub(super) const AGENT_ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// Keys of an agent that are offered to a target; OpenSSH's counts six attempts. Those after them are not tried.
+pub(super) const AGENT_KEYS_MAX: usize = 5;
+
+/// Times that a target may ask something when it is given a password as an answer. After it, it is left.
+pub(super) const QUESTIONS_MAX: usize = 4;
+
 /// How long a target may take to answer a request. After it the request is refused.
 pub(super) const TARGET_ANSWER_MAX: Duration = Duration::from_secs(30);
 

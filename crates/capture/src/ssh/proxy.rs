@@ -3,6 +3,7 @@
 //! relay as on a node.
 //!
 //! - `destination`: where to; `host_keys`: whether it is who it says; `target`: the connection there
+//! - `sign_in`: how to get in there: with a certificate, a `credential` that is kept, or the client's `agent`
 //! - `hooks`: what the target asks for; `far`: what runs there; `jump`: `ssh -J`, an SSH server inside
 //!   of a forward
 
@@ -13,18 +14,25 @@ use std::sync::Arc;
 
 use super::forward::Places;
 
+mod agent;
+mod credential;
 mod destination;
 mod far;
 mod hooks;
 mod host_keys;
 mod jump;
+mod sign_in;
 mod target;
 
+pub(super) use agent::{asks_client, reach_meanwhile};
+pub use credential::{Credential, CredentialKind, Credentials, check_target, key_fingerprint};
 pub(super) use destination::{Destination, parted};
 pub(super) use far::{Far, FarChannel, Wants, stream_of};
 use host_keys::HostKeys;
 pub(super) use jump::jump;
-pub(super) use target::{Targets, listens_no_more, reach, session, shared};
+pub use sign_in::Method;
+use sign_in::Methods;
+pub(super) use target::{Targets, listens_no_more, reach, session, shared, shared_at_once};
 
 /// Whom a certificate for a target is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +76,11 @@ pub struct Proxy {
     pub certify: Arc<dyn Certify>,
     /// Labels of targets, by which roles choose: rules as in `targets`, and what they have of whom.
     pub labels: Vec<(Vec<String>, BTreeMap<String, String>)>,
+    /// How targets are signed in to: rules as in `targets`, and what is tried there, in this order. Where no
+    /// rule has one, with a certificate.
+    pub sign_in: Vec<(Vec<String>, Vec<Method>)>,
+    /// Credentials that are kept for targets.
+    pub credentials: Option<Arc<dyn Credentials>>,
 }
 
 impl fmt::Debug for Proxy {
@@ -86,6 +99,8 @@ pub(super) struct Leads {
     host_keys: HostKeys,
     certify: Arc<dyn Certify>,
     labels: Vec<(Places, BTreeMap<String, String>)>,
+    methods: Methods,
+    credentials: Option<Arc<dyn Credentials>>,
 }
 
 impl Leads {
@@ -100,6 +115,8 @@ impl Leads {
             labels: (proxy.labels.iter())
                 .map(|(rules, labels)| Ok((Places::read(rules)?, labels.clone())))
                 .collect::<Result<_, String>>()?,
+            methods: Methods::read(&proxy.sign_in)?,
+            credentials: proxy.credentials.clone(),
         })
     }
 

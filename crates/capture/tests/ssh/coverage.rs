@@ -142,6 +142,35 @@ const ALLOWED: [(&str, &str, &str, &str); 7] = [
     ),
 ];
 
+/// How the proxy signs in at a target, what is on record before and after, and the remark; `gets_in` tries each.
+const SIGN_INS: [(&str, &str, &str); 5] = [
+    (
+        "publickey, with a certificate of the cluster",
+        "`cert.create`, `target.auth`",
+        "as shipped",
+    ),
+    (
+        "publickey, with a key that is kept",
+        "`credential.use`, `target.auth`",
+        "`credential`: by name and fingerprint",
+    ),
+    (
+        "password",
+        "`credential.use`, `target.auth`",
+        "`credential`: never its characters, nor a digest of them",
+    ),
+    (
+        "keyboard-interactive",
+        "`credential.use`, `target.auth`",
+        "`credential`: one question that shows nothing; any other ends it",
+    ),
+    (
+        "publickey, with the client's agent",
+        "`credential.use`, `target.auth`",
+        "`agent`: each signature; the client's certificate and roles must permit `agent`",
+    ),
+];
+
 pub struct Client;
 
 impl client::Handler for Client {
@@ -373,6 +402,14 @@ fn the_page_says_what_was_tried() {
             format!("; {more}")
         };
         writeln!(page, "| {what} | {name} | `{event}` | `{key}`{more} |").unwrap();
+    }
+    page.push_str(
+        "\n## How the proxy signs in at a target\n\n\
+         After its host key was believed (`host_key`), in the ways that `target_sign_in` has for it and no other; what is used is\n\
+         on record before it is.\n\n| method of SSH | events | remark |\n|---|---|---|\n",
+    );
+    for (method, events, remark) in &SIGN_INS {
+        writeln!(page, "| {method} | {events} | {remark} |").unwrap();
     }
     page.push_str(
         "\n## What a target may ask the proxy for\n\n\

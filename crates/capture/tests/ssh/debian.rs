@@ -35,6 +35,12 @@ pub struct Debian {
 impl Debian {
     /// Begins to serve, believing `ca.pub` of this directory; its host key is made there under this name.
     pub fn start(keys: &Path, host_key: &str) -> Self {
+        Self::with(keys, host_key, "", None)
+    }
+
+    /// The same with lines of its configuration that count before the others; and, where a command is given, in
+    /// mounts of its own that this has made (root).
+    pub fn with(keys: &Path, host_key: &str, lines: &str, mounts: Option<&str>) -> Self {
         // Where its half without rights lives. Debian's unit makes it; a container has no units.
         if rustix::process::geteuid().is_root() {
             fs::create_dir_all("/run/sshd").unwrap();
@@ -42,7 +48,7 @@ impl Debian {
         let host_key = keys.join(host_key);
         let config = host_key.with_extension("config");
         let text = format!(
-            "HostKey {}\nTrustedUserCAKeys {}\nAuthorizedKeysFile none\nPasswordAuthentication no\n\
+            "{lines}HostKey {}\nTrustedUserCAKeys {}\nAuthorizedKeysFile none\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\n\
              AcceptEnv LANG LC_*\nPermitRootLogin yes\nPermitTunnel no\nX11Forwarding yes\n\
              Subsystem sftp /usr/lib/openssh/sftp-server\n",
@@ -54,7 +60,9 @@ impl Debian {
         let address = listener.local_addr().unwrap();
         let is_over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&is_over);
-        let accepting = std::thread::spawn(move || serve(&listener, &config, &ends));
+        let mounts = mounts.map(str::to_owned);
+        let accepting =
+            std::thread::spawn(move || serve(&listener, (&config, mounts.as_deref()), &ends));
         Self {
             address,
             is_over,
@@ -67,14 +75,23 @@ impl Debian {
     }
 }
 
-fn serve(listener: &TcpListener, config: &Path, ends: &AtomicBool) {
+fn serve(listener: &TcpListener, (config, mounts): (&Path, Option<&str>), ends: &AtomicBool) {
     let children = Mutex::new(Vec::<Child>::new());
     for stream in listener.incoming() {
         if ends.load(Ordering::SeqCst) {
             break;
         }
         let (input, output) = (stream.as_ref().unwrap(), stream.as_ref().unwrap());
-        let child = Command::new(SSHD)
+        let mut sshd = match mounts {
+            None => Command::new(SSHD),
+            Some(mounts) => {
+                let mut shell = Command::new("unshare");
+                let line = format!("{mounts} && exec {SSHD} \"$@\"");
+                shell.args(["-m", "sh", "-c", &line, SSHD]);
+                shell
+            }
+        };
+        let child = sshd
             .args(["-i", "-e", "-f"])
             .arg(config)
             .stdin(OwnedFd::from(input.try_clone().unwrap()))

@@ -99,3 +99,33 @@ fn a_node_that_could_let_in_nobody_does_not_start() {
         assert!(refused.is_err());
     }
 }
+
+#[test]
+fn a_line_that_is_no_ssh_is_answered_at_once_however_long_it_could_wait() {
+    // As shipped there is a minute to sign in: nobody waits for that here.
+    let site = Site::new();
+    for line in [&b"GET / HTTP/1.1\r\n"[..], b"\n", b"SSL"] {
+        let mut stream = connect(&site);
+        let before = site.said("disconnect").len();
+        stream.write_all(line).unwrap();
+        // It stays open on this side.
+        assert!(is_closed(&mut stream), "{line:?}");
+        wait_for("the event", || site.said("disconnect").len() == before + 1);
+        let said = site.said("disconnect");
+        let why = said[before].fields.text("reason").unwrap();
+        assert!(why.contains("is not SSH"), "{why}");
+    }
+    // One that comes byte by byte is waited for.
+    let mut slow = connect(&site);
+    for byte in b"SSH-2.0-slow\r\n" {
+        slow.write_all(&[*byte]).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut banner = [0; 512];
+    let mut all = Vec::new();
+    while !all.windows(10).any(|part| part == b"curve25519") {
+        let len = slow.read(&mut banner).unwrap();
+        assert!(len > 0, "{}", String::from_utf8_lossy(&all));
+        all.extend_from_slice(&banner[..len]);
+    }
+}

@@ -19,6 +19,7 @@ mod coverage;
 mod debian;
 mod files;
 mod forwards;
+mod gets_in;
 mod hostile;
 mod inside;
 mod locked;

@@ -77,6 +77,16 @@ impl Behind {
     }
 
     pub fn with(change: impl FnOnce(&mut Config), policy: impl FnOnce(&mut Policy)) -> Self {
+        let debian = |keys: &Path| Debian::start(keys, "host");
+        Self::to(debian, |_, config| change(config), policy)
+    }
+
+    /// Before this sshd; the directory is that of its keys.
+    pub fn to(
+        debian: impl FnOnce(&Path) -> Debian,
+        change: impl FnOnce(&Path, &mut Config),
+        policy: impl FnOnce(&mut Policy),
+    ) -> Self {
         let keys = TempDir::new();
         for name in ["ca", "host-ca", "host", "other-host"] {
             key(keys.path(), name);
@@ -85,7 +95,7 @@ impl Behind {
         let own = russh::keys::PrivateKey::from(seed);
         let line = own.public_key().to_openssh().unwrap();
         fs::write(keys.path().join("proxy.pub"), line).unwrap();
-        let debian = Debian::start(keys.path(), "host");
+        let debian = debian(keys.path());
         let ca = fs::read_to_string(keys.path().join("ca.pub")).unwrap();
         let place = keys.path().to_path_buf();
         let port = debian.address().port();
@@ -98,15 +108,17 @@ impl Behind {
                     known_hosts: place.join("known_hosts"),
                     first_use: true,
                     certify: Arc::new(Keygen {
-                        keys: place,
+                        keys: place.clone(),
                         next: AtomicU32::new(0),
                     }),
                     labels: vec![(
                         vec![format!("127.0.0.0/8:{port}")],
                         BTreeMap::from([("env".to_owned(), "test".to_owned())]),
                     )],
+                    sign_in: Vec::new(),
+                    credentials: None,
                 });
-                change(config);
+                change(&place, config);
             },
             |local| policy(&mut local.policy),
         );
@@ -135,7 +147,7 @@ impl Behind {
     }
 
     /// A client of Debian's with the options that lead it there.
-    fn client(&self, program: &str, options: &[&str]) -> Command {
+    pub fn client(&self, program: &str, options: &[&str]) -> Command {
         let mut client = Command::new(program);
         client
             .args(["-F", "none"])
@@ -151,6 +163,26 @@ impl Behind {
     pub fn ssh(&self, options: &[&str], command: &str) -> std::process::Output {
         let mut ssh = self.client("ssh", options);
         finished(ssh.args(["127.0.0.1", command]).spawn().unwrap())
+    }
+
+    /// A key that lies beside those of authorities and hosts.
+    pub fn key(&self, name: &str) -> PathBuf {
+        self.keys.path().join(name)
+    }
+
+    pub fn fingerprint(&self, name: &str) -> String {
+        let line = fs::read_to_string(self.key(&format!("{name}.pub"))).unwrap();
+        let key = russh::keys::PublicKey::from_openssh(&line).unwrap();
+        key.fingerprint(russh::keys::HashAlg::Sha256).to_string()
+    }
+
+    /// Another key than the target's is known from now on.
+    pub fn another_host_key(&self) {
+        let port = self.debian.address().port();
+        let other = fs::read_to_string(self.key("other-host.pub")).unwrap();
+        let other: Vec<&str> = other.split(' ').take(2).collect();
+        let line = format!("[127.0.0.1]:{port} {}\n", other.join(" "));
+        fs::write(self.known_hosts(), line).unwrap();
     }
 
     fn known_hosts(&self) -> PathBuf {
@@ -411,11 +443,7 @@ fn nobody_is_led_to_a_host_that_is_another_or_not_allowed() {
     let behind = Behind::new(|_| {});
     assert_eq!(behind.ssh(&[], "true").status.code(), Some(0));
     // Somebody else answers at the same place.
-    let port = behind.debian.address().port();
-    let other = fs::read_to_string(behind.keys.path().join("other-host.pub")).unwrap();
-    let other: Vec<&str> = other.split(' ').take(2).collect();
-    let line = format!("[127.0.0.1]:{port} {}\n", other.join(" "));
-    fs::write(behind.known_hosts(), line).unwrap();
+    behind.another_host_key();
     let out = behind.ssh(&[], "echo never");
     assert_eq!(
         (out.status.code(), &*out.stdout),

@@ -12,8 +12,11 @@ use crate::service::{Time, long_s};
 #[derive(Debug, Default, Clone, Args)]
 pub(crate) struct ServiceArgs {
     /// The service's admin socket [default: admin.sock in $HANSARD_RUNTIME_DIR, or in /run/hansard]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "remote")]
     pub(crate) socket: Option<PathBuf>,
+    /// Ask the service that `hansard login` signed in at, as whoever signed in
+    #[arg(long)]
+    pub(crate) remote: bool,
 }
 
 /// Options of everything that looks at a session of a service.

@@ -15,6 +15,10 @@ pub(crate) const KEY: &str = "key";
 pub(crate) const PUBLIC: &str = "key.pub";
 /// Its certificate.
 pub(crate) const CERTIFICATE: &str = "key-cert.pub";
+/// The private key of the X.509 certificate.
+pub(crate) const PERSON_KEY: &str = "x509.key";
+/// That certificate, with which the service's web server knows who asks.
+pub(crate) const PERSON: &str = "x509.pem";
 /// Who hosts are.
 pub(crate) const KNOWN_HOSTS: &str = "known_hosts";
 /// For ssh(1).
@@ -23,7 +27,16 @@ pub(crate) const SSH_CONFIG: &str = "ssh_config";
 const LOGIN: &str = "login.json";
 
 /// All of them, what is secret first.
-const ALL: [&str; 6] = [KEY, CERTIFICATE, PUBLIC, KNOWN_HOSTS, SSH_CONFIG, LOGIN];
+const ALL: [&str; 8] = [
+    KEY,
+    PERSON_KEY,
+    PERSON,
+    CERTIFICATE,
+    PUBLIC,
+    KNOWN_HOSTS,
+    SSH_CONFIG,
+    LOGIN,
+];
 
 /// The directory: `$HANSARD_HOME`, or `.hansard` in the home.
 pub(crate) struct Home(PathBuf);

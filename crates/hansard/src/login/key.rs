@@ -13,6 +13,11 @@ pub(super) const CERTIFICATE_TYPE: &str = "ssh-ed25519-cert-v01@openssh.com";
 /// What a file with a private key begins with.
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
+/// PKCS#8 of an Ed25519 key before its seed (RFC 8410 §7).
+const PKCS8: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
+
 /// Characters of base 64 in a line of such a file.
 const LINE_CHARS: usize = 70;
 
@@ -57,6 +62,21 @@ impl Key {
     /// As a line of a `.pub` file.
     pub(super) fn line(&self) -> String {
         format!("{KEY_TYPE} {}", base64::encode(&self.blob()))
+    }
+
+    /// The public half in hexadecimal.
+    pub(super) fn hex(&self) -> String {
+        self.public
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// The private half as a file in PEM, as TLS keeps it (RFC 8410 §7).
+    pub(super) fn pkcs8(&self) -> String {
+        let der = [&PKCS8[..], &self.seed].concat();
+        let text = base64::encode(&der);
+        format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
     }
 
     /// As a file with a private key, which no passphrase guards: it is of no use when its certificate is over.

@@ -43,6 +43,11 @@ impl Asked {
         asked
     }
 
+    /// To do something that needs nothing said.
+    pub(crate) fn act(path: &[&str]) -> Self {
+        Self::new(Method::POST, path)
+    }
+
     /// To put this document in the place of what is there; with a version, only in its place.
     pub(crate) fn put(path: &[&str], document: &Json, version: Option<u64>) -> Self {
         let mut asked = Self::new(Method::PUT, path);

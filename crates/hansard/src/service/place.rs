@@ -12,7 +12,7 @@ use hyper::Response;
 use hyper::body::Incoming;
 use hyper::header::{COOKIE, HeaderValue, ORIGIN, SET_COOKIE};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -114,7 +114,12 @@ pub(crate) fn host_of(server: &str) -> Option<String> {
 
 impl Web {
     /// The web server of a URL.
-    pub(super) fn new(server: &str, authorities: Option<&Path>) -> Result<Self, Failure> {
+    /// With a certificate and its key, in these two files, the client shows who it is.
+    pub(super) fn new(
+        server: &str,
+        authorities: Option<&Path>,
+        own: Option<&[PathBuf; 2]>,
+    ) -> Result<Self, Failure> {
         let url = Url::parse(server).ok_or_else(|| {
             let what = format!(
                 "{:?} is no address of a service",
@@ -130,7 +135,7 @@ impl Web {
             return Err(Failure::new(STATUS_WRONG_USE, what).hint("name the server as https://…"));
         }
         let tls = match url.is_https {
-            true => Some(tls(authorities)?),
+            true => Some(tls(authorities, own)?),
             false => None,
         };
         Ok(Self {
@@ -220,7 +225,10 @@ impl Place {
 }
 
 /// Whom to believe: these authorities, or those of the system.
-fn tls(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, Failure> {
+fn tls(
+    authorities: Option<&Path>,
+    own: Option<&[PathBuf; 2]>,
+) -> Result<Arc<ClientConfig>, Failure> {
     let path = authorities.unwrap_or(Path::new(SYSTEM_AUTHORITIES));
     let mut text = Vec::new();
     let file = File::open(path).map_err(|e| Failure::about(path, &e))?;
@@ -239,9 +247,30 @@ fn tls(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, Failure> {
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|e| Failure::new(STATUS_WRONG_USE, format!("no TLS: {e}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+        .with_root_certificates(roots);
+    Ok(Arc::new(match own {
+        None => config.with_no_client_auth(),
+        Some(files) => {
+            let (chain, key) = identity(files)?;
+            let config = config.with_client_auth_cert(chain, key);
+            config.map_err(|e| Failure::new(STATUS_WRONG_USE, format!("no TLS: {e}")))?
+        }
+    }))
+}
+
+/// A certificate and its key.
+fn identity(
+    [certificate, key]: &[PathBuf; 2],
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
+    let unusable = |path: &Path, e: rustls::pki_types::pem::Error| {
+        let what = format!("{}: {e}", shown(path));
+        Failure::new(STATUS_WRONG_USE, what).hint("sign in again: `hansard login`")
+    };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(|all| all.collect::<Result<Vec<_>, _>>())
+        .map_err(|e| unusable(certificate, e))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| unusable(key, e))?;
+    Ok((chain, key))
 }
 
 #[cfg(test)]
@@ -284,14 +313,14 @@ mod tests {
     #[test]
     fn no_password_goes_to_another_machine_in_the_clear() {
         for local in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"] {
-            assert!(Web::new(local, None).is_ok(), "{local}");
+            assert!(Web::new(local, None, None).is_ok(), "{local}");
         }
         for other in [
             "http://192.0.2.1:1",
             "http://localhost.example",
             "http://127.0.0.1.example",
         ] {
-            let refused = Web::new(other, None).err().unwrap();
+            let refused = Web::new(other, None, None).err().unwrap();
             assert!(refused.to_string().contains("without TLS"), "{refused}");
         }
     }

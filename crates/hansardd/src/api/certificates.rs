@@ -16,7 +16,7 @@ use super::schema::{count, list, object, or_null, text, time};
 use super::seams::{Audit, CertificateMade, CertificateWish, Certificates};
 
 /// How long a certificate holds where nobody says, in seconds: 8 hours.
-const TTL_S: u64 = 8 * 3600;
+pub(super) const TTL_S: u64 = 8 * 3600;
 
 /// An SSH certificate that somebody wants for themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -98,13 +98,17 @@ struct Own {
 
 pub(super) fn own(certificates: Arc<dyn Certificates>, audit: Audit) -> Handler {
     blocking(move |call| {
-        let wish: Own = body(&call)?;
         let Asker::Browser(visitor) = &call.caller.asker else {
             // An account of this machine is nobody who signed in.
             let words =
                 "certificates by roles are for who signs in at the web server: `hansard login`";
             return Err(Problem::status(StatusCode::NOT_FOUND, "not_found", words));
         };
+        if visitor.is_certified {
+            let words = "a certificate gets no other: sign in with a password (`hansard login`)";
+            return Err(Problem::forbidden(words));
+        }
+        let wish: Own = body(&call)?;
         let wish = OwnWish {
             key: wish.key,
             ttl_s: wish.ttl_s.unwrap_or(TTL_S),

@@ -169,6 +169,7 @@ fn identifier(id: Id) -> Json {
         Id::User => ("name of the user", name()),
         Id::Share => ("name of the link", name()),
         Id::Passkey => ("name of the passkey", name()),
+        Id::Credential => ("name of the credential", name()),
         Id::Lock => ("name of the lock", name()),
         Id::Saved => ("identifier of the search", name()),
         Id::SignIn => ("name of what was begun", name()),

@@ -224,6 +224,7 @@ mod tests {
         let now = Instant::now();
         for n in 0..REFUSALS_TOLD_MAX + 5 {
             let visitor = Visitor {
+                is_certified: false,
                 user: "ada".to_owned(),
                 role: Role::User,
                 changed_ns: 0,

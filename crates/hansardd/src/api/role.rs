@@ -62,6 +62,9 @@ pub struct Visitor {
     pub origin: String,
     /// Who vouches for them, if they are no user of this service.
     pub outside: Option<Arc<Outside>>,
+    /// Whether they come with a certificate, and not with what a password, code or passkey gave them now: what
+    /// somebody signs in with later is not theirs to change.
+    pub is_certified: bool,
 }
 
 /// Somebody without an account, who has a link to one session.

@@ -379,6 +379,7 @@ fn identifier(route: &Route, path: &str) -> Result<Option<Name>, Problem> {
         | Id::User
         | Id::Share
         | Id::Passkey
+        | Id::Credential
         | Id::Lock
         | Id::SignIn
         | Id::Saved
@@ -393,6 +394,7 @@ fn identifier(route: &Route, path: &str) -> Result<Option<Name>, Problem> {
         | Id::User
         | Id::Share
         | Id::Passkey
+        | Id::Credential
         | Id::Lock
         | Id::SignIn
         | Id::Saved => Err(Problem::not_found()),

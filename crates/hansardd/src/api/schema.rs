@@ -129,8 +129,10 @@ pub(super) fn all() -> Map<String, Json> {
     more.extend(super::passkeys::schemas());
     more.extend(super::passkeys::more_schemas());
     more.extend(super::certificates::own_schemas());
+    more.extend(super::person::schemas());
     more.extend(super::sign_ins::schemas());
     more.extend(super::locks::schemas());
+    more.extend(super::credentials::schemas());
     more.extend(super::shares::schemas());
     more.extend(super::saved::schemas());
     more.extend(super::policy::schemas());

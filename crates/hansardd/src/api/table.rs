@@ -1,6 +1,7 @@
 //! The one table of routes. The router lets through what it says and nothing else; the OpenAPI
 //! document is written from it.
 
+mod credentials;
 mod events;
 mod hosts;
 mod locks;
@@ -14,9 +15,11 @@ mod sign_ins;
 mod sought;
 mod ssh;
 mod tokens;
+mod verb;
 
 pub use played::EXPORTS;
 pub use shares::OPEN_TO_LINKS;
+pub use verb::Verb;
 
 use super::role::Role;
 
@@ -79,32 +82,12 @@ pub enum Op {
     SavedRemove,
     SignIns,
     SignInEnd,
-}
-
-/// HTTP methods that routes have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Verb {
-    /// Looks, and changes nothing but the record of looks.
-    Get,
-    /// Makes or does something.
-    Post,
-    /// Puts something in the place of what is there.
-    Put,
-    /// Takes something away.
-    Delete,
-}
-
-impl Verb {
-    /// The method's name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Delete => "DELETE",
-        }
-    }
+    Credentials,
+    CredentialMake,
+    CredentialReplace,
+    CredentialRemove,
+    CredentialRotate,
+    PersonOwn,
 }
 
 /// What stands in a path's `{id}`.
@@ -124,6 +107,8 @@ pub enum Id {
     Passkey,
     /// The name of a lock.
     Lock,
+    /// The name of a credential.
+    Credential,
     /// The identifier of a saved search.
     Saved,
     /// The name of a browser in which somebody is signed in.
@@ -322,7 +307,7 @@ const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> 
 }
 
 /// All routes.
-pub const ROUTES: [Route; 55] = [
+pub const ROUTES: [Route; 61] = [
     Route {
         summary: "How the service is, and who you are to it",
         ..get(Op::Status, "/v1/status", Role::User, Answer::Json("Status"))
@@ -428,6 +413,7 @@ pub const ROUTES: [Route; 55] = [
     tokens::TOKEN_REMOVE,
     ssh::CERTIFICATE_MAKE,
     ssh::CERTIFICATE_OWN,
+    ssh::PERSON_OWN,
     ssh::AUTHORITIES,
     hosts::HOSTS,
     hosts::COVERAGE,
@@ -465,6 +451,11 @@ pub const ROUTES: [Route; 55] = [
     saved::REMOVE,
     sign_ins::SIGN_INS,
     sign_ins::END,
+    credentials::CREDENTIALS,
+    credentials::MAKE,
+    credentials::REPLACE,
+    credentials::REMOVE,
+    credentials::ROTATE,
 ];
 
 /// Methods of a path, as an `Allow` header has them.

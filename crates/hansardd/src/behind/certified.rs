@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use hansard_core::{Lockable, Locks as _};
-use hansard_identity::Users;
 use hansard_identity::access::{Definition, given};
 use hansard_identity::failure::Failure;
 use hansard_identity::random::Random;
 use hansard_identity::ssh::{KeyLine, SshAuthorities, SshIssued, UserWish};
+use hansard_identity::{PeopleAuthority, Users};
 use hansard_record::clock::Clock;
 
 use super::locked::Locked;
 use crate::api::certificates::{OwnMade, OwnWish, Reached};
+use crate::api::person::{People, PersonMade};
 use crate::api::problem::Trouble;
 use crate::api::seams::{CertificateMade, CertificateWish, Certificates};
 
@@ -28,6 +29,8 @@ pub struct Certified {
     pub random: Arc<dyn Random>,
     /// Who has which roles.
     pub users: Arc<Users>,
+    /// It certifies people for the web server.
+    pub people: Arc<PeopleAuthority>,
     /// What those give.
     pub definitions: Definitions,
     /// Whoever is locked gets none.
@@ -124,5 +127,26 @@ impl Certificates for Certified {
 
     fn authorities(&self) -> [String; 2] {
         [self.authorities.user_line(), self.authorities.host_line()]
+    }
+}
+
+impl People for Certified {
+    fn make(&self, user: &str, key: [u8; 32], ttl_s: u64) -> Result<PersonMade, Trouble> {
+        let gone = || Trouble::Refused(format!("there is no user {user} any more"));
+        let known = self.users.get(user).ok_or_else(gone)?;
+        let roles: Vec<String> = known.all_roles().into_iter().map(str::to_owned).collect();
+        self.unlocked(user, &roles, &[])?;
+        let now_ns = self.clock.utc_ns();
+        let issued = self
+            .people
+            .issue(&known, key, ttl_s, now_ns, &*self.random)
+            .map_err(trouble)?;
+        Ok(PersonMade {
+            certificate: issued.pem,
+            authority: self.people.pem().to_owned(),
+            serial: issued.serial,
+            expires_ns: issued.not_after_s.saturating_mul(1_000_000_000),
+            fact: issued.fact,
+        })
     }
 }

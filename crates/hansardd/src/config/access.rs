@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hansard_capture::ssh::Method;
 use hansard_core::ChannelKind;
 use hansard_core::access::{Grant, Kept, OWN_NAME};
 use hansard_identity::access::{Definition, check_role_name};
@@ -56,6 +57,33 @@ section! {
         targets: Vec<String> = Vec::new();
         /// Their labels.
         labels: Labels = Labels::new();
+    }
+}
+
+section! {
+    /// How the proxy signs in at some targets.
+    TargetSignIn {
+        /// Which, as in `targets`, but by the name or address that is asked for alone. At most 1000.
+        targets: Vec<String> = Vec::new();
+        /// What is tried, in this order, and nothing else: `certificate` of the cluster's authority; `agent`, that of
+        /// whoever goes there (`ssh -A`); `credential`, which is kept for them (`hansard credential`). Required.
+        methods: Vec<Method> = Vec::new();
+    }
+}
+
+impl Value for Method {
+    const KIND: Kind = Kind::One("word");
+
+    fn read(tree: &Tree, reading: &mut Reading) -> Option<Self> {
+        word(
+            tree,
+            reading,
+            &Self::ALL.map(|method| (method.as_str(), method)),
+        )
+    }
+
+    fn shown(&self) -> String {
+        self.as_str().to_owned()
     }
 }
 

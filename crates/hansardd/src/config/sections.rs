@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use hansard_core::policy::OnLoss;
 
-use super::access::{Access, TargetLabels};
+use super::access::{Access, TargetLabels, TargetSignIn};
 use super::exports::Export;
 use super::key::section;
 use super::shells::Shells;
@@ -163,6 +163,9 @@ section! {
         /// Labels of the machines that it leads to, by which roles choose. Where several give a machine the same
         /// label the first counts. At most 1000.
         target_labels: Vec<TargetLabels> = Vec::new();
+        /// How it signs in at the machines that it leads to; the first that has one counts. Where none has it, with a
+        /// certificate of the cluster's authority. At most 1000.
+        target_sign_in: Vec<TargetSignIn> = Vec::new();
         /// Where it leads, as `HOST:PORT`: a name, `*.NAME`, an address, a network (`192.0.2.0/24`,
         /// `[2001:db8::/32]`) or `*`; a number, a range or `*`. Nowhere, as shipped. At most 1000.
         targets: Vec<String> = Vec::new();

@@ -67,13 +67,20 @@ impl Proxy {
         }
     }
 
-    /// Whether every rule of where it leads can be read, and of who has which labels.
+    /// Whether every rule of where it leads can be read, of who has which labels, and of how it gets in.
     ///
     /// # Errors
     /// Which one cannot.
     pub fn check_targets(&self) -> Result<(), String> {
+        if self.target_sign_in.iter().any(|one| one.methods.is_empty()) {
+            return Err(
+                "target_sign_in: methods are missing: nobody would get in there".to_owned(),
+            );
+        }
         let labelled = self.target_labels.iter().flat_map(|one| &one.targets);
-        let to = self.targets.iter().chain(labelled).cloned().collect();
+        let signed = self.target_sign_in.iter().flat_map(|one| &one.targets);
+        let to = self.targets.iter().chain(labelled).chain(signed);
+        let to = to.cloned().collect();
         Forwards {
             to,
             ..Forwards::default()

@@ -12,7 +12,7 @@ use hansard_identity::random::Random;
 use hansard_identity::registry::Registry;
 use hansard_identity::role::{Holders, Roles};
 use hansard_identity::tls::CaPin;
-use hansard_identity::{HostId, SavedSearches, Shares, Users};
+use hansard_identity::{HostId, PeopleAuthority, SavedSearches, Shares, Users};
 use hansard_record::Environment;
 use hansard_record::diary::Diary;
 use serde_json::{Map, Value, json};
@@ -28,7 +28,7 @@ use crate::api::sign_ins::SignIns;
 use crate::api::{Api, Parts, socket};
 use crate::behind::{
     Accounts, EndHere, Held, Joined, Keyed, Linked, Listed, Locked, LockingOut, Logged, People,
-    Present, Searched, Watched,
+    Present, Searched, Stored, Watched,
 };
 use crate::config::{Admin, Config, Members};
 use crate::data_dir::DataDir;
@@ -144,6 +144,7 @@ pub(super) struct Kept {
     pub(super) shares: Arc<Shares>,
     pub(super) challenges: Arc<Challenges>,
     pub(super) signed_in: Arc<SignedIn>,
+    pub(super) people: Arc<PeopleAuthority>,
     pub(super) locked: Locked,
 }
 
@@ -157,6 +158,7 @@ pub(super) struct Answering<'a> {
     pub(super) policies: Arc<Central>,
     pub(super) running: Option<Running>,
     pub(super) locked: Locked,
+    pub(super) credentials: Stored,
 }
 
 impl Answering<'_> {
@@ -175,6 +177,7 @@ impl Answering<'_> {
             shares: self.shares()?,
             challenges: Arc::new(Challenges::new(self.door.random())),
             signed_in: Arc::new(SignedIn::new(self.door.random())),
+            people: self.people()?,
             locked: self.locked.clone(),
         };
         let parts = self.parts(&kept, browsing.as_ref())?;
@@ -243,6 +246,7 @@ impl Answering<'_> {
     fn parts(&self, kept: &Kept, browsing: Option<&Browsing>) -> Result<Parts, Failure> {
         let (door, keeping) = (&self.door, self.keeping);
         let joined = self.joined();
+        let certified = Arc::new(self.certified(kept)?);
         Ok(Parts {
             playing: keeping.player.clone(),
             admit: door.admit(),
@@ -267,7 +271,8 @@ impl Answering<'_> {
                 recalling: Arc::clone(&keeping.recalling),
             }),
             tokens: Arc::new(joined.clone()),
-            certificates: Arc::new(self.certified(&kept.users)?),
+            certificates: certified.clone(),
+            people: certified,
             hosts: Arc::new(joined),
             ending: Arc::new(EndHere {
                 here: self.running.clone(),
@@ -290,6 +295,7 @@ impl Answering<'_> {
                 clock: Arc::clone(&door.environment.clock),
             }),
             locks: Arc::new(self.locking_out()),
+            credentials: Arc::new(self.credentials.clone()),
             saved: self.saved()?,
             shares: Arc::new(Linked {
                 shares: Arc::clone(&kept.shares),

@@ -34,7 +34,7 @@ use super::stuck::Stuck;
 use super::taking::Taking;
 use super::watching::{listening, watching};
 use super::{Closer, Start, glass};
-use crate::behind::Locked;
+use crate::behind::{Locked, Stored};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
@@ -96,6 +96,8 @@ pub(super) struct Base<'a> {
     pub(super) deciding: &'a Deciding,
     /// Who is locked out; on a host nobody knows.
     pub(super) locked: Option<Locked>,
+    /// Credentials for targets of the proxy, on a service.
+    pub(super) credentials: Option<Stored>,
 }
 
 impl Base<'_> {
@@ -258,6 +260,7 @@ impl Base<'_> {
             gate: Arc::new(self.deciding.in_force.clone()),
             host,
             locked: self.locked.clone(),
+            credentials: self.credentials.clone(),
         };
         let sinks = self.sinks(keeping, SPOOL_RESERVE_BYTES);
         let registry = recording.serve(local, sinks, going, closers)?;
@@ -307,7 +310,8 @@ impl Base<'_> {
                 taking.take(ingest, &runtime, stopped.clone(), closers)?;
             }
             let answers = policies.filter(|_| config.serve.admin.is_some());
-            if let Some((policies, locked)) = answers.zip(self.locked.clone()) {
+            let with = self.locked.clone().zip(self.credentials.clone());
+            if let Some((policies, (locked, credentials))) = answers.zip(with) {
                 let answering = Answering {
                     door: self.door(diary),
                     dir: self.dir,
@@ -317,6 +321,7 @@ impl Base<'_> {
                     policies,
                     running: keeping.running.get().cloned(),
                     locked,
+                    credentials,
                 };
                 answering.answer(&runtime, stopped, closers)?;
             }

@@ -21,6 +21,7 @@ use super::measuring::{
 };
 use super::minder::{Minder, Seen};
 use super::retiring::waiting;
+use super::storing::credentials;
 use super::{Closer, Ending, Start, fact};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Held};
@@ -79,6 +80,7 @@ impl Opened {
             in_force: &in_force,
             deciding: &deciding,
             locked: locks(start, dir, &environment)?,
+            credentials: credentials(start, dir, &environment, &facts)?,
         };
         // Before anything is kept: whose a session is, its key says.
         let registry = base.cluster(kept.is_some())?;

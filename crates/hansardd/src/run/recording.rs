@@ -21,7 +21,7 @@ use super::facts::Facts;
 use super::opening::no_thread;
 use super::{Closer, Start};
 use crate::api::seams::Audit;
-use crate::behind::Locked;
+use crate::behind::{Locked, Stored};
 use crate::config::{Local, Shell};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
@@ -47,6 +47,8 @@ pub(super) struct Recording<'a> {
     pub(super) host: Option<HostEvents>,
     /// Who is locked out.
     pub(super) locked: Option<Locked>,
+    /// Credentials for targets of the proxy.
+    pub(super) credentials: Option<Stored>,
 }
 
 impl Recording<'_> {

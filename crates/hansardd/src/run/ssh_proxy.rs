@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hansard_capture::local::Server as LocalServer;
 use hansard_capture::ssh::{
-    Certify, Config as ProxyConfig, Proxy as Leads, Server, WantedCertificate,
+    Certify, Config as ProxyConfig, Credentials, Proxy as Leads, Server, WantedCertificate,
 };
 use hansard_core::access::from_text;
 use hansard_identity::key::PrivateKey;
@@ -115,6 +115,11 @@ pub(super) fn start(
         labels: (proxy.target_labels.iter())
             .map(|one| (one.targets.clone(), one.labels.clone()))
             .collect(),
+        sign_in: (proxy.target_sign_in.iter())
+            .map(|one| (one.targets.clone(), one.methods.clone()))
+            .collect(),
+        credentials: (recording.credentials.clone())
+            .map(|stored| Arc::new(stored) as Arc<dyn Credentials>),
         certify: Arc::new(Certifies {
             authorities,
             environment: environment.clone(),

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Web;
 use super::attempts::network;
+use super::certified::ShownByClient;
 use crate::api::connection::{ACCEPT_PAUSE, converse, told};
 use crate::api::limits::{ARRIVAL_MAX, STOP_MAX};
 
@@ -98,16 +99,24 @@ async fn connection(
 ) {
     // Small answers go out at once; where that cannot be had they go out a little later.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let web = Arc::clone(&web);
-        async move { Ok::<_, Infallible>(web.answer(request.map(Body::new), from).await) }
-    });
+    let service = |shown: Option<ShownByClient>| {
+        service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let (web, mut request) = (Arc::clone(&web), request.map(Body::new));
+            if let Some(shown) = &shown {
+                request.extensions_mut().insert(shown.clone());
+            }
+            async move { Ok::<_, Infallible>(web.answer(request, from).await) }
+        })
+    };
     let Some(tls) = tls else {
-        return converse(stream, service, stop, place).await;
+        return converse(stream, service(None), stop, place).await;
     };
     // Whoever does not get as far as that in time is not told: the place is given back.
     if let Ok(Ok(stream)) = timeout(ARRIVAL_MAX, tls.accept(stream)).await {
-        converse(stream, service, stop, place).await;
+        let shown = stream.get_ref().1.peer_certificates();
+        let shown = shown.and_then(<[_]>::first);
+        let shown = shown.map(|first| ShownByClient(first.as_ref().into()));
+        converse(stream, service(shown), stop, place).await;
     }
 }
 

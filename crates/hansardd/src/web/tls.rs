@@ -97,14 +97,15 @@ impl Shown {
         })
     }
 
-    /// What makes TLS of connections; each shows the certificate of its moment.
+    /// What makes TLS of connections; each shows the certificate of its moment. Clients may show one of this
+    /// authority, given in DER.
     ///
     /// # Errors
     /// In words.
-    pub fn acceptor(&self) -> Result<TlsAcceptor, String> {
+    pub fn acceptor(&self, people: &[u8]) -> Result<TlsAcceptor, String> {
         let current = Arc::clone(&self.current);
         let shown = move || Arc::clone(&current.read().unwrap_or_else(PoisonError::into_inner));
-        let config = web_config(Arc::new(shown)).map_err(|e| e.to_string())?;
+        let config = web_config(Arc::new(shown), people).map_err(|e| e.to_string())?;
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys, ServerConfig, version};
+use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, version};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{provider, unusable};
@@ -81,18 +81,26 @@ impl WebCertificate {
     }
 }
 
-/// How browsers connect: TLS 1.2 or 1.3, without a certificate of their own, HTTP/1.1. `shown` says which
-/// certificate at each connection.
+/// How browsers connect: TLS 1.2 or 1.3, HTTP/1.1. `shown` says which certificate at each connection. A client that
+/// has a certificate of the authority for people, here in DER, may show it; whose it is, and whether it counts, is to
+/// be asked at each request ([`crate::people`]). One that has none is not asked for any other.
 ///
 /// # Errors
 /// `Refused` when TLS cannot be set up.
 pub fn web_config(
     shown: Arc<dyn Fn() -> Arc<WebCertificate> + Send + Sync>,
+    people: &[u8],
 ) -> Result<ServerConfig, Failure> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(people)).map_err(unusable)?;
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .allow_unauthenticated()
+        .build()
+        .map_err(unusable)?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .map_err(unusable)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::new(Shown(shown)));
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(config)
@@ -184,7 +192,18 @@ mod tests {
         for name in ["example", "x.audit.example", "127.0.0.2", "", "a b"] {
             assert!(!taken.is_of(name), "{name}");
         }
-        assert!(web_config(Arc::new(move || Arc::new(taken.clone()))).is_ok());
+        let shown = move || Arc::new(taken.clone());
+        let directory = std::env::temp_dir().join(format!("hansard-web-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let random = |bytes: &mut [u8]| {
+            bytes.fill(7);
+            Ok(())
+        };
+        let now_ns = NOW_S * 1_000_000_000;
+        let people = crate::PeopleAuthority::open(&directory, "test", now_ns, &random).unwrap();
+        assert!(web_config(Arc::new(shown.clone()), people.der()).is_ok());
+        assert!(web_config(Arc::new(shown), b"junk").is_err());
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

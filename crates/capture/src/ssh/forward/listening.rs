@@ -101,7 +101,7 @@ pub(in crate::ssh) async fn listen(
         Wanted::Display { .. } => x11_admitted(connection, inside).and_then(|()| place(connection)),
     }?;
     if connection.node.leads.is_some() {
-        let target = proxy::shared(connection, inside, handle).await?;
+        let target = proxy::shared_at_once(connection, inside, handle).await?;
         return Ok(Listening {
             wanted: target.listen(wanted).await?,
             path: None,

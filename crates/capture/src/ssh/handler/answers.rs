@@ -57,6 +57,10 @@ impl Handler {
     /// Connects to the target. Whoever cannot be led there is told why, and the connection ends.
     pub(super) async fn reach(&self, session: &mut Session) -> Result<(), Over> {
         let inside = self.connection.inside()?;
+        if proxy::asks_client(&self.connection, &inside) {
+            proxy::reach_meanwhile(&self.connection, inside, session.handle());
+            return Ok(());
+        }
         match proxy::reach(&self.connection, &inside, session.handle()).await {
             Ok(target) => *self.connection.targets() = Targets::first(target),
             Err(why) => {

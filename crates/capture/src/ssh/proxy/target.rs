@@ -8,15 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hansard_core::Fields;
-use russh::client::{self, AuthResult, Handle};
-use russh::keys::ssh_key::private::Ed25519Keypair;
-use russh::keys::{Algorithm, Certificate, EcdsaCurve, PrivateKey};
+use russh::client::{self, Handle};
+use russh::keys::{Algorithm, EcdsaCurve};
 use russh::{Preferred, SshId};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::agent::asks_client;
 use super::destination::Destination;
 use super::far::FarChannel;
 use super::hooks::Hooks;
+use super::sign_in::{Going, sign_in};
 use crate::ssh::ciphers;
 use crate::ssh::connection::{Connection, Inside};
 use crate::ssh::fact;
@@ -47,6 +49,8 @@ pub(in crate::ssh) struct Targets {
     spare: Option<Target>,
     /// For forwards.
     shared: Option<Arc<Target>>,
+    /// Closed when the first one is there, where that is made meanwhile.
+    coming: Option<watch::Receiver<()>>,
 }
 
 impl Targets {
@@ -54,8 +58,24 @@ impl Targets {
     pub(in crate::ssh) fn first(target: Target) -> Self {
         Self {
             spare: Some(target),
-            shared: None,
+            ..Self::default()
         }
+    }
+
+    /// The first one is being made, until what sends this is gone.
+    pub(super) fn comes(&mut self, coming: watch::Receiver<()>) {
+        self.coming = Some(coming);
+    }
+
+    /// The first one is there.
+    pub(super) fn has(&mut self, target: Target) {
+        self.spare = Some(target);
+    }
+
+    /// Whether one for forwards is to be had without asking anybody.
+    fn is_at_hand(&self) -> bool {
+        let spare = self.spare.as_ref();
+        self.shared.is_some() || spare.is_some_and(|target| !target.handle.is_closed())
     }
 }
 
@@ -92,6 +112,25 @@ pub(in crate::ssh) async fn shared(
     Ok(shared)
 }
 
+/// The same for a hook of the client's connection, which goes on only when that returns: it cannot be asked for
+/// anything meanwhile.
+///
+/// # Errors
+/// As [`reach`]; and where the client would have to be asked.
+pub(in crate::ssh) async fn shared_at_once(
+    connection: &Arc<Connection>,
+    inside: &Inside,
+    back: russh::server::Handle,
+) -> Result<Arc<Target>, String> {
+    let is_at_hand = connection.targets().is_at_hand();
+    if !is_at_hand && asks_client(connection, inside) {
+        let why = "the target is signed in to with your agent, which has not happened yet: ask again \
+                   when something runs there";
+        return Err(why.to_owned());
+    }
+    shared(connection, inside, back).await
+}
+
 /// Has the target listen there no more.
 ///
 /// # Errors
@@ -112,6 +151,14 @@ async fn fresh(
     inside: &Inside,
     back: russh::server::Handle,
 ) -> Result<Target, String> {
+    let coming = connection.targets().coming.clone();
+    if let Some(mut coming) = coming {
+        // An error is that it has come, or never will; then the connection ends, and nobody tries once more.
+        let _ = coming.changed().await;
+        if let Some(why) = connection.ender.said() {
+            return Err(why);
+        }
+    }
     let spare = connection.targets().spare.take();
     match spare.filter(|target| !target.handle.is_closed()) {
         Some(target) => Ok(target),
@@ -157,6 +204,7 @@ async fn reached(
     let why = Arc::new(Mutex::new(None));
     let listening = Arc::new(Mutex::new(Vec::new()));
     let is_needed = Arc::new(AtomicBool::new(false));
+    let asked = back.clone();
     let hooks = Hooks::new(
         (Arc::clone(connection), inside.clone(), back),
         to.clone(),
@@ -179,24 +227,18 @@ async fn reached(
     let mut handle = shaken
         .map_err(|_| "it did not answer in time".to_owned())?
         .map_err(|e| format!("the handshake failed: {e}"))?;
-    let login = inside.who.account.name.clone();
-    let (key, certificate) = credential(connection, inside).await?;
-    let signing = handle.authenticate_openssh_cert(login, Arc::new(key), certificate);
-    let signed = timeout(TARGET_HANDSHAKE_MAX, signing).await;
-    match signed {
-        Ok(Ok(AuthResult::Success)) => Ok(Target {
-            handle,
-            listening,
-            is_needed,
-        }),
-        Ok(Ok(_)) => Err(
-            "it does not take the certificate: does it trust the cluster's authority \
-             (TrustedUserCAKeys), and has it such an account?"
-                .to_owned(),
-        ),
-        Ok(Err(e)) => Err(format!("signing in failed: {e}")),
-        Err(_) => Err("it did not answer in time".to_owned()),
-    }
+    let going = Going {
+        connection,
+        inside,
+        to,
+        back: &asked,
+    };
+    sign_in(&going, &mut handle).await?;
+    Ok(Target {
+        handle,
+        listening,
+        is_needed,
+    })
 }
 
 async fn connected(connection: &Arc<Connection>, to: &Destination) -> Result<TcpStream, String> {
@@ -211,35 +253,6 @@ async fn connected(connection: &Arc<Connection>, to: &Destination) -> Result<Tcp
         () = connection.closing() => Err("the connection is over".to_owned()),
     };
     opened
-}
-
-/// A key for this one connection, and a certificate for it. Neither is ever written down, and that
-/// there is one is on record by then, which may take a disk's time.
-async fn credential(
-    connection: &Arc<Connection>,
-    inside: &Inside,
-) -> Result<(PrivateKey, Certificate), String> {
-    let mut seed = [0; 32];
-    let environment = &connection.machine().means.env;
-    let filled = environment.random.fill(&mut seed);
-    filled.map_err(|e| format!("no randomness for a key: {e}"))?;
-    let key = PrivateKey::from(Ed25519Keypair::from_seed(&seed));
-    let line = key.public_key().to_openssh().map_err(|e| e.to_string())?;
-    let (node, who) = (Arc::clone(&connection.node), Arc::clone(&inside.who));
-    let allowed = Arc::clone(&inside.allowed);
-    let certified = aside(move || match &node.leads {
-        Some(leads) => Ok(leads.certify.user(&super::Wanted {
-            user: &who.user,
-            login: &who.account.name,
-            key: &line,
-            access: allowed.roles.as_ref().map(|roles| roles.text.as_str()),
-        })),
-        None => Err(std::io::ErrorKind::Unsupported.into()),
-    });
-    let line = certified.await.map_err(|e| e.to_string())??;
-    let certificate = Certificate::from_openssh(&line);
-    let certificate = certificate.map_err(|e| format!("its certificate cannot be read: {e}"))?;
-    Ok((key, certificate))
 }
 
 /// How the library works towards a target whose keys are of these kinds; none: any.

@@ -1,4 +1,4 @@
-//! Routes of SSH certificates.
+//! Routes of SSH certificates, and of those of people.
 
 use super::{Answer, Noted, Op, Role, Route, Verb, change, get};
 
@@ -35,6 +35,23 @@ before it is answered, also where there is none.",
         "/v1/ssh/certificates/own",
         "",
     )
+};
+
+pub(super) const PERSON_OWN: Route = Route {
+    least: Role::User,
+    summary: "Issues an X.509 certificate for whoever is signed in, with which they are known here",
+    doc: "For users who are signed in at the web server with a password or passkey, not at the admin socket and \
+not with such a certificate. It counts until its owner's roles or password change. On record (`cert.create`) \
+before it is answered.",
+    body: Some("PersonWish"),
+    answer: Answer::Json("PersonCertificate"),
+    noted: Some(Noted {
+        event: "cert.create",
+        format: None,
+        by_handler: true,
+        once: false,
+    }),
+    ..change(Op::PersonOwn, Verb::Post, "/v1/certificates/own", "")
 };
 
 pub(super) const AUTHORITIES: Route = Route {

@@ -70,7 +70,9 @@ impl Browsing {
         (runtime, stop): (&Runtime, &watch::Receiver<bool>),
         closers: &mut Vec<Closer>,
     ) -> Result<(), Failure> {
-        let acceptor = self.tls.as_ref().map(Shown::acceptor).transpose();
+        let people = kept.people.der();
+        let acceptor = self.tls.as_ref().map(|tls| tls.acceptor(people));
+        let acceptor = acceptor.transpose();
         let acceptor = acceptor.map_err(|why| {
             let what = format!("serve.web.tls: {why}");
             Failure::new(STATUS_WRONG_USE, what, "see that the two files go together")
@@ -83,6 +85,7 @@ impl Browsing {
             locks: Some(Arc::new(kept.locked)),
             challenges: kept.challenges,
             signed_in: kept.signed_in,
+            people: Some(kept.people),
             oidc: self.oidc,
             random: door.random(),
             audit: door.audit(),

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, PoisonError};
 
-use hansard_identity::Users;
+use hansard_identity::PeopleAuthority;
 use hansard_identity::name::check_server_name;
 use hansard_identity::random::Random;
 use hansard_identity::ssh::SshAuthorities;
 
-use super::Answering;
+use super::{Answering, Kept};
 use crate::api::certificates::Reached;
 use crate::behind::{Certified, Definitions};
 use crate::config::Config;
@@ -15,15 +15,20 @@ use crate::failure::{Failure, STATUS_FAILED};
 use crate::init::keys::authority_dir;
 
 impl Answering<'_> {
-    pub(super) fn certified(&self, users: &Arc<Users>) -> Result<Certified, Failure> {
+    /// The authority that certifies people; made where there is none yet.
+    pub(super) fn people(&self) -> Result<Arc<PeopleAuthority>, Failure> {
+        let random = self.door.random();
+        let directory = authority_dir(&self.dir.keys());
+        let now_ns = self.door.environment.clock.utc_ns();
+        let opened = PeopleAuthority::open(&directory, &self.door.cluster, now_ns, &*random);
+        opened.map(Arc::new).map_err(unusable)
+    }
+
+    pub(super) fn certified(&self, kept: &Kept) -> Result<Certified, Failure> {
         let source = Arc::clone(&self.door.environment.random);
         let random: Arc<dyn Random> = Arc::new(move |bytes: &mut [u8]| source.fill(bytes));
         let directory = authority_dir(&self.dir.keys());
-        let authorities = SshAuthorities::open(&directory, &*random).map_err(|e| {
-            let what = e.to_string();
-            let what = hansard_view::escape_for_humans(&what);
-            Failure::new(STATUS_FAILED, what, "see the keys in data_dir")
-        })?;
+        let authorities = SshAuthorities::open(&directory, &*random).map_err(unusable)?;
         let in_force = Arc::clone(self.door.in_force);
         let definitions: Definitions = Arc::new(move || {
             let config = in_force.read().unwrap_or_else(PoisonError::into_inner);
@@ -33,12 +38,19 @@ impl Answering<'_> {
             authorities,
             clock: Arc::clone(&self.door.environment.clock),
             random,
-            users: Arc::clone(users),
+            users: Arc::clone(&kept.users),
+            people: Arc::clone(&kept.people),
             definitions,
             locked: Some(self.locked.clone()),
             reached: reached(&self.door.start.config),
         })
     }
+}
+
+fn unusable(failure: hansard_identity::Failure) -> Failure {
+    let what = failure.to_string();
+    let what = hansard_view::escape_for_humans(&what);
+    Failure::new(STATUS_FAILED, what, "see the keys in data_dir")
 }
 
 /// The proxy and the node of this machine, as clients find them; not where the kernel chooses the port.

@@ -40,8 +40,20 @@ pub(super) const POLICY: &[Field] = &[
     h("sha256", Text, "SHA-256 of its text, in hexadecimal"),
 ];
 
+/// Which credential, and for what.
+const CREDENTIAL: &[Field] = &[
+    h("target", Text, "for which targets, as `HOST:PORT`"),
+    h("login", Text, "for which account there"),
+    h("kind", Text, "`key` or `password`"),
+    h(
+        "key",
+        Text,
+        "fingerprint of the key; of a password the mark by which it is listed",
+    ),
+];
+
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 24] = [
+pub(super) const ROWS: [Row; 28] = [
     row(their("auth"), "auth", "Somebody tried to get in. Teleport tells of failures only.",
         &[failed("T3007W", "refused"), ok("H3007I", "let in"),
           code("H3008I", Unsaid, "tried; what came of it is another event")], &[METHOD]),
@@ -69,6 +81,15 @@ pub(super) const ROWS: [Row; 24] = [
             h("serial", Text, "serial number, in hexadecimal"),
             h("logins", Texts, "accounts that it lets into, or names of the host"),
             h("key", Text, "public key that it certifies, in hexadecimal")]]),
+    row(our("credential.create"), "admin", "A credential for targets of the SSH proxy was kept, sealed.",
+        &[ok("H1020I", "kept"), failed("H1020W", "not kept after all, or refused")], &[NAMED, CREDENTIAL, ASKED]),
+    row(our("credential.update"), "admin", "A credential's secret was replaced.",
+        &[ok("H1021I", "replaced"), failed("H1021W", "not replaced after all, or refused")],
+        &[NAMED, CREDENTIAL, ASKED]),
+    row(our("credential.delete"), "admin", "A credential was removed.",
+        &[ok("H1022I", "removed"), failed("H1022W", "refused")], &[NAMED, ASKED]),
+    row(our("credential.rotate"), "admin", "All credentials are sealed with another key.",
+        &[ok("H1023I", "sealed again"), failed("H1023W", "refused")], &[NAMED, ASKED]),
     row(their("join_token.create"), "admin", "A token to join with was made.", &[any("TJT00I", "made")],
         &[NAMED, ASKED, &[t("join_method", Text, "how one joins with it")]]),
     row(their("instance.join"), "auth", "A host joined.",

@@ -28,14 +28,36 @@ const ACCESS: &[Field] = &[
     h("source", Text, "where it was heard: `audit` or `journal`"),
 ];
 
+/// Where the SSH proxy signs in, and with what.
+const TARGET: [Field; 5] = [
+    h("addr", Text, "the target"),
+    h("login", Text, "the account there"),
+    h(
+        "method",
+        Text,
+        "how: `certificate`, `agent` or `credential`",
+    ),
+    h("name", Text, "name of the credential"),
+    h(
+        "key",
+        Text,
+        "fingerprint of the key; of a password the mark by which it is listed",
+    ),
+];
+
 #[rustfmt::skip] // one event, a few lines
-pub(super) const ROWS: [Row; 22] = [
+pub(super) const ROWS: [Row; 24] = [
     row(our("recording.start"), "start", "The recording of a host or a service began; one each day.",
         &[any("H2000I", "began")], &[START]),
     row(our("recording.end"), "end", "Such a recording ended.", &[any("H2004I", "ended")], &[END]),
     row(our("target.connect"), "network", "The SSH proxy connected to a target and signed in there.",
         &[ok("H2300I", "in"), failed("H2300W", "failed")],
         &[&[h("addr", Text, "the target")]]),
+    row(our("target.auth"), "auth", "The SSH proxy tried to sign in at a target.",
+        &[ok("H2302I", "in"), failed("H2302W", "refused, or not tried")],
+        &[&TARGET]),
+    row(our("credential.use"), "auth", "The SSH proxy is about to use a credential or a person's agent to sign in at a target.",
+        &[any("H2303I", "about to be used")], &[&TARGET]),
     row(our("host_key"), "auth", "The SSH proxy judged the host key of a target.",
         &[ok("H2301I", "believed"), failed("H2301E", "refused")],
         &[&[h("addr", Text, "the target"), h("key", Text, "fingerprint of its key"),

@@ -1,0 +1,67 @@
+//! Routes of credentials for targets.
+
+use super::{Answer, CURSOR, Id, LIMIT, Noted, Op, REASON, Role, Route, Verb, change, get};
+
+/// On record by the handler, with what it is about.
+const fn told(event: &'static str) -> Option<Noted> {
+    Some(Noted {
+        event,
+        format: None,
+        by_handler: true,
+        once: false,
+    })
+}
+
+pub(super) const CREDENTIALS: Route = Route {
+    summary: "Credentials for targets of the SSH proxy, without their secrets",
+    params: &[LIMIT, CURSOR],
+    ..get(
+        Op::Credentials,
+        "/v1/credentials",
+        Role::Admin,
+        Answer::Json("Credentials"),
+    )
+};
+
+pub(super) const MAKE: Route = Route {
+    summary: "Keeps a credential for targets, sealed",
+    doc: "On record (`credential.create`) before it is kept. No answer ever has the secret.",
+    body: Some("CredentialWish"),
+    answer: Answer::Json("Credential"),
+    noted: told("credential.create"),
+    ..change(Op::CredentialMake, Verb::Post, "/v1/credentials", "")
+};
+
+pub(super) const REPLACE: Route = Route {
+    id: Some(Id::Credential),
+    summary: "Keeps another secret in the place of one",
+    doc: "On record (`credential.update`) before it is kept.",
+    body: Some("CredentialAgain"),
+    answer: Answer::Json("Credential"),
+    noted: told("credential.update"),
+    ..change(Op::CredentialReplace, Verb::Put, "/v1/credentials/{id}", "")
+};
+
+pub(super) const REMOVE: Route = Route {
+    id: Some(Id::Credential),
+    summary: "Removes a credential",
+    params: &[REASON],
+    ..change(
+        Op::CredentialRemove,
+        Verb::Delete,
+        "/v1/credentials/{id}",
+        "credential.delete",
+    )
+};
+
+pub(super) const ROTATE: Route = Route {
+    summary: "Seals all credentials with another key, and gives up the one before",
+    doc: "Those that cannot be opened are left, and named.",
+    answer: Answer::Json("CredentialsRotated"),
+    ..change(
+        Op::CredentialRotate,
+        Verb::Post,
+        "/v1/credential-key",
+        "credential.rotate",
+    )
+};
