@@ -1,16 +1,17 @@
 //! Threads that stand back behind what records: where there is too little for all, who records comes
 //! first, who is shown a session as it happens second, who asks for anything else third, and what nobody
 //! waits for last.
+//!
+//! What archives does not stand back: it shares locks with who records, and somebody would wait for a thread
+//! that waits for a processor.
 
 /// Behind whom a thread stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behind {
     /// Those who record. It has a third of the weight of one of them (nice 5): what it shows must not be
-    /// seconds old while they pour, and there is one for each session, however many watch it. So does what
-    /// archives: it has to keep up, or the spool fills and sessions are held, but the spool is there so that
-    /// it may be late.
+    /// seconds old while they pour, and there is one for each session, however many watch it.
     Recorders,
-    /// Those who are watched, too: a tenth (nice 10). What makes rows of what is archived is one.
+    /// Those who are watched, too: a tenth (nice 10).
     Painters,
     /// All of them: a twenty-eighth (nice 15).
     Everybody,

@@ -11,7 +11,6 @@ use hansard_store::project::Projector;
 
 use crate::bell::Bell;
 use crate::live::Live;
-use crate::standing_back::{Behind, stand_back};
 
 /// Segments that are projected in one run.
 const SEGMENTS_PER_RUN: usize = 256;
@@ -75,7 +74,6 @@ impl Projecting {
         let thread = std::thread::Builder::new()
             .name("projector".to_owned())
             .spawn(move || {
-                stand_back(Behind::Painters);
                 run(&of_thread, projector, &told);
             })?;
         Ok(Self {

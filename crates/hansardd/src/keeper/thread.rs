@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::{Figures, Keeper};
 use crate::bell::Bell;
-use crate::standing_back::{Behind, stand_back};
 
 /// How long it sleeps at most when nothing is due.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
@@ -33,7 +32,6 @@ impl KeeperThread {
         let thread = std::thread::Builder::new()
             .name("keeper".to_owned())
             .spawn(move || {
-                stand_back(Behind::Recorders);
                 run(keeper, &of_thread);
             })?;
         Ok(Self {
