@@ -50,10 +50,7 @@ pub(crate) fn run(args: &LoginArgs) -> Result<u8, Failure> {
     by_password(&service, (&user, &password, &code))?;
     let wish = json!({ "key": key.line(), "ttl_s": args.ttl });
     let made = service.document(&Asked::post(&["ssh", "certificates", "own"], &wish));
-    let person = match &made {
-        Ok(_) => person(&service, (&server, args.ttl)),
-        Err(_) => Ok(None),
-    };
+    let person = person(&service, made.is_ok(), (&server, args.ttl));
     // The ticket is not needed any more, whatever came of it; one that stays ends by itself.
     let _ = service.document(&Asked::post(&["sign-out"], &json!({})));
     let made = made?;
@@ -103,9 +100,10 @@ pub(crate) fn run(args: &LoginArgs) -> Result<u8, Failure> {
 /// nobody who could be shown it.
 fn person(
     service: &Service,
+    is_let_in: bool,
     (server, ttl_s): (&str, u64),
 ) -> Result<Option<(String, String)>, Failure> {
-    if !server.starts_with("https://") {
+    if !is_let_in || !server.starts_with("https://") {
         return Ok(None);
     }
     let (key, _) = fresh()?;

@@ -281,8 +281,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     all.extend(of_links(parts));
     all.extend(of_passkeys(parts));
     all.extend(of_locks(parts));
-    all.extend(of_saved(parts));
-    all.extend(of_credentials(parts));
+    all.extend(of_saved(parts).into_iter().chain(of_credentials(parts)));
     all
 }
 

@@ -288,14 +288,12 @@ impl Base<'_> {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         if let Some(serving) = &config.serve.metrics {
             let listener = listen(&runtime, "serve.metrics.listen", serving.listen)?;
-            // Where the kernel chose the port, only this says which.
-            let address = listener.local_addr().unwrap_or(serving.listen);
+            let address = listener.local_addr().unwrap_or(serving.listen); // the kernel's choice
             runtime.spawn(serve(listener, Arc::new(metrics.finish()), health));
             self.start.journal.info("metrics", &[("listen", &address)]);
         }
         if let Some((keeping, registry)) = keeping {
-            // Before hosts can connect: they are sent it.
-            let policies = self.policies(keeping, registry);
+            let policies = self.policies(keeping, registry); // before hosts connect, who are sent it
             if let Some(ingest) = &config.serve.ingest {
                 let taking = Taking {
                     start: self.start,
@@ -309,8 +307,8 @@ impl Base<'_> {
                 };
                 taking.take(ingest, &runtime, stopped.clone(), closers)?;
             }
-            let answers = policies.filter(|_| config.serve.admin.is_some());
             let with = self.locked.clone().zip(self.credentials.clone());
+            let answers = policies.filter(|_| config.serve.admin.is_some());
             if let Some((policies, (locked, credentials))) = answers.zip(with) {
                 let answering = Answering {
                     door: self.door(diary),

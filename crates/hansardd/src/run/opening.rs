@@ -82,8 +82,7 @@ impl Opened {
             locked: locks(start, dir, &environment)?,
             credentials: credentials(start, dir, &environment, &facts)?,
         };
-        // Before anything is kept: whose a session is, its key says.
-        let registry = base.cluster(kept.is_some())?;
+        let registry = base.cluster(kept.is_some())?; // before anything is kept: whose is what
         let waiting = waiting(kept.as_ref(), &spool, &revival);
         let keeping = base.keep(kept.as_ref(), registry.clone(), closers)?;
         let running = keeping.as_ref().map(|keeping| keeping.running.clone());

@@ -46,7 +46,7 @@ fn they_are_kept_sealed_listed_replaced_and_removed() {
     let (all, unreadable) = open(&place);
     assert_eq!(unreadable, []);
     assert_eq!(all.get("switch").unwrap(), row);
-    assert_eq!(all.list(None, 10), [row.clone()]);
+    assert_eq!(all.list(None, 10), std::slice::from_ref(&row));
     assert_eq!(
         all.of_login("admin"),
         [("switch".into(), "switch:22".into())]
