@@ -13,6 +13,7 @@
 
 mod answers;
 pub mod certificates;
+pub mod certified;
 pub(crate) mod connection;
 mod counts;
 mod coverage;

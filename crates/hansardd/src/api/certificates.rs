@@ -104,10 +104,6 @@ pub(super) fn own(certificates: Arc<dyn Certificates>, audit: Audit) -> Handler 
                 "certificates by roles are for who signs in at the web server: `hansard login`";
             return Err(Problem::status(StatusCode::NOT_FOUND, "not_found", words));
         };
-        if visitor.is_certified {
-            let words = "a certificate gets no other: sign in with a password (`hansard login`)";
-            return Err(Problem::forbidden(words));
-        }
         let wish: Own = body(&call)?;
         let wish = OwnWish {
             key: wish.key,

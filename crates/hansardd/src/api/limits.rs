@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::table::Op;
+
 /// Connections at the same time; further ones wait in the socket's queue. More than [`FOLLOWERS_MAX`], so
 /// that somebody can ask something while as many follow as may.
 pub const CONNECTIONS_MAX: usize = 384;
@@ -45,6 +47,14 @@ pub const ARRIVAL_MAX: Duration = Duration::from_secs(10);
 
 /// How long an answer that is not a stream may take; then the caller is told to come again.
 pub const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// The same for what a route does: a film is made before it is answered.
+pub(super) const fn answer_max(op: Op) -> Duration {
+    match op {
+        Op::Export => FILM_MAX.saturating_mul(2),
+        _ => ANSWER_MAX,
+    }
+}
 
 /// How long a reader of a stream may take nothing; then its connection is cut.
 pub const SLOW_READER_MAX: Duration = Duration::from_secs(30);

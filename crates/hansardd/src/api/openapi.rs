@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::certified;
 use super::export::FILE;
 use super::live::{LINES, RECORDING};
 use super::schema::{all, named};
@@ -86,6 +87,9 @@ fn operation(route: &Route) -> Json {
     let by_link = OPEN_TO_LINKS.contains(&route.op);
     if by_link && route.op != Op::Shared {
         doc.push_str(" Open to whoever has a link to the session, within its stretch.");
+    }
+    if certified::opens(route).is_err() {
+        doc.push_str(" Not with a certificate of `hansard login`.");
     }
     if let Some(noted) = route.noted {
         doc.push_str(&format!(" Put on record first, as `{}`.", noted.event));

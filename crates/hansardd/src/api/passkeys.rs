@@ -116,16 +116,6 @@ pub fn check_host(host: &str) -> Result<(), Problem> {
     })
 }
 
-/// Whoever is signed in, where something is changed that they sign in with later: a certificate does not reach beyond its own time.
-fn holder(call: &Call) -> Result<&Visitor, Problem> {
-    match visitor(call)? {
-        visitor if visitor.is_certified => Err(Problem::forbidden(
-            "passkeys are for who signed in with a password or passkey, not with a certificate",
-        )),
-        visitor => Ok(visitor),
-    }
-}
-
 /// Whoever is signed in.
 fn visitor(call: &Call) -> Result<&Visitor, Problem> {
     match &call.caller.asker {
@@ -161,7 +151,7 @@ pub(super) fn list(passkeys: Arc<dyn Passkeys>) -> Handler {
 
 pub(super) fn challenge(passkeys: Arc<dyn Passkeys>) -> Handler {
     blocking(move |call| {
-        let visitor = holder(&call)?;
+        let visitor = visitor(&call)?;
         let place = (visitor.origin.as_str(), visitor.address);
         check_host(hansard_identity::webauthn::host(place.0))?;
         let asked = passkeys.challenge(&visitor.user, place)?;
@@ -188,7 +178,7 @@ struct Wish {
 
 pub(super) fn make(passkeys: Arc<dyn Passkeys>, audit: Audit) -> Handler {
     blocking(move |call| {
-        let visitor = holder(&call)?;
+        let visitor = visitor(&call)?;
         let (user, changed_ns) = (visitor.user.clone(), visitor.changed_ns);
         let wish: Wish = body(&call)?;
         let bytes = |name: &str, text: &str| {
@@ -247,14 +237,14 @@ struct Rename {
 
 pub(super) fn rename(passkeys: Arc<dyn Passkeys>) -> Handler {
     blocking(move |call| {
-        let user = &holder(&call)?.user;
+        let user = &visitor(&call)?.user;
         let Rename { label } = body(&call)?;
         done(passkeys.rename(user, call.name()?, &label)?)
     })
 }
 
 pub(super) fn remove(passkeys: Arc<dyn Passkeys>) -> Handler {
-    blocking(move |call| done(passkeys.remove(&holder(&call)?.user, call.name()?)?))
+    blocking(move |call| done(passkeys.remove(&visitor(&call)?.user, call.name()?)?))
 }
 
 fn row(passkey: &Passkey) -> Map<String, Json> {

@@ -52,11 +52,6 @@ struct Wish {
 pub(super) fn own(people: Arc<dyn People>, audit: Audit) -> Handler {
     blocking(move |call| {
         let visitor = match &call.caller.asker {
-            Asker::Browser(visitor) if visitor.is_certified => {
-                return Err(Problem::forbidden(
-                    "a certificate gets no other: sign in with a password (`hansard login`)",
-                ));
-            }
             Asker::Browser(visitor) if visitor.outside.is_none() => visitor,
             _ => {
                 let words =

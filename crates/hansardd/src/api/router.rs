@@ -20,9 +20,8 @@ use hansard_store::Query;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::limits::{
-    ANSWER_MAX, ARRIVAL_MAX, BODY_BYTES_MAX, FILM_MAX, POLICY_BODY_BYTES_MAX, REQUESTS_MAX,
-};
+use super::certified;
+use super::limits::{ARRIVAL_MAX, BODY_BYTES_MAX, POLICY_BODY_BYTES_MAX, REQUESTS_MAX, answer_max};
 use super::looks::Looks;
 use super::params::Params;
 use super::problem::Problem;
@@ -184,7 +183,7 @@ impl Gate {
         let id = identifier(route, request.uri().path())?;
         let params = Params::read(route, request.uri())?;
         let only = self.reach(route, &caller, id.as_ref(), &params).await?;
-        let Ok(place) = self.places.try_acquire() else {
+        let Ok(_place) = self.places.try_acquire() else {
             return Err(Problem::busy("too many requests are being answered"));
         };
         let if_match = request.headers().get(header::IF_MATCH);
@@ -211,13 +210,7 @@ impl Gate {
             body,
             if_match,
         };
-        // A film is made before it is answered.
-        let most = match route.op {
-            Op::Export => 2 * FILM_MAX,
-            _ => ANSWER_MAX,
-        };
-        let answer = timeout(most, handler(call)).await;
-        drop(place);
+        let answer = timeout(answer_max(route.op), handler(call)).await;
         answer.unwrap_or_else(|_| Err(Problem::unavailable("the answer took too long")))
     }
 
@@ -255,14 +248,16 @@ impl Gate {
         id: Option<&Name>,
         params: &Params,
     ) -> Result<Option<String>, Problem> {
-        if let Asker::Link(guest) = &caller.asker {
-            let opened = shared::opens(guest, route, id);
-            if opened.is_err() {
-                self.note_refusal(route, caller, id, params).await;
-            }
-            return opened.map(|()| None);
+        let opened = match &caller.asker {
+            Asker::Link(guest) => shared::opens(guest, route, id),
+            Asker::Browser(visitor) if visitor.is_certified => certified::opens(route),
+            _ => Ok(()),
+        };
+        if let Err(closed) = opened {
+            self.note_refusal(route, caller, id, params).await;
+            return Err(closed);
         }
-        if caller.role >= route.least {
+        if matches!(caller.asker, Asker::Link(_)) || caller.role >= route.least {
             return Ok(None);
         }
         let is_own = match (&caller.account, route.own, id) {

@@ -66,6 +66,11 @@ impl Web {
         request: Request<Body>,
         address: IpAddr,
     ) -> Result<Response<Body>, Problem> {
+        // A browser sends its certificate along wherever it is led, as it does not a cookie.
+        let site = request.headers().get("sec-fetch-site");
+        if site.is_some_and(|site| site != "same-origin" && site != "none") {
+            return Err(not_signed_in());
+        }
         let shown = request.extensions().get::<ShownByClient>().cloned();
         let people = self.parts.people.clone();
         let Some((shown, people)) = shown.zip(people) else {

@@ -24,6 +24,9 @@ use crate::sys as process;
 /// How long one server forks.
 const FRESH_FOR: Duration = Duration::from_secs(15 * 60);
 
+/// How long an answer may take: it asks nobody and starts nothing, and everybody who signs in waits for it.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
 /// What is said beside descriptors: of a session's process its line and the program's three, of an answer the process.
 const HERE: u8 = 0;
 
@@ -74,17 +77,19 @@ impl ForkServer {
         if !running.as_mut().is_some_and(Running::is_fresh) {
             *running = None;
         }
-        let server = match running.take() {
+        let mut server = match running.take() {
             Some(server) => server,
             None => Running::start(&self.program)?,
         };
-        // One that fails is not asked again.
-        let server = running.insert(server);
-        let forked = server.fork(&line, &given);
-        if forked.is_err() {
-            *running = None;
+        if server.ask(&line, &given).is_err() {
+            // It was gone before it was asked: its successor is. Nobody else has the session's line.
+            server = Running::start(&self.program)?;
+            server.ask(&line, &given)?;
         }
-        forked
+        // One that fails is not asked again.
+        let forked = server.answer()?;
+        *running = Some(server);
+        Ok(forked)
     }
 }
 
@@ -92,6 +97,8 @@ impl Running {
     fn start(program: &Program) -> io::Result<Self> {
         let (child, mut line) = program.started()?;
         write(&mut line, &Word::Forks)?;
+        line.set_read_timeout(Some(ANSWER_MAX))?;
+        line.set_write_timeout(Some(ANSWER_MAX))?;
         Ok(Self {
             child,
             line: Incoming::new(line),
@@ -103,13 +110,12 @@ impl Running {
         self.since.elapsed() < FRESH_FOR && matches!(self.child.try_wait(), Ok(None))
     }
 
-    fn fork(
-        &mut self,
-        line: &UnixStream,
-        [stdin, stdout, stderr]: &[OwnedFd; 3],
-    ) -> io::Result<Forked> {
+    fn ask(&self, line: &UnixStream, [stdin, stdout, stderr]: &[OwnedFd; 3]) -> io::Result<()> {
         let all = [line.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        send_with(self.line.socket(), &[HERE], &all)?;
+        send_with(self.line.socket(), &[HERE], &all)
+    }
+
+    fn answer(&mut self) -> io::Result<Forked> {
         self.line.read_exact(&mut [0])?;
         let [process] = self
             .line
@@ -150,8 +156,11 @@ pub(super) fn serve(line: UnixStream) -> io::Result<()> {
             Ok(Some(pid)) => {
                 drop(given);
                 // It is there: it waits for a word that the daemon sends once it has this.
-                let process = pidfd_open(pid, PidfdFlags::empty())?;
-                send_with(line.socket(), &[HERE], &[process.as_fd()])?;
+                match pidfd_open(pid, PidfdFlags::empty()) {
+                    Ok(process) => send_with(line.socket(), &[HERE], &[process.as_fd()])?,
+                    // It ended at once, or there are no descriptors left.
+                    Err(_) => send_with(line.socket(), &[NONE], &[])?,
+                }
             }
             Err(_) => send_with(line.socket(), &[NONE], &[])?,
         }

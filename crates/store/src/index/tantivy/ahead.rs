@@ -16,6 +16,9 @@ use crate::index::{Block, IndexError};
 /// again whether it is enough. Nothing of those that are not wanted is kept.
 const STRIDE_MAX: usize = 512;
 
+/// Blocks that are wanted and wait to be visited, of each thread: some megabytes.
+const WANTED_MAX: usize = 16;
+
 /// Blocks that are worth a thread. Fewer are about one piece of what is compressed together, which each
 /// thread decompresses for itself.
 const SHARE_MIN: usize = 64;
@@ -55,7 +58,8 @@ impl<'a, F: Fn(DocAddress) -> Got + Sync> Ahead<'a, F> {
         if self.ready.is_empty() {
             self.read_on(at);
         }
-        self.ready.pop_front().map_or(Ok(None), |(_, got)| got)
+        let none = || IndexError::Damaged("a block that was found is not there".to_owned());
+        self.ready.pop_front().ok_or_else(none)?.1
     }
 
     fn read_on(&mut self, at: usize) {
@@ -71,24 +75,45 @@ impl<'a, F: Fn(DocAddress) -> Got + Sync> Ahead<'a, F> {
         self.ready.extend((at..).zip(got));
     }
 
-    /// In shares of what lies together.
+    /// In shares of what lies together. Answers those of the first places, of all of them unless much is wanted.
     fn read(&self, places: &[Place]) -> Vec<Got> {
-        let one = |place: &Place| (self.read)(place.address);
         let share = places.len().div_ceil(self.threads).max(SHARE_MIN);
         let (own, others) = places.split_at(share.min(places.len()));
         thread::scope(|scope| {
-            let others: Vec<_> = others
-                .chunks(share)
-                .map(|share| scope.spawn(move || share.iter().map(one).collect::<Vec<_>>()))
-                .collect();
-            let mut all: Vec<Got> = own.iter().map(one).collect();
-            for other in others {
-                match other.join() {
-                    Ok(got) => all.extend(got),
-                    Err(panic) => std::panic::resume_unwind(panic),
+            let begin = |share| {
+                let read = move || self.share(share);
+                (share, thread::Builder::new().spawn_scoped(scope, read))
+            };
+            let others: Vec<_> = others.chunks(share).map(begin).collect();
+            let mut all = self.share(own);
+            let mut is_whole = all.len() == own.len();
+            for (share, thread) in others {
+                let got = match thread.map(thread::ScopedJoinHandle::join) {
+                    Ok(Ok(got)) => got,
+                    Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                    // Of a machine that has no thread to spare.
+                    Err(_) => self.share(share),
+                };
+                if is_whole {
+                    is_whole = got.len() == share.len();
+                    all.extend(got);
                 }
             }
             all
         })
+    }
+
+    /// One by one, until so much is wanted that it should be visited first.
+    fn share(&self, places: &[Place]) -> Vec<Got> {
+        let (mut all, mut wanted) = (Vec::with_capacity(places.len()), 0);
+        for place in places {
+            let got = (self.read)(place.address);
+            wanted += usize::from(!matches!(got, Ok(None)));
+            all.push(got);
+            if wanted >= WANTED_MAX {
+                break;
+            }
+        }
+        all
     }
 }
