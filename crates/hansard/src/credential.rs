@@ -15,7 +15,7 @@ use crate::service::{Align, Asked, Column, Service, Table};
 /// Longest file of a private key that is read, bytes; a longer one the service would refuse.
 const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
 
-/// The status when some could not be sealed again.
+/// The status when some could not be sealed again: the key before is not given up.
 const STATUS_LEFT: u8 = 1;
 
 const COLUMNS: &[Column] = &[
@@ -127,7 +127,15 @@ fn rotate(service: &ServiceArgs, json: bool) -> Result<u8, Failure> {
         let (name, why) = (escape_for_humans(&name), escape_for_humans(&why));
         let _ = writeln!(io::stderr(), "hansard: {name} was left as it is: {why}");
     }
-    Ok(if left.is_empty() { 0 } else { STATUS_LEFT })
+    let is_finished = done.get("finished").and_then(Value::as_bool) == Some(true);
+    if is_finished && left.is_empty() {
+        return Ok(0);
+    }
+    let _ = writeln!(
+        io::stderr(),
+        "hansard: the key before is kept: put back, replace or remove what was left, and rotate again"
+    );
+    Ok(STATUS_LEFT)
 }
 
 fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failure> {

@@ -139,26 +139,45 @@ pub struct Given {
     pub fingerprint: Option<String>,
 }
 
+/// A credential that is sealed and not kept yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    row: CredentialRow,
+    /// What the one said that it takes the place of: another one there meanwhile is not replaced.
+    was: Option<Vec<u8>>,
+}
+
+impl Prepared {
+    /// As it will be kept.
+    #[must_use]
+    pub fn row(&self) -> &CredentialRow {
+        &self.row
+    }
+}
+
 /// What became of a change of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rotated {
     /// How many were sealed again.
     pub sealed: usize,
-    /// Those that could not be opened, by name, and why: they are as they were.
+    /// Those that could not be read or opened, by name, and why: they are as they were.
     pub left: Vec<(String, String)>,
+    /// Whether the key before is given up: not while any is left, which it may be that opens it.
+    pub finished: bool,
 }
 
 /// The credentials of one service.
 pub struct Credentials {
     rows: Rows<CredentialRow>,
+    /// Files that could not be read when they were opened, and why.
+    unread: Vec<(String, String)>,
     sealing: Sealing,
     random: Arc<dyn Random>,
 }
 
 impl Credentials {
     /// Opens those in `directory`, which is made if it is not there, with the key in the file `key`; and what
-    /// about them cannot be read or opened, as names and reasons. A change of keys that was under way is
-    /// finished.
+    /// about them cannot be read or opened, as names and reasons. A change of keys that was under way goes on.
     ///
     /// # Errors
     /// `Conflict` with more than [`CREDENTIALS_MAX`], `Retry` when the disk fails.
@@ -167,19 +186,24 @@ impl Credentials {
         key: &Path,
         random: Arc<dyn Random>,
     ) -> Result<(Self, Vec<(String, String)>), Failure> {
-        let (rows, mut unreadable) = Rows::open(directory)?;
+        let (rows, unread) = Rows::open(directory)?;
         let all = Self {
             rows,
+            unread: unread.clone(),
             sealing: Sealing::new(key, Arc::clone(&random)),
             random,
         };
         match all.sealing.is_changing() {
-            Ok(true) => drop(all.rotate()?),
+            Ok(true) => {
+                let left = all.rotate()?.left;
+                return Ok((all, left));
+            }
             Ok(false) => {}
             // Said of each, below.
             Err(Failure::Refused(_)) => {}
             Err(other) => return Err(other),
         }
+        let mut unreadable = unread;
         for row in all.known().values() {
             if let Err(why) = all.sealing.open(&row.bound(), &row.sealed) {
                 unreadable.push((row.name.clone(), why.to_string()));
@@ -192,12 +216,13 @@ impl Credentials {
     ///
     /// # Errors
     /// `Malformed` for what none may be, `Conflict` when there is one of that name, or for the same target and
-    /// account, or there are [`CREDENTIALS_MAX`]; as [`Sealing::seal`] otherwise.
+    /// account, or there are [`CREDENTIALS_MAX`], or there are some and the key is gone; as [`Sealing::seal`]
+    /// otherwise.
     pub fn prepare(
         &self,
         wish: CredentialWish,
         (by, utc_ns): (&str, u64),
-    ) -> Result<CredentialRow, Failure> {
+    ) -> Result<Prepared, Failure> {
         check_name(&wish.name)?;
         check_name(&wish.login)?;
         if wish.target.len() > CREDENTIAL_TARGET_BYTES_MAX {
@@ -205,26 +230,12 @@ impl Credentials {
                 "a target has at most {CREDENTIAL_TARGET_BYTES_MAX} bytes"
             )));
         }
-        let known = self.known();
-        if known.contains_key(&wish.name) {
-            let words = format!("there is a credential {}", wish.name);
-            return Err(Failure::Conflict(words));
-        }
-        let same = |row: &&CredentialRow| row.target == wish.target && row.login == wish.login;
-        if let Some(same) = known.values().find(same) {
-            return Err(Failure::Conflict(format!(
-                "{} is for {} on {} already: replace or remove it",
-                same.name, same.login, same.target
-            )));
-        }
-        if known.len() >= CREDENTIALS_MAX {
-            let words = format!("there are {CREDENTIALS_MAX} credentials: remove one first");
-            return Err(Failure::Conflict(words));
-        }
-        drop(known);
+        let _writing = self.rows.writing();
+        self.check_free(&wish.name, (&wish.target, &wish.login))?;
         let by = by.to_owned();
         let facts = (wish.name, wish.target, wish.login);
-        self.sealed(facts, wish.given, [(by.clone(), utc_ns), (by, utc_ns)])
+        let row = self.sealed(facts, wish.given, [(by.clone(), utc_ns), (by, utc_ns)])?;
+        Ok(Prepared { row, was: None })
     }
 
     /// The same with another secret in the place of the one that there is; `None` if there is none of that name.
@@ -236,16 +247,64 @@ impl Credentials {
         name: &str,
         given: Given,
         (by, utc_ns): (&str, u64),
-    ) -> Result<Option<CredentialRow>, Failure> {
-        let Some(was) = self.get(name) else {
+    ) -> Result<Option<Prepared>, Failure> {
+        let _writing = self.rows.writing();
+        let Some(before) = self.get(name) else {
             return Ok(None);
         };
-        let made = (was.created_by, was.created_ns);
-        let facts = (was.name, was.target, was.login);
-        self.sealed(facts, given, [made, (by.to_owned(), utc_ns)])
-            .map(Some)
+        let was = Some(before.bound());
+        let made = (before.created_by, before.created_ns);
+        let facts = (before.name, before.target, before.login);
+        let row = self.sealed(facts, given, [made, (by.to_owned(), utc_ns)])?;
+        Ok(Some(Prepared { row, was }))
     }
 
+    /// Whether one more may be kept, of this name, for this target and account.
+    fn check_free(&self, name: &str, (target, login): (&str, &str)) -> Result<(), Failure> {
+        let known = self.known();
+        if known.contains_key(name) {
+            let words = format!("there is a credential {name}");
+            return Err(Failure::Conflict(words));
+        }
+        let same = |row: &&CredentialRow| row.target == target && row.login == login;
+        if let Some(same) = known.values().find(same) {
+            return Err(Failure::Conflict(format!(
+                "{} is for {login} on {target} already: replace or remove it",
+                same.name
+            )));
+        }
+        if known.len() >= CREDENTIALS_MAX {
+            let words = format!("there are {CREDENTIALS_MAX} credentials: remove one first");
+            return Err(Failure::Conflict(words));
+        }
+        Ok(())
+    }
+
+    /// A key may be made where there is nothing yet that another one sealed.
+    fn check_key(&self) -> Result<(), Failure> {
+        let is_empty = self.known().is_empty();
+        if self.sealing.newest()?.is_some() || (is_empty && self.unread().is_empty()) {
+            return Ok(());
+        }
+        Err(Failure::Conflict(
+            "the key that seals credentials is gone: put its file back from a backup, or remove the \
+             credentials that there are and add them again"
+                .into(),
+        ))
+    }
+
+    /// Files that could not be read, and are still there.
+    fn unread(&self) -> Vec<(String, String)> {
+        let known = self.known();
+        let is_there = |(name, _): &&(String, String)| {
+            let path = self.rows.path(name);
+            !known.contains_key(name) && path.try_exists().unwrap_or(true)
+        };
+        self.unread.iter().filter(is_there).cloned().collect()
+    }
+
+    /// Whoever calls it holds the lock: a change of keys would leave what it seals behind, and the first key is
+    /// made once.
     fn sealed(
         &self,
         (name, target, login): (String, String, String),
@@ -273,17 +332,34 @@ impl Credentials {
             changed_by,
             sealed: Sealed::default(),
         };
+        self.check_key()?;
+        self.sealing.make_first()?;
         row.sealed = self.sealing.seal(&row.bound(), &given.secret)?;
         Ok(row)
     }
 
-    /// Keeps it, in the place of one of its name. A crash leaves the one or the other.
+    /// Keeps it, in the place of the one that it was prepared for. A crash leaves the one or the other.
     ///
     /// # Errors
-    /// `Retry` when the disk fails.
-    pub fn keep(&self, row: CredentialRow) -> Result<(), Failure> {
+    /// `Conflict` where what it was prepared for is no longer so: another took its name or its account, the one it
+    /// replaces was replaced or removed, or the key that sealed it was given up; `Retry` when the disk fails.
+    pub fn keep(&self, Prepared { row, was }: Prepared) -> Result<(), Failure> {
         let _writing = self.rows.writing();
-        self.rows.put(row)
+        if was.is_none() {
+            self.check_free(&row.name, (&row.target, &row.login))?;
+        } else if self.known().get(&row.name).map(CredentialRow::bound) != was {
+            let name = &row.name;
+            return Err(Failure::Conflict(format!(
+                "the credential {name} was replaced or removed meanwhile: look at it, and try again"
+            )));
+        }
+        match self.sealing.open(&row.bound(), &row.sealed) {
+            Ok(_) => self.rows.put(row),
+            Err(Failure::Refused(_)) => Err(Failure::Conflict(
+                "the key that seals credentials was changed meanwhile: try again".into(),
+            )),
+            Err(other) => Err(other),
+        }
     }
 
     /// Removes one; `false` if there is none of that name.
@@ -292,8 +368,8 @@ impl Credentials {
     /// `Retry` when the disk fails: it is there as before.
     pub fn remove(&self, name: &str) -> Result<bool, Failure> {
         let _writing = self.rows.writing();
-        let was = self.known().contains_key(name);
         // Also one that could not be read, which has a file.
+        let was = self.get(name).is_some() || self.unread().iter().any(|(one, _)| one == name);
         self.rows.remove(name)?;
         Ok(was)
     }
@@ -330,37 +406,48 @@ impl Credentials {
     /// # Errors
     /// `Refused` if there is none of that name, or it cannot be opened; as [`Sealing::open`] otherwise.
     pub fn reveal(&self, name: &str) -> Result<(CredentialRow, Secret), Failure> {
-        let gone = || Failure::Refused(format!("there is no credential {name} any more"));
-        let row = self.get(name).ok_or_else(gone)?;
-        let secret =
-            self.sealing
-                .open(&row.bound(), &row.sealed)
-                .map_err(|failure| match failure {
-                    Failure::Refused(why) => {
-                        Failure::Refused(format!("the credential {name} cannot be opened: {why}"))
-                    }
-                    other => other,
-                })?;
-        Ok((row, secret))
+        let opened = || {
+            let gone = || Failure::Refused(format!("there is no credential {name} any more"));
+            let row = self.get(name).ok_or_else(gone)?;
+            let secret = self.sealing.open(&row.bound(), &row.sealed);
+            let secret = secret.map_err(|failure| match failure {
+                Failure::Refused(why) => {
+                    Failure::Refused(format!("the credential {name} cannot be opened: {why}"))
+                }
+                other => other,
+            })?;
+            Ok((row, secret))
+        };
+        match opened() {
+            // A change of keys may have come between the row and its key.
+            Err(Failure::Refused(_)) => {
+                let _writing = self.rows.writing();
+                opened()
+            }
+            other => other,
+        }
     }
 
-    /// Seals all again with a new key, and gives up the old one. A crash leaves both keys, and the next
-    /// [`Self::open`] goes on.
+    /// Seals all again with a new key, and gives up the old one, unless some cannot be read or opened: the old one
+    /// stays beside the new one then, and the next call or [`Self::open`] goes on with that change. So it does
+    /// after a crash, which leaves both keys.
     ///
     /// # Errors
-    /// `Retry` when the disk fails, `Refused` for a file that is no key: each is sealed with the one key or the
-    /// other, and both are there.
+    /// `Conflict` where there are some and the key is gone, `Retry` when the disk fails, `Refused` for a file that
+    /// is no key: each is sealed with the one key or the other, and both are there.
     pub fn rotate(&self) -> Result<Rotated, Failure> {
         let _writing = self.rows.writing();
+        self.check_key()?;
         self.sealing.begin_change()?;
         let newest = self.sealing.newest()?;
-        let mut rotated = Rotated::default();
+        let mut rotated = Rotated {
+            left: self.unread(),
+            ..Rotated::default()
+        };
         let all: Vec<CredentialRow> = self.known().values().cloned().collect();
         for mut row in all {
-            if Some(&row.sealed.key) == newest.as_ref() {
-                continue;
-            }
             match self.sealing.open(&row.bound(), &row.sealed) {
+                Ok(_) if Some(&row.sealed.key) == newest.as_ref() => {}
                 Ok(secret) => {
                     row.sealed = self.sealing.seal(&row.bound(), &secret)?;
                     self.rows.put(row)?;
@@ -370,7 +457,10 @@ impl Credentials {
                 Err(other) => return Err(other),
             }
         }
-        self.sealing.finish_change()?;
+        rotated.finished = rotated.left.is_empty();
+        if rotated.finished {
+            self.sealing.finish_change()?;
+        }
         Ok(rotated)
     }
 

@@ -97,7 +97,7 @@ impl Key {
 }
 
 impl Sealing {
-    /// With the key in this file, which need not be there: it is made when something is sealed first.
+    /// With the key in this file, which need not be there: [`Self::make_first`] makes it.
     #[must_use]
     pub fn new(path: &Path, random: Arc<dyn Random>) -> Self {
         Self {
@@ -107,17 +107,32 @@ impl Sealing {
         }
     }
 
+    /// Makes the first key, if there is none. Only for whoever knows that nothing is sealed yet: a new key in the
+    /// place of one that was lost would look as if all were well. One call at a time: drafts have one name.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn make_first(&self) -> Result<(), Failure> {
+        if self.keys()?.is_empty() {
+            let key = self.draw()?;
+            self.files.create(&self.path, key.line().bytes(), SECRET)?;
+        }
+        Ok(())
+    }
+
     /// Seals a secret that belongs to this, and to nothing else.
     ///
     /// # Errors
-    /// `Refused` for a file that is no key or that others may read, `Retry` when the disk fails or there is no
-    /// randomness.
+    /// `Refused` where there is no key, or for a file that is none or that others may read, `Retry` when the disk
+    /// fails or there is no randomness.
     pub fn seal(&self, belongs_to: &[u8], secret: &Secret) -> Result<Sealed, Failure> {
-        let mut keys = self.keys()?;
-        let key = match keys.is_empty() {
-            true => self.make()?,
-            false => keys.swap_remove(0),
-        };
+        let key = self.keys()?.into_iter().next();
+        let key = key.ok_or_else(|| {
+            let shown = self.path.display();
+            Failure::Refused(format!(
+                "{shown}: the key that seals is gone: put the file back from a backup"
+            ))
+        })?;
         let nonce: [u8; NONCE_LEN] = draw(&*self.random)?;
         // As large as it becomes: moving to a larger place would leave a copy behind.
         let mut bytes = Vec::with_capacity(secret.bytes().len() + AES_256_GCM_SIV.tag_len());
@@ -147,8 +162,8 @@ impl Sealing {
         let key = keys.iter().find(|key| key.id == sealed.key);
         let key = key.ok_or_else(|| {
             Failure::Refused(format!(
-                "the key {} that it was sealed with is not in {}: put the file back from a backup, or set the \
-                 secret again",
+                "the key {} that it was sealed with is not in {}: put the file back from a backup, or \
+                 remove the credential and add it again",
                 sealed.key,
                 self.path.display()
             ))
@@ -188,13 +203,14 @@ impl Sealing {
     }
 
     /// From now on another key seals; what the one before sealed can be opened until [`Self::finish_change`].
-    /// A crash leaves either the old key alone or both. While a change is under way nothing is done.
+    /// A crash leaves either the old key alone or both. While a change is under way, or before there is a key,
+    /// nothing is done.
     ///
     /// # Errors
     /// As [`Self::seal`].
     pub fn begin_change(&self) -> Result<(), Failure> {
         let mut keys = self.keys()?;
-        if keys.len() < KEYS_MAX {
+        if (1..KEYS_MAX).contains(&keys.len()) {
             keys.insert(0, self.draw()?);
             self.keep(&keys)?;
         }
@@ -217,13 +233,6 @@ impl Sealing {
     fn draw(&self) -> Result<Key, Failure> {
         let bytes: [u8; KEY_BYTES] = draw(&*self.random)?;
         Ok(Key::new(Secret::new(bytes.to_vec())))
-    }
-
-    /// The first key. One that somebody else made meanwhile is not replaced.
-    fn make(&self) -> Result<Key, Failure> {
-        let key = self.draw()?;
-        self.files.create(&self.path, key.line().bytes(), SECRET)?;
-        Ok(key)
     }
 
     fn keep(&self, keys: &[Key]) -> Result<(), Failure> {

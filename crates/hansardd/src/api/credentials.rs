@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hansard_core::{Body, Fields};
-use hansard_identity::credentials::{CredentialRow, Rotated};
+use hansard_identity::credentials::{CredentialRow, Prepared, Rotated};
 use hansard_identity::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -12,7 +12,7 @@ use super::answers::{blocking, body, done, listed, page};
 use super::problem::{Problem, Trouble};
 use super::role::Caller;
 use super::router::{Call, Handler, event};
-use super::schema::{count, list as list_of, listing, object, text, time as time_schema};
+use super::schema::{count, list as list_of, listing, object, text, time as time_schema, truth};
 use super::seams::Audit;
 use super::table::{Op, ROUTES};
 use super::time;
@@ -45,7 +45,7 @@ pub trait Credentials: Send + Sync {
     ///
     /// # Errors
     /// As sorted by [`Trouble`].
-    fn prepare(&self, wish: CredentialWish, by: &Caller) -> Result<CredentialRow, Trouble>;
+    fn prepare(&self, wish: CredentialWish, by: &Caller) -> Result<Prepared, Trouble>;
 
     /// The same of another secret for one that is there; `None` if there is none of that name.
     ///
@@ -56,13 +56,13 @@ pub trait Credentials: Send + Sync {
         name: &str,
         given: Given,
         by: &Caller,
-    ) -> Result<Option<CredentialRow>, Trouble>;
+    ) -> Result<Option<Prepared>, Trouble>;
 
-    /// Keeps it. `Ok` MUST mean that it is durable.
+    /// Keeps it. `Ok` MUST mean that it is durable, and can be opened.
     ///
     /// # Errors
-    /// As sorted by [`Trouble`].
-    fn keep(&self, row: CredentialRow) -> Result<(), Trouble>;
+    /// As sorted by [`Trouble`]; `Conflict` where what it was prepared for is no longer so.
+    fn keep(&self, prepared: Prepared) -> Result<(), Trouble>;
 
     /// Those that there are, by name, after this one; at most `most`, fewer only at the end.
     ///
@@ -112,8 +112,8 @@ pub(super) fn make(credentials: Arc<dyn Credentials>, audit: Audit) -> Handler {
                 secret: Secret::from(wish.secret),
             },
         };
-        let row = credentials.prepare(wish, &call.caller)?;
-        kept(&call, (Op::CredentialMake, row), &*credentials, &audit)
+        let made = credentials.prepare(wish, &call.caller)?;
+        kept(&call, (Op::CredentialMake, made), &*credentials, &audit)
     })
 }
 
@@ -124,21 +124,22 @@ pub(super) fn replace(credentials: Arc<dyn Credentials>, audit: Audit) -> Handle
             kind: wish.kind,
             secret: Secret::from(wish.secret),
         };
-        let row = credentials.prepare_again(call.name()?, given, &call.caller)?;
-        let row = row.ok_or_else(Problem::not_found)?;
-        kept(&call, (Op::CredentialReplace, row), &*credentials, &audit)
+        let made = credentials.prepare_again(call.name()?, given, &call.caller)?;
+        let made = made.ok_or_else(Problem::not_found)?;
+        kept(&call, (Op::CredentialReplace, made), &*credentials, &audit)
     })
 }
 
 /// Puts it on record, and keeps it then.
 fn kept(
     call: &Call,
-    (op, made): (Op, CredentialRow),
+    (op, prepared): (Op, Prepared),
     credentials: &dyn Credentials,
     audit: &Audit,
 ) -> Result<Json, Problem> {
+    let made = prepared.row().clone();
     audit(told(call, (op, &made), None)?).map_err(Problem::not_recorded)?;
-    match credentials.keep(made.clone()) {
+    match credentials.keep(prepared) {
         Ok(()) => Ok(Json::Object(row(&made))),
         Err(trouble) => {
             // It is on record as kept; that it was not belongs there, too.
@@ -195,7 +196,7 @@ pub(super) fn rotate(credentials: Arc<dyn Credentials>) -> Handler {
         let left: Vec<Json> = left
             .map(|(name, why)| json!({ "name": name, "error": why }))
             .collect();
-        Ok(json!({ "sealed": rotated.sealed, "left": left }))
+        Ok(json!({ "sealed": rotated.sealed, "left": left, "finished": rotated.finished }))
     })
 }
 
@@ -248,12 +249,17 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
         ("changed_by", text(), "by whom"),
     ];
     let left = object(
-        "A credential that could not be opened, and was left as it was.",
+        "A credential that could not be read or opened, and was left as it was.",
         &[("name", text(), "which"), ("error", text(), "why")],
     );
     let rotated = [
         ("sealed", count(), "how many were sealed again"),
         ("left", list_of(&left), "those that were not"),
+        (
+            "finished",
+            truth(),
+            "whether the key before is given up; while any is left it stays, and the next call goes on",
+        ),
     ];
     vec![
         (

@@ -7,7 +7,8 @@ use hansard_capture::ssh::{
 };
 use hansard_identity::Credentials as Kept;
 use hansard_identity::credentials::{
-    CredentialKind, CredentialRow, CredentialWish as KeptWish, Given as KeptGiven, Rotated,
+    CredentialKind, CredentialRow, CredentialWish as KeptWish, Given as KeptGiven, Prepared,
+    Rotated,
 };
 use hansard_record::clock::Clock;
 
@@ -49,7 +50,7 @@ fn judged(given: Given) -> Result<KeptGiven, Trouble> {
 }
 
 impl Credentials for Stored {
-    fn prepare(&self, wish: CredentialWish, by: &Caller) -> Result<CredentialRow, Trouble> {
+    fn prepare(&self, wish: CredentialWish, by: &Caller) -> Result<Prepared, Trouble> {
         let wrong = |why: String| Trouble::Refused(format!("target: {why}"));
         check_target(&wish.target).map_err(wrong)?;
         let wish = KeptWish {
@@ -67,7 +68,7 @@ impl Credentials for Stored {
         name: &str,
         given: Given,
         by: &Caller,
-    ) -> Result<Option<CredentialRow>, Trouble> {
+    ) -> Result<Option<Prepared>, Trouble> {
         if self.kept.get(name).is_none() {
             return Ok(None);
         }
@@ -76,8 +77,8 @@ impl Credentials for Stored {
         again.map_err(trouble)
     }
 
-    fn keep(&self, row: CredentialRow) -> Result<(), Trouble> {
-        self.kept.keep(row).map_err(trouble)
+    fn keep(&self, prepared: Prepared) -> Result<(), Trouble> {
+        self.kept.keep(prepared).map_err(trouble)
     }
 
     fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<CredentialRow>, Trouble> {

@@ -1,7 +1,7 @@
 //! Sealing over real files.
 
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 
@@ -33,9 +33,12 @@ impl Drop for Place {
 
 /// Other bytes each time.
 pub(crate) fn random() -> Arc<dyn Random> {
-    static SEED: AtomicU8 = AtomicU8::new(1);
+    static SEED: AtomicU64 = AtomicU64::new(1);
     Arc::new(|bytes: &mut [u8]| {
-        bytes.fill(SEED.fetch_add(1, Ordering::Relaxed));
+        let seed = SEED.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+        for (byte, of_seed) in bytes.iter_mut().zip(seed.iter().cycle()) {
+            *byte = *of_seed;
+        }
         Ok(())
     })
 }
@@ -48,6 +51,7 @@ fn secret() -> Secret {
 fn what_is_sealed_opens_in_its_own_place_only_and_unchanged_only() {
     let place = Place::new("bound");
     let sealing = place.sealing();
+    sealing.make_first().unwrap();
     let sealed = sealing.seal(b"web", &secret()).unwrap();
     assert_eq!(sealing.open(b"web", &sealed).unwrap(), secret());
     let refused = |belongs_to: &[u8], sealed: &Sealed, why: &str| {
@@ -91,9 +95,16 @@ fn the_key_is_for_its_owner_alone_and_is_not_made_twice() {
     let place = Place::new("key");
     let sealing = place.sealing();
     assert_eq!(sealing.newest().unwrap(), None);
+    // Neither what is sealed nor a change of keys makes one in secret.
+    let said = sealing.seal(b"web", &secret()).unwrap_err().to_string();
+    assert!(said.contains("put the file back from a backup"), "{said}");
+    sealing.begin_change().unwrap();
+    assert!(!place.key().exists());
+    sealing.make_first().unwrap();
     let sealed = sealing.seal(b"web", &secret()).unwrap();
     let mode = fs::metadata(place.key()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    place.sealing().make_first().unwrap();
     let again = place.sealing().seal(b"web", &secret()).unwrap();
     assert_eq!(sealed.key, again.key);
     for mode in [0o640, 0o604, 0o620] {
@@ -110,6 +121,7 @@ fn the_key_is_for_its_owner_alone_and_is_not_made_twice() {
 fn a_key_that_is_gone_or_damaged_is_said_and_none_takes_its_place_in_secret() {
     let place = Place::new("gone");
     let sealing = place.sealing();
+    sealing.make_first().unwrap();
     let sealed = sealing.seal(b"web", &secret()).unwrap();
     let whole = fs::read(place.key()).unwrap();
     fs::remove_file(place.key()).unwrap();
@@ -135,6 +147,7 @@ fn a_key_that_is_gone_or_damaged_is_said_and_none_takes_its_place_in_secret() {
     }
     // Another key is another key.
     fs::remove_file(place.key()).unwrap();
+    sealing.make_first().unwrap();
     let other = sealing.seal(b"web", &secret()).unwrap();
     assert_ne!(other.key, sealed.key);
     assert!(sealing.open(b"web", &sealed).is_err());
@@ -146,6 +159,7 @@ fn a_key_that_is_gone_or_damaged_is_said_and_none_takes_its_place_in_secret() {
 fn a_change_of_keys_has_both_until_it_is_finished() {
     let place = Place::new("change");
     let sealing = place.sealing();
+    sealing.make_first().unwrap();
     let old = sealing.seal(b"web", &secret()).unwrap();
     sealing.begin_change().unwrap();
     sealing.begin_change().unwrap();

@@ -56,7 +56,8 @@ pub(super) const REMOVE: Route = Route {
 
 pub(super) const ROTATE: Route = Route {
     summary: "Seals all credentials with another key, and gives up the one before",
-    doc: "Those that cannot be opened are left, and named.",
+    doc: "Those that cannot be read or opened are left, and named; the key before stays until none is left \
+          and this is asked again.",
     answer: Answer::Json("CredentialsRotated"),
     ..change(
         Op::CredentialRotate,
