@@ -30,8 +30,9 @@ impl Credentials for Kept {
             .collect()
     }
 
-    fn reveal(&self, name: &str) -> Result<Credential, String> {
-        let (_, _, kind, secret) = &self.0[name];
+    fn reveal(&self, name: &str, of: (&str, &str)) -> Result<Credential, String> {
+        let (target, login, kind, secret) = &self.0[name];
+        assert_eq!((*target, login.as_str()), of);
         let secret = secret.clone().ok_or("its file was changed")?;
         Ok(Credential {
             name: name.to_owned(),

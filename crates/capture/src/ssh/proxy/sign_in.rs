@@ -274,10 +274,11 @@ async fn opened(going: &Going<'_>) -> Result<Credential, (Fields, Refused)> {
         nothing(Refused::Next(words))
     };
     let kept = leads.credentials.as_ref().ok_or_else(missing)?;
-    let name = credential::chosen(&**kept, going.login(), going.to).ok_or_else(missing)?;
-    let (kept, asked) = (Arc::clone(kept), name.clone());
+    let chosen = credential::chosen(&**kept, going.login(), going.to).ok_or_else(missing)?;
+    let name = chosen.0.clone();
+    let (kept, login) = (Arc::clone(kept), going.login().to_owned());
     // It lies on a disk.
-    let opened = aside(move || Ok(kept.reveal(&asked))).await;
+    let opened = aside(move || Ok(kept.reveal(&chosen.0, (&chosen.1, &login)))).await;
     let opened = opened.map_err(|e| e.to_string()).and_then(|opened| opened);
     opened.map_err(|why| (Fields::new().with("name", name), Refused::Broken(why)))
 }
