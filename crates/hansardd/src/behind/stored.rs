@@ -130,7 +130,7 @@ mod tests {
         let name = format!("hansard-stored-{}", std::process::id());
         let dir = std::env::temp_dir().join(name);
         std::fs::create_dir(&dir).unwrap();
-        let fill = |bytes: &mut [u8]| {
+        let fill = |bytes: &mut [u8]| -> std::io::Result<()> {
             bytes.fill(7);
             Ok(())
         };
