@@ -40,6 +40,11 @@ struct Place {
 
 impl Place {
     fn new(name: &str) -> Self {
+        Self::with(name, "true", "")
+    }
+
+    /// With this for `first_use`, and more lines for the sshd.
+    fn with(name: &str, first_use: &str, more: &str) -> Self {
         let scratch = Scratch::new(name);
         debian::keys(scratch.path());
         for name in ["kept", "later"] {
@@ -48,7 +53,7 @@ impl Place {
         let port = free_port();
         let sections = format!(
             "capture:\n  local: {{notice: \"\"}}\n  proxy:\n    listen: 127.0.0.1:{port}\n    \
-             targets: [\"127.0.0.1:*\"]\n    first_use: true\n    target_sign_in:\n    \
+             targets: [\"127.0.0.1:*\"]\n    first_use: {first_use}\n    target_sign_in:\n    \
              - targets: [\"127.0.0.1:*\"]\n      methods: credential\n\
              store:\n  pack_age: 1s\nserve:\n  admin: {{}}"
         );
@@ -59,7 +64,7 @@ impl Place {
         let authorized = scratch.join("authorized");
         fs::copy(scratch.join("kept.pub"), &authorized).unwrap();
         let lines = format!(
-            "AuthorizedKeysFile {}\nTrustedUserCAKeys none\n",
+            "AuthorizedKeysFile {}\nTrustedUserCAKeys none\n{more}",
             authorized.display()
         );
         let debian = Debian::with(scratch.path(), "host", &lines, None);
@@ -126,6 +131,13 @@ impl Place {
 
     /// The same where it is refused: what was said.
     fn refuses(&self, args: &[&str], given: &str) -> String {
+        let out = self.run(args, given);
+        assert!(!out.status.success(), "{args:?}: {out:?}");
+        String::from_utf8(out.stderr).unwrap()
+    }
+
+    /// What comes of it when it is given this.
+    fn run(&self, args: &[&str], given: &str) -> Output {
         let mut child = Command::new(hansard())
             .args(args)
             .env("HANSARD_RUNTIME_DIR", self.daemon.runtime())
@@ -140,9 +152,7 @@ impl Place {
             .unwrap()
             .write_all(given.as_bytes())
             .unwrap();
-        let out = child.wait_with_output().unwrap();
-        assert!(!out.status.success(), "{args:?}: {out:?}");
-        String::from_utf8(out.stderr).unwrap()
+        child.wait_with_output().unwrap()
     }
 
     fn add(&self, name: &str, key: &str, target: &str) -> String {
@@ -174,6 +184,13 @@ impl Place {
             assert!(since.elapsed() < WITHIN, "{name} is not on record: {text}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Keeps a password for the account, at any target.
+    fn add_password(&self, name: &str, password: &str) {
+        let add = ["credential", "add", name, "--target", "127.0.0.1:*"];
+        let out = self.run(&[&add[..], &["--login", &self.user]].concat(), password);
+        assert!(out.status.success(), "{out:?}");
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -408,4 +425,36 @@ fn files_that_somebody_touched_let_nobody_in_and_say_so() {
     fs::write(place.key(), key).unwrap();
     fs::set_permissions(place.key(), fs::Permissions::from_mode(0o600)).unwrap();
     place.gets_in();
+}
+
+#[test]
+fn a_password_is_not_given_to_whoever_answers_first() {
+    if !debian::is_there() {
+        return;
+    }
+    let asks = "PasswordAuthentication yes\n";
+    let place = Place::with("ssh-credential-first", "true", asks);
+    place.add_password("switch", "correct horse battery\n");
+    for believed in ["pinned", "known"] {
+        place.is_refused("its host key was never confirmed by an administrator");
+        place.event("host_key", |event| event.to_string().contains(believed));
+    }
+    let refused = place.event("target.auth", |_| true);
+    assert_eq!(refused["success"], false, "{refused:#}");
+    assert!(refused.to_string().contains("never confirmed"));
+    // It was not used, which would be on record before that.
+    let log = fs::read_to_string(place.daemon.data().join("log/events.log")).unwrap();
+    assert!(!log.contains("credential.use"), "{log}");
+    // The same target where somebody wrote its key down: it is given, and is a wrong one there.
+    let place = Place::with("ssh-credential-known", "false", asks);
+    place.add_password("switch", "correct horse battery\n");
+    place.is_refused("its host key is not known");
+    let port = place.debian.address().port();
+    let key = fs::read_to_string(place.scratch.join("host.pub")).unwrap();
+    let known = place.daemon.data().join("known_hosts");
+    fs::write(&known, format!("[127.0.0.1]:{port} {key}")).unwrap();
+    place.is_refused("it does not take the credential switch");
+    place.event("credential.use", |event| {
+        event.to_string().contains("switch")
+    });
 }

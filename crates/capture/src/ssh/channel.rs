@@ -32,6 +32,9 @@ const SFTP: &str = "sftp";
 /// Where programs look for their agent; never a client's to set.
 const AGENT: &str = "SSH_AUTH_SOCK";
 
+/// What is said where there is no channel at the target.
+const NO_FAR: &str = "the channel is not open yet";
+
 /// Where programs look for a display.
 const DISPLAY: &str = "DISPLAY";
 
@@ -77,8 +80,19 @@ struct Runs {
     subsystem: Option<String>,
 }
 
-fn taken(coming: &Coming) -> MutexGuard<'_, Option<FarChannel>> {
+fn taken<T>(coming: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
     coming.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the channel at the target to where it is used, if one comes. Until it is there it stays one that comes:
+/// who asks once more hears the same.
+fn came<T>(coming: &mut Option<Arc<Mutex<Option<T>>>>, far: &mut Option<T>) -> Result<(), String> {
+    if let Some(awaited) = coming {
+        let there = taken(awaited).take();
+        *far = Some(there.ok_or(NO_FAR)?);
+        *coming = None;
+    }
+    Ok(())
 }
 
 impl Waiting {
@@ -109,10 +123,7 @@ impl Waiting {
 
     /// The channel at the target, where there is one.
     fn far(&mut self) -> Result<Option<&mut FarChannel>, String> {
-        if let Some(coming) = self.coming.take() {
-            let came = taken(&coming).take();
-            self.far = Some(came.ok_or("the channel is not open yet")?);
-        }
+        came(&mut self.coming, &mut self.far)?;
         Ok(self.far.as_mut())
     }
 
@@ -233,6 +244,8 @@ impl Waiting {
         }
         let starts = match far {
             Some(far) => Starts::There(far),
+            // Never on the proxy itself, whatever became of the channel.
+            None if connection.node.leads.is_some() => return Err(NO_FAR.to_owned()),
             None => Starts::Here(Box::new(self.service(&runs, inside, connection))),
         };
         let about = self.about(&runs, &starts, (inside, number));
@@ -404,6 +417,21 @@ pub(super) fn sizes(size: [u32; 4]) -> [u16; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asks_before_the_channel_is_there_hears_so_until_it_is() {
+        let place = Arc::new(Mutex::new(None));
+        let (mut coming, mut far) = (Some(Arc::clone(&place)), None);
+        for _ in 0..2 {
+            assert_eq!(came(&mut coming, &mut far).unwrap_err(), NO_FAR);
+            assert!(coming.is_some() && far.is_none());
+        }
+        *taken(&place) = Some("far");
+        for _ in 0..2 {
+            came(&mut coming, &mut far).unwrap();
+            assert!(coming.is_none() && far == Some("far"));
+        }
+    }
 
     #[test]
     fn a_forced_command_runs_whatever_is_asked_for() {

@@ -100,7 +100,7 @@ pub(super) const FORWARD_CONNECT_MAX: Duration = Duration::from_secs(10);
 pub(super) const TARGET_HANDSHAKE_MAX: Duration = Duration::from_secs(20);
 
 /// How long the agent of whoever goes to a target may take to answer, its owner being asked perhaps. After it
-/// the key counts as one that did not sign.
+/// it is asked nothing more: what it answers late would be taken for something else.
 pub(super) const AGENT_ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// Keys of an agent that are offered to a target; OpenSSH's counts six attempts. Those after them are not tried.

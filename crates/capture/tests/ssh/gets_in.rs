@@ -30,8 +30,9 @@ impl Credentials for Kept {
             .collect()
     }
 
-    fn reveal(&self, name: &str) -> Result<Credential, String> {
-        let (_, _, kind, secret) = &self.0[name];
+    fn reveal(&self, name: &str, of: (&str, &str)) -> Result<Credential, String> {
+        let (target, login, kind, secret) = &self.0[name];
+        assert_eq!((*target, login.as_str()), of);
         let secret = secret.clone().ok_or("its file was changed")?;
         Ok(Credential {
             name: name.to_owned(),
@@ -261,7 +262,7 @@ fn a_credential_that_does_not_fit_is_said_and_nothing_else_is_tried() {
 }
 
 /// An sshd in a place of its own where the account has this password; `None` where that cannot be.
-fn with_password(keys: &Path, by_questions: bool) -> Debian {
+fn with_password(keys: &Path, by_questions: bool, more: &str) -> Debian {
     let hashed = Command::new("openssl")
         .args(["passwd", "-6", "-salt", "abcdefgh", PASSWORD])
         .output()
@@ -275,7 +276,7 @@ fn with_password(keys: &Path, by_questions: bool) -> Debian {
     fs::write(&file, of_root + &others).unwrap();
     let modules = "auth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
     fs::write(&pam, modules).unwrap();
-    let lines = match by_questions {
+    let ways = match by_questions {
         false => "PasswordAuthentication yes\nTrustedUserCAKeys none\n",
         true => "KbdInteractiveAuthentication yes\nUsePAM yes\nTrustedUserCAKeys none\n",
     };
@@ -284,10 +285,81 @@ fn with_password(keys: &Path, by_questions: bool) -> Debian {
         file.display(),
         pam.display()
     );
-    Debian::with(keys, "host", lines, Some(&before))
+    Debian::with(keys, "host", &format!("{ways}{more}"), Some(&before))
 }
 
 const PASSWORD: &str = "correct horse battery";
+
+fn a_password(given: &str) -> BTreeMap<&'static str, Row> {
+    let secret = Some(given.as_bytes().to_vec());
+    let row = ("*:*", account(), CredentialKind::Password, secret);
+    BTreeMap::from([("switch", row)])
+}
+
+/// First keys of targets are not believed.
+fn only_known(config: &mut Config) {
+    config.proxy.as_mut().unwrap().first_use = false;
+}
+
+#[test]
+fn a_password_is_for_no_target_whose_host_key_nobody_confirmed() {
+    if !debian::is_there() || !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: not root");
+        return;
+    }
+    // Taken as the first, and then found where that was written: both times nobody said whose it is.
+    let methods = [Method::Credential, Method::Certificate];
+    let rows = |_: &Path| a_password(PASSWORD);
+    let unsaid = behind(
+        |keys| with_password(keys, false, ""),
+        &methods,
+        rows,
+        |_| {},
+    );
+    for (count, believed) in [(1, "pinned"), (2, "known")] {
+        let out = unsaid.ssh(&[], "echo in");
+        refused(&unsaid, &out, "never confirmed by an administrator");
+        wait_for("its event", || told(&unsaid, "target.auth").len() == count);
+        let keys = told(&unsaid, "host_key");
+        let is_it = |fact: &Fact| fact.fields.text("reason") == Some(believed);
+        assert!(keys.len() == count && keys.iter().any(is_it), "{keys:?}");
+    }
+    // It says which, and nothing else was tried nor used.
+    for fact in told(&unsaid, "target.auth") {
+        assert_eq!(fact.fields.text("method"), Some("credential"));
+        assert_eq!(fact.fields.text("name"), Some("switch"));
+        assert_eq!(fact.fields.get("success"), Some(&false.into()));
+    }
+    assert!(told(&unsaid, "credential.use").is_empty());
+    // Whom an authority vouches for gets it, whether first keys are taken or not.
+    let certified = |keys: &Path| {
+        let signed = Command::new("ssh-keygen")
+            .args(["-q", "-h", "-I", "host", "-n", "127.0.0.1", "-s"])
+            .args([keys.join("host-ca"), keys.join("host.pub")])
+            .status();
+        assert!(signed.unwrap().success());
+        let more = format!("HostCertificate {}\n", keys.join("host-cert.pub").display());
+        with_password(keys, false, &more)
+    };
+    let said_by_one = Behind::to(
+        certified,
+        |keys, config| {
+            let proxy = config.proxy.as_mut().unwrap();
+            proxy.sign_in = vec![(vec!["*:*".to_owned()], methods.to_vec())];
+            proxy.credentials = Some(Arc::new(Kept(a_password(PASSWORD))));
+            let authority = fs::read_to_string(keys.join("host-ca.pub")).unwrap();
+            proxy.host_authorities = vec![authority];
+        },
+        |_| {},
+    );
+    let out = said_by_one.ssh(&[], "echo in");
+    assert_eq!(out.stdout, b"in\n", "{}", said(&out));
+    wait_for("its use", || {
+        told(&said_by_one, "credential.use").len() == 1
+    });
+    let key = told(&said_by_one, "host_key").remove(0);
+    assert_eq!(key.fields.text("reason"), Some("certified"));
+}
 
 #[test]
 fn a_password_that_is_kept_lets_in_and_stands_nowhere() {
@@ -297,13 +369,10 @@ fn a_password_that_is_kept_lets_in_and_stands_nowhere() {
     }
     for by_questions in [false, true] {
         for (given, is_right) in [(PASSWORD, true), ("wrong-horse", false)] {
-            let debian = move |keys: &Path| with_password(keys, by_questions);
-            let rows = move |_: &Path| {
-                let kind = CredentialKind::Password;
-                let row = ("*:*", account(), kind, Some(given.as_bytes().to_vec()));
-                BTreeMap::from([("switch", row)])
-            };
-            let behind = behind(debian, &[Method::Credential], rows, |_| {});
+            let debian = move |keys: &Path| with_password(keys, by_questions, "");
+            let rows = move |_: &Path| a_password(given);
+            let behind = behind(debian, &[Method::Credential], rows, only_known);
+            behind.knows("host");
             let out = behind.ssh(&[], "echo in");
             match is_right {
                 true => assert_eq!(out.stdout, b"in\n", "{}", said(&out)),

@@ -178,10 +178,15 @@ impl Behind {
 
     /// Another key than the target's is known from now on.
     pub fn another_host_key(&self) {
+        self.knows("other-host");
+    }
+
+    /// The key of this name is known to be the target's.
+    pub fn knows(&self, name: &str) {
         let port = self.debian.address().port();
-        let other = fs::read_to_string(self.key("other-host.pub")).unwrap();
-        let other: Vec<&str> = other.split(' ').take(2).collect();
-        let line = format!("[127.0.0.1]:{port} {}\n", other.join(" "));
+        let key = fs::read_to_string(self.key(&format!("{name}.pub"))).unwrap();
+        let key: Vec<&str> = key.split(' ').take(2).collect();
+        let line = format!("[127.0.0.1]:{port} {}\n", key.join(" "));
         fs::write(self.known_hosts(), line).unwrap();
     }
 

@@ -99,8 +99,15 @@ impl ForProxy for Stored {
         self.kept.of_login(login)
     }
 
-    fn reveal(&self, name: &str) -> Result<Credential, String> {
+    fn reveal(&self, name: &str, of: (&str, &str)) -> Result<Credential, String> {
         let (row, secret) = self.kept.reveal(name).map_err(|e| e.to_string())?;
+        // Removed meanwhile, and kept again under the same name for something else.
+        if (row.target.as_str(), row.login.as_str()) != of {
+            return Err(format!(
+                "the credential {name} is for {} on {} by now: ask again",
+                row.login, row.target
+            ));
+        }
         Ok(Credential {
             name: row.name,
             kind: match row.kind {
@@ -110,5 +117,54 @@ impl ForProxy for Stored {
             fingerprint: row.fingerprint,
             secret: secret.bytes().to_vec(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hansard_record::clock::RealClock;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_stands_for_another_by_now_opens_nothing() {
+        let name = format!("hansard-stored-{}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        let fill = |bytes: &mut [u8]| -> std::io::Result<()> {
+            bytes.fill(7);
+            Ok(())
+        };
+        let opened = Kept::open(&dir.join("all"), &dir.join("key"), Arc::new(fill));
+        let stored = Stored {
+            kept: Arc::new(opened.unwrap().0),
+            clock: Arc::new(RealClock),
+        };
+        let keep = |target: &str, login: &str| {
+            let wish = KeptWish {
+                name: "web".into(),
+                target: target.into(),
+                login: login.into(),
+                given: KeptGiven {
+                    kind: CredentialKind::Password,
+                    secret: login.to_owned().into(),
+                    fingerprint: None,
+                },
+            };
+            let row = stored.kept.prepare(wish, ("root", 1)).unwrap();
+            stored.kept.keep(row).unwrap();
+        };
+        keep("web:22", "admin");
+        let (_, rule) = stored.of_login("admin").remove(0);
+        let opened = stored.reveal("web", (&rule, "admin")).unwrap();
+        assert_eq!(opened.secret, b"admin");
+        for (target, login) in [("web:22", "root"), ("db:22", "admin")] {
+            assert!(stored.kept.remove("web").unwrap());
+            keep(target, login);
+            let why = stored.reveal("web", (&rule, "admin")).unwrap_err();
+            assert!(why.contains(&format!("{login} on {target}")), "{why}");
+            assert!(stored.reveal("web", (target, login)).is_ok());
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -174,7 +174,8 @@ section! {
         host_authorities: Vec<String> = Vec::new();
         /// Believe the first key that a target without a certificate shows, and keep it in `known_hosts` of
         /// the data directory. Off: only what is written there is believed. A key that is another than the
-        /// one there is refused either way.
+        /// one there is refused either way. While it is on, a kept password is given only to targets whose host
+        /// key an authority certified.
         first_use: bool = false;
         /// Variables that clients may set, by name, or by its beginning and a `*`; the target has a say, too.
         /// At most 1000.

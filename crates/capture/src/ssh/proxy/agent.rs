@@ -5,6 +5,7 @@
 //! What asks the client has to happen beside the hooks of its connection, which goes on only when they return.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hansard_core::{ChannelKind, Fields};
 use russh::Signer;
@@ -23,7 +24,14 @@ use super::target::reach;
 use crate::registry::Runs as _;
 use crate::ssh::connection::{Connection, Inside};
 use crate::ssh::credentials;
-use crate::ssh::limits::{AGENT_ANSWER_MAX, AGENT_KEYS_MAX, FORWARD_CONNECT_MAX};
+use crate::ssh::limits::{
+    AGENT_ANSWER_MAX, AGENT_KEYS_MAX, FORWARD_CONNECT_MAX, TARGET_HANDSHAKE_MAX,
+};
+
+/// How long one key may take: the target answers twice, and the agent once.
+const STEP_MAX: Duration = AGENT_ANSWER_MAX.saturating_add(TARGET_HANDSHAKE_MAX.saturating_mul(2));
+
+const LATE: &str = "your agent did not answer in time";
 
 /// Why there is no signature.
 pub(super) enum NotSigned {
@@ -31,6 +39,8 @@ pub(super) enum NotSigned {
     Gone,
     /// The agent did not sign.
     Agent,
+    /// It did not answer in time: what it says from here on may be the answer to that.
+    Late,
     /// It cannot be put on record.
     Unrecorded(String),
 }
@@ -62,7 +72,10 @@ impl Signer for Asking<'_> {
         used.map_err(NotSigned::Unrecorded)?;
         let signing = self.agent.sign_request(key, hash, to_sign);
         let signed = timeout(AGENT_ANSWER_MAX, signing).await;
-        signed.ok().and_then(Result::ok).ok_or(NotSigned::Agent)
+        match signed {
+            Ok(signed) => signed.map_err(|_| NotSigned::Agent),
+            Err(_) => Err(NotSigned::Late),
+        }
     }
 }
 
@@ -89,7 +102,7 @@ async fn tried(
     let known = match known {
         Ok(Ok(known)) => known,
         Ok(Err(_)) => return next("your agent does not say which keys it has"),
-        Err(_) => return next("your agent did not answer in time"),
+        Err(_) => return next(LATE),
     };
     if known.is_empty() {
         return next("your agent has no key (ssh-add)");
@@ -97,13 +110,19 @@ async fn tried(
     let (mut is_declined, count) = (false, known.len());
     for key in known.into_iter().take(AGENT_KEYS_MAX) {
         let fingerprint = shown(&key);
-        match with_key(going.login(), key, handle, &mut asking).await {
+        let step = with_key(going.login(), key, handle, &mut asking);
+        // The target's answers and the agent's; the bound of the latter's is its own.
+        let Ok(tried) = timeout(STEP_MAX, step).await else {
+            return Err(Refused::Over("it did not answer in time".to_owned()));
+        };
+        match tried {
             Ok(true) => {
                 said.push("key", fingerprint);
                 return Ok(());
             }
             Ok(false) => {}
             Err(NotSigned::Agent) => is_declined = true,
+            Err(NotSigned::Late) => return next(LATE),
             Err(NotSigned::Gone) => {
                 return Err(Refused::Over("it ended the connection".to_owned()));
             }

@@ -13,11 +13,12 @@ pub trait Credentials: Send + Sync {
     /// Names of those for accounts of this name, each with the rule, `HOST:PORT`, that says for which targets.
     fn of_login(&self, login: &str) -> Vec<(String, String)>;
 
-    /// One of them, opened. MUST be the one that was put there, for that target and that account.
+    /// One of them, opened. MUST be the one that was put there, and MUST be for this rule of targets and this
+    /// account: the name may stand for another by now.
     ///
     /// # Errors
     /// Why it cannot be opened, in words.
-    fn reveal(&self, name: &str) -> Result<Credential, String>;
+    fn reveal(&self, name: &str, of: (&str, &str)) -> Result<Credential, String>;
 }
 
 /// What a credential is.
@@ -107,8 +108,12 @@ fn key(secret: &[u8]) -> Result<PrivateKey, String> {
 }
 
 /// The credential for an account of a target: one that is for exactly this before one that is for several,
-/// otherwise the first by its name. What a name stands for gives it none.
-pub(super) fn chosen(kept: &dyn Credentials, login: &str, to: &Destination) -> Option<String> {
+/// otherwise the first by its name. What a name stands for gives it none. Answers its name and its rule.
+pub(super) fn chosen(
+    kept: &dyn Credentials,
+    login: &str,
+    to: &Destination,
+) -> Option<(String, String)> {
     let is_for = |rule: &String| {
         let places = Places::read(std::slice::from_ref(rule));
         places.is_ok_and(|places| places.has_as_written(&to.host, to.port))
@@ -117,8 +122,7 @@ pub(super) fn chosen(kept: &dyn Credentials, login: &str, to: &Destination) -> O
     all.retain(|(_, rule)| is_for(rule));
     let exactly = to.to_string();
     let exact = |(_, rule): &&(String, String)| rule.eq_ignore_ascii_case(&exactly);
-    let chosen = all.iter().find(exact).or(all.first());
-    chosen.map(|(name, _)| name.clone())
+    all.iter().find(exact).or(all.first()).cloned()
 }
 
 #[cfg(test)]
@@ -133,7 +137,7 @@ mod tests {
             self.0.iter().map(owned).collect()
         }
 
-        fn reveal(&self, name: &str) -> Result<Credential, String> {
+        fn reveal(&self, name: &str, _: (&str, &str)) -> Result<Credential, String> {
             Err(name.to_owned())
         }
     }
@@ -153,11 +157,14 @@ mod tests {
             ("web1.example.org", 2222, None),
         ] {
             let to = Destination::of(host, port).unwrap();
-            assert_eq!(chosen(&kept, "root", &to).as_deref(), name, "{host}");
+            let chosen = chosen(&kept, "root", &to);
+            let row = kept.0.iter().find(|row| Some(row.0) == name);
+            let wanted = row.map(|(name, rule)| ((*name).to_owned(), (*rule).to_owned()));
+            assert_eq!(chosen, wanted, "{host}");
         }
         let kept = Kept(vec![("net", "10.0.0.0/8:22")]);
         let of = |host| chosen(&kept, "root", &Destination::of(host, 22).unwrap());
-        assert_eq!(of("10.1.2.3").as_deref(), Some("net"));
+        assert!(of("10.1.2.3").is_some_and(|(name, _)| name == "net"));
         // A name is none of the addresses that it may stand for.
         assert_eq!(of("localhost"), None);
     }

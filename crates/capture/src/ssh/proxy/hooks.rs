@@ -10,6 +10,7 @@ use russh::{Channel, ChannelId, ChannelOpenFailure};
 
 use super::destination::Destination;
 use super::far::stream_of;
+use super::host_keys::Believed;
 use super::target::DISPLAY;
 use crate::registry::Runs as _;
 use crate::ssh::connection::{Connection, Inside};
@@ -19,15 +20,15 @@ use crate::ssh::limits::STREAM_WINDOW_BYTES;
 use crate::ssh::over::Over;
 use crate::ssh::{credentials, fact};
 
-/// Why the target's key is not believed, for whoever waits for the handshake.
-type Refusal = Arc<Mutex<Option<String>>>;
+/// Why the target's key is believed, or is not, for whoever waits for the handshake.
+pub(super) type Judged = Arc<Mutex<Option<Result<Believed, String>>>>;
 
 /// The hooks of one target.
 pub(super) struct Hooks {
     connection: Arc<Connection>,
     comes: Comes,
     to: Destination,
-    refusal: Refusal,
+    judged: Judged,
     listening: Arc<Mutex<Vec<Wanted>>>,
     is_needed: Arc<AtomicBool>,
 }
@@ -38,14 +39,14 @@ impl Hooks {
     pub(super) fn new(
         (connection, inside, back): (Arc<Connection>, Inside, russh::server::Handle),
         to: Destination,
-        (refusal, listening, is_needed): (Refusal, Arc<Mutex<Vec<Wanted>>>, Arc<AtomicBool>),
+        (judged, listening, is_needed): (Judged, Arc<Mutex<Vec<Wanted>>>, Arc<AtomicBool>),
     ) -> Self {
         let comes = Comes::new(&connection, &inside, back);
         Self {
             connection,
             comes,
             to,
-            refusal,
+            judged,
             listening,
             is_needed,
         }
@@ -119,11 +120,11 @@ impl Handler for Hooks {
         if let Ok(believed) = &judged {
             fields.push("reason", believed.word());
         }
-        let refused = judged.err();
-        let fields = fact::outcome(fields, refused.as_deref());
+        let refused = judged.as_ref().err().map(String::as_str);
+        let fields = fact::outcome(fields, refused);
         self.connection.record(fact::auth("host_key", fields))?;
-        let is_believed = refused.is_none();
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+        let is_believed = judged.is_ok();
+        *self.judged.lock().unwrap_or_else(PoisonError::into_inner) = Some(judged);
         Ok(is_believed)
     }
 

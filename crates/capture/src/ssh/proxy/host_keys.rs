@@ -67,6 +67,16 @@ impl HostKeys {
         !self.authorities.is_empty()
     }
 
+    /// Whether somebody who administrates this said whose key it is. Lines of the file say nothing of who wrote
+    /// them: while first keys are taken, any may be that of whoever answered first.
+    pub(in crate::ssh) fn is_confirmed(&self, believed: Believed) -> bool {
+        match believed {
+            Believed::Certified => true,
+            Believed::Known => !self.takes_first,
+            Believed::First => false,
+        }
+    }
+
     /// Of what kind the keys are that are known of a target: it is asked for one of these.
     ///
     /// # Errors
@@ -247,6 +257,17 @@ mod tests {
         assert_eq!(keys(true).judge(&other, &shown(3), 0), Ok(Believed::Known));
         assert_eq!(keys(true).judge(&web, &shown(1), 0), Ok(Believed::Known));
         assert_eq!(keys(true).kinds(&web).unwrap(), [Algorithm::Ed25519]);
+        // Of a key that may be the first that was heard nobody said whose it is.
+        for (takes_first, believed, is_confirmed) in [
+            (true, Believed::Certified, true),
+            (true, Believed::Known, false),
+            (true, Believed::First, false),
+            (false, Believed::Certified, true),
+            (false, Believed::Known, true),
+        ] {
+            let keys = keys(takes_first);
+            assert_eq!(keys.is_confirmed(believed), is_confirmed, "{believed:?}");
+        }
         std::fs::remove_dir_all(&dir).unwrap();
     }
 

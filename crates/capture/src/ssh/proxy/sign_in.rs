@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::credential::{self, Credential, CredentialKind};
 use super::destination::Destination;
 use super::hooks::Hooks;
+use super::host_keys::Believed;
 use super::{Leads, agent};
 use crate::ssh::connection::{Connection, Inside};
 use crate::ssh::fact;
@@ -105,6 +106,8 @@ pub(super) struct Going<'a> {
     pub(super) connection: &'a Arc<Connection>,
     pub(super) inside: &'a Inside,
     pub(super) to: &'a Destination,
+    /// Why its host key is.
+    pub(super) believed: Believed,
     /// The client, which has the agent.
     pub(super) back: &'a russh::server::Handle,
 }
@@ -253,6 +256,9 @@ async fn with_credential(going: &Going<'_>, handle: &mut Handle<Hooks>) -> Tried
     };
     let said = credential.said(Fields::new());
     let kind = credential.kind;
+    if let Err(refused) = may_be_given(going, kind) {
+        return (said, Err(refused));
+    }
     let used = going.uses(Method::Credential, |fields| credential.said(fields));
     let tried = match (used, kind) {
         (Err(why), _) => Err(Refused::Over(why)),
@@ -262,6 +268,21 @@ async fn with_credential(going: &Going<'_>, handle: &mut Handle<Hooks>) -> Tried
         }
     };
     (said, tried)
+}
+
+/// Whether the target may see it. Whoever a password is given to has it, so it is for one whose host key somebody
+/// confirmed: else it would go to whoever answers first. A key stays here, and signs for this session alone.
+fn may_be_given(going: &Going<'_>, kind: CredentialKind) -> Result<(), Refused> {
+    let is_confirmed = going.leads()?.host_keys.is_confirmed(going.believed);
+    match kind {
+        CredentialKind::Password if !is_confirmed => Err(Refused::Over(
+            "its host key was never confirmed by an administrator, so the password that is kept for it is not \
+             given to it: have its key certified, or write it into known_hosts and switch first_use off \
+             (capture.proxy)"
+                .to_owned(),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The credential for where somebody goes. One that is there and cannot be opened is no reason to try anything
@@ -274,10 +295,11 @@ async fn opened(going: &Going<'_>) -> Result<Credential, (Fields, Refused)> {
         nothing(Refused::Next(words))
     };
     let kept = leads.credentials.as_ref().ok_or_else(missing)?;
-    let name = credential::chosen(&**kept, going.login(), going.to).ok_or_else(missing)?;
-    let (kept, asked) = (Arc::clone(kept), name.clone());
+    let chosen = credential::chosen(&**kept, going.login(), going.to).ok_or_else(missing)?;
+    let name = chosen.0.clone();
+    let (kept, login) = (Arc::clone(kept), going.login().to_owned());
     // It lies on a disk.
-    let opened = aside(move || Ok(kept.reveal(&asked))).await;
+    let opened = aside(move || Ok(kept.reveal(&chosen.0, (&chosen.1, &login)))).await;
     let opened = opened.map_err(|e| e.to_string()).and_then(|opened| opened);
     opened.map_err(|why| (Fields::new().with("name", name), Refused::Broken(why)))
 }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::agent::asks_client;
 use super::destination::Destination;
 use super::far::FarChannel;
-use super::hooks::Hooks;
+use super::hooks::{Hooks, Judged};
 use super::sign_in::{Going, sign_in};
 use crate::ssh::ciphers;
 use crate::ssh::connection::{Connection, Inside};
@@ -201,7 +201,7 @@ async fn reached(
         &leads.host_keys.kinds(to)?,
         leads.host_keys.has_authorities(),
     ));
-    let why = Arc::new(Mutex::new(None));
+    let judged = Judged::default();
     let listening = Arc::new(Mutex::new(Vec::new()));
     let is_needed = Arc::new(AtomicBool::new(false));
     let asked = back.clone();
@@ -209,7 +209,7 @@ async fn reached(
         (Arc::clone(connection), inside.clone(), back),
         to.clone(),
         (
-            Arc::clone(&why),
+            Arc::clone(&judged),
             Arc::clone(&listening),
             Arc::clone(&is_needed),
         ),
@@ -220,10 +220,8 @@ async fn reached(
         client::connect_stream(config, stream, hooks),
     );
     let shaken = shaking.await;
-    let refused = why.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(refused) = refused {
-        return Err(refused);
-    }
+    let judged = judged.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let believed = judged.transpose()?;
     let mut handle = shaken
         .map_err(|_| "it did not answer in time".to_owned())?
         .map_err(|e| format!("the handshake failed: {e}"))?;
@@ -231,6 +229,7 @@ async fn reached(
         connection,
         inside,
         to,
+        believed: believed.ok_or("it showed no host key")?,
         back: &asked,
     };
     sign_in(&going, &mut handle).await?;
