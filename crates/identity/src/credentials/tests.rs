@@ -253,6 +253,7 @@ fn what_cannot_be_read_can_be_removed_and_a_change_of_keys_is_finished_then() {
     fs::write(file(&place, "torn"), b"{").unwrap();
     let (all, _) = open(&place);
     assert!(!all.rotate().unwrap().finished);
+    assert!(all.sealing.is_changing().unwrap());
     assert!(all.remove("torn").unwrap());
     assert!(!all.remove("torn").unwrap());
     assert!(all.rotate().unwrap().finished);
