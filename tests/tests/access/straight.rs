@@ -73,12 +73,46 @@ fn a_command_gets_its_bytes_and_says_its_own() {
     );
     assert_eq!((&*out.stdout, &*out.stderr), (&b"out\n"[..], &b"err\n"[..]));
     assert_eq!(out.status.code(), Some(255));
-    // One that nobody reads any more ends.
-    let mut poured = anna.node(&["127.0.0.1", "yes"]).spawn().unwrap();
-    drop(poured.stdout.take());
-    let out = finished(poured);
+    // One that nobody reads any more ends, by itself or because it goes on and on.
+    for (command, status) in [("yes", 255), ("seq 100000; sleep 1; echo on; exit 3", 3)] {
+        let mut poured = anna.node(&["127.0.0.1", command]).spawn().unwrap();
+        drop(poured.stdout.take());
+        let out = finished(poured);
+        assert_eq!(out.status.code(), Some(status), "{command}: {out:?}");
+        assert!(out.stderr.is_empty(), "{command}: {out:?}");
+    }
+    are_own(&place, true, 5);
+}
+
+#[test]
+fn what_is_lost_at_this_end_is_told_whatever_became_of_the_command() {
+    let place = Place::new("access-lost");
+    place.user("anna", &["operators"], &["--no-totp"]);
+    let anna = place.person("anna");
+    anna.signed_in();
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let mut command = anna.node(&["127.0.0.1", "echo lost; exit 0"]);
+    let out = finished(command.stdout(full()).spawn().unwrap());
     assert_eq!(out.status.code(), Some(255), "{out:?}");
-    are_own(&place, true, 4);
+    let words = "standard output was not written to its end: No space left on device";
+    assert!(said(&out).contains(words), "{out:?}");
+    // A directory can be opened, and not be read.
+    let mut command = anna.node(&["127.0.0.1", "cat; echo an end"]);
+    let directory = File::open(&anna.home).unwrap();
+    let out = finished(command.stdin(directory).spawn().unwrap());
+    assert_eq!(out.status.code(), Some(255), "{out:?}");
+    let words = "standard input was not read to its end: Is a directory";
+    assert!(
+        out.stdout.is_empty() && said(&out).contains(words),
+        "{out:?}"
+    );
+    // As nohup(1) leaves it: there is none.
+    let mut command = anna.node(&["127.0.0.1", "cat; echo an end"]);
+    let none = File::options().write(true).open("/dev/null").unwrap();
+    let out = finished(command.stdin(none).spawn().unwrap());
+    assert_eq!(out.stdout, b"an end\n", "{out:?}");
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    are_own(&place, true, 3);
 }
 
 #[test]

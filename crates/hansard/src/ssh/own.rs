@@ -26,7 +26,7 @@ use crate::login::home::{CERTIFICATE, Home, KEY, KNOWN_HOSTS, SSH_CONFIG};
 use crate::login::now_s;
 
 /// Bytes that a server may send before it is told to go on.
-const WINDOW_BYTES: u32 = 64 * 1024 * 1024;
+pub(super) const WINDOW_BYTES: u32 = 64 * 1024 * 1024;
 
 /// The longest packet that is taken.
 const PACKET_BYTES: u32 = 32 * 1024;

@@ -2,22 +2,26 @@
 //! its own for this end, for neither may wait for the other: programs like rsync write while they are not read.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::future::poll_fn;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd;
+use std::pin::{Pin, pin};
 use std::sync::mpsc as threads;
 use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use russh::client::{Handle, Msg};
-use russh::{ChannelMsg, ChannelWriteHalf};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::own::{Hooks, Said};
+use super::own::{Hooks, Said, WINDOW_BYTES};
 use super::resolved::Line;
 
 /// What is read at a time.
@@ -29,6 +33,11 @@ const PIECES_MAX: usize = 16;
 /// Bytes that came and that nobody has taken here yet. At the bound nothing more is read from the connection, and
 /// nothing is sent either, until somebody takes some.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of the command's that are let go once nobody takes its output: more than can have been under way by then. One
+/// that says more speaks to nobody, and is ended as a broken pipe would end it; the library has no word for "nobody
+/// reads" (`eow@openssh.com`).
+const UNREAD_BYTES_MAX: usize = WINDOW_BYTES as usize + 8 * 1024 * 1024;
 
 /// How long saying goodbye may take.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
@@ -75,11 +84,14 @@ impl Out {
         self.pieces.send(piece).is_ok()
     }
 
-    /// Waits until everything is out.
-    fn over(self) {
+    /// Waits until everything is out. It is no error that whoever read wants no more.
+    fn over(self) -> io::Result<()> {
         drop(self.pieces);
-        // Nobody is there to be told of an error.
-        let _ = self.thread.join();
+        match self.thread.join() {
+            Ok(Err(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Ok(written) => written,
+            Err(_) => Err(io::Error::other("its writer is gone")),
+        }
     }
 }
 
@@ -129,37 +141,97 @@ pub(super) async fn run(
     }
     let (out, err) = (Out::to(file(io::stdout())?), Out::to(file(io::stderr())?));
     let sending = tokio::spawn(send(write, line.reads_nothing));
-    let mut status = None;
-    let mut is_read = true;
-    while let Some(message) = read.wait().await {
-        match message {
-            ChannelMsg::Data { data } if is_read => is_read = out.put(data).await,
-            ChannelMsg::ExtendedData { data, ext: 1 } => drop(err.put(data).await),
-            ChannelMsg::ExitStatus { exit_status } => {
-                status = Some(u8::try_from(exit_status).unwrap_or(FAILED));
-            }
-            ChannelMsg::ExitSignal { .. } => status = Some(FAILED),
-            ChannelMsg::Close => break,
-            _ => {}
+    let end = heard(read, (&out, &err), sending).await;
+    // Of both it is waited for all that came.
+    let written = [("output", out.over()), ("error", err.over())];
+    let mut status = match end {
+        End::Gone => gone(said),
+        End::Of(status) => status,
+        End::Unread => FAILED,
+        End::NotRead(e) => failed("input was not read to its end", &e),
+    };
+    for (what, written) in written {
+        if let Err(e) = written {
+            status = failed(&format!("{what} was not written to its end"), &e);
         }
-        if !is_read {
-            // Nobody reads what it says (`… | head`): then it need not go on.
-            break;
-        }
-    }
-    sending.abort();
-    let is_over = status.is_some() || !is_read;
-    out.over();
-    err.over();
-    if !is_over {
-        return Some(gone(said));
     }
     let _ = handle
         .disconnect(russh::Disconnect::ByApplication, "", "")
         .await;
     // Until it is sent: a server that hears nothing says of its client that it was lost.
     let _ = timeout(GOODBYE_MAX, handle).await;
-    Some(status.unwrap_or(FAILED))
+    Some(status)
+}
+
+/// How it came to an end.
+enum End {
+    /// With this status of the command's.
+    Of(u8),
+    /// The connection went, and nobody knows.
+    Gone,
+    /// The command went on and on, and nobody took what it said.
+    Unread,
+    /// What it was to read could not be read here; that must not look to it like the end of it.
+    NotRead(io::Error),
+}
+
+/// Hands over what the command says, until it has ended.
+async fn heard(
+    mut read: ChannelReadHalf,
+    (out, err): (&Out, &Out),
+    mut sending: JoinHandle<io::Result<()>>,
+) -> End {
+    let mut status = None;
+    let mut is_sent = false;
+    // What comes next, or that nothing more can be read here.
+    let mut next = async || {
+        let mut waiting = pin!(read.wait());
+        poll_fn(|context| {
+            if !is_sent && let Poll::Ready(sent) = Pin::new(&mut sending).poll(context) {
+                is_sent = true;
+                if let Ok(Err(e)) = sent {
+                    return Poll::Ready(Err(e));
+                }
+            }
+            waiting.as_mut().poll(context).map(Ok)
+        })
+        .await
+    };
+    let (mut is_taken, mut unread) = (true, 0);
+    let end = loop {
+        let message = match next().await {
+            Ok(message) => message,
+            Err(e) => break End::NotRead(e),
+        };
+        match message {
+            Some(ChannelMsg::Data { data }) => {
+                let bytes = data.len();
+                is_taken = is_taken && out.put(data).await;
+                if !is_taken {
+                    unread += bytes;
+                }
+            }
+            Some(ChannelMsg::ExtendedData { data, ext: 1 }) => drop(err.put(data).await),
+            Some(ChannelMsg::ExitStatus { exit_status }) => {
+                status = Some(u8::try_from(exit_status).unwrap_or(FAILED));
+            }
+            Some(ChannelMsg::ExitSignal { .. }) => status = Some(FAILED),
+            None | Some(ChannelMsg::Close) => break status.map_or(End::Gone, End::Of),
+            Some(_) => {}
+        }
+        // (`… | head`): what is short ends by itself, with its own status.
+        if unread > UNREAD_BYTES_MAX {
+            break End::Unread;
+        }
+    };
+    sending.abort();
+    end
+}
+
+/// Tells of bytes that were lost at this end. Whatever the command's status is, it did not do what was asked for.
+fn failed(what: &str, e: &io::Error) -> u8 {
+    complain(&format!("hansard: standard {what}: {e}"));
+    FAILED
 }
 
 /// Standard output or error without a buffer of its own.
@@ -182,8 +254,8 @@ pub(super) fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "{what}");
 }
 
-/// Sends what is read here.
-async fn send(write: ChannelWriteHalf<Msg>, reads_nothing: bool) {
+/// Sends what is read here, and its end; fails where it could not be read to its end, which is not told then.
+async fn send(write: ChannelWriteHalf<Msg>, reads_nothing: bool) -> io::Result<()> {
     if !reads_nothing {
         let (pieces, mut waiting) = mpsc::channel(PIECES_MAX);
         // It may stay in its last read for ever; nothing waits for it.
@@ -191,28 +263,40 @@ async fn send(write: ChannelWriteHalf<Msg>, reads_nothing: bool) {
             let mut stdin = io::stdin().lock();
             loop {
                 let mut piece = vec![0; PIECE_BYTES];
-                let len = match stdin.read(&mut piece) {
+                let read = match stdin.read(&mut piece) {
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                         match wait(io::stdin(), PollFlags::IN) {
                             Ok(()) => continue,
-                            Err(_) => return,
+                            Err(e) => Err(e),
                         }
                     }
-                    Ok(0) | Err(_) => return,
-                    Ok(len) => len,
+                    Err(e) if is_none(&e) => return,
+                    Ok(0) => return,
+                    read => read,
                 };
-                piece.truncate(len);
-                if pieces.blocking_send(piece).is_err() {
+                let piece = read.map(|len| {
+                    piece.truncate(len);
+                    piece
+                });
+                let is_last = piece.is_err();
+                if pieces.blocking_send(piece).is_err() || is_last {
                     return;
                 }
             }
         });
         while let Some(piece) = waiting.recv().await {
-            if write.data_bytes(piece).await.is_err() {
-                return;
+            if write.data_bytes(piece?).await.is_err() {
+                return Ok(());
             }
         }
     }
     let _ = write.eof().await;
+    Ok(())
+}
+
+/// Whether an error says that there is nothing to be read, rather than that it is lost: nohup(1) leaves an input that is
+/// open for writing alone, and a terminal may be gone, or another's.
+fn is_none(e: &io::Error) -> bool {
+    e.raw_os_error() == Some(Errno::BADF.raw_os_error()) || io::stdin().is_terminal()
 }
