@@ -10,7 +10,7 @@ use std::sync::mpsc as threads;
 use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use russh::client::{Handle, Msg};
@@ -38,6 +38,10 @@ const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// that says more speaks to nobody, and is ended as a broken pipe would end it; the library has no word for "nobody
 /// reads" (`eow@openssh.com`).
 const UNREAD_BYTES_MAX: usize = WINDOW_BYTES as usize + 8 * 1024 * 1024;
+
+/// How long after nobody takes the command's output more of it is let go: it may have been said before that. What a
+/// command says later (`journalctl -f | head -1`) ends it.
+const UNDER_WAY_MAX: Duration = Duration::from_secs(3);
 
 /// How long saying goodbye may take.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
@@ -198,6 +202,7 @@ async fn heard(
         .await
     };
     let (mut is_taken, mut unread) = (true, 0);
+    let mut until = Instant::now();
     let end = loop {
         let message = match next().await {
             Ok(message) => message,
@@ -206,9 +211,16 @@ async fn heard(
         match message {
             Some(ChannelMsg::Data { data }) => {
                 let bytes = data.len();
-                is_taken = is_taken && out.put(data).await;
+                if is_taken {
+                    is_taken = out.put(data).await;
+                    until = Instant::now() + UNDER_WAY_MAX;
+                }
                 if !is_taken {
                     unread += bytes;
+                    // What was not under way when the pipe broke would have had a signal for it.
+                    if unread > UNREAD_BYTES_MAX || Instant::now() > until {
+                        break End::Unread;
+                    }
                 }
             }
             Some(ChannelMsg::ExtendedData { data, ext: 1 }) => drop(err.put(data).await),
@@ -218,10 +230,6 @@ async fn heard(
             Some(ChannelMsg::ExitSignal { .. }) => status = Some(FAILED),
             None | Some(ChannelMsg::Close) => break status.map_or(End::Gone, End::Of),
             Some(_) => {}
-        }
-        // (`… | head`): what is short ends by itself, with its own status.
-        if unread > UNREAD_BYTES_MAX {
-            break End::Unread;
         }
     };
     sending.abort();
