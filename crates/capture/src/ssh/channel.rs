@@ -264,7 +264,6 @@ impl Waiting {
         }
         let (listed, greeting) = greeted(&served, connection, inside, runs.command.is_some());
         let ender = Arc::new(Ender::default());
-        let pid = served.pid();
         let uid = inside.who.account.uid;
         let Opened {
             session,
@@ -276,7 +275,7 @@ impl Waiting {
         let line = Arc::<Ender>::clone(&ender);
         machine
             .registry
-            .begin(&session, (uid, pid), recorder.clone(), line);
+            .begin(&session, (uid, served.pid()), recorder.clone(), line);
         (machine.means.tell)(Happening::Began { session: id, uid });
         let relay = Relay {
             channel: self.channel,

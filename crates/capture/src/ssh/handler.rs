@@ -20,7 +20,7 @@ use super::credentials::{self, Allowed, Attempt, judge};
 use super::fact;
 use super::forward::{Listening, To, Wanted};
 use super::header::Who;
-use super::limits::{ATTEMPTS_MAX, CHANNELS_MAX, STREAM_WINDOW_BYTES};
+use super::limits::{CHANNELS_MAX, OFFERS_MAX, STREAM_WINDOW_BYTES};
 use super::over::Over;
 use super::proxy::Destination;
 use super::x11::Display;
@@ -34,9 +34,6 @@ pub(super) use answers::now_s;
 use answers::plain_offer_bytes;
 use forwards::{at, network_fields, tcp};
 use questions::Askings;
-
-/// Keys that one connection may offer; they cost no attempt, so they have a bound of their own.
-const OFFERS_MAX: usize = 4 * ATTEMPTS_MAX;
 
 /// Somebody who was let in: the account, where to, and what they may.
 type Coming = (String, Option<Destination>, Allowed);

@@ -18,6 +18,9 @@ pub const LOGIN_GRACE: Duration = Duration::from_secs(60);
 /// Attempts to sign in on one connection. After the last one it is closed.
 pub(super) const ATTEMPTS_MAX: usize = 6;
 
+/// Keys that one connection may offer; they cost no attempt, so they have a bound of their own.
+pub(super) const OFFERS_MAX: usize = 4 * ATTEMPTS_MAX;
+
 /// How long an attempt that fails takes at least, so that nothing is learnt from how long it took.
 pub(super) const REJECTION_TIME: Duration = Duration::from_millis(100);
 
