@@ -16,7 +16,7 @@ pub(crate) struct CredentialArgs {
 /// What is done with credentials.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CredentialCommand {
-    /// Keep a private key or a password, sealed; a password is asked for, or read from standard input
+    /// Keep a private key or a password, sealed; a password is asked for, or piped in
     #[command(
         after_help = "It is used where capture.proxy.target_sign_in has `credential`. Nothing ever shows it again."
     )]
