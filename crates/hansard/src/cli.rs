@@ -98,7 +98,7 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// Lock people, roles, accounts, hosts or sessions; list and lift locks
     Lock(LockArgs),
-    /// Keep credentials for targets of the SSH proxy that believe no authority; list, replace and remove them
+    /// Keep credentials for targets of the SSH proxy
     Credential(CredentialArgs),
     /// Issue SSH certificates that let people in
     Cert(CertArgs),
