@@ -6,11 +6,11 @@ use std::path::Path;
 use hansard_view::escape_for_humans;
 use serde_json::{Value, json};
 
-use crate::cli::{CredentialArgs, CredentialCommand, PageArgs, ServiceArgs};
+use crate::cli::{CredentialArgs, CredentialCommand, ServiceArgs};
 use crate::failure::Failure;
-use crate::listing::{self, text, time};
+use crate::listing::{Listing, text, time};
 use crate::secret::new_password;
-use crate::service::{Align, Asked, Column, Service, Table};
+use crate::service::{Align, Asked, Column, Service};
 
 /// Longest file of a private key that is read, bytes; a longer one the service would refuse.
 const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
@@ -27,6 +27,13 @@ const COLUMNS: &[Column] = &[
     ("SET (UTC)", Align::Left),
     ("BY", Align::Left),
 ];
+
+const LISTING: Listing = Listing {
+    name: "credentials",
+    columns: COLUMNS,
+    cells,
+    none: "no credential is kept",
+};
 
 /// Keeps, lists, replaces or removes credentials, or changes the key that seals them.
 pub(crate) fn run(args: &CredentialArgs) -> Result<u8, Failure> {
@@ -51,7 +58,7 @@ pub(crate) fn run(args: &CredentialArgs) -> Result<u8, Failure> {
             page,
             json,
             service,
-        } => list(service, page, *json)?,
+        } => LISTING.show(&Asked::get(&["credentials"]), service, page, *json)?,
         CredentialCommand::Replace {
             name,
             key,
@@ -138,29 +145,14 @@ fn rotate(service: &ServiceArgs, json: bool) -> Result<u8, Failure> {
     Ok(STATUS_LEFT)
 }
 
-fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failure> {
-    let (service, mut table) = (Service::new(service)?, Table::new(COLUMNS));
-    let asked = Asked::get(&["credentials"]);
-    let shown = listing::each(&service, &asked, "credentials", page, |row| {
-        if json {
-            writeln!(io::stdout(), "{row}")?;
-            return Ok(());
-        }
-        table.row(vec![
-            text(row, "name"),
-            text(row, "target"),
-            text(row, "login"),
-            text(row, "kind"),
-            text(row, "fingerprint"),
-            time(row, "changed"),
-            text(row, "changed_by"),
-        ]);
-        Ok(())
-    })?;
-    match shown {
-        0 => drop(writeln!(io::stderr(), "hansard: no credential is kept")),
-        _ if json => {}
-        _ => write!(io::stdout(), "{}", table.text())?,
-    }
-    Ok(())
+fn cells(row: &Value) -> Vec<String> {
+    vec![
+        text(row, "name"),
+        text(row, "target"),
+        text(row, "login"),
+        text(row, "kind"),
+        text(row, "fingerprint"),
+        time(row, "changed"),
+        text(row, "changed_by"),
+    ]
 }

@@ -2,14 +2,21 @@
 
 use std::io::{self, Write as _};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::cli::{HoldArgs, HoldCommand, PageArgs, ServiceArgs};
+use crate::cli::{HoldArgs, HoldCommand};
 use crate::failure::Failure;
-use crate::listing::{self, text};
-use crate::service::{Align, Asked, Column, Service, Table};
+use crate::listing::{Listing, text};
+use crate::service::{Align, Asked, Column, Service};
 
 const COLUMNS: &[Column] = &[("SESSION", Align::Whole)];
+
+const LISTING: Listing = Listing {
+    name: "holds",
+    columns: COLUMNS,
+    cells,
+    none: "no session is held",
+};
 
 /// Holds a session, lifts its hold, or lists what is held.
 pub(crate) fn run(args: &HoldArgs) -> Result<u8, Failure> {
@@ -28,7 +35,7 @@ pub(crate) fn run(args: &HoldArgs) -> Result<u8, Failure> {
             page,
             json,
             service,
-        } => list(service, page, *json)?,
+        } => LISTING.show(&Asked::get(&["holds"]), service, page, *json)?,
         HoldCommand::Rm {
             session,
             reason,
@@ -43,21 +50,6 @@ pub(crate) fn run(args: &HoldArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failure> {
-    let service = Service::new(service)?;
-    let mut table = Table::new(COLUMNS);
-    let shown = listing::each(&service, &Asked::get(&["holds"]), "holds", page, |row| {
-        if json {
-            writeln!(io::stdout(), "{row}")?;
-        } else {
-            table.row(vec![text(row, "sid")]);
-        }
-        Ok(())
-    })?;
-    if shown == 0 {
-        let _ = writeln!(io::stderr(), "hansard: no session is held");
-    } else if !json {
-        write!(io::stdout(), "{}", table.text())?;
-    }
-    Ok(())
+fn cells(row: &Value) -> Vec<String> {
+    vec![text(row, "sid")]
 }

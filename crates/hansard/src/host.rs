@@ -5,11 +5,11 @@ use std::io::{self, Write as _};
 use hansard_view::escape_for_humans;
 use serde_json::{Value as Json, json};
 
-use crate::cli::{HostArgs, HostCommand, PageArgs, ServiceArgs};
+use crate::cli::{HostArgs, HostCommand};
 use crate::failure::Failure;
-use crate::listing::{self, text, time};
+use crate::listing::{Listing, text, time};
 use crate::machine;
-use crate::service::{Align, Asked, Column, Service, Table};
+use crate::service::{Align, Asked, Column, Service};
 
 const COLUMNS: &[Column] = &[
     ("HOST", Align::Whole),
@@ -21,6 +21,13 @@ const COLUMNS: &[Column] = &[
     ("LABELS", Align::Left),
 ];
 
+const LISTING: Listing = Listing {
+    name: "hosts",
+    columns: COLUMNS,
+    cells,
+    none: "no host has joined; `hansard token create` makes what one joins with",
+};
+
 /// Lists hosts, locks one out or lifts its lock; or sees to the logins of this machine.
 pub(crate) fn run(args: &HostArgs) -> Result<u8, Failure> {
     match &args.command {
@@ -31,7 +38,7 @@ pub(crate) fn run(args: &HostArgs) -> Result<u8, Failure> {
             page,
             json,
             service,
-        } => list(service, page, *json)?,
+        } => LISTING.show(&Asked::get(&["hosts"]), service, page, *json)?,
         HostCommand::Lock {
             id,
             reason,
@@ -56,28 +63,6 @@ pub(crate) fn run(args: &HostArgs) -> Result<u8, Failure> {
         }
     }
     Ok(0)
-}
-
-fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failure> {
-    let service = Service::new(service)?;
-    let mut table = Table::new(COLUMNS);
-    let shown = listing::each(&service, &Asked::get(&["hosts"]), "hosts", page, |row| {
-        if json {
-            writeln!(io::stdout(), "{row}")?;
-        } else {
-            table.row(cells(row));
-        }
-        Ok(())
-    })?;
-    if shown == 0 {
-        let _ = writeln!(
-            io::stderr(),
-            "hansard: no host has joined; `hansard token create` makes what one joins with"
-        );
-    } else if !json {
-        write!(io::stdout(), "{}", table.text())?;
-    }
-    Ok(())
 }
 
 /// The version that decides there, and whether that is the newest it was sent.

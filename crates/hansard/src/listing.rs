@@ -4,9 +4,9 @@ use std::io::{self, Write as _};
 
 use serde_json::Value as Json;
 
-use crate::cli::PageArgs;
+use crate::cli::{PageArgs, ServiceArgs};
 use crate::failure::Failure;
-use crate::service::{Asked, Service};
+use crate::service::{Asked, Column, Service, Table};
 
 /// Rows of one page: what the service gives at most.
 const PAGE_ROWS: usize = 1000;
@@ -47,6 +47,42 @@ pub(crate) fn each(
             ));
             return Ok(shown);
         }
+    }
+}
+
+/// A listing that is shown as a table.
+pub(crate) struct Listing {
+    /// The member of the answer that has the rows.
+    pub(crate) name: &'static str,
+    pub(crate) columns: &'static [Column],
+    pub(crate) cells: fn(&Json) -> Vec<String>,
+    /// What is said where there is none.
+    pub(crate) none: &'static str,
+}
+
+impl Listing {
+    /// Asks for it and shows it, in JSON one object a line.
+    pub(crate) fn show(
+        &self,
+        asked: &Asked,
+        service: &ServiceArgs,
+        page: &PageArgs,
+        json: bool,
+    ) -> Result<(), Failure> {
+        let (service, mut table) = (Service::new(service)?, Table::new(self.columns));
+        let shown = each(&service, asked, self.name, page, |row| {
+            match json {
+                true => writeln!(io::stdout(), "{row}")?,
+                false => table.row((self.cells)(row)),
+            }
+            Ok(())
+        })?;
+        match shown {
+            0 => say(self.none),
+            _ if json => {}
+            _ => write!(io::stdout(), "{}", table.text())?,
+        }
+        Ok(())
     }
 }
 

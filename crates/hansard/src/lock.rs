@@ -3,12 +3,12 @@
 use std::io::{self, Write as _};
 
 use hansard_view::escape_for_humans;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::cli::{LockArgs, LockCommand, PageArgs, ServiceArgs};
+use crate::cli::{LockArgs, LockCommand};
 use crate::failure::Failure;
-use crate::listing::{self, text, time};
-use crate::service::{Align, Asked, Column, Service, Table};
+use crate::listing::{Listing, text, time};
+use crate::service::{Align, Asked, Column, Service};
 
 const COLUMNS: &[Column] = &[
     ("NAME", Align::Whole),
@@ -17,6 +17,13 @@ const COLUMNS: &[Column] = &[
     ("BY", Align::Left),
     ("MESSAGE", Align::Left),
 ];
+
+const LISTING: Listing = Listing {
+    name: "locks",
+    columns: COLUMNS,
+    cells,
+    none: "nothing is locked",
+};
 
 /// Makes, lists or lifts locks.
 pub(crate) fn run(args: &LockArgs) -> Result<u8, Failure> {
@@ -47,7 +54,7 @@ pub(crate) fn run(args: &LockArgs) -> Result<u8, Failure> {
             page,
             json,
             service,
-        } => list(service, page, *json)?,
+        } => LISTING.show(&Asked::get(&["locks"]), service, page, *json)?,
         LockCommand::Rm {
             name,
             reason,
@@ -61,26 +68,12 @@ pub(crate) fn run(args: &LockArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failure> {
-    let (service, mut table) = (Service::new(service)?, Table::new(COLUMNS));
-    let shown = listing::each(&service, &Asked::get(&["locks"]), "locks", page, |row| {
-        if json {
-            writeln!(io::stdout(), "{row}")?;
-            return Ok(());
-        }
-        table.row(vec![
-            text(row, "name"),
-            text(row, "target"),
-            time(row, "expires"),
-            text(row, "created_by"),
-            text(row, "message"),
-        ]);
-        Ok(())
-    })?;
-    match shown {
-        0 => drop(writeln!(io::stderr(), "hansard: nothing is locked")),
-        _ if json => {}
-        _ => write!(io::stdout(), "{}", table.text())?,
-    }
-    Ok(())
+fn cells(row: &Value) -> Vec<String> {
+    vec![
+        text(row, "name"),
+        text(row, "target"),
+        time(row, "expires"),
+        text(row, "created_by"),
+        text(row, "message"),
+    ]
 }

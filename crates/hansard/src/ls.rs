@@ -1,14 +1,12 @@
 //! `hansard ls`: sessions of the service.
 
-use std::io::{self, Write as _};
-
 use serde_json::Value as Json;
 
 use crate::cli::{FilterArgs, LsArgs};
 use crate::failure::Failure;
-use crate::listing::{self, text, time};
+use crate::listing::{Listing, text, time};
 use crate::moment;
-use crate::service::{Align, Asked, Column, Service, Table};
+use crate::service::{Align, Asked, Column};
 
 const COLUMNS: &[Column] = &[
     ("SESSION", Align::Whole),
@@ -21,25 +19,18 @@ const COLUMNS: &[Column] = &[
     ("TITLE", Align::Left),
 ];
 
+const LISTING: Listing = Listing {
+    name: "sessions",
+    columns: COLUMNS,
+    cells,
+    none: "no such sessions",
+};
+
 /// Lists them.
 pub(crate) fn run(args: &LsArgs) -> Result<u8, Failure> {
-    let service = Service::new(&args.service)?;
     let order = if args.oldest { "oldest" } else { "newest" };
     let asked = filtered(Asked::get(&["sessions"]), &args.filter).with("order", Some(order));
-    let mut table = Table::new(COLUMNS);
-    let shown = listing::each(&service, &asked, "sessions", &args.page, |row| {
-        if args.json {
-            writeln!(io::stdout(), "{row}")?;
-        } else {
-            table.row(cells(row));
-        }
-        Ok(())
-    })?;
-    if !args.json && shown > 0 {
-        write!(io::stdout(), "{}", table.text())?;
-    } else if shown == 0 {
-        let _ = writeln!(io::stderr(), "hansard: no such sessions");
-    }
+    LISTING.show(&asked, &args.service, &args.page, args.json)?;
     Ok(0)
 }
 

@@ -9,9 +9,9 @@ use serde_json::{Value as Json, json};
 
 use crate::cli::{PageArgs, ServiceArgs, ShareArgs, ShareCommand};
 use crate::failure::{Failure, STATUS_WRONG_USE};
-use crate::listing::{self, text, time};
+use crate::listing::{Listing, text, time};
 use crate::moment::{Moment, Stretch};
-use crate::service::{Align, Asked, Column, Service, Table, Time};
+use crate::service::{Align, Asked, Column, Service, Time};
 
 const COLUMNS: &[Column] = &[
     ("NAME", Align::Whole),
@@ -21,6 +21,13 @@ const COLUMNS: &[Column] = &[
     ("REVOKED (UTC)", Align::Left),
     ("BY", Align::Left),
 ];
+
+const LISTING: Listing = Listing {
+    name: "shares",
+    columns: COLUMNS,
+    cells,
+    none: "no links; `hansard share SESSION --for NAME` makes one",
+};
 
 /// How long a link holds unless something else is said, seconds: 7 days.
 const TTL_S: u64 = 7 * 86_400;
@@ -116,32 +123,18 @@ fn list(
     page: &PageArgs,
     json: bool,
 ) -> Result<(), Failure> {
-    let service = Service::new(service)?;
     let session = session.map(|id| id.to_string());
     let asked = Asked::get(&["shares"]).with("session", session.as_deref());
-    let mut table = Table::new(COLUMNS);
-    let shown = listing::each(&service, &asked, "shares", page, |row: &Json| {
-        if json {
-            writeln!(io::stdout(), "{row}")?;
-        } else {
-            table.row(vec![
-                text(row, "name"),
-                text(row, "sid"),
-                text(row, "viewer"),
-                time(row, "expires"),
-                time(row, "revoked"),
-                text(row, "created_by"),
-            ]);
-        }
-        Ok(())
-    })?;
-    if shown == 0 {
-        let _ = writeln!(
-            io::stderr(),
-            "hansard: no links; `hansard share SESSION --for NAME` makes one"
-        );
-    } else if !json {
-        write!(io::stdout(), "{}", table.text())?;
-    }
-    Ok(())
+    LISTING.show(&asked, service, page, json)
+}
+
+fn cells(row: &Json) -> Vec<String> {
+    vec![
+        text(row, "name"),
+        text(row, "sid"),
+        text(row, "viewer"),
+        time(row, "expires"),
+        time(row, "revoked"),
+        text(row, "created_by"),
+    ]
 }

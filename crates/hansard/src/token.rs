@@ -3,12 +3,12 @@
 use std::io::{self, Write as _};
 
 use hansard_view::escape_for_humans;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::cli::{PageArgs, ServiceArgs, TokenArgs, TokenCommand};
+use crate::cli::{TokenArgs, TokenCommand};
 use crate::failure::Failure;
-use crate::listing::{self, text, time};
-use crate::service::{Align, Asked, Column, Service, Table};
+use crate::listing::{Listing, text, time};
+use crate::service::{Align, Asked, Column, Service};
 
 const COLUMNS: &[Column] = &[
     ("NAME", Align::Whole),
@@ -16,6 +16,13 @@ const COLUMNS: &[Column] = &[
     ("EXPIRES (UTC)", Align::Left),
     ("USES LEFT", Align::Right),
 ];
+
+const LISTING: Listing = Listing {
+    name: "tokens",
+    columns: COLUMNS,
+    cells,
+    none: "no tokens; `hansard token create` makes one",
+};
 
 /// Makes, lists or removes tokens.
 pub(crate) fn run(args: &TokenArgs) -> Result<u8, Failure> {
@@ -47,7 +54,7 @@ pub(crate) fn run(args: &TokenArgs) -> Result<u8, Failure> {
             page,
             json,
             service,
-        } => list(service, page, *json)?,
+        } => LISTING.show(&Asked::get(&["tokens"]), service, page, *json)?,
         TokenCommand::Rm { name, service } => {
             Service::new(service)?.document(&Asked::delete(&["tokens", name]))?;
             writeln!(io::stdout(), "token {} is removed", escape_for_humans(name))?;
@@ -56,29 +63,11 @@ pub(crate) fn run(args: &TokenArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failure> {
-    let service = Service::new(service)?;
-    let mut table = Table::new(COLUMNS);
-    let shown = listing::each(&service, &Asked::get(&["tokens"]), "tokens", page, |row| {
-        if json {
-            writeln!(io::stdout(), "{row}")?;
-        } else {
-            table.row(vec![
-                text(row, "name"),
-                text(row, "role"),
-                time(row, "expires"),
-                text(row, "uses_left"),
-            ]);
-        }
-        Ok(())
-    })?;
-    if shown == 0 {
-        let _ = writeln!(
-            io::stderr(),
-            "hansard: no tokens; `hansard token create` makes one"
-        );
-    } else if !json {
-        write!(io::stdout(), "{}", table.text())?;
-    }
-    Ok(())
+fn cells(row: &Value) -> Vec<String> {
+    vec![
+        text(row, "name"),
+        text(row, "role"),
+        time(row, "expires"),
+        text(row, "uses_left"),
+    ]
 }

@@ -5,11 +5,11 @@ use std::io::{self, Write as _};
 use hansard_view::escape_for_humans;
 use serde_json::{Value, json};
 
-use crate::cli::{PageArgs, ServiceArgs, UserArgs, UserCommand};
+use crate::cli::{UserArgs, UserCommand};
 use crate::failure::{Failure, STATUS_WRONG_USE};
-use crate::listing::{self, text, time};
+use crate::listing::{Listing, text, time};
 use crate::secret::new_password;
-use crate::service::{Align, Asked, Column, Service, Table};
+use crate::service::{Align, Asked, Column, Service};
 
 /// The roles of which everybody has one: they say what somebody may at the service.
 const FIRST: [&str; 4] = ["admin", "auditor", "reviewer", "user"];
@@ -20,6 +20,13 @@ const COLUMNS: &[Column] = &[
     ("CODE", Align::Left),
     ("MADE (UTC)", Align::Left),
 ];
+
+const LISTING: Listing = Listing {
+    name: "users",
+    columns: COLUMNS,
+    cells,
+    none: "no users; `hansard user add` adds one",
+};
 
 /// Adds, lists, removes users, or sets a password.
 pub(crate) fn run(args: &UserArgs) -> Result<u8, Failure> {
@@ -44,7 +51,7 @@ pub(crate) fn run(args: &UserArgs) -> Result<u8, Failure> {
             page,
             json,
             service,
-        } => list(service, page, *json)?,
+        } => LISTING.show(&Asked::get(&["users"]), service, page, *json)?,
         UserCommand::Roles {
             name,
             roles,
@@ -135,31 +142,13 @@ fn said(user: &Value, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list(service: &ServiceArgs, page: &PageArgs, json: bool) -> Result<(), Failure> {
-    let service = Service::new(service)?;
-    let mut table = Table::new(COLUMNS);
-    let shown = listing::each(&service, &Asked::get(&["users"]), "users", page, |row| {
-        if json {
-            writeln!(io::stdout(), "{row}")?;
-        } else {
-            let has_code = row.get("totp").and_then(Value::as_bool);
-            let code = if has_code == Some(true) { "yes" } else { "no" };
-            table.row(vec![
-                text(row, "name"),
-                roles_of(row),
-                code.to_owned(),
-                time(row, "created"),
-            ]);
-        }
-        Ok(())
-    })?;
-    if shown == 0 {
-        let _ = writeln!(
-            io::stderr(),
-            "hansard: no users; `hansard user add` adds one"
-        );
-    } else if !json {
-        write!(io::stdout(), "{}", table.text())?;
-    }
-    Ok(())
+fn cells(row: &Value) -> Vec<String> {
+    let has_code = row.get("totp").and_then(Value::as_bool);
+    let code = if has_code == Some(true) { "yes" } else { "no" };
+    vec![
+        text(row, "name"),
+        roles_of(row),
+        code.to_owned(),
+        time(row, "created"),
+    ]
 }

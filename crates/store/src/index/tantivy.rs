@@ -65,6 +65,7 @@ pub struct TantivyIndex {
     reader: IndexReader,
     writing: Mutex<Writing>,
     held: Mutex<Held>,
+    threads: usize,
 }
 
 impl std::fmt::Debug for TantivyIndex {
@@ -133,6 +134,7 @@ impl TantivyIndex {
             reader,
             writing: Mutex::default(),
             held: Mutex::default(),
+            threads: ahead::threads(),
         };
         // Locks the directory, and reads what there is to read.
         let writer = this.make_writer()?;
@@ -324,7 +326,9 @@ impl Index for TantivyIndex {
             let found: Vec<Place> = guarded(|| searcher.search(&*query, &spots).map_err(sorted))?;
             let is_all = found.len() < ROUND;
             after = found.last().map(|place| place.spot);
-            let mut ahead = Ahead::new(&found, |place| self.block(&searcher, place, may));
+            let mut ahead = Ahead::new(&found, self.threads, |place| {
+                self.block(&searcher, place, may)
+            });
             for (at, place) in found.iter().enumerate() {
                 while let Some((spot, block)) = held.next_if(|(spot, _)| *spot <= place.spot) {
                     if let ControlFlow::Break(()) = visit(spot, &mut || Ok(load_held(&block, may)))?

@@ -26,6 +26,12 @@ const SHARE_MIN: usize = 64;
 /// Threads at most: who searches must not take a whole machine from those who record.
 const THREADS_MAX: usize = 4;
 
+/// Threads that one search may have on this machine. It reads what control groups say, so not for each search.
+pub(super) fn threads() -> usize {
+    let all = thread::available_parallelism().map_or(1, NonZero::get);
+    all.min(THREADS_MAX)
+}
+
 type Got = Result<Option<Arc<Block>>, IndexError>;
 
 /// Reads the blocks of these places, in order.
@@ -39,12 +45,11 @@ pub(super) struct Ahead<'a, F> {
 }
 
 impl<'a, F: Fn(DocAddress) -> Got + Sync> Ahead<'a, F> {
-    pub(super) fn new(places: &'a [Place], read: F) -> Self {
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    pub(super) fn new(places: &'a [Place], threads: usize, read: F) -> Self {
         Self {
             places,
             read,
-            threads: threads.min(THREADS_MAX),
+            threads,
             stride: 1,
             ready: VecDeque::new(),
         }
