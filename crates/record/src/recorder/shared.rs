@@ -173,8 +173,10 @@ impl Drop for Farewell<'_> {
     }
 }
 
-/// The worker's thread.
+/// The worker's thread. It is woken by who passes output on, and is not to take the processor from them for
+/// that: of output that pours, a recording took 5 to 10 % longer.
 pub(super) fn run(shared: &Shared, mut worker: Worker) {
+    crate::sys::work_in_batches();
     let _farewell = Farewell(shared);
     let mut talk = shared.lock();
     loop {
