@@ -92,9 +92,10 @@ struct Place {
     bytes: u64,
 }
 
-/// A recording with its keyframes.
+/// A recording with its keyframes. Clones are the same one: who reads in it keeps nobody else from that.
+#[derive(Clone)]
 struct Book {
-    indexed: Indexed,
+    indexed: Arc<Indexed>,
     timeline: Arc<Timeline>,
     /// Of a copy; 0 where the archive is read.
     bytes: u64,
@@ -134,14 +135,13 @@ impl Player {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with a recording that is ready; makes it ready first where it is not, or where
-    /// it may have grown and `wants` what came since.
-    fn with<T>(
+    /// A recording that is ready; makes it ready first where it is not, or where it may have grown and
+    /// `wants` what came since. Only who wants the same one waits for that.
+    fn book(
         &self,
         session: SessionId,
         wants: impl FnOnce(&Book) -> bool,
-        act: impl FnOnce(&mut Book) -> Result<T, Trouble>,
-    ) -> Result<Option<T>, Trouble> {
+    ) -> Result<Option<Book>, Trouble> {
         let shared = self.place(session);
         let mut book = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let is_old = book
@@ -158,7 +158,7 @@ impl Player {
                 place.bytes = bytes;
             }
         }
-        book.as_mut().map(act).transpose()
+        Ok(book.clone())
     }
 
     /// The place of a recording on the shelf; room is made for it.
@@ -268,7 +268,7 @@ impl Player {
         };
         let indexed = Indexed::new(Arc::clone(recording), index).map_err(|e| trouble(&e))?;
         Ok(Book {
-            indexed,
+            indexed: Arc::new(indexed),
             timeline: Arc::new(timeline),
             bytes: 0,
             made: Instant::now(),
@@ -298,7 +298,7 @@ impl Player {
         let timeline = timeline.map_err(|e| trouble(&e))?;
         let indexed = Indexed::new(recording, index).map_err(|e| trouble(&e))?;
         Ok(Some(Book {
-            indexed,
+            indexed: Arc::new(indexed),
             timeline: Arc::new(timeline),
             bytes,
             made: Instant::now(),
@@ -372,7 +372,8 @@ fn trouble(error: &IndexError) -> Trouble {
 
 impl Playing for Player {
     fn timeline(&self, session: SessionId) -> Result<Option<Arc<Timeline>>, Trouble> {
-        self.with(session, |_| true, |book| Ok(Arc::clone(&book.timeline)))
+        let book = self.book(session, |_| true)?;
+        Ok(book.map(|book| book.timeline))
     }
 
     fn stretch(
@@ -383,12 +384,13 @@ impl Playing for Player {
     ) -> Result<Option<Stretch>, Trouble> {
         // What is behind the end of what is there may have come since.
         let is_behind = |book: &Book| from_ns > book.timeline.duration_ns;
-        self.with(session, is_behind, |book| {
-            let found = stretch(&mut book.indexed, from_ns, until_ns);
-            let mut found = found.map_err(|e| self.doubt(session, &e))?;
-            found.duration_ns = book.timeline.duration_ns;
-            Ok(found)
-        })
+        let Some(book) = self.book(session, is_behind)? else {
+            return Ok(None);
+        };
+        let found = stretch(&book.indexed, from_ns, until_ns);
+        let mut found = found.map_err(|e| self.doubt(session, &e))?;
+        found.duration_ns = book.timeline.duration_ns;
+        Ok(Some(found))
     }
 
     fn find(
@@ -397,16 +399,16 @@ impl Playing for Player {
         needle: &str,
         from_ns: u64,
     ) -> Result<Option<Found>, Trouble> {
-        self.with(
-            session,
-            |_| false,
-            |book| find(&mut book.indexed, needle, from_ns).map_err(|e| self.doubt(session, &e)),
-        )
+        let Some(book) = self.book(session, |_| false)? else {
+            return Ok(None);
+        };
+        let found = find(&book.indexed, needle, from_ns);
+        found.map(Some).map_err(|e| self.doubt(session, &e))
     }
 }
 
 /// The screen at a moment, and what changes up to another.
-fn stretch(indexed: &mut Indexed, from_ns: u64, until_ns: u64) -> Result<Stretch, IndexError> {
+fn stretch(indexed: &Indexed, from_ns: u64, until_ns: u64) -> Result<Stretch, IndexError> {
     let mut replay = indexed.seek_once(from_ns)?;
     let mut picture = Picture::default();
     let mut found = Stretch {
@@ -467,10 +469,10 @@ fn weigh(change: &Change) -> usize {
         + 64
 }
 
-fn find(indexed: &mut Indexed, needle: &str, from_ns: u64) -> Result<Found, IndexError> {
+fn find(indexed: &Indexed, needle: &str, from_ns: u64) -> Result<Found, IndexError> {
     let mut search = match from_ns {
         0 => Search::from_start(indexed, needle, u64::MAX),
-        from_ns => Search::new(indexed, needle, from_ns, u64::MAX)?,
+        from_ns => Search::behind(indexed.seek_once(from_ns)?, needle, from_ns, u64::MAX),
     };
     let (began, mut findings) = (Instant::now(), Vec::new());
     loop {

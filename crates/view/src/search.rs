@@ -68,7 +68,7 @@ impl Search {
         from_ns: u64,
         to_ns: u64,
     ) -> Result<Self, IndexError> {
-        Ok(Self::over(indexed.seek(from_ns)?, needle, from_ns, to_ns))
+        Ok(Self::behind(indexed.seek(from_ns)?, needle, from_ns, to_ns))
     }
 
     /// Searches from the very beginning.
@@ -76,10 +76,12 @@ impl Search {
     /// # Errors
     /// As [`Self::new`].
     pub fn from_start(indexed: &Indexed, needle: &str, to_ns: u64) -> Self {
-        Self::over(Replay::new(indexed.recording().clone()), needle, 0, to_ns)
+        Self::behind(Replay::new(indexed.recording().clone()), needle, 0, to_ns)
     }
 
-    fn over(replay: Replay, needle: &str, from_ns: u64, to_ns: u64) -> Self {
+    /// Searches behind the moment `from_ns`, at which this replay stands, up to and including `to_ns`.
+    #[must_use]
+    pub fn behind(replay: Replay, needle: &str, from_ns: u64, to_ns: u64) -> Self {
         let mut search = Self {
             replay,
             needle: needle.to_owned(),

@@ -6,6 +6,7 @@
 //! one that says what is wrong.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -105,12 +106,15 @@ pub(super) fn run(home: &Home, more: &[OsString], args: &[OsString]) -> Option<u
     let config = home.path(SSH_CONFIG);
     let settings = Settings::ask(&config, &[more, &line.options].concat())?;
     let known_hosts = home.path(KNOWN_HOSTS);
-    if !settings.are_plain() || !settings.believe_only(&known_hosts) {
+    let shipped = Settings::ask(Path::new("/dev/null"), &[PROXY.into()])?;
+    let is_ours = |settings: &Settings| {
+        settings.are_plain() && settings.are_as(&shipped) && settings.believe_only(&known_hosts)
+    };
+    if !is_ours(&settings) {
         return None;
     }
     let to = destination(&settings, || {
-        let via = Settings::ask(&config, &[PROXY.into()])?;
-        via.are_plain().then_some(via)
+        Settings::ask(&config, &[PROXY.into()]).filter(is_ours)
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -179,10 +183,7 @@ fn library(settings: &Settings) -> Option<client::Config> {
     ];
     let wanted = named("ciphers");
     ciphers.retain(|cipher| wanted.iter().any(|name| name == cipher.as_ref()));
-    let is_usual = named("kexalgorithms")
-        .iter()
-        .any(|k| k == "curve25519-sha256");
-    if ciphers.is_empty() || !is_usual {
+    if ciphers.is_empty() {
         return None;
     }
     let kinds = [Algorithm::Ed25519];

@@ -49,15 +49,17 @@ impl Line {
         let words: Vec<&[u8]> = rest.as_slice().iter().map(|w| w.as_bytes()).collect();
         // Options may come behind the host as well, up to a mark.
         let words = words.strip_prefix(&[&b"--"[..]]).unwrap_or(&words);
-        let is_command = words.first().is_some_and(|w| !w.starts_with(b"-"));
-        is_command.then(|| Self {
+        let is_option = words.first().is_none_or(|w| w.starts_with(b"-"));
+        let command = words.join(&b' ');
+        // Nothing to run is a shell on a terminal.
+        (!is_option && !command.is_empty()).then(|| Self {
             options: args
                 .iter()
                 .take_while(|word| !std::ptr::eq(*word, host))
                 .chain([host])
                 .cloned()
                 .collect(),
-            command: words.join(&b' '),
+            command,
             reads_nothing,
         })
     }
@@ -149,6 +151,29 @@ impl Settings {
             && self.is("stricthostkeychecking", &["true", "yes"])
     }
 
+    /// Whether everything that the own client has its own way with is as ssh(1) has it without a configuration, which
+    /// is what `shipped` says: whoever set one of these, in a policy perhaps, is to have it.
+    pub(super) fn are_as(&self, shipped: &Self) -> bool {
+        [
+            "casignaturealgorithms",
+            "checkhostip",
+            "connectionattempts",
+            "hostkeyalgorithms",
+            "identityagent",
+            "ipqos",
+            "kexalgorithms",
+            "macs",
+            "preferredauthentications",
+            "pubkeyacceptedalgorithms",
+            "pubkeyauthentication",
+            "requiredrsasize",
+            "verifyhostkeydns",
+            "visualhostkey",
+        ]
+        .iter()
+        .all(|name| self.all(name) == shipped.all(name))
+    }
+
     /// Whether this file is the only one there is that says who hosts are: another may revoke a key.
     pub(super) fn believe_only(&self, known_hosts: &Path) -> bool {
         let of_machine = self.one("globalknownhostsfile").unwrap_or_default();
@@ -217,6 +242,7 @@ mod tests {
         assert_eq!(twice.options, ["-l", "web1", "web1"]);
         for words in [
             &["web1"][..],
+            &["web1", ""],
             &["web1", "-t", "top"],
             &["-t", "web1", "top"],
             &["-L", "1:a:2", "web1", "true"],
@@ -250,6 +276,22 @@ mod tests {
             );
         }
         assert!(!Settings::read("user anna\n").are_plain());
+    }
+
+    #[test]
+    fn what_somebody_set_is_left_to_ssh() {
+        let shipped = "hostkeyalgorithms ssh-ed25519\nmacs a,b\nuser anna\n";
+        let settings = |more: &str| Settings::read(&format!("{shipped}{more}"));
+        let shipped = settings("");
+        assert!(settings("port 23\ncertificatefile x\n").are_as(&shipped));
+        for more in [
+            "identityagent /run/agent\n",
+            "preferredauthentications password\n",
+            "macs c\n",
+        ] {
+            assert!(!settings(more).are_as(&shipped), "{more}");
+        }
+        assert!(!Settings::read("macs a,b\n").are_as(&shipped));
     }
 
     #[test]

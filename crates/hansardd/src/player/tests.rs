@@ -246,6 +246,75 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
+/// Whether somebody reads, and whether they may.
+type Gate = Arc<(Mutex<(bool, bool)>, std::sync::Condvar)>;
+
+/// A recording that a thread of one name reads only once the gate is open.
+#[derive(Clone)]
+struct Held(Arc<Vec<u8>>, Gate);
+
+const HELD_READER: &str = "who searches";
+
+impl hansard_view::source::ReadAt for Held {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if std::thread::current().name() == Some(HELD_READER) {
+            let (gate, turns) = &*self.1;
+            let mut gate = gate.lock().unwrap();
+            gate.0 = true;
+            turns.notify_all();
+            drop(turns.wait_while(gate, |(_, open)| !*open).unwrap());
+        }
+        self.0.read_at(buffer, offset)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        hansard_view::source::ReadAt::len(&*self.0)
+    }
+}
+
+impl Recordings for Held {
+    fn open(&self, _: SessionId) -> Result<Option<Box<dyn Read + Send>>, Trouble> {
+        Ok(None)
+    }
+
+    fn whole(&self, _: SessionId) -> Result<Option<Source>, Trouble> {
+        Ok(Some(Arc::new(self.clone())))
+    }
+
+    fn verify(&self, _: SessionId) -> Result<Option<Verified>, Trouble> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_moment_is_shown_while_somebody_searches_the_same_recording() {
+    let dir = std::env::temp_dir().join(format!("hansardd-player-both-{}", std::process::id()));
+    let gate = Gate::default();
+    let from = Arc::new(Held(Arc::new(recording(long)), Arc::clone(&gate)));
+    let player = Player::new(from, &dir.join("copies"), &dir.join("keyframes")).unwrap();
+    player.timeline(id()).unwrap();
+    let player = Arc::new(player);
+    let searching = Arc::clone(&player);
+    let search = std::thread::Builder::new()
+        .name(HELD_READER.to_owned())
+        .spawn(move || searching.find(id(), "line 140", SECOND_NS))
+        .unwrap();
+    let (state, turns) = &*gate;
+    let reads = turns.wait_while(state.lock().unwrap(), |(reads, _)| !*reads);
+    drop(reads.unwrap());
+    // It stands there until the screen has come.
+    let (said, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || said.send(player.stretch(id(), 1_400_000_000, 1_400_000_000)));
+    let shown = heard.recv_timeout(Duration::from_secs(60));
+    state.lock().unwrap().1 = true;
+    turns.notify_all();
+    let shown = shown.expect("a screen while the search goes on").unwrap();
+    assert_eq!(rows(&shown.unwrap().frames)[4], "line 140");
+    let (found, _) = search.join().unwrap().unwrap().unwrap();
+    assert_eq!(found.first().unwrap().at_ns, 1_400_000_000);
+    fs::remove_dir_all(&dir).unwrap();
+}
+
 #[test]
 fn keyframes_of_what_is_over_are_kept_and_the_next_player_reads_them() {
     let dir = std::env::temp_dir().join(format!("hansardd-player-kept-{}", std::process::id()));
