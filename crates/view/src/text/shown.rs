@@ -10,8 +10,9 @@
 
 use std::ops::Range;
 
-use avt::Line;
 use avt::observer::{Observation, Observer, ShellEvent, ShellTracker};
+use avt::parser::{Function, Osc};
+use avt::{Line, Operation};
 use hansard_core::{Body, Event};
 
 use super::{GONE_LINES_MAX, STEPS_MAX, Step, TEXT_BYTES_MAX, Text, What, pieces};
@@ -66,6 +67,8 @@ struct Head {
 pub(super) struct ShownLines {
     screen: Screen,
     shell: ShellTracker,
+    /// Whether a shell ever said where its commands are.
+    has_marks: bool,
     rows: Vec<Row>,
     places: Vec<Place>,
     standing: ByKey<Standing>,
@@ -88,6 +91,7 @@ impl std::fmt::Debug for ShownLines {
 /// What the emulator says while it works.
 struct Watch<'a> {
     shell: &'a mut ShellTracker,
+    has_marks: &'a mut bool,
     gone: Vec<GoneRow>,
     gone_texts: String,
     gone_count: u64,
@@ -98,7 +102,14 @@ struct Watch<'a> {
 impl Observer for Watch<'_> {
     type Output = ();
 
-    fn before(&mut self, context: &mut Observation<'_>, operation: &avt::Operation) {
+    fn before(&mut self, context: &mut Observation<'_>, operation: &Operation) {
+        // This is asked for each character, and until the first mark nothing concerns the tracker.
+        if !*self.has_marks {
+            let Operation::Function(Function::Osc(Osc::ShellIntegration(_))) = operation else {
+                return;
+            };
+            *self.has_marks = true;
+        }
         self.shell.before(context, operation);
     }
 
@@ -142,6 +153,7 @@ impl ShownLines {
         let now = event.at_ns;
         let mut watch = Watch {
             shell: &mut self.shell,
+            has_marks: &mut self.has_marks,
             gone: Vec::new(),
             gone_texts: String::new(),
             gone_count: 0,

@@ -151,6 +151,19 @@ fn a_line_that_wraps_is_one_also_while_it_leaves() {
     assert_eq!(wrapped[0].1, 1);
 }
 
+/// Characters are read some dozens at a time where all of them are narrow and ASCII.
+#[test]
+fn wide_characters_are_read_wherever_they_stand() {
+    for before in [0, 1, 15, 30, 31, 32, 33, 62, 63, 64] {
+        for wide in ["界", "é", "界é界"] {
+            let text = format!("{}{wide}end", "x".repeat(before));
+            let mut made = Made::default();
+            made.shows(&format!("{text}\r\n"));
+            assert_eq!(made.lines(), [line(&text, 1, 1)]);
+        }
+    }
+}
+
 #[test]
 fn an_endless_line_is_cut_and_does_not_multiply() {
     let mut made = Made::default();

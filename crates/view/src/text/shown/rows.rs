@@ -41,17 +41,48 @@ pub(super) fn read(line: &Line, text: &mut String) -> bool {
     let cells = used(line);
     text.reserve(cells.len());
     let mut is_blended = false;
-    for cell in cells {
-        if cell.width() == 0 {
-            continue;
-        }
-        let (c, pen) = (cell.char(), cell.pen());
-        text.push(c);
-        // Few have a ground of their own.
-        let ground = pen.background();
-        is_blended |= ground.is_some() && c != ' ' && ground == pen.foreground();
+    for cells in cells.chunks(PIECE) {
+        is_blended |= read_ascii(cells, text).unwrap_or_else(|| read_any(cells, text));
     }
     is_blended
+}
+
+/// Cells that are read at once where all are ASCII.
+const PIECE: usize = 32;
+
+/// Nearly all text: it is copied, not put together character by character. `None` where it is not.
+fn read_ascii(cells: &[Cell], text: &mut String) -> Option<bool> {
+    let mut bytes = [0; PIECE];
+    let (mut all, mut is_narrow, mut is_blended) = (0, true, false);
+    for (byte, cell) in bytes.iter_mut().zip(cells) {
+        let c = u32::from(cell.char());
+        all |= c;
+        is_narrow &= cell.width() == 1;
+        #[allow(clippy::cast_possible_truncation)] // another one is seen in `all`
+        let low = c as u8;
+        *byte = low;
+        is_blended |= is_blended_cell(cell);
+    }
+    if all >= 0x80 || !is_narrow {
+        return None;
+    }
+    text.push_str(std::str::from_utf8(bytes.get(..cells.len())?).ok()?);
+    Some(is_blended)
+}
+
+fn read_any(cells: &[Cell], text: &mut String) -> bool {
+    let mut is_blended = false;
+    for cell in cells.iter().filter(|cell| cell.width() > 0) {
+        text.push(cell.char());
+        is_blended |= is_blended_cell(cell);
+    }
+    is_blended
+}
+
+fn is_blended_cell(cell: &Cell) -> bool {
+    // Few have a ground of their own.
+    let ground = cell.pen().background();
+    ground.is_some() && cell.char() != ' ' && ground == cell.pen().foreground()
 }
 
 /// The cells of a row up to its last character, all of them where it wraps.
