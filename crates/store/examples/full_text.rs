@@ -117,7 +117,7 @@ fn rate(paths: &[String]) {
     let raw: u64 = recordings.iter().map(|events| raw_bytes(events)).sum();
     // In turn, so that what else the machine does meets all of them.
     let (mut alone, mut texts_only, mut whole) = (Vec::new(), Vec::new(), Vec::new());
-    let mut bytes = 0;
+    let (mut bytes, mut parts) = (0, String::new());
     for round in 0..ROUNDS {
         let began = Instant::now();
         for events in &recordings {
@@ -147,6 +147,7 @@ fn rate(paths: &[String]) {
         index.commit().unwrap();
         whole.push(began.elapsed().as_secs_f64());
         bytes = index.size().bytes;
+        parts = parts_of(&dir);
         drop(index);
         std::fs::remove_dir_all(&dir).unwrap();
     }
@@ -154,13 +155,33 @@ fn rate(paths: &[String]) {
     println!(
         "{{\"raw_bytes\": {raw}, \"emulator_s\": {:.4}, \"texts_s\": {:.4}, \
          \"index_s\": {:.4}, \"rate_of_emulator\": {:.3}, \"index_bytes\": {bytes}, \
-         \"index_share\": {:.4}}}",
+         \"index_share\": {:.4}, \"parts\": {{{parts}}}}}",
         share(&mut alone, 50),
         share(&mut texts_only, 50),
         share(&mut whole, 50),
         share(&mut ratios, 50),
         bytes as f64 / raw as f64
     );
+}
+
+/// Bytes of the index by what they are, as fields of JSON: `term` the dictionary, `idx` the lists of blocks,
+/// `store` the blocks, `fast` numbers by block.
+fn parts_of(dir: &Path) -> String {
+    let mut parts = std::collections::BTreeMap::<String, u64>::new();
+    for version in std::fs::read_dir(dir).unwrap() {
+        for file in std::fs::read_dir(version.unwrap().path()).unwrap() {
+            let file = file.unwrap();
+            let path = file.path();
+            let kind = path
+                .extension()
+                .map_or("else".into(), |kind| kind.to_string_lossy());
+            *parts.entry(kind.into_owned()).or_default() += file.metadata().unwrap().len();
+        }
+    }
+    let parts = parts
+        .iter()
+        .map(|(kind, bytes)| format!("\"{kind}\": {bytes}"));
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 struct Dice(u64);

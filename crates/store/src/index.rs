@@ -20,6 +20,7 @@ use hansard_core::SessionId;
 use hansard_view::question::{Bounds, Need};
 
 pub mod block;
+mod columns;
 #[cfg(test)]
 mod conformance;
 pub mod held;
@@ -29,6 +30,7 @@ pub mod tantivy;
 mod wire;
 
 pub use block::{Block, BlockWriter, Whose};
+pub use columns::Shown;
 pub use held::MemoryIndex;
 pub use lines::{Line, LinePlace, Lines, Wish, lines};
 pub use search::{Found, Hit, Limits, search};
@@ -123,13 +125,13 @@ pub struct Size {
 /// Is shown all texts of a block, one behind the other, and says whether the block is wanted for them:
 /// taking a block apart costs more than looking through its texts. Is asked in any order, by several
 /// threads, and also for blocks that are not loaded then.
-pub type May<'a> = &'a (dyn Fn(&str) -> bool + Sync);
+pub type May<'a> = &'a (dyn Fn(&Shown<'_>) -> bool + Sync);
 
 /// Gets a block that was found; `None` where it is not wanted for its texts. Is called once at most.
 pub type Load<'a> = &'a mut dyn FnMut() -> Result<Option<Arc<Block>>, IndexError>;
 
 /// Every block is wanted.
-fn any(_: &str) -> bool {
+fn any(_: &Shown<'_>) -> bool {
     true
 }
 
@@ -141,7 +143,7 @@ fn load_any(load: Load<'_>) -> Result<Arc<Block>, IndexError> {
 
 /// A block that is in memory, if it is wanted for its texts.
 fn load_held(block: &Arc<Block>, may: May<'_>) -> Option<Arc<Block>> {
-    may(&block.texts).then(|| Arc::clone(block))
+    may(&Shown::plain(&block.texts)).then(|| Arc::clone(block))
 }
 
 /// Is shown each block that may hold an answer, and says whether there shall be more.

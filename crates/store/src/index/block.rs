@@ -85,7 +85,7 @@ pub struct Span {
 pub struct Entry {
     /// What it is.
     pub what: What,
-    /// Length of its text in bytes.
+    /// Length of its text in bytes, without the line feed behind it.
     pub bytes: u32,
     /// Whether some of it was printed concealed.
     pub is_concealed: bool,
@@ -133,18 +133,18 @@ pub struct Block {
     pub span: Span,
     /// Its texts.
     pub entries: Vec<Entry>,
-    /// Their texts, one behind the other.
+    /// Their texts, one behind the other, a line feed behind each.
     pub texts: String,
 }
 
 impl Block {
     /// Every entry with its text.
-    pub fn entries(&self) -> impl Iterator<Item = (&Entry, &str)> {
+    pub fn entries(&self) -> impl Iterator<Item = (&Entry, &str)> + Clone {
         let mut at = 0usize;
         self.entries.iter().map(move |entry| {
             let end = at.saturating_add(usize::try_from(entry.bytes).unwrap_or(usize::MAX));
             let text = self.texts.get(at..end).unwrap_or("");
-            at = end;
+            at = end.saturating_add(1);
             (entry, text)
         })
     }
@@ -262,7 +262,9 @@ impl BlockWriter {
             self.block.is_capped = true;
             return None;
         }
-        let is_full = self.block.texts.len() + text.text.len() > BLOCK_TEXT_BYTES
+        // Line feeds are not counted.
+        let bytes = self.block.texts.len() - self.block.entries.len();
+        let is_full = bytes + text.text.len() > BLOCK_TEXT_BYTES
             || self.block.entries.len() >= BLOCK_TEXTS_MAX
             || self.spans >= BLOCK_SPANS_MAX;
         let full = is_full.then(|| self.turn_over());
@@ -292,6 +294,7 @@ impl BlockWriter {
         }
         let place = (self.block.entries.len(), self.block.texts.len());
         self.block.texts.push_str(&text.text);
+        self.block.texts.push('\n');
         self.block.entries.push(Entry {
             what: text.what,
             bytes: u32::try_from(text.text.len()).unwrap_or(u32::MAX),

@@ -9,7 +9,7 @@ use hansard_view::question::{Candidate, Finder, Question, Sought};
 use hansard_view::text::What;
 
 use super::block::Span;
-use super::{Block, Index, IndexError, Scope, Spot, Whose};
+use super::{Block, Index, IndexError, Scope, Shown, Spot, Whose};
 
 /// How much is answered at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,8 +106,8 @@ pub fn search(
         found: Found::default(),
         last: after,
     };
-    let quick = quick_stretches(question);
-    let may = |texts: &str| may_answer(&quick, texts);
+    let quick = Quick::of(question);
+    let may = |texts: &Shown<'_>| quick.may_answer(texts);
     let looked = index.look(&scope, after, &may, &mut |spot, load| {
         // One block at least is read, so that whoever goes on gets on.
         let blocks = search.found.blocks;
@@ -138,13 +138,39 @@ fn scope(question: &Question, owner: Option<&str>) -> Option<Scope> {
 
 /// Stretches of text without which no line is an answer, and which can be looked for in a whole block
 /// at once: much quicker than line by line, and most blocks that have all words do not have them so.
-fn quick_stretches(question: &Question) -> Vec<&str> {
-    let wanted = question.items.iter().filter(|item| !item.is_not);
-    let stretches = wanted.filter_map(|item| match &item.sought {
-        Sought::Phrase { text, .. } if text.is_ascii() => Some(text.as_str()),
-        _ => None,
-    });
-    stretches.collect()
+struct Quick<'a> {
+    /// Of whole words without digits: such are looked for where numbers are left out.
+    plain: Vec<&'a str>,
+    others: Vec<&'a str>,
+}
+
+impl<'a> Quick<'a> {
+    fn of(question: &'a Question) -> Self {
+        let wanted = question.items.iter().filter(|item| !item.is_not);
+        let stretches = wanted.filter_map(|item| match &item.sought {
+            Sought::Phrase { text, is_open } if text.is_ascii() => Some((text.as_str(), *is_open)),
+            _ => None,
+        });
+        let has_digit = |text: &str| text.bytes().any(|b| b.is_ascii_digit());
+        let (plain, others): (Vec<_>, Vec<_>) =
+            stretches.partition(|(text, is_open)| !is_open && !has_digit(text));
+        let texts = |all: Vec<(&'a str, bool)>| all.into_iter().map(|(text, _)| text).collect();
+        Self {
+            plain: texts(plain),
+            others: texts(others),
+        }
+    }
+
+    /// Whether what is asked for is somewhere in a block. What is damaged is seen by who reads it.
+    fn may_answer(&self, texts: &Shown<'_>) -> bool {
+        let may = may_hold(&self.plain, texts.without_numbers());
+        if !may || self.others.is_empty() {
+            return may;
+        }
+        texts
+            .whole()
+            .is_none_or(|texts| may_hold(&self.others, &texts))
+    }
 }
 
 /// Whether these words stand in a text of small letters, with blanks between them as one likes.
@@ -174,8 +200,8 @@ fn holds(text: &str, words: &str) -> bool {
     false
 }
 
-/// Whether what is asked for is somewhere in a block.
-fn may_answer(quick: &[&str], texts: &str) -> bool {
+/// Whether all of these may stand in a text.
+fn may_hold(quick: &[&str], texts: &str) -> bool {
     // A letter whose small form is ASCII though it is not (K for kelvin) must not be missed, nor a
     // blank that is not ASCII.
     if quick.is_empty() || !texts.is_ascii() {

@@ -1,5 +1,5 @@
 //! A block as bytes: numbers in columns, and a checksum of them and of the texts, which are kept beside them
-//! as they are. Both are compressed together with other blocks, by whoever keeps them.
+//! as [`columns`] stores them. Both are compressed together with other blocks, by whoever keeps them.
 
 use std::sync::Arc;
 
@@ -7,9 +7,10 @@ use hansard_core::SessionId;
 use hansard_view::text::{Step, What};
 
 use super::block::{Block, Entry, SPANS_MAX, Span, Whose};
+use super::columns::{self, Shown};
 
 /// Version of this layout.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Bytes of the checksum, which stands in front.
 const SUM_BYTES: usize = 8;
@@ -18,37 +19,45 @@ const SUM_BYTES: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotABlock;
 
-/// Everything of a block but its texts.
-pub(super) fn pack(block: &Block) -> Vec<u8> {
+/// Everything of a block but its texts, and those.
+pub(super) fn pack(block: &Block) -> (Vec<u8>, String) {
+    let texts = columns::split(&block.texts);
     let mut out = Vec::with_capacity(block.entries.len() * 8 + 256);
     out.extend_from_slice(&[0; SUM_BYTES]);
     lay_out(&mut out, block);
-    let sum = sum_of_both(out.get(SUM_BYTES..).unwrap_or(&[]), &block.texts);
+    let sum = sum_of_both(out.get(SUM_BYTES..).unwrap_or(&[]), &texts);
     if let Some(place) = out.first_chunk_mut() {
         *place = sum.to_le_bytes();
     }
-    out
+    (out, texts)
 }
 
 /// A block of which nothing is read yet.
 pub(super) struct Packed<'a> {
     numbers: &'a [u8],
-    texts: &'a str,
+    texts: Shown<'a>,
 }
 
 impl<'a> Packed<'a> {
-    /// What [`pack`] made, and the block's texts. Any bytes may be given.
+    /// What [`pack`] made. Any bytes may be given.
     pub(super) fn of(packed: &'a [u8], texts: &'a str) -> Result<Self, NotABlock> {
         let (told, numbers) = packed.split_first_chunk().ok_or(NotABlock)?;
         if u64::from_le_bytes(*told) != sum_of_both(numbers, texts) {
             return Err(NotABlock);
         }
+        let texts = Shown::of(texts).ok_or(NotABlock)?;
         Ok(Self { numbers, texts })
+    }
+
+    /// Its texts.
+    pub(super) fn texts(&self) -> &Shown<'a> {
+        &self.texts
     }
 
     /// The whole block.
     pub(super) fn unpack(&self) -> Result<Block, NotABlock> {
-        read(&mut Bytes(self.numbers), self.texts)
+        let texts = self.texts.whole().ok_or(NotABlock)?;
+        read(&mut Bytes(self.numbers), texts.into_owned())
     }
 }
 
@@ -88,25 +97,35 @@ fn lay_out(out: &mut Vec<u8>, block: &Block) {
     let moments = Moments::of(block);
     moments.lay_out(out);
     number(out, block.entries.len() as u64);
-    for entry in &block.entries {
-        let flags = [entry.is_concealed, entry.is_blended, entry.is_cut];
-        out.push(entry.what.code() | u8::try_from(bits(&flags) << FLAGS_AT).unwrap_or(0));
-    }
-    for entry in &block.entries {
-        number(out, u64::from(entry.bytes));
-    }
+    let kinds = block.entries.iter().map(|entry| {
+        let flags = bits(&[entry.is_concealed, entry.is_blended, entry.is_cut]);
+        u64::from(entry.what.code()) | (flags << FLAGS_AT)
+    });
+    column(out, kinds);
+    // Where each text ends is seen in the texts: lengths would be larger than all other numbers.
+    let inside = block.entries().map(|(_, text)| text.matches('\n').count());
+    column(out, inside.map(|count| count as u64));
     lay_out_times(out, block, &moments);
 }
 
-/// Above the kind of an entry, in its byte, are its flags.
+/// Above the kind of an entry, in its number, are its flags.
 const FLAGS_AT: u32 = 4;
+
+/// A number of each entry: one for all, where it is the same, which is read much sooner.
+fn column(out: &mut Vec<u8>, all: impl Iterator<Item = u64> + Clone) {
+    let first = all.clone().next().unwrap_or(0);
+    let is_same = all.clone().all(|n| n == first);
+    out.push(u8::from(is_same));
+    match is_same {
+        true => number(out, first),
+        false => all.for_each(|n| number(out, n)),
+    }
+}
 
 /// Moments in columns, each as its place among all of them: what one write brought to the screen has
 /// the same moments, and a column of the same small numbers compresses to nothing.
 fn lay_out_times(out: &mut Vec<u8>, block: &Block, moments: &Moments) {
-    for entry in &block.entries {
-        number(out, entry.spans.len() as u64);
-    }
+    column(out, block.entries.iter().map(|e| e.spans.len() as u64));
     let mut before = 0;
     for span in block.entries.iter().flat_map(|entry| &entry.spans) {
         let at = moments.place(span.first_ns);
@@ -117,9 +136,7 @@ fn lay_out_times(out: &mut Vec<u8>, block: &Block, moments: &Moments) {
         let (first, last) = (moments.place(span.first_ns), moments.place(span.last_ns));
         number(out, last.saturating_sub(first));
     }
-    for entry in &block.entries {
-        number(out, entry.steps.len() as u64);
-    }
+    column(out, block.entries.iter().map(|e| e.steps.len() as u64));
     for entry in &block.entries {
         let first = entry.spans.first().map_or(0, |span| span.first_ns);
         let (mut chars, mut before) = (0, moments.place(first));
@@ -239,6 +256,14 @@ impl<'a> Bytes<'a> {
         usize::try_from(self.number()?).map_err(|_| NotABlock)
     }
 
+    /// What [`column`] wrote.
+    fn column(&mut self, count: usize) -> Result<Vec<u64>, NotABlock> {
+        match self.byte()? {
+            1 => Ok(vec![self.number()?; count]),
+            _ => (0..count).map(|_| self.number()).collect(),
+        }
+    }
+
     fn short(&mut self) -> Result<u32, NotABlock> {
         u32::try_from(self.number()?).map_err(|_| NotABlock)
     }
@@ -250,7 +275,7 @@ impl<'a> Bytes<'a> {
     }
 }
 
-fn read(bytes: &mut Bytes<'_>, texts: &str) -> Result<Block, NotABlock> {
+fn read(bytes: &mut Bytes<'_>, texts: String) -> Result<Block, NotABlock> {
     if bytes.byte()? != VERSION {
         return Err(NotABlock);
     }
@@ -268,13 +293,16 @@ fn read(bytes: &mut Bytes<'_>, texts: &str) -> Result<Block, NotABlock> {
     let last_ns = first_ns.saturating_add(bytes.number()?);
     let moments = Moments::read(bytes)?;
     let count = bytes.count()?;
-    // Grown as it is read: nothing is allocated for what a number says.
-    let mut entries = Vec::new();
-    for _ in 0..count {
-        let byte = bytes.byte()?;
-        let flags = byte >> FLAGS_AT;
+    // Behind each is a line feed: nothing is allocated for what a number says.
+    if count > texts.len() {
+        return Err(NotABlock);
+    }
+    let mut entries = Vec::with_capacity(count);
+    for kind in bytes.column(count)? {
+        let flags = kind >> FLAGS_AT;
+        let what = u8::try_from(kind & ((1 << FLAGS_AT) - 1)).map_err(|_| NotABlock)?;
         entries.push(Entry {
-            what: What::of_code(byte & ((1 << FLAGS_AT) - 1)).ok_or(NotABlock)?,
+            what: What::of_code(what).ok_or(NotABlock)?,
             bytes: 0,
             is_concealed: flags & 1 != 0,
             is_blended: flags & 2 != 0,
@@ -283,17 +311,8 @@ fn read(bytes: &mut Bytes<'_>, texts: &str) -> Result<Block, NotABlock> {
             steps: Vec::new(),
         });
     }
-    for entry in &mut entries {
-        entry.bytes = bytes.short()?;
-    }
+    read_lengths(bytes, &mut entries, &texts)?;
     read_times(bytes, &mut entries, &moments)?;
-    let mut end = 0usize;
-    for entry in &entries {
-        end = end.saturating_add(usize::try_from(entry.bytes).map_err(|_| NotABlock)?);
-        if !texts.is_char_boundary(end) {
-            return Err(NotABlock);
-        }
-    }
     Ok(Block {
         whose: Arc::new(whose),
         number: block_number,
@@ -302,8 +321,27 @@ fn read(bytes: &mut Bytes<'_>, texts: &str) -> Result<Block, NotABlock> {
         is_capped: flags & 4 != 0,
         span: Span { first_ns, last_ns },
         entries,
-        texts: texts.to_owned(),
+        texts,
     })
+}
+
+/// Every text has a line feed behind it, and a number says how many are inside of it.
+fn read_lengths(
+    bytes: &mut Bytes<'_>,
+    entries: &mut [Entry],
+    texts: &str,
+) -> Result<(), NotABlock> {
+    let mut rest = texts;
+    for (inside, entry) in bytes.column(entries.len())?.into_iter().zip(entries) {
+        let inside = usize::try_from(inside).map_err(|_| NotABlock)?;
+        let (end, _) = rest.match_indices('\n').nth(inside).ok_or(NotABlock)?;
+        entry.bytes = u32::try_from(end).map_err(|_| NotABlock)?;
+        rest = rest.get(end + 1..).ok_or(NotABlock)?;
+    }
+    match rest.is_empty() {
+        true => Ok(()),
+        false => Err(NotABlock),
+    }
 }
 
 fn read_times(
@@ -312,12 +350,11 @@ fn read_times(
     moments: &Moments,
 ) -> Result<(), NotABlock> {
     let mut counts = Vec::with_capacity(entries.len());
-    for _ in entries.iter() {
-        let spans = bytes.count()?;
-        if spans == 0 || spans > SPANS_MAX {
-            return Err(NotABlock);
+    for spans in bytes.column(entries.len())? {
+        match usize::try_from(spans) {
+            Ok(spans @ 1..=SPANS_MAX) => counts.push(spans),
+            _ => return Err(NotABlock),
         }
-        counts.push(spans);
     }
     let mut place = 0;
     let mut firsts = Vec::with_capacity(entries.len());
@@ -335,11 +372,8 @@ fn read_times(
             });
         }
     }
-    counts.clear();
-    for _ in entries.iter() {
-        counts.push(bytes.count()?);
-    }
-    for (entry, steps) in entries.iter_mut().zip(counts) {
+    let steps = bytes.column(entries.len())?;
+    for (entry, steps) in entries.iter_mut().zip(steps) {
         let first = entry.spans.first().map_or(0, |span| span.first_ns);
         let (mut chars, mut place) = (0u32, moments.place(first));
         for _ in 0..steps {

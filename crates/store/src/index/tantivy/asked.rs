@@ -8,22 +8,16 @@ use tantivy::query::{AllQuery, BooleanQuery, Query, RangeQuery, RegexQuery, Term
 use tantivy::schema::{Field, IndexRecordOption};
 
 use super::fields::Fields;
-use super::sorted;
+use super::{sorted, terms};
 use crate::index::{IndexError, Scope};
 
 pub(super) fn query(fields: &Fields, scope: &Scope) -> Result<Box<dyn Query>, IndexError> {
     let mut all: Vec<Box<dyn Query>> = Vec::new();
-    let is = |field: Field, value: &str| -> Box<dyn Query> {
-        let term = Term::from_field_text(field, value);
-        Box::new(TermQuery::new(term, IndexRecordOption::Basic))
-    };
     for need in &scope.needs {
         all.push(match need {
+            Need::Word(word) if terms::is_odd(word) => is(fields.words, &terms::mark(word)),
             Need::Word(word) => is(fields.words, word),
-            // Words have no characters that mean something in a pattern.
-            Need::Begin(begin) => Box::new(
-                RegexQuery::from_pattern(&format!("{begin}.*"), fields.words).map_err(sorted)?,
-            ),
+            Need::Begin(begin) => beginning(fields.words, begin)?,
         });
     }
     for (field, value) in [
@@ -49,4 +43,30 @@ pub(super) fn query(fields: &Fields, scope: &Scope) -> Result<Box<dyn Query>, In
         1 => all.remove(0),
         _ => Box::new(BooleanQuery::intersection(all)),
     })
+}
+
+/// Words that begin so: terms do, or the beginnings of what terms only mark.
+fn beginning(field: Field, begin: &str) -> Result<Box<dyn Query>, IndexError> {
+    // Words have no characters that mean something in a pattern.
+    let begun = |begin: &str| -> Result<Box<dyn Query>, IndexError> {
+        let query = RegexQuery::from_pattern(&format!("{begin}.*"), field);
+        Ok(Box::new(query.map_err(sorted)?))
+    };
+    let mut all = Vec::new();
+    if !terms::is_odd(begin) {
+        // Else whatever begins so is only marked.
+        all.push(begun(begin)?);
+    }
+    for (head, goes_on) in terms::heads(begin) {
+        all.push(match goes_on {
+            true => begun(&head)?,
+            false => is(field, &head),
+        });
+    }
+    Ok(Box::new(BooleanQuery::union(all)))
+}
+
+fn is(field: Field, value: &str) -> Box<dyn Query> {
+    let term = Term::from_field_text(field, value);
+    Box::new(TermQuery::new(term, IndexRecordOption::Basic))
 }

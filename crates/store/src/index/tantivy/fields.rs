@@ -1,6 +1,5 @@
 //! What tantivy is told of a block.
 
-use hansard_view::question::words;
 use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
@@ -8,6 +7,7 @@ use tantivy::store::{Compressor, ZstdCompressor};
 use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer, TokenizerManager};
 use tantivy::{IndexSettings, TantivyDocument, Term};
 
+use super::terms::Terms;
 use crate::index::Block;
 use crate::index::wire::pack;
 
@@ -32,6 +32,7 @@ pub(super) struct Fields {
     pub(super) user: Field,
     pub(super) host: Field,
     pub(super) kind: Field,
+    /// What [`Terms`] makes of its texts.
     pub(super) words: Field,
     /// UTC nanoseconds.
     pub(super) from: Field,
@@ -43,7 +44,7 @@ pub(super) struct Fields {
     last: Field,
     /// The block as bytes, without its texts.
     pub(super) block: Field,
-    /// Its texts: a field of text is read and written at once, one of bytes byte by byte.
+    /// Its texts as they are stored: a field of text is read and written at once, one of bytes byte by byte.
     pub(super) texts: Field,
 }
 
@@ -114,12 +115,7 @@ impl Fields {
         document.add_text(self.user, &whose.user);
         document.add_text(self.host, &whose.host);
         document.add_text(self.kind, &whose.kind);
-        let mut texts = String::with_capacity(block.texts.len() + block.entries.len());
-        for (_, text) in block.entries() {
-            texts.push_str(text);
-            texts.push('\n');
-        }
-        document.add_text(self.words, texts);
+        document.add_text(self.words, &block.texts);
         let utc = block.utc();
         document.add_u64(self.from, utc.first_ns);
         document.add_u64(self.to, utc.last_ns);
@@ -129,8 +125,9 @@ impl Fields {
         document.add_u64(self.id_low, low);
         document.add_u64(self.number, u64::from(block.number));
         document.add_u64(self.last, u64::from(block.is_last));
-        document.add_bytes(self.block, &pack(block));
-        document.add_text(self.texts, &block.texts);
+        let (packed, texts) = pack(block);
+        document.add_bytes(self.block, &packed);
+        document.add_text(self.texts, texts);
         document
     }
 }
@@ -139,18 +136,15 @@ fn key(block: &Block) -> String {
     format!("{}/{}", block.whose.session, block.number)
 }
 
-/// Words as questions have them. It runs in the thread that puts words together.
+/// Words of questions, as terms. It runs in the thread that puts terms together.
 #[derive(Debug, Clone, Default)]
 struct Words {
-    /// The words of a text, one behind the other, and where each ends.
-    words: String,
-    ends: Vec<usize>,
+    terms: Terms,
     token: Token,
 }
 
 struct WordStream<'a> {
-    words: &'a str,
-    ends: std::slice::Iter<'a, usize>,
+    terms: &'a Terms,
     at: usize,
     token: &'a mut Token,
 }
@@ -159,16 +153,10 @@ impl Tokenizer for Words {
     type TokenStream<'a> = WordStream<'a>;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream<'a> {
-        self.words.clear();
-        self.ends.clear();
-        words::each(text, |word| {
-            self.words.push_str(word);
-            self.ends.push(self.words.len());
-        });
+        self.terms.set(text);
         self.token.reset();
         WordStream {
-            words: &self.words,
-            ends: self.ends.iter(),
+            terms: &self.terms,
             at: 0,
             token: &mut self.token,
         }
@@ -177,13 +165,12 @@ impl Tokenizer for Words {
 
 impl TokenStream for WordStream<'_> {
     fn advance(&mut self) -> bool {
-        let Some(end) = self.ends.next() else {
+        let Some(term) = self.terms.get(self.at) else {
             return false;
         };
-        let word = self.words.get(self.at..*end).unwrap_or("");
-        self.at = *end;
+        self.at += 1;
         self.token.text.clear();
-        self.token.text.push_str(word);
+        self.token.text.push_str(term);
         self.token.position = self.token.position.wrapping_add(1);
         true
     }
