@@ -5,6 +5,7 @@
 //!
 //! A mark says nothing of how its word begins, so beginnings of such words are terms of their own.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 
 use hansard_view::question::words;
@@ -67,7 +68,7 @@ fn is_hex(word: &str) -> bool {
 
 fn push_mark(term: &mut String, word: &str) {
     const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
-    let mark = hash(word.as_bytes()) % MARKS;
+    let mark = hash(MARK_SEED, word.as_bytes()) % MARKS;
     term.push(MARK);
     for shift in [12, 6, 0] {
         let at = usize::try_from((mark >> shift) & 0x3f).unwrap_or(0);
@@ -84,8 +85,10 @@ fn push_head(term: &mut String, word: &str) {
     term.extend(word.chars().take(chars));
 }
 
-/// The same for ever: it is on the disk.
-fn hash(bytes: &[u8]) -> u64 {
+/// The same for ever: what it makes of words is on the disk.
+const MARK_SEED: u64 = 0x243f_6a88_85a3_08d3;
+
+fn hash(seed: u64, bytes: &[u8]) -> u64 {
     let turn = |hash: u64, piece: u64| {
         let product = u128::from(hash ^ piece) * 0x9e37_79b9_7f4a_7c15_u128;
         #[allow(clippy::cast_possible_truncation)] // the halves are what is wanted
@@ -93,7 +96,7 @@ fn hash(bytes: &[u8]) -> u64 {
         low ^ high
     };
     let (pieces, rest) = bytes.as_chunks::<8>();
-    let begin = 0x243f_6a88_85a3_08d3 ^ bytes.len() as u64;
+    let begin = seed ^ bytes.len() as u64;
     let hash = pieces
         .iter()
         .fold(begin, |hash, piece| turn(hash, u64::from_le_bytes(*piece)));
@@ -105,8 +108,10 @@ fn hash(bytes: &[u8]) -> u64 {
 
 /// The terms of a text, each once: that they come again costs much less here than in what puts them
 /// together for all blocks.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Terms {
+    /// Of this process only: nobody can make words that all want the same place.
+    seed: u64,
     /// One behind the other, and where each ends.
     terms: String,
     ends: Vec<usize>,
@@ -116,6 +121,17 @@ pub(super) struct Terms {
 
 /// Places for terms at first: enough for nearly every block.
 const SLOTS: usize = 8192;
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            seed: RandomState::new().hash_one(SLOTS),
+            terms: String::new(),
+            ends: Vec::new(),
+            slots: Vec::new(),
+        }
+    }
+}
 
 impl Terms {
     /// Begins anew, with those of this text.
@@ -163,7 +179,7 @@ impl Terms {
         let mask = self.slots.len() - 1;
         let bytes = self.terms.as_bytes();
         let wanted = bytes.get(term).unwrap_or(&[]);
-        let mut place = usize::try_from(hash(wanted)).unwrap_or(0) & mask;
+        let mut place = usize::try_from(hash(self.seed, wanted)).unwrap_or(0) & mask;
         loop {
             let number = self.slots.get(place).map_or(0, |slot| *slot as usize);
             if number == 0 || bytes.get(self.range(number - 1)) == Some(wanted) {
