@@ -37,6 +37,7 @@ mod door;
 mod ender;
 mod fact;
 mod forward;
+mod gathered;
 mod greeting;
 mod handler;
 mod header;

@@ -20,6 +20,7 @@ use super::credentials::Allowed;
 use super::ender::Ender;
 use super::fact;
 use super::forward::aside;
+use super::gathered::Gathered;
 use super::handler::Handler;
 use super::header::{self, About, OfMachine, Who};
 use super::limits::{CHANNELS_END_MAX, FORWARD_BYTES_MAX, FORWARDS_MAX};
@@ -298,7 +299,12 @@ async fn begun(
             stream.set_nonblocking(true).map_err(Over::unusable)?;
             stream.set_nodelay(true).map_err(Over::unusable)?;
             let stream = tokio::net::TcpStream::from_std(stream).map_err(Over::unusable)?;
-            run_stream(Arc::clone(&node.russh), Prefaced::new(stream), handler).await
+            run_stream(
+                Arc::clone(&node.russh),
+                Prefaced::new(Gathered::new(stream)),
+                handler,
+            )
+            .await
         }
         Wire::Inside { stream, to, .. } => {
             stream.set_nonblocking(true).map_err(Over::unusable)?;
@@ -310,7 +316,12 @@ async fn begun(
             let certified = certified.await.map_err(Over::unusable)?;
             let config = super::library(&node.config, certified.as_deref());
             let config = config.map_err(Over::Unrecorded)?;
-            run_stream(Arc::new(config), Prefaced::new(stream), handler).await
+            run_stream(
+                Arc::new(config),
+                Prefaced::new(Gathered::new(stream)),
+                handler,
+            )
+            .await
         }
     }
 }

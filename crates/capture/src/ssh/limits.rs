@@ -50,6 +50,16 @@ pub(super) const PACKET_BYTES: usize = 32 * 1024;
 /// What is read at a time from a program, or from whoever a forward leads to: as much as a pipe holds.
 pub(super) const PIECE_BYTES: usize = 64 * 1024;
 
+/// What a pipe to or from a program may hold once it was full, as much as one of anybody may by the system's own
+/// bound. One that never pours keeps what it was made with (64 KiB).
+pub(super) const PIPE_BYTES: usize = 1024 * 1024;
+
+/// Pieces of input that are handed to a program at once; the others follow.
+pub(super) const PIECES_AT_ONCE: usize = 64;
+
+/// What is read of a connection at once while it pours.
+pub(super) const GATHERED_BYTES: usize = 128 * 1024;
+
 /// Bytes that wait for the recorder of what is no terminal, and so may pour. While a disk syncs a batch the next one
 /// comes together; at the bound the stream waits. A daemon that is killed takes two of these with it at most, and no more
 /// than usual where something has waited for a second ([`hansard_record::Options::queue_bytes`]).

@@ -21,7 +21,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::ender::Ender;
 use super::header::OfMachine;
-use super::limits::{HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PIECE_BYTES, TYPED_LOOK_EVERY};
+use super::limits::{
+    HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PIECE_BYTES, PIPE_BYTES, TYPED_LOOK_EVERY,
+};
 use super::program::Program;
 use super::room::Room;
 use super::sftp::{Sftp, Stop};
@@ -337,10 +339,11 @@ async fn drain(
         Stream::Stderr => shared.policy.stderr,
         _ => shared.policy.stdout,
     };
+    let mut is_wide = shared.has_terminal;
     loop {
         shared.listening.fetch_add(1, Ordering::SeqCst);
         let came = tokio::select! {
-            came = piece(&output) => came,
+            came = piece(&output, shared.has_terminal) => came,
             // Closing the pipe is how a program learns that nobody reads what it says.
             () = shared.unread.heard(), if stream == Stream::Stdout => Ok(Bytes::new()),
         };
@@ -349,6 +352,10 @@ async fn drain(
         let bytes = came.unwrap_or_default();
         if bytes.is_empty() {
             return Ok(());
+        }
+        if bytes.len() == PIECE_BYTES && !is_wide {
+            widen(&output);
+            is_wide = true;
         }
         if let Some(keys) = &shared.keys {
             keys.lock()
@@ -379,14 +386,20 @@ async fn drain(
     }
 }
 
-/// What there is to read, once there is something; nothing at its end. No memory is held while it waits.
-pub(super) async fn piece(fd: &AsyncFd<OwnedFd>) -> std::io::Result<Bytes> {
+/// What there is to read, once there is something; nothing at its end. No memory is held while it waits. A terminal
+/// hands out a page at a time: of one that pours several become a piece.
+pub(super) async fn piece(fd: &AsyncFd<OwnedFd>, is_terminal: bool) -> std::io::Result<Bytes> {
+    const PAGE: usize = 4096;
     let mut piece = Vec::new();
     when_ready(fd, Interest::READABLE, |fd| {
         let mut room = Vec::with_capacity(PIECE_BYTES);
-        let len = rustix::io::read(fd, spare_capacity(&mut room))?;
+        let mut last = rustix::io::read(fd, spare_capacity(&mut room))?;
+        while is_terminal && last >= PAGE / 2 && room.len() + PAGE <= PIECE_BYTES {
+            // What stops it is met again by the next call.
+            last = rustix::io::read(fd, spare_capacity(&mut room)).unwrap_or(0);
+        }
         piece = room;
-        Ok(len)
+        Ok(piece.len())
     })
     .await?;
     if piece.len() < PIECE_BYTES / 4 {
@@ -394,6 +407,12 @@ pub(super) async fn piece(fd: &AsyncFd<OwnedFd>) -> std::io::Result<Bytes> {
         piece.shrink_to_fit();
     }
     Ok(piece.into())
+}
+
+/// Gives a pipe that was full more room: who is at its two ends wakes the other less often. What is no pipe stays
+/// as it is, and so does one for which the system has no more memory.
+fn widen(fd: &AsyncFd<OwnedFd>) {
+    let _ = rustix::pipe::fcntl_setpipe_size(fd.get_ref(), PIPE_BYTES);
 }
 
 /// Tries until it does not have to wait any more.

@@ -23,6 +23,7 @@ use crate::ssh::ciphers;
 use crate::ssh::connection::{Connection, Inside};
 use crate::ssh::fact;
 use crate::ssh::forward::{Wanted, aside};
+use crate::ssh::gathered::Gathered;
 use crate::ssh::limits::{
     ALIVE_EVERY, ALIVE_MAX, PACKET_BYTES, TARGET_ANSWER_MAX, TARGET_HANDSHAKE_MAX, WINDOW_BYTES,
 };
@@ -217,7 +218,7 @@ async fn reached(
     let stream = tokio::net::TcpStream::from_std(stream).map_err(|e| e.to_string())?;
     let shaking = timeout(
         TARGET_HANDSHAKE_MAX,
-        client::connect_stream(config, stream, hooks),
+        client::connect_stream(config, Gathered::new(stream), hooks),
     );
     let shaken = shaking.await;
     let judged = judged.lock().unwrap_or_else(PoisonError::into_inner).take();
