@@ -160,6 +160,7 @@ pub(crate) struct Node {
     enders: Enders,
     stopping: AtomicBool,
     fewer: Condvar,
+    terminals: Arc<relay::Terminals>,
 }
 
 /// Whom to tell when the node stops.
@@ -236,6 +237,7 @@ impl Server {
             enders: Enders::default(),
             stopping: AtomicBool::new(false),
             fewer: Condvar::new(),
+            terminals: Arc::default(),
         });
         let of_thread = Arc::clone(&node);
         let accepting = std::thread::Builder::new()

@@ -293,6 +293,7 @@ impl Waiting {
             machine: Arc::clone(machine),
             sftp: runs.subsystem.as_ref().map(|_| Sftp::default()),
             unread: connection.is_read(number),
+            terminals: Arc::clone(&connection.node.terminals),
         };
         connection.keep(tokio::spawn(run_to_its_end(relay, self.stays)));
         Ok(())

@@ -157,3 +157,15 @@ pub(super) const SFTP_PENDING_MAX: usize = 4096;
 
 /// Files that are open over SFTP at a time, in one channel; more end the session.
 pub(super) const SFTP_HANDLES_MAX: usize = 1024;
+
+/// What a terminal may show at once, and in each second again, whoever types: dozens of screens. One that shows more
+/// pours.
+pub(super) const CALM_BYTES: f64 = 256.0 * 1024.0;
+
+/// What all terminals that pour show in a second together, for each processor of the machine, while somebody types at
+/// another one. Beyond it they wait, and so do their programs. More than anybody reads, and a small share of what
+/// relaying, recording and keeping it would take of a processor.
+pub(super) const POURED_PER_PROCESSOR: f64 = 2.0 * 1024.0 * 1024.0;
+
+/// How long after a key somebody counts as one who types.
+pub(super) const TYPING: Duration = Duration::from_secs(1);

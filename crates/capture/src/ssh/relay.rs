@@ -32,10 +32,13 @@ use crate::host::Watched;
 use crate::who::Listed;
 
 mod over;
+mod pace;
 mod unread;
 mod up;
 
 pub(super) use over::signal as signal_of;
+use pace::Pace;
+pub(super) use pace::Terminals;
 pub(super) use unread::Unread;
 use up::{feed, incoming, release};
 
@@ -65,6 +68,8 @@ pub(super) struct Relay {
     pub(super) sftp: Option<Sftp>,
     /// Told when nobody reads what the program says any more.
     pub(super) unread: Arc<Unread>,
+    /// The node's, this one among them if it is one.
+    pub(super) terminals: Arc<Terminals>,
 }
 
 /// How it came to its end, as far as that is not the program's.
@@ -94,6 +99,8 @@ struct Shared {
     is_deaf: AtomicBool,
     sftp: Option<Mutex<Sftp>>,
     unread: Arc<Unread>,
+    /// A terminal's.
+    pace: Option<Pace>,
 }
 
 impl From<Lost> for Why {
@@ -137,6 +144,7 @@ pub(super) async fn run(relay: Relay) {
         machine,
         sftp,
         unread,
+        terminals,
     } = relay;
     let id = channel.id();
     let has_terminal = matches!(ends, Ends::Terminal(_));
@@ -159,6 +167,7 @@ pub(super) async fn run(relay: Relay) {
         is_deaf: AtomicBool::new(false),
         sftp: sftp.map(Mutex::new),
         unread,
+        pace: has_terminal.then(|| Pace::new(terminals)),
     };
     let (read, write) = channel.split();
     if has_terminal && !notice.is_empty() {
@@ -369,6 +378,7 @@ async fn drain(
                 shared.recorder.flush()?;
             }
         }
+        let len = bytes.len();
         if shared.is_deaf.load(Ordering::SeqCst) {
             continue;
         }
@@ -382,6 +392,9 @@ async fn drain(
         if sent.is_err() {
             // Nobody hears it; that it was said stays on record.
             shared.is_deaf.store(true, Ordering::SeqCst);
+        }
+        if let Some(pace) = &shared.pace {
+            pace.gives_way(len).await;
         }
     }
 }

@@ -28,6 +28,9 @@ pub(super) async fn incoming(
     while let Some(message) = read.wait().await {
         match message {
             ChannelMsg::Data { data } => {
+                if let Some(pace) = &shared.pace {
+                    pace.typed();
+                }
                 came(shared, &data)?;
                 let Some(to_program) = to_program.as_ref().filter(|_| !data.is_empty()) else {
                     continue;
