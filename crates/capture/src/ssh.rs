@@ -33,6 +33,7 @@ mod channel;
 mod ciphers;
 mod connection;
 mod credentials;
+mod distance;
 mod door;
 mod ender;
 mod fact;

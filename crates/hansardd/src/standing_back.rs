@@ -79,7 +79,7 @@ fn worked() -> Duration {
 /// How long who worked so much in so long a time lets others go first: a fifth of a processor is left to it.
 fn pause(worked: Duration, passed: Duration) -> Duration {
     let waited = passed.saturating_sub(worked);
-    match waited > worked / 8 {
+    match waited > worked / 32 {
         true => (worked * 4).min(PAUSE_MAX),
         false => Duration::ZERO,
     }
@@ -107,7 +107,7 @@ mod tests {
     fn who_had_to_wait_for_a_processor_leaves_it_to_others() {
         let ms = Duration::from_millis;
         assert_eq!(pause(ms(8), ms(8)), ms(0));
-        assert_eq!(pause(ms(8), ms(9)), ms(0));
+        assert_eq!(pause(ms(64), ms(65)), ms(0));
         assert_eq!(pause(ms(8), ms(10)), ms(32));
         assert_eq!(pause(ms(80), ms(1000)), PAUSE_MAX);
         let mut leisure = Leisure::begin();

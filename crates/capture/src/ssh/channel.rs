@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use hansard_core::event::Body;
 use hansard_shell::{Service, Window};
@@ -59,6 +60,8 @@ pub(super) struct Waiting {
     env: Vec<(OsString, OsString)>,
     terminal: Option<(String, Window)>,
     stays: Stays,
+    /// When the client was about to hear that it is open.
+    since: Instant,
 }
 
 /// What a channel has until what runs in it is over.
@@ -104,6 +107,7 @@ impl Waiting {
             env: Vec::new(),
             terminal: None,
             stays: Stays::default(),
+            since: Instant::now(),
         }
     }
 
@@ -234,6 +238,8 @@ impl Waiting {
         inside: &Inside,
         handle: Handle,
     ) -> Result<(), String> {
+        // Clients ask for it as soon as the channel is open.
+        connection.distance.answered(self.since.elapsed());
         let runs = heeded(asked, inside.allowed.command.as_deref())?;
         let number = self.channel.id().number();
         let machine = connection.machine();

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::credentials::Allowed;
+use super::distance::Distance;
 use super::ender::Ender;
 use super::fact;
 use super::forward::aside;
@@ -52,6 +53,10 @@ pub(super) struct Connection {
     pub(super) forwards: Arc<Semaphore>,
     /// Bytes of forwards that may wait.
     pub(super) forwarded: Room,
+    /// How far away the client is.
+    pub(super) distance: Distance,
+    /// How far away the target is, where this leads to one.
+    pub(super) of_target: Distance,
     /// Whether it is over, for what would go on without it.
     is_closing: watch::Sender<bool>,
     /// Rings when the library refused something that no hook is told of.
@@ -245,6 +250,8 @@ pub(super) fn serve(node: &Arc<Node>, wire: Wire, place: Place) {
         place: Mutex::new(place),
         forwards: Arc::new(Semaphore::new(FORWARDS_MAX)),
         forwarded: Room::new(FORWARD_BYTES_MAX),
+        distance: Distance::default(),
+        of_target: Distance::default(),
         is_closing: watch::Sender::new(false),
         sighted: witness::attach(),
         state: Mutex::new(State::default()),

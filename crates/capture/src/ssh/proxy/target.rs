@@ -12,7 +12,7 @@ use russh::client::{self, Handle};
 use russh::keys::{Algorithm, EcdsaCurve};
 use russh::{Preferred, SshId};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::agent::asks_client;
 use super::destination::Destination;
@@ -90,7 +90,9 @@ pub(in crate::ssh) async fn session(
     back: russh::server::Handle,
 ) -> Result<FarChannel, String> {
     let target = fresh(connection, inside, back).await?;
+    let asked = Instant::now();
     let channel = answered(target.handle.channel_open_session()).await?;
+    connection.of_target.answered(asked.elapsed());
     Ok(FarChannel::new(channel, target))
 }
 
