@@ -45,8 +45,10 @@ mod tests {
     fn who_is_near_has_a_small_window_and_who_is_far_or_unknown_a_large_one() {
         let distance = Distance::default();
         assert_eq!(distance.window(), STREAM_WINDOW_BYTES);
-        distance.answered(Duration::from_millis(167));
+        distance.answered(Duration::from_millis(200));
         assert_eq!(distance.window(), STREAM_WINDOW_BYTES);
+        distance.answered(Duration::from_millis(167));
+        assert_eq!(distance.window(), 33_400_000);
         distance.answered(Duration::from_millis(40));
         assert_eq!(distance.window(), 8_000_000);
         distance.answered(Duration::from_secs(1));
