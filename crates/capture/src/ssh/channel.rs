@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hansard_core::event::Body;
 use hansard_shell::{Service, Window};
@@ -225,6 +225,11 @@ impl Waiting {
         self.env.push((AGENT.into(), path.into()));
     }
 
+    /// How long ago the client was told that it is open.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// Whether what is asked for would run on this machine.
     pub(super) fn is_here(&self) -> bool {
         self.far.is_none() && self.coming.is_none()
@@ -238,8 +243,6 @@ impl Waiting {
         inside: &Inside,
         handle: Handle,
     ) -> Result<(), String> {
-        // Clients ask for it as soon as the channel is open.
-        connection.distance.answered(self.since.elapsed());
         let runs = heeded(asked, inside.allowed.command.as_deref())?;
         let number = self.channel.id().number();
         let machine = connection.machine();
@@ -278,10 +281,8 @@ impl Waiting {
             on_end,
             ..
         } = opened;
-        let line = Arc::<Ender>::clone(&ender);
-        machine
-            .registry
-            .begin(&session, (uid, served.pid()), recorder.clone(), line);
+        let (registry, line) = (&machine.registry, Arc::<Ender>::clone(&ender));
+        registry.begin(&session, (uid, served.pid()), recorder.clone(), line);
         (machine.means.tell)(Happening::Began { session: id, uid });
         let relay = Relay {
             channel: self.channel,
