@@ -274,7 +274,8 @@ def flood(a, place):
     def all_of(way, with_flood):
         flooding = []
         if with_flood:
-            flooding = [subprocess.Popen(place.ssh(way, "-tt", "yes"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)]
+            flooding = [subprocess.Popen(place.ssh(way, "-tt", "yes"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                         start_new_session=True)]
             time.sleep(2)
         words = [ptybench.PTYRUN, "lat", "150", "100000", "--", *place.ssh(way, "-tt", ECHO)]
         typing = []

@@ -74,7 +74,7 @@ class Sshd:
                                "KbdInteractiveAuthentication no", "AcceptEnv LANG LC_*", "StrictModes no",
                                "MaxStartups 1000:30:2000", "MaxSessions 100",
                                "Subsystem sftp /usr/lib/openssh/sftp-server", *lines, ""]))
-        self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", config], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", config], stdin=subprocess.DEVNULL, start_new_session=True,
                                         stderr=open(os.path.join(where, name + ".log"), "a"))
         until_open(port)
 

@@ -33,10 +33,12 @@ mod channel;
 mod ciphers;
 mod connection;
 mod credentials;
+mod distance;
 mod door;
 mod ender;
 mod fact;
 mod forward;
+mod gathered;
 mod greeting;
 mod handler;
 mod header;
@@ -159,6 +161,7 @@ pub(crate) struct Node {
     enders: Enders,
     stopping: AtomicBool,
     fewer: Condvar,
+    terminals: Arc<relay::Terminals>,
 }
 
 /// Whom to tell when the node stops.
@@ -235,6 +238,7 @@ impl Server {
             enders: Enders::default(),
             stopping: AtomicBool::new(false),
             fewer: Condvar::new(),
+            terminals: Arc::default(),
         });
         let of_thread = Arc::clone(&node);
         let accepting = std::thread::Builder::new()

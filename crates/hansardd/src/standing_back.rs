@@ -5,6 +5,10 @@
 //! What archives does not stand back: it shares locks with who records, and somebody would wait for a thread
 //! that waits for a processor.
 
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
 /// Behind whom a thread stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behind {
@@ -29,6 +33,58 @@ pub(crate) fn stand_back(behind: Behind) {
     let _ = rustix::process::setpriority_process(None, nice);
 }
 
+/// What a thread does besides that nobody waits for. Priorities count among the threads of a service alone where the system
+/// shares its processors among services and sessions first, and some services may not change them at all. But who had
+/// to wait for a processor can tell that others want it.
+pub(crate) struct Leisure {
+    since: Instant,
+    worked: Duration,
+}
+
+/// Work after which it looks whether it had to wait.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Longest pause.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+impl Leisure {
+    /// Of the thread that calls this.
+    pub(crate) fn begin() -> Self {
+        Self {
+            since: Instant::now(),
+            worked: worked(),
+        }
+    }
+
+    /// To be called every few milliseconds of work. Sleeps where others wanted the processor meanwhile, or the disk.
+    pub(crate) fn rest(&mut self) {
+        let worked = worked().saturating_sub(self.worked);
+        if worked < LOOK {
+            return;
+        }
+        let pause = pause(worked, self.since.elapsed());
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
+        *self = Self::begin();
+    }
+}
+
+/// Processor time of the thread that calls this.
+fn worked() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// How long who worked so much in so long a time lets others go first: a fifth of a processor is left to it.
+fn pause(worked: Duration, passed: Duration) -> Duration {
+    let waited = passed.saturating_sub(worked);
+    match waited > worked / 32 {
+        true => (worked * 4).min(PAUSE_MAX),
+        false => Duration::ZERO,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
@@ -45,5 +101,17 @@ mod tests {
         });
         assert_eq!(stood.join().unwrap(), (before.max(15), before.max(15)));
         assert_eq!(nice(), before);
+    }
+
+    #[test]
+    fn who_had_to_wait_for_a_processor_leaves_it_to_others() {
+        let ms = Duration::from_millis;
+        assert_eq!(pause(ms(8), ms(8)), ms(0));
+        assert_eq!(pause(ms(64), ms(65)), ms(0));
+        assert_eq!(pause(ms(8), ms(10)), ms(32));
+        assert_eq!(pause(ms(80), ms(1000)), PAUSE_MAX);
+        let mut leisure = Leisure::begin();
+        leisure.rest();
+        assert!(worked() >= leisure.worked);
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use hansard_core::event::Body;
 use hansard_shell::{Service, Window};
@@ -59,6 +60,8 @@ pub(super) struct Waiting {
     env: Vec<(OsString, OsString)>,
     terminal: Option<(String, Window)>,
     stays: Stays,
+    /// When the client was about to hear that it is open.
+    since: Instant,
 }
 
 /// What a channel has until what runs in it is over.
@@ -104,6 +107,7 @@ impl Waiting {
             env: Vec::new(),
             terminal: None,
             stays: Stays::default(),
+            since: Instant::now(),
         }
     }
 
@@ -221,6 +225,11 @@ impl Waiting {
         self.env.push((AGENT.into(), path.into()));
     }
 
+    /// How long ago the client was told that it is open.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// Whether what is asked for would run on this machine.
     pub(super) fn is_here(&self) -> bool {
         self.far.is_none() && self.coming.is_none()
@@ -272,10 +281,8 @@ impl Waiting {
             on_end,
             ..
         } = opened;
-        let line = Arc::<Ender>::clone(&ender);
-        machine
-            .registry
-            .begin(&session, (uid, served.pid()), recorder.clone(), line);
+        let (registry, line) = (&machine.registry, Arc::<Ender>::clone(&ender));
+        registry.begin(&session, (uid, served.pid()), recorder.clone(), line);
         (machine.means.tell)(Happening::Began { session: id, uid });
         let relay = Relay {
             channel: self.channel,
@@ -293,6 +300,7 @@ impl Waiting {
             machine: Arc::clone(machine),
             sftp: runs.subsystem.as_ref().map(|_| Sftp::default()),
             unread: connection.is_read(number),
+            terminals: Arc::clone(&connection.node.terminals),
         };
         connection.keep(tokio::spawn(run_to_its_end(relay, self.stays)));
         Ok(())

@@ -17,9 +17,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::credentials::Allowed;
+use super::distance::Distance;
 use super::ender::Ender;
 use super::fact;
 use super::forward::aside;
+use super::gathered::Gathered;
 use super::handler::Handler;
 use super::header::{self, About, OfMachine, Who};
 use super::limits::{CHANNELS_END_MAX, FORWARD_BYTES_MAX, FORWARDS_MAX};
@@ -51,6 +53,10 @@ pub(super) struct Connection {
     pub(super) forwards: Arc<Semaphore>,
     /// Bytes of forwards that may wait.
     pub(super) forwarded: Room,
+    /// How far away the client is.
+    pub(super) distance: Distance,
+    /// How far away the target is, where this leads to one.
+    pub(super) of_target: Distance,
     /// Whether it is over, for what would go on without it.
     is_closing: watch::Sender<bool>,
     /// Rings when the library refused something that no hook is told of.
@@ -244,6 +250,8 @@ pub(super) fn serve(node: &Arc<Node>, wire: Wire, place: Place) {
         place: Mutex::new(place),
         forwards: Arc::new(Semaphore::new(FORWARDS_MAX)),
         forwarded: Room::new(FORWARD_BYTES_MAX),
+        distance: Distance::default(),
+        of_target: Distance::default(),
         is_closing: watch::Sender::new(false),
         sighted: witness::attach(),
         state: Mutex::new(State::default()),
@@ -298,7 +306,12 @@ async fn begun(
             stream.set_nonblocking(true).map_err(Over::unusable)?;
             stream.set_nodelay(true).map_err(Over::unusable)?;
             let stream = tokio::net::TcpStream::from_std(stream).map_err(Over::unusable)?;
-            run_stream(Arc::clone(&node.russh), Prefaced::new(stream), handler).await
+            run_stream(
+                Arc::clone(&node.russh),
+                Prefaced::new(Gathered::new(stream)),
+                handler,
+            )
+            .await
         }
         Wire::Inside { stream, to, .. } => {
             stream.set_nonblocking(true).map_err(Over::unusable)?;
@@ -310,7 +323,12 @@ async fn begun(
             let certified = certified.await.map_err(Over::unusable)?;
             let config = super::library(&node.config, certified.as_deref());
             let config = config.map_err(Over::Unrecorded)?;
-            run_stream(Arc::new(config), Prefaced::new(stream), handler).await
+            run_stream(
+                Arc::new(config),
+                Prefaced::new(Gathered::new(stream)),
+                handler,
+            )
+            .await
         }
     }
 }

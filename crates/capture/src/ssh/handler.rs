@@ -20,7 +20,7 @@ use super::credentials::{self, Allowed, Attempt, judge};
 use super::fact;
 use super::forward::{Listening, To, Wanted};
 use super::header::Who;
-use super::limits::{CHANNELS_MAX, OFFERS_MAX, STREAM_WINDOW_BYTES};
+use super::limits::{CHANNELS_MAX, OFFERS_MAX};
 use super::over::Over;
 use super::proxy::Destination;
 use super::x11::Display;
@@ -303,7 +303,7 @@ impl Hooks for Handler {
     }
 
     fn adjust_window(&mut self, _: ChannelId, _: u32) -> u32 {
-        STREAM_WINDOW_BYTES
+        self.connection.distance.window()
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Over> {

@@ -50,6 +50,16 @@ pub(super) const PACKET_BYTES: usize = 32 * 1024;
 /// What is read at a time from a program, or from whoever a forward leads to: as much as a pipe holds.
 pub(super) const PIECE_BYTES: usize = 64 * 1024;
 
+/// What a pipe to or from a program may hold once it was full, as much as one of anybody may by the system's own
+/// bound. One that never pours keeps what it was made with (64 KiB).
+pub(super) const PIPE_BYTES: usize = 1024 * 1024;
+
+/// Pieces of input that are handed to a program at once; the others follow.
+pub(super) const PIECES_AT_ONCE: usize = 64;
+
+/// What is read of a connection at once while it pours.
+pub(super) const GATHERED_BYTES: usize = 128 * 1024;
+
 /// Bytes that wait for the recorder of what is no terminal, and so may pour. While a disk syncs a batch the next one
 /// comes together; at the bound the stream waits. A daemon that is killed takes two of these with it at most, and no more
 /// than usual where something has waited for a second ([`hansard_record::Options::queue_bytes`]).
@@ -58,9 +68,12 @@ pub(super) const STREAM_QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// Most bytes that a peer may send into a new channel before it is told to go on.
 pub(super) const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
-/// The same once half of that has come in, in all channels of the connection. A peer that is far away sends a
-/// window at most in the time of a round trip, and half of it where it has to wait for word: 100 MB/s at
-/// 167 ms. Nothing is kept for it, for it is no promise of memory: what waits is bounded by [`INPUT_BYTES_MAX`],
+/// What a channel that streams is to reach over a long line, bytes per second.
+pub(super) const STREAM_BYTES_PER_SECOND: u64 = 100_000_000;
+
+/// The same at most once half of that has come in, in all channels of the connection, by how far away the peer is
+/// (`distance`). It sends a window at most in the time of a round trip, and half of it where it has to wait for word:
+/// 100 MB/s at 167 ms. Nothing is kept for it, for it is no promise of memory: what waits is bounded by [`INPUT_BYTES_MAX`],
 /// [`FORWARD_BYTES_MAX`] and [`FAR_OUTPUT_BYTES_MAX`], and beyond them nothing is read.
 pub(super) const STREAM_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 
@@ -147,3 +160,15 @@ pub(super) const SFTP_PENDING_MAX: usize = 4096;
 
 /// Files that are open over SFTP at a time, in one channel; more end the session.
 pub(super) const SFTP_HANDLES_MAX: usize = 1024;
+
+/// What a terminal may show at once, and in each second again, whoever types: dozens of screens. One that shows more
+/// pours.
+pub(super) const CALM_BYTES: f64 = 256.0 * 1024.0;
+
+/// What all terminals that pour show in a second together, for each processor of the machine, while somebody types at
+/// another one. Beyond it they wait, and so do their programs. More than anybody reads, and a small share of what
+/// relaying, recording and keeping it would take of a processor.
+pub(super) const POURED_PER_PROCESSOR: f64 = 1024.0 * 1024.0;
+
+/// How long after a key somebody counts as one who types.
+pub(super) const TYPING: Duration = Duration::from_secs(1);

@@ -21,7 +21,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::ender::Ender;
 use super::header::OfMachine;
-use super::limits::{HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PIECE_BYTES, TYPED_LOOK_EVERY};
+use super::limits::{
+    HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PIECE_BYTES, PIPE_BYTES, TYPED_LOOK_EVERY,
+};
 use super::program::Program;
 use super::room::Room;
 use super::sftp::{Sftp, Stop};
@@ -30,10 +32,13 @@ use crate::host::Watched;
 use crate::who::Listed;
 
 mod over;
+mod pace;
 mod unread;
 mod up;
 
 pub(super) use over::signal as signal_of;
+use pace::Pace;
+pub(super) use pace::Terminals;
 pub(super) use unread::Unread;
 use up::{feed, incoming, release};
 
@@ -63,6 +68,8 @@ pub(super) struct Relay {
     pub(super) sftp: Option<Sftp>,
     /// Told when nobody reads what the program says any more.
     pub(super) unread: Arc<Unread>,
+    /// The node's, this one among them if it is one.
+    pub(super) terminals: Arc<Terminals>,
 }
 
 /// How it came to its end, as far as that is not the program's.
@@ -92,6 +99,8 @@ struct Shared {
     is_deaf: AtomicBool,
     sftp: Option<Mutex<Sftp>>,
     unread: Arc<Unread>,
+    /// A terminal's.
+    pace: Option<Pace>,
 }
 
 impl From<Lost> for Why {
@@ -135,6 +144,7 @@ pub(super) async fn run(relay: Relay) {
         machine,
         sftp,
         unread,
+        terminals,
     } = relay;
     let id = channel.id();
     let has_terminal = matches!(ends, Ends::Terminal(_));
@@ -157,6 +167,7 @@ pub(super) async fn run(relay: Relay) {
         is_deaf: AtomicBool::new(false),
         sftp: sftp.map(Mutex::new),
         unread,
+        pace: has_terminal.then(|| Pace::new(terminals)),
     };
     let (read, write) = channel.split();
     if has_terminal && !notice.is_empty() {
@@ -337,10 +348,11 @@ async fn drain(
         Stream::Stderr => shared.policy.stderr,
         _ => shared.policy.stdout,
     };
+    let mut is_wide = shared.has_terminal;
     loop {
         shared.listening.fetch_add(1, Ordering::SeqCst);
         let came = tokio::select! {
-            came = piece(&output) => came,
+            came = piece(&output, shared.has_terminal) => came,
             // Closing the pipe is how a program learns that nobody reads what it says.
             () = shared.unread.heard(), if stream == Stream::Stdout => Ok(Bytes::new()),
         };
@@ -349,6 +361,10 @@ async fn drain(
         let bytes = came.unwrap_or_default();
         if bytes.is_empty() {
             return Ok(());
+        }
+        if bytes.len() == PIECE_BYTES && !is_wide {
+            widen(&output);
+            is_wide = true;
         }
         if let Some(keys) = &shared.keys {
             keys.lock()
@@ -362,6 +378,7 @@ async fn drain(
                 shared.recorder.flush()?;
             }
         }
+        let len = bytes.len();
         if shared.is_deaf.load(Ordering::SeqCst) {
             continue;
         }
@@ -376,17 +393,26 @@ async fn drain(
             // Nobody hears it; that it was said stays on record.
             shared.is_deaf.store(true, Ordering::SeqCst);
         }
+        if let Some(pace) = &shared.pace {
+            pace.gives_way(len).await;
+        }
     }
 }
 
-/// What there is to read, once there is something; nothing at its end. No memory is held while it waits.
-pub(super) async fn piece(fd: &AsyncFd<OwnedFd>) -> std::io::Result<Bytes> {
+/// What there is to read, once there is something; nothing at its end. No memory is held while it waits. A terminal
+/// hands out a page at a time: of one that pours several become a piece.
+pub(super) async fn piece(fd: &AsyncFd<OwnedFd>, is_terminal: bool) -> std::io::Result<Bytes> {
+    const PAGE: usize = 4096;
     let mut piece = Vec::new();
     when_ready(fd, Interest::READABLE, |fd| {
         let mut room = Vec::with_capacity(PIECE_BYTES);
-        let len = rustix::io::read(fd, spare_capacity(&mut room))?;
+        let mut last = rustix::io::read(fd, spare_capacity(&mut room))?;
+        while is_terminal && last >= PAGE / 2 && room.len() + PAGE <= PIECE_BYTES {
+            // What stops it is met again by the next call.
+            last = rustix::io::read(fd, spare_capacity(&mut room)).unwrap_or(0);
+        }
         piece = room;
-        Ok(len)
+        Ok(piece.len())
     })
     .await?;
     if piece.len() < PIECE_BYTES / 4 {
@@ -394,6 +420,12 @@ pub(super) async fn piece(fd: &AsyncFd<OwnedFd>) -> std::io::Result<Bytes> {
         piece.shrink_to_fit();
     }
     Ok(piece.into())
+}
+
+/// Gives a pipe that was full more room: who is at its two ends wakes the other less often. What is no pipe stays
+/// as it is, and so does one for which the system has no more memory.
+fn widen(fd: &AsyncFd<OwnedFd>) {
+    let _ = rustix::pipe::fcntl_setpipe_size(fd.get_ref(), PIPE_BYTES);
 }
 
 /// Tries until it does not have to wait any more.

@@ -25,6 +25,7 @@ mod inside;
 mod locked;
 mod odd;
 mod paramiko;
+mod pours;
 mod proxied;
 mod refused;
 mod roles;

@@ -10,9 +10,13 @@ use hansard_view::text::{Text, Texts};
 
 use super::SEARCH_EVENT;
 use crate::follow::{Events, FollowError, Followed, Told};
+use crate::standing_back::Leisure;
 
 /// Frames that are read of a session before it is another's turn.
 const FRAMES_PER_TURN: usize = 64;
+
+/// After so long it is another's turn as well: what pours lines takes its time, and others are to be found meanwhile.
+const TURN_MAX: Duration = Duration::from_millis(250);
 
 /// A session that goes on is shown anew so often at most.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
@@ -83,11 +87,15 @@ impl Session {
         &mut self,
         from: &Followed,
         index: &dyn Index,
-        own: &[u8; 32],
+        (own, leisure): (&[u8; 32], &mut Leisure),
     ) -> Result<Done, IndexError> {
         let mut done = Done::default();
         self.is_behind = false;
+        let began = Instant::now();
         for _ in 0..FRAMES_PER_TURN {
+            if began.elapsed() >= TURN_MAX {
+                break;
+            }
             let id = self.id;
             let events = self
                 .events
@@ -99,6 +107,7 @@ impl Session {
                     for event in &events {
                         self.turn(event, own, &mut done);
                         self.put(index)?;
+                        leisure.rest();
                     }
                 }
                 // The text of what is lost is lost; the next segment goes on.

@@ -11,6 +11,7 @@ use hansard_store::{Index, Query};
 
 use super::session::Session;
 use super::{Figures, Parts, size};
+use crate::standing_back::Leisure;
 
 /// Longest time between two looks at what there is to do.
 const TURN: Duration = Duration::from_millis(500);
@@ -52,6 +53,7 @@ pub(super) struct Turns {
     is_checked: bool,
     events: u64,
     pause: Duration,
+    leisure: Leisure,
 }
 
 impl Turns {
@@ -67,6 +69,7 @@ impl Turns {
             is_checked: false,
             events: 0,
             pause: PAUSES.0,
+            leisure: Leisure::begin(),
         }
     }
 
@@ -74,6 +77,7 @@ impl Turns {
         let mut wait = Duration::ZERO;
         loop {
             let turn = self.parts.news.take(wait);
+            self.leisure = Leisure::begin();
             self.waiting.extend(turn.sessions);
             if turn.overflowed {
                 self.sweep = Sweep::From(None);
@@ -169,7 +173,7 @@ impl Turns {
         for (id, session) in &mut self.sessions {
             if session.is_behind {
                 let (from, own) = (&self.parts.followed, &self.parts.key);
-                let done = session.read(from, index, own)?;
+                let done = session.read(from, index, (own, &mut self.leisure))?;
                 self.events = self.events.saturating_add(done.events);
                 deleted.extend(done.deleted);
                 is_busy |= session.is_behind;

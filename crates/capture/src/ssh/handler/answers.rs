@@ -210,6 +210,8 @@ impl Handler {
             None => Err("something runs in the channel already".to_owned()),
             Some(waiting) => {
                 place = waiting.place().upgrade();
+                // Clients ask for it as soon as the channel is open.
+                self.connection.distance.answered(waiting.age());
                 is_here = waiting.is_here() && !matches!(asked, Asked::Subsystem(_));
                 let starting = waiting.start(&asked, &self.connection, &inside, session.handle());
                 starting.await

@@ -16,7 +16,6 @@ use crate::registry::Runs as _;
 use crate::ssh::connection::{Connection, Inside};
 use crate::ssh::forward::{Comes, Wanted};
 use crate::ssh::handler::now_s;
-use crate::ssh::limits::STREAM_WINDOW_BYTES;
 use crate::ssh::over::Over;
 use crate::ssh::{credentials, fact};
 
@@ -100,7 +99,7 @@ impl Handler for Hooks {
     type Error = Over;
 
     fn adjust_window(&mut self, _: ChannelId, _: u32) -> u32 {
-        STREAM_WINDOW_BYTES
+        self.connection.of_target.window()
     }
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Over> {

@@ -12,7 +12,7 @@ use russh::client::{self, Handle};
 use russh::keys::{Algorithm, EcdsaCurve};
 use russh::{Preferred, SshId};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::agent::asks_client;
 use super::destination::Destination;
@@ -23,6 +23,7 @@ use crate::ssh::ciphers;
 use crate::ssh::connection::{Connection, Inside};
 use crate::ssh::fact;
 use crate::ssh::forward::{Wanted, aside};
+use crate::ssh::gathered::Gathered;
 use crate::ssh::limits::{
     ALIVE_EVERY, ALIVE_MAX, PACKET_BYTES, TARGET_ANSWER_MAX, TARGET_HANDSHAKE_MAX, WINDOW_BYTES,
 };
@@ -89,7 +90,9 @@ pub(in crate::ssh) async fn session(
     back: russh::server::Handle,
 ) -> Result<FarChannel, String> {
     let target = fresh(connection, inside, back).await?;
+    let asked = Instant::now();
     let channel = answered(target.handle.channel_open_session()).await?;
+    connection.of_target.answered(asked.elapsed());
     Ok(FarChannel::new(channel, target))
 }
 
@@ -217,7 +220,7 @@ async fn reached(
     let stream = tokio::net::TcpStream::from_std(stream).map_err(|e| e.to_string())?;
     let shaking = timeout(
         TARGET_HANDSHAKE_MAX,
-        client::connect_stream(config, stream, hooks),
+        client::connect_stream(config, Gathered::new(stream), hooks),
     );
     let shaken = shaking.await;
     let judged = judged.lock().unwrap_or_else(PoisonError::into_inner).take();

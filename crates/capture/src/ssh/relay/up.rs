@@ -1,9 +1,11 @@
 //! What comes from the client: recorded as the policy says, and handed to the program.
 
+use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 use std::sync::PoisonError;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use hansard_core::{Body, Fields, Stream};
 use hansard_record::Lost;
 use russh::{ChannelMsg, ChannelReadHalf};
@@ -11,9 +13,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::{Shared, Why, name_of, when_ready};
+use super::{Shared, Why, name_of, when_ready, widen};
 use crate::ssh::channel::sizes;
 use crate::ssh::fact;
+use crate::ssh::limits::PIECES_AT_ONCE;
 
 /// Takes what the client sends, until it closes the channel.
 pub(super) async fn incoming(
@@ -25,6 +28,9 @@ pub(super) async fn incoming(
     while let Some(message) = read.wait().await {
         match message {
             ChannelMsg::Data { data } => {
+                if let Some(pace) = &shared.pace {
+                    pace.typed();
+                }
                 came(shared, &data)?;
                 let Some(to_program) = to_program.as_ref().filter(|_| !data.is_empty()) else {
                     continue;
@@ -108,16 +114,71 @@ pub(super) async fn feed(
     input: AsyncFd<OwnedFd>,
     mut from_client: UnboundedReceiver<Bytes>,
 ) {
-    let mut wants = true;
-    while let Some(bytes) = from_client.recv().await {
-        let mut rest = bytes.as_ref();
-        while wants && !rest.is_empty() {
-            match when_ready(&input, Interest::WRITABLE, |fd| rustix::io::write(fd, rest)).await {
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+    let mut waiting = VecDeque::new();
+    let (mut wants, mut is_wide) = (true, shared.has_terminal);
+    loop {
+        while waiting.len() < PIECES_AT_ONCE
+            && let Ok(bytes) = from_client.try_recv()
+        {
+            waiting.push_back(bytes);
+        }
+        if waiting.is_empty() {
+            // No memory is held while there is nothing.
+            waiting = VecDeque::new();
+            match from_client.recv().await {
+                Some(bytes) => waiting.push_back(bytes),
+                None => break,
+            }
+            continue;
+        }
+        let all: usize = waiting.iter().map(Bytes::len).sum();
+        let mut taken = all;
+        if wants {
+            let pieces: Vec<_> = waiting.iter().map(|bytes| IoSlice::new(bytes)).collect();
+            match when_ready(&input, Interest::WRITABLE, |fd| {
+                rustix::io::writev(fd, &pieces)
+            })
+            .await
+            {
+                Ok(written) => taken = written,
                 Err(_) => wants = false,
             }
         }
-        shared.room.give_back(bytes.len());
+        if taken < all && !is_wide {
+            widen(&input);
+            is_wide = true;
+        }
+        forget(&mut waiting, taken);
+        shared.room.give_back(taken);
     }
     // Dropping it is the end of a pipe; the terminal's master is held by its reader as well.
+}
+
+/// Takes so many bytes away from the beginning.
+fn forget(waiting: &mut VecDeque<Bytes>, mut bytes: usize) {
+    while let Some(first) = waiting.front_mut() {
+        if bytes < first.len() {
+            first.advance(bytes);
+            return;
+        }
+        bytes -= first.len();
+        waiting.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_taken_away_wherever_it_ends() {
+        let pieces = || VecDeque::from([&b"ab"[..], b"cde", b"f"].map(Bytes::from_static));
+        for taken in 0..=6 {
+            let mut waiting = pieces();
+            forget(&mut waiting, taken);
+            let rest: Vec<u8> = waiting.iter().flatten().copied().collect();
+            assert_eq!(rest, &b"abcdef"[taken..]);
+            assert!(waiting.iter().all(|piece| !piece.is_empty()));
+        }
+    }
 }
