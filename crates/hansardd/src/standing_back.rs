@@ -5,7 +5,9 @@
 //! What archives does not stand back: it shares locks with who records, and somebody would wait for a thread
 //! that waits for a processor.
 
-use std::time::{Duration, Instant};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -37,8 +39,9 @@ pub(crate) fn stand_back(behind: Behind) {
 /// shares its processors among services and sessions first, and some services may not change them at all. But who had
 /// to wait for a processor can tell that others want it.
 pub(crate) struct Leisure {
-    since: Instant,
+    clock: Waited,
     worked: Duration,
+    waited: Duration,
 }
 
 /// Work after which it looks whether it had to wait.
@@ -50,23 +53,55 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 impl Leisure {
     /// Of the thread that calls this.
     pub(crate) fn begin() -> Self {
+        let clock = Waited::of_this_thread();
         Self {
-            since: Instant::now(),
             worked: worked(),
+            waited: clock.now(),
+            clock,
         }
     }
 
-    /// To be called every few milliseconds of work. Sleeps where others wanted the processor meanwhile, or the disk.
+    /// To be called every few milliseconds of work. Sleeps where others wanted the processor meanwhile.
     pub(crate) fn rest(&mut self) {
-        let worked = worked().saturating_sub(self.worked);
-        if worked < LOOK {
+        let done = worked().saturating_sub(self.worked);
+        if done < LOOK {
             return;
         }
-        let pause = pause(worked, self.since.elapsed());
+        let pause = pause(done, self.clock.now().saturating_sub(self.waited));
         if !pause.is_zero() {
             std::thread::sleep(pause);
         }
-        *self = Self::begin();
+        (self.worked, self.waited) = (worked(), self.clock.now());
+    }
+}
+
+/// How long a thread has waited for a processor in its life: not for a disk, a lock or a word.
+struct Waited {
+    /// Its `schedstat` (sched-stats of the kernel's manual); `None` where the system does not tell.
+    told: Option<File>,
+}
+
+impl Waited {
+    fn of_this_thread() -> Self {
+        Self {
+            told: File::open("/proc/thread-self/schedstat").ok(),
+        }
+    }
+
+    /// Where nothing is told, all time in which it did not work.
+    fn now(&self) -> Duration {
+        self.read().unwrap_or_else(|| {
+            let time = Duration::try_from(clock_gettime(ClockId::Monotonic));
+            time.unwrap_or_default().saturating_sub(worked())
+        })
+    }
+
+    fn read(&self) -> Option<Duration> {
+        let mut bytes = [0; 64];
+        let len = self.told.as_ref()?.read_at(&mut bytes, 0).ok()?;
+        let text = std::str::from_utf8(bytes.get(..len)?).ok()?;
+        let waited = text.split_ascii_whitespace().nth(1)?;
+        waited.parse().ok().map(Duration::from_nanos)
     }
 }
 
@@ -76,9 +111,8 @@ fn worked() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// How long who worked so much in so long a time lets others go first: a fifth of a processor is left to it.
-fn pause(worked: Duration, passed: Duration) -> Duration {
-    let waited = passed.saturating_sub(worked);
+/// How long who worked and waited so much lets others go first: a fifth of a processor is left to it.
+fn pause(worked: Duration, waited: Duration) -> Duration {
     match waited > worked / 32 {
         true => (worked * 4).min(PAUSE_MAX),
         false => Duration::ZERO,
@@ -106,12 +140,22 @@ mod tests {
     #[test]
     fn who_had_to_wait_for_a_processor_leaves_it_to_others() {
         let ms = Duration::from_millis;
-        assert_eq!(pause(ms(8), ms(8)), ms(0));
-        assert_eq!(pause(ms(64), ms(65)), ms(0));
-        assert_eq!(pause(ms(8), ms(10)), ms(32));
-        assert_eq!(pause(ms(80), ms(1000)), PAUSE_MAX);
+        assert_eq!(pause(ms(8), ms(0)), ms(0));
+        assert_eq!(pause(ms(64), ms(1)), ms(0));
+        assert_eq!(pause(ms(8), ms(2)), ms(32));
+        assert_eq!(pause(ms(80), ms(920)), PAUSE_MAX);
         let mut leisure = Leisure::begin();
         leisure.rest();
         assert!(worked() >= leisure.worked);
+    }
+
+    #[test]
+    fn who_waits_for_a_disk_or_a_word_did_not_wait_for_a_processor() {
+        let clock = Waited::of_this_thread();
+        let before = clock.read().expect("a kernel that tells it");
+        let slept = Duration::from_secs(2);
+        std::thread::sleep(slept);
+        let waited = clock.read().unwrap() - before;
+        assert!(waited < slept / 2, "{waited:?}");
     }
 }

@@ -13,7 +13,10 @@ const TIME_ERROR: c_int = 5;
 #[repr(C, align(8))]
 struct TimexRoom([u8; 512]);
 
-/// `SCHED_BATCH` of sched(7).
+/// `SCHED_OTHER` of sched(7), which every thread has that nobody gave another.
+const SCHED_OTHER: c_int = 0;
+
+/// `SCHED_BATCH`.
 const SCHED_BATCH: c_int = 3;
 
 /// `struct sched_param`: priorities are for real-time threads, any other has 0.
@@ -24,6 +27,7 @@ struct SchedParam {
 
 unsafe extern "C" {
     fn adjtimex(timex: *mut TimexRoom) -> c_int;
+    fn sched_getscheduler(pid: c_int) -> c_int;
     fn sched_setscheduler(pid: c_int, policy: c_int, param: *const SchedParam) -> c_int;
 }
 
@@ -43,8 +47,13 @@ pub(crate) fn kernel_clock_is_synchronised() -> Option<bool> {
 }
 
 /// The thread that calls this has its fair share of the processors from now on, but does not take one from
-/// another thread by being woken (`SCHED_BATCH`). Where that is refused (a sandbox), it stays as it was.
+/// another thread by being woken (`SCHED_BATCH`). Where that is refused (a sandbox), or where somebody chose how this program
+/// is scheduled, it stays as it was.
 pub(crate) fn work_in_batches() {
+    // SAFETY: no memory is given. Thread 0 is the one that calls.
+    if unsafe { sched_getscheduler(0) } != SCHED_OTHER {
+        return;
+    }
     let param = SchedParam { sched_priority: 0 };
     // SAFETY: `param` is laid out as `struct sched_param` and only read, during the call. Thread 0 is the
     // one that calls.

@@ -156,6 +156,7 @@ impl Settings {
     pub(super) fn are_as(&self, shipped: &Self) -> bool {
         [
             "casignaturealgorithms",
+            "channeltimeout",
             "checkhostip",
             "connectionattempts",
             "hostkeyalgorithms",

@@ -231,6 +231,8 @@ fn fill(index: &dyn Index) -> Vec<Block> {
         "20261122",
         "7F3a90c1",
         "approval7",
+        // Of the same mark as the one before.
+        "3464",
     ];
     let mut state = 5u64;
     let mut next = |n: usize| {
@@ -326,6 +328,8 @@ fn every_scope_visits_what_it_must(rig: &impl Rig) {
         begin("7f3a9"),
         begin("202"),
         begin("ap"),
+        begin("approval"),
+        begin("346"),
     ];
     let none = Bounds::default;
     let some = |text: &str| Some(text.to_owned());
@@ -409,6 +413,7 @@ fn answers_are_those_of_reading_everything(rig: &impl Rig) {
         "7F3A*",
         "2026*",
         "apr*",
+        "approv*",
         "UNDER",
         "ünder",
         "世",

@@ -13,6 +13,10 @@ use crate::ssh::limits::{CALM_BYTES, POURED_PER_PROCESSOR, TYPING};
 /// What is waited at least: who waits for less goes on and waits later.
 const NAP: Duration = Duration::from_millis(4);
 
+/// Longest pause, and so the most that all have poured ahead: what ends meanwhile, or a key that comes, waits no longer.
+/// At the bound a terminal goes on, so that very many that pour show more together than they should.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+
 /// What all terminals of a node do.
 pub(in crate::ssh) struct Terminals {
     /// Bytes that all may show in a second while somebody types.
@@ -127,7 +131,8 @@ impl Pace {
         state.since = now;
         // Who slept longer than was asked for may catch up, but for no more than that.
         let most = per_second * NAP.as_secs_f64();
-        state.rest = (state.rest + passed * per_second).min(most) - bytes;
+        let least = -per_second * PAUSE_MAX.as_secs_f64();
+        state.rest = ((state.rest + passed * per_second).min(most) - bytes).max(least);
         let debt = Duration::from_secs_f64(-state.rest.min(0.0) / per_second);
         if debt < NAP { Duration::ZERO } else { debt }
     }
@@ -194,6 +199,18 @@ mod tests {
         let screens = takes(&calm, CALM_BYTES as usize, now);
         assert_eq!(screens, 0.0, "that is no flood");
         assert_eq!(takes(&one, 100 * MIB, now + TYPING), 0.0);
+    }
+
+    #[test]
+    fn however_many_pour_none_pauses_for_long() {
+        let now = Instant::now();
+        let all = Arc::new(Terminals::of(1, now));
+        let typist = Pace::at(Arc::clone(&all), now);
+        typist.typed_at(now);
+        let many = (0..500).map(|_| Pace::at(Arc::clone(&all), now));
+        let pauses = many.map(|one| one.shown(MIB, now));
+        let longest = pauses.max().unwrap_or_default();
+        assert!(longest > NAP && longest <= PAUSE_MAX, "{longest:?}");
     }
 
     #[test]

@@ -148,16 +148,16 @@ impl Terms {
                 return;
             }
             push_mark(&mut self.terms, word);
-            if self.take(begin) {
-                let begin = self.terms.len();
-                push_head(&mut self.terms, word);
-                self.take(begin);
-            }
+            self.take(begin);
+            // Another word of the same mark may begin otherwise: a mark that is there says nothing of the head.
+            let begin = self.terms.len();
+            push_head(&mut self.terms, word);
+            self.take(begin);
         });
     }
 
-    /// Takes what stands behind here for a term; answers whether it is a new one.
-    fn take(&mut self, begin: usize) -> bool {
+    /// Takes what stands behind here for a term, unless it is there.
+    fn take(&mut self, begin: usize) {
         if self.ends.len() * 2 >= self.slots.len() {
             self.widen();
         }
@@ -167,11 +167,10 @@ impl Terms {
             Some(slot) if *slot == 0 => *slot = number,
             _ => {
                 self.terms.truncate(begin);
-                return false;
+                return;
             }
         }
         self.ends.push(self.terms.len());
-        true
     }
 
     /// Where this term is, or would be.
@@ -237,6 +236,10 @@ mod tests {
         assert_eq!(of("20261122 20261123").len(), 3);
         let long = "abcdefghijklmnopqrstuvwxy";
         assert_eq!(of(long), [mark(long), "=abc".to_owned()]);
+        // Two of the same mark, each with its own beginning.
+        assert_eq!(mark("3464"), mark("approval7"));
+        let heads = ["~34".to_owned(), "=app".to_owned()];
+        assert_eq!(of("3464 approval7")[1..], heads);
         assert_eq!(of("界é世界 é123"), ["界", "é", "世", &mark("é123"), "=é12"]);
     }
 
@@ -249,6 +252,11 @@ mod tests {
         let mut words = Vec::new();
         words::each(&text, |word| words.push(word.to_owned()));
         for word in words {
+            if is_odd(&word) {
+                let mut head = String::new();
+                push_head(&mut head, &word);
+                assert!(each.contains(&head), "{head}");
+            }
             let term = if is_odd(&word) { mark(&word) } else { word };
             assert!(each.contains(&term), "{term}");
         }
