@@ -212,13 +212,17 @@ impl Player {
         let Ok(mut book) = shared.try_lock() else {
             return Ok(false);
         };
-        if book.is_none() {
+        // A copy that somebody had made before the archive had all of it goes with this daemon.
+        if book.as_ref().is_none_or(|book| book.bytes > 0) {
             *book = match self.over(session, &recording, is_stopping) {
                 Ok(made) => Some(made),
                 // A disk that is full now is not tried every second; whoever plays it tries again.
                 Err(Trouble::Retry(why)) if !is_stopping() => return Err(Trouble::Refused(why)),
                 Err(other) => return Err(other),
             };
+            if let Some(place) = self.shelf().get_mut(&session) {
+                place.bytes = 0;
+            }
         }
         Ok(true)
     }

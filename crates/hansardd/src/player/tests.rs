@@ -1,6 +1,7 @@
 //! A recording of a known shape, played.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use hansard_core::event::{End, Fact};
 use hansard_core::seal::SigningKey;
@@ -14,7 +15,7 @@ use crate::api::seams::Verified;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// A recording, and whether it is archived as a whole.
-struct One(Vec<u8>, bool);
+struct One(Vec<u8>, AtomicBool);
 
 impl Recordings for One {
     fn open(&self, session: SessionId) -> Result<Option<Box<dyn Read + Send>>, Trouble> {
@@ -23,7 +24,7 @@ impl Recordings for One {
     }
 
     fn whole(&self, session: SessionId) -> Result<Option<Source>, Trouble> {
-        let is_it = session == id() && self.1;
+        let is_it = session == id() && self.1.load(Ordering::SeqCst);
         Ok(is_it.then(|| Arc::new(self.0.clone()) as Source))
     }
 
@@ -83,7 +84,7 @@ fn over(name: &str, fill: impl FnOnce(&mut dyn FnMut(u64, &Body))) -> (Player, P
 }
 
 fn playing(bytes: Vec<u8>, is_whole: bool, dir: &Path) -> Player {
-    let from = Arc::new(One(bytes, is_whole));
+    let from = Arc::new(One(bytes, AtomicBool::new(is_whole)));
     Player::new(from, &dir.join("copies"), &dir.join("keyframes")).unwrap()
 }
 
@@ -364,6 +365,25 @@ fn keyframes_of_what_is_over_are_kept_and_the_next_player_reads_them() {
     );
     let kept = fs::metadata(dir.join("keyframes").join(&both[0])).unwrap();
     assert_eq!(kept.modified().unwrap(), made.modified().unwrap());
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn keyframes_of_what_was_played_before_it_was_archived_are_kept_too() {
+    let dir = std::env::temp_dir().join(format!("hansardd-player-early-{}", std::process::id()));
+    let from = Arc::new(One(recording(long), AtomicBool::new(false)));
+    let recordings: Arc<dyn Recordings> = from.clone();
+    let player = Player::new(recordings, &dir.join("copies"), &dir.join("keyframes")).unwrap();
+    let at = |ms: u64| {
+        let found = player.stretch(id(), ms * 1_000_000, (ms + 50) * 1_000_000);
+        found.unwrap().unwrap()
+    };
+    let early = at(777);
+    assert!(!player.prepare(id(), &|| false).unwrap());
+    from.1.store(true, Ordering::SeqCst);
+    assert!(player.prepare(id(), &|| false).unwrap());
+    assert_eq!(names(&dir).len(), 2, "as it was archived by then");
+    assert_eq!(at(777), early);
     fs::remove_dir_all(&dir).unwrap();
 }
 
