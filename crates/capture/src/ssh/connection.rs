@@ -12,6 +12,7 @@ use hansard_record::Recorder;
 use hansard_shell::Keeper;
 use russh::Disconnect;
 use russh::server::{RunningSession, run_stream};
+use tokio::io::join;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -306,12 +307,9 @@ async fn begun(
             stream.set_nonblocking(true).map_err(Over::unusable)?;
             stream.set_nodelay(true).map_err(Over::unusable)?;
             let stream = tokio::net::TcpStream::from_std(stream).map_err(Over::unusable)?;
-            run_stream(
-                Arc::clone(&node.russh),
-                Prefaced::new(Gathered::new(stream)),
-                handler,
-            )
-            .await
+            let (read, write) = stream.into_split();
+            let stream = join(Prefaced::new(Gathered::new(read)), write);
+            run_stream(Arc::clone(&node.russh), stream, handler).await
         }
         Wire::Inside { stream, to, .. } => {
             stream.set_nonblocking(true).map_err(Over::unusable)?;
@@ -323,12 +321,9 @@ async fn begun(
             let certified = certified.await.map_err(Over::unusable)?;
             let config = super::library(&node.config, certified.as_deref());
             let config = config.map_err(Over::Unrecorded)?;
-            run_stream(
-                Arc::new(config),
-                Prefaced::new(Gathered::new(stream)),
-                handler,
-            )
-            .await
+            let (read, write) = stream.into_split();
+            let stream = join(Prefaced::new(Gathered::new(read)), write);
+            run_stream(Arc::new(config), stream, handler).await
         }
     }
 }

@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::BufMut as _;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
 use super::limits::GATHERED_BYTES;
 
@@ -17,7 +17,7 @@ const LITTLE: usize = 1024;
 /// Whoever asks for as much is given it without a detour.
 const MUCH: usize = 16 * 1024;
 
-/// A connection that is read ahead. It holds no memory while there is nothing to be read.
+/// What comes from a connection, read ahead. It holds no memory while there is nothing to be read.
 pub(super) struct Gathered<S> {
     stream: S,
     /// What was read and not asked for yet, from `at` on.
@@ -81,24 +81,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
             (this.came, this.at) = (Vec::new(), 0);
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

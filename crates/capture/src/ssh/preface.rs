@@ -5,12 +5,12 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// What every client of SSH says first.
 const FIRST: &[u8] = b"SSH-";
 
-/// A connection of which the first bytes are looked at as they come.
+/// What comes from a connection, of which the first bytes are looked at as they come.
 pub(super) struct Prefaced<S> {
     stream: S,
     /// How many of them were right.
@@ -50,24 +50,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Prefaced<S> {
         }
         let came = buffer.filled().get(before..).unwrap_or_default();
         Poll::Ready(self.look(came))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Prefaced<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

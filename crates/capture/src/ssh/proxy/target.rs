@@ -11,6 +11,7 @@ use hansard_core::Fields;
 use russh::client::{self, Handle};
 use russh::keys::{Algorithm, EcdsaCurve};
 use russh::{Preferred, SshId};
+use tokio::io::join;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -218,9 +219,11 @@ async fn reached(
         ),
     );
     let stream = tokio::net::TcpStream::from_std(stream).map_err(|e| e.to_string())?;
+    let (read, write) = stream.into_split();
+    let stream = join(Gathered::new(read), write);
     let shaking = timeout(
         TARGET_HANDSHAKE_MAX,
-        client::connect_stream(config, Gathered::new(stream), hooks),
+        client::connect_stream(config, stream, hooks),
     );
     let shaken = shaking.await;
     let judged = judged.lock().unwrap_or_else(PoisonError::into_inner).take();
