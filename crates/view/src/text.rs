@@ -6,7 +6,8 @@
 //! of typing ended); what still stands is asked for separately ([`Texts::standing`]), so that a
 //! session can be searched while it runs.
 //!
-//! - `shown`: lines of the screen; `guess`: commands among them; `typed`: what went in; `facts`: events of flat fields
+//! - `shown`: lines of the screen; `guess`: commands among them; `typed`: what went in; `facts`: events of flat fields;
+//!   `strings`: what can be read in data of pipes that is no text
 //!
 //! Nothing here can be made to grow by a recording: a screen is bounded, a line is cut at
 //! [`TEXT_BYTES_MAX`], and what scrolls away within one event is bounded by [`GONE_LINES_MAX`].
@@ -16,9 +17,11 @@ use hansard_core::{Body, Event, Stream};
 mod facts;
 mod guess;
 mod shown;
+mod strings;
 mod typed;
 
 use shown::ShownLines;
+use strings::{Strings, is_binary};
 use typed::TypedLine;
 
 /// Longest text, in bytes; a longer line is cut in pieces, each with [`Text::is_cut`].
@@ -33,9 +36,10 @@ pub const STEPS_MAX: usize = 128;
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum What {
-    /// A line that stood on the screen, or was written by a program without a terminal.
+    /// A line that stood on the screen, or was written by a program without a terminal; of data that is no text, a run
+    /// of characters in it.
     Shown,
-    /// A line that was typed or piped in.
+    /// A line that was typed or piped in, or such a run.
     Typed,
     /// A command, as an event of the recording has it, or as the header of the session does.
     Command,
@@ -163,6 +167,13 @@ pub fn moment_of(first_ns: u64, steps: &[Step], chars: usize) -> u64 {
     }
 }
 
+/// Streams that may carry data that is no text, and what they bring. A terminal's are never taken for that.
+const PIPES: [(Stream, What); 3] = [
+    (Stream::Stdout, What::Shown),
+    (Stream::Stderr, What::Shown),
+    (Stream::Stdin, What::Typed),
+];
+
 /// Makes texts of events. One for each session, given all of its events in order.
 ///
 /// Memory: a screen, the text on it, and what one event made.
@@ -170,6 +181,8 @@ pub fn moment_of(first_ns: u64, steps: &[Step], chars: usize) -> u64 {
 pub struct Texts {
     shown: ShownLines,
     typed: TypedLine,
+    /// Of each of [`PIPES`], the run of characters in data that is no text.
+    strings: [Strings; PIPES.len()],
     /// Whether commands are known from somewhere better than their looks.
     knows_commands: bool,
     at_ns: u64,
@@ -187,6 +200,7 @@ impl Texts {
         self.at_ns = event.at_ns;
         let from = out.len();
         match &event.body {
+            Body::Data { stream, bytes } if self.is_no_text(*stream, bytes, out) => return,
             Body::Data { stream, bytes } => match stream {
                 Stream::Keystrokes | Stream::Stdin => self.typed.feed(bytes, event.at_ns, out),
                 Stream::Output | Stream::Stdout | Stream::Stderr => {
@@ -203,18 +217,41 @@ impl Texts {
         self.guess(from, out);
     }
 
+    /// Takes data of a pipe that is no text.
+    fn is_no_text(&mut self, stream: Stream, bytes: &[u8], out: &mut Vec<Text>) -> bool {
+        let Some(at) = PIPES.iter().position(|(pipe, _)| *pipe == stream) else {
+            return false;
+        };
+        let (Some(strings), Some((_, what))) = (self.strings.get_mut(at), PIPES.get(at)) else {
+            return false;
+        };
+        let is_binary = is_binary(bytes);
+        if is_binary {
+            strings.feed(*what, bytes, self.at_ns, out);
+        } else {
+            strings.finish(*what, self.at_ns, out);
+        }
+        is_binary
+    }
+
     /// Nothing more comes: what still stood there is told, too.
     pub fn finish(&mut self, out: &mut Vec<Text>) {
         let from = out.len();
         self.typed.finish(self.at_ns, out);
         self.shown.finish(self.at_ns, out);
         self.guess(from, out);
+        for (strings, (_, what)) in self.strings.iter_mut().zip(PIPES) {
+            strings.finish(what, self.at_ns, out);
+        }
     }
 
     /// What stands on the screen, or is being typed, after the last event.
     pub fn standing(&self, out: &mut Vec<Text>) {
         self.shown.standing(self.at_ns, out);
         self.typed.standing(self.at_ns, out);
+        for (strings, (_, what)) in self.strings.iter().zip(PIPES) {
+            strings.standing(what, self.at_ns, out);
+        }
     }
 
     /// Lines that were passed over since the beginning, because too many scrolled away at once.

@@ -49,19 +49,22 @@ impl Utf8 {
             }
             return;
         }
+        // Handed on at once: what takes text has more to do for each piece than for each character.
+        let mut text = String::with_capacity(rest.len());
         let mut chunks = rest.utf8_chunks().peekable();
         while let Some(chunk) = chunks.next() {
-            if !chunk.valid().is_empty() {
-                emit(chunk.valid());
-            }
+            text.push_str(chunk.valid());
             let bad = chunk.invalid();
             // Only the very end of the input can be unfinished rather than wrong.
-            let unfinished = std::str::from_utf8(bad).is_err_and(|e| e.error_len().is_none());
-            if chunks.peek().is_none() && unfinished {
+            let is_last = chunks.peek().is_none();
+            if is_last && std::str::from_utf8(bad).is_err_and(|e| e.error_len().is_none()) {
                 self.hold(bad);
             } else if !bad.is_empty() {
-                emit(REPLACEMENT);
+                text.push_str(REPLACEMENT);
             }
+        }
+        if !text.is_empty() {
+            emit(&text);
         }
     }
 
