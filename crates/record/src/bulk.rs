@@ -3,13 +3,17 @@
 //! the 600 GB can still show that they are what went through.
 //!
 //! The hash is of what was left out alone, from its first byte; the `kept_bytes` before it stand in
-//! the recording.
+//! the recording. It is made by a thread of its own (`aside`), and whoever is to say it waits for it:
+//! order and account are as if it were made in place.
 
 use hansard_core::event::{Fact, Gap};
 use hansard_core::fields::Fields;
 use hansard_core::policy::Policy;
 use hansard_core::{Body, Session, Stream};
-use sha2::{Digest as _, Sha256};
+
+mod aside;
+
+use aside::Aside;
 
 /// Bytes of a stream that are left out before the recording says so (again). A recorder that is
 /// killed can take the account of at most so many bytes of each stream with it.
@@ -36,6 +40,8 @@ pub fn untold_bytes_max(policy: &Policy) -> u64 {
 pub(crate) struct Bulk {
     bytes_max: u64,
     streams: [Budget; Stream::ALL.len()],
+    /// Once a stream went over its budget.
+    hashes: Option<Aside>,
 }
 
 #[derive(Debug, Default)]
@@ -45,9 +51,8 @@ struct Budget {
 }
 
 /// What was left out of a stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Over {
-    hash: Sha256,
     bytes: u64,
     /// Of these the recording does not say anything yet.
     untold: u64,
@@ -69,6 +74,7 @@ impl Bulk {
         (bytes_max > 0).then(|| Self {
             bytes_max,
             streams: Default::default(),
+            hashes: None,
         })
     }
 
@@ -82,7 +88,8 @@ impl Bulk {
     ) -> (usize, Option<[Body; 2]>) {
         let bytes_max = self.bytes_max;
         let at = Stream::ALL.iter().position(|known| *known == stream);
-        let Some(budget) = at.and_then(|at| self.streams.get_mut(at)) else {
+        let of = at.and_then(|at| Some((at, self.streams.get_mut(at)?)));
+        let Some((at, budget)) = of else {
             return (bytes.len(), None);
         };
         let room = bytes_max.saturating_sub(budget.kept);
@@ -92,36 +99,43 @@ impl Bulk {
         if rest.is_empty() {
             return (kept, None);
         }
-        let over = budget.over.get_or_insert_with(|| Over {
-            hash: Sha256::new(),
-            bytes: 0,
-            untold: 0,
-            untold_from_ns: now_ns,
-        });
+        let hashes = self.hashes.get_or_insert_with(Aside::new);
+        hashes.update(at, rest);
+        let over = budget.over.get_or_insert_default();
         if over.untold == 0 {
             over.untold_from_ns = now_ns;
         }
-        over.hash.update(rest);
         over.bytes = over.bytes.saturating_add(rest.len() as u64);
         over.untold = over.untold.saturating_add(rest.len() as u64);
-        let is_due = over.untold >= BULK_TOLD_BYTES;
-        (
-            kept,
-            is_due.then(|| budget.told(stream, bytes_max)).flatten(),
-        )
+        let said = match over.untold >= BULK_TOLD_BYTES {
+            true => budget.told(stream, bytes_max, || hashes.digest(at)),
+            false => None,
+        };
+        (kept, said)
     }
 
-    /// What the recording has to say before its end.
+    /// What the recording has to say before its end. The thread that hashes ends.
     pub(crate) fn rest(&mut self) -> Vec<Body> {
         let bytes_max = self.bytes_max;
-        let streams = Stream::ALL.into_iter().zip(&mut self.streams);
-        let told = streams.filter_map(|(stream, budget)| budget.told(stream, bytes_max));
+        let Some(hashes) = &mut self.hashes else {
+            return Vec::new();
+        };
+        hashes.end();
+        let streams = Stream::ALL.into_iter().zip(&mut self.streams).enumerate();
+        let told = streams.filter_map(|(at, (stream, budget))| {
+            budget.told(stream, bytes_max, || hashes.digest(at))
+        });
         told.flatten().collect()
     }
 }
 
 impl Budget {
-    fn told(&mut self, stream: Stream, bytes_max: u64) -> Option<[Body; 2]> {
+    fn told(
+        &mut self,
+        stream: Stream,
+        bytes_max: u64,
+        digest: impl FnOnce() -> String,
+    ) -> Option<[Body; 2]> {
         let over = self.over.as_mut().filter(|over| over.untold > 0)?;
         let gap = Gap {
             cause: format!(
@@ -132,18 +146,11 @@ impl Budget {
             bytes: Some(std::mem::take(&mut over.untold)),
             ..Gap::default()
         };
-        let digest = over.hash.clone().finalize();
-        let digest = digest.iter().fold(String::new(), |mut text, byte| {
-            use std::fmt::Write as _;
-            // Writing into a text does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
         let fields = Fields::new()
             .with("stream_name", stream.as_str())
             .with("kept_bytes", self.kept)
             .with("omitted_bytes", over.bytes)
-            .with("sha256", digest);
+            .with("sha256", digest());
         let omitted = Body::Transfer(Fact {
             event: OMITTED.to_owned(),
             fields,
@@ -154,6 +161,8 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
 
     fn told(bodies: &[Body]) -> (u64, u64, u64, String) {
