@@ -68,9 +68,9 @@ pub struct Policy {
     pub strict: bool,
     /// Longest time without an event before the session is ended, in milliseconds; 0: for ever.
     pub idle_ms_max: u64,
-    /// Most bytes of one stream that are kept of a session without a terminal; what follows is counted
-    /// and hashed (`stream.omitted` and `Gap` events). What a terminal shows is kept whatever this
-    /// says, for there somebody could fill it and then go on unseen. 0: no bound.
+    /// Most bytes of one stream that are kept of a session without a terminal; of what follows only
+    /// what trickles is, the rest is counted and hashed (`stream.omitted` and `Gap` events). What a
+    /// terminal shows is kept whatever this says. 0: no bound.
     pub bulk_bytes_max: u64,
     /// Version of the central policy that decided; 0: there was none, the host's configuration did.
     pub version: u64,

@@ -121,3 +121,36 @@ fn of_two_that_pour_at_a_time_each_has_its_account_however_it_ends() {
         }
     }
 }
+
+#[test]
+fn what_is_typed_after_a_flood_is_kept_in_its_place() {
+    const HOLD_NS: u64 = 150_000_000;
+    let dir = TempDir::new("typed");
+    let path = dir.path().join("a.hansard");
+    let recorder = open(&path);
+    let mut all = noise(3, 5_000_000);
+    for piece in all.chunks(PIECE) {
+        recorder.data(Stream::Stdin, piece).unwrap();
+    }
+    let over_ns = recorder.now_ns() + HOLD_NS;
+    let mut typed = |is_last: bool| {
+        let piece: &[u8] = if is_last { b"rm -rf /\n" } else { b"ls\n" };
+        recorder.data(Stream::Stdin, piece).unwrap();
+        all.extend_from_slice(piece);
+    };
+    while recorder.now_ns() < over_ns {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        typed(false);
+    }
+    typed(true);
+    recorder.close(End::default()).unwrap();
+    let (events, _) = read_all(&std::fs::read(&path).unwrap());
+    let (kept, left_out, said) = followed(&events, Stream::Stdin, &all);
+    assert!(said == 1 && left_out >= 4_000_000, "{said} {left_out}");
+    assert!(kept >= BUDGET + 9, "{kept}");
+    let last = events.iter().rev().find_map(|event| match &event.body {
+        Body::Data { bytes, .. } => Some(bytes),
+        _ => None,
+    });
+    assert!(last.unwrap().ends_with(b"rm -rf /\n"));
+}
