@@ -43,6 +43,10 @@ impl OnLoss {
 /// What somebody who is recorded is told where nothing else is set.
 pub const NOTICE_SHIPPED: &str = "This session is recorded.";
 
+/// Most bytes of one stream that a host keeps of a session without a terminal where nothing else is set
+/// ([`Policy::bulk_bytes_max`]): more than what somebody reads, less than what somebody copies.
+pub const BULK_BYTES_SHIPPED: u64 = 16 * 1024 * 1024;
+
 /// The policy in force for a session, kept in its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -79,7 +83,8 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// The shipped default: everything shown is kept, nothing typed is.
+    /// Where nobody has a policy, as in a recording that somebody makes for themselves: everything shown
+    /// is kept, nothing typed is. A host also bounds streams ([`BULK_BYTES_SHIPPED`]).
     fn default() -> Self {
         Self {
             stdin: true,

@@ -18,7 +18,6 @@
 
 use hansard_core::event::{Fact, Gap};
 use hansard_core::fields::Fields;
-use hansard_core::policy::Policy;
 use hansard_core::{Body, Session, Stream};
 
 mod aside;
@@ -37,13 +36,22 @@ const KIND_TERMINAL: &str = "terminal";
 /// Name of the event that says what was left out.
 pub const OMITTED: &str = "stream.omitted";
 
-/// Most bytes of data that a recorder which is killed can take the account of with it, beside what
-/// it can take of what is kept.
+/// Most bytes of data that the recorder of this session can take the account of with it when it is
+/// killed, beside what it can take of what is kept.
 #[must_use]
-pub fn untold_bytes_max(policy: &Policy) -> u64 {
-    match policy.bulk_bytes_max {
+pub fn untold_bytes_max(session: &Session) -> u64 {
+    match bytes_max(session) {
         0 => 0,
         _ => BULK_TOLD_BYTES.saturating_mul(Stream::ALL.len() as u64),
+    }
+}
+
+/// The budget of each of its streams; 0: there is none. On a terminal there is none: what people see
+/// there is what a recording is for, however much it is.
+fn bytes_max(session: &Session) -> u64 {
+    match session.kind.as_str() {
+        KIND_TERMINAL => 0,
+        _ => session.policy.bulk_bytes_max,
     }
 }
 
@@ -96,13 +104,9 @@ impl Taken {
 }
 
 impl Bulk {
-    /// Of a session; `None` where there is no bound. On a terminal there is none: whoever filled it
-    /// could go on typing and looking, unseen.
+    /// Of a session; `None` where there is no bound.
     pub(crate) fn of(session: &Session) -> Option<Self> {
-        match session.kind.as_str() {
-            KIND_TERMINAL => None,
-            _ => Self::new(session.policy.bulk_bytes_max),
-        }
+        Self::new(bytes_max(session))
     }
 
     fn new(bytes_max: u64) -> Option<Self> {
