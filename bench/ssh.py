@@ -7,8 +7,8 @@ Needs root. HANSARD names the client (default: target/release/hansard), the daem
 and appends them to PTYBENCH_RESULTS if that is set. What is wanted stands beside each figure; nothing is asserted.
 Everything is recorded as shipped. Clients are OpenSSH's; cipher and key exchange are the same everywhere.
 
-- bulk:  a file each way through `cat`, incompressible and text; CPU of the server with all that it started. Kept
-         whole, as shipped, and with a budget (`bulk`) beyond which it is counted and hashed
+- bulk:  a file each way through `cat`, incompressible and text; CPU of the server with all that it started. As
+         shipped, with a budget (`bulk`) beyond which it is counted and hashed, and kept whole (`0B`)
 - relay: the same through the proxy, and through an OpenSSH host that runs ssh (ForceCommand), beside the target alone
 - open:  connecting, signing in, `true`, and leaving
 - echo:  a byte and its echo on a terminal, with 5 ms between bytes
@@ -34,8 +34,8 @@ from ptybench import say, table
 HERE = os.path.dirname(os.path.abspath(__file__))
 ECHO = "stty raw -echo; echo RDY; exec cat"
 ROUND_TRIP_MS = 167
-# A stream is kept whole as shipped; with this as the policy's `bulk` what is beyond it is counted and hashed.
-BUDGET = "64MiB"
+# The policy's `bulk` where a stream is kept whole; as shipped it is 16 MiB, and what is beyond it is counted and hashed.
+WHOLE = "0B"
 # Counts what comes in, and says how long that took from the first byte on.
 SINK = ("import os,sys,time\nn=len(os.read(0,1<<18));t=time.monotonic()\nwhile True:\n p=os.read(0,1<<18)\n"
         " if not p: break\n n+=len(p)\nprint(n,time.monotonic()-t)")
@@ -85,7 +85,7 @@ class Data:
 def moved(place, data, named, is_down, path):
     """One file through `cat`: seconds, and the server's CPU when it was through and when all was archived."""
     way, _, budget = named.partition(", ")
-    place.keep(budget or "0B")
+    place.keep(budget)
     place.settle()
     before = place.cpu(way)
     began = time.monotonic()
@@ -118,7 +118,7 @@ def moves(a, place, data, ways, files, wanted, title):
 
 
 def bulk(a, place, data):
-    moves(a, place, data, ["sshd", "node", "node, " + BUDGET], [("random", data.random), ("text", data.text)],
+    moves(a, place, data, ["sshd", "node", "node, " + WHOLE], [("random", data.random), ("text", data.text)],
           lambda way, _: "" if way == "sshd" else ">= 1.0", "ssh bulk, %s" % sshplace.CIPHER)
 
 
@@ -127,7 +127,7 @@ def relay(a, place, data):
         if not way.startswith("proxy"):
             return ""
         return ">= 0.5; >= 1.3 x hop: %.2f" % ratio(found, "hop", way, lambda run: run[0])
-    moves(a, place, data, ["sshd", "hop", "proxy", "proxy, " + BUDGET], [("random", data.random), ("text", data.text)], wanted,
+    moves(a, place, data, ["sshd", "hop", "proxy", "proxy, " + WHOLE], [("random", data.random), ("text", data.text)], wanted,
           "ssh through another machine, %s" % sshplace.CIPHER)
 
 

@@ -95,7 +95,7 @@ def tree_cpu(pid):
 
 class Place:
     def __init__(self, where, program, web=False):
-        self.where, self.client, self.budget = where, program, "0B"
+        self.where, self.client, self.budget = where, program, ""
         os.chmod(where, 0o755)
         self.accounts()
         for name in ("user", "host"):
@@ -194,10 +194,10 @@ class Place:
         return self.cpu(way)
 
     def keep(self, budget):
-        """So much of a stream is kept from here on; `0B` is all."""
+        """So much of a stream is kept from here on; `0B` is all, nothing is as shipped."""
         if budget != self.budget:
             with open(self.at("policy.yaml"), "w") as f:
-                f.write("scope: all\ndefault: {bulk: %s}\n" % budget)
+                f.write("scope: all\n" + (budget and "default: {bulk: %s}\n" % budget))
             self.hansard("policy", "set", self.at("policy.yaml"))
             self.budget = budget
 

@@ -88,9 +88,44 @@ fn events(pair: &Pair, sid: &str) -> Vec<Json> {
         .collect()
 }
 
+/// Bytes of a text that are kept, and bytes in gaps.
+fn kept_and_missing(events: &[Json]) -> (u64, u64) {
+    let kept = events.iter().filter_map(|event| event["text"].as_str());
+    let gaps = events.iter().filter(|event| event["family"] == "gap");
+    (
+        kept.map(|text| text.len() as u64).sum(),
+        gaps.filter_map(|gap| gap["bytes"].as_u64()).sum(),
+    )
+}
+
 fn header(events: &[Json]) -> &Json {
     let start = events.iter().find(|event| event["family"] == "start");
     start.map(|event| &event["session"]["policy"]).unwrap()
+}
+
+/// Where there is no policy, a host bounds what pours; whoever records into a file of their own has all.
+fn what_is_shipped(pair: &Pair) {
+    const BUDGET: u64 = 16 * 1024 * 1024;
+    const PRODUCED: u64 = 24_000_008;
+    let script = "echo shipped; yes 123456789 | head -c 24000000";
+    let done = rec(&pair.host.runtime(), script);
+    assert_eq!(done.stdout.len() as u64, PRODUCED, "{}", done.status);
+    let shipped = events(pair, &ended(pair, "shipped"));
+    assert_eq!(header(&shipped)["bulk_bytes_max"], BUDGET);
+    let (kept, missing) = kept_and_missing(&shipped);
+    assert!(kept >= BUDGET && missing > 1_000_000, "{kept} {missing}");
+    assert_eq!(kept + missing, PRODUCED);
+
+    let file = pair.service.data().join("../own.hansard");
+    let file = file.to_str().unwrap();
+    let done = Command::new(hansard())
+        .args(["rec", "--out", file, "--", "sh", "-c", script])
+        .output()
+        .unwrap();
+    assert_eq!(done.stdout.len() as u64, PRODUCED, "{}", done.status);
+    let own = events(pair, file);
+    assert!(header(&own)["bulk_bytes_max"].is_null());
+    assert_eq!(kept_and_missing(&own), (PRODUCED, 0));
 }
 
 #[test]
@@ -99,6 +134,7 @@ fn a_policy_that_is_set_at_the_service_decides_on_the_host_and_goes_on_when_it_i
     until("the host says which policy it has", &pair, || {
         in_force(&pair) == Some(0)
     });
+    what_is_shipped(&pair);
     set(
         &pair,
         "default: {notice: BE GOOD, bulk: 1000B}\nrules:\n- {name: desk, hosts: des*, stderr: false}\n",
@@ -108,13 +144,13 @@ fn a_policy_that_is_set_at_the_service_decides_on_the_host_and_goes_on_when_it_i
     });
     let done = rec(
         &pair.host.runtime(),
-        "echo bulky; i=0; while [ $i -lt 1000 ]; do echo 123456789; i=$((i+1)); done",
+        "echo bulky; yes 123456789 | head -c 1000000",
     );
     assert!(done.status.success(), "{done:?}");
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(said.contains("BE GOOD"), "{said}");
     // Everything is shown; not everything is kept.
-    assert_eq!(done.stdout.len(), 6 + 10_000);
+    assert_eq!(done.stdout.len(), 6 + 1_000_000);
     let bulky = events(&pair, &ended(&pair, "bulky"));
     let policy = header(&bulky);
     assert_eq!(
@@ -122,14 +158,18 @@ fn a_policy_that_is_set_at_the_service_decides_on_the_host_and_goes_on_when_it_i
         (&Json::from(1), &Json::from("desk"))
     );
     assert_eq!(policy["stderr"], false);
-    let omitted: Vec<&Json> = bulky
+    let omitted = bulky
         .iter()
-        .filter(|event| event["event"] == "stream.omitted")
-        .collect();
-    assert_eq!(omitted.len(), 1, "{bulky:?}");
-    let gaps = bulky.iter().filter(|event| event["family"] == "gap");
-    let missing: u64 = gaps.filter_map(|gap| gap["bytes"].as_u64()).sum();
-    assert_eq!(missing, 9006, "produced = recorded + accounted");
+        .rfind(|event| event["event"] == "stream.omitted")
+        .unwrap();
+    let (kept, missing) = kept_and_missing(&bulky);
+    assert!(missing > 500_000, "it poured: {missing}");
+    assert_eq!(omitted["fields"]["omitted_bytes"], missing, "{omitted}");
+    assert_eq!(
+        kept + missing,
+        1_000_006,
+        "produced = recorded + accounted"
+    );
 
     // Cut off, and started again: the last policy decides.
     pair.service.stop();

@@ -43,6 +43,10 @@ impl OnLoss {
 /// What somebody who is recorded is told where nothing else is set.
 pub const NOTICE_SHIPPED: &str = "This session is recorded.";
 
+/// Most bytes of one stream that a host keeps of a session without a terminal where nothing else is set
+/// ([`Policy::bulk_bytes_max`]): more than what somebody reads, less than what somebody copies.
+pub const BULK_BYTES_SHIPPED: u64 = 16 * 1024 * 1024;
+
 /// The policy in force for a session, kept in its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -68,9 +72,9 @@ pub struct Policy {
     pub strict: bool,
     /// Longest time without an event before the session is ended, in milliseconds; 0: for ever.
     pub idle_ms_max: u64,
-    /// Most bytes of one stream that are kept of a session without a terminal; what follows is counted
-    /// and hashed (`stream.omitted` and `Gap` events). What a terminal shows is kept whatever this
-    /// says, for there somebody could fill it and then go on unseen. 0: no bound.
+    /// Most bytes of one stream that are kept of a session without a terminal; of what follows only
+    /// what trickles is, the rest is counted and hashed (`stream.omitted` and `Gap` events). What a
+    /// terminal shows is kept whatever this says. 0: no bound.
     pub bulk_bytes_max: u64,
     /// Version of the central policy that decided; 0: there was none, the host's configuration did.
     pub version: u64,
@@ -79,7 +83,8 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// The shipped default: everything shown is kept, nothing typed is.
+    /// Where nobody has a policy, as in a recording that somebody makes for themselves: everything shown
+    /// is kept, nothing typed is. A host also bounds streams ([`BULK_BYTES_SHIPPED`]).
     fn default() -> Self {
         Self {
             stdin: true,

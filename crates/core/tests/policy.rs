@@ -15,7 +15,7 @@ use hansard_core::policy::decide::{Host, is_like};
 use hansard_core::policy::set::{
     NAME_BYTES_MAX, NAMES_MAX, NOTICE_BYTES_MAX, RULE_NAME_BYTES_MAX, RULES_MAX,
 };
-use hansard_core::policy::{Decider, PolicySet, Rule, Scope, Selector, Settings};
+use hansard_core::policy::{BULK_BYTES_SHIPPED, Decider, Policy, PolicySet, Rule, Scope, Selector, Settings};
 use proptest::prelude::*;
 
 fn names(of: &[&str]) -> Vec<String> {
@@ -381,4 +381,29 @@ proptest! {
     fn patterns_are_what_they_read_like(pattern in "[ab*]{0,8}", name in "[ab]{0,10}") {
         prop_assert_eq!(is_like(&pattern, &name), like(&pattern, &name));
     }
+}
+
+#[test]
+fn streams_are_bounded_as_shipped_unless_something_says_otherwise() {
+    let bulk = |of_default: Option<u64>, of_rule: Option<u64>| {
+        let of = |bulk_bytes_max| Settings {
+            bulk_bytes_max,
+            ..Settings::default()
+        };
+        let set = PolicySet {
+            default: of(of_default),
+            rules: vec![rule("all", Selector::default(), of(of_rule))],
+            ..PolicySet::default()
+        };
+        let decision = decide(&set, &login("ann", 1, &[]), &Host::default());
+        decision.policy.bulk_bytes_max
+    };
+    assert_eq!(bulk(None, None), BULK_BYTES_SHIPPED);
+    assert_eq!(bulk(Some(0), None), 0);
+    assert_eq!(bulk(Some(0), Some(5)), 5);
+    assert_eq!(bulk(Some(7), Some(0)), 0);
+    let shipped = Decider::shipped().decide(&login("ann", 1, &[]), &Host::default());
+    assert_eq!(shipped.policy.bulk_bytes_max, BULK_BYTES_SHIPPED);
+    // Whoever records for themselves, and a header that says nothing: no bound.
+    assert_eq!(Policy::default().bulk_bytes_max, 0);
 }

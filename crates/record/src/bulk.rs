@@ -1,15 +1,30 @@
-//! The budget of a stream: what is beyond it is not kept, but counted and hashed, and the recording
-//! says so. So copying 600 GB through a session does not make a recording of 600 GB, and whoever has
-//! the 600 GB can still show that they are what went through.
+//! The budget of a stream: beyond it only what trickles is kept. What pours is counted and hashed,
+//! and the recording says so. So copying 600 GB through a session does not make a recording of
+//! 600 GB, and whoever has the 600 GB can still show that they are what went through; and whoever
+//! fills the budget with rubbish and then goes on by hand is seen.
 //!
-//! The hash is of what was left out alone, from its first byte; the `kept_bytes` before it stand in
-//! the recording.
+//! Each time that `stream.omitted` is said (`Gap` before it), it is of the whole stream so far:
+//!
+//! - `kept_bytes`: those that the recording has of it at this place
+//! - `omitted_bytes`: all that were left out, now and before
+//! - `sha256`: of all those, one after the other, as if they were one
+//!
+//! It is said before anything of the stream is kept again. So what is between two of them, or before the
+//! first, is first kept and then left out, and by how much both numbers grew says how much: whoever
+//! has what went through can cut it accordingly, and hash it.
+//!
+//! Hashes are made by a thread of its own (`aside`), and whoever is to say one waits for it: order and
+//! account are as if they were made in place. What trickles is in `calm`.
 
 use hansard_core::event::{Fact, Gap};
 use hansard_core::fields::Fields;
-use hansard_core::policy::Policy;
 use hansard_core::{Body, Session, Stream};
-use sha2::{Digest as _, Sha256};
+
+mod aside;
+mod calm;
+
+use aside::Aside;
+use calm::Calm;
 
 /// Bytes of a stream that are left out before the recording says so (again). A recorder that is
 /// killed can take the account of at most so many bytes of each stream with it.
@@ -21,13 +36,22 @@ const KIND_TERMINAL: &str = "terminal";
 /// Name of the event that says what was left out.
 pub const OMITTED: &str = "stream.omitted";
 
-/// Most bytes of data that a recorder which is killed can take the account of with it, beside what
-/// it can take of what is kept.
+/// Most bytes of data that the recorder of this session can take the account of with it when it is
+/// killed, beside what it can take of what is kept.
 #[must_use]
-pub fn untold_bytes_max(policy: &Policy) -> u64 {
-    match policy.bulk_bytes_max {
+pub fn untold_bytes_max(session: &Session) -> u64 {
+    match bytes_max(session) {
         0 => 0,
         _ => BULK_TOLD_BYTES.saturating_mul(Stream::ALL.len() as u64),
+    }
+}
+
+/// The budget of each of its streams; 0: there is none. On a terminal there is none: what people see
+/// there is what a recording is for, however much it is.
+fn bytes_max(session: &Session) -> u64 {
+    match session.kind.as_str() {
+        KIND_TERMINAL => 0,
+        _ => session.policy.bulk_bytes_max,
     }
 }
 
@@ -36,18 +60,21 @@ pub fn untold_bytes_max(policy: &Policy) -> u64 {
 pub(crate) struct Bulk {
     bytes_max: u64,
     streams: [Budget; Stream::ALL.len()],
+    /// Once a stream went over its budget.
+    hashes: Option<Aside>,
 }
 
 #[derive(Debug, Default)]
 struct Budget {
     kept: u64,
+    /// Also within the budget: what poured until there goes on as what pours.
+    calm: Calm,
     over: Option<Over>,
 }
 
 /// What was left out of a stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Over {
-    hash: Sha256,
     bytes: u64,
     /// Of these the recording does not say anything yet.
     untold: u64,
@@ -55,95 +82,117 @@ struct Over {
     untold_from_ns: u64,
 }
 
-impl Bulk {
-    /// Of a session; `None` where there is no bound. On a terminal there is none: whoever filled it
-    /// could go on typing and looking, unseen.
-    pub(crate) fn of(session: &Session) -> Option<Self> {
-        match session.kind.as_str() {
-            KIND_TERMINAL => None,
-            _ => Self::new(session.policy.bulk_bytes_max),
+/// What becomes of bytes of a stream.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Taken {
+    /// What the recording has to say before it has any of them.
+    pub(crate) before: Option<[Body; 2]>,
+    /// So many of them are kept, from the first.
+    pub(crate) kept: usize,
+    /// What it has to say after those.
+    pub(crate) after: Option<[Body; 2]>,
+}
+
+impl Taken {
+    fn whole(bytes: &[u8]) -> Self {
+        Self {
+            before: None,
+            kept: bytes.len(),
+            after: None,
         }
+    }
+}
+
+impl Bulk {
+    /// Of a session; `None` where there is no bound.
+    pub(crate) fn of(session: &Session) -> Option<Self> {
+        Self::new(bytes_max(session))
     }
 
     fn new(bytes_max: u64) -> Option<Self> {
         (bytes_max > 0).then(|| Self {
             bytes_max,
             streams: Default::default(),
+            hashes: None,
         })
     }
 
-    /// Takes bytes of a stream: answers how many of them, from the first, are to be kept, and what
-    /// the recording has to say now.
-    pub(crate) fn take(
-        &mut self,
-        stream: Stream,
-        bytes: &[u8],
-        now_ns: u64,
-    ) -> (usize, Option<[Body; 2]>) {
+    /// Takes bytes of a stream, in one piece: answers what becomes of them.
+    pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8], now_ns: u64) -> Taken {
         let bytes_max = self.bytes_max;
         let at = Stream::ALL.iter().position(|known| *known == stream);
-        let Some(budget) = at.and_then(|at| self.streams.get_mut(at)) else {
-            return (bytes.len(), None);
+        let of = at.and_then(|at| Some((at, self.streams.get_mut(at)?)));
+        let Some((at, budget)) = of.filter(|_| !bytes.is_empty()) else {
+            return Taken::whole(bytes);
         };
+        let is_calm = budget.calm.takes(bytes.len(), now_ns);
         let room = bytes_max.saturating_sub(budget.kept);
-        let kept = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
-        budget.kept = budget.kept.saturating_add(kept as u64);
-        let rest = bytes.get(kept..).unwrap_or_default();
-        if rest.is_empty() {
-            return (kept, None);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        if is_calm || room >= bytes.len() {
+            let before = budget.told(at, bytes_max, self.hashes.as_ref());
+            budget.kept = budget.kept.saturating_add(bytes.len() as u64);
+            return Taken {
+                before,
+                ..Taken::whole(bytes)
+            };
         }
-        let over = budget.over.get_or_insert_with(|| Over {
-            hash: Sha256::new(),
-            bytes: 0,
-            untold: 0,
-            untold_from_ns: now_ns,
-        });
-        if over.untold == 0 {
-            over.untold_from_ns = now_ns;
+        let (kept, rest) = bytes.split_at(room);
+        budget.kept = budget.kept.saturating_add(kept.len() as u64);
+        let hashes = self.hashes.get_or_insert_with(Aside::new);
+        hashes.update(at, rest);
+        let is_due = budget.leave_out(rest.len(), now_ns) >= BULK_TOLD_BYTES;
+        let after = is_due.then(|| budget.told(at, bytes_max, Some(hashes)));
+        Taken {
+            after: after.flatten(),
+            ..Taken::whole(kept)
         }
-        over.hash.update(rest);
-        over.bytes = over.bytes.saturating_add(rest.len() as u64);
-        over.untold = over.untold.saturating_add(rest.len() as u64);
-        let is_due = over.untold >= BULK_TOLD_BYTES;
-        (
-            kept,
-            is_due.then(|| budget.told(stream, bytes_max)).flatten(),
-        )
     }
 
-    /// What the recording has to say before its end.
+    /// What the recording has to say before its end. The thread that hashes ends.
     pub(crate) fn rest(&mut self) -> Vec<Body> {
-        let bytes_max = self.bytes_max;
-        let streams = Stream::ALL.into_iter().zip(&mut self.streams);
-        let told = streams.filter_map(|(stream, budget)| budget.told(stream, bytes_max));
-        told.flatten().collect()
+        if let Some(hashes) = &mut self.hashes {
+            hashes.end();
+        }
+        let (bytes_max, hashes) = (self.bytes_max, self.hashes.as_ref());
+        let streams = self.streams.iter_mut().enumerate();
+        streams
+            .filter_map(|(at, budget)| budget.told(at, bytes_max, hashes))
+            .flatten()
+            .collect()
     }
 }
 
 impl Budget {
-    fn told(&mut self, stream: Stream, bytes_max: u64) -> Option<[Body; 2]> {
+    /// Notes that so many bytes are left out; answers of how many the recording does not say anything
+    /// yet.
+    fn leave_out(&mut self, bytes: usize, now_ns: u64) -> u64 {
+        let over = self.over.get_or_insert_default();
+        if over.untold == 0 {
+            over.untold_from_ns = now_ns;
+        }
+        over.bytes = over.bytes.saturating_add(bytes as u64);
+        over.untold = over.untold.saturating_add(bytes as u64);
+        over.untold
+    }
+
+    /// What the recording has to say of the stream that stands there in [`Stream::ALL`].
+    fn told(&mut self, at: usize, bytes_max: u64, hashes: Option<&Aside>) -> Option<[Body; 2]> {
         let over = self.over.as_mut().filter(|over| over.untold > 0)?;
+        let (stream, hashes) = (Stream::ALL.get(at)?, hashes?);
         let gap = Gap {
             cause: format!(
-                "the policy keeps {bytes_max} bytes of a stream, and {} went on",
+                "the policy keeps {bytes_max} bytes of a stream and what trickles, and {} poured on",
                 stream.as_str()
             ),
             from_ns: over.untold_from_ns,
             bytes: Some(std::mem::take(&mut over.untold)),
             ..Gap::default()
         };
-        let digest = over.hash.clone().finalize();
-        let digest = digest.iter().fold(String::new(), |mut text, byte| {
-            use std::fmt::Write as _;
-            // Writing into a text does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
         let fields = Fields::new()
             .with("stream_name", stream.as_str())
             .with("kept_bytes", self.kept)
             .with("omitted_bytes", over.bytes)
-            .with("sha256", digest);
+            .with("sha256", hashes.digest(at));
         let omitted = Body::Transfer(Fact {
             event: OMITTED.to_owned(),
             fields,
@@ -154,6 +203,8 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
 
     fn told(bodies: &[Body]) -> (u64, u64, u64, String) {
@@ -173,22 +224,72 @@ mod tests {
         )
     }
 
-    fn sha256(bytes: &[u8]) -> String {
-        Sha256::digest(bytes)
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect()
+    fn shown(digest: &[u8]) -> String {
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    const MS: u64 = 1_000_000;
+
+    /// A piece that is never calm.
+    const POUR: usize = 70_000;
+
+    /// Beside a stream: what of it is kept and what is left out, as whoever reads its recording learns.
+    #[derive(Default)]
+    struct Read {
+        kept: u64,
+        left_out: u64,
+        hash: Sha256,
+        /// What is left out and not said.
+        untold: Vec<u8>,
+        /// How often something was kept after something was left out.
+        resumed: usize,
+    }
+
+    impl Read {
+        fn took(&mut self, bytes: &[u8], taken: &Taken) {
+            self.said(taken.before.as_ref());
+            let (kept, rest) = bytes.split_at(taken.kept);
+            if !kept.is_empty() {
+                assert!(self.untold.is_empty(), "kept before it is said");
+                self.kept += kept.len() as u64;
+                self.resumed += usize::from(taken.before.is_some());
+            }
+            self.untold.extend_from_slice(rest);
+            self.said(taken.after.as_ref());
+        }
+
+        fn said(&mut self, bodies: Option<&[Body; 2]>) {
+            let Some(bodies) = bodies else { return };
+            let gap = self.untold.len() as u64;
+            self.hash.update(std::mem::take(&mut self.untold));
+            self.left_out += gap;
+            let digest = shown(&self.hash.clone().finalize());
+            assert_eq!(told(bodies), (gap, self.kept, self.left_out, digest));
+        }
+    }
+
+    /// Bytes of which no two runs are alike.
+    fn piece(len: usize, seed: u64) -> Vec<u8> {
+        let mut rng = crate::sim::Rng::new(seed);
+        (0..len).map(|_| rng.next_u64() as u8).collect()
     }
 
     #[test]
-    fn what_is_over_the_budget_is_counted_and_hashed_and_each_stream_has_its_own() {
-        let mut bulk = Bulk::new(10).unwrap();
-        assert_eq!(bulk.take(Stream::Stdout, b"12345678", 1), (8, None));
-        assert_eq!(bulk.take(Stream::Stdout, b"90abc", 2), (2, None));
-        assert_eq!(bulk.take(Stream::Stderr, b"hello", 3), (5, None));
-        assert_eq!(bulk.take(Stream::Stdout, b"def", 4), (0, None));
+    fn what_pours_over_the_budget_is_counted_and_hashed_and_each_stream_has_its_own() {
+        let pours = vec![1; POUR];
+        let mut bulk = Bulk::new(POUR as u64 + 10).unwrap();
+        let mut take = |stream, bytes, now_ns| bulk.take(stream, bytes, now_ns);
+        assert_eq!(take(Stream::Stdout, &pours, 1), Taken::whole(&pours));
+        assert_eq!(
+            take(Stream::Stdout, b"12345678", 1),
+            Taken::whole(b"12345678")
+        );
+        assert_eq!(take(Stream::Stdout, b"90abc", 2), Taken::whole(b"90"));
+        assert_eq!(take(Stream::Stderr, b"hello", 3), Taken::whole(b"hello"));
+        assert_eq!(take(Stream::Stdout, b"def", 4), Taken::whole(b""));
         let rest = bulk.rest();
-        assert_eq!(told(&rest), (6, 10, 6, sha256(b"abcdef")));
+        let kept = POUR as u64 + 10;
+        assert_eq!(told(&rest), (6, kept, 6, shown(&Sha256::digest(b"abcdef"))));
         let Body::Gap(gap) = &rest[0] else { panic!() };
         assert_eq!(gap.from_ns, 2);
         assert!(bulk.rest().is_empty(), "said once");
@@ -198,26 +299,100 @@ mod tests {
     #[test]
     fn it_is_said_again_and_again_and_the_gaps_add_up() {
         let mut bulk = Bulk::new(3).unwrap();
-        let piece = vec![7u8; 1024 * 1024];
-        let (mut kept, mut gaps, mut last) = (0, 0, None);
+        let (mut read, mut said) = (Read::default(), 0);
         for i in 0..40 {
-            let (n, said) = bulk.take(Stream::Output, &piece, i);
-            kept += n as u64;
-            if let Some(said) = said {
-                let (gap, _, _, digest) = told(&said);
-                assert!(gap < BULK_TOLD_BYTES + piece.len() as u64);
-                gaps += gap;
-                last = Some(digest);
+            let piece = piece(1024 * 1024, i);
+            let taken = bulk.take(Stream::Output, &piece, i);
+            said += usize::from(taken.after.is_some());
+            assert!((read.untold.len() as u64) < BULK_TOLD_BYTES);
+            read.took(&piece, &taken);
+        }
+        assert_eq!(said, 2);
+        read.said(Some(&bulk.rest().try_into().unwrap()));
+        assert_eq!((read.kept, read.left_out), (3, 40 * 1024 * 1024 - 3));
+    }
+
+    #[test]
+    fn a_flood_never_resumes_and_what_trickles_after_it_does_once_the_hold_is_over() {
+        let (mut bulk, mut read) = (Bulk::new(100).unwrap(), Read::default());
+        let mut now_ns = 0;
+        let mut take = |bulk: &mut Bulk, len, now_ns| {
+            let piece = piece(len, now_ns);
+            let taken = bulk.take(Stream::Stdin, &piece, now_ns);
+            read.took(&piece, &taken);
+            (read.kept, read.resumed)
+        };
+        let mut kept = (100, 0);
+        // 16 MB/s for a second, in pieces that would be calm alone.
+        for _ in 0..4000 {
+            now_ns += MS / 4;
+            kept = take(&mut bulk, 4096, now_ns);
+        }
+        let flood = kept;
+        assert!(flood.0 < 100 + 2 * calm::CALM_BYTES_MAX && flood.1 == 0);
+        // Somebody types.
+        for _ in 0..9 {
+            now_ns += 10 * MS;
+            assert_eq!(take(&mut bulk, 5, now_ns), flood, "the hold");
+        }
+        now_ns += 10 * MS;
+        assert_eq!(take(&mut bulk, 5, now_ns), (flood.0 + 5, 1));
+        now_ns += 1;
+        assert_eq!(take(&mut bulk, 5, now_ns), (flood.0 + 10, 1), "said once");
+        assert!(bulk.rest().is_empty(), "all is said");
+    }
+
+    #[test]
+    fn a_stream_that_was_always_calm_goes_over_its_budget_as_if_there_were_none() {
+        let mut bulk = Bulk::new(1000).unwrap();
+        for i in 0..1000 {
+            let taken = bulk.take(Stream::Stdout, b"0123456789", i * MS);
+            assert_eq!(taken, Taken::whole(b"0123456789"));
+        }
+        assert!(bulk.hashes.is_none() && bulk.rest().is_empty());
+    }
+
+    #[test]
+    fn whoever_alternates_does_so_ten_times_a_second_at_most_and_every_digest_is_right() {
+        let mut bulk = Bulk::new(50_000).unwrap();
+        let mut reads = [const { None::<Read> }; Stream::ALL.len()];
+        let mut rng = crate::sim::Rng::new(7);
+        let (mut now_ns, mut seed) = (0, 0);
+        const SECONDS: u64 = 20;
+        while now_ns < SECONDS * 1000 * MS {
+            for (at, stream) in Stream::ALL.into_iter().enumerate().skip(1) {
+                let len = match (at, rng.below(40)) {
+                    // One stream is calm throughout; others pour now and then, or as often as they may.
+                    (1, _) => 20,
+                    (2, 0) | (3, 0..20) => POUR,
+                    (4, _) if now_ns % (105 * MS) == 0 => POUR,
+                    _ => rng.up_to(30),
+                };
+                seed += 1;
+                let piece = piece(len, seed);
+                let taken = bulk.take(stream, &piece, now_ns);
+                let read = reads[at].get_or_insert_default();
+                read.took(&piece, &taken);
+            }
+            now_ns += 5 * MS;
+        }
+        let mut rest = bulk.rest().into_iter();
+        for read in reads.iter_mut().flatten() {
+            if !read.untold.is_empty() {
+                let bodies = [rest.next().unwrap(), rest.next().unwrap()];
+                read.said(Some(&bodies));
             }
         }
-        assert!(last.is_some());
-        let (gap, of_kept, omitted, digest) = told(&bulk.rest());
-        gaps += gap;
-        let all = 40 * piece.len() as u64;
-        assert_eq!((kept + gaps, of_kept, omitted), (all, kept, all - kept));
-        assert_eq!(
-            digest,
-            sha256(&vec![7u8; usize::try_from(all - 3).unwrap()])
+        assert!(rest.next().is_none());
+        let of = |at: usize| reads[at].as_ref().unwrap();
+        assert!(of(1).left_out == 0 && of(1).kept == SECONDS * 200 * 20);
+        let resumed = [2, 3, 4].map(|at| of(at).resumed as u64);
+        assert!(resumed.iter().all(|n| *n <= SECONDS * 10), "{resumed:?}");
+        assert!(
+            resumed[0] > SECONDS && resumed[2] > SECONDS * 5,
+            "{resumed:?}"
         );
+        let kept = SECONDS * calm::CALM_BYTES_PER_S + calm::CALM_BYTES_MAX + 50_000;
+        assert!([2, 3, 4].iter().all(|at| of(*at).kept <= kept));
     }
 }

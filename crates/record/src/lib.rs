@@ -16,7 +16,7 @@
 //! - [`quarantine`]: parts that nobody takes
 //! - [`order`]: the order that every sink keeps; [`conformance`]: what every sink must do, as a
 //!   suite
-//! - [`bulk`]: what is beyond the budget of a stream is counted and hashed
+//! - [`bulk`]: what pours beyond the budget of a stream is counted and hashed
 //! - [`environment`]: [`clock`], [`disk`] and [`random`] source, which are passed in; [`sim`]: the
 //!   same from a seed, with a disk that fails and loses its power
 

@@ -231,26 +231,28 @@ impl Recorder {
     }
 
     /// Hands over bytes of a stream: a copy, and rarely a wake-up. Waits only when the queue is
-    /// full, for as long as the policy says. What is over the policy's budget of the stream is
-    /// counted and hashed, and not kept.
+    /// full, for as long as the policy says. What pours over the policy's budget of the stream is
+    /// counted and hashed, and not kept ([`crate::bulk`]).
     ///
     /// # Errors
     /// When this or something before it will not be recorded: the capture must end its session.
     pub fn data(&self, stream: Stream, bytes: &[u8]) -> Result<(), Lost> {
         let shared = &self.0.shared;
         shared.touch();
-        let (bytes, said) = match shared.bulk() {
-            None => (bytes, None),
-            Some(mut bulk) => {
-                let (kept, said) = bulk.take(stream, bytes, shared.now_ns());
-                (bytes.get(..kept).unwrap_or_default(), said)
-            }
+        let taken = shared
+            .bulk()
+            .map(|mut bulk| bulk.take(stream, bytes, shared.now_ns()));
+        let Some(taken) = taken else {
+            return self.pieces(stream, bytes);
         };
-        self.pieces(stream, bytes)?;
-        for body in said.into_iter().flatten() {
-            shared.push(Item::Event(body))?;
-        }
-        Ok(())
+        self.say(taken.before)?;
+        self.pieces(stream, bytes.get(..taken.kept).unwrap_or_default())?;
+        self.say(taken.after)
+    }
+
+    fn say(&self, said: Option<[Body; 2]>) -> Result<(), Lost> {
+        let mut said = said.into_iter().flatten();
+        said.try_for_each(|body| self.0.shared.push(Item::Event(body)))
     }
 
     fn pieces(&self, stream: Stream, bytes: &[u8]) -> Result<(), Lost> {

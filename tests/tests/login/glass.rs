@@ -55,6 +55,7 @@ fn without_a_daemon_only_who_may_break_the_glass_gets_in() {
         shown.contains("break_glass") && shown.contains("repaired"),
         "{shown}"
     );
+    assert!(shown.contains("\"bulk_bytes_max\":16777216"), "{shown}");
 
     // One that answers nobody is as good as none; here it hangs up, which takes less time than silence.
     let deaf = "import socket; s = socket.socket(socket.AF_UNIX); \

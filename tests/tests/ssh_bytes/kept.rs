@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -22,9 +22,13 @@ struct Stream {
     /// What is kept.
     file: File,
     bytes: u64,
-    /// What the recording says of the rest: the bytes kept before it, its own, and its digest.
-    omitted: Option<(u64, u64, String)>,
+    /// What the recording says of the rest, each time: the bytes kept before, those left out so far, and
+    /// their digest.
+    omitted: Vec<(u64, u64, String)>,
 }
+
+/// Tokens of a calm stream a second, and at most: beyond its budget it may keep so much.
+const CALM_BYTES: u64 = 64 * 1024;
 
 impl<'a> Kept<'a> {
     /// Reads a recording that the service has, which must be proven whole.
@@ -76,7 +80,9 @@ impl<'a> Kept<'a> {
                         let name = ["stdin", "stdout", "stderr"]
                             .into_iter()
                             .find(|known| *known == name);
-                        self.stream(name.unwrap()).omitted = Some(said);
+                        let of = self.stream(name.unwrap());
+                        assert_eq!(said.0, of.bytes, "it stands where the bytes are missing");
+                        of.omitted.push(said);
                     }
                     _ => {}
                 }
@@ -95,12 +101,13 @@ impl<'a> Kept<'a> {
                 .open(path)
                 .unwrap(),
             bytes: 0,
-            omitted: None,
+            omitted: Vec::new(),
         })
     }
 
-    /// Compares one of these streams with the file; answers the file's bytes.
-    pub fn compared(&self, names: &[&str], file: &Path, bulk: u64) -> u64 {
+    /// Compares one of these streams, of a session that took so long at most, with the file; answers the
+    /// file's bytes.
+    pub fn compared(&self, names: &[&str], file: &Path, (bulk, seconds): (u64, f64)) -> u64 {
         let through = file.metadata().unwrap().len();
         let of = names.iter().find_map(|name| {
             let stream = self.streams.get(name);
@@ -110,41 +117,63 @@ impl<'a> Kept<'a> {
             assert_eq!(through, 0, "{names:?}: nothing is kept of it");
             return 0;
         };
-        let is_over = bulk > 0 && through > bulk;
-        let kept = if is_over { bulk } else { through };
-        assert_eq!(stream.bytes, kept, "{name}: bytes kept of {through}");
-        let (beginning, rest) = (self.place.path(&format!("kept-{name}")), through - kept);
-        let mut compared = Command::new("cmp");
-        compared.arg("-n").arg(kept.to_string()).arg(&beginning);
+        let beginning = self.place.path(&format!("kept-{name}"));
+        let (mut kept, mut left_out, mut missing) = (0, 0, Vec::new());
+        let to_the_end = (stream.bytes, through - stream.bytes);
+        let said = stream.omitted.iter().map(|said| (said.0, said.1));
+        for (kept_then, left_out_then) in said.chain([to_the_end]) {
+            let same = Command::new("cmp")
+                .args(["-n", &(kept_then - kept).to_string()])
+                .args(["-i", &format!("{kept}:{}", kept + left_out)])
+                .args([&beginning, file])
+                .status();
+            assert!(
+                same.unwrap().success(),
+                "{name}: what is kept is not what went through"
+            );
+            missing.push((kept_then + left_out, left_out_then - left_out));
+            (kept, left_out) = (kept_then, left_out_then);
+        }
+        assert_eq!(missing.pop().unwrap().1, 0, "{name}: all of it is said");
+        match stream.omitted.last() {
+            Some(said) => assert_eq!(said.2, digest(file, &missing), "{name}: what is not kept"),
+            None => assert_eq!(stream.bytes, through, "{name}: bytes kept"),
+        }
+        let most = match bulk {
+            0 => through,
+            _ => bulk + CALM_BYTES * (2 + seconds as u64),
+        };
+        let least = through.min(if bulk > 0 { bulk } else { through });
         assert!(
-            compared.arg(file).status().unwrap().success(),
-            "{name}: what is kept is not what went through"
+            (least..=most).contains(&stream.bytes),
+            "{name}: {} bytes kept of {through} in {seconds} s",
+            stream.bytes
         );
-        let digest = is_over.then(|| (kept, rest, sha256(file, kept)));
-        assert_eq!(stream.omitted, digest, "{name}: what is not kept");
         through
     }
 }
 
-/// The SHA-256 of a file from there on, in small hexadecimal digits.
-pub fn sha256(file: &Path, from: u64) -> String {
-    let mut tail = Command::new("tail")
-        .args(["-c", &format!("+{}", from + 1)])
-        .arg(file)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = String::new();
+/// The SHA-256 of these stretches of a file together, each from there on and so long.
+fn digest(file: &Path, stretches: &[(u64, u64)]) -> String {
     let mut sum = Command::new("sha256sum")
-        .stdin(tail.stdout.take().unwrap())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    sum.stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut said)
-        .unwrap();
-    assert!(tail.wait().unwrap().success() && sum.wait().unwrap().success());
-    said[..64].to_owned()
+    let mut to = sum.stdin.take().unwrap();
+    for (from, bytes) in stretches {
+        let mut source = File::open(file).unwrap();
+        source.seek(SeekFrom::Start(*from)).unwrap();
+        let copied = std::io::copy(&mut source.take(*bytes), &mut to).unwrap();
+        assert_eq!(copied, *bytes);
+    }
+    drop(to);
+    let said = sum.wait_with_output().unwrap();
+    assert!(said.status.success());
+    String::from_utf8(said.stdout).unwrap()[..64].to_owned()
+}
+
+/// The SHA-256 of a file, in small hexadecimal digits.
+pub fn sha256(file: &Path) -> String {
+    digest(file, &[(0, file.metadata().unwrap().len())])
 }

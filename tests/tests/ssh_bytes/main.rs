@@ -1,6 +1,6 @@
 //! Byte for byte through SSH, to the node and through the proxy to Debian's own sshd: what clients send and
-//! get is what is recorded. Within the policy's `bulk` all of it is compared, beyond it the digest that the
-//! recording has.
+//! get is what is recorded. Within the policy's `bulk` all of it is compared, beyond it what trickled, in its
+//! place, and the digest that the recording has of the rest.
 //!
 //! `make test` moves 4 MiB each way; `HANSARD_TORTURE=1024` says how many MiB. Each transfer happens twice: without
 //! a bound, and with one of a quarter of the size.
@@ -10,6 +10,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::cast_possible_truncation,
     unreachable_pub,
     dead_code
 )]
@@ -64,15 +65,16 @@ fn moved(place: &Place, transfer: &Transfer<'_>) {
         let kept = Kept::of(place, &sid);
         // A terminal's is kept whole: whoever filled the bound could go on unseen.
         let bulk = if transfer.kind == "terminal" { 0 } else { bulk };
+        let bounds = (bulk, seconds);
         let up = match transfer.kind {
             "terminal" => 0,
-            _ => kept.compared(&["stdin"], &place.path("up"), bulk),
+            _ => kept.compared(&["stdin"], &place.path("up"), bounds),
         };
-        let down = kept.compared(&["stdout", "output"], &place.path("down"), bulk);
-        let apart = kept.compared(&["stderr"], &place.path("apart"), bulk);
+        let down = kept.compared(&["stdout", "output"], &place.path("down"), bounds);
+        let apart = kept.compared(&["stderr"], &place.path("apart"), bounds);
         for name in transfer.same {
             assert!(
-                sha256(&place.path(name), 0) == place.digest,
+                sha256(&place.path(name)) == place.digest,
                 "{}: {name} is not what was sent",
                 transfer.name
             );

@@ -163,7 +163,7 @@ impl Place {
         let noise = File::open("/dev/urandom").unwrap();
         let mut sent = File::create(self.path("sent")).unwrap();
         std::io::copy(&mut noise.take(self.bytes), &mut sent).unwrap();
-        self.digest = sha256(&self.path("sent"), 0);
+        self.digest = sha256(&self.path("sent"));
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

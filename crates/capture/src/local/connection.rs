@@ -187,7 +187,7 @@ fn open(shared: &Shared, claims: Box<Session>, peer: &Peer) -> Result<Opening, S
         survives: Survives::Kill,
         loss_bytes_max: loss
             .saturating_add(LOSS_BYTES_MAX)
-            .saturating_add(untold_bytes_max(&session.policy)),
+            .saturating_add(untold_bytes_max(&session)),
     };
     let (key, sink) = (means.key.clone(), (means.sinks)());
     let how = (config.options, plan);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::set::{PolicySet, Refused, Scope, Selector, Settings, Watch};
-use super::{NOTICE_SHIPPED, Policy};
+use super::{BULK_BYTES_SHIPPED, NOTICE_SHIPPED, Policy};
 use crate::gate::{Decision, Login};
 
 /// Where a login happens.
@@ -98,7 +98,8 @@ impl Decider {
         })
     }
 
-    /// What is shipped: everybody is recorded, as [`Policy::default`] says.
+    /// What is shipped: everybody is recorded, as [`Policy::default`] says, with streams bounded
+    /// ([`BULK_BYTES_SHIPPED`]).
     #[must_use]
     pub fn shipped() -> Self {
         Self {
@@ -235,7 +236,7 @@ fn decision(set: &PolicySet, rule: &str, of_rule: Option<&Settings>, in_scope: b
             hold_ms_max: pick!(hold_ms_max, shipped.hold_ms_max),
             strict: pick!(strict, shipped.strict),
             idle_ms_max: pick!(idle_ms_max, shipped.idle_ms_max),
-            bulk_bytes_max: pick!(bulk_bytes_max, shipped.bulk_bytes_max),
+            bulk_bytes_max: pick!(bulk_bytes_max, BULK_BYTES_SHIPPED),
             version: set.version,
             rule: rule.to_owned(),
         },

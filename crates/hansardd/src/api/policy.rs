@@ -300,7 +300,7 @@ fn decided_schema() -> Json {
         (
             "bulk_bytes_max",
             count(),
-            "most bytes of a stream that are kept; 0: no bound",
+            "most bytes of a stream that are kept without a terminal, beside what trickles; 0: no bound",
         ),
         ("notice", text(), "what the user is shown first"),
         ("accept", truth(), "whether they must accept it"),

@@ -155,8 +155,9 @@ macro_rules! setting {
                 /// How long a session may go without an event (output, input that is kept, a new
                 /// size) before it is ended. `0s`: for ever.
                 idle: Set<Span> = Set(None), in [Set(Some(Span::seconds(0))), Set(Some(Span::days(365)))];
-                /// Most bytes of one stream that are kept. What follows is counted and hashed, and
-                /// the recording says so. `0B`: no bound.
+                /// Most bytes of one stream that are kept, without a terminal. Of what follows, what
+                /// trickles is kept; what pours is counted and hashed, and the recording says so.
+                /// As shipped 16MiB; `0B`: no bound.
                 bulk: Set<Size> = Set(None), in [Set(Some(Size(0))), Set(Some(Size::gib(1024 * 1024)))];
                 /// What becomes of what a login left running when its session ends.
                 on_end: Set<OnEnd> = Set(None);

@@ -9,7 +9,7 @@ use hansard_capture::local::{
 use hansard_capture::shell::{Found, Logins};
 use hansard_core::event::Fact;
 use hansard_core::fields::{Fields, Value};
-use hansard_core::policy::Policy;
+use hansard_core::policy::{BULK_BYTES_SHIPPED, Policy};
 use hansard_core::{Body, Gate, Sink};
 use hansard_identity::HostIdentity;
 use hansard_identity::recorder::CERTIFICATE_FIELD;
@@ -173,6 +173,7 @@ pub(super) fn policy(local: &Local) -> Policy {
         strict: local.strict,
         on_loss: local.on_loss,
         hold_ms_max: local.hold.as_millis(),
+        bulk_bytes_max: BULK_BYTES_SHIPPED,
         ..Policy::default()
     }
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use hansard_core::policy::BULK_BYTES_SHIPPED;
 use hansard_core::seal::SigningKey;
 use hansard_core::{Session, SessionId};
 use hansard_record::{Environment, FileSink, Options as RecorderOptions, Recorder};
@@ -107,12 +108,13 @@ pub(super) fn record(asked: &Asked, dir: &Path, why: &str) -> Result<Exit, Strin
 fn header(asked: &Asked, shell: &OsStr, env: &Environment, key: [u8; 32]) -> Session {
     let mut argv = vec![shell.to_owned()];
     argv.extend(asked.args.iter().cloned());
-    Session {
-        start_utc_ns: env.clock.utc_ns(),
-        clock: env.clock.quality(),
-        recorder_key: key,
-        ..claims::of(&argv)
-    }
+    let mut session = claims::of(&argv);
+    session.start_utc_ns = env.clock.utc_ns();
+    session.clock = env.clock.quality();
+    session.recorder_key = key;
+    // A login of the host all the same: a copy through it is not to fill the disk of the others.
+    session.policy.bulk_bytes_max = BULK_BYTES_SHIPPED;
+    session
 }
 
 /// The daemon would have said which one.
