@@ -257,6 +257,7 @@ pub(super) fn serve(node: &Arc<Node>, wire: Wire, place: Place) {
         sighted: witness::attach(),
         state: Mutex::new(State::default()),
     });
+    super::sys::answers_soon();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -352,7 +352,7 @@ async fn drain(
     loop {
         shared.listening.fetch_add(1, Ordering::SeqCst);
         let came = tokio::select! {
-            came = piece(&output, shared.has_terminal) => came,
+            came = piece(&output, shared.pace.as_ref()) => came,
             // Closing the pipe is how a program learns that nobody reads what it says.
             () = shared.unread.heard(), if stream == Stream::Stdout => Ok(Bytes::new()),
         };
@@ -400,14 +400,15 @@ async fn drain(
 }
 
 /// What there is to read, once there is something; nothing at its end. No memory is held while it waits. A terminal
-/// hands out a page at a time: of one that pours several become a piece.
-pub(super) async fn piece(fd: &AsyncFd<OwnedFd>, is_terminal: bool) -> std::io::Result<Bytes> {
+/// (which has a pace) hands out a page at a time: of one that pours several become a piece, unless it is held back.
+pub(super) async fn piece(fd: &AsyncFd<OwnedFd>, pace: Option<&Pace>) -> std::io::Result<Bytes> {
     const PAGE: usize = 4096;
     let mut piece = Vec::new();
     when_ready(fd, Interest::READABLE, |fd| {
-        let mut room = Vec::with_capacity(PIECE_BYTES);
+        let most = pace.map_or(PIECE_BYTES, Pace::piece_max);
+        let mut room = Vec::with_capacity(most);
         let mut last = rustix::io::read(fd, spare_capacity(&mut room))?;
-        while is_terminal && last >= PAGE / 2 && room.len() + PAGE <= PIECE_BYTES {
+        while pace.is_some() && last >= PAGE / 2 && room.len() + PAGE <= most {
             // What stops it is met again by the next call.
             last = rustix::io::read(fd, spare_capacity(&mut room)).unwrap_or(0);
         }
@@ -415,7 +416,7 @@ pub(super) async fn piece(fd: &AsyncFd<OwnedFd>, is_terminal: bool) -> std::io::
         Ok(piece.len())
     })
     .await?;
-    if piece.len() < PIECE_BYTES / 4 {
+    if piece.len() < piece.capacity() / 4 {
         // It may wait for a client that reads slowly.
         piece.shrink_to_fit();
     }

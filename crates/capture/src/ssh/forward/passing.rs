@@ -262,7 +262,7 @@ async fn down(
     write: &ChannelWriteHalf<Msg>,
 ) -> Result<(), Why> {
     loop {
-        let bytes = piece(output, false).await;
+        let bytes = piece(output, None).await;
         let bytes = bytes.map_err(|e| Why::Broken(format!("the target broke it off: {e}")))?;
         if bytes.is_empty() {
             break;

@@ -2,16 +2,20 @@
 //! pour show no more together than the processors relay, record and keep beside them. Nothing is lost by it: the
 //! program waits, as it does for any terminal that is slower than it. Where nobody else types, nothing is held up;
 //! pipes never are.
+//!
+//! It is read in small pieces then, too: its program goes on with as much as was read, and the kernel takes more of a
+//! processor for that than all that is done here (`yes`, of 2 MiB a second: a quarter of a processor to write its lines of
+//! two bytes, a fifth to pass them on), in one turn and on two processors at a time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::ssh::limits::{CALM_BYTES, POURED_PER_PROCESSOR, TYPING};
+use crate::ssh::limits::{CALM_BYTES, HELD_BYTES, PIECE_BYTES, POURED_PER_PROCESSOR, TYPING};
 
 /// What is waited at least: who waits for less goes on and waits later.
-const NAP: Duration = Duration::from_millis(4);
+const NAP: Duration = Duration::from_millis(2);
 
 /// Longest pause, and so the most that all have poured ahead: what ends meanwhile, or a key that comes, waits no longer.
 /// At the bound a terminal goes on, so that very many that pour show more together than they should.
@@ -61,7 +65,7 @@ impl Terminals {
 }
 
 /// One of them.
-pub(super) struct Pace {
+pub(in crate::ssh) struct Pace {
     all: Arc<Terminals>,
     number: u64,
     own: Mutex<Own>,
@@ -109,6 +113,17 @@ impl Pace {
         state.typed = [Some((self.number, now)), other];
     }
 
+    /// How much may be read of it at a time.
+    pub(super) fn piece_max(&self) -> usize {
+        self.piece_max_at(Instant::now())
+    }
+
+    fn piece_max_at(&self, now: Instant) -> usize {
+        let is_held =
+            !self.own().has_for_piece(now) && self.all.lock().is_typed_by_others(self.number, now);
+        if is_held { HELD_BYTES } else { PIECE_BYTES }
+    }
+
     /// It has shown so much. Waits for others where that is much and somebody types at another.
     pub(super) async fn gives_way(&self, bytes: usize) {
         let pause = self.shown(bytes, Instant::now());
@@ -143,11 +158,21 @@ impl Pace {
 }
 
 impl Own {
-    /// Whether so much is no flood yet.
-    fn takes(&mut self, bytes: f64, now: Instant) -> bool {
+    fn refill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.since).as_secs_f64();
         self.since = now;
         self.rest = (self.rest + passed * CALM_BYTES).min(CALM_BYTES);
+    }
+
+    /// Whether a whole piece would be no flood.
+    fn has_for_piece(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.rest >= PIECE_BYTES as f64
+    }
+
+    /// Whether so much is no flood yet.
+    fn takes(&mut self, bytes: f64, now: Instant) -> bool {
+        self.refill(now);
         let is_calm = self.rest >= bytes;
         if is_calm {
             self.rest -= bytes;
@@ -194,11 +219,32 @@ mod tests {
         assert_eq!(own, 0.0, "whoever types there wants to see it");
         typist.typed_at(now);
         one.typed_at(now);
-        let poured = takes(&one, POURED_PER_PROCESSOR as usize * 9 / 10, now);
+        let poured = takes(&one, POURED_PER_PROCESSOR as usize * 11 / 10, now);
         assert!((0.6..1.0).contains(&poured), "{poured}");
         let screens = takes(&calm, CALM_BYTES as usize, now);
         assert_eq!(screens, 0.0, "that is no flood");
         assert_eq!(takes(&one, 100 * MIB, now + TYPING), 0.0);
+    }
+
+    #[test]
+    fn what_is_held_back_is_read_in_small_pieces() {
+        let now = Instant::now();
+        let [one, other, typist] = terminals(2, now);
+        one.shown(MIB, now);
+        takes(&one, MIB, now);
+        assert_eq!(one.piece_max_at(now), PIECE_BYTES, "nobody types");
+        typist.typed_at(now);
+        assert_eq!(one.piece_max_at(now), HELD_BYTES);
+        assert_eq!(other.piece_max_at(now), PIECE_BYTES, "that pours nothing");
+        one.typed_at(now);
+        assert_eq!(one.piece_max_at(now), HELD_BYTES);
+        let later = now + TYPING;
+        takes(&one, MIB, later);
+        assert_eq!(
+            one.piece_max_at(later),
+            PIECE_BYTES,
+            "nobody types any more"
+        );
     }
 
     #[test]
@@ -219,7 +265,7 @@ mod tests {
         let [one, other, typist] = terminals(4, began);
         let mut at = [began; 2];
         let mut now = began;
-        for _ in 0..4 * POURED_PER_PROCESSOR as usize / 4096 {
+        for _ in 0..5 * POURED_PER_PROCESSOR as usize / 4096 {
             typist.typed_at(now);
             let turn = usize::from(at[1] < at[0]);
             now = at[turn].max(now);
