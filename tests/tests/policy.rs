@@ -165,11 +165,7 @@ fn a_policy_that_is_set_at_the_service_decides_on_the_host_and_goes_on_when_it_i
     let (kept, missing) = kept_and_missing(&bulky);
     assert!(missing > 500_000, "it poured: {missing}");
     assert_eq!(omitted["fields"]["omitted_bytes"], missing, "{omitted}");
-    assert_eq!(
-        kept + missing,
-        1_000_006,
-        "produced = recorded + accounted"
-    );
+    assert_eq!(kept + missing, 1_000_006, "produced = recorded + accounted");
 
     // Cut off, and started again: the last policy decides.
     pair.service.stop();

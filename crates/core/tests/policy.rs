@@ -15,7 +15,9 @@ use hansard_core::policy::decide::{Host, is_like};
 use hansard_core::policy::set::{
     NAME_BYTES_MAX, NAMES_MAX, NOTICE_BYTES_MAX, RULE_NAME_BYTES_MAX, RULES_MAX,
 };
-use hansard_core::policy::{BULK_BYTES_SHIPPED, Decider, Policy, PolicySet, Rule, Scope, Selector, Settings};
+use hansard_core::policy::{
+    BULK_BYTES_SHIPPED, Decider, Policy, PolicySet, Rule, Scope, Selector, Settings,
+};
 use proptest::prelude::*;
 
 fn names(of: &[&str]) -> Vec<String> {
