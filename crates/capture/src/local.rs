@@ -20,7 +20,6 @@ use hansard_core::fields::Fields;
 use hansard_core::policy::Policy;
 use hansard_core::seal::SigningKey;
 use hansard_core::{Body, Gate, Locks, Session, SessionId, Sink};
-use hansard_record::bulk::untold_bytes_max;
 use hansard_record::handoff::FromDaemon;
 use hansard_record::open_sessions::{Plan, Survives};
 use hansard_record::revive::GoesOn;
@@ -168,9 +167,7 @@ impl Means {
     pub(crate) fn record(&self, session: &Session, options: Options) -> Result<Recorder, String> {
         let plan = Plan {
             survives: Survives::Kill,
-            loss_bytes_max: options
-                .loss_bytes_max()
-                .saturating_add(untold_bytes_max(session)),
+            loss_bytes_max: options.loss_bytes_max(session),
         };
         let (key, sink) = (self.key.clone(), (self.sinks)());
         let (session, with) = (session.clone(), (options, plan));

@@ -39,7 +39,7 @@ pub const OMITTED: &str = "stream.omitted";
 /// Most bytes of data that the recorder of this session can take the account of with it when it is
 /// killed, beside what it can take of what is kept.
 #[must_use]
-pub fn untold_bytes_max(session: &Session) -> u64 {
+pub(crate) fn untold_bytes_max(session: &Session) -> u64 {
     match bytes_max(session) {
         0 => 0,
         _ => BULK_TOLD_BYTES.saturating_mul(Stream::ALL.len() as u64),

@@ -342,7 +342,7 @@ impl Shared {
         };
         let plan = Plan {
             survives: Survives::Power,
-            loss_bytes_max: about.options.loss_bytes_max(),
+            loss_bytes_max: about.options.loss_bytes_max(&session),
         };
         let began_ns = env.clock.monotonic_ns();
         let (key, sink) = (self.means.key.clone(), (self.means.sinks)());

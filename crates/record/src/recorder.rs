@@ -20,7 +20,7 @@ use hansard_core::seal::SigningKey;
 use hansard_core::writer::Bounds;
 use hansard_core::{Body, OnLoss, Session, Sink, Stream};
 
-use crate::bulk::Bulk;
+use crate::bulk::{Bulk, untold_bytes_max};
 use crate::environment::Environment;
 use crate::intake::{CONTINUE_PATIENCE_NS, ENTRY_BYTES_MAX, Ending, Intake, Item, MERGE_NS};
 use crate::lost::{Cause, Lost, Summary};
@@ -91,14 +91,16 @@ pub struct Options {
 impl Options {
     /// Most bytes of data that were handed over and are in no durable frame at any moment, and so
     /// what a recorder that is killed can take with it: the open frame, closed frames that wait for
-    /// others, the queue, and the batch that is being worked on.
+    /// others, the queue, and the batch that is being worked on; and what the session's budgets leave
+    /// out and the recording does not say yet ([`crate::bulk`]).
     #[must_use]
-    pub fn loss_bytes_max(&self) -> u64 {
+    pub fn loss_bytes_max(&self, session: &Session) -> u64 {
         let queue_bytes = self.queue_bytes.max(QUEUE_BYTES_MIN) as u64;
         let frame_bytes = self.bounds.frame_bytes as u64;
         frame_bytes
             .saturating_add(self.group.bytes)
             .saturating_add(queue_bytes.saturating_mul(2))
+            .saturating_add(untold_bytes_max(session))
     }
 }
 

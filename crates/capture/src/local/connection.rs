@@ -7,7 +7,6 @@ use std::sync::Arc;
 use hansard_core::Session;
 use hansard_core::event::{Body, End, Gap};
 use hansard_core::policy::Watch;
-use hansard_record::bulk::untold_bytes_max;
 use hansard_record::handoff::{
     Closed, DATA_BYTES_MAX, FromClient, FromDaemon, Incoming, LOSS_BYTES_MAX, Login,
     MESSAGE_BYTES_MAX, OPEN_BYTES_MAX, Opened, ReadFailed, read_message,
@@ -182,12 +181,10 @@ fn open(shared: &Shared, claims: Box<Session>, peer: &Peer) -> Result<Opening, S
     let configured = decided.as_ref().map_or(&config.policy, |d| &d.policy);
     let policy = header::in_force(configured, config.wishes, &claims.policy);
     let session = header::session(*claims, peer, means, policy)?;
-    let loss = config.options.loss_bytes_max();
+    let loss = config.options.loss_bytes_max(&session);
     let plan = Plan {
         survives: Survives::Kill,
-        loss_bytes_max: loss
-            .saturating_add(LOSS_BYTES_MAX)
-            .saturating_add(untold_bytes_max(&session)),
+        loss_bytes_max: loss.saturating_add(LOSS_BYTES_MAX),
     };
     let (key, sink) = (means.key.clone(), (means.sinks)());
     let how = (config.options, plan);

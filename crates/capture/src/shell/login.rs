@@ -12,7 +12,6 @@ use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::OnEnd;
 use hansard_core::{Decision, Login as Who, Session};
 use hansard_record::Recorder;
-use hansard_record::bulk::untold_bytes_max;
 use hansard_record::handoff::descriptors::send_with;
 use hansard_record::handoff::{FromDaemon, Granted, Login};
 use hansard_record::open_sessions::{Plan, Survives};
@@ -267,10 +266,7 @@ fn open_recorder(shared: &Shared, session: &Session) -> Result<Recorder, String>
     let (config, means) = (&shared.config, &shared.means);
     let plan = Plan {
         survives: Survives::Kill,
-        loss_bytes_max: config
-            .options
-            .loss_bytes_max()
-            .saturating_add(untold_bytes_max(session)),
+        loss_bytes_max: config.options.loss_bytes_max(session),
     };
     let (key, sink) = (means.key.clone(), (means.sinks)());
     means
