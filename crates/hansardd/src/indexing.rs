@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use hansard_store::index::{IndexError, TantivyIndex};
 use hansard_store::{Catalog, Index};
@@ -100,6 +101,9 @@ fn opened(root: &Path) -> Result<(TantivyIndex, Option<String>), IndexError> {
     std::thread::scope(|scope| scope.spawn(open).join()).map_err(fault)?
 }
 
+/// A service's [`Parts::rest_after`].
+pub const REST_AFTER: Duration = Duration::from_secs(10);
+
 /// What it stands on.
 pub struct Parts {
     /// Where sessions are read.
@@ -114,6 +118,8 @@ pub struct Parts {
     pub journal: Journal,
     /// The key of this daemon's own recordings: only they are believed about what was deleted.
     pub key: [u8; 32],
+    /// A session of which nothing came for so long gives back the memory of reading it, until more comes.
+    pub rest_after: Duration,
 }
 
 /// What was done, and how it is.

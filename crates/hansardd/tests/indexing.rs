@@ -36,6 +36,10 @@ struct Indexing {
 
 impl Indexing {
     fn of(life: &Life) -> Self {
+        Self::resting(life, WITHIN)
+    }
+
+    fn resting(life: &Life, rest_after: Duration) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("hansardd-indexing-{}-{number}", std::process::id());
@@ -51,6 +55,7 @@ impl Indexing {
             shelf: shelf.clone(),
             journal: Journal::new(Style::Plain, Box::new(std::io::sink()), clock),
             key: [0; 32],
+            rest_after,
         });
         Self {
             dir,
@@ -129,4 +134,25 @@ fn what_is_told_of_again_is_not_read_again() {
     indexing.until("the second is found", |it| it.has(id(2)) && is_over(it));
     let read = indexing.running.figures().events;
     assert_eq!(read, events(&first) + events(&second));
+}
+
+#[test]
+fn what_rests_between_any_two_frames_is_read_once_and_whole() {
+    let world = World::new();
+    let mut life = world.life();
+    let indexing = Indexing::resting(&life, Duration::ZERO);
+    let recording = parts(4, Shape::of(3, 3));
+    for (before, part) in recording.iter().enumerate() {
+        life.put(std::slice::from_ref(part));
+        indexing.news.came(id(4));
+        let events = events_of(&recording[..=before]).len() as u64;
+        indexing.until("what came is indexed", |it| {
+            it.running.figures().events >= events
+        });
+    }
+    indexing.until("it is over", |it| {
+        it.running.figures().sessions == 0 && it.has(id(4))
+    });
+    let read = indexing.running.figures().events;
+    assert_eq!(read, events_of(&recording).len() as u64);
 }

@@ -21,7 +21,7 @@ mod strings;
 mod typed;
 
 use shown::ShownLines;
-use strings::{Strings, is_binary};
+use strings::Strings;
 use typed::TypedLine;
 
 /// Longest text, in bytes; a longer line is cut in pieces, each with [`Text::is_cut`].
@@ -167,25 +167,35 @@ pub fn moment_of(first_ns: u64, steps: &[Step], chars: usize) -> u64 {
     }
 }
 
-/// Streams that may carry data that is no text, and what they bring. A terminal's are never taken for that.
-const PIPES: [(Stream, What); 3] = [
-    (Stream::Stdout, What::Shown),
-    (Stream::Stderr, What::Shown),
-    (Stream::Stdin, What::Typed),
-];
-
 /// Makes texts of events. One for each session, given all of its events in order.
 ///
-/// Memory: a screen, the text on it, and what one event made.
-#[derive(Debug, Default)]
+/// Memory: a screen once something was shown, the text on it, and what one event made.
+#[derive(Debug)]
 pub struct Texts {
-    shown: ShownLines,
+    /// `None` until something is shown: much of what is recorded never shows anything.
+    shown: Option<ShownLines>,
     typed: TypedLine,
-    /// Of each of [`PIPES`], the run of characters in data that is no text.
-    strings: [Strings; PIPES.len()],
+    /// Streams that may carry data that is no text, and what is read in it. A terminal's are never taken for that.
+    pipes: [(Stream, Strings); 3],
     /// Whether commands are known from somewhere better than their looks.
     knows_commands: bool,
     at_ns: u64,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self {
+            shown: None,
+            typed: TypedLine::default(),
+            pipes: [
+                (Stream::Stdout, Strings::new(What::Shown)),
+                (Stream::Stderr, Strings::new(What::Shown)),
+                (Stream::Stdin, Strings::new(What::Typed)),
+            ],
+            knows_commands: false,
+            at_ns: 0,
+        }
+    }
 }
 
 impl Texts {
@@ -200,14 +210,17 @@ impl Texts {
         self.at_ns = event.at_ns;
         let from = out.len();
         match &event.body {
-            Body::Data { stream, bytes } if self.is_no_text(*stream, bytes, out) => return,
-            Body::Data { stream, bytes } => match stream {
-                Stream::Keystrokes | Stream::Stdin => self.typed.feed(bytes, event.at_ns, out),
-                Stream::Output | Stream::Stdout | Stream::Stderr => {
-                    self.shown.apply(event, out);
+            Body::Data { stream, bytes } => {
+                let mut pipes = self.pipes.iter_mut().filter(|(pipe, _)| pipe == stream);
+                if pipes.any(|(_, strings)| strings.takes(bytes, event.at_ns, out)) {
+                    return;
                 }
-            },
-            Body::Resize { .. } => self.shown.apply(event, out),
+                match stream {
+                    Stream::Keystrokes | Stream::Stdin => self.typed.feed(bytes, event.at_ns, out),
+                    Stream::Output | Stream::Stdout | Stream::Stderr => self.show(event, out),
+                }
+            }
+            Body::Resize { .. } => self.show(event, out),
             Body::End(_) => {
                 facts::tell(event, out);
                 return self.finish(out);
@@ -217,47 +230,39 @@ impl Texts {
         self.guess(from, out);
     }
 
-    /// Takes data of a pipe that is no text.
-    fn is_no_text(&mut self, stream: Stream, bytes: &[u8], out: &mut Vec<Text>) -> bool {
-        let Some(at) = PIPES.iter().position(|(pipe, _)| *pipe == stream) else {
-            return false;
-        };
-        let (Some(strings), Some((_, what))) = (self.strings.get_mut(at), PIPES.get(at)) else {
-            return false;
-        };
-        let is_binary = is_binary(bytes);
-        if is_binary {
-            strings.feed(*what, bytes, self.at_ns, out);
-        } else {
-            strings.finish(*what, self.at_ns, out);
-        }
-        is_binary
+    fn show(&mut self, event: &Event, out: &mut Vec<Text>) {
+        let shown = self.shown.get_or_insert_default();
+        shown.apply(event, out);
     }
 
     /// Nothing more comes: what still stood there is told, too.
     pub fn finish(&mut self, out: &mut Vec<Text>) {
         let from = out.len();
         self.typed.finish(self.at_ns, out);
-        self.shown.finish(self.at_ns, out);
+        if let Some(shown) = &mut self.shown {
+            shown.finish(self.at_ns, out);
+        }
         self.guess(from, out);
-        for (strings, (_, what)) in self.strings.iter_mut().zip(PIPES) {
-            strings.finish(what, self.at_ns, out);
+        for (_, strings) in &mut self.pipes {
+            strings.finish(self.at_ns, out);
         }
     }
 
     /// What stands on the screen, or is being typed, after the last event.
     pub fn standing(&self, out: &mut Vec<Text>) {
-        self.shown.standing(self.at_ns, out);
+        if let Some(shown) = &self.shown {
+            shown.standing(self.at_ns, out);
+        }
         self.typed.standing(self.at_ns, out);
-        for (strings, (_, what)) in self.strings.iter().zip(PIPES) {
-            strings.standing(what, self.at_ns, out);
+        for (_, strings) in &self.pipes {
+            strings.standing(self.at_ns, out);
         }
     }
 
     /// Lines that were passed over since the beginning, because too many scrolled away at once.
     #[must_use]
     pub fn passed_over(&self) -> u64 {
-        self.shown.passed_over()
+        self.shown.as_ref().map_or(0, ShownLines::passed_over)
     }
 
     /// Moment of the last event.

@@ -32,7 +32,10 @@ pub(super) struct Done {
 /// A session.
 pub(super) struct Session {
     id: SessionId,
+    /// `None` while it rests.
     events: Option<Events>,
+    /// Where it goes on after a rest.
+    position: (u32, u64),
     texts: Texts,
     /// `None` once it is over.
     writer: Option<BlockWriter>,
@@ -57,6 +60,7 @@ impl Session {
         Self {
             id,
             events: None,
+            position: (0, 0),
             texts: Texts::new(),
             writer: Some(BlockWriter::new(Whose::of(&unknown_header(id)))),
             // The last one may have been closed because nothing came for long.
@@ -96,10 +100,10 @@ impl Session {
             if began.elapsed() >= TURN_MAX {
                 break;
             }
-            let id = self.id;
+            let (id, position) = (self.id, self.position);
             let events = self
                 .events
-                .get_or_insert_with(|| Events::look_through(from, id, (0, 0)));
+                .get_or_insert_with(|| Events::look_through(from, id, position));
             match events.next(Duration::ZERO) {
                 Ok(Told::Events(events)) => {
                     self.touched = Instant::now();
@@ -127,6 +131,14 @@ impl Session {
         }
         self.is_behind = true;
         Ok(done)
+    }
+
+    /// Gives back the memory of reading, most of what a session that does nothing would take: a
+    /// decompressor with its window. When more comes, the segment that it is in is read again.
+    pub(super) fn rest(&mut self) {
+        if let Some(events) = self.events.take() {
+            self.position = events.position();
+        }
     }
 
     fn turn(&mut self, event: &Event, own: &[u8; 32], done: &mut Done) {

@@ -179,6 +179,9 @@ impl Turns {
                 is_busy |= session.is_behind;
             }
             session.show(index)?;
+            if session.touched.elapsed() >= self.parts.rest_after && !session.is_behind {
+                session.rest();
+            }
             let is_quiet = session.touched.elapsed() >= QUIET && !session.is_behind;
             if is_quiet && self.parts.followed.live.standing(*id).is_none() {
                 session.finish(index, false)?;

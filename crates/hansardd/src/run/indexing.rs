@@ -7,7 +7,7 @@ use super::opening::no_thread;
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, STATUS_FAILED, shown};
 use crate::follow::Followed;
-use crate::indexing::{News, Parts, Running, Shelf, start};
+use crate::indexing::{News, Parts, REST_AFTER, Running, Shelf, start};
 use crate::stores::Stores;
 
 /// Opens the index and begins to fill it. One that is damaged or of another version is begun anew,
@@ -38,6 +38,7 @@ pub(super) fn index(
         shelf: shelf.clone(),
         journal: begin.journal.clone(),
         key,
+        rest_after: REST_AFTER,
     };
     let running = start(parts).map_err(no_thread)?;
     Ok((shelf, Arc::new(running)))

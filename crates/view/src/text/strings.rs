@@ -18,7 +18,7 @@ const ODD_ONE_IN: usize = 32;
 
 /// Whether these bytes of a pipe are something else than text. Zeros that follow one another count
 /// once: an archive of texts fills up its blocks with them.
-pub(super) fn is_binary(bytes: &[u8]) -> bool {
+fn is_binary(bytes: &[u8]) -> bool {
     if bytes.len() < BYTES_MIN {
         return false;
     }
@@ -31,16 +31,39 @@ pub(super) fn is_binary(bytes: &[u8]) -> bool {
     odd.saturating_mul(ODD_ONE_IN) > bytes.len()
 }
 
-/// The runs of characters in one stream of such data.
-#[derive(Debug, Default)]
+/// The runs of characters in such data of one stream.
+#[derive(Debug)]
 pub(super) struct Strings {
+    /// What the stream brings.
+    what: What,
     run: String,
     chars: usize,
     first_ns: u64,
 }
 
 impl Strings {
-    pub(super) fn feed(&mut self, what: What, bytes: &[u8], at_ns: u64, out: &mut Vec<Text>) {
+    pub(super) fn new(what: What) -> Self {
+        Self {
+            what,
+            run: String::new(),
+            chars: 0,
+            first_ns: 0,
+        }
+    }
+
+    /// The next bytes of the stream. Takes them if they are no text; if they are, a run that came
+    /// before them is over.
+    pub(super) fn takes(&mut self, bytes: &[u8], at_ns: u64, out: &mut Vec<Text>) -> bool {
+        let is_no_text = is_binary(bytes);
+        if is_no_text {
+            self.feed(bytes, at_ns, out);
+        } else {
+            self.finish(at_ns, out);
+        }
+        is_no_text
+    }
+
+    fn feed(&mut self, bytes: &[u8], at_ns: u64, out: &mut Vec<Text>) {
         let mut rest = bytes;
         while let Some((&byte, tail)) = rest.split_first() {
             // Most of such data is not looked at more closely than this.
@@ -53,33 +76,33 @@ impl Strings {
                 None => tail,
             };
             match c.filter(|c| is_readable(*c)) {
-                Some(c) => self.push(what, c, at_ns, out),
-                None if self.chars > 0 => self.finish(what, at_ns, out),
+                Some(c) => self.push(c, at_ns, out),
+                None if self.chars > 0 => self.finish(at_ns, out),
                 None => {}
             }
         }
     }
 
-    fn push(&mut self, what: What, c: char, at_ns: u64, out: &mut Vec<Text>) {
+    fn push(&mut self, c: char, at_ns: u64, out: &mut Vec<Text>) {
         if self.chars == 0 {
             self.first_ns = at_ns;
         }
         self.run.push(c);
         self.chars += 1;
         if self.run.len() >= RUN_BYTES_MAX {
-            self.finish(what, at_ns, out);
+            self.finish(at_ns, out);
         }
     }
 
     /// The run is over.
-    pub(super) fn finish(&mut self, what: What, at_ns: u64, out: &mut Vec<Text>) {
-        self.standing(what, at_ns, out);
+    pub(super) fn finish(&mut self, at_ns: u64, out: &mut Vec<Text>) {
+        self.standing(at_ns, out);
         self.run.clear();
         self.chars = 0;
     }
 
     /// The run as far as it came.
-    pub(super) fn standing(&self, what: What, at_ns: u64, out: &mut Vec<Text>) {
+    pub(super) fn standing(&self, at_ns: u64, out: &mut Vec<Text>) {
         if self.chars < RUN_CHARS_MIN {
             return;
         }
@@ -91,7 +114,7 @@ impl Strings {
         out.extend(pieces(run).map(|piece| Text {
             first_ns: self.first_ns,
             last_ns: at_ns,
-            ..Text::at(what, piece.to_owned(), at_ns)
+            ..Text::at(self.what, piece.to_owned(), at_ns)
         }));
         let told = out.get_mut(from..).unwrap_or_default();
         let is_cut = told.len() > 1;
@@ -125,7 +148,7 @@ mod tests {
     use hansard_core::{Body, Event, Stream};
 
     use super::*;
-    use crate::text::{PIPES, Texts};
+    use crate::text::Texts;
 
     /// Bytes as a compressed file has them, always the same.
     fn noise(len: usize) -> Vec<u8> {
@@ -202,7 +225,8 @@ mod tests {
         ]
         .concat();
         let two = [&b"KEY\0abcde\0"[..], &noise[2000..]].concat();
-        for (stream, what) in PIPES {
+        for (stream, strings) in Texts::new().pipes {
+            let what = strings.what;
             let texts = texts_of(stream, &[&one, &two, b"plain words\n"]);
             assert!(
                 found(&texts, what, "/usr/lib/Grüße-und-Küsse.so"),
@@ -227,12 +251,12 @@ mod tests {
     fn a_run_that_does_not_end_is_told_in_parts() {
         let mut data = noise(600);
         data.extend(std::iter::repeat_n(b'x', 3 * RUN_BYTES_MAX));
-        let (mut strings, mut out) = (Strings::default(), Vec::new());
+        let (mut strings, mut out) = (Strings::new(What::Shown), Vec::new());
         for piece in data.chunks(1000) {
-            strings.feed(What::Shown, piece, 1, &mut out);
+            strings.feed(piece, 1, &mut out);
             assert!(strings.run.len() < RUN_BYTES_MAX);
         }
-        strings.finish(What::Shown, 1, &mut out);
+        strings.finish(1, &mut out);
         let told: usize = out.iter().map(|text| text.text.matches('x').count()).sum();
         // Of the last part too little may be left for a run.
         assert!(told > 3 * RUN_BYTES_MAX - RUN_CHARS_MIN, "{told}");
