@@ -41,6 +41,8 @@ mount -t tmpfs -o mode=755 tmpfs /var/log
 : >/var/log/wtmp
 : >/var/log/lastlog
 shift
+# As its unit has it.
+umask 0077
 exec "$@"
 "#;
 
@@ -269,6 +271,23 @@ fn modules_open_a_session_for_a_program_and_close_it_after_it() {
     let row = place.ended("terminal");
     assert_eq!(row["signal"], "TERM", "{row:#}");
     until("its terminal is told", || told().contains(" /dev/pts/"));
+}
+
+#[test]
+fn a_program_has_the_mask_of_a_login_and_not_that_of_the_daemon() {
+    for (name, service) in [
+        (
+            "pam-mask",
+            Some("account required pam_permit.so\nsession required pam_permit.so\n"),
+        ),
+        ("no-pam-mask", None),
+    ] {
+        let Some(place) = Place::new(name, service) else {
+            return;
+        };
+        let out = place.ssh(&[], "umask", b"");
+        assert_eq!(text(&out.stdout), "0022\n", "{name}: {out:?}");
+    }
 }
 
 #[test]

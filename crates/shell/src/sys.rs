@@ -323,8 +323,10 @@ pub(crate) fn c_path(path: &Path) -> Option<CString> {
     CString::new(path.as_os_str().as_bytes()).ok()
 }
 
-/// From now on this process may have so many open files, and more if it asks for them.
-pub(crate) fn limit_open_files(files: u64) -> io::Result<()> {
+/// What a daemon has given itself and is no session's: from now on this process may have so many open files, and more
+/// if it asks for them, and the files that it makes are for others to read (login(1), umask(2)).
+pub(crate) fn begin_as_a_session(files: u64) -> io::Result<()> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let before = rustix::process::getrlimit(Resource::Nofile);
     let files = before.maximum.map_or(files, |max| max.min(files));
     let limit = Rlimit {
@@ -356,8 +358,7 @@ pub(crate) fn before_served(command: &mut Command, to: Becomes) {
             return Err(io::Error::last_os_error());
         }
         if let Some(files) = to.open_files {
-            limit_open_files(files)?;
-            rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+            begin_as_a_session(files)?;
         }
         if to.is_root {
             // SAFETY: the pointer and the length are those of a vector that outlives the call; the

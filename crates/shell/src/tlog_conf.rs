@@ -220,7 +220,8 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// JSON with its comments (`//` to the end of the line, `/* */`) blanked; those in texts are none.
+/// JSON with its comments (`//` to the end of the line, `/* */`) blanked, and without the commas behind which nothing
+/// comes, as Debian's own file has one; those in texts are none.
 fn without_comments(text: &str) -> String {
     let (mut kept, mut rest) = (String::with_capacity(text.len()), text.chars().peekable());
     let mut in_text = false;
@@ -243,12 +244,22 @@ fn without_comments(text: &str) -> String {
                 kept.push(' ');
             }
             _ => {
+                if !in_text && matches!(c, '}' | ']') {
+                    drop_last_comma(&mut kept);
+                }
                 in_text ^= c == '"';
                 kept.push(c);
             }
         }
     }
     kept
+}
+
+/// Takes the comma away that these end with, but for blanks.
+fn drop_last_comma(kept: &mut String) {
+    if let Some(before) = kept.trim_end().strip_suffix(',') {
+        kept.truncate(before.len());
+    }
 }
 
 /// The shell that a name of the recorder encodes: `/bin/zsh` of `tlog-rec-session-shell-bin-zsh`. A
@@ -282,6 +293,12 @@ mod tests {
         assert_eq!(conf.shell.as_deref(), Some(Path::new("/bin/sh")));
         assert_eq!(conf.remarks, []);
         assert!(TlogConf::of("{ /* never ends").is_err() && TlogConf::of("[]").is_err());
+        // As Debian's own file ends, and what is a comma too many all the same.
+        let ends =
+            "{\"shell\": \"/bin/a,}\", \"journal\": { \"priority\": \"info\", },\n // last\n }";
+        let conf = TlogConf::of(ends).unwrap();
+        assert_eq!(conf.shell.as_deref(), Some(Path::new("/bin/a,}")));
+        assert!(TlogConf::of("{\"a\": 1,, }").is_err() && TlogConf::of("{\"a\": [,1]}").is_err());
         // A comment parts what it stands between.
         assert!(TlogConf::of("{\"latency\": 1/**/0}").is_err());
     }

@@ -145,8 +145,8 @@ fn opened(session: &Session) -> Result<Modules, String> {
     modules.comes_from(&session.remote, terminal)?;
     // What was so when somebody signed in may not be any more.
     modules.may_be_used()?;
-    // The limits that a daemon has given itself are not the session's.
-    process::limit_open_files(OPEN_FILES).map_err(|e| e.to_string())?;
+    // Before modules change them as they are configured to.
+    process::begin_as_a_session(OPEN_FILES).map_err(|e| e.to_string())?;
     let account = Account {
         name: session.user.clone(),
         uid: session.uid,
