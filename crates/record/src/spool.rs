@@ -302,7 +302,7 @@ impl Spool {
             .pending_after(after)
             .filter(|(_, session, spot)| {
                 let at = state.index.at(*session, *spot);
-                at.is_some_and(|at| state.is_durable(at.place.file, at.end))
+                at.is_some_and(|at| state.files.is_durable(at.place.file, at.end))
             })
             .take(max)
             .map(|(position, session, spot)| Pending {
@@ -322,7 +322,7 @@ impl Spool {
         state
             .index
             .pending_of(session, after)
-            .filter(|(at, _)| state.is_durable(at.place.file, at.end))
+            .filter(|(at, _)| state.files.is_durable(at.place.file, at.end))
             .take(max)
             .map(|(at, spot)| Pending {
                 session,
@@ -339,7 +339,7 @@ impl Spool {
         let state = self.0.lock();
         let of_segment = state.index.pending_in(session, segment);
         of_segment
-            .filter(|(at, _)| state.is_durable(at.place.file, at.end))
+            .filter(|(at, _)| state.files.is_durable(at.place.file, at.end))
             .map(|(at, spot)| Pending {
                 session,
                 spot,
@@ -398,8 +398,7 @@ impl Spool {
         let mut state = self.0.lock();
         let State { files, index, .. } = &mut *state;
         for (session, spot) in parts {
-            let is_durable = |number, end| files.get(number).is_none_or(|file| file.synced >= end);
-            index.release(*session, *spot, is_durable);
+            index.release(*session, *spot, |number, end| files.is_durable(number, end));
         }
         for number in state.files.numbers() {
             state.remove_if_empty(number);

@@ -80,10 +80,6 @@ impl State {
         }
     }
 
-    pub(super) fn is_durable(&self, number: u64, end: u64) -> bool {
-        self.files.get(number).is_none_or(|file| file.synced >= end)
-    }
-
     /// Nothing beyond what is durable counts in this file any more.
     fn poison(&mut self, number: u64, why: &str) {
         let Some(synced) = self.files.get(number).map(|file| file.synced) else {
@@ -285,11 +281,10 @@ impl Shared {
         waits: &Waits,
     ) -> Result<(), Failed> {
         for (&number, &end) in waits {
-            // A file that is gone was released as a whole, which only what is durable can be.
-            while let Some(file) = state.files.get_mut(number) {
-                if file.synced >= end {
-                    break;
-                }
+            while !state.files.is_durable(number, end) {
+                let Some(file) = state.files.get_mut(number) else {
+                    return Err(Failed::Poisoned("it could not be synced".to_owned()));
+                };
                 if let Some(why) = &file.poisoned {
                     return Err(Failed::Poisoned(why.clone()));
                 }
@@ -329,5 +324,48 @@ impl Shared {
         }
         self.synced.notify_all();
         state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::conformance::sample_parts;
+    use crate::sim::SimDisk;
+    use crate::spool::Spool;
+    use crate::spool::layout::part_digest;
+
+    /// One of two threads that wait for the same sync may be the later one to look, when the file is poisoned, empty and
+    /// removed already.
+    #[test]
+    fn what_a_failed_sync_took_back_is_durable_for_nobody_who_waited() {
+        let disk = SimDisk::new(1);
+        let options = SpoolOptions::default();
+        let spool = Spool::open(Path::new("/spool"), Arc::new(disk.clone()), options).unwrap();
+        let parts = sample_parts(1).unwrap();
+        let digests: Vec<Digest> = parts.iter().map(|part| part_digest(part.bytes())).collect();
+        let shared = &spool.0;
+        let write = || shared.write(&mut shared.lock(), &parts, &digests, u64::MAX);
+        let Ok(waits) = write() else {
+            panic!("nothing was written")
+        };
+        disk.fail_next_sync();
+        let first = shared.wait_durable(shared.lock(), &waits);
+        assert!(matches!(first, Err(Failed::Poisoned(_))));
+        spool.forget(&[]);
+        assert!(
+            waits
+                .keys()
+                .all(|number| shared.lock().files.get(*number).is_none())
+        );
+        let second = shared.wait_durable(shared.lock(), &waits);
+        assert!(matches!(second, Err(Failed::Poisoned(_))));
+        // Whoever tries again writes it to the next file.
+        let Ok(waits) = write() else {
+            panic!("nothing was written")
+        };
+        assert!(!waits.is_empty() && shared.wait_durable(shared.lock(), &waits).is_ok());
     }
 }

@@ -36,7 +36,14 @@ pub(super) struct Files {
     all: BTreeMap<u64, SpoolFile>,
     active: Option<u64>,
     next_number: u64,
+    /// How far poisoned files that were removed are durable: who waited for one may look only after that.
+    /// At most [`POISONED_GONE_MAX`], the youngest.
+    poisoned_gone: BTreeMap<u64, u64>,
 }
+
+/// Poisoned files that are remembered after they were removed. Whoever waits looks again long before as many came and
+/// went.
+const POISONED_GONE_MAX: usize = 4096;
 
 /// The name of the file with this number.
 fn name_of(number: u64) -> String {
@@ -60,6 +67,7 @@ impl Files {
             all: BTreeMap::new(),
             active: None,
             next_number: 1,
+            poisoned_gone: BTreeMap::new(),
         }
     }
 
@@ -209,11 +217,25 @@ impl Files {
         if self.disk.remove(&file.path).is_err() {
             return false;
         }
+        if file.poisoned.is_some() {
+            self.poisoned_gone.insert(number, file.synced);
+            if self.poisoned_gone.len() > POISONED_GONE_MAX {
+                self.poisoned_gone.pop_first();
+            }
+        }
         self.all.remove(&number);
         if self.active == Some(number) {
             self.active = None;
         }
         true
+    }
+
+    /// Whether what was written to a file is durable up to here. A file that is gone was released as a whole, which
+    /// only what is durable can be; unless it was poisoned, then what came behind was taken back.
+    pub(super) fn is_durable(&self, number: u64, end: u64) -> bool {
+        let gone = || self.poisoned_gone.get(&number).copied();
+        let synced = self.all.get(&number).map(|file| file.synced);
+        synced.or_else(gone).is_none_or(|synced| synced >= end)
     }
 
     /// Whether this is the file in use, and still small.
