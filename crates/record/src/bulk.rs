@@ -5,7 +5,8 @@
 //!
 //! Each time that `stream.omitted` is said (`Gap` before it), it is of the whole stream so far:
 //!
-//! - `kept_bytes`: those that the recording has of it at this place
+//! - `kept_bytes`: those that the recording has of it at this place; what was lost to a sink in trouble
+//!   (`on_loss: continue`) is in a gap of its own and not among them
 //! - `omitted_bytes`: all that were left out, now and before
 //! - `sha256`: of all those, one after the other, as if they were one
 //!
@@ -19,6 +20,9 @@
 use hansard_core::event::{Fact, Gap};
 use hansard_core::fields::Fields;
 use hansard_core::{Body, Session, Stream};
+
+use crate::intake::{ENTRY_BYTES_MAX, Item};
+use crate::lost::Lost;
 
 mod aside;
 mod calm;
@@ -80,26 +84,70 @@ struct Over {
     untold: u64,
     /// Since when.
     untold_from_ns: u64,
+    /// What it was to say was lost on the way: it is to say it again, all that there is by then.
+    is_unsaid: bool,
 }
 
 /// What becomes of bytes of a stream.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Taken {
     /// What the recording has to say before it has any of them.
-    pub(crate) before: Option<[Body; 2]>,
+    before: Vec<Body>,
     /// So many of them are kept, from the first.
-    pub(crate) kept: usize,
-    /// What it has to say after those.
-    pub(crate) after: Option<[Body; 2]>,
+    kept: usize,
+    /// Whether it has to say something after those.
+    is_due: bool,
 }
 
 impl Taken {
     fn whole(bytes: &[u8]) -> Self {
         Self {
-            before: None,
+            before: Vec::new(),
             kept: bytes.len(),
-            after: None,
+            is_due: false,
         }
+    }
+}
+
+/// A recording whose streams may have budgets.
+pub(crate) trait Budgeted {
+    /// Works with the budgets, if there are any, at the moment that it is.
+    fn with_bulk<T>(&mut self, work: impl FnOnce(&mut Bulk, u64) -> T) -> Option<T>;
+
+    /// Queues an item; `false`: it was dropped, and a gap will say so.
+    fn push(&mut self, item: Item<'_>) -> Result<bool, Lost>;
+
+    /// Queues events; answers whether all were taken.
+    fn say(&mut self, bodies: Vec<Body>) -> Result<bool, Lost> {
+        let mut are_taken = true;
+        for body in bodies {
+            are_taken &= self.push(Item::Event(body))?;
+        }
+        Ok(are_taken)
+    }
+
+    /// Hands over bytes of a stream, as far as its budget goes.
+    fn hand_over(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Lost> {
+        let taken = self.with_bulk(|bulk, now_ns| bulk.take(stream, bytes, now_ns));
+        let taken = taken.unwrap_or_else(|| Taken::whole(bytes));
+        let mut is_said = self.say(taken.before)?;
+        let (kept, mut lost) = (bytes.get(..taken.kept).unwrap_or_default(), 0_u64);
+        for piece in kept.chunks(ENTRY_BYTES_MAX) {
+            if !self.push(Item::Data(stream, piece))? {
+                lost = lost.saturating_add(piece.len() as u64);
+            }
+        }
+        if lost > 0 {
+            self.with_bulk(|bulk, _| bulk.was_lost(stream, lost));
+        }
+        if taken.is_due {
+            let due = self.with_bulk(|bulk, _| bulk.due(stream));
+            is_said &= self.say(due.unwrap_or_default())?;
+        }
+        if !is_said {
+            self.with_bulk(|bulk, _| bulk.was_not_said(stream));
+        }
+        Ok(())
     }
 }
 
@@ -120,8 +168,7 @@ impl Bulk {
     /// Takes bytes of a stream, in one piece: answers what becomes of them.
     pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8], now_ns: u64) -> Taken {
         let bytes_max = self.bytes_max;
-        let at = Stream::ALL.iter().position(|known| *known == stream);
-        let of = at.and_then(|at| Some((at, self.streams.get_mut(at)?)));
+        let of = position(stream).and_then(|at| Some((at, self.streams.get_mut(at)?)));
         let Some((at, budget)) = of.filter(|_| !bytes.is_empty()) else {
             return Taken::whole(bytes);
         };
@@ -140,11 +187,32 @@ impl Bulk {
         budget.kept = budget.kept.saturating_add(kept.len() as u64);
         let hashes = self.hashes.get_or_insert_with(Aside::new);
         hashes.update(at, rest);
-        let is_due = budget.leave_out(rest.len(), now_ns) >= BULK_TOLD_BYTES;
-        let after = is_due.then(|| budget.told(at, bytes_max, Some(hashes)));
         Taken {
-            after: after.flatten(),
+            is_due: budget.leave_out(rest.len(), now_ns) >= BULK_TOLD_BYTES,
             ..Taken::whole(kept)
+        }
+    }
+
+    /// What the recording has to say of a stream now.
+    fn due(&mut self, stream: Stream) -> Vec<Body> {
+        let (bytes_max, hashes) = (self.bytes_max, self.hashes.as_ref());
+        let of = position(stream).and_then(|at| Some((at, self.streams.get_mut(at)?)));
+        of.map_or_else(Vec::new, |(at, budget)| budget.told(at, bytes_max, hashes))
+    }
+
+    /// So many bytes of a stream that were to be kept are not: a gap of its own stands for them.
+    fn was_lost(&mut self, stream: Stream, bytes: u64) {
+        if let Some(budget) = position(stream).and_then(|at| self.streams.get_mut(at)) {
+            budget.kept = budget.kept.saturating_sub(bytes);
+        }
+    }
+
+    /// Not all that the recording had to say of a stream was taken. What it counted is in a gap; the account
+    /// and the digest are said again.
+    fn was_not_said(&mut self, stream: Stream) {
+        let budget = position(stream).and_then(|at| self.streams.get_mut(at));
+        if let Some(over) = budget.and_then(|budget| budget.over.as_mut()) {
+            over.is_unsaid = true;
         }
     }
 
@@ -156,8 +224,7 @@ impl Bulk {
         let (bytes_max, hashes) = (self.bytes_max, self.hashes.as_ref());
         let streams = self.streams.iter_mut().enumerate();
         streams
-            .filter_map(|(at, budget)| budget.told(at, bytes_max, hashes))
-            .flatten()
+            .flat_map(|(at, budget)| budget.told(at, bytes_max, hashes))
             .collect()
     }
 }
@@ -176,16 +243,19 @@ impl Budget {
     }
 
     /// What the recording has to say of the stream that stands there in [`Stream::ALL`].
-    fn told(&mut self, at: usize, bytes_max: u64, hashes: Option<&Aside>) -> Option<[Body; 2]> {
-        let over = self.over.as_mut().filter(|over| over.untold > 0)?;
-        let (stream, hashes) = (Stream::ALL.get(at)?, hashes?);
+    fn told(&mut self, at: usize, bytes_max: u64, hashes: Option<&Aside>) -> Vec<Body> {
+        let over = self.over.as_mut();
+        let over = over.filter(|over| over.untold > 0 || over.is_unsaid);
+        let Some(((over, stream), hashes)) = over.zip(Stream::ALL.get(at)).zip(hashes) else {
+            return Vec::new();
+        };
         let gap = Gap {
             cause: format!(
                 "the policy keeps {bytes_max} bytes of a stream and what trickles, and {} poured on",
                 stream.as_str()
             ),
             from_ns: over.untold_from_ns,
-            bytes: Some(std::mem::take(&mut over.untold)),
+            bytes: Some(over.untold),
             ..Gap::default()
         };
         let fields = Fields::new()
@@ -197,8 +267,15 @@ impl Budget {
             event: OMITTED.to_owned(),
             fields,
         });
-        Some([Body::Gap(gap), omitted])
+        let gap = (over.untold > 0).then_some(Body::Gap(gap));
+        (over.untold, over.is_unsaid) = (0, false);
+        gap.into_iter().chain([omitted]).collect()
     }
+}
+
+/// Where a stream stands in [`Stream::ALL`].
+fn position(stream: Stream) -> Option<usize> {
+    Stream::ALL.iter().position(|known| *known == stream)
 }
 
 #[cfg(test)]
@@ -246,20 +323,24 @@ mod tests {
     }
 
     impl Read {
-        fn took(&mut self, bytes: &[u8], taken: &Taken) {
-            self.said(taken.before.as_ref());
+        fn took(&mut self, bytes: &[u8], taken: &Taken, bulk: &mut Bulk, stream: Stream) {
+            self.said(&taken.before);
             let (kept, rest) = bytes.split_at(taken.kept);
             if !kept.is_empty() {
                 assert!(self.untold.is_empty(), "kept before it is said");
                 self.kept += kept.len() as u64;
-                self.resumed += usize::from(taken.before.is_some());
+                self.resumed += usize::from(!taken.before.is_empty());
             }
             self.untold.extend_from_slice(rest);
-            self.said(taken.after.as_ref());
+            if taken.is_due {
+                self.said(&bulk.due(stream));
+            }
         }
 
-        fn said(&mut self, bodies: Option<&[Body; 2]>) {
-            let Some(bodies) = bodies else { return };
+        fn said(&mut self, bodies: &[Body]) {
+            if bodies.is_empty() {
+                return;
+            }
             let gap = self.untold.len() as u64;
             self.hash.update(std::mem::take(&mut self.untold));
             self.left_out += gap;
@@ -303,13 +384,38 @@ mod tests {
         for i in 0..40 {
             let piece = piece(1024 * 1024, i);
             let taken = bulk.take(Stream::Output, &piece, i);
-            said += usize::from(taken.after.is_some());
+            said += usize::from(taken.is_due);
             assert!((read.untold.len() as u64) < BULK_TOLD_BYTES);
-            read.took(&piece, &taken);
+            read.took(&piece, &taken, &mut bulk, Stream::Output);
         }
         assert_eq!(said, 2);
-        read.said(Some(&bulk.rest().try_into().unwrap()));
+        read.said(&bulk.rest());
         assert_eq!((read.kept, read.left_out), (3, 40 * 1024 * 1024 - 3));
+    }
+
+    #[test]
+    fn what_was_lost_is_not_kept_and_what_was_not_said_is_said_again() {
+        let mut bulk = Bulk::new(10).unwrap();
+        let (first, second) = (vec![1; POUR], vec![2; POUR]);
+        assert_eq!(bulk.take(Stream::Stdout, &first, 1).kept, 10);
+        bulk.was_lost(Stream::Stdout, 4);
+        let lost = bulk.due(Stream::Stdout);
+        assert_eq!(told(&lost).1, 6);
+        bulk.was_not_said(Stream::Stdout);
+        bulk.take(Stream::Stdout, &second, 2);
+        bulk.was_lost(Stream::Stdout, 4);
+        let both = [&first[10..], &second[4..]].concat();
+        let (gap, digest) = (second[4..].len() as u64, shown(&Sha256::digest(&both)));
+        let said = told(&bulk.due(Stream::Stdout));
+        assert_eq!(said, (gap, 6, both.len() as u64, digest.clone()));
+        // Nothing more is left out: the account alone.
+        bulk.was_not_said(Stream::Stdout);
+        let rest = bulk.rest();
+        let [Body::Transfer(fact)] = rest.as_slice() else {
+            panic!("{rest:?}");
+        };
+        assert_eq!(fact.fields.text("sha256"), Some(digest.as_str()));
+        assert!(bulk.rest().is_empty());
     }
 
     #[test]
@@ -319,7 +425,7 @@ mod tests {
         let mut take = |bulk: &mut Bulk, len, now_ns| {
             let piece = piece(len, now_ns);
             let taken = bulk.take(Stream::Stdin, &piece, now_ns);
-            read.took(&piece, &taken);
+            read.took(&piece, &taken, bulk, Stream::Stdin);
             (read.kept, read.resumed)
         };
         let mut kept = (100, 0);
@@ -372,7 +478,7 @@ mod tests {
                 let piece = piece(len, seed);
                 let taken = bulk.take(stream, &piece, now_ns);
                 let read = reads[at].get_or_insert_default();
-                read.took(&piece, &taken);
+                read.took(&piece, &taken, &mut bulk, stream);
             }
             now_ns += 5 * MS;
         }
@@ -380,7 +486,7 @@ mod tests {
         for read in reads.iter_mut().flatten() {
             if !read.untold.is_empty() {
                 let bodies = [rest.next().unwrap(), rest.next().unwrap()];
-                read.said(Some(&bodies));
+                read.said(&bodies);
             }
         }
         assert!(rest.next().is_none());

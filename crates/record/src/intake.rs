@@ -62,6 +62,8 @@ pub(crate) struct Batch {
     pub(crate) entries: Vec<Entry>,
     pub(crate) bytes: Vec<u8>,
     pub(crate) dropped: Option<Dropped>,
+    /// What is to be said after all of that, at the end. A few events, for which there is always room.
+    pub(crate) last: Vec<Body>,
     cost: usize,
 }
 
@@ -71,6 +73,7 @@ impl Batch {
         self.entries.clear();
         self.bytes.clear();
         self.dropped = None;
+        self.last.clear();
         self.cost = 0;
     }
 
@@ -282,8 +285,10 @@ impl Intake {
 
     fn drop_item(&mut self, now_ns: u64, item: &Item<'_>) {
         let bytes = match item {
-            Item::Data(_, bytes) => bytes.len(),
-            Item::Event(body) => data_len(body),
+            Item::Data(_, bytes) => bytes.len() as u64,
+            // What it stands for was handed over before, and nothing else stands for it now.
+            Item::Event(Body::Gap(gap)) => gap.bytes.unwrap_or_default(),
+            Item::Event(body) => data_len(body) as u64,
         };
         let dropped = self.batch.dropped.get_or_insert(Dropped {
             from_ns: now_ns,
@@ -291,9 +296,18 @@ impl Intake {
             count: Count::default(),
         });
         dropped.to_ns = now_ns;
-        dropped.count.add(bytes);
-        self.produced.add(bytes);
+        dropped.count.add_of(bytes);
+        self.produced.add_of(bytes);
         self.ticket = self.ticket.saturating_add(1);
+    }
+
+    /// What there is to say at the end, whether there is room in the queue or not; the end MUST be said next.
+    pub(crate) fn say_last(&mut self, bodies: Vec<Body>) {
+        for _ in &bodies {
+            self.produced.add_of(0);
+            self.ticket = self.ticket.saturating_add(1);
+        }
+        self.batch.last = bodies;
     }
 
     /// Whether a capture that has waited for room so long stops waiting, because items are dropped

@@ -46,8 +46,13 @@ pub struct Count {
 impl Count {
     /// Adds one event with this many bytes of data.
     pub(crate) fn add(&mut self, bytes: usize) {
+        self.add_of(bytes as u64);
+    }
+
+    /// Adds one event that stands for so many bytes of data.
+    pub(crate) fn add_of(&mut self, bytes: u64) {
         self.events = self.events.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(bytes as u64);
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     pub(crate) fn minus(self, other: Self) -> Self {

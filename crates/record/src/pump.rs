@@ -223,6 +223,11 @@ impl Pump {
         if let Some(dropped) = batch.dropped {
             self.write_gap(dropped, now_ns, "the recording could not be stored in time");
         }
+        let last_ns = batch.dropped.map_or(now_ns, |d| now_ns.max(d.to_ns));
+        for body in &batch.last {
+            let written = self.writer.push(last_ns, body);
+            self.account(written, 0, last_ns);
+        }
     }
 
     fn account(&mut self, written: Result<(), WriteError>, bytes: usize, at_ns: u64) {

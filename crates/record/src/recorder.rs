@@ -20,7 +20,7 @@ use hansard_core::seal::SigningKey;
 use hansard_core::writer::Bounds;
 use hansard_core::{Body, OnLoss, Session, Sink, Stream};
 
-use crate::bulk::{Bulk, untold_bytes_max};
+use crate::bulk::{Budgeted as _, Bulk, untold_bytes_max};
 use crate::environment::Environment;
 use crate::intake::{CONTINUE_PATIENCE_NS, ENTRY_BYTES_MAX, Ending, Intake, Item, MERGE_NS};
 use crate::lost::{Cause, Lost, Summary};
@@ -239,29 +239,9 @@ impl Recorder {
     /// # Errors
     /// When this or something before it will not be recorded: the capture must end its session.
     pub fn data(&self, stream: Stream, bytes: &[u8]) -> Result<(), Lost> {
-        let shared = &self.0.shared;
+        let mut shared = &*self.0.shared;
         shared.touch();
-        let taken = shared
-            .bulk()
-            .map(|mut bulk| bulk.take(stream, bytes, shared.now_ns()));
-        let Some(taken) = taken else {
-            return self.pieces(stream, bytes);
-        };
-        self.say(taken.before)?;
-        self.pieces(stream, bytes.get(..taken.kept).unwrap_or_default())?;
-        self.say(taken.after)
-    }
-
-    fn say(&self, said: Option<[Body; 2]>) -> Result<(), Lost> {
-        let mut said = said.into_iter().flatten();
-        said.try_for_each(|body| self.0.shared.push(Item::Event(body)))
-    }
-
-    fn pieces(&self, stream: Stream, bytes: &[u8]) -> Result<(), Lost> {
-        for piece in bytes.chunks(ENTRY_BYTES_MAX) {
-            self.0.shared.push(Item::Data(stream, piece))?;
-        }
-        Ok(())
+        shared.hand_over(stream, bytes)
     }
 
     /// Hands over an event that happens now. A body longer than an event may be
@@ -275,7 +255,7 @@ impl Recorder {
             Body::End(end) => self.close(end).map(drop),
             body => {
                 self.0.shared.touch();
-                self.0.shared.push(Item::Event(body))
+                self.0.shared.push(Item::Event(body)).map(drop)
             }
         }
     }
@@ -286,7 +266,7 @@ impl Recorder {
     /// # Errors
     /// As [`Recorder::data`].
     pub fn witness(&self, body: Body) -> Result<(), Lost> {
-        self.0.shared.push(Item::Event(body))
+        self.0.shared.push(Item::Event(body)).map(drop)
     }
 
     /// Waits until everything handed over so far is durable (strict mode). With
@@ -351,11 +331,12 @@ impl Recorder {
     /// When part of it is not recorded, or its end is not; or when it was closed before.
     pub fn close(&self, end: End) -> Result<Summary, Lost> {
         let shared = &*self.0.shared;
-        shared.settle_bulk();
+        let last = shared.last_words();
         let mut talk = shared.lock();
         if talk.intake.ending.is_some() {
             return Err(Lost::new(Cause::Closed, "it was closed before"));
         }
+        talk.intake.say_last(last);
         talk.intake.ending = Some(Ending::Close(end));
         talk.intake.worker_wakes();
         shared.work.notify_one();
@@ -396,9 +377,12 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let shared = &*self.shared;
-        shared.settle_bulk();
+        let last = shared.last_words();
         let mut talk = shared.lock();
-        talk.intake.ending.get_or_insert(Ending::Stop);
+        if talk.intake.ending.is_none() {
+            talk.intake.say_last(last);
+            talk.intake.ending = Some(Ending::Stop);
+        }
         talk.intake.worker_wakes();
         shared.work.notify_one();
         let since_ns = shared.now_ns();

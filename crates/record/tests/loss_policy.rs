@@ -448,4 +448,76 @@ proptest! {
         prop_assert_eq!(summary.missing, gaps);
         prop_assert_eq!(summary.recorded.bytes, data_of(&events).len() as u64);
     }
+    /// The same where streams have budgets: what was left out of one and could not be said in time stands in the gap
+    /// that says so, and the last account is right.
+    #[test]
+    fn nothing_that_a_budget_leaves_out_is_missing_from_gaps_or_account(
+        steps in proptest::collection::vec((step(), 0usize..90_000), 1..60),
+        seed in any::<u64>(),
+    ) {
+        let (sink, clock) = (MemorySink::new(), SimClock::new(1_700_000_000_000_000_000));
+        let mut session = session(1, OnLoss::Continue, 5_000);
+        session.kind = "exec".into();
+        session.policy.bulk_bytes_max = 100_000;
+        let options = Options { queue_bytes: 150_000, ..small() };
+        let given = Box::new(sink.clone());
+        let mut recorder = SimRecorder::open(session, key(), given, &clock, options).unwrap();
+        let mut rng = Rng::new(seed);
+        let mut produced = 0;
+        for (step, more) in steps {
+            match step {
+                Step::Data(len) => {
+                    // Some of them, so that many are left out before it is said.
+                    let times = if rng.one_in(10) { 200 } else { 1 };
+                    let bytes = vec![rng.next_u64().to_le_bytes()[0]; len + more];
+                    for _ in 0..times {
+                        recorder.data(Stream::Stdout, &bytes).unwrap();
+                        produced += bytes.len() as u64;
+                    }
+                }
+                Step::Mark => recorder.data(Stream::Stderr, b"").unwrap(),
+                Step::Pause(ms) => recorder.advance(ms * MS / 10),
+                Step::Fail(n, 0) => sink.fail_times(n, PutFault::LoseBefore),
+                Step::Fail(n, _) => sink.fail_times(n, PutFault::LoseAfter),
+                Step::Flush => recorder.flush().unwrap(),
+                Step::Jump(utc_ns) => clock.set_utc_ns(utc_ns),
+            }
+        }
+        sink.heal();
+        // Half of the time the end comes while the queue is as full as it was.
+        if seed.is_multiple_of(2) {
+            recorder.advance(10_000 * MS);
+        }
+        let summary = recorder.close(End::default()).unwrap();
+        prop_assert_eq!(sink.complaints(), Vec::<String>::new());
+        let (events, tail) = recorded(&sink);
+        prop_assert_eq!(tail, Tail::Complete);
+        let (mut kept, mut gaps, mut told, mut account) = (0, 0, 0, None);
+        for event in &events {
+            match &event.body {
+                Body::Data { bytes, .. } => kept += bytes.len() as u64,
+                Body::Gap(gap) => {
+                    let bytes = gap.bytes.unwrap();
+                    gaps += bytes;
+                    told += if gap.cause.contains("poured on") { bytes } else { 0 };
+                }
+                Body::Transfer(fact) => {
+                    let number = |name: &str| match fact.fields.get(name) {
+                        Some(hansard_core::Value::Uint(n)) => *n,
+                        other => panic!("{name}: {other:?}"),
+                    };
+                    prop_assert_eq!(number("kept_bytes"), kept);
+                    account = Some(number("omitted_bytes"));
+                }
+                _ => {}
+            }
+        }
+        prop_assert_eq!(kept + gaps, produced);
+        prop_assert_eq!(summary.recorded.bytes, kept);
+        // Without an account nothing was left out, only lost; with one, its gaps are no more than it says.
+        let account = account.unwrap_or_default();
+        prop_assert!(told <= account && account <= gaps, "{told} {account} {gaps}");
+        let lost = gaps - account;
+        prop_assert!(summary.missing.bytes >= lost, "{:?} {lost}", summary.missing);
+    }
 }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hansard_core::OnLoss;
+use hansard_core::{Body, OnLoss};
 
-use crate::bulk::Bulk;
+use crate::bulk::{Budgeted, Bulk};
 use crate::clock::Clock;
 use crate::intake::{CONTINUE_PATIENCE_NS, Ending, Intake, Item, Push};
 use crate::lost::{Cause, Lost};
@@ -46,18 +46,12 @@ impl Shared {
         self.clock.monotonic_ns().saturating_sub(self.zero_ns)
     }
 
-    pub(super) fn bulk(&self) -> Option<MutexGuard<'_, Bulk>> {
-        let bulk = self.bulk.as_ref()?;
-        Some(bulk.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Says what was left out and not told yet. With an error the recording is lost already, which
-    /// whoever closes it is told.
-    pub(super) fn settle_bulk(&self) {
-        let rest = self.bulk().map(|mut bulk| bulk.rest());
-        for body in rest.into_iter().flatten() {
-            let _ = self.push(Item::Event(body));
-        }
+    /// What the budgets have left out and the recording does not say yet. Asked at its end: the queue has room
+    /// for that, however full it is.
+    pub(super) fn last_words(&self) -> Vec<Body> {
+        let mut shared = self;
+        let rest = shared.with_bulk(|bulk, _| bulk.rest());
+        rest.unwrap_or_default()
     }
 
     /// Something happened in the session.
@@ -69,7 +63,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(&self, mut item: Item<'_>) -> Result<(), Lost> {
+    /// Queues an item, when there is room; `false`: it was dropped and counted.
+    pub(super) fn push(&self, mut item: Item<'_>) -> Result<bool, Lost> {
         let mut talk = self.lock();
         let mut full_since_ns = None;
         loop {
@@ -80,9 +75,9 @@ impl Shared {
                     if wake {
                         self.work.notify_one();
                     }
-                    return Ok(());
+                    return Ok(true);
                 }
-                Push::Dropped => return Ok(()),
+                Push::Dropped => return Ok(false),
                 Push::Lost(lost) => return Err(lost),
                 Push::Full(item) => item,
             };
@@ -154,6 +149,19 @@ impl Shared {
         if talk.waiting > 0 {
             self.done.notify_all();
         }
+    }
+}
+
+impl Budgeted for &Shared {
+    fn with_bulk<T>(&mut self, work: impl FnOnce(&mut Bulk, u64) -> T) -> Option<T> {
+        let bulk = self.bulk.as_ref()?;
+        let now_ns = self.now_ns();
+        let mut bulk = bulk.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(work(&mut bulk, now_ns))
+    }
+
+    fn push(&mut self, item: Item<'_>) -> Result<bool, Lost> {
+        Shared::push(self, item)
     }
 }
 

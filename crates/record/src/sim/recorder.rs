@@ -6,8 +6,9 @@ use hansard_core::event::End;
 use hansard_core::seal::SigningKey;
 use hansard_core::{Body, OnLoss, Session, Sink, Stream};
 
+use crate::bulk::{Budgeted, Bulk};
 use crate::clock::Clock;
-use crate::intake::{ENTRY_BYTES_MAX, Ending, Intake, Item, Push};
+use crate::intake::{Ending, Intake, Item, Push};
 use crate::lost::{Cause, Count, Lost, Summary};
 use crate::pump::Pump;
 use crate::recorder::Options;
@@ -26,7 +27,19 @@ pub struct SimRecorder {
     zero_ns: u64,
     on_loss: OnLoss,
     hold_ns: u64,
+    bulk: Option<Bulk>,
     finished: bool,
+}
+
+impl Budgeted for SimRecorder {
+    fn with_bulk<T>(&mut self, work: impl FnOnce(&mut Bulk, u64) -> T) -> Option<T> {
+        let now_ns = self.now_ns();
+        self.bulk.as_mut().map(|bulk| work(bulk, now_ns))
+    }
+
+    fn push(&mut self, item: Item<'_>) -> Result<bool, Lost> {
+        self.queue(item)
+    }
 }
 
 impl SimRecorder {
@@ -42,6 +55,7 @@ impl SimRecorder {
         options: Options,
     ) -> Result<Self, Lost> {
         let (on_loss, hold_ms) = (session.policy.on_loss, session.policy.hold_ms_max);
+        let bulk = Bulk::of(&session);
         let mut pump = Pump::new(session, key, options.bounds, sink, Arc::new(clock.clone()))?;
         pump.groups(options.group);
         let mut recorder = Self {
@@ -51,6 +65,7 @@ impl SimRecorder {
             zero_ns: clock.monotonic_ns(),
             on_loss,
             hold_ns: hold_ms.saturating_mul(1_000_000),
+            bulk,
             finished: false,
         };
         recorder.flush()?;
@@ -68,10 +83,7 @@ impl SimRecorder {
     /// # Errors
     /// As there.
     pub fn data(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Lost> {
-        for piece in bytes.chunks(ENTRY_BYTES_MAX) {
-            self.push(Item::Data(stream, piece))?;
-        }
-        Ok(())
+        self.hand_over(stream, bytes)
     }
 
     /// See [`crate::Recorder::event`].
@@ -79,10 +91,10 @@ impl SimRecorder {
     /// # Errors
     /// As there.
     pub fn event(&mut self, body: Body) -> Result<(), Lost> {
-        self.push(Item::Event(body))
+        self.push(Item::Event(body)).map(drop)
     }
 
-    fn push(&mut self, mut item: Item<'_>) -> Result<(), Lost> {
+    fn queue(&mut self, mut item: Item<'_>) -> Result<bool, Lost> {
         let since_ns = self.now_ns();
         loop {
             let now_ns = self.now_ns();
@@ -91,9 +103,9 @@ impl SimRecorder {
                     if wake {
                         self.run();
                     }
-                    return Ok(());
+                    return Ok(true);
                 }
-                Push::Dropped => return Ok(()),
+                Push::Dropped => return Ok(false),
                 Push::Lost(lost) => return Err(lost),
                 Push::Full(item) => item,
             };
@@ -136,6 +148,8 @@ impl SimRecorder {
         if self.intake.ending.is_some() {
             return Err(Lost::new(Cause::Closed, "it was closed before"));
         }
+        let last = self.with_bulk(|bulk, _| bulk.rest());
+        self.intake.say_last(last.unwrap_or_default());
         self.intake.ending = Some(Ending::Close(end));
         loop {
             self.wait();
