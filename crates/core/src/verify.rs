@@ -89,11 +89,14 @@ pub struct Report {
 pub fn verify<R: Read>(source: R) -> Result<Report, ReadError> {
     let mut reader = Reader::new(source);
     let mut report = Report::nothing();
+    // Sound events of the segment that is being read, which no seal covers yet.
+    let mut unsealed = 0;
     loop {
         match reader.next_item()? {
             Item::Frame(frame) => {
                 report.frames += 1;
                 report.events += frame.events.len() as u64;
+                unsealed += frame.events.len() as u64;
                 report.raw_bytes += frame.raw_bytes;
                 if report.damages_count == 0 {
                     report.intact_bytes = frame.offset + frame.stored_bytes;
@@ -105,14 +108,18 @@ pub fn verify<R: Read>(source: R) -> Result<Report, ReadError> {
             }
             Item::Seal(seal) => {
                 report.segments += 1;
-                report.events_sealed = report.events;
+                report.events_sealed += std::mem::take(&mut unsealed);
                 report.head = Some(seal.digest);
                 if report.damages_count == 0 {
                     report.intact_bytes = seal.end;
                 }
                 report.note_signer(seal.key, seal.segment, seal.offset);
             }
-            Item::Damage(damage) => report.note_damage(damage),
+            Item::Damage(damage) => {
+                // Reading goes on with the next segment.
+                unsealed = 0;
+                report.note_damage(damage);
+            }
             Item::End(tail) => {
                 report.tail = tail;
                 report.verdict = match (report.damages_count, tail) {

@@ -3,12 +3,13 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation
 )]
 
 use std::path::Path;
 
-use hansard_core::reader::Tail;
+use hansard_core::reader::{Item, Reader, Tail};
 use hansard_core::verify::{Verdict, verify};
 
 fn check(name: &str, verdict: Verdict, segments: u64, events: u64) -> hansard_core::verify::Report {
@@ -39,4 +40,28 @@ fn golden_recordings_are_read_as_ever() {
     assert_eq!(damaged.damages[0].segment, Some(3));
     assert_eq!(damaged.damages[0].frame, Some(4));
     assert_eq!(damaged.damages[0].resumed_at, Some(3978));
+}
+
+/// Whoever can change stored bytes can compute checksums anew, but no signature.
+#[test]
+fn events_are_sealed_by_the_seal_of_their_own_segment_alone() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../formats/golden/v1/segments.hansard");
+    let whole = std::fs::read(path).unwrap();
+    let all = verify(whole.as_slice()).unwrap();
+    assert_eq!((all.events, all.events_sealed), (203, 203));
+    let mut reader = Reader::new(whole.as_slice());
+    let mut events = 0;
+    let end = loop {
+        match reader.next_item().unwrap() {
+            Item::Frame(frame) => events += frame.events.len() as u64,
+            Item::Seal(seal) => break seal.end,
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut changed = whole;
+    changed[end as usize - 1] ^= 1;
+    let report = verify(changed.as_slice()).unwrap();
+    assert_eq!((report.verdict, report.segments), (Verdict::Damaged, 6));
+    assert_eq!((report.events, report.events_sealed), (203, 203 - events));
 }

@@ -67,8 +67,8 @@ pub struct Plan {
     /// What the note outlives.
     pub survives: Survives,
     /// Most bytes of data that a crash of the recorder can take: [`Options::loss_bytes_max`], and
-    /// what lies before the recorder.
-    pub loss_bytes_max: u64,
+    /// what lies before the recorder. `None`: nobody knows.
+    pub loss_bytes_max: Option<u64>,
 }
 
 /// Which boot of which machine this is; notes of another are not believed.
@@ -125,7 +125,7 @@ pub(crate) struct Note {
     pub(crate) key: [u8; 32],
     boot: Boot,
     survives: Survives,
-    pub(crate) loss_bytes_max: u64,
+    pub(crate) loss_bytes_max: Option<u64>,
     /// How many of its segments are settled.
     pub(crate) settled: u32,
     /// Where the chain ends after them, unless the spool holds the beginning of the next.
@@ -423,8 +423,10 @@ impl Note {
         m.bytes(1, &self.key)
             .bytes(2, &self.boot)
             .uint(3, u64::from(self.survives == Survives::Power))
-            .uint(4, self.loss_bytes_max)
             .uint(5, u64::from(self.settled));
+        if let Some(bytes) = self.loss_bytes_max {
+            m.uint(4, bytes);
+        }
         if let Some(tip) = &self.tip {
             m.bytes(6, &tip.digest)
                 .uint(7, tip.next_seq)
@@ -456,7 +458,7 @@ impl Note {
             return None;
         }
         let (mut key, mut boot, mut survives) = (None, None, Survives::Kill);
-        let (mut loss_bytes_max, mut settled) = (0, 0);
+        let (mut loss_bytes_max, mut settled) = (None, 0);
         let mut digest: Option<Digest> = None;
         let (mut next_seq, mut last_ns, mut is_final) = (0, 0, false);
         let mut reader = MessageReader::new(message);
@@ -465,7 +467,7 @@ impl Note {
                 1 => key = field.array("key").ok(),
                 2 => boot = field.array("boot").ok(),
                 3 if field.uint("survives").ok()? == 1 => survives = Survives::Power,
-                4 => loss_bytes_max = field.uint("loss").ok()?,
+                4 => loss_bytes_max = Some(field.uint("loss").ok()?),
                 5 => settled = u32::try_from(field.uint("settled").ok()?).ok()?,
                 6 => digest = field.array("digest").ok(),
                 7 => next_seq = field.uint("next_seq").ok()?,

@@ -92,15 +92,20 @@ impl Options {
     /// Most bytes of data that were handed over and are in no durable frame at any moment, and so
     /// what a recorder that is killed can take with it: the open frame, closed frames that wait for
     /// others, the queue, and the batch that is being worked on; and what the session's budgets leave
-    /// out and the recording does not say yet ([`crate::bulk`]).
+    /// out and the recording does not say yet ([`crate::bulk`]). `None`: nobody knows. A session that goes on
+    /// while nothing can be stored has what that drops counted in memory alone.
     #[must_use]
-    pub fn loss_bytes_max(&self, session: &Session) -> u64 {
+    pub fn loss_bytes_max(&self, session: &Session) -> Option<u64> {
+        if session.policy.on_loss == OnLoss::Continue {
+            return None;
+        }
         let queue_bytes = self.queue_bytes.max(QUEUE_BYTES_MIN) as u64;
         let frame_bytes = self.bounds.frame_bytes as u64;
-        frame_bytes
+        let all = frame_bytes
             .saturating_add(self.group.bytes)
             .saturating_add(queue_bytes.saturating_mul(2))
-            .saturating_add(untold_bytes_max(session))
+            .saturating_add(untold_bytes_max(session));
+        Some(all)
     }
 }
 
@@ -275,6 +280,22 @@ impl Recorder {
     /// # Errors
     /// As [`Recorder::data`].
     pub fn flush(&self) -> Result<(), Lost> {
+        self.is_durable().map(drop)
+    }
+
+    /// Says what its budgets have left out, and waits as [`Recorder::flush`] does: for who will go on with the
+    /// recording. `false`: something is not durable, and is gone when the recorder is.
+    ///
+    /// # Errors
+    /// As [`Recorder::data`].
+    pub fn settle(&self) -> Result<bool, Lost> {
+        let mut shared = &*self.0.shared;
+        let last = shared.last_words();
+        Ok(shared.say(last)? & self.is_durable()?)
+    }
+
+    /// Waits until everything so far is durable, and answers whether it is.
+    fn is_durable(&self) -> Result<bool, Lost> {
         let shared = &*self.0.shared;
         let mut talk = shared.lock();
         let ticket = talk.intake.ticket;
@@ -285,7 +306,7 @@ impl Recorder {
         loop {
             let intake = &mut talk.intake;
             if intake.durable_ticket >= Some(ticket) {
-                return Ok(());
+                return Ok(true);
             }
             if let Some(lost) = &intake.lost {
                 return Err(lost.clone());
@@ -294,7 +315,7 @@ impl Recorder {
             if shared.on_loss == OnLoss::Continue
                 && (intake.troubled || intake.abandoned || waited_ns >= CONTINUE_PATIENCE_NS)
             {
-                return Ok(());
+                return Ok(false);
             }
             if talk.finished {
                 return Err(Lost::new(Cause::Closed, "it ended before this was durable"));

@@ -266,7 +266,7 @@ fn end(
         let missing = Gap {
             cause: WITHOUT_A_WORD.to_owned(),
             from_ns: at_ns,
-            bytes_max: Some(note.loss_bytes_max),
+            bytes_max: note.loss_bytes_max,
             ..Gap::default()
         };
         writer.push(at_ns, &Body::Gap(missing.clone()))?;

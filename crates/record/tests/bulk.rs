@@ -16,8 +16,9 @@ use hansard_core::policy::OnLoss;
 use hansard_core::reader::Tail;
 use hansard_core::{Body, Stream, Value};
 use hansard_record::bulk::{BULK_TOLD_BYTES, OMITTED};
+use hansard_record::memory_sink::PutFault;
 use hansard_record::real_disk::RealDisk;
-use hansard_record::{Environment, FileSink, Options, Recorder};
+use hansard_record::{Environment, FileSink, MemorySink, Options, Recorder};
 use sha2::{Digest as _, Sha256};
 use support::{TempDir, key, read_all, session};
 
@@ -120,6 +121,40 @@ fn of_two_that_pour_at_a_time_each_has_its_account_however_it_ends() {
             assert_eq!(followed(&events, *stream, all), (BUDGET, left_out, times));
         }
     }
+}
+
+#[test]
+fn whoever_goes_on_with_a_recording_is_told_whether_all_of_it_is_there() {
+    let (sink, env) = (MemorySink::new(), Environment::real());
+    let mut session = session(1, OnLoss::Continue, 30_000);
+    session.kind = "exec".to_owned();
+    session.policy.bulk_bytes_max = BUDGET;
+    let options = Options::default();
+    assert_eq!(
+        options.loss_bytes_max(&session),
+        None,
+        "what is dropped is in memory alone"
+    );
+    let id = session.id;
+    let recorder = Recorder::open(session, key(), Box::new(sink.clone()), &env, options).unwrap();
+    let all = noise(4, 2_000_000);
+    for piece in all.chunks(PIECE) {
+        recorder.data(Stream::Stdout, piece).unwrap();
+    }
+    assert!(recorder.settle().unwrap());
+    let (events, _) = read_all(&sink.recording(id));
+    assert_eq!(
+        followed(&events, Stream::Stdout, &all),
+        (BUDGET, all.len() as u64 - BUDGET, 1)
+    );
+    sink.fail_times(1000, PutFault::LoseBefore);
+    recorder
+        .data(Stream::Stderr, b"shown and not stored")
+        .unwrap();
+    recorder.flush().unwrap();
+    assert!(!recorder.settle().unwrap());
+    sink.heal();
+    recorder.close(End::default()).unwrap();
 }
 
 #[test]

@@ -35,7 +35,7 @@ const MINUTE: u64 = 60_000_000_000;
 fn plan(survives: Survives) -> Plan {
     Plan {
         survives,
-        loss_bytes_max: LOSS,
+        loss_bytes_max: Some(LOSS),
     }
 }
 

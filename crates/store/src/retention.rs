@@ -27,6 +27,12 @@ use crate::limits::{REPACK_DEAD_PERCENT, RETENTION_BATCH, SWEEP_ROWS};
 use crate::pack::{PackBuilder, TableError, read_table};
 use crate::segment::SealedSegment;
 
+/// How much longer a session is kept that has no end: it may be going on, quietly, or on a host that is cut off, and once it
+/// is deleted nothing of it is taken any more.
+pub const UNENDED_NS: u64 = 90 * DAY_NS;
+
+const DAY_NS: u64 = 86_400_000_000_000;
+
 /// Sessions that one run deletes; the others are the next run's.
 pub const DELETED_PER_RUN: u64 = 10_000;
 
@@ -118,10 +124,12 @@ pub fn run(
             after = Some(Cursor::of_session(last));
             for row in &rows {
                 let decides = rules.iter().position(|rule| rule.fits(row)) == Some(i);
-                if decides && sessions < DELETED_PER_RUN {
+                let quiet_ns = utc_ns.saturating_sub(row.start.utc_ns(row.last_ns));
+                let is_over = row.end.is_some() || quiet_ns > keep_ns.saturating_add(UNENDED_NS);
+                if decides && is_over && sessions < DELETED_PER_RUN {
                     let burial = Burial {
                         by: rule.name.clone(),
-                        why: format!("older than {} days", keep_ns / 86_400_000_000_000),
+                        why: format!("older than {} days", keep_ns / DAY_NS),
                         utc_ns,
                     };
                     sessions += u64::from(delete(catalog, row, &burial, tell)?);

@@ -187,6 +187,29 @@ fn the_first_rule_that_fits_decides_and_both_clocks_must_agree() {
 }
 
 #[test]
+fn what_has_no_end_is_kept_for_longer_as_it_may_be_going_on() {
+    let world = World::new();
+    let (mut quiet, ended) = (recording(1, 3), recording(8, 3));
+    let more = quiet.pop().unwrap();
+    world.keep(&[quiet.clone(), ended]);
+    let rules = [rule("user-1", Some(10))];
+    world.run(&rules, THEN + DAY).unwrap();
+    let days = |days| THEN + days * DAY;
+    assert_eq!(world.run(&rules, days(12)).unwrap().sessions, 1);
+    assert!(world.is_whole(&quiet) && world.is_gone(id(8)));
+    assert_eq!(world.run(&rules, days(99)).unwrap().sessions, 0);
+    // Its end comes after all.
+    world.keep(&[vec![more]]);
+    world.run(&rules, days(100)).unwrap();
+    assert_eq!(world.run(&rules, days(111)).unwrap().sessions, 1);
+    let lost = recording(15, 3);
+    world.keep(&[lost[..2].to_vec()]);
+    world.run(&rules, days(111)).unwrap();
+    assert_eq!(world.run(&rules, days(122)).unwrap().sessions, 1);
+    assert!(world.is_gone(id(15)), "quiet for longer than keep and that");
+}
+
+#[test]
 fn nothing_is_deleted_of_which_nobody_could_be_told() {
     let world = World::new();
     world.keep(&sessions());

@@ -184,7 +184,7 @@ fn open(shared: &Shared, claims: Box<Session>, peer: &Peer) -> Result<Opening, S
     let loss = config.options.loss_bytes_max(&session);
     let plan = Plan {
         survives: Survives::Kill,
-        loss_bytes_max: loss.saturating_add(LOSS_BYTES_MAX),
+        loss_bytes_max: loss.map(|loss| loss.saturating_add(LOSS_BYTES_MAX)),
     };
     let (key, sink) = (means.key.clone(), (means.sinks)());
     let how = (config.options, plan);

@@ -82,7 +82,8 @@ impl Holding {
     }
 }
 
-/// Everything is made durable and left as it is. A crash in here leaves what a kill before it
+/// Everything is made durable and left as it is; where the policy goes on without that and it could not be, the next
+/// daemon writes a gap. A crash in here leaves what a kill before it
 /// leaves: the next daemon goes on, with a gap.
 fn pause(
     shared: &Shared,
@@ -91,23 +92,24 @@ fn pause(
     (kept, on_its_way): (Kept, OnItsWay),
 ) -> Happening {
     drop(shared.registry.finish(id));
-    if let Err(lost) = recorder.flush() {
-        stub.hold = None;
-        drop(kept);
-        return finish(
-            shared,
-            Some(stub.line),
-            (id, recorder),
-            Err(lost.to_string()),
-        );
-    }
+    let is_durable = match recorder.settle() {
+        Ok(is_durable) => is_durable,
+        Err(lost) => {
+            stub.hold = None;
+            drop(kept);
+            let outcome = Err(lost.to_string());
+            return finish(shared, Some(stub.line), (id, recorder), outcome);
+        }
+    };
     drop(recorder);
     // It stays taken, and its note: who goes on finds it so.
     if let Some(hold) = stub.hold.take() {
         hold.leave();
     }
     let noted = shared.means.open.paused(id);
-    let why = noted.and_then(|()| kept.pause(on_its_way)).err();
+    let why = noted
+        .and_then(|()| kept.pause(on_its_way, is_durable))
+        .err();
     match why {
         None => Happening::Paused { session: id },
         Some(e) => Happening::Lost {

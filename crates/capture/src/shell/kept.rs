@@ -74,8 +74,10 @@ pub(super) struct State {
     pub(super) kills: bool,
     /// What of host events the policy wanted of it.
     pub(super) watch: Watch,
-    /// The last daemon let go on purpose, with everything durable, and this was on its way.
+    /// The last daemon let go on purpose, and this was on its way.
     pub(super) paused: Option<OnItsWay>,
+    /// Everything that came before was durable then.
+    pub(super) is_durable: bool,
 }
 
 /// A login that is being kept, by the daemon that holds it.
@@ -156,6 +158,7 @@ impl Kept {
             file: File::from(file),
             state: State {
                 paused: None,
+                is_durable: false,
                 ..state
             },
             is_left: false,
@@ -166,8 +169,9 @@ impl Kept {
     }
 
     /// Leaves it for the next daemon.
-    pub(super) fn pause(mut self, on_its_way: OnItsWay) -> io::Result<()> {
+    pub(super) fn pause(mut self, on_its_way: OnItsWay, is_durable: bool) -> io::Result<()> {
         self.state.paused = Some(on_its_way);
+        self.state.is_durable = is_durable;
         self.write()?;
         self.is_left = true;
         Ok(())
@@ -291,6 +295,7 @@ impl State {
             kills,
             watch,
             paused: None,
+            is_durable: false,
         }
     }
 
@@ -318,7 +323,8 @@ impl State {
             m.uint(9, u64::from(login).saturating_add(1));
         }
         if let Some(on_its_way) = &self.paused {
-            m.uint(10, 1)
+            // A daemon that knows 1 alone takes it for one that let go without a word.
+            m.uint(10, if self.is_durable { 1 } else { 2 })
                 .bytes(11, &on_its_way.unshown)
                 .bytes(12, &on_its_way.untyped);
         }
@@ -342,7 +348,7 @@ impl State {
         let (mut uid, mut zero_ns, mut modes, mut kills) = (None, None, None, false);
         let (mut pid, mut started, mut login) = (0, 0, 0);
         let (mut is_whole, mut watch) = (false, Watch::default());
-        let (mut is_paused, mut unshown, mut untyped) = (false, Vec::new(), Vec::new());
+        let (mut paused, mut unshown, mut untyped) = (0, Vec::new(), Vec::new());
         let mut reader = MessageReader::new(bytes);
         while let Some((number, field)) = reader.next_field().ok()? {
             if is_whole {
@@ -359,7 +365,7 @@ impl State {
                 7 => pid = i32::try_from(uint()?).ok()?,
                 8 => started = uint()?,
                 9 => login = uint()?,
-                10 => is_paused = uint()? == 1,
+                10 => paused = uint()?,
                 11 => unshown = field.bytes("unshown").ok()?.to_vec(),
                 WHOLE => is_whole = true,
                 12 => untyped = field.bytes("untyped").ok()?.to_vec(),
@@ -379,7 +385,8 @@ impl State {
             modes: modes?,
             kills,
             watch,
-            paused: is_paused.then_some(OnItsWay { unshown, untyped }),
+            paused: matches!(paused, 1 | 2).then_some(OnItsWay { unshown, untyped }),
+            is_durable: paused == 1,
         })
     }
 }

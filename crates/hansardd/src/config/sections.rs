@@ -341,8 +341,8 @@ section! {
         host: String = String::new();
         /// The user who was recorded. Empty: anybody.
         user: String = String::new();
-        /// How long after its end a recording is kept, at least; it is removed within a day after.
-        /// Required.
+        /// How long after its end a recording is kept, at least; it is removed within a day after. One
+        /// without an end may be going on, and is kept for 90 days more. Required.
         keep: Span = Span::seconds(0), in [Span::seconds(0), Span::days(36_500)];
     }
 }

@@ -16,14 +16,14 @@ use crate::spool::Spool;
 pub struct GoesOn {
     pub(crate) session: SessionId,
     pub(crate) writer: SegmentWriter,
-    loss_bytes_max: u64,
+    loss_bytes_max: Option<u64>,
     last_ns: u64,
 }
 
 impl GoesOn {
-    /// Most bytes of data that a crash of its last recorder can have taken.
+    /// Most bytes of data that a crash of its last recorder can have taken; `None`: nobody knows.
     #[must_use]
-    pub fn loss_bytes_max(&self) -> u64 {
+    pub fn loss_bytes_max(&self) -> Option<u64> {
         self.loss_bytes_max
     }
 

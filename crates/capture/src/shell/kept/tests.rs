@@ -57,6 +57,7 @@ fn state(n: u8, paused: Option<OnItsWay>) -> State {
             disk: None,
             network: Some(n == 2),
         },
+        is_durable: paused.is_some(),
         paused,
     }
 }
@@ -77,7 +78,11 @@ fn a_state_is_read_as_it_was_written() {
         unshown: b"out\xff".to_vec(),
         untyped: Vec::new(),
     };
-    for state in [state(1, None), state(2, Some(on_its_way))] {
+    let not_durable = State {
+        is_durable: false,
+        ..state(2, Some(on_its_way.clone()))
+    };
+    for state in [state(1, None), state(2, Some(on_its_way)), not_durable] {
         assert_eq!(State::decode(&state.encode()), Some(state.clone()));
         assert_eq!(State::read(&file(&state.encode())), Some(state));
     }
