@@ -51,6 +51,15 @@ impl Typed {
         }
     }
 
+    /// Begins amid a session that another process followed: what its screen asked for is not known, so the line that is
+    /// being typed counts as hidden.
+    pub(crate) fn amid(prompts: Prompts) -> Self {
+        Self {
+            hidden: true,
+            ..Self::new(prompts)
+        }
+    }
+
     /// Stores nothing but lines that the terminal has shown word for word: for one that is elsewhere, whose
     /// modes nobody can look at.
     pub(crate) fn echoed(prompts: Prompts) -> Self {
@@ -246,6 +255,18 @@ mod tests {
         typed.typed(b"plain\r", false, now);
         typed.shown(b"plain\r\n");
         assert_eq!(typed.rest(false), b"plain\r");
+    }
+
+    #[test]
+    fn amid_a_session_the_line_that_is_typed_may_answer_a_prompt_that_nobody_saw() {
+        let now = Instant::now();
+        let mut typed = Typed::amid(Prompts::default());
+        typed.typed(b"sec", false, now);
+        typed.typed(b"ret\r", false, now);
+        typed.shown(b"\r\n$ ");
+        typed.typed(b"ls\r", false, now);
+        typed.shown(b"ls\r\n");
+        assert_eq!(typed.released(now + LATER), b"ls\r");
     }
 
     /// What is stored of keys typed half a second apart, each shown as this if at all, and then Enter.

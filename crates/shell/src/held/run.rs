@@ -15,6 +15,7 @@ use crate::hidden::Typed;
 use crate::lane::{Lane, Turn};
 use crate::limits::{DRAIN_BYTES_MAX, HELD_LOOK_EVERY, TYPED_BYTES};
 use crate::options::Options;
+use crate::prompt::Prompts;
 use crate::pty_run::resize;
 use crate::tape::{Tape, TapeLost};
 
@@ -133,10 +134,11 @@ impl Held {
         options: &Options,
         line: &mut L,
     ) -> Result<Over, ShellError> {
-        self.run_on(tape, options, line, &[])
+        self.follow(tape, options, line, (Typed::new, &[]))
     }
 
-    /// The same for one that was held before, when this was typed and not taken.
+    /// The same for one that was held before, when this was typed and not taken. Of what is typed, the line that it is
+    /// amid is not stored: a password may have been asked for.
     ///
     /// # Errors
     /// As [`Held::run`].
@@ -147,6 +149,16 @@ impl Held {
         line: &mut L,
         untyped: &[u8],
     ) -> Result<Over, ShellError> {
+        self.follow(tape, options, line, (Typed::amid, untyped))
+    }
+
+    fn follow<T: Tape, L: Line>(
+        self,
+        tape: &T,
+        options: &Options,
+        line: &mut L,
+        (typed, untyped): (fn(Prompts) -> Typed, &[u8]),
+    ) -> Result<Over, ShellError> {
         let now = Instant::now();
         let keeps_keys = options.keystrokes && self.pty.is_some();
         let mut session = Session {
@@ -155,7 +167,7 @@ impl Held {
             options,
             line,
             pending: Vec::with_capacity(TYPED_BYTES),
-            typed: keeps_keys.then(|| Typed::new(options.prompts.clone())),
+            typed: keeps_keys.then(|| typed(options.prompts.clone())),
             look_at: now + HELD_LOOK_EVERY,
             has_keys: true,
             yielded: false,
