@@ -287,3 +287,32 @@ fn nothing_is_ever_written_over() {
         .collect();
     assert_eq!(names, ["mine"], "{names:?}");
 }
+
+#[test]
+fn a_full_disk_under_the_output_is_said_and_is_no_success() {
+    let scratch = Scratch::new("bad-output");
+    let file = scratch.join("rec");
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let recorded = Command::new(hansard())
+        .args(["rec", "--quiet", "--out"])
+        .arg(&file)
+        .args(["--", "sh", "-c", "echo precious"])
+        .stdin(Stdio::null())
+        .stdout(full)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&recorded.stderr).into_owned();
+    assert_eq!(recorded.status.code(), Some(125), "{said}");
+    assert!(
+        said.contains("hansard: standard output: No space left"),
+        "{said}"
+    );
+    // Nothing is missing in the recording, which says what the program said and what happened.
+    assert_eq!(run(&["verify"], &file).0, Some(0));
+    assert_eq!(run(&["cat"], &file).1, "precious\n");
+    let (_, info, _) = run(&["info"], &file);
+    assert!(
+        info.contains("exited; standard output: No space left"),
+        "{info}"
+    );
+}

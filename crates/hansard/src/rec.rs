@@ -53,7 +53,18 @@ fn into_file(args: &RecArgs, out: &Path) -> Result<u8, Failure> {
             "hansard: recorded {size} in {file}; `hansard play {file}` replays it"
         ));
     }
-    Ok(exit.status)
+    answer(&exit)
+}
+
+/// The program's status, unless what it wrote or read was not passed on.
+fn answer(exit: &Exit) -> Result<u8, Failure> {
+    match &exit.fault {
+        None => Ok(exit.status),
+        Some(fault) => {
+            let failure = Failure::new(exit.answer(), fault.as_str());
+            Err(failure.hint("what the command had written by then is in the recording"))
+        }
+    }
 }
 
 /// What the last event of the recording says.

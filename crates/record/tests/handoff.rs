@@ -95,6 +95,11 @@ fn the_bytes_are_those_of_the_page() {
             },
             "09000000860a026e6f12026d65",
         ),
+        (FromDaemon::Drained { fault: "".into() }, "0100000088"),
+        (
+            FromDaemon::Drained { fault: "no".into() },
+            "05000000880a026e6f",
+        ),
     ];
     for (message, bytes) in of_daemon {
         let written = hex(&from_daemon(&message));
@@ -157,6 +162,7 @@ proptest! {
         let said = [
             FromDaemon::Refused(text.clone()),
             FromDaemon::Lost(text.clone()),
+            FromDaemon::Drained { fault: text.clone() },
             FromDaemon::Durable(n),
             FromDaemon::Closed(Closed { gaps: n, missing_bytes: n / 2, stored_bytes: 1 }),
             FromDaemon::End { reason: text.clone(), by: text.clone() },

@@ -114,7 +114,10 @@ fn main() -> ExitCode {
     match run(&Command::new(args), &options, &log) {
         Ok(exit) => {
             log.line(&format!("end {}", exit.end().reason));
-            ExitCode::from(exit.status)
+            if let Some(fault) = &exit.fault {
+                let _ = writeln!(std::io::stderr(), "probe: {fault}"); // which may be what failed
+            }
+            ExitCode::from(exit.answer())
         }
         Err(error) => {
             eprintln!("probe: {error}");

@@ -24,9 +24,25 @@ pub struct Exit {
     pub ending: Ending,
     /// Whether the program is still there: it ignored the hangup of its terminal.
     pub left_behind: bool,
+    /// Which of its streams could not be passed on or read to their end, and why, in words. What it had
+    /// written by then is recorded. A reader that left is none of this.
+    pub fault: Option<String>,
 }
 
+/// Status of a session whose streams failed, as if recording had.
+const STATUS_FAULT: u8 = 125;
+
 impl Exit {
+    /// What to end with: the program's status, unless what it wrote was not delivered, or what it read not
+    /// all there was (125).
+    #[must_use]
+    pub fn answer(&self) -> u8 {
+        match self.fault {
+            Some(_) => STATUS_FAULT,
+            None => self.status,
+        }
+    }
+
     /// What the last event of the recording says.
     #[must_use]
     pub fn end(&self) -> End {
@@ -36,6 +52,7 @@ impl Exit {
             (Ending::Program, Some(_)) => "signalled".to_owned(),
             (Ending::Program, None) => "exited".to_owned(),
         };
+        let reason = with_fault(reason, self.fault.as_deref());
         End {
             reason,
             exit_status: (self.signal.is_none() && !self.left_behind).then_some(self.status),
@@ -53,6 +70,7 @@ impl Exit {
             signal: (signal != 0).then(|| signal_name(signal)),
             ending: Ending::Program,
             left_behind: false,
+            fault: None,
         }
     }
 
@@ -65,6 +83,7 @@ impl Exit {
                 signal,
                 ending,
                 left_behind: false,
+                fault: None,
             };
         }
         let status = status
@@ -76,6 +95,7 @@ impl Exit {
             signal: None,
             ending,
             left_behind: false,
+            fault: None,
         }
     }
 
@@ -86,7 +106,16 @@ impl Exit {
             signal: None,
             ending,
             left_behind: true,
+            fault: None,
         }
+    }
+}
+
+/// Why a session ended, with what went wrong before that.
+pub(crate) fn with_fault(reason: String, fault: Option<&str>) -> String {
+    match fault {
+        Some(fault) => format!("{reason}; {fault}"),
+        None => reason,
     }
 }
 
@@ -113,6 +142,7 @@ mod tests {
             signal: None,
             ending: Ending::Program,
             left_behind: false,
+            fault: None,
         }
         .end();
         assert_eq!(
@@ -124,6 +154,7 @@ mod tests {
             signal: Some(signal_name(9)),
             ending: Ending::Program,
             left_behind: false,
+            fault: None,
         }
         .end();
         assert_eq!(
@@ -131,6 +162,17 @@ mod tests {
             ("signalled", None)
         );
         assert_eq!(killed.signal.as_deref(), Some("KILL"));
+        let undelivered = Exit {
+            status: 0,
+            signal: None,
+            ending: Ending::Program,
+            left_behind: false,
+            fault: Some("standard output: full".to_owned()),
+        };
+        assert_eq!(undelivered.answer(), 125);
+        let end = undelivered.end();
+        assert_eq!(end.reason, "exited; standard output: full");
+        assert_eq!(end.exit_status, Some(0), "that is the program's");
         let left = Exit::left_behind(Ending::Hangup).end();
         assert_eq!((left.reason.as_str(), left.exit_status), ("hangup", None));
     }

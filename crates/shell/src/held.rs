@@ -25,7 +25,7 @@ use crate::fds::Fds;
 use crate::lane::Lane;
 use crate::limits::{PIPE_BYTES, TYPED_BYTES};
 use crate::options::Options;
-use crate::outlet::{Outlet, allows, inlet};
+use crate::outlet::{Outlet, allows, inlet, never_reads};
 use crate::pty::Pty;
 use crate::sys;
 
@@ -200,6 +200,10 @@ impl Held {
     }
 
     fn open_input(&mut self, from: &OwnedFd, options: &Options) -> Result<OwnedFd, ShellError> {
+        if never_reads(from.as_fd()) {
+            return rustix::io::fcntl_dupfd_cloexec(from, 3)
+                .map_err(ShellError::errno("use standard input"));
+        }
         let (end, to) = big_pipe()?;
         let from = inlet(from.as_fd())?;
         self.input = Some(Lane::new(

@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use hansard_core::event::Stream;
 use rustix::io::Errno;
 
-use crate::limits::{READ_BYTES, READ_SHORT_BYTES, READ_TERMINAL_BYTES};
+use crate::limits::{DRAIN_BYTES_MAX, READ_BYTES, READ_SHORT_BYTES, READ_TERMINAL_BYTES};
 use crate::outlet::Outlet;
+use crate::refused::{Fault, Refused};
 use crate::tape::{Tape, TapeLost};
 
 /// What a turn came to.
@@ -20,7 +21,8 @@ pub(crate) enum Turn {
     Blocked,
     /// The source has ended, and everything from it is written.
     Ended,
-    /// Nobody will ever take these bytes.
+    /// Nobody will ever take these bytes. Said once: whatever comes afterwards is recorded and goes
+    /// nowhere.
     Refused,
 }
 
@@ -37,6 +39,9 @@ pub(crate) struct Lane {
     start: usize,
     end: usize,
     ended: bool,
+    /// Nobody takes what comes out of it any more.
+    refused: bool,
+    fault: Option<Fault>,
     /// Where it ends although its source does not: after this many bytes in all.
     last_at: Option<u64>,
     /// Bytes read in all.
@@ -63,6 +68,8 @@ impl Lane {
             start: 0,
             end: 0,
             ended: false,
+            refused: false,
+            fault: None,
             last_at: None,
             passed: 0,
         }
@@ -100,6 +107,38 @@ impl Lane {
         let inside = rustix::io::ioctl_fionread(&self.from).unwrap_or(0);
         self.last_at
             .get_or_insert(self.passed.saturating_add(inside));
+    }
+
+    /// Why it came to its end before its bytes did: something failed, and not only that its reader left.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// Nobody takes these bytes any more: what has been written by now is recorded, and goes nowhere.
+    ///
+    /// Whoever goes on writing ends this as well: a pipe or terminal never holds [`DRAIN_BYTES_MAX`].
+    pub(crate) fn keep_what_is_there<T: Tape>(&mut self, tape: &T) -> Result<(), TapeLost> {
+        self.refused = true;
+        (self.start, self.end) = (0, 0);
+        let at_most = self.passed.saturating_add(DRAIN_BYTES_MAX as u64);
+        while self.keep && !self.ended && self.passed < at_most {
+            let before = self.passed;
+            self.turn(tape, false, |_| {})?;
+            if self.passed == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, and the pipe is closed, which gives whoever writes to it their SIGPIPE. Answers where
+    /// what was written meanwhile is found once they have ended; `None` where there is nothing.
+    pub(crate) fn refuse<T: Tape>(mut self, tape: &T) -> Result<Option<Refused>, TapeLost> {
+        self.keep_what_is_there(tape)?;
+        if self.ended || !self.keep {
+            return Ok(None);
+        }
+        Ok(Refused::close(self.from, self.stream))
     }
 
     /// Whether bytes wait for their reader.
@@ -176,14 +215,24 @@ impl Lane {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
-                // EIO is how a pty ends; any other error ends a source just as well.
-                Err(_) => self.ended = true,
+                // EIO is how a pty ends, and a terminal that is hung up.
+                Err(Errno::IO) if matches!(self.stream, Stream::Output | Stream::Keystrokes) => {
+                    self.ended = true;
+                }
+                // It ends for the program, which must not be taken for the end of what there was.
+                Err(errno) => {
+                    self.ended = true;
+                    self.fault = Some(Fault::new(self.stream, errno));
+                }
             }
         }
     }
 
     fn write_on(&mut self) -> Turn {
         let full = self.end == self.buffer.len();
+        if self.refused {
+            (self.start, self.end) = (0, 0);
+        }
         while let Some(bytes) = self
             .buffer
             .get(self.start..self.end)
@@ -192,8 +241,13 @@ impl Lane {
             match self.to.write(bytes) {
                 Ok(0) => return Turn::Blocked,
                 Ok(n) => self.start += n,
-                Err(_) => {
+                Err(errno) => {
                     (self.start, self.end) = (0, 0);
+                    self.refused = true;
+                    // A reader that leaves is no fault: whoever writes hears of it by SIGPIPE.
+                    if !matches!(errno, Errno::PIPE | Errno::CONNRESET) {
+                        self.fault = Some(Fault::new(self.stream, errno));
+                    }
                     return Turn::Refused;
                 }
             }

@@ -37,6 +37,7 @@ mod pipes;
 mod prompt;
 mod pty;
 mod pty_run;
+mod refused;
 mod run;
 mod served;
 mod signals;

@@ -146,7 +146,10 @@ impl Asked {
     fn go_alone(&self, why: &str, outside: &Outside) -> Result<u8, String> {
         outside.say("hansard: no daemon is there; this login goes on as break-glass, is recorded and reported");
         let exit = alone::record(self, Path::new(BREAK_GLASS_DIR), why)?;
-        Ok(exit.status)
+        if let Some(fault) = &exit.fault {
+            outside.say(&format!("hansard: {fault}"));
+        }
+        Ok(exit.answer())
     }
 
     /// Asks for the login; answers what was granted.

@@ -71,6 +71,12 @@ pub(crate) fn inlet(fd: BorrowedFd<'_>) -> Result<OwnedFd, ShellError> {
     reopen(fd, OFlags::RDONLY)
 }
 
+/// Whether reading from it can only fail, as from a directory. A program that is given it as it is hears
+/// that for itself, and there is nothing to record.
+pub(crate) fn never_reads(fd: BorrowedFd<'_>) -> bool {
+    kind(fd) == Some(FileType::Directory) || !allows(fd, OFlags::RDONLY)
+}
+
 fn kind(fd: BorrowedFd<'_>) -> Option<FileType> {
     fstat(fd)
         .ok()
@@ -85,6 +91,13 @@ pub(crate) fn allows(fd: BorrowedFd<'_>, access: OFlags) -> bool {
     })
 }
 
+/// What is behind a descriptor, opened a second time and not blocking; `None` where the system refuses.
+pub(crate) fn opened_again(fd: BorrowedFd<'_>, access: OFlags) -> Option<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    open(path, flags, Mode::empty()).ok()
+}
+
 fn reopen(fd: BorrowedFd<'_>, access: OFlags) -> Result<OwnedFd, ShellError> {
     // A master of a pseudo-terminal would open as a new one; a file would start at its beginning.
     let reopens = match kind(fd) {
@@ -95,12 +108,11 @@ fn reopen(fd: BorrowedFd<'_>, access: OFlags) -> Result<OwnedFd, ShellError> {
         _ => false,
     };
     // Whoever gave it to us may do no more with it than they could: a daemon opens what they cannot.
-    if reopens && allows(fd, access) {
-        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        if let Ok(own) = open(path, flags, Mode::empty()) {
-            return Ok(own);
-        }
+    if reopens
+        && allows(fd, access)
+        && let Some(own) = opened_again(fd, access)
+    {
+        return Ok(own);
     }
     fcntl_dupfd_cloexec(fd, 3).map_err(ShellError::errno("use standard input and output"))
 }

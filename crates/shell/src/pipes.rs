@@ -28,7 +28,8 @@ use crate::holders::{Holders, holders};
 use crate::lane::{Lane, Turn};
 use crate::limits::{HOLDERS_EVERY, HOLDERS_UNKNOWN_MAX, PIPE_BYTES};
 use crate::options::Options;
-use crate::outlet::{Outlet, inlet};
+use crate::outlet::{Outlet, inlet, never_reads};
+use crate::refused::Leavings;
 use crate::signals::Signals;
 use crate::tape::{Tape, TapeLost};
 use crate::terminal::hides;
@@ -58,6 +59,7 @@ pub(crate) fn run_on_pipes<T: Tape>(
         program,
         input,
         outputs: [output, errors],
+        leavings: Leavings::default(),
         typed,
         farewell: None,
         lost: None,
@@ -77,6 +79,7 @@ struct Session<'a, T: Tape> {
     program: Program,
     input: Option<Input>,
     outputs: [Option<Lane>; 2],
+    leavings: Leavings,
     typed: Option<Typed>,
     farewell: Option<Farewell>,
     lost: Option<TapeLost>,
@@ -203,14 +206,19 @@ impl<T: Tape> Session<'_, T> {
             None => lane.turn(self.tape, self.options.strict, |_| {}),
         };
         match turn {
-            // Dropping the pipe's reading end gives the program its SIGPIPE.
-            Ok(Turn::Ended | Turn::Refused) => {
-                if let Some(lane) = self.outputs.get_mut(at) {
-                    *lane = None;
-                }
-            }
+            Ok(Turn::Ended | Turn::Refused) => self.let_go(at),
             Ok(_) => {}
             Err(lost) => self.lose(lost),
+        }
+    }
+
+    /// Closes an output that has ended or that nobody takes any more.
+    fn let_go(&mut self, at: usize) {
+        let lane = self.outputs.get_mut(at).and_then(Option::take);
+        if let (Some(lane), None) = (lane, &self.lost)
+            && let Err(lost) = self.leavings.take(lane, self.tape)
+        {
+            self.lose(lost);
         }
     }
 
@@ -223,7 +231,10 @@ impl<T: Tape> Session<'_, T> {
             }
         };
         match input.lane.turn(self.tape, false, seen) {
-            Ok(Turn::Ended | Turn::Refused) => self.input = None,
+            Ok(Turn::Ended | Turn::Refused) => {
+                self.leavings.note(&input.lane);
+                self.input = None;
+            }
             Ok(_) => {}
             Err(lost) => self.lose(lost),
         }
@@ -281,6 +292,11 @@ impl<T: Tape> Session<'_, T> {
                 Ok(None)
             };
         };
+        if self.lost.is_none()
+            && let Err(lost) = self.leavings.keep_rest(self.tape)
+        {
+            self.lose(lost);
+        }
         if self.lost.is_some() || self.outputs.iter().all(Option::is_none) || self.left_alone() {
             return self.finish(Exit::of(status, Ending::Program)).map(Some);
         }
@@ -290,7 +306,10 @@ impl<T: Tape> Session<'_, T> {
     fn finish(&mut self, exit: Exit) -> Result<Exit, ShellError> {
         match self.lost.take() {
             Some(lost) => Err(ShellError::Lost(lost)),
-            None => Ok(exit),
+            None => Ok(Exit {
+                fault: self.leavings.fault(),
+                ..exit
+            }),
         }
     }
 
@@ -335,7 +354,7 @@ impl<T: Tape> Session<'_, T> {
 
 /// Our standard input to the program, and what the program is given.
 fn input_lane(keep: bool, from_terminal: bool) -> Result<(Option<Input>, Stdio), ShellError> {
-    if !keep {
+    if !keep || never_reads(stdin()) {
         return Ok((None, Stdio::inherit()));
     }
     let (end, to) = big_pipe()?;

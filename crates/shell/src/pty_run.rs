@@ -22,6 +22,7 @@ use crate::limits::{DRAIN_BYTES_MAX, ROUNDS_UNPOLLED_MAX, TYPED_BYTES};
 use crate::options::Options;
 use crate::outlet::{Outlet, inlet};
 use crate::pty::Pty;
+use crate::refused::Leavings;
 use crate::signals::{Came, Signals};
 use crate::tape::{Tape, TapeLost};
 use crate::terminal::{Terminal, hides};
@@ -63,6 +64,7 @@ pub(crate) fn run_on_terminal<T: Tape>(
         program,
         screen,
         errors,
+        leavings: Leavings::default(),
         keys: Some(keys),
         pending: Vec::with_capacity(TYPED_BYTES),
         typed,
@@ -86,6 +88,7 @@ struct Session<'a, T: Tape> {
     program: Program,
     screen: Lane,
     errors: Option<Lane>,
+    leavings: Leavings,
     /// Where keys come from, until that has ended.
     keys: Option<OwnedFd>,
     /// Typed, and not yet taken by the program's terminal.
@@ -171,16 +174,21 @@ impl<T: Tape> Session<'_, T> {
         let mut turn = self.screen.turn(self.tape, strict, seen);
         if let Some(errors) = &mut self.errors {
             match errors.turn(self.tape, strict, |_| {}) {
-                Ok(Turn::Ended | Turn::Refused) => self.errors = None,
+                Ok(Turn::Ended | Turn::Refused) => {
+                    let gone = self.errors.take();
+                    let taken = gone.map_or(Ok(()), |lane| self.leavings.take(lane, self.tape));
+                    turn = taken.and(turn);
+                }
                 Ok(Turn::Flowing) if turn == Ok(Turn::Idle) => turn = Ok(Turn::Flowing),
                 Ok(_) => {}
                 Err(lost) => turn = Err(lost),
             }
         }
         match turn {
+            // What else the program has written is recorded all the same.
             Ok(Turn::Refused) => {
                 self.hang_up(Why::Hangup);
-                Turn::Idle
+                Turn::Flowing
             }
             Ok(turn) => turn,
             Err(lost) => {
@@ -219,9 +227,15 @@ impl<T: Tape> Session<'_, T> {
                 self.lost = self.tape.data(Stream::Keystrokes, &rest).err();
             }
         }
+        if self.lost.is_none() {
+            self.lost = self.leavings.keep_rest(self.tape).err();
+        }
         match self.lost.take() {
             Some(lost) => Err(ShellError::Lost(lost)),
-            None => Ok(exit),
+            None => Ok(Exit {
+                fault: self.leavings.fault(),
+                ..exit
+            }),
         }
     }
 

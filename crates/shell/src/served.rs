@@ -388,6 +388,7 @@ impl Served {
             signal: number.map(signal_name),
             ending: Ending::Program,
             left_behind: false,
+            fault: None,
         })
     }
 

@@ -194,7 +194,8 @@ fn no_input_is_the_end_of_input() {
         "$REC sh -c 'seq 1 100000; echo status $? >&2' > /dev/full",
     );
     let errors = String::from_utf8(out.stderr).unwrap();
-    assert!(errors.ends_with("status 141\n"), "{errors}");
+    assert!(errors.contains("status 141\n"), "{errors}");
+    assert_eq!(out.status.code(), Some(125), "{errors}");
 }
 
 #[test]

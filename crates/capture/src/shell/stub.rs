@@ -76,13 +76,14 @@ impl Way for Stub<'_> {
         let _ = self.line.say(&FromDaemon::Yielded);
     }
 
-    fn drained(&mut self) {
+    fn drained(&mut self, fault: Option<&str>) {
         self.hold = None;
         // While the login's process is there, and with it the way to all that descends from it.
         if let Some(root) = self.kills {
             root.kill_below();
         }
-        let _ = self.line.say(&FromDaemon::Drained);
+        let fault = fault.unwrap_or_default().to_owned();
+        let _ = self.line.say(&FromDaemon::Drained { fault });
     }
 
     fn pauses(&self) -> bool {

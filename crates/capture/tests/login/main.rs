@@ -19,5 +19,6 @@ mod world;
 mod abuse;
 mod ends;
 mod pipes;
+mod refused;
 mod terminal;
 mod watched;

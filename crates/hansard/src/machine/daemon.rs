@@ -86,7 +86,7 @@ mod tests {
         let why = "capture.shell is not configured".to_owned();
         let refused = FromDaemon::Refused(why.clone());
         assert_eq!(made_of(Some(refused)), Logins::Refused(why));
-        let other = made_of(Some(FromDaemon::Drained));
+        let other = made_of(Some(FromDaemon::Yielded));
         assert!(matches!(other, Logins::Refused(_)));
         assert!(matches!(made_of(None), Logins::Silent(_)));
     }

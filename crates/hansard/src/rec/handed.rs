@@ -11,7 +11,7 @@ use hansard_view::escape_for_humans;
 use crate::cli::RecArgs;
 use crate::failure::{Failure, STATUS_RECORDER, shown};
 use crate::moment;
-use crate::rec::{argv, end_of, policy, say, session, shell_options};
+use crate::rec::{answer, argv, end_of, policy, say, session, shell_options};
 
 /// Where the daemon's sockets are, unless `HANSARD_RUNTIME_DIR` says otherwise.
 const RUNTIME_DIR: &str = "/run/hansard";
@@ -73,7 +73,7 @@ pub(super) fn over(args: &RecArgs) -> Result<u8, Failure> {
         let size = moment::bytes(closed.stored_bytes);
         say(&format!("hansard: recorded {size} as {id}"));
     }
-    Ok(exit.status)
+    answer(&exit)
 }
 
 /// Where the daemon listens.

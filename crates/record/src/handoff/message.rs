@@ -120,7 +120,10 @@ pub enum FromDaemon {
     Granted(Granted),
     /// Everything that the login's program had written when it ended has been delivered, and the
     /// terminal is what it was before.
-    Drained,
+    Drained {
+        /// Which streams could not be passed on, and why, in words; empty if none.
+        fault: String,
+    },
     /// The terminal's modes are what they were before.
     Yielded,
     /// Logins are served here. The connection ends.
@@ -249,7 +252,9 @@ impl FromDaemon {
                     m.uint(3, terminal.saturating_add(1));
                 }
             }),
-            Self::Drained => put(out, kind::DRAINED, |_| {}),
+            Self::Drained { fault } => put_fields(out, kind::DRAINED, |m| {
+                m.text(1, fault);
+            }),
             Self::Yielded => put(out, kind::YIELDED, |_| {}),
             Self::Ready => put(out, kind::READY, |_| {}),
             Self::Again => put(out, kind::AGAIN, |_| {}),
@@ -294,7 +299,9 @@ impl FromDaemon {
                 Self::End { reason, by }
             }
             kind::GRANTED => Self::Granted(decode_granted(rest)?),
-            kind::DRAINED => Self::Drained,
+            kind::DRAINED => Self::Drained {
+                fault: texts(rest)?.0,
+            },
             kind::YIELDED => Self::Yielded,
             kind::READY => Self::Ready,
             kind::AGAIN => Self::Again,

@@ -10,6 +10,7 @@ use rustix::termios::Winsize;
 use super::outer::NO_SIZE;
 use super::{Held, OnItsWay};
 use crate::error::ShellError;
+use crate::exit::with_fault;
 use crate::fds::{Fds, GONE};
 use crate::hidden::Typed;
 use crate::lane::{Lane, Turn};
@@ -17,10 +18,12 @@ use crate::limits::{DRAIN_BYTES_MAX, HELD_LOOK_EVERY, TYPED_BYTES};
 use crate::options::Options;
 use crate::prompt::Prompts;
 use crate::pty_run::resize;
+use crate::refused::Leavings;
 use crate::tape::{Tape, TapeLost};
 
 mod keys;
 mod look;
+mod rest;
 
 /// What is heard from the login's process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +55,8 @@ pub trait Line {
     fn yielded(&mut self);
 
     /// Says that everything the program had written when it ended is delivered, and that the outer
-    /// terminal's modes are what they were. Called once.
-    fn drained(&mut self);
+    /// terminal's modes are what they were; but not what `fault` tells of, in words. Called once.
+    fn drained(&mut self, fault: Option<&str>);
 
     /// Whether the login has the outer terminal now, and not another job on it: whose keys else
     /// would be taken.
@@ -114,6 +117,7 @@ struct Session<'a, T: Tape, L: Line> {
     /// The program's end, and how far each lane must have come by then.
     ended: Option<(End, Marks)>,
     drained: bool,
+    leavings: Leavings,
     over: Option<Over>,
 }
 
@@ -174,6 +178,7 @@ impl Held {
             is_away: false,
             ended: None,
             drained: false,
+            leavings: Leavings::default(),
             over: None,
             held: self,
         };
@@ -184,6 +189,7 @@ impl Held {
             session.turn(&ready);
         }
         session.keep_rest_of_typed();
+        session.keep_rest_of_output();
         let over = session.over.take();
         Ok(over.unwrap_or(Over::Hangup))
     }
@@ -397,12 +403,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
             return;
         };
         match lane.turn(self.tape, self.options.strict, |_| {}) {
-            // Dropping the pipe's reading end gives the program its SIGPIPE.
-            Ok(Turn::Ended | Turn::Refused) => {
-                if let Some(lane) = self.held.outputs.get_mut(at) {
-                    *lane = None;
-                }
-            }
+            Ok(Turn::Ended | Turn::Refused) => self.let_go(at),
             Ok(_) => {}
             Err(lost) => self.end(Over::Lost(lost)),
         }
@@ -413,7 +414,10 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
             return;
         };
         match input.turn(self.tape, false, |_| {}) {
-            Ok(Turn::Ended | Turn::Refused) => self.held.input = None,
+            Ok(Turn::Ended | Turn::Refused) => {
+                self.leavings.note(input);
+                self.held.input = None;
+            }
             Ok(_) => {}
             Err(lost) => self.end(Over::Lost(lost)),
         }
@@ -424,6 +428,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
         if self.ended.is_some() && self.held.screen.as_ref().is_some_and(is_free) {
             self.show();
         }
+        self.keep_rest_of_refused();
         let Some((end, marks)) = &self.ended else {
             return;
         };
@@ -438,10 +443,11 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
             // Also where the screen could not be written to.
             self.let_go_of_terminal();
             self.drained = true;
-            self.line.drained();
+            self.line.drained(self.leavings.fault().as_deref());
         }
         if self.drained && self.held.outputs.iter().all(Option::is_none) {
-            self.end(Over::Program(end));
+            let reason = with_fault(end.reason, self.leavings.fault().as_deref());
+            self.end(Over::Program(End { reason, ..end }));
         }
     }
 

@@ -29,6 +29,8 @@ struct Beside<'a> {
     /// How the program ended, once it has.
     ended: Option<WaitStatus>,
     drained: bool,
+    /// Which streams could not be passed on, and why.
+    fault: Option<String>,
     /// The daemon is gone, or records no more.
     is_alone: bool,
     /// Why the session was ended, where somebody did, and the status to say so with.
@@ -47,6 +49,7 @@ pub(super) fn stay(line: Line, program: &Program, signals: &Signals, outside: &O
         outside,
         ended: None,
         drained: false,
+        fault: None,
         is_alone: false,
         why: None,
         kill_at: None,
@@ -181,7 +184,10 @@ impl Beside<'_> {
             _ => None,
         };
         match &message {
-            Some(FromDaemon::Drained) => self.drained = true,
+            Some(FromDaemon::Drained { fault }) => {
+                self.drained = true;
+                self.fault = Some(fault.clone()).filter(|fault| !fault.is_empty());
+            }
             Some(FromDaemon::End { reason, by }) => {
                 let why = match by.as_str() {
                     "" => reason.clone(),
@@ -231,9 +237,17 @@ impl Beside<'_> {
         let Some(status) = self.ended else {
             return STATUS_REFUSED;
         };
+        let exit = Exit {
+            fault: self.fault.clone(),
+            ..Exit::of(status, Ending::Program)
+        };
+        if let Some(fault) = &exit.fault {
+            self.outside.say(&format!("hansard: {fault}"));
+            return exit.answer();
+        }
         if let Some(signal) = status.terminating_signal() {
             sys::die_of(signal);
         }
-        Exit::of(status, Ending::Program).status
+        exit.answer()
     }
 }

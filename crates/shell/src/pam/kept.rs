@@ -177,5 +177,6 @@ fn exit(status: u8, signal: u8) -> Exit {
         signal: (signal != 0).then(|| signal_name(signal)),
         ending: Ending::Program,
         left_behind: false,
+        fault: None,
     }
 }

@@ -2,7 +2,8 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::Write as _;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -78,6 +79,14 @@ impl Drop for Scratch {
             let _ = fs::remove_dir_all(&self.0);
         }
     }
+}
+
+/// A pipe that takes nothing more until somebody reads from it.
+pub fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while writer.write(&[0; 4096]).is_ok() {}
+    (reader, writer)
 }
 
 /// A terminal with a program on it.
@@ -269,6 +278,21 @@ impl Outer {
                 self.text()
             );
         }
+    }
+
+    /// Has the screen take nothing more, as nobody reads it: what the program writes stands in its own
+    /// terminal.
+    pub fn fill(&self) {
+        let path = format!("/proc/self/fd/{}", self.slave.as_raw_fd());
+        let mut slave = fs::File::options().write(true).open(path).unwrap();
+        rustix::io::ioctl_fionbio(&slave, true).unwrap();
+        while slave.write(&[b'.'; 512]).is_ok() {}
+    }
+
+    /// Takes the terminal away, as when a connection breaks.
+    pub fn hang_up(&mut self) {
+        let (nothing, _) = std::io::pipe().unwrap();
+        self.master = nothing.into();
     }
 
     pub fn resize(&self, cols: u16, rows: u16) {

@@ -360,6 +360,7 @@ impl Bridge {
             signal,
             ending: Ending::Program,
             left_behind: false,
+            fault: None,
         });
     }
 
