@@ -159,6 +159,43 @@ fn damage_is_named_and_what_is_sound_is_shown() {
 }
 
 #[test]
+fn whoever_seeks_says_what_is_damaged_and_what_is_missing() {
+    let scratch = Scratch::new("bad-seek");
+    let copy = |name: &str| write(&scratch, name, &fs::read(golden(name)).unwrap());
+    let seeking = [
+        (&["screen"][..], 0),
+        (&["search", "load"], 0),
+        (&["search", "no such word"], 1),
+    ];
+    let damaged = copy("damaged.hansard");
+    // The first makes an index, the others find it.
+    for (command, _) in seeking {
+        let (status, _, err) = run(command, &damaged);
+        assert_eq!(status, Some(3), "{command:?} {err}");
+        let place = "damaged at byte 3330 (segment 3, frame 4)";
+        assert!(err.contains(place), "{command:?} {err}");
+    }
+    for name in ["torn.hansard", "unfinished.hansard", "segments.hansard"] {
+        let file = copy(name);
+        for (command, expected) in seeking {
+            let (status, _, err) = run(command, &file);
+            assert_eq!(status, Some(expected), "{name} {command:?} {err}");
+            let missing = err.contains("no end");
+            assert_eq!(missing, !name.starts_with("segments"), "{command:?} {err}");
+        }
+    }
+    // Bytes that change behind an index that was made before.
+    let file = copy("bulk.hansard");
+    assert_eq!(run(&["screen"], &file).0, Some(0));
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[50_000] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let (status, _, err) = run(&["search", "no such word"], &file);
+    assert_eq!(status, Some(3), "{err}");
+    assert!(err.contains("damaged at byte"), "{err}");
+}
+
+#[test]
 fn a_tail_that_breaks_off_is_unfinished() {
     for (name, words) in [
         ("torn.hansard", "breaks off"),

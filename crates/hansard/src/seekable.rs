@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hansard_core::SessionId;
@@ -23,14 +23,51 @@ use crate::journal;
 use crate::key;
 use crate::progress::{Meter, Progress};
 use crate::session;
-use crate::source::{Source, not_a_recording, open_file};
+use crate::source::{PassedOver, Source, not_a_recording, open_file, say};
 
 /// Attempts to find a name for a temporary file that nobody has.
 const NAMES_MAX: u32 = 100;
 
-/// Opens a recording of any readable format for seeking. What was passed over (damage in a
-/// foreign format, a missing end) is said on standard error.
-pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<Indexed, Failure> {
+/// What is to be said of a recording once it was shown, as `cat` does it: what was passed over,
+/// and what is missing.
+pub(crate) struct Remains {
+    path: PathBuf,
+    /// What reading it as another format passed over; `None` for one of ours, which is asked itself.
+    passed: Option<PassedOver>,
+}
+
+impl Remains {
+    /// Nothing is known yet of a recording of ours but what its index says.
+    pub(crate) fn of_ours(path: &Path) -> Self {
+        let path = path.to_owned();
+        Self { path, passed: None }
+    }
+
+    /// Says on standard error what is damaged and that the end is missing; answers the exit status
+    /// that this means. `met_damage`: whoever went through it came upon damage, which an index does
+    /// not know that was made before.
+    pub(crate) fn say(self, indexed: &Indexed, met_damage: bool) -> u8 {
+        let index = indexed.index();
+        if let Some(passed) = self.passed {
+            return passed.say();
+        }
+        if index.damages() > 0 || met_damage {
+            // An index only counts the places. Where it cannot be read on, nothing more is known.
+            let mut source = Source::of_ours(&self.path, indexed.recording().clone());
+            while let Ok(Some(_)) = source.next_event() {}
+            return source.finish();
+        }
+        if !index.is_complete() {
+            let what = "the recording has no end: it goes on, or was cut off";
+            say(&self.path, what);
+        }
+        0
+    }
+}
+
+/// Opens a recording of any readable format for seeking; and what is to be said of it once it was
+/// shown.
+pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<(Indexed, Remains), Failure> {
     let in_journal = journal::wanted(path, &read.journal).is_some();
     let named = !in_journal && session::named(path).is_some();
     let plain = !named
@@ -44,10 +81,11 @@ pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<Indexed, Failure> {
             progress.of(done.bytes, done.total);
             ControlFlow::Continue(())
         });
-        return indexed.map_err(|error| failure(path, &error));
+        let indexed = indexed.map_err(|error| failure(path, &error))?;
+        return Ok((indexed, Remains::of_ours(path)));
     }
     let (file, converted) = match session::named(path) {
-        Some(session) if named => (fetch(path, session, read)?, Ok(())),
+        Some(session) if named => (fetch(path, session, read)?, Ok(None)),
         _ => convert(path, read)?,
     };
     let mut progress = Progress::new("indexing", None);
@@ -55,8 +93,11 @@ pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<Indexed, Failure> {
         progress.of(done.bytes, done.total);
         ControlFlow::Continue(())
     });
-    converted?;
-    indexed.map_err(|error| failure(path, &error))
+    let remains = Remains {
+        path: path.to_owned(),
+        passed: converted?,
+    };
+    Ok((indexed.map_err(|error| failure(path, &error))?, remains))
 }
 
 /// An index's error about this recording.
@@ -82,9 +123,12 @@ fn begins_like_ours(path: &Path) -> Result<bool, Failure> {
     Ok(Format::guess(&beginning) == Some(Format::Hansard))
 }
 
+/// What reading a recording came to: what was passed over, if it was not one of ours.
+type Came = Result<Option<PassedOver>, Failure>;
+
 /// The recording as one of ours, in a file that nobody else can open; and what reading it came to.
 /// What was sound before an error is in the file.
-fn convert(path: &Path, read: &ReadArgs) -> Result<(File, Result<(), Failure>), Failure> {
+fn convert(path: &Path, read: &ReadArgs) -> Result<(File, Came), Failure> {
     let mut source = Source::open(path, read, "reading")?;
     let file = nameless()?;
     let mut out = BufWriter::with_capacity(64 * 1024, &file);
@@ -102,8 +146,7 @@ fn convert(path: &Path, read: &ReadArgs) -> Result<(File, Result<(), Failure>), 
     if events == 0 {
         return Err(not_a_recording(path));
     }
-    source.finish();
-    Ok((file, Ok(())))
+    Ok((file, Ok(Some(source.passed_over()))))
 }
 
 /// A session's recording, as the service sends it, in a file that nobody else can open.
