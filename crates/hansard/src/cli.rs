@@ -347,7 +347,7 @@ pub(crate) struct ConvertArgs {
     /// screen as it was
     #[arg(long, value_name = "FROM..UNTIL")]
     pub(crate) clip: Option<Stretch>,
-    /// Replace the output if it exists
+    /// Replace the output if it exists; never what is converted
     #[arg(short, long)]
     pub(crate) force: bool,
     /// Sign a Hansard recording with this key (PEM) instead of one made for it
