@@ -74,6 +74,9 @@ pub(crate) enum Command {
     /// Show the screen as it was at one moment
     Screen(ScreenArgs),
     /// Find a text that stood on the screen, and when
+    #[command(
+        after_help = "Exit status: 0 found, 1 not found, 3 not everything could be searched."
+    )]
     Search(SearchArgs),
     /// Turn a recording into another format
     Convert(ConvertArgs),
