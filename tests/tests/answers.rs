@@ -12,7 +12,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
-use hansard_tests::{Scratch, hansard};
+use hansard_tests::{Scratch, hansard, repository};
 
 /// A service that answers each request with what it is told to.
 struct Service(Scratch);
@@ -77,4 +77,52 @@ fn nothing_found_in_half_an_index_is_not_nothing() {
         assert_eq!((code, out.as_str()), (Some(status), ""), "{err}");
         assert_eq!(err.contains("not everything was searched"), !whole, "{err}");
     }
+}
+
+const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+/// Each command that reads a recording of the service.
+const READING: [&[&str]; 6] = [
+    &["cat", ID],
+    &["info", ID],
+    &["verify", ID],
+    &["screen", ID],
+    &["search", "load", ID],
+    &["convert", "--to", "raw", ID, "-"],
+];
+
+/// A service that sends so much of a recording, says that there is more, and goes away.
+fn cut_after(name: &str, bytes: usize) -> Service {
+    let file = repository().join("formats/golden/v1/segments.hansard");
+    let file = std::fs::read(file).unwrap();
+    Service::new(name, move |asked| {
+        if asked.contains("/verify") {
+            return json("200 OK", &serde_json::json!({ "archived_segment": 6 }));
+        }
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", file.len());
+        [head.as_bytes(), &file[..bytes]].concat()
+    })
+}
+
+#[test]
+fn an_answer_that_is_cut_is_said_so_with_what_to_do() {
+    for (name, bytes) in [("answers-cut", 3000), ("answers-none", 0)] {
+        let service = cut_after(name, bytes);
+        for args in READING {
+            let (code, _, err) = service.run(args);
+            assert_eq!(code, Some(3), "{args:?} {err}");
+            let said = format!("hansard: {ID}: the service's answer was cut: ");
+            assert!(err.contains(&said), "{args:?} {err}");
+            assert!(err.contains("ask again"), "{args:?} {err}");
+        }
+    }
+    let service = Service::new("answers-half", |_| {
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"sessions\":[".to_vec()
+    });
+    let (code, _, err) = service.run(&["ls"]);
+    assert_eq!(code, Some(3), "{err}");
+    assert!(
+        err.contains("was cut") && err.contains("ask again"),
+        "{err}"
+    );
 }

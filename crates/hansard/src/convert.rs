@@ -7,7 +7,7 @@ use hansard_view::{Clip, EncodeError, Encoder, copy};
 
 use crate::cli::ConvertArgs;
 use crate::draft::{Draft, OUT_BYTES};
-use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
+use crate::failure::{Failure, STATUS_WRONG_USE, shown};
 use crate::key;
 use crate::originals::Originals;
 use crate::source::Source;
@@ -61,15 +61,10 @@ fn finish(
         Ok(_) => Ok(source.finish()),
         Err(CopyError::Read(error)) => {
             let begun = source.has_begun();
-            let status = if begun {
-                STATUS_DAMAGED
-            } else {
-                STATUS_WRONG_USE
-            };
-            let failure = Failure::new(status, format!("{}: {error}", shown(&args.input)));
+            let failure = source.failure(&error);
             source.finish();
             Err(if begun {
-                failure.hint("everything before that was converted")
+                failure.also("everything before that was converted")
             } else {
                 failure
             })

@@ -110,7 +110,8 @@ impl Source {
         }
     }
 
-    fn failure(&self, error: &DecodeError) -> Failure {
+    /// Why nothing more can be read: 3 where there was something, or where an answer was cut.
+    pub(crate) fn failure(&self, error: &DecodeError) -> Failure {
         // Not one of ours after all, or of another version: there is no place in it to name.
         if let (
             Format::Hansard,
@@ -122,7 +123,13 @@ impl Source {
             return Failure::new(STATUS_WRONG_USE, format!("{}: {what}", shown(&self.path)));
         }
         let status = match error {
-            DecodeError::Io(error) => return Failure::about(&self.path, error),
+            DecodeError::Io(error) => {
+                let mut failure = Failure::about(&self.path, error);
+                if self.begun {
+                    failure.status = STATUS_DAMAGED;
+                }
+                return failure;
+            }
             DecodeError::Malformed { .. } if !self.begun => STATUS_WRONG_USE,
             DecodeError::Malformed { .. } => STATUS_DAMAGED,
         };
