@@ -274,6 +274,29 @@ fn foreign_files_name_line_and_reason() {
 }
 
 #[test]
+fn whoever_seeks_in_a_broken_foreign_file_gets_what_is_sound() {
+    let scratch = Scratch::new("bad-foreign-seek");
+    let header = "{\"version\":2,\"width\":80,\"height\":24}\n";
+    let text = format!("{header}[1.0,\"o\",\"hello\"]\n[oops\n");
+    let file = write(&scratch, "broken.cast", text.as_bytes());
+    for command in [&["screen"][..], &["search", "hello"]] {
+        let (status, out, err) = run(command, &file);
+        assert!(out.contains("hello"), "{command:?} {out} {err}");
+        assert_eq!(status, Some(3), "{command:?} {err}");
+        assert!(err.contains("broken.cast: line 3"), "{command:?} {err}");
+    }
+    let (status, _, err) = run(&["search", "no such word"], &file);
+    assert_eq!(status, Some(3), "{err}");
+    // Where there is nothing sound, all agree.
+    let line = "{\"ver\":\"2.3\",\"host\":\"h\",\"rec\":\"r\",\"user\":\"u\",\"term\":\"t\",\"session\":1,";
+    let file = write(&scratch, "cut.tlog", line.as_bytes());
+    for command in [&["cat"][..], &["info"], &["screen"], &["search", "x"]] {
+        let (status, out, err) = run(command, &file);
+        assert_eq!((status, &*out), (Some(2), ""), "{command:?} {err}");
+    }
+}
+
+#[test]
 fn a_notice_in_every_line_is_told_a_thousand_times() {
     let scratch = Scratch::new("bad-notices");
     let line = "{\"ver\":\"2.3\",\"host\":\"h\",\"rec\":\"r\",\"user\":\"u\",\"term\":\"t\",\

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &PlayArgs) -> Result<u8, Failure> {
     })?;
     // Whoever was ended by a signal may have a terminal that takes nothing any more.
     match status {
-        0 => Ok(reel.finish(args.follow)),
+        0 => reel.finish(args.follow),
         _ => Ok(status),
     }
 }

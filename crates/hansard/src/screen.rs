@@ -27,7 +27,7 @@ pub(crate) fn run(args: &ScreenArgs) -> Result<u8, Failure> {
         }
     }
     out.flush()?;
-    Ok(remains.say(&indexed, replay.damages_count() > 0))
+    remains.finish(&indexed, replay.damages_count() > 0)
 }
 
 /// Without the empty rows below the last text.

@@ -39,10 +39,12 @@ pub(crate) fn run(args: &SearchArgs) -> Result<u8, Failure> {
         print(&mut out, args, &hit)?;
     }
     out.flush()?;
-    Ok(match remains.say(&indexed, search.damages_count() > 0) {
-        0 if found == 0 => STATUS_UNFINISHED,
-        status => status,
-    })
+    Ok(
+        match remains.finish(&indexed, search.damages_count() > 0)? {
+            0 if found == 0 => STATUS_UNFINISHED,
+            status => status,
+        },
+    )
 }
 
 fn print(out: &mut impl io::Write, args: &SearchArgs, hit: &Match) -> io::Result<()> {

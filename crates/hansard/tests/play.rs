@@ -393,6 +393,13 @@ fn other_formats_are_played_too() {
     viewer.sees("cast two");
     viewer.keys("/one\r");
     viewer.sees("“one” at 0:00");
+    // What is sound of a broken one, and then what is wrong.
+    scratch.file("b.cast", format!("{cast}\n[oops\n"));
+    let mut viewer = Viewer::play(&scratch, 60, 8, &["b.cast", "-i", "0"]);
+    viewer.sees("cast two");
+    viewer.keys("q");
+    assert_eq!(viewer.ends(), 3);
+    assert!(viewer.shows("b.cast: line 6"), "{}", viewer.screen.text());
     scratch.file("raw", "some \x1b[1mraw\x1b[m bytes\r\n");
     let mut viewer = Viewer::play(&scratch, 60, 8, &["--from", "raw", "raw"]);
     viewer.sees("some raw bytes");

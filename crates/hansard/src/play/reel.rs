@@ -89,13 +89,16 @@ impl Reel {
     }
 
     /// Says on standard error what could not be played; answers the exit status that this means.
-    pub(super) fn finish(self, followed: bool) -> u8 {
+    ///
+    /// # Errors
+    /// Why there was no more to play.
+    pub(super) fn finish(self, followed: bool) -> Result<u8, Failure> {
         let met_damage = self.replay.damages_count() > 0;
         // Whoever followed it has seen that it goes on, and its index is of when that began.
         if followed && !met_damage && self.indexed.index().damages() == 0 {
-            return 0;
+            return Ok(0);
         }
-        self.remains.say(&self.indexed, met_damage)
+        self.remains.finish(&self.indexed, met_damage)
     }
 
     /// The screen as the last event left it.
