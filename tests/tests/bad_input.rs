@@ -159,6 +159,43 @@ fn damage_is_named_and_what_is_sound_is_shown() {
 }
 
 #[test]
+fn whoever_seeks_says_what_is_damaged_and_what_is_missing() {
+    let scratch = Scratch::new("bad-seek");
+    let copy = |name: &str| write(&scratch, name, &fs::read(golden(name)).unwrap());
+    let seeking = [
+        (&["screen"][..], 0),
+        (&["search", "load"], 0),
+        (&["search", "no such word"], 1),
+    ];
+    let damaged = copy("damaged.hansard");
+    // The first makes an index, the others find it.
+    for (command, _) in seeking {
+        let (status, _, err) = run(command, &damaged);
+        assert_eq!(status, Some(3), "{command:?} {err}");
+        let place = "damaged at byte 3330 (segment 3, frame 4)";
+        assert!(err.contains(place), "{command:?} {err}");
+    }
+    for name in ["torn.hansard", "unfinished.hansard", "segments.hansard"] {
+        let file = copy(name);
+        for (command, expected) in seeking {
+            let (status, _, err) = run(command, &file);
+            assert_eq!(status, Some(expected), "{name} {command:?} {err}");
+            let missing = err.contains("no end");
+            assert_eq!(missing, !name.starts_with("segments"), "{command:?} {err}");
+        }
+    }
+    // Bytes that change behind an index that was made before.
+    let file = copy("bulk.hansard");
+    assert_eq!(run(&["screen"], &file).0, Some(0));
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[50_000] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let (status, _, err) = run(&["search", "no such word"], &file);
+    assert_eq!(status, Some(3), "{err}");
+    assert!(err.contains("damaged at byte"), "{err}");
+}
+
+#[test]
 fn a_tail_that_breaks_off_is_unfinished() {
     for (name, words) in [
         ("torn.hansard", "breaks off"),
@@ -234,6 +271,29 @@ fn foreign_files_name_line_and_reason() {
     let file = write(&scratch, "huge.cast", b"{\"version\":2,\"width\":4294967295,\"height\":65535}\n[1,\"o\",\"x\"]\n[2,\"r\",\"65535x65535\"]\n[3,\"o\",\"y\"]\n");
     let (status, out, err) = run(&["screen", "--json"], &file);
     assert!(matches!(status, Some(0 | 2 | 3)), "{out} {err}");
+}
+
+#[test]
+fn whoever_seeks_in_a_broken_foreign_file_gets_what_is_sound() {
+    let scratch = Scratch::new("bad-foreign-seek");
+    let header = "{\"version\":2,\"width\":80,\"height\":24}\n";
+    let text = format!("{header}[1.0,\"o\",\"hello\"]\n[oops\n");
+    let file = write(&scratch, "broken.cast", text.as_bytes());
+    for command in [&["screen"][..], &["search", "hello"]] {
+        let (status, out, err) = run(command, &file);
+        assert!(out.contains("hello"), "{command:?} {out} {err}");
+        assert_eq!(status, Some(3), "{command:?} {err}");
+        assert!(err.contains("broken.cast: line 3"), "{command:?} {err}");
+    }
+    let (status, _, err) = run(&["search", "no such word"], &file);
+    assert_eq!(status, Some(3), "{err}");
+    // Where there is nothing sound, all agree.
+    let line = "{\"ver\":\"2.3\",\"host\":\"h\",\"rec\":\"r\",\"user\":\"u\",\"term\":\"t\",\"session\":1,";
+    let file = write(&scratch, "cut.tlog", line.as_bytes());
+    for command in [&["cat"][..], &["info"], &["screen"], &["search", "x"]] {
+        let (status, out, err) = run(command, &file);
+        assert_eq!((status, &*out), (Some(2), ""), "{command:?} {err}");
+    }
 }
 
 #[test]

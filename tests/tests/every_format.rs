@@ -8,6 +8,7 @@
     clippy::print_stdout
 )]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -115,6 +116,64 @@ fn every_format_is_known_by_its_content_and_shows_the_same() {
         sound(&["convert", "--force", "--to", "hansard"], &[&file, &back]);
         assert_eq!(sound(&["screen"], &[&back]), seen, "{format}");
     }
+}
+
+#[test]
+fn a_copy_is_its_owner_s_alone_and_never_takes_the_place_of_what_it_is_of() {
+    let scratch = Scratch::new("every-copy");
+    let ours = recording(&scratch);
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(scratch.join(name)).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    for (format, name) in [("hansard", "h"), ("typescript", "t"), ("teleport", "d")] {
+        sound(&["convert", "--to", format], &[&ours, &scratch.join(name)]);
+    }
+    let inside = std::fs::read_dir(scratch.join("d")).unwrap();
+    let mut names: Vec<String> = inside
+        .map(|entry| format!("d/{}", entry.unwrap().file_name().display()))
+        .collect();
+    assert!(!names.is_empty());
+    names.extend(["h", "t", "t.timing"].map(str::to_owned));
+    assert_eq!(mode("d"), 0o700);
+    for name in &names {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    // Under whatever name it stands, and whichever of its files it is.
+    std::os::unix::fs::symlink(&ours, scratch.join("link")).unwrap();
+    std::fs::hard_link(&ours, scratch.join("hard")).unwrap();
+    std::fs::hard_link(&ours, scratch.join("x.timing")).unwrap();
+    let (t, d) = (scratch.join("t"), scratch.join("d"));
+    let file = scratch.join(&names[0]);
+    let cases: [(&str, &Path, &Path); 7] = [
+        ("hansard", &ours, &ours),
+        ("jsonl", &ours, &scratch.join("link")),
+        ("jsonl", &ours, &scratch.join("hard")),
+        ("typescript", &ours, &scratch.join("x")),
+        ("raw", &t, &scratch.join("t.timing")),
+        ("typescript", &t, &t),
+        ("raw", &d, &file),
+    ];
+    let all = [&ours, &t, &scratch.join("t.timing"), &file].map(Clone::clone);
+    let before = all.clone().map(|file| std::fs::read(file).unwrap());
+    for force in [&["--force"][..], &[]] {
+        for (format, from, to) in cases {
+            let args = [&["convert", "--to", format], force].concat();
+            let out = run(&args, &[from, to]);
+            assert_eq!(out.status.code(), Some(2), "{} {out:?}", to.display());
+            let said = String::from_utf8(out.stderr).unwrap();
+            assert!(said.contains("is what is converted"), "{said}");
+            assert!(!said.contains("--force replaces"), "{said}");
+        }
+    }
+    let out = Command::new(hansard())
+        .args(["convert", "--force", "--to", "hansard", "-"])
+        .arg(&ours)
+        .stdin(std::fs::File::open(&ours).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(2), "{out:?}");
+    assert_eq!(all.map(|file| std::fs::read(file).unwrap()), before);
 }
 
 #[test]

@@ -115,6 +115,12 @@ fn what_is_shown_is_found_while_the_session_runs_and_whatever_happens_to_the_ind
     daemon.stop();
     fs::remove_dir_all(daemon.data().join("index")).unwrap();
     daemon.start();
+    // Until it is found, nobody is told that there is nothing.
+    until("the index is made again", || {
+        let said = client(&daemon, &["search", "quokka in:shown"]);
+        assert_ne!(said.status.code(), Some(1), "{said:?}");
+        said.status.success().then_some(())
+    });
     assert_eq!(wait_for(&daemon, "quokka in:shown").0, sid);
     // What is whole is written when the daemon stops.
     until("everything is indexed", || {

@@ -270,9 +270,13 @@ fn a_recording_that_is_damaged_is_named_and_the_others_stay() {
     assert!(said.contains("damaged") && said.contains(&noisy), "{said}");
     // What is sound of it is shown, and that it is not all. The other one is whole.
     let rest = client(&runtime, &["cat", &noisy]);
-    assert_eq!(rest.status.code(), Some(3), "{rest:?}");
     assert!(rest.stdout.len() > 64 * 1024, "{} bytes", rest.stdout.len());
-    assert!(text(&rest.stderr).contains("damaged"), "{rest:?}");
+    let screen = client(&runtime, &["screen", &noisy]);
+    let search = client(&runtime, &["search", "=no-such=", &noisy]);
+    for rest in [rest, screen, search] {
+        assert_eq!(rest.status.code(), Some(3), "{rest:?}");
+        assert!(text(&rest.stderr).contains("damaged at byte"), "{rest:?}");
+    }
     hansard_at(&runtime, &["verify", &sound]);
     assert_eq!(hansard_at(&runtime, &["cat", &sound]), "sound-one\n");
     assert_eq!(listing(&pair).len(), 2);

@@ -74,6 +74,9 @@ pub(crate) enum Command {
     /// Show the screen as it was at one moment
     Screen(ScreenArgs),
     /// Find a text that stood on the screen, and when
+    #[command(
+        after_help = "Exit status: 0 found, 1 not found, 3 not everything could be searched."
+    )]
     Search(SearchArgs),
     /// Turn a recording into another format
     Convert(ConvertArgs),
@@ -347,7 +350,7 @@ pub(crate) struct ConvertArgs {
     /// screen as it was
     #[arg(long, value_name = "FROM..UNTIL")]
     pub(crate) clip: Option<Stretch>,
-    /// Replace the output if it exists
+    /// Replace the output if it exists; never what is converted
     #[arg(short, long)]
     pub(crate) force: bool,
     /// Sign a Hansard recording with this key (PEM) instead of one made for it

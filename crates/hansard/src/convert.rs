@@ -7,8 +7,9 @@ use hansard_view::{Clip, EncodeError, Encoder, copy};
 
 use crate::cli::ConvertArgs;
 use crate::draft::{Draft, OUT_BYTES};
-use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
+use crate::failure::{Failure, STATUS_WRONG_USE, shown};
 use crate::key;
+use crate::originals::Originals;
 use crate::source::Source;
 
 /// Converts; what was sound before damage is in the output, and the status says so.
@@ -25,7 +26,8 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<u8, Failure> {
         let copied = cut(args, &mut source, &mut *encoder);
         return finish(args, source, copied);
     }
-    let draft = Draft::new(&args.output, args.to.beside(), args.force)?;
+    let originals = Originals::new(&args.input, &args.read, source.format());
+    let draft = Draft::new(&args.output, args.to.beside(), args.force, &originals)?;
     let copied = match args.to.create(Box::new(draft.outputs()), key) {
         Ok(mut encoder) => cut(args, &mut source, &mut *encoder),
         Err(error) => Err(CopyError::Write(error)),
@@ -59,15 +61,10 @@ fn finish(
         Ok(_) => Ok(source.finish()),
         Err(CopyError::Read(error)) => {
             let begun = source.has_begun();
-            let status = if begun {
-                STATUS_DAMAGED
-            } else {
-                STATUS_WRONG_USE
-            };
-            let failure = Failure::new(status, format!("{}: {error}", shown(&args.input)));
+            let failure = source.failure(&error);
             source.finish();
             Err(if begun {
-                failure.hint("everything before that was converted")
+                failure.also("everything before that was converted")
             } else {
                 failure
             })

@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::iter;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -11,6 +13,7 @@ use hansard_view::parts::{Outputs, Part};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::failure::{Failure, STATUS_WRONG_USE, shown};
+use crate::originals::Originals;
 
 /// Bytes gathered before a file is written to.
 pub(crate) const OUT_BYTES: usize = 64 * 1024;
@@ -37,17 +40,22 @@ struct Made {
 
 impl Draft {
     /// Nothing is created yet. What stands at the target, or beside it under one of these
-    /// extensions, stays there unless `force`.
-    pub(crate) fn new(target: &Path, beside: &[&str], force: bool) -> Result<Self, Failure> {
+    /// extensions, stays there unless `force`; the originals always do.
+    pub(crate) fn new(
+        target: &Path,
+        beside: &[&str],
+        force: bool,
+        originals: &Originals,
+    ) -> Result<Self, Failure> {
         // `OUT/` is the same directory as `OUT`, but nothing can be added to that name.
         let target: &Path = &target.components().collect::<PathBuf>();
         let beside = beside
             .iter()
             .map(|name| with_suffix(target, &format!(".{name}")));
         let beside: Vec<_> = beside.collect();
-        check_free(target, force)?;
-        for beside in &beside {
-            check_free(beside, force)?;
+        for name in iter::once(target).chain(beside.iter().map(PathBuf::as_path)) {
+            originals.check(name)?;
+            check_free(name, force)?;
         }
         Ok(Self {
             target: target.to_owned(),
@@ -171,16 +179,18 @@ impl Outputs for DraftOutputs {
                     Some(directory) => directory.clone(),
                     None => {
                         let directory = drafted(&self.target);
-                        fs::create_dir(&directory)?;
+                        DirBuilder::new().mode(0o700).create(&directory)?;
                         made.directory.insert(directory).clone()
                     }
                 };
                 (directory.join(name), self.target.join(name))
             }
         };
+        // A copy shows what the recording shows: whoever may read it is for its owner to say.
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
+            .mode(0o600)
             .open(&draft)?;
         let writer = file.try_clone()?;
         made.files.push((file, draft, target));

@@ -42,6 +42,15 @@ impl Failure {
         self
     }
 
+    /// The same, with what else there is to know, before what to do next.
+    pub(crate) fn also(mut self, what: &str) -> Self {
+        self.hint = Some(match self.hint {
+            Some(next) => format!("{what}; {next}"),
+            None => what.to_owned(),
+        });
+        self
+    }
+
     /// Nobody reads standard output any more.
     pub(crate) fn broken_pipe() -> Self {
         Self::new(STATUS_BROKEN_PIPE, "standard output is closed")
@@ -52,14 +61,41 @@ impl Failure {
         self.status == STATUS_BROKEN_PIPE
     }
 
-    /// An operating system's error about a file.
+    /// An answer of the service ended before the service had ended it.
+    pub(crate) fn cut(why: &dyn fmt::Display) -> Self {
+        Self::new(
+            STATUS_DAMAGED,
+            format!("the service's answer was cut: {why}"),
+        )
+        .hint("the service stopped, or this program was too slow for it; ask again")
+    }
+
+    /// An error of reading or writing what is at this path, which also names a session of a service.
     pub(crate) fn about(path: &Path, error: &std::io::Error) -> Self {
+        if let Some(cut) = error.get_ref().and_then(|e| e.downcast_ref::<Cut>()) {
+            let mut failure = Self::cut(cut);
+            failure.message = format!("{}: {}", shown(path), failure.message);
+            return failure;
+        }
         Self::new(
             STATUS_WRONG_USE,
             format!("{}: {}", shown(path), plain(error)),
         )
     }
 }
+
+/// Why an answer of the service is not whole, as an error of reading it: whoever reads a recording
+/// does not know where it comes from.
+#[derive(Debug)]
+pub(crate) struct Cut(pub(crate) String);
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Cut {}
 
 /// A path as it may be shown on a terminal.
 pub(crate) fn shown(path: &Path) -> String {

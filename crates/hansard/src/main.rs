@@ -38,6 +38,7 @@ mod ls;
 mod machine;
 mod man;
 mod moment;
+mod originals;
 mod play;
 mod policy;
 mod progress;

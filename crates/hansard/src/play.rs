@@ -38,7 +38,7 @@ use crate::failure::{Failure, STATUS_WRONG_USE};
 use crate::follow::Ear;
 use timeline::{SPEED_MAX, SPEED_MIN};
 
-/// Plays the recording until the viewer has had enough.
+/// Plays the recording until the viewer has had enough; then says what could not be played.
 pub(crate) fn run(args: &PlayArgs) -> Result<u8, Failure> {
     if !(SPEED_MIN..=SPEED_MAX).contains(&args.speed) {
         let message = format!(
@@ -49,9 +49,14 @@ pub(crate) fn run(args: &PlayArgs) -> Result<u8, Failure> {
     }
     let keys = terminal::find_keys()?;
     let reel = reel::Reel::open(args)?;
-    terminal::perform(&keys, |stage| {
+    let (status, reel) = terminal::perform(&keys, |stage| {
         player::Player::new(args, reel, stage).run(args.at)
-    })
+    })?;
+    // Whoever was ended by a signal may have a terminal that takes nothing any more.
+    match status {
+        0 => reel.finish(args.follow),
+        _ => Ok(status),
+    }
 }
 
 /// Shows a session as it happens until the viewer has had enough.

@@ -11,7 +11,7 @@ use crate::{moment, seekable};
 
 /// Shows it as text, as JSON or as a picture.
 pub(crate) fn run(args: &ScreenArgs) -> Result<u8, Failure> {
-    let mut indexed = seekable::open(&args.file, &args.read)?;
+    let (mut indexed, remains) = seekable::open(&args.file, &args.read)?;
     let replay = indexed
         .seek(args.at.at_ns())
         .map_err(|e| seekable::failure(&args.file, &e))?;
@@ -26,7 +26,8 @@ pub(crate) fn run(args: &ScreenArgs) -> Result<u8, Failure> {
             writeln!(out, "{}", escape_for_humans(row.trim_end()))?;
         }
     }
-    Ok(0)
+    out.flush()?;
+    remains.finish(&indexed, replay.damages_count() > 0)
 }
 
 /// Without the empty rows below the last text.

@@ -8,19 +8,20 @@ use hansard_view::search::{Match, Search, check_needle};
 use serde_json::json;
 
 use crate::cli::SearchArgs;
-use crate::failure::{Failure, STATUS_UNFINISHED, STATUS_WRONG_USE, shown};
+use crate::failure::{Failure, STATUS_UNFINISHED, STATUS_WRONG_USE};
+use crate::source::say;
 use crate::{moment, seekable};
 
 mod everywhere;
 
 /// Prints each finding: when, in which line of the screen, and that line. Like `grep`, the status
-/// is 1 if there was none.
+/// is 1 if there was none; 3 where not everything could be looked through.
 pub(crate) fn run(args: &SearchArgs) -> Result<u8, Failure> {
     let Some(file) = &args.file else {
         return everywhere::run(args);
     };
     check_needle(&args.text).map_err(|error| Failure::new(STATUS_WRONG_USE, error.to_string()))?;
-    let indexed = seekable::open(file, &args.read)?;
+    let (indexed, remains) = seekable::open(file, &args.read)?;
     let mut search = Search::from_start(&indexed, &args.text, u64::MAX);
     let mut out = io::stdout().lock();
     let mut found = 0;
@@ -29,18 +30,21 @@ pub(crate) fn run(args: &SearchArgs) -> Result<u8, Failure> {
         .map_err(|e| seekable::failure(file, &e))?
     {
         if found == args.limit {
-            let file = shown(file);
             out.flush()?;
-            let _ = writeln!(
-                io::stderr(),
-                "hansard: {file}: stopped after {found} findings; --limit allows more"
-            );
+            let what = format!("stopped after {found} findings; --limit allows more");
+            say(file, &what);
             break;
         }
         found += 1;
         print(&mut out, args, &hit)?;
     }
-    Ok(if found > 0 { 0 } else { STATUS_UNFINISHED })
+    out.flush()?;
+    Ok(
+        match remains.finish(&indexed, search.damages_count() > 0)? {
+            0 if found == 0 => STATUS_UNFINISHED,
+            status => status,
+        },
+    )
 }
 
 fn print(out: &mut impl io::Write, args: &SearchArgs, hit: &Match) -> io::Result<()> {

@@ -28,8 +28,11 @@ pub(crate) fn open(session: SessionId, look: &LookArgs) -> Result<Stream, Failur
 
 /// The session's recording; `None` where the service knows it and nothing of it is left.
 pub(crate) fn recording(session: SessionId, look: &LookArgs) -> Result<Option<Stream>, Failure> {
-    let asked = Asked::get(&["sessions", &session.to_string(), "recording"]);
+    let id = session.to_string();
+    let asked = Asked::get(&["sessions", &id, "recording"]);
     let service = Service::new(&look.service)?;
     let mut bytes = service.stream(&asked.with("reason", look.reason.as_deref()))?;
-    Ok((!bytes.is_empty()?).then_some(bytes))
+    let is_empty = bytes.is_empty();
+    let is_empty = is_empty.map_err(|e| Failure::about(Path::new(&id), &e))?;
+    Ok((!is_empty).then_some(bytes))
 }

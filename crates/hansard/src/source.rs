@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use hansard_core::{Event, SessionId};
 use hansard_record::Environment;
 use hansard_view::limits::NOTICES_MAX;
+use hansard_view::segments::SegmentDecoder;
+use hansard_view::source::{Cursor, Source as Bytes};
 use hansard_view::{DecodeError, Decoder, Format, Import, OpenError};
 
 use crate::cli::ReadArgs;
@@ -39,14 +41,24 @@ impl Source {
             OpenError::Unknown => not_a_recording(path),
             other => Failure::new(STATUS_WRONG_USE, format!("{}: {other}", shown(path))),
         })?;
-        Ok(Self {
+        Ok(Self::over(path, opened.format, opened.decoder))
+    }
+
+    /// One of our recordings that is open already, under the name by which it was asked for.
+    pub(crate) fn of_ours(path: &Path, recording: Bytes) -> Self {
+        let decoder = SegmentDecoder::new(Cursor::new(recording, 0));
+        Self::over(path, Format::Hansard, Box::new(decoder))
+    }
+
+    fn over(path: &Path, format: Format, decoder: Box<dyn Decoder>) -> Self {
+        Self {
             path: path.to_owned(),
-            format: opened.format,
-            decoder: opened.decoder,
+            format,
+            decoder,
             notices: Vec::new(),
             unkept: 0,
             begun: false,
-        })
+        }
     }
 
     /// In which format it is.
@@ -85,20 +97,21 @@ impl Source {
 
     /// Says on standard error what was passed over; answers the exit status that this means.
     pub(crate) fn finish(self) -> u8 {
+        self.passed_over().say()
+    }
+
+    /// What was passed over, to be said later. The recording is let go.
+    pub(crate) fn passed_over(self) -> PassedOver {
         let more = (self.unkept > 0).then(|| format!("{} more notices like these", self.unkept));
-        for notice in self.notices.iter().chain(&more) {
-            let _ = io::Write::write_fmt(
-                &mut io::stderr(),
-                format_args!("hansard: {}: {notice}\n", shown(&self.path)),
-            );
-        }
-        match self.decoder.is_damaged() {
-            true => STATUS_DAMAGED,
-            false => 0,
+        PassedOver {
+            path: self.path,
+            notices: self.notices.into_iter().chain(more).collect(),
+            damaged: self.decoder.is_damaged(),
         }
     }
 
-    fn failure(&self, error: &DecodeError) -> Failure {
+    /// Why nothing more can be read: 3 where there was something, or where an answer was cut.
+    pub(crate) fn failure(&self, error: &DecodeError) -> Failure {
         // Not one of ours after all, or of another version: there is no place in it to name.
         if let (
             Format::Hansard,
@@ -110,7 +123,13 @@ impl Source {
             return Failure::new(STATUS_WRONG_USE, format!("{}: {what}", shown(&self.path)));
         }
         let status = match error {
-            DecodeError::Io(error) => return Failure::about(&self.path, error),
+            DecodeError::Io(error) => {
+                let mut failure = Failure::about(&self.path, error);
+                if self.begun {
+                    failure.status = STATUS_DAMAGED;
+                }
+                return failure;
+            }
             DecodeError::Malformed { .. } if !self.begun => STATUS_WRONG_USE,
             DecodeError::Malformed { .. } => STATUS_DAMAGED,
         };
@@ -126,6 +145,35 @@ impl Decoder for Source {
     fn is_damaged(&self) -> bool {
         self.decoder.is_damaged()
     }
+}
+
+/// What was passed over in a recording.
+pub(crate) struct PassedOver {
+    path: PathBuf,
+    notices: Vec<String>,
+    damaged: bool,
+}
+
+impl PassedOver {
+    /// Says it on standard error; answers the exit status that it means.
+    pub(crate) fn say(self) -> u8 {
+        for notice in &self.notices {
+            say(&self.path, notice);
+        }
+        match self.damaged {
+            true => STATUS_DAMAGED,
+            false => 0,
+        }
+    }
+}
+
+/// Says something about a recording on standard error.
+pub(crate) fn say(path: &Path, what: &str) {
+    // A closed standard error has nobody to tell.
+    let _ = io::Write::write_fmt(
+        &mut io::stderr(),
+        format_args!("hansard: {}: {what}\n", shown(path)),
+    );
 }
 
 /// A regular file (or a pipe), never a directory; and its length.
@@ -202,14 +250,8 @@ mod tests {
     #[test]
     fn the_status_is_by_what_was_found_and_not_by_words() {
         for (damaged, status) in [(false, 0), (true, STATUS_DAMAGED)] {
-            let mut source = Source {
-                path: PathBuf::from("x"),
-                format: Format::Sudo,
-                decoder: Box::new(Telling(damaged)),
-                notices: Vec::new(),
-                unkept: 0,
-                begun: false,
-            };
+            let telling = Box::new(Telling(damaged));
+            let mut source = Source::over(Path::new("x"), Format::Sudo, telling);
             assert_eq!(source.next_event().unwrap(), None);
             assert_eq!(source.notices().len(), 1);
             assert_eq!(source.finish(), status);

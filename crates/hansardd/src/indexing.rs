@@ -133,7 +133,8 @@ pub struct Figures {
     pub events: u64,
     /// Sessions that are being read.
     pub sessions: u64,
-    /// Whether everything that was there at the start has been compared.
+    /// Whether everything that was there at the start has been compared, and all that was told since
+    /// has been read.
     pub is_caught_up: bool,
     /// Why nothing is indexed just now, if so.
     pub trouble: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -119,6 +119,8 @@ pub struct Kept {
     pub hosts: Mutex<BTreeMap<String, HostRow>>,
     pub ended: Mutex<Vec<(SessionId, String, String)>>,
     pub index: MemoryIndex,
+    /// Whether there is more than is in the index.
+    pub index_is_behind: AtomicBool,
 }
 
 #[derive(Clone, Default)]
@@ -285,6 +287,10 @@ impl EventLog for Keeper {
 impl Searching for Keeper {
     fn now_ns(&self) -> u64 {
         BASE_NS
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.0.index_is_behind.load(Ordering::SeqCst)
     }
 
     fn search(&self, asked: &Asked<'_>) -> Result<Found, Trouble> {

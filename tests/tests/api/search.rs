@@ -68,6 +68,20 @@ fn what_is_found_is_answered_with_its_moment_and_the_question_is_on_record() {
 }
 
 #[test]
+fn an_answer_from_half_an_index_is_not_complete() {
+    let service = service("api-search-behind");
+    service.role(Some(Role::Auditor));
+    for (behind, asked) in [(true, "nowhere"), (true, "table"), (false, "nowhere")] {
+        let is_behind = &service.kept.index_is_behind;
+        is_behind.store(behind, std::sync::atomic::Ordering::SeqCst);
+        let answer = get(&service, &format!("/v1/search?q={asked}")).json();
+        assert_eq!(answer["index_complete"], !behind, "{answer}");
+        assert_eq!(answer["complete"], !behind, "{answer}");
+        assert!(answer["next"].is_null(), "{answer}");
+    }
+}
+
+#[test]
 fn nothing_is_answered_that_could_not_be_put_on_record() {
     let service = service("api-search-record");
     service

@@ -35,6 +35,7 @@ export interface Found {
   complete: boolean;
   next: string | null;
   gave_up: boolean;
+  index_complete: boolean;
 }
 
 /** A piece of a line, and whether it was asked for. */

@@ -124,8 +124,8 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Plays until the viewer has had enough; answers the exit status.
-    pub(super) fn run(mut self, from: Option<Moment>) -> Result<u8, Failure> {
+    /// Plays until the viewer has had enough; answers the exit status, and gives the recording back.
+    pub(super) fn run(mut self, from: Option<Moment>) -> Result<(u8, Reel), Failure> {
         match from {
             Some(moment) => self.go_to(moment.at_ns())?,
             None if self.following => self.go_to(u64::MAX)?,
@@ -137,7 +137,7 @@ impl<'a> Player<'a> {
             self.show(now)?;
             let woken = self.stage.wait(self.sleep(self.now()))?;
             if let Some(status) = self.wake(&woken)? {
-                return Ok(status);
+                return Ok((status, self.reel));
             }
         }
     }

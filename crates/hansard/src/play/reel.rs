@@ -15,7 +15,7 @@ use super::growing::{self, Stopped};
 use crate::cli::PlayArgs;
 use crate::failure::{Failure, STATUS_WRONG_USE, shown};
 use crate::journal;
-use crate::seekable;
+use crate::seekable::{self, Remains};
 use crate::session;
 use crate::source::open_file;
 
@@ -37,6 +37,7 @@ const INDEX_BEHIND_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) struct Reel {
     path: PathBuf,
     indexed: Indexed,
+    remains: Remains,
     replay: Replay,
     points: Vec<Point>,
     last_ns: u64,
@@ -59,8 +60,11 @@ pub(super) enum Ahead {
 
 impl Reel {
     pub(super) fn open(args: &PlayArgs) -> Result<Self, Failure> {
-        let (indexed, stopped) = match args.follow && !is_ours(args)? {
-            true => growing::open(args)?,
+        let ((indexed, remains), stopped) = match args.follow && !is_ours(args)? {
+            true => {
+                let (indexed, stopped) = growing::open(args)?;
+                ((indexed, Remains::of_ours(&args.file)), stopped)
+            }
             false => (seekable::open(&args.file, &args.read)?, Stopped::default()),
         };
         let replay = Replay::new(indexed.recording().clone()).following();
@@ -74,6 +78,7 @@ impl Reel {
         Ok(Self {
             path: args.file.clone(),
             indexed,
+            remains,
             replay,
             points,
             last_ns,
@@ -81,6 +86,19 @@ impl Reel {
             stopped,
             deeds: Deeds::default(),
         })
+    }
+
+    /// Says on standard error what could not be played; answers the exit status that this means.
+    ///
+    /// # Errors
+    /// Why there was no more to play.
+    pub(super) fn finish(self, followed: bool) -> Result<u8, Failure> {
+        let met_damage = self.replay.damages_count() > 0;
+        // Whoever followed it has seen that it goes on, and its index is of when that began.
+        if followed && !met_damage && self.indexed.index().damages() == 0 {
+            return Ok(0);
+        }
+        self.remains.finish(&self.indexed, met_damage)
     }
 
     /// The screen as the last event left it.

@@ -70,10 +70,10 @@ fn failed(error: ShellError) -> Failure {
 }
 
 /// Runs a play on the terminal and gives the terminal back, also when the play panics.
-pub(super) fn perform(
+pub(super) fn perform<T>(
     keys: &OwnedFd,
-    play: impl FnOnce(&mut Stage) -> Result<u8, Failure>,
-) -> Result<u8, Failure> {
+    play: impl FnOnce(&mut Stage) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let said = Arc::new(Mutex::new(String::new()));
     let hook = take_hook();
     let ear = Arc::clone(&said);

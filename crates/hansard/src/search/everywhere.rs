@@ -8,7 +8,7 @@ use hansard_view::question::Question;
 use serde_json::Value as Json;
 
 use crate::cli::SearchArgs;
-use crate::failure::{Failure, STATUS_UNFINISHED, STATUS_WRONG_USE};
+use crate::failure::{Failure, STATUS_DAMAGED, STATUS_UNFINISHED, STATUS_WRONG_USE};
 use crate::listing::{text, time};
 use crate::moment;
 use crate::service::{Asked, Service};
@@ -20,7 +20,7 @@ const PAGE: usize = 100;
 const LINE_CHARS_MAX: usize = 200;
 
 /// Prints what is found by session, and how to watch it. Like `grep`, the status is 1 if there was
-/// nothing.
+/// nothing; 3 if there was nothing and not everything could be searched.
 pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
     // What is no question is said without asking anybody.
     let now_ns = Environment::real().clock.utc_ns();
@@ -28,7 +28,7 @@ pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
         .map_err(|e| Failure::new(STATUS_WRONG_USE, e.to_string()))?;
     let service = Service::new(&args.read.look.service)?;
     let mut cursor = args.filter.cursor.clone();
-    let mut found = 0;
+    let (mut found, mut is_whole) = (0, true);
     loop {
         let left = args.limit.saturating_sub(found);
         let page = left.min(PAGE).to_string();
@@ -38,6 +38,7 @@ pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
         for session in sessions.into_iter().flatten() {
             found += print(args, session)?;
         }
+        is_whole &= document.get("index_complete") != Some(&Json::Bool(false));
         cursor = document
             .get("next")
             .and_then(Json::as_str)
@@ -53,7 +54,17 @@ pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
     if found > 0 && !args.json {
         say("`hansard play SESSION --at MOMENT` shows a moment");
     }
-    Ok(if found > 0 { 0 } else { STATUS_UNFINISHED })
+    if !is_whole {
+        say(
+            "not everything was searched: there are recordings that are not in the index yet; \
+             ask again when `hansard status` says `index_complete true`",
+        );
+    }
+    Ok(match found {
+        0 if !is_whole => STATUS_DAMAGED,
+        0 => STATUS_UNFINISHED,
+        _ => 0,
+    })
 }
 
 fn asked(args: &SearchArgs, cursor: Option<&str>) -> Asked {

@@ -57,7 +57,9 @@ impl Service {
     fn read(&self, answer: Response<Incoming>) -> Result<Json, Failure> {
         let mut bytes = Vec::new();
         let mut stream = Stream::new(self.clone(), answer).take(DOCUMENT_BYTES_MAX);
-        stream.read_to_end(&mut bytes).map_err(|e| self.cut(&e))?;
+        stream
+            .read_to_end(&mut bytes)
+            .map_err(|e| Failure::cut(&e))?;
         serde_json::from_slice(&bytes).map_err(|e| {
             Failure::new(
                 STATUS_WRONG_USE,

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use serde_json::Value as Json;
 
 use super::Service;
-use crate::failure::{Failure, STATUS_DAMAGED};
+use crate::failure::{Cut, Failure};
 
 /// Longest line that is taken, in bytes; a longer one is an error. The service writes shorter ones.
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -38,7 +38,7 @@ impl Stream {
         while self.held.is_empty() {
             match self.service.runtime.block_on(self.body.frame()) {
                 None => return Ok(true),
-                Some(Err(error)) => return Err(io::Error::other(error)),
+                Some(Err(error)) => return Err(io::Error::other(Cut(error.to_string()))),
                 Some(Ok(frame)) => self.held = frame.into_data().unwrap_or_default(),
             }
         }
@@ -74,23 +74,15 @@ impl Lines {
     pub(crate) fn next_line(&mut self) -> Result<Option<(String, Json)>, Failure> {
         let mut line = String::new();
         let mut limited = self.from.by_ref().take(LINE_BYTES_MAX);
-        let read = limited.read_line(&mut line).map_err(|e| cut(&e))?;
+        let read = limited.read_line(&mut line).map_err(|e| Failure::cut(&e))?;
         if read == 0 {
             return Ok(None);
         }
         if !line.ends_with('\n') {
-            return Err(cut(&"in the middle of a line"));
+            return Err(Failure::cut(&"in the middle of a line"));
         }
         line.truncate(line.trim_end().len());
-        let said = serde_json::from_str(&line).map_err(|e| cut(&e))?;
+        let said = serde_json::from_str(&line).map_err(|e| Failure::cut(&e))?;
         Ok(Some((line, said)))
     }
-}
-
-fn cut(why: &dyn std::fmt::Display) -> Failure {
-    Failure::new(
-        STATUS_DAMAGED,
-        format!("the service's answer was cut: {why}"),
-    )
-    .hint("the service stopped, or this program was too slow for it; ask again")
 }

@@ -49,6 +49,10 @@ pub trait Searching: Send + Sync {
     /// UTC nanoseconds since 1970, for questions that say how long ago.
     fn now_ns(&self) -> u64;
 
+    /// Whether there is nothing durable that is not in the index yet. Asked before it is searched: a
+    /// session that was missing then is not found.
+    fn is_whole(&self) -> bool;
+
     /// Sessions with answers. MUST look at nothing but sessions of the owner, where one is named, and
     /// MUST say where to go on where it did not look at everything.
     ///
@@ -83,7 +87,8 @@ pub(super) fn search(searching: Arc<dyn Searching>, audit: Audit) -> Handler {
         };
         // Nothing is looked for that is not on record.
         put_on_record(&call, &audit)?;
-        Ok(document(&searching.search(&asked)?))
+        let is_whole = searching.is_whole();
+        Ok(document(&searching.search(&asked)?, is_whole))
     })
 }
 
@@ -128,7 +133,7 @@ fn put_on_record(call: &Call, audit: &Audit) -> Result<(), Problem> {
     audit(body).map_err(Problem::not_recorded)
 }
 
-fn document(found: &Found) -> Json {
+fn document(found: &Found, is_whole: bool) -> Json {
     let sessions: Vec<Json> = found
         .sessions
         .iter()
@@ -151,9 +156,10 @@ fn document(found: &Found) -> Json {
     let next = found.next.map(hansard_store::index::search::cursor);
     json!({
         "sessions": sessions,
-        "complete": next.is_none(),
+        "complete": next.is_none() && is_whole,
         "next": next,
         "gave_up": found.is_tired,
+        "index_complete": is_whole,
     })
 }
 
@@ -255,6 +261,11 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
                 "gave_up",
                 truth(),
                 "it took too long and was left off; `next` goes on",
+            ),
+            (
+                "index_complete",
+                truth(),
+                "false while there are recordings that are not in the index yet: what is in them is not found",
             ),
         ],
     );

@@ -8,7 +8,7 @@ use hansard_store::index::{Found, IndexError, Lines, Wish, lines, search};
 
 use crate::api::problem::Trouble;
 use crate::api::seams::{Asked, Searching};
-use crate::indexing::Shelf;
+use crate::indexing::{Running, Shelf};
 
 /// How long one answer is looked for; then what was found is answered, with where to go on.
 const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -17,6 +17,8 @@ const LOOK_MAX: Duration = Duration::from_secs(5);
 pub struct Searched {
     /// Where it is.
     pub shelf: Shelf,
+    /// Who feeds it.
+    pub indexing: Arc<Running>,
     /// What `since:7d` counts from.
     pub clock: Arc<dyn Clock>,
 }
@@ -24,6 +26,10 @@ pub struct Searched {
 impl Searching for Searched {
     fn now_ns(&self) -> u64 {
         self.clock.utc_ns()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.indexing.figures().is_caught_up
     }
 
     fn search(&self, asked: &Asked<'_>) -> Result<Found, Trouble> {

@@ -239,13 +239,15 @@ impl Turns {
         let (blocks, bytes) = index.map(|index| size(&*index)).unwrap_or_default();
         let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = figures.trouble != trouble;
+        // Where something is wrong the sweep begins again, whatever it had done.
+        let is_swept = trouble.is_none() && matches!(self.sweep, Sweep::Done);
         let is_behind = !self.waiting.is_empty() || self.sessions.values().any(|s| s.is_behind);
         *figures = Figures {
             blocks,
             bytes,
             events: self.events,
             sessions: self.sessions.len() as u64,
-            is_caught_up: matches!(self.sweep, Sweep::Done) && !is_behind,
+            is_caught_up: is_swept && !is_behind,
             trouble,
         };
         is_new

@@ -282,6 +282,7 @@ impl Answering<'_> {
             policies: self.policies.clone(),
             searching: Arc::new(Searched {
                 shelf: keeping.shelf.clone(),
+                indexing: Arc::clone(&keeping.indexing),
                 clock: Arc::clone(&door.environment.clock),
             }),
             users: Arc::new(People {

@@ -1,0 +1,131 @@
+//! What the client makes of a service's answers that are not the usual ones: of a service that gives them
+//! word by word.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+use hansard_tests::{Scratch, hansard, repository};
+
+/// A service that answers each request with what it is told to.
+struct Service(Scratch);
+
+impl Service {
+    /// `answer`: all that is sent back for a request with this first line; then the connection is closed.
+    fn new(name: &str, answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+        let scratch = Scratch::new(name);
+        let listener = UnixListener::bind(scratch.join("admin.sock")).unwrap();
+        // It ends with the test's process.
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let asked = request(&mut stream);
+                // Who has enough of an answer is no fault of the test.
+                let _ = stream.write_all(&answer(&asked));
+            }
+        });
+        Self(scratch)
+    }
+
+    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let output: Output = Command::new(hansard())
+            .args(args)
+            .env("HANSARD_RUNTIME_DIR", self.0.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        (output.status.code(), out, err)
+    }
+}
+
+/// Reads a request without a body; answers its first line.
+fn request(stream: &mut UnixStream) -> String {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() > 0 {
+        bytes.push(byte[0]);
+    }
+    let text = String::from_utf8(bytes).unwrap();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// A whole answer with this document.
+fn json(status: &str, document: &serde_json::Value) -> Vec<u8> {
+    let body = document.to_string();
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+#[test]
+fn nothing_found_in_half_an_index_is_not_nothing() {
+    for (whole, status) in [(false, 3), (true, 1)] {
+        let document = serde_json::json!({
+            "sessions": [], "complete": whole, "next": null, "gave_up": false, "index_complete": whole,
+        });
+        let service = Service::new("answers-index", move |_| json("200 OK", &document));
+        let (code, out, err) = service.run(&["search", "needle"]);
+        assert_eq!((code, out.as_str()), (Some(status), ""), "{err}");
+        assert_eq!(err.contains("not everything was searched"), !whole, "{err}");
+    }
+}
+
+const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+/// Each command that reads a recording of the service.
+const READING: [&[&str]; 6] = [
+    &["cat", ID],
+    &["info", ID],
+    &["verify", ID],
+    &["screen", ID],
+    &["search", "load", ID],
+    &["convert", "--to", "raw", ID, "-"],
+];
+
+/// A service that sends so much of a recording, says that there is more, and goes away.
+fn cut_after(name: &str, bytes: usize) -> Service {
+    let file = repository().join("formats/golden/v1/segments.hansard");
+    let file = std::fs::read(file).unwrap();
+    Service::new(name, move |asked| {
+        if asked.contains("/verify") {
+            return json("200 OK", &serde_json::json!({ "archived_segment": 6 }));
+        }
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", file.len());
+        [head.as_bytes(), &file[..bytes]].concat()
+    })
+}
+
+#[test]
+fn an_answer_that_is_cut_is_said_so_with_what_to_do() {
+    for (name, bytes) in [("answers-cut", 6000), ("answers-none", 0)] {
+        let service = cut_after(name, bytes);
+        for args in READING {
+            let (code, out, err) = service.run(args);
+            assert_eq!(code, Some(3), "{args:?} {err}");
+            // What came is shown.
+            let is_empty = bytes == 0 || args[0] == "verify";
+            assert_eq!(out.is_empty(), is_empty, "{args:?} {out}");
+            let said = format!("hansard: {ID}: the service's answer was cut: ");
+            assert!(err.contains(&said), "{args:?} {err}");
+            assert!(err.contains("ask again"), "{args:?} {err}");
+        }
+    }
+    let service = Service::new("answers-half", |_| {
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"sessions\":[".to_vec()
+    });
+    let (code, _, err) = service.run(&["ls"]);
+    assert_eq!(code, Some(3), "{err}");
+    assert!(
+        err.contains("was cut") && err.contains("ask again"),
+        "{err}"
+    );
+}
