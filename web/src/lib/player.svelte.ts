@@ -1,6 +1,7 @@
 // Playing a recording: the screen at a moment, and what changes after it, fetched a stretch at a time.
 import { get, Problem } from './api';
 import { Picture, type Frame } from './picture.svelte';
+import { wholeMs } from './words';
 
 /** Something that happened besides what the screen shows. */
 export interface Happening {
@@ -113,8 +114,7 @@ export class Player {
   /** Shows this moment, and goes on from it if it plays. */
   async seek(to: number) {
     // Whole milliseconds, as they are asked for; at the end behind the last event, not before it.
-    // What a link says in seconds is a whole number of them but for the last digits of a product.
-    this.at = Math.ceil(Math.min(Math.max(this.shown.from, to), this.last, END_MS) - 1e-3);
+    this.at = wholeMs(Math.min(Math.max(this.shown.from, to), this.last, END_MS));
     this.frames = [];
     this.until = this.at;
     this.isLast = false;
@@ -164,10 +164,10 @@ export class Player {
     }
   }
 
-  /** Paints everything up to now. */
+  /** Paints everything up to now, and nothing behind it: who gives this moment away has seen what it shows. */
   private paint() {
     let due = 0;
-    while ((this.frames[due]?.at_ns ?? Infinity) / 1e6 <= this.at + 0.5) {
+    while ((this.frames[due]?.at_ns ?? Infinity) / 1e6 <= this.at) {
       due += 1;
     }
     // What a later frame paints as a whole need not be painted before.
@@ -199,6 +199,8 @@ export class Player {
   toggle() {
     if (this.playing) {
       this.pause();
+      // What is played is painted some hundredths of a second at a time; where it stops, exactly.
+      void this.seek(this.at);
     } else {
       this.play();
     }
