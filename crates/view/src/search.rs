@@ -141,6 +141,12 @@ impl Search {
         self.replay.at_ns().max(self.from_ns)
     }
 
+    /// How many damaged places were passed over so far: what stood there is not found.
+    #[must_use]
+    pub fn damages_count(&self) -> u64 {
+        self.replay.damages_count()
+    }
+
     fn step(&mut self) -> Result<(), IndexError> {
         let mut gone = Gone {
             needle: &self.needle,

@@ -27,6 +27,7 @@ interface Frames {
   until_ns: number;
   next_ns: number | null;
   duration_ns: number;
+  damages: number;
 }
 
 export const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4, 8, 16];
@@ -49,6 +50,8 @@ export class Player {
   skipIdle = $state(false);
   waiting = $state(false);
   timeline = $state.raw<Timeline | null>(null);
+  /** Places of the recording that are damaged, as far as anybody has met them. */
+  damages = $state(0);
   /** How long the recording is, milliseconds; `null` until anything of it has come. */
   private length = $state<number | null>(null);
   /** What became of the screens, and of the timeline. */
@@ -64,6 +67,7 @@ export class Player {
   private timer = 0;
   private rest = 0;
   private over = false;
+  private isAskedAgain = false;
 
   /** `shown`: the stretch that may be seen, milliseconds; without it all may. */
   constructor(
@@ -93,14 +97,30 @@ export class Player {
   /** Shows the first moment, and fetches meanwhile what there is to know of the whole. */
   async open(at: number) {
     const shown = this.seek(at);
-    try {
-      const whole = await get<Timeline>(`/v1/sessions/${this.sid}/timeline`);
-      this.timeline = whole;
-      this.is(whole.duration_ns);
-    } catch (error) {
-      this.unknown = error as Problem;
-    }
+    await this.survey();
     await shown;
+  }
+
+  private async survey() {
+    try {
+      const all = await get<Timeline>(`/v1/sessions/${this.sid}/timeline`);
+      this.timeline = all;
+      this.is(all.duration_ns);
+      this.meet(all.damages);
+    } catch (error) {
+      // That it could not be had again takes nothing of it away.
+      this.unknown = this.timeline ? null : (error as Problem);
+    }
+  }
+
+  /** So many damaged places were passed over for something that came. */
+  meet(damages: number) {
+    this.damages = Math.max(this.damages, damages);
+    // What was made of the recording before it was damaged is made anew by the service, once somebody met that.
+    if (this.damages > 0 && this.timeline?.damages === 0 && !this.isAskedAgain) {
+      this.isAskedAgain = true;
+      void this.survey();
+    }
   }
 
   /** The recording is so long at least: one that goes on grows. */
@@ -140,6 +160,7 @@ export class Player {
       const path = `/v1/sessions/${this.sid}/frames`;
       const got = await get<Frames>(path, parameters, breakOff.signal);
       this.is(got.duration_ns);
+      this.meet(got.damages);
       this.frames.push(...got.frames);
       this.until = Math.max(from + 1, Math.ceil(got.until_ns / 1e6));
       this.isLast = got.next_ns === null;
