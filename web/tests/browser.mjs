@@ -74,7 +74,7 @@ await lead(async () => {
     await shows(page, 'last line');
     await page.locator('body').press('ArrowLeft');
     await until('the last line is gone', () => screen(page).textContent(), (text) => !text.includes('last line'));
-    await until('the moment', () => page.url(), (url) => /#t=\d+\.\d$/.test(url));
+    await until('the moment', () => page.url(), (url) => /#t=\d+\.\d{3}$/.test(url));
     await page.getByRole('button', { name: '5 seconds on' }).click();
     await shows(page, 'last line');
     await page.getByRole('button', { name: '5 seconds back' }).click();
@@ -99,6 +99,15 @@ await lead(async () => {
     await page.getByRole('complementary').getByRole('button', { name: 'needle in the middle' }).click();
     await shows(page, 'needle in the middle');
     await until('the moment', () => seconds(page), (s) => s >= 4 && s <= 7);
+    // The address names the first millisecond at which it is there, neither one before nor one behind.
+    const address = await until('its address', () => page.url(), (url) => /#t=\d+\.\d{3}$/.test(url));
+    const moment = Number(address.split('#t=')[1]);
+    for (const [at, is] of [[moment - 0.001, false], [moment, true]]) {
+      await page.goto('about:blank');
+      await page.goto(`${ORIGIN}/sessions/${PLAYED}#t=${at.toFixed(3)}`);
+      await shows(page, 'red words');
+      assert.equal((await screen(page).textContent()).includes('needle in the middle'), is, `at ${at}`);
+    }
   });
 
   await step('speed, idle, pause and scrubbing', async () => {
@@ -140,6 +149,18 @@ await lead(async () => {
     await page.getByLabel('Format').selectOption('asciicast-v3');
     await page.getByLabel('From').fill('2:1:0:0');
     await page.getByRole('alert').getByText('A moment is').waitFor();
+    // Where it stands, to the millisecond, as the address bar says it.
+    await page.getByRole('button', { name: 'From here' }).click();
+    await page.getByRole('button', { name: 'Until here' }).click();
+    const here = new URL(page.url()).hash.slice(3);
+    for (const name of ['From', 'Until']) {
+      const said = await page.getByLabel(name, { exact: true }).inputValue();
+      assert.equal(said, `0:${here.padStart(6, '0')}`, name);
+    }
+    const exported = page.getByRole('link', { name: 'Download' });
+    const ms = String(Math.round(Number(here) * 1000));
+    const asked = new URL(await exported.getAttribute('href'), ORIGIN).searchParams;
+    assert.deepEqual([asked.get('from_ms'), asked.get('until_ms')], [ms, ms]);
     await page.locator('body').press('Home');
     await page.getByLabel('From').fill('1');
     await page.getByLabel('Until').fill('3');
@@ -170,7 +191,7 @@ await lead(async () => {
     await page.getByRole('alert').getByText('package ffmpeg').waitFor();
     await page.unroute('**/export?*', refuse);
     const [picture, png] = await kept(() => page.getByRole('button', { name: 'as PNG' }).click());
-    assert.match(picture, /\.png$/);
+    assert.match(picture, /-\d+\.\d{3}\.png$/);
     assert.equal(png.subarray(1, 4).toString(), 'PNG');
     assert.ok(png.length > 2000, `${png.length} bytes`);
     if (SHOTS) {
@@ -221,9 +242,9 @@ await lead(async () => {
       await beside.filter({ hasText: /session\.command.*less/ }).first().waitFor();
     }
     await shot(page, 'player-dark');
-    // Exactly there: two milliseconds before it was not. The page paints what comes within half of one.
+    // Exactly there: a millisecond before it was not.
     await page.goto('about:blank');
-    await page.goto(`${ORIGIN}/sessions/${BOOK}#t=${(moment - 0.002).toFixed(3)}`);
+    await page.goto(`${ORIGIN}/sessions/${BOOK}#t=${(moment - 0.001).toFixed(3)}`);
     await shows(page, /line \d+ of/);
     assert.ok(!(await screen(page).textContent()).includes(WORD));
     await page.getByRole('button', { name: 'Play' }).click();
@@ -243,7 +264,7 @@ await lead(async () => {
     assert.equal(await page.locator('.text-line.now').count(), 1);
     // Whoever moves on keeps it, and the address names the moment alone.
     await page.locator('body').press('ArrowLeft');
-    await until('another moment', () => page.url(), (url) => /#t=\d+\.\d$/.test(url));
+    await until('another moment', () => page.url(), (url) => /#t=\d+\.\d{3}$/.test(url));
     await page.getByRole('tab', { name: 'Transcript', selected: true }).waitFor();
   });
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { accessible, lead, open, shot, signIn, step } from './drive.mjs';
 
-const { ORIGIN, SESSION, OTHER, EXPIRED, STRETCH, FROM_MS } = process.env;
+const { ORIGIN, SESSION, OTHER, EXPIRED, STRETCH, FROM_MS, UNTIL_MS } = process.env;
 
 const shows = (page, text) => page.locator('.stage .glass').first().getByText(text).first().waitFor();
 
@@ -68,6 +68,43 @@ await lead(async () => {
     const text = await page.locator('.stage .glass').first().textContent();
     assert.ok(text.includes('inside words') && !text.includes('after words'), text);
     assert.ok(Number(FROM_MS) > 0);
+    await page.context().close();
+  });
+
+  await step('a stretch that is chosen in the player begins and ends at the very moments', async () => {
+    const moment = (ms) => `${ORIGIN}/sessions/${SESSION}#t=${(Number(ms) / 1000).toFixed(3)}`;
+    const choose = async (ms, words, name) => {
+      await auditor.goto('about:blank');
+      await auditor.goto(moment(ms));
+      await shows(auditor, words);
+      await auditor.getByRole('tab', { name: 'Share' }).click();
+      await auditor.getByRole('button', { name: `${name} here` }).click();
+      return auditor.getByLabel(name, { exact: true }).inputValue();
+    };
+    const until = await choose(UNTIL_MS, 'after words', 'Until');
+    // The first millisecond behind what must not be seen.
+    const from = await choose(FROM_MS, 'inside words', 'From');
+    assert.match(`${from} ${until}`, /^0:0\d\.\d{3} 0:0\d\.\d{3}$/);
+    await shot(auditor, 'share-moments');
+    await auditor.getByLabel('For', { exact: true }).fill('Mx Exact');
+    await auditor.getByLabel('Until', { exact: true }).fill(until);
+    await auditor.getByRole('button', { name: 'Make a link' }).click();
+    const page = await open();
+    const answers = [];
+    page.on('response', async (response) => {
+      if (response.url().includes('/frames?')) {
+        answers.push(await response.text());
+      }
+    });
+    await page.goto(await auditor.getByTestId('link').textContent());
+    await shows(page, 'inside words');
+    await page.locator('body').press('End');
+    await shows(page, 'after words');
+    await page.locator('body').press('Home');
+    await shows(page, 'inside words');
+    await page.getByText(`You are shown ${from} to ${until} of it`).waitFor();
+    assert.ok(answers.length >= 3 && answers.every((text) => !text.includes('before words')), answers.join('\n'));
+    await shot(page, 'shared-moments');
     await page.context().close();
   });
 

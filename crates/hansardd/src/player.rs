@@ -5,9 +5,11 @@
 //! without a name, with keyframes beside it, of which a crash leaves nothing.
 //!
 //! - `kept`: keyframes on the disk; `ahead`: who makes them before they are wanted; `survey`: timelines
+//! - `moments`: screens, what changes behind them, where a text stood
 
 pub mod ahead;
 mod kept;
+mod moments;
 mod survey;
 
 use std::collections::HashMap;
@@ -20,15 +22,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hansard_core::SessionId;
 use hansard_core::reader::ReadError;
-use hansard_core::{Body, SessionId};
 use hansard_view::Indexed;
 use hansard_view::index::{Index, IndexError, build};
-use hansard_view::picture::{Change, Picture};
-use hansard_view::search::Search;
 use hansard_view::source::Source;
 
-use crate::api::player::{Finding, Found, Playing, Stretch, Timeline};
+use crate::api::player::{Found, Playing, Stretch, Timeline};
 use crate::api::problem::Trouble;
 use crate::api::seams::Recordings;
 
@@ -54,27 +54,6 @@ pub const MAKING_MAX: usize = 2;
 
 /// After how long a recording that still grows is read again for who asks for all of it.
 const GROWING: Duration = Duration::from_secs(3);
-
-/// Least time between two frames, nanoseconds: faster than that nobody sees.
-const FRAME_NS: u64 = 33_000_000;
-
-/// What a stretch of frames may weigh, about bytes of its answer; it ends there.
-const STRETCH_WEIGHT_MAX: usize = 512 * 1024;
-
-/// Events of a stretch; it ends there.
-const STRETCH_EVENTS_MAX: u64 = 100_000;
-
-/// Bytes of output in a stretch; it ends there. They take the emulator some hundredths of a second.
-const STRETCH_BYTES_MAX: usize = 2 * 1024 * 1024;
-
-/// Findings of one answer.
-const FINDINGS_MAX: usize = 200;
-
-/// Longest search for one answer; then it says how far it came.
-const SEARCH_MAX: Duration = Duration::from_secs(5);
-
-/// Events between two looks at the clock while searching.
-const SEARCH_STEP: usize = 1000;
 
 /// Everything that is played.
 pub struct Player {
@@ -318,6 +297,24 @@ impl Player {
         trouble(error)
     }
 
+    /// Takes away what says that a recording is sound in which somebody met so many damaged places: it was
+    /// damaged since, and who asks next is told. Where it is just being used, who meets them next does that.
+    fn met(&self, session: SessionId, book: &Book, damages: u64) {
+        if damages == 0 || book.timeline.damages > 0 {
+            return;
+        }
+        let shared = self.shelf().get(&session).map(|of| Arc::clone(&of.book));
+        let Some(mut now) = shared.as_ref().and_then(|shared| shared.try_lock().ok()) else {
+            return;
+        };
+        // Somebody else may have made it anew by now.
+        let is_it = |now: &Book| Arc::ptr_eq(&now.timeline, &book.timeline);
+        if now.as_ref().is_some_and(is_it) {
+            *now = None;
+            self.kept.forget(session);
+        }
+    }
+
     /// A turn to make a recording ready.
     fn turn(&self) -> Result<Turn<'_>, Trouble> {
         let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
@@ -391,9 +388,10 @@ impl Playing for Player {
         let Some(book) = self.book(session, is_behind)? else {
             return Ok(None);
         };
-        let found = stretch(&book.indexed, from_ns, until_ns);
+        let found = moments::stretch(&book.indexed, from_ns, until_ns);
         let mut found = found.map_err(|e| self.doubt(session, &e))?;
         found.duration_ns = book.timeline.duration_ns;
+        self.met(session, &book, found.damages);
         Ok(Some(found))
     }
 
@@ -406,92 +404,10 @@ impl Playing for Player {
         let Some(book) = self.book(session, |_| false)? else {
             return Ok(None);
         };
-        let found = find(&book.indexed, needle, from_ns);
-        found.map(Some).map_err(|e| self.doubt(session, &e))
-    }
-}
-
-/// The screen at a moment, and what changes up to another.
-fn stretch(indexed: &Indexed, from_ns: u64, until_ns: u64) -> Result<Stretch, IndexError> {
-    let mut replay = indexed.seek_once(from_ns)?;
-    let mut picture = Picture::default();
-    let mut found = Stretch {
-        until_ns,
-        ..Stretch::default()
-    };
-    found.frames.extend(
-        picture
-            .change(replay.screen())
-            .map(|change| (from_ns, change)),
-    );
-    let (mut weight, mut events, mut bytes) = (0, 0, 0usize);
-    let (mut is_ahead, mut painted_ns) = (false, from_ns);
-    while let Some(next) = replay.peek()? {
-        let next_ns = next.at_ns;
-        let is_over = next_ns > until_ns;
-        let is_full =
-            weight > STRETCH_WEIGHT_MAX || events > STRETCH_EVENTS_MAX || bytes > STRETCH_BYTES_MAX;
-        if is_ahead && (is_over || is_full || next_ns >= painted_ns.saturating_add(FRAME_NS)) {
-            is_ahead = false;
-            painted_ns = replay.at_ns();
-            if let Some(change) = picture.change(replay.screen()) {
-                weight = weight.saturating_add(weigh(&change));
-                found.frames.push((painted_ns, change));
-            }
-        }
-        if is_over || is_full {
-            found.next_ns = Some(next_ns);
-            // Whoever goes on from here is given the screen behind all events of that moment.
-            found.until_ns = if is_over { until_ns } else { replay.at_ns() };
-            return Ok(found);
-        }
-        let event = replay.advance()?;
-        events += 1;
-        match event.map(|event| event.body) {
-            Some(Body::Data {
-                stream,
-                bytes: shown,
-            }) if stream.is_shown() => {
-                bytes = bytes.saturating_add(shown.len());
-                is_ahead = true;
-            }
-            Some(Body::Resize { .. }) => is_ahead = true,
-            _ => {}
-        }
-    }
-    if is_ahead && let Some(change) = picture.change(replay.screen()) {
-        found.frames.push((replay.at_ns(), change));
-    }
-    Ok(found)
-}
-
-/// About how many bytes of an answer a change takes.
-fn weigh(change: &Change) -> usize {
-    let runs = change.rows.iter().flat_map(|(_, runs)| runs);
-    runs.map(|run| run.text.len().saturating_add(24))
-        .sum::<usize>()
-        + 64
-}
-
-fn find(indexed: &Indexed, needle: &str, from_ns: u64) -> Result<Found, IndexError> {
-    let mut search = match from_ns {
-        0 => Search::from_start(indexed, needle, u64::MAX),
-        from_ns => Search::behind(indexed.seek_once(from_ns)?, needle, from_ns, u64::MAX),
-    };
-    let (began, mut findings) = (Instant::now(), Vec::new());
-    loop {
-        match search.next_match_within(SEARCH_STEP)? {
-            ControlFlow::Break(None) => return Ok((findings, None)),
-            ControlFlow::Break(Some(found)) => findings.push(Finding {
-                at_ns: found.at_ns,
-                row: found.row.map(|row| row as u64),
-                text: found.text,
-            }),
-            ControlFlow::Continue(()) => {}
-        }
-        if findings.len() >= FINDINGS_MAX || began.elapsed() >= SEARCH_MAX {
-            return Ok((findings, Some(search.at_ns())));
-        }
+        let found = moments::find(&book.indexed, needle, from_ns);
+        let found = found.map_err(|e| self.doubt(session, &e))?;
+        self.met(session, &book, found.damages);
+        Ok(Some(found))
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod browser;
 mod controls;
+mod damaged;
 mod films;
 mod meeting;
 mod oidc;

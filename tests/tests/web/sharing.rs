@@ -50,7 +50,7 @@ impl Shared {
         (text("name"), text("link"))
     }
 
-    /// When this came to stand on the screen, milliseconds since the start.
+    /// When this came to stand on the screen, whole milliseconds since the start, rounded down.
     fn moment(&self, words: &str) -> u64 {
         let cookie = cookie(&self.place, "ada");
         let words = words.replace(' ', "%20");
@@ -272,6 +272,7 @@ fn a_link_in_a_browser() {
     wait_for("the end of the short one", || {
         shared.by(&expired, ("GET", "/v1/shared")).status == 410
     });
+    let until_ms = (shared.moment("after words") + 1).to_string();
     let from_ms = from_ms.to_string();
     let told = [
         ("SESSION", shared.sid.as_str()),
@@ -279,7 +280,8 @@ fn a_link_in_a_browser() {
         ("EXPIRED", expired.as_str()),
         ("STRETCH", stretch.as_str()),
         ("FROM_MS", from_ms.as_str()),
+        ("UNTIL_MS", until_ms.as_str()),
     ];
-    assert_eq!(led("shared.mjs", &shared.place.origin, &told), 5);
+    assert_eq!(led("shared.mjs", &shared.place.origin, &told), 6);
     shared.place.daemon.stop();
 }

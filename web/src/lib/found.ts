@@ -1,5 +1,5 @@
 // What a search found, and how a line of it is shown.
-import { plain } from './words';
+import { inSeconds, plain } from './words';
 
 /** A line that is an answer. */
 export interface Hit {
@@ -82,8 +82,7 @@ export function pieces(hit: Hit): Piece[] {
 
 /** The place of a moment: the player opens on the first millisecond at which it was there, with this beside it. */
 export function moment(sid: string, hit: Hit, beside?: 'transcript'): string {
-  const t = (Math.ceil(hit.at_ns / 1e6) / 1000).toFixed(3);
-  return `/sessions/${sid}#t=${t}${beside ? `&beside=${beside}` : ''}`;
+  return `/sessions/${sid}#t=${inSeconds(hit.at_ns / 1e6)}${beside ? `&beside=${beside}` : ''}`;
 }
 
 /** What a line is and who says so, in words. */

@@ -1,6 +1,7 @@
 // Playing a recording: the screen at a moment, and what changes after it, fetched a stretch at a time.
 import { get, Problem } from './api';
 import { Picture, type Frame } from './picture.svelte';
+import { wholeMs } from './words';
 
 /** Something that happened besides what the screen shows. */
 export interface Happening {
@@ -26,6 +27,7 @@ interface Frames {
   until_ns: number;
   next_ns: number | null;
   duration_ns: number;
+  damages: number;
 }
 
 export const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4, 8, 16];
@@ -48,6 +50,8 @@ export class Player {
   skipIdle = $state(false);
   waiting = $state(false);
   timeline = $state.raw<Timeline | null>(null);
+  /** Places of the recording that are damaged, as far as anybody has met them. */
+  damages = $state(0);
   /** How long the recording is, milliseconds; `null` until anything of it has come. */
   private length = $state<number | null>(null);
   /** What became of the screens, and of the timeline. */
@@ -63,6 +67,7 @@ export class Player {
   private timer = 0;
   private rest = 0;
   private over = false;
+  private isAskedAgain = false;
 
   /** `shown`: the stretch that may be seen, milliseconds; without it all may. */
   constructor(
@@ -92,14 +97,30 @@ export class Player {
   /** Shows the first moment, and fetches meanwhile what there is to know of the whole. */
   async open(at: number) {
     const shown = this.seek(at);
-    try {
-      const whole = await get<Timeline>(`/v1/sessions/${this.sid}/timeline`);
-      this.timeline = whole;
-      this.is(whole.duration_ns);
-    } catch (error) {
-      this.unknown = error as Problem;
-    }
+    await this.survey();
     await shown;
+  }
+
+  private async survey() {
+    try {
+      const all = await get<Timeline>(`/v1/sessions/${this.sid}/timeline`);
+      this.timeline = all;
+      this.is(all.duration_ns);
+      this.meet(all.damages);
+    } catch (error) {
+      // That it could not be had again takes nothing of it away.
+      this.unknown = this.timeline ? null : (error as Problem);
+    }
+  }
+
+  /** So many damaged places were passed over for something that came. */
+  meet(damages: number) {
+    this.damages = Math.max(this.damages, damages);
+    // What was made of the recording before it was damaged is made anew by the service, once somebody met that.
+    if (this.damages > 0 && this.timeline?.damages === 0 && !this.isAskedAgain) {
+      this.isAskedAgain = true;
+      void this.survey();
+    }
   }
 
   /** The recording is so long at least: one that goes on grows. */
@@ -113,8 +134,7 @@ export class Player {
   /** Shows this moment, and goes on from it if it plays. */
   async seek(to: number) {
     // Whole milliseconds, as they are asked for; at the end behind the last event, not before it.
-    // What a link says in seconds is a whole number of them but for the last digits of a product.
-    this.at = Math.ceil(Math.min(Math.max(this.shown.from, to), this.last, END_MS) - 1e-3);
+    this.at = wholeMs(Math.min(Math.max(this.shown.from, to), this.last, END_MS));
     this.frames = [];
     this.until = this.at;
     this.isLast = false;
@@ -140,6 +160,7 @@ export class Player {
       const path = `/v1/sessions/${this.sid}/frames`;
       const got = await get<Frames>(path, parameters, breakOff.signal);
       this.is(got.duration_ns);
+      this.meet(got.damages);
       this.frames.push(...got.frames);
       this.until = Math.max(from + 1, Math.ceil(got.until_ns / 1e6));
       this.isLast = got.next_ns === null;
@@ -164,10 +185,10 @@ export class Player {
     }
   }
 
-  /** Paints everything up to now. */
+  /** Paints everything up to now, and nothing behind it: who gives this moment away has seen what it shows. */
   private paint() {
     let due = 0;
-    while ((this.frames[due]?.at_ns ?? Infinity) / 1e6 <= this.at + 0.5) {
+    while ((this.frames[due]?.at_ns ?? Infinity) / 1e6 <= this.at) {
       due += 1;
     }
     // What a later frame paints as a whole need not be painted before.
@@ -199,6 +220,8 @@ export class Player {
   toggle() {
     if (this.playing) {
       this.pause();
+      // What is played is painted some hundredths of a second at a time; where it stops, exactly.
+      void this.seek(this.at);
     } else {
       this.play();
     }

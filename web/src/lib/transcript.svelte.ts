@@ -127,7 +127,7 @@ export class Transcript {
 
   /** The last line that had come at this moment, milliseconds; -1: none that is held had. */
   at(ms: number): number {
-    const at_ns = ms * 1e6 + 5e5;
+    const at_ns = ms * 1e6 + 0.5;
     let [low, high] = [0, this.lines.length];
     while (low < high) {
       const middle = (low + high) >> 1;

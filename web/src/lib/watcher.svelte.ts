@@ -13,6 +13,9 @@ type Line =
 /** Happenings that are held; older ones go. */
 const HAPPENINGS_MAX = 500;
 
+/** What is told of what cannot be shown; more of it is counted. */
+const LOST_MAX = 3;
+
 /** Least time between two changes of their list, ms: a kernel that is watched tells hundreds in a second. */
 const TELL_EVERY = 100;
 
@@ -22,6 +25,9 @@ export class Watcher {
   happenings = $state.raw<Happening[]>([]);
   over = $state(false);
   reason = $state('');
+  /** What cannot be shown, the last of it, and how much of that there was. */
+  lost = $state.raw<string[]>([]);
+  lostCount = $state(0);
   problem = $state<Problem | null>(null);
   private readonly breakOff = new AbortController();
   private told: Happening[] = [];
@@ -55,7 +61,8 @@ export class Watcher {
       this.over = true;
       this.reason = line.reason ?? '';
     } else if (line.family === 'lost') {
-      this.reason = line.reason;
+      this.lost = [...this.lost, line.reason].slice(-LOST_MAX);
+      this.lostCount += 1;
     }
   }
 

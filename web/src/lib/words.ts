@@ -21,6 +21,22 @@ export function clock(seconds: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
+/** The first whole millisecond at which this moment is there: rounded up, but for the last digits of a product. */
+export function wholeMs(ms: number): number {
+  return Math.max(0, Math.ceil(ms - 5e-7));
+}
+
+/** A moment as it is given away, which must be none before it: `1:02:03.004`. */
+export function exact(ms: number): string {
+  const all = wholeMs(ms);
+  return `${clock(Math.floor(all / 1000))}.${String(all % 1000).padStart(3, '0')}`;
+}
+
+/** The same in seconds, for addresses: `3723.004`. */
+export function inSeconds(ms: number): string {
+  return (wholeMs(ms) / 1000).toFixed(3);
+}
+
 /** The seconds of `1:02:03`, `62.5`, `1m2s`; `null` of anything else. */
 export function seconds(text: string): number | null {
   if (/^\d+(\.\d+)?$/.test(text)) {
@@ -34,6 +50,18 @@ export function seconds(text: string): number | null {
     return null;
   }
   return Number(units[1] ?? 0) * 3600 + Number(units[2] ?? 0) * 60 + Number(units[3] ?? 0);
+}
+
+/** The first whole millisecond of a stretch from here on; `null` of nothing. */
+export function fromMs(text: string): number | null {
+  const from = seconds(text.trim());
+  return text.trim() === '' || from === null ? null : wholeMs(from * 1000);
+}
+
+/** The last whole millisecond of a stretch up to here; `null` of nothing. */
+export function untilMs(text: string): number | null {
+  const until = seconds(text.trim());
+  return text.trim() === '' || until === null ? null : Math.floor(until * 1000 + 5e-7);
 }
 
 /** How long something took: `4 s`, `3 min`, `2 h 5 min`. */

@@ -23,7 +23,7 @@ const STRETCH_NS_MAX: u64 = 600 * 1_000_000_000;
 pub struct Happening {
     /// When, nanoseconds since the start.
     pub at_ns: u64,
-    /// Number of its event.
+    /// Number of its event; where a recording is damaged, of the first event that cannot be read.
     pub seq: u64,
     /// In which lane it is shown: `commands`, `files`, `connections`, …
     pub lane: &'static str,
@@ -62,6 +62,8 @@ pub struct Stretch {
     pub next_ns: Option<u64>,
     /// Time of the recording's last event, nanoseconds since the start.
     pub duration_ns: u64,
+    /// Places that are damaged and were passed over on the way.
+    pub damages: u64,
 }
 
 /// A row that holds what was searched for.
@@ -75,8 +77,16 @@ pub struct Finding {
     pub text: String,
 }
 
-/// Rows, and up to where was searched, nanoseconds since the start; `None`: to the end.
-pub type Found = (Vec<Finding>, Option<u64>);
+/// Where a text stood.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Rows that hold it, by time.
+    pub findings: Vec<Finding>,
+    /// Up to where was searched, nanoseconds since the start; `None`: to the end.
+    pub until_ns: Option<u64>,
+    /// Places that are damaged and were passed over: what stood there is not found.
+    pub damages: u64,
+}
 
 /// Recordings as they are played.
 pub trait Playing: Send + Sync {
@@ -98,8 +108,7 @@ pub trait Playing: Send + Sync {
         until_ns: u64,
     ) -> Result<Option<Stretch>, Trouble>;
 
-    /// Rows that come to hold this text behind `from_ns`, and up to where it was searched; `None`
-    /// there: to the end.
+    /// Rows that come to hold this text behind `from_ns`, and up to where it was searched.
     ///
     /// # Errors
     /// As sorted by [`Trouble`].
@@ -160,6 +169,7 @@ pub(super) fn frames(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> 
             "until_ns": found.until_ns,
             "next_ns": found.next_ns,
             "duration_ns": found.duration_ns,
+            "damages": found.damages,
         }))
     })
 }
@@ -176,13 +186,18 @@ pub(super) fn find(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> Ha
         let from_ns = within.map_or(from_ns, |within| within.clamp(from_ns));
         let found = playing.find(session, &needle, from_ns)?;
         let found = found.ok_or_else(Problem::not_found)?;
-        let (findings, until_ns) = match within {
+        let found = match within {
             Some(within) => within.found(found),
             None => found,
         };
         let row = |one: &Finding| json!({ "at_ns": one.at_ns, "row": one.row, "text": one.text });
-        let findings: Vec<Json> = findings.iter().map(row).collect();
-        Ok(json!({ "findings": findings, "complete": until_ns.is_none(), "until_ns": until_ns }))
+        let findings: Vec<Json> = found.findings.iter().map(row).collect();
+        Ok(json!({
+            "findings": findings,
+            "complete": found.until_ns.is_none(),
+            "until_ns": found.until_ns,
+            "damages": found.damages,
+        }))
     })
 }
 
@@ -278,7 +293,11 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
     let numbers = list(&count());
     let happening = [
         ("at_ns", count(), since),
-        ("ei", count(), "number of the event"),
+        (
+            "ei",
+            count(),
+            "number of the event; in `gaps` where the recording is damaged: of the first that cannot be read",
+        ),
         ("lane", text(), "`commands`, `files`, `connections`, …"),
         ("label", text(), "what, in words"),
     ];
@@ -300,12 +319,14 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
         ("left_out", count(), "how many more happened"),
         ("damages", count(), "places that were passed over"),
     ];
+    let passed = "damaged places that were passed over on the way: what was there is not in this";
     let next = "when the next event is behind it; `null` if there is none";
     let frames = [
         ("frames", list(&named("Frame")), "by time"),
         ("until_ns", count(), "up to where this goes"),
         ("next_ns", or_null(count()), next),
         ("duration_ns", count(), "time of the last event"),
+        ("damages", count(), passed),
     ];
     let finding = [
         ("at_ns", count(), since),
@@ -325,6 +346,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
             or_null(count()),
             "up to where it was searched; go on from there",
         ),
+        ("damages", count(), passed),
     ];
     let mut all = painted();
     all.extend([

@@ -127,9 +127,10 @@ impl Within {
     }
 
     /// Rows that came to stand there in it.
-    pub(super) fn found(self, (mut rows, until_ns): Found) -> Found {
-        rows.retain(|row| self.has(row.at_ns));
-        (rows, until_ns.filter(|at_ns| *at_ns < self.until_ns))
+    pub(super) fn found(self, mut found: Found) -> Found {
+        found.findings.retain(|row| self.has(row.at_ns));
+        found.until_ns = found.until_ns.filter(|at_ns| *at_ns < self.until_ns);
+        found
     }
 }
 
@@ -176,20 +177,32 @@ mod tests {
             until_ns: 50,
             next_ns: Some(60),
             duration_ns: 100,
+            damages: 1,
         });
         let at: Vec<u64> = cut.frames.iter().map(|(at, _)| *at).collect();
         assert_eq!(
             (at, cut.until_ns, cut.next_ns),
             (vec![10, 20, 40], 40, None)
         );
+        assert_eq!(cut.damages, 1, "whoever is shown it is told");
         let row = |at_ns| Finding {
             at_ns,
             row: Some(0),
             text: "x".to_owned(),
         };
-        let (rows, until) = WITHIN.found(([19, 21, 41].map(row).to_vec(), Some(41)));
-        assert_eq!((rows.len(), until), (1, None));
-        assert_eq!(WITHIN.found((Vec::new(), Some(30))).1, Some(30));
+        let found = |rows: &[u64], until_ns| {
+            WITHIN.found(Found {
+                findings: rows.iter().copied().map(row).collect(),
+                until_ns,
+                damages: 1,
+            })
+        };
+        let cut = found(&[19, 21, 41], Some(41));
+        assert_eq!(
+            (cut.findings.len(), cut.until_ns, cut.damages),
+            (1, None, 1)
+        );
+        assert_eq!(found(&[], Some(30)).until_ns, Some(30));
         assert_eq!((WITHIN.clamp(0), WITHIN.clamp(99)), (20, 40));
     }
 }

@@ -1,7 +1,7 @@
 //! A recording at a glance: when something was shown, when nothing was, what else happened.
 
 use hansard_core::event::Fact;
-use hansard_core::reader::{Item, Reader};
+use hansard_core::reader::{Damage, Item, Reader};
 use hansard_core::{Body, Event, Value};
 use hansard_view::index::{Index, IndexError};
 use hansard_view::source::{Cursor, Source};
@@ -48,31 +48,51 @@ pub(super) fn survey(
         damages: index.damages(),
         ..Timeline::default()
     };
-    let mut shown_ns = 0;
+    let mut place = Place::default();
     let mut reader = Reader::new(Cursor::new(recording.clone(), 0));
     loop {
         match reader.next_item()? {
             Item::Frame(_) if is_stopping() => return Err(IndexError::BrokenOff),
             Item::Frame(frame) => {
                 for event in &frame.events {
-                    timeline.take(event, &mut shown_ns);
+                    timeline.take(event, &mut place);
                 }
             }
             Item::End(_) => break,
-            Item::Seal(_) | Item::Damage(_) => {}
+            Item::Seal(_) => {}
+            Item::Damage(damage) => timeline.pass_over(&damage, &mut place),
         }
     }
     let end_ns = timeline.duration_ns;
-    timeline.note_idle(shown_ns, end_ns);
+    if !place.is_behind_damage {
+        timeline.note_idle(place.shown_ns, end_ns);
+    }
     Ok(timeline)
 }
 
+/// Where a survey stands.
+#[derive(Default)]
+struct Place {
+    /// Time of the last event, and the number that the next one has if nothing is missing.
+    at_ns: u64,
+    next_seq: u64,
+    /// When something was shown last, or what was shown is known again.
+    shown_ns: u64,
+    /// Whether nothing was read since something was passed over.
+    is_behind_damage: bool,
+}
+
 impl Timeline {
-    fn take(&mut self, event: &Event, shown_ns: &mut u64) {
+    fn take(&mut self, event: &Event, place: &mut Place) {
+        if std::mem::take(&mut place.is_behind_damage) {
+            // What was shown meanwhile is not known: nobody skips that as idle.
+            place.shown_ns = event.at_ns;
+        }
+        (place.at_ns, place.next_seq) = (event.at_ns, event.seq.saturating_add(1));
         match &event.body {
             Body::Data { stream, bytes } if stream.is_shown() => {
-                self.note_idle(*shown_ns, event.at_ns);
-                *shown_ns = event.at_ns;
+                self.note_idle(place.shown_ns, event.at_ns);
+                place.shown_ns = event.at_ns;
                 // A recording of no duration has one part.
                 let part = event.at_ns.saturating_mul(PARTS) / self.duration_ns.saturating_add(1);
                 let part = usize::try_from(part).unwrap_or(usize::MAX);
@@ -80,11 +100,32 @@ impl Timeline {
                     *count = count.saturating_add(bytes.len() as u64);
                 }
             }
-            _ => match happening(event) {
-                Some(one) if self.happenings.len() < HAPPENINGS_MAX => self.happenings.push(one),
-                Some(_) => self.left_out = self.left_out.saturating_add(1),
-                None => {}
-            },
+            _ => {
+                if let Some(one) = happening(event) {
+                    self.list(one);
+                }
+            }
+        }
+    }
+
+    /// Notes that a recording is damaged behind what was read last: a gap like any other, whoever looks.
+    fn pass_over(&mut self, damage: &Damage, place: &mut Place) {
+        if !std::mem::replace(&mut place.is_behind_damage, true) {
+            self.note_idle(place.shown_ns, place.at_ns);
+        }
+        self.list(Happening {
+            at_ns: place.at_ns,
+            seq: place.next_seq,
+            lane: "gaps",
+            label: damage.to_string().chars().take(LABEL_CHARS_MAX).collect(),
+        });
+    }
+
+    fn list(&mut self, one: Happening) {
+        if self.happenings.len() < HAPPENINGS_MAX {
+            self.happenings.push(one);
+        } else {
+            self.left_out = self.left_out.saturating_add(1);
         }
     }
 

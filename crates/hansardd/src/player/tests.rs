@@ -9,8 +9,13 @@ use hansard_core::session::{ClockQuality, Session};
 use hansard_core::writer::{Bounds, SegmentWriter};
 use hansard_core::{Fields, Policy, Stream};
 
+use hansard_core::Body;
+use hansard_view::picture::Change;
+
 use super::*;
 use crate::api::seams::Verified;
+
+mod damage;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -211,14 +216,11 @@ fn the_timeline_says_when_something_was_shown_and_what_happened() {
 #[test]
 fn a_text_is_found_when_it_came() {
     let (player, dir) = player("find");
-    let (found, until) = player.find(id(), "line 4", 0).unwrap().unwrap();
-    assert_eq!((found.len(), until), (11, None));
-    assert_eq!(found[0].at_ns, 4 * SECOND_NS / 10);
-    let (found, _) = player
-        .find(id(), "line 4", 45 * SECOND_NS / 10)
-        .unwrap()
-        .unwrap();
-    assert_eq!(found.len(), 4);
+    let find = |from_ns| player.find(id(), "line 4", from_ns).unwrap().unwrap();
+    let found = find(0);
+    assert_eq!((found.findings.len(), found.until_ns), (11, None));
+    assert_eq!(found.findings[0].at_ns, 4 * SECOND_NS / 10);
+    assert_eq!(find(45 * SECOND_NS / 10).findings.len(), 4);
     fs::remove_dir_all(&dir).unwrap();
 }
 
@@ -311,8 +313,8 @@ fn a_moment_is_shown_while_somebody_searches_the_same_recording() {
     turns.notify_all();
     let shown = shown.expect("a screen while the search goes on").unwrap();
     assert_eq!(rows(&shown.unwrap().frames)[4], "line 140");
-    let (found, _) = search.join().unwrap().unwrap().unwrap();
-    assert_eq!(found.first().unwrap().at_ns, 1_400_000_000);
+    let found = search.join().unwrap().unwrap().unwrap();
+    assert_eq!(found.findings.first().unwrap().at_ns, 1_400_000_000);
     fs::remove_dir_all(&dir).unwrap();
 }
 

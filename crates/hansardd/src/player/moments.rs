@@ -1,0 +1,127 @@
+//! Moments of a recording: the screen, what changes behind it, where something stood.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use hansard_core::Body;
+use hansard_view::Indexed;
+use hansard_view::index::IndexError;
+use hansard_view::picture::{Change, Picture};
+use hansard_view::search::Search;
+
+use crate::api::player::{Finding, Found, Stretch};
+
+/// Least time between two frames, nanoseconds: faster than that nobody sees.
+const FRAME_NS: u64 = 33_000_000;
+
+/// What a stretch of frames may weigh, about bytes of its answer; it ends there.
+const STRETCH_WEIGHT_MAX: usize = 512 * 1024;
+
+/// Events of a stretch; it ends there.
+const STRETCH_EVENTS_MAX: u64 = 100_000;
+
+/// Bytes of output in a stretch; it ends there. They take the emulator some hundredths of a second.
+const STRETCH_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Findings of one answer.
+const FINDINGS_MAX: usize = 200;
+
+/// Longest search for one answer; then it says how far it came.
+const SEARCH_MAX: Duration = Duration::from_secs(5);
+
+/// Events between two looks at the clock while searching.
+const SEARCH_STEP: usize = 1000;
+
+/// The screen at a moment, and what changes up to another.
+pub(super) fn stretch(
+    indexed: &Indexed,
+    from_ns: u64,
+    until_ns: u64,
+) -> Result<Stretch, IndexError> {
+    let mut replay = indexed.seek_once(from_ns)?;
+    let mut picture = Picture::default();
+    let mut found = Stretch {
+        until_ns,
+        ..Stretch::default()
+    };
+    found.frames.extend(
+        picture
+            .change(replay.screen())
+            .map(|change| (from_ns, change)),
+    );
+    let (mut weight, mut events, mut bytes) = (0, 0, 0usize);
+    let (mut is_ahead, mut painted_ns) = (false, from_ns);
+    while let Some(next) = replay.peek()? {
+        let next_ns = next.at_ns;
+        let is_over = next_ns > until_ns;
+        let is_full =
+            weight > STRETCH_WEIGHT_MAX || events > STRETCH_EVENTS_MAX || bytes > STRETCH_BYTES_MAX;
+        if is_ahead && (is_over || is_full || next_ns >= painted_ns.saturating_add(FRAME_NS)) {
+            is_ahead = false;
+            painted_ns = replay.at_ns();
+            if let Some(change) = picture.change(replay.screen()) {
+                weight = weight.saturating_add(weigh(&change));
+                found.frames.push((painted_ns, change));
+            }
+        }
+        if is_over || is_full {
+            found.next_ns = Some(next_ns);
+            // Whoever goes on from here is given the screen behind all events of that moment.
+            found.until_ns = if is_over { until_ns } else { replay.at_ns() };
+            found.damages = replay.damages_count();
+            return Ok(found);
+        }
+        let event = replay.advance()?;
+        events += 1;
+        match event.map(|event| event.body) {
+            Some(Body::Data {
+                stream,
+                bytes: shown,
+            }) if stream.is_shown() => {
+                bytes = bytes.saturating_add(shown.len());
+                is_ahead = true;
+            }
+            Some(Body::Resize { .. }) => is_ahead = true,
+            _ => {}
+        }
+    }
+    if is_ahead && let Some(change) = picture.change(replay.screen()) {
+        found.frames.push((replay.at_ns(), change));
+    }
+    found.damages = replay.damages_count();
+    Ok(found)
+}
+
+/// About how many bytes of an answer a change takes.
+fn weigh(change: &Change) -> usize {
+    let runs = change.rows.iter().flat_map(|(_, runs)| runs);
+    runs.map(|run| run.text.len().saturating_add(24))
+        .sum::<usize>()
+        + 64
+}
+
+/// Rows that come to hold this text.
+pub(super) fn find(indexed: &Indexed, needle: &str, from_ns: u64) -> Result<Found, IndexError> {
+    let mut search = match from_ns {
+        0 => Search::from_start(indexed, needle, u64::MAX),
+        from_ns => Search::behind(indexed.seek_once(from_ns)?, needle, from_ns, u64::MAX),
+    };
+    let (began, mut found) = (Instant::now(), Found::default());
+    loop {
+        match search.next_match_within(SEARCH_STEP)? {
+            ControlFlow::Break(None) => break,
+            ControlFlow::Break(Some(one)) => found.findings.push(Finding {
+                at_ns: one.at_ns,
+                row: one.row.map(|row| row as u64),
+                text: one.text,
+            }),
+            ControlFlow::Continue(()) => {}
+        }
+        if found.findings.len() >= FINDINGS_MAX || began.elapsed() >= SEARCH_MAX {
+            found.until_ns = Some(search.at_ns());
+            break;
+        }
+    }
+    found.damages = search.damages_count();
+    Ok(found)
+}
