@@ -73,7 +73,7 @@ impl Holding {
         // The registry's handle goes first: closing waits for nobody who follows.
         let ended = shared.registry.finish(id);
         let outcome = end_of(over).map(|end| because(end, ended));
-        if let (OnEnd::Kill, Some(program)) = (on_end, program) {
+        if let (OnEnd::Kill, Some(mut program)) = (on_end, program) {
             program.kill();
         }
         drop(watched);

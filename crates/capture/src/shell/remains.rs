@@ -38,6 +38,16 @@ impl Process {
         found.len()
     }
 
+    /// Kills it, and none that has its number by now.
+    pub(crate) fn kill(self) {
+        kill(self.pid, self.started);
+    }
+
+    /// Whether it is there and has not ended.
+    pub(crate) fn goes_on(self) -> bool {
+        self.stat().is_some_and(|stat| !stat.is_over)
+    }
+
     /// Hands over each thread of what descends from this process, once: its number, and what keeps
     /// that its own, where the kernel has such a thing. Looks for those that were started meanwhile until
     /// there are none. Answers of how many threads it could not be done, or `take` could not; one too
@@ -177,7 +187,7 @@ impl Led {
     }
 
     /// Notes who is in it, as long as that is certain: by them it is known again when its leader is gone.
-    pub(super) fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         if self.is_certain() {
             self.known.extend(self.members());
         }
@@ -195,13 +205,14 @@ impl Led {
             return Vec::new();
         }
         let members = self.members().into_iter();
-        let left = members.filter(|one| one.stat().is_some_and(|stat| !stat.is_over));
-        left.filter(is_ours).collect()
+        members
+            .filter(|one| one.goes_on() && is_ours(one))
+            .collect()
     }
 
     /// Kills every process of it: what can still be found when the login's process is gone. Answers how many
     /// were found.
-    pub(crate) fn kill(mut self) -> usize {
+    pub(crate) fn kill(&mut self) -> usize {
         let mut found = HashSet::new();
         for _ in 0..ROUNDS_MAX {
             self.look();
@@ -209,9 +220,9 @@ impl Led {
             if left.is_empty() {
                 break;
             }
-            for Process { pid, started } in left {
-                found.insert((pid, started));
-                kill(pid, started);
+            for process in left {
+                found.insert(process);
+                process.kill();
             }
         }
         found.len()

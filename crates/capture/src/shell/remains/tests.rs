@@ -54,8 +54,7 @@ impl Session {
     }
 
     fn goes_on(&self) -> bool {
-        let stat = self.background.stat();
-        stat.is_some_and(|stat| !stat.is_over)
+        self.background.goes_on()
     }
 
     fn is_killed(&self) {
@@ -69,7 +68,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        kill(self.background.pid, self.background.started);
+        self.background.kill();
         let _ = self.shell.kill();
         let _ = self.shell.wait();
     }
@@ -115,7 +114,7 @@ fn a_session_is_killed_as_long_as_it_is_known() {
 
     // Nobody was seen: those of its user.
     let mut session = Session::begin();
-    let led = session.led();
+    let mut led = session.led();
     session.leave();
     assert_eq!(led.kill(), 1);
     session.is_killed();
@@ -135,7 +134,7 @@ fn a_session_of_a_number_that_was_another_s_is_left_alone() {
         led.uid = uid;
         led
     };
-    let (same, others, roots) = (of(user()), of(user() + 1), of(0));
+    let (same, mut others, mut roots) = (of(user()), of(user() + 1), of(0));
     assert!(same.left().is_empty());
     assert_eq!(of(user()).kill(), 0);
     // And its leader has gone already, so that nobody can tell.
