@@ -4,11 +4,9 @@
 //! the kernel saw it, and the header says so. The kernel finds them ([`crate::host`]); one thread for each,
 //! from then until its recording has ended.
 
-use std::io::{self, PipeReader, PipeWriter, Write as _};
-use std::os::fd::OwnedFd;
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use hansard_core::event::{Body, End, Fact};
 use hansard_core::fields::Value;
@@ -16,22 +14,20 @@ use hansard_core::policy::{Policy, Watch};
 use hansard_core::{Fields, Login, Session, SessionId};
 use hansard_record::Recorder;
 use hansard_shell::{Exit, account_of, group_of, groups_of, subject_of};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::host::{First, Found};
 use crate::local::place::Place;
 use crate::local::{Happening, Shared, THE_DAEMON_STOPS};
-use crate::registry::Runs;
+
+mod running;
+
+use running::{GONE_WAIT_MAX, Over, Prey, Running};
 
 /// What the header of such a session says of it.
 const UNHELD: &str = "nobody holds this login's terminal: host events alone, nothing that it shows";
 
 /// How a recording ends of which the kernel does not say how its program did.
 const END_UNKNOWN: &str = "its end is not known";
-
-/// How often is looked whether a recording has failed while nothing happens.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What stands before the name of a terminal.
 const DEVICES: &str = "/dev/";
@@ -104,10 +100,10 @@ fn record(shared: &Shared, found: Found, (session, recorder, watch): Opened) {
             return unrecorded(shared, uid, &e.to_string());
         }
     };
-    let runs = Arc::new(Running {
-        process,
-        wake: Mutex::new(wake),
-    });
+    // Of the process that is held: whoever has its number after it is gone is not looked for.
+    let prey = pid.filter(|_| process.is_some());
+    let mut prey = prey.and_then(|pid| Prey::of(pid, uid));
+    let runs = Arc::new(Running::new(process, wake));
     let line = Arc::<Running>::clone(&runs);
     shared
         .registry
@@ -118,7 +114,12 @@ fn record(shared: &Shared, found: Found, (session, recorder, watch): Opened) {
     }
     (shared.means.tell)(Happening::Began { session: id, uid });
     let watched = found.follow((id, recorder.clone()), watch);
-    runs.wait(&woken, &recorder);
+    let over = runs.wait(
+        &woken,
+        || recorder.has_failed(),
+        || prey.as_mut().is_some_and(Prey::kill),
+        (GONE_WAIT_MAX, || goes_on(shared, (id, uid))),
+    );
     let ended = shared.registry.finish(id);
     let exit = watched.ended();
     let mut end = match exit.map(i64::cast_unsigned) {
@@ -128,8 +129,11 @@ fn record(shared: &Shared, found: Found, (session, recorder, watch): Opened) {
             ..End::default()
         },
     };
-    if let Some(ended) = ended {
-        end.reason = ended.to_string();
+    match (over, ended) {
+        // Whoever else wanted its end did not get it.
+        (Over::Stops, _) => THE_DAEMON_STOPS.clone_into(&mut end.reason),
+        (_, Some(ended)) => end.reason = ended.to_string(),
+        (_, None) => {}
     }
     let reason = end.reason.clone();
     (shared.means.tell)(match recorder.close(end) {
@@ -274,62 +278,28 @@ fn together(address: &str, port: &str) -> String {
 
 /// A login goes on that nobody follows: an alarm, because it is not refused.
 fn unrecorded(shared: &Shared, uid: u32, why: &str) {
+    let what = format!(
+        "a login without a recorder goes on, of uid {uid}, and what it does is not recorded"
+    );
+    alarm(shared, format!("{what}: {why}"));
+}
+
+/// A login goes on that somebody has ended. Its recording does, too.
+fn goes_on(shared: &Shared, (session, uid): (SessionId, u32)) {
+    let what = format!("a login without a recorder, of uid {uid}, was to be ended, and goes on");
+    let why = "the daemon could not kill all of its processes (it must be root, or have CAP_KILL)";
+    alarm(
+        shared,
+        format!("{what}: {why}; session {session} is still recorded"),
+    );
+}
+
+fn alarm(shared: &Shared, reason: String) {
     let fields = Fields::new()
         .with("alarm", "host_events")
-        .with("reason", format!("a login without a recorder goes on, of uid {uid}, and what it does is not recorded: {why}"));
+        .with("reason", reason);
     (shared.means.tell)(Happening::Said(Body::Admin(Fact {
         event: "alarm".to_owned(),
         fields,
     })));
-}
-
-/// How others end it.
-struct Running {
-    /// What was started for the login; `None`: it has ended.
-    process: Option<OwnedFd>,
-    wake: Mutex<PipeWriter>,
-}
-
-impl Running {
-    /// Waits until it has ended, its recording is to end without it, or has failed.
-    fn wait(&self, woken: &PipeReader, recorder: &Recorder) {
-        let Some(process) = &self.process else {
-            return;
-        };
-        let timeout = Timespec::try_from(LOOK_EVERY).ok();
-        while !recorder.has_failed() {
-            let mut fds = [
-                PollFd::new(process, PollFlags::IN),
-                PollFd::new(woken, PollFlags::IN),
-            ];
-            // A signal came, or there is no memory: asked again.
-            if poll(&mut fds, timeout.as_ref()).is_ok_and(|ready| ready > 0) {
-                return;
-            }
-        }
-    }
-
-    fn wake(&self) {
-        let mut wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
-        // A full pipe has woken it already.
-        let _ = wake.write(&[0]);
-    }
-}
-
-impl Runs for Running {
-    fn end(&self, reason: &str, by: &str) {
-        // A daemon that stops ends its recordings, and nobody's login.
-        if reason == THE_DAEMON_STOPS && by.is_empty() {
-            return self.wake();
-        }
-        // As when its terminal were hung up. Where the daemon may not, its recording ends when its time is
-        // over.
-        if let Some(process) = &self.process {
-            let _ = pidfd_send_signal(process, Signal::HUP);
-        }
-    }
-
-    fn give_up(&self) {
-        self.wake();
-    }
 }

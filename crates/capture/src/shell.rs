@@ -33,7 +33,8 @@ pub use glass::{Broken, BrokenGlass, broken_glass, review_break_glass};
 pub use hansard_shell::{BREAK_GLASS_DIR, CAPTURE_SOCKET, TLOG_CONF, TlogConf};
 pub use kept::{DESCRIPTORS_OF_LOGIN, Found, Keeps, inherited};
 pub(crate) use login::{logins, serve};
-pub(crate) use process::groups;
+pub(crate) use process::{Process, groups};
+pub(crate) use remains::Led;
 pub use terminals::{Restored, Terminals};
 
 use crate::who::Who;

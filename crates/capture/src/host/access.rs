@@ -11,10 +11,11 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use hansard_core::event::{Body, Fact};
 use hansard_core::fields::Fields;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::Tell;
@@ -112,19 +113,40 @@ impl Access {
     }
 }
 
-/// Waits until there is something to hear; `false` once the other end of the pipe is gone.
-fn hears(source: &impl AsFd, stopped: &PipeReader) -> bool {
+/// What came of waiting.
+enum Heard {
+    /// There is something to hear.
+    Words,
+    /// There was nothing for so long.
+    Nothing,
+    /// The other end of the pipe is gone.
+    End,
+}
+
+/// Waits until there is something to hear, so many nanoseconds at most where a bound is given.
+fn hear(source: &impl AsFd, stopped: &PipeReader, wait_ns: Option<u64>) -> Heard {
+    let wait = wait_ns.and_then(|ns| Timespec::try_from(Duration::from_nanos(ns)).ok());
     loop {
         let mut fds = [
             PollFd::new(source, PollFlags::IN),
             PollFd::new(stopped, PollFlags::IN),
         ];
         // A signal came, or there is no memory: asked again.
-        if poll(&mut fds, None).is_ok() {
-            let [_, end] = &fds;
-            return end.revents().is_empty();
-        }
+        let Ok(ready) = poll(&mut fds, wait.as_ref()) else {
+            continue;
+        };
+        let [_, end] = &fds;
+        return match (ready, end.revents().is_empty()) {
+            (0, _) => Heard::Nothing,
+            (_, true) => Heard::Words,
+            (_, false) => Heard::End,
+        };
     }
+}
+
+/// Waits until there is something to hear; `false` once the other end of the pipe is gone.
+fn hears(source: &impl AsFd, stopped: &PipeReader) -> bool {
+    matches!(hear(source, stopped, None), Heard::Words)
 }
 
 fn now_ns() -> u64 {
@@ -236,9 +258,17 @@ impl Deed {
     }
 }
 
-/// An event of access. Empty texts are not said.
-fn access(deed: Deed, success: bool, texts: &[(&str, &str)], numbers: &[(&str, u64)]) -> Body {
-    let mut fields = Fields::new().with("success", success);
+/// An event of access. Empty texts are not said, nor is what came of it where nobody knows.
+fn access(
+    deed: Deed,
+    success: Option<bool>,
+    texts: &[(&str, &str)],
+    numbers: &[(&str, u64)],
+) -> Body {
+    let mut fields = Fields::new();
+    if let Some(success) = success {
+        fields.push("success", success);
+    }
     for (name, text) in texts.iter().filter(|(_, text)| !text.is_empty()) {
         fields.push(*name, cut(text));
     }
@@ -271,7 +301,14 @@ mod tests {
         let of_tell = Arc::clone(&said);
         let tell: Tell = Box::new(move |body| of_tell.lock().unwrap().push(body));
         let mut teller = Teller::new(tell, Arc::default());
-        let failed = || access(Deed::Login, false, &[("login", "root"), ("error", "")], &[]);
+        let failed = || {
+            access(
+                Deed::Login,
+                Some(false),
+                &[("login", "root"), ("error", "")],
+                &[],
+            )
+        };
         for n in 0..ACCESS_PER_MINUTE_MAX + 7 {
             teller.tell(failed(), n + MINUTE_NS);
         }

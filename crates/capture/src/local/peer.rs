@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use crate::shell::groups;
+use crate::shell::{Process, groups};
 use hansard_core::Login;
 use hansard_core::fields::Fields;
 use hansard_shell::{account_of, group_of, groups_of, login_uid, subject_of};
@@ -13,6 +13,7 @@ use rustix::net::sockopt::socket_peercred;
 pub(crate) struct Caller {
     pub(crate) uid: u32,
     pid: Option<i32>,
+    process: Option<Process>,
     /// Who logged in.
     login: Option<u32>,
 }
@@ -20,7 +21,10 @@ pub(crate) struct Caller {
 /// Whoever connected.
 pub(crate) struct Peer {
     pub(crate) uid: u32,
+    /// The number of the process that connected, which may have been another's already when it was asked for.
     pub(crate) pid: Option<i32>,
+    /// That process, if it was there and its user's.
+    pub(crate) process: Option<Process>,
     /// The user who logged in, which `su` and `sudo` do not change; where the system says.
     pub(crate) login: Option<u32>,
     /// `user`, `login`, `uid`.
@@ -33,13 +37,19 @@ impl Caller {
         let uid = credentials.uid.as_raw();
         // Of another pid namespace there is none: the kernel says 0.
         let pid = Some(credentials.pid.as_raw_nonzero().get()).filter(|pid| *pid > 0);
-        let login = pid.and_then(|pid| {
-            let process = pid.to_string();
-            let login = login_uid(&process);
-            // A process that has ended leaves its number to others: one of another user is not it.
-            login.filter(|_| effective_uid(&process) == Some(uid))
+        // A process that has ended leaves its number to others: one of another user is not it. From here on
+        // one of the same user is not, either.
+        let process = pid.and_then(|pid| {
+            let found = Process::of(pid)?;
+            (found.asked(|pid| effective_uid(&pid.to_string()))? == Some(uid)).then_some(found)
         });
-        Ok(Self { uid, pid, login })
+        let login = process.and_then(|of| of.asked(|pid| login_uid(&pid.to_string()))?);
+        Ok(Self {
+            uid,
+            pid,
+            process,
+            login,
+        })
     }
 
     /// The same with names. A directory service may be asked, for as long as it takes: in the
@@ -48,6 +58,7 @@ impl Caller {
         Peer {
             uid: self.uid,
             pid: self.pid,
+            process: self.process,
             login: self.login,
             subject: subject_of(self.uid, self.login),
         }
@@ -57,7 +68,10 @@ impl Caller {
 impl Peer {
     /// The same as whoever wants a session of this kind.
     pub(crate) fn login(&self, kind: &str) -> Login {
-        let mut groups = self.pid.map(groups).unwrap_or_default();
+        let mut groups = self
+            .process
+            .and_then(|of| of.asked(groups))
+            .unwrap_or_default();
         // A process may have fewer groups than its user: what it gave up decides all the same.
         let account = account_of(self.uid);
         let all = account.as_ref().map(groups_of).unwrap_or_default();

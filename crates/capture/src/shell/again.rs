@@ -18,7 +18,6 @@ use super::kept::{Found, Kept, State, forget};
 use super::kin::Place;
 use super::login::{entry, logins, take};
 use super::process::audit_session;
-use super::remains::Root;
 use super::stub::Stub;
 use super::terminals;
 use crate::host::Watched;
@@ -109,12 +108,12 @@ fn watch_again(
     if let Some(watched) = host.take_up(recorded, from_ns, state.watch) {
         return Some(watched);
     }
-    let holder = state.pid();
-    let watched = crate::host::watch(Some(host), (state.uid, holder), recorded, state.watch);
+    let holder = state.login_process();
+    let pid = holder.map(|process| process.pid);
+    let watched = crate::host::watch(Some(host), (state.uid, pid), recorded, state.watch);
     let missed = watched.as_ref().map(|watched| {
-        let root = holder.and_then(Root::of);
-        root.map_or(1, |root| {
-            root.each_thread_below(&mut |thread, held| watched.mark(thread, held))
+        holder.map_or(1, |process| {
+            process.each_thread_below(&mut |thread, held| watched.mark(thread, held))
         })
     });
     host.was_unwatched(recorded, from_ns, UNWATCHED);
@@ -141,7 +140,7 @@ fn what_is_missing(state: &State, goes_on: &GoesOn) -> Body {
 
 /// It is listed, and its process is told.
 fn begin(shared: &Shared, state: &State, recorder: &Recorder, line: &Arc<Line>) {
-    let who = (state.uid, state.pid());
+    let who = (state.uid, state.login_process().map(|process| process.pid));
     let running = (recorder.clone(), Arc::clone(line));
     shared
         .registry
@@ -180,19 +179,20 @@ fn hold_again(
             return Err((recorder, why));
         }
     };
-    let pid = state.pid();
+    let process = state.login_process();
     let place = Place {
-        pid,
+        process,
         outer: name,
         terminal: held.slave().and_then(terminals::name_of),
-        audit: pid.and_then(audit_session),
+        audit: process.and_then(|of| of.asked(audit_session)?),
     };
     let inside = place.terminal.map(|terminal| (&logins.kin, terminal));
     logins.kin.begin(session.id, place);
     begin(shared, &state, &recorder, &line);
     let user = session.subject.text("user").unwrap_or_default().to_owned();
+    let pid = process.map(|process| process.pid);
     let listed = entry(&held, Some(&outer), &user, pid).map(|entry| logins.who.list(entry));
-    let kills = state.kills;
+    let (kills, uid) = (state.kills, state.uid);
     let by = logins.config.keeper.as_ref();
     let place = logins.places.take();
     let kept = by.and_then(|by| Kept::again(by, file, (state, place)).ok());
@@ -202,11 +202,12 @@ fn hold_again(
     let stub = Stub {
         line: &line,
         source,
-        pid,
+        process,
+        uid,
         hold: hold.ok(),
         program: None,
         inside,
-        kills: pid.filter(|_| kills).and_then(Root::of),
+        kills: process.filter(|_| kills),
         stopping: kept.is_some().then_some(&shared.stopping),
     };
     let holding = Holding {

@@ -8,7 +8,6 @@ use hansard_record::handoff::FromDaemon;
 use hansard_shell::{Held, OnItsWay, Options, Over};
 
 use super::kept::Kept;
-use super::remains::kill_session;
 use super::stub::Stub;
 use crate::host::Watched;
 use crate::local::{Happening, Shared};
@@ -67,15 +66,15 @@ impl Holding {
         stub.hold = None;
         drop(listed);
         let program = stub.program;
-        if let Some(root) = stub.kills {
+        if let Some(process) = stub.kills {
             // One whose program was not waited for: what is delivered is told, and this done, before.
-            root.kill_below();
+            process.kill_below();
         }
         // The registry's handle goes first: closing waits for nobody who follows.
         let ended = shared.registry.finish(id);
         let outcome = end_of(over).map(|end| because(end, ended));
-        if let (OnEnd::Kill, Some(program)) = (on_end, program) {
-            kill_session(program);
+        if let (OnEnd::Kill, Some(mut program)) = (on_end, program) {
+            program.kill();
         }
         drop(watched);
         finish(shared, Some(stub.line), (id, recorder), outcome)

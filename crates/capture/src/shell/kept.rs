@@ -20,6 +20,7 @@ use hansard_core::{Body, Session, SessionId, body};
 use hansard_shell::{Held, OnItsWay};
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::process::Process;
 use crate::local::peer::Peer;
 
 mod sys;
@@ -62,8 +63,8 @@ pub trait Keeps: Send + Sync {
 pub(super) struct State {
     pub(super) session: Session,
     pub(super) uid: u32,
-    /// Its process, and when that started.
-    pub(super) process: Option<(i32, u64)>,
+    /// Its process.
+    pub(super) process: Option<Process>,
     /// Who logged in first, by the kernel's audit.
     pub(super) login: Option<u32>,
     /// The recording's moment zero, by the clock of this boot.
@@ -284,11 +285,10 @@ impl State {
         held: &Held,
         (zero_ns, kills, watch): (u64, bool, Watch),
     ) -> Self {
-        let started = |pid| super::process::stat(pid).map(|stat| (pid, stat.started));
         Self {
             session: session.clone(),
             uid: peer.uid,
-            process: peer.pid.and_then(started),
+            process: peer.process,
             login: peer.login,
             zero_ns,
             modes: held.modes_before(),
@@ -300,10 +300,8 @@ impl State {
     }
 
     /// The login's process, if it is there.
-    pub(super) fn pid(&self) -> Option<i32> {
-        let (pid, started) = self.process?;
-        let now = super::process::stat(pid)?;
-        (now.started == started).then_some(pid)
+    pub(super) fn login_process(&self) -> Option<Process> {
+        self.process.filter(|process| process.is_there())
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -316,7 +314,7 @@ impl State {
             .uint(4, self.zero_ns)
             .text(5, &self.modes)
             .uint(6, u64::from(self.kills));
-        if let Some((pid, started)) = self.process {
+        if let Some(Process { pid, started }) = self.process {
             m.uint(7, u64::try_from(pid).unwrap_or(0)).uint(8, started);
         }
         if let Some(login) = self.login {
@@ -379,7 +377,7 @@ impl State {
         Some(Self {
             session: *session,
             uid: uid?,
-            process: (pid > 0).then_some((pid, started)),
+            process: (pid > 0).then_some(Process { pid, started }),
             login: login.checked_sub(1).and_then(|n| u32::try_from(n).ok()),
             zero_ns: zero_ns?,
             modes: modes?,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hansard_core::SessionId;
 
-use super::process::{audit_session, stat};
+use super::process::{Process, Stat, audit_session, stat};
 use super::terminals::Name;
 
 /// Most ancestors that are looked at; a login deeper than that has no parent.
@@ -15,7 +15,7 @@ const ANCESTORS_MAX: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     /// Its process.
-    pub(super) pid: Option<i32>,
+    pub(super) process: Option<Process>,
     /// The terminal that it came on.
     pub(super) outer: Option<Name>,
     /// The terminal that it was given.
@@ -46,19 +46,25 @@ impl Kin {
     pub(super) fn is_outer(&self, terminal: Name) -> bool {
         let known = self.lock();
         let inside = |place: &&Place| place.outer == Some(terminal);
-        let pids: Vec<_> = known.values().filter(inside).map(|p| p.pid).collect();
+        let of = known.values().filter(inside);
+        let processes: Vec<_> = of.filter_map(|place| place.process).collect();
         drop(known);
         // Of that terminal: whoever leads another one has the keys of that.
-        let has_keys = |stat: super::process::Stat| {
+        let has_keys = |stat: Stat| {
             u64::try_from(stat.terminal) == Ok(terminal.1) && stat.foreground == stat.group
         };
-        pids.into_iter().flatten().filter_map(stat).any(has_keys)
+        let found = processes.into_iter().filter_map(Process::stat);
+        found.into_iter().any(has_keys)
     }
 
     /// The login that a new one is inside of: the one whose terminal it came on, the nearest one
     /// among its ancestors, or one of the same audit session (a terminal multiplexer leaves its
     /// ancestors, and no audit session).
-    pub(super) fn parent(&self, outer: Option<Name>, pid: Option<i32>) -> Option<SessionId> {
+    pub(super) fn parent(
+        &self,
+        outer: Option<Name>,
+        process: Option<Process>,
+    ) -> Option<SessionId> {
         let of_terminal = |known: &HashMap<SessionId, Place>| {
             let outer = outer?;
             known
@@ -69,11 +75,11 @@ impl Kin {
         if let Some(session) = of_terminal(&self.lock()) {
             return Some(session);
         }
-        let ancestors = pid.map(ancestors).unwrap_or_default();
-        let audit = pid.and_then(audit_session);
+        let ancestors = process.map(ancestors).unwrap_or_default();
+        let audit = process.and_then(|process| process.asked(audit_session)?);
         let known = self.lock();
-        let by_pid = |pid: &i32| {
-            let is_it = |(_, place): &(&SessionId, &Place)| place.pid == Some(*pid);
+        let by_process = |process: &Process| {
+            let is_it = |(_, place): &(&SessionId, &Place)| place.process == Some(*process);
             known.iter().find(is_it).map(|(session, _)| *session)
         };
         let of_audit = || {
@@ -84,16 +90,17 @@ impl Kin {
                 .map(|(session, _)| *session)
                 .min()
         };
-        ancestors.iter().find_map(by_pid).or_else(of_audit)
+        ancestors.iter().find_map(by_process).or_else(of_audit)
     }
 }
 
-fn ancestors(pid: i32) -> Vec<i32> {
+fn ancestors(process: Process) -> Vec<Process> {
     let mut all = Vec::new();
-    let mut next = stat(pid).map(|stat| stat.parent);
+    let mut next = process.stat().map(|stat| stat.parent);
     while let Some(pid) = next.filter(|pid| *pid > 1 && all.len() < ANCESTORS_MAX) {
-        all.push(pid);
-        next = stat(pid).map(|stat| stat.parent);
+        let found = stat(pid);
+        all.extend(found.map(|Stat { started, .. }| Process { pid, started }));
+        next = found.map(|stat| stat.parent);
     }
     all
 }
@@ -115,11 +122,11 @@ mod tests {
 
     #[test]
     fn a_login_inside_a_login_is_found_by_terminal_or_ancestor() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        let parent = stat(own).unwrap().parent;
+        let own = Process::of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let parent = Process::of(own.stat().unwrap().parent).unwrap();
         let on = |device: u64| Some((20, device));
-        let place = |pid, device: u64| Place {
-            pid,
+        let place = |process, device: u64| Place {
+            process,
             outer: on(device + 100),
             terminal: on(device),
             audit: None,
@@ -128,6 +135,13 @@ mod tests {
         assert_eq!(kin.parent(on(7), Some(own)), None);
         kin.begin(id(1), place(Some(parent), 9));
         assert_eq!(kin.parent(None, Some(own)), Some(id(1)));
+        // Who had the parent's number before is no ancestor.
+        let before = Process {
+            started: parent.started.wrapping_sub(1),
+            ..parent
+        };
+        kin.begin(id(1), place(Some(before), 9));
+        assert_eq!(kin.parent(None, Some(own)), None);
         kin.begin(id(2), place(None, 7));
         assert_eq!(kin.parent(on(7), Some(own)), Some(id(2)));
         // The same number in another /dev/pts is another terminal.
@@ -156,9 +170,10 @@ mod tests {
             std::thread::yield_now();
         }
         let kin = Kin::default();
+        let process = Process::of(pid);
         let on = |outer: Name, asked: Name| {
             let place = Place {
-                pid: Some(pid),
+                process,
                 outer: Some(outer),
                 terminal: None,
                 audit: None,

@@ -20,8 +20,7 @@ use hansard_shell::{Given, Held, Options, TLOG_SHELL, terminal_device};
 use super::holding::Holding;
 use super::kept::{Kept, State};
 use super::kin::Place;
-use super::process::audit_session;
-use super::remains::Root;
+use super::process::{Process, audit_session};
 use super::stub::Stub;
 use super::terminals::{self, Hold, Name, path_of};
 use super::{Logins, slave, which};
@@ -46,7 +45,7 @@ struct Ready {
     hold: Option<Hold>,
     listed: Option<Listed>,
     /// The login's process, where what its program leaves running is killed.
-    kills: Option<Root>,
+    kills: Option<Process>,
     session: Session,
     recorder: Recorder,
     shell: Vec<u8>,
@@ -141,17 +140,17 @@ fn prepare(
         (name, hold.ok())
     });
     let place = Place {
-        pid: peer.pid,
+        process: peer.process,
         outer: name,
         terminal: held.slave().and_then(terminals::name_of),
-        audit: peer.pid.and_then(audit_session),
+        audit: peer.process.and_then(|of| of.asked(audit_session)?),
     };
     let chosen = which::shell_of(&who.user, &logins.config, &login.claims.target);
     let shell = chosen.shell;
     if terms.notice.is_empty() {
         terms.notice = chosen.notice.unwrap_or_default();
     }
-    let parent = logins.kin.parent(name, peer.pid);
+    let parent = logins.kin.parent(name, peer.process);
     let mut session = described(shared, login, peer, &terms, (&who, &shell))?;
     session.parent = parent;
     for (what, why) in open {
@@ -161,9 +160,9 @@ fn prepare(
         session.target.push("legacy_tiocsti", true);
     }
     let recorder = open_recorder(shared, &session)?;
-    let pid = peer.pid.filter(|_| terms.on_end == OnEnd::Kill);
-    let kills = pid.and_then(Root::of);
-    let listed = entry(&held, outer, &who.user, peer.pid).map(|entry| logins.who.list(entry));
+    let kills = peer.process.filter(|_| terms.on_end == OnEnd::Kill);
+    let pid = peer.process.map(|process| process.pid);
+    let listed = entry(&held, outer, &who.user, pid).map(|entry| logins.who.list(entry));
     Ok(Some(Ready {
         terms,
         held,
@@ -319,7 +318,8 @@ fn hold(
     let stub = Stub {
         line,
         source,
-        pid: peer.pid,
+        process: peer.process,
+        uid: peer.uid,
         hold,
         program: None,
         inside: kin.zip(place.terminal),

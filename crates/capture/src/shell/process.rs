@@ -20,6 +20,55 @@ pub(super) struct Stat {
     pub(super) started: u64,
 }
 
+/// A process, which no later one is taken for: a number is given again, the same start is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Process {
+    /// Its number.
+    pub(crate) pid: i32,
+    /// When it started, in ticks since the machine did.
+    pub(crate) started: u64,
+}
+
+impl Process {
+    /// Who has this number now; `None` when nobody has.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        let started = stat(pid)?.started;
+        Some(Self { pid, started })
+    }
+
+    /// The same, if it is this user's: real, effective and saved, so that it is nothing that the user could
+    /// only start.
+    pub(crate) fn of_user(pid: i32, uid: u32) -> Option<Self> {
+        let found = Self::of(pid)?;
+        (uids(pid)? == [uid; 3] && found.is_there()).then_some(found)
+    }
+
+    /// What the system says of it; `None` when it is gone.
+    pub(super) fn stat(self) -> Option<Stat> {
+        stat(self.pid).filter(|stat| stat.started == self.started)
+    }
+
+    /// Whether it is there, if only to be waited for.
+    pub(crate) fn is_there(self) -> bool {
+        self.stat().is_some()
+    }
+
+    /// Whatever this says of its number, if that was its own still when it was said.
+    pub(crate) fn asked<T>(self, what: impl FnOnce(i32) -> T) -> Option<T> {
+        let said = what(self.pid);
+        self.is_there().then_some(said)
+    }
+}
+
+/// Whose a process is: real, effective, saved.
+fn uids(pid: i32) -> Option<[u32; 3]> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    let mut uids = line.split_ascii_whitespace().map(str::parse);
+    let mut next = || uids.next()?.ok();
+    Some([next()?, next()?, next()?])
+}
+
 /// Of this process; `None` when it is gone.
 pub(super) fn stat(pid: i32) -> Option<Stat> {
     parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
@@ -105,6 +154,22 @@ mod tests {
         };
         assert_eq!(found, expected);
         assert_eq!(parse(b"12 (a"), None);
+    }
+
+    #[test]
+    fn a_number_is_its_process_s_as_long_as_it_started_then() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let uid = rustix::process::geteuid().as_raw();
+        let process = Process::of_user(own, uid).unwrap();
+        assert!(process.is_there());
+        assert_eq!(process.asked(|pid| pid), Some(own));
+        assert_eq!(Process::of_user(own, uid + 1), None);
+        let before = Process {
+            started: process.started - 1,
+            ..process
+        };
+        assert!(!before.is_there());
+        assert_eq!((before.stat(), before.asked(|pid| pid)), (None, None));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use super::process::{Stat, all, stat};
+use super::process::{Process, Stat, all, stat};
 
 /// How often what is left is looked for: a process that forks all the time is followed that far.
 const ROUNDS_MAX: usize = 20;
@@ -15,24 +15,11 @@ const ROUNDS_MAX: usize = 20;
 /// `PIDFD_THREAD` of Linux 6.9: the descriptor is a thread's.
 const OF_THREAD: PidfdFlags = PidfdFlags::from_bits_retain(0o200);
 
-/// A process, which no later one is taken for: a number is given again, the same start is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Root {
-    pid: i32,
-    started: u64,
-}
-
-impl Root {
-    /// `None` when it is gone.
-    pub(super) fn of(pid: i32) -> Option<Self> {
-        let started = stat(pid)?.started;
-        Some(Self { pid, started })
-    }
-
+impl Process {
     /// Kills everything that descends from this process, which itself goes on. Those whose parents are
     /// gone are still its descendants as long as it is there, whatever session or group they made
     /// (`setsid`): it is their subreaper. Answers how many were found.
-    pub(super) fn kill_below(self) -> usize {
+    pub(crate) fn kill_below(self) -> usize {
         let mut found = HashSet::new();
         for _ in 0..ROUNDS_MAX {
             let left: Vec<_> = self
@@ -49,6 +36,16 @@ impl Root {
             }
         }
         found.len()
+    }
+
+    /// Kills it, and none that has its number by now.
+    pub(crate) fn kill(self) {
+        kill(self.pid, self.started);
+    }
+
+    /// Whether it is there and has not ended.
+    pub(crate) fn goes_on(self) -> bool {
+        self.stat().is_some_and(|stat| !stat.is_over)
     }
 
     /// Hands over each thread of what descends from this process, once: its number, and what keeps
@@ -81,7 +78,7 @@ impl Root {
 
     /// What descends from it. One that has ended may have threads that have not.
     fn below(self) -> Vec<(i32, Stat)> {
-        if Self::of(self.pid) != Some(self) {
+        if !self.is_there() {
             return Vec::new();
         }
         let known: HashMap<i32, Stat> = all()
@@ -161,26 +158,96 @@ fn kill(pid: i32, started: u64) {
     };
 }
 
-/// Kills every process of the session that this process leads or led: what can still be found when
-/// the login's process is gone. Answers how many were found.
-///
-/// Until all are gone the number belongs to nobody else: the kernel does not reuse one that names a
-/// session.
-pub(super) fn kill_session(leader: i32) -> usize {
-    let mut found = 0;
-    for _ in 0..ROUNDS_MAX {
-        let left: Vec<i32> = all()
-            .into_iter()
-            .filter(|pid| stat(*pid).is_some_and(|stat| stat.session == leader && !stat.is_over))
-            .collect();
-        if left.is_empty() {
-            break;
-        }
-        found += left.len();
-        for pid in left.into_iter().filter_map(Pid::from_raw) {
-            // Fails only when it is gone already.
-            let _ = kill_process(pid, Signal::KILL);
+/// The session that a process leads or led, and those in it that are known: the number of a session may be
+/// another's once all of them are gone, and not before.
+#[derive(Debug)]
+pub(crate) struct Led {
+    leader: Process,
+    /// Whose it is.
+    uid: u32,
+    known: HashSet<Process>,
+}
+
+impl Led {
+    /// Of a session that this process leads, if it is this user's.
+    pub(crate) fn by(pid: i32, uid: u32) -> Option<Self> {
+        let leader = Process::of_user(pid, uid)?;
+        (leader.stat()?.session == pid).then(|| Self {
+            leader,
+            uid,
+            known: HashSet::new(),
+        })
+    }
+
+    /// The same, if that process is a child of this one.
+    pub(super) fn by_child(pid: i32, parent: Process, uid: u32) -> Option<Self> {
+        let led = Self::by(pid, uid)?;
+        let is_child = led.leader.stat()?.parent == parent.pid && parent.is_there();
+        is_child.then_some(led)
+    }
+
+    /// Notes who is in it, as long as that is certain: by them it is known again when its leader is gone.
+    pub(crate) fn look(&mut self) {
+        if self.is_certain() {
+            self.known.extend(self.members());
         }
     }
-    found
+
+    /// Who is in it and has not ended. Where its number may be another's by now, those of its user, and of
+    /// root none.
+    pub(crate) fn left(&self) -> Vec<Process> {
+        let is_certain = self.is_certain();
+        let is_ours = |one: &Process| {
+            is_certain || self.uid != 0 && Process::of_user(one.pid, self.uid) == Some(*one)
+        };
+        if !is_certain && stat(self.leader.pid).is_some() {
+            // Somebody else has its number, which they cannot before all are gone.
+            return Vec::new();
+        }
+        let members = self.members().into_iter();
+        members
+            .filter(|one| one.goes_on() && is_ours(one))
+            .collect()
+    }
+
+    /// Kills every process of it: what can still be found when the login's process is gone. Answers how many
+    /// were found.
+    pub(crate) fn kill(&mut self) -> usize {
+        let mut found = HashSet::new();
+        for _ in 0..ROUNDS_MAX {
+            self.look();
+            let left = self.left();
+            if left.is_empty() {
+                break;
+            }
+            for process in left {
+                found.insert(process);
+                process.kill();
+            }
+        }
+        found.len()
+    }
+
+    /// One that ended and was not waited for keeps the number, too.
+    fn is_certain(&self) -> bool {
+        let is_member = |one: &Process| {
+            let stat = one.stat();
+            stat.is_some_and(|stat| stat.session == self.leader.pid)
+        };
+        self.leader.is_there() || self.known.iter().any(is_member)
+    }
+
+    /// Whoever is in a session of this number.
+    fn members(&self) -> Vec<Process> {
+        let is_in = |stat: &Stat| stat.session == self.leader.pid;
+        let found = all().into_iter().filter_map(|pid| {
+            let Stat { started, .. } = stat(pid).filter(is_in)?;
+            Some(Process { pid, started })
+        });
+        found.collect()
+    }
 }
+
+#[cfg(test)]
+#[path = "remains/tests.rs"]
+mod tests;

@@ -8,8 +8,8 @@ use hansard_record::handoff::{FromClient, FromDaemon, MESSAGE_BYTES_MAX, read_me
 use hansard_shell::{Line as Way, Word};
 
 use super::kin::Kin;
-use super::process::stat;
-use super::remains::Root;
+use super::process::Process;
+use super::remains::Led;
 use super::terminals::{Hold, Name};
 use crate::local::THE_CLIENT_WENT_AWAY;
 use crate::local::connection::Source;
@@ -19,15 +19,17 @@ use crate::registry::Line;
 pub(super) struct Stub<'a> {
     pub(super) line: &'a Arc<Line>,
     pub(super) source: Source,
-    pub(super) pid: Option<i32>,
+    /// The login's process, by the system's word when it connected, and whose that is.
+    pub(super) process: Option<Process>,
+    pub(super) uid: u32,
     /// The outer terminal, until all is delivered.
     pub(super) hold: Option<Hold>,
-    /// The login's program, which is its child.
-    pub(super) program: Option<i32>,
+    /// What the login's program leads, which is its child.
+    pub(super) program: Option<Led>,
     /// Where other logins on the program's terminal are to be found.
     pub(super) inside: Option<(&'a Kin, Name)>,
     /// The login's process, where what its program leaves running is killed.
-    pub(super) kills: Option<Root>,
+    pub(super) kills: Option<Process>,
     /// Where it outlives this daemon: whether that stops.
     pub(super) stopping: Option<&'a AtomicBool>,
 }
@@ -39,7 +41,10 @@ impl Stub<'_> {
             Ok(FromClient::Yield) => Word::Yield,
             Ok(FromClient::Close(end)) => Word::Over(end),
             Ok(FromClient::Started(pid)) => {
-                self.program = i32::try_from(pid).ok().filter(|pid| self.is_child(*pid));
+                // Said once: another one later is none that it began with.
+                if self.program.is_none() {
+                    self.program = i32::try_from(pid).ok().and_then(|pid| self.child(pid));
+                }
                 Word::Nothing
             }
             Ok(_) => Word::Away("the login does not keep to the protocol".to_owned()),
@@ -47,10 +52,17 @@ impl Stub<'_> {
         }
     }
 
-    /// Whoever wants to have somebody else killed names them here.
-    fn is_child(&self, pid: i32) -> bool {
-        let found = stat(pid);
-        found.is_some_and(|stat| Some(stat.parent) == self.pid && stat.session == pid)
+    /// Whoever wants to have somebody else killed names them here: it must be a child of the process that
+    /// connected, whoever has that one's number now, and as much its user's.
+    fn child(&self, pid: i32) -> Option<Led> {
+        Led::by_child(pid, self.process?, self.uid)
+    }
+
+    /// Notes what the program leads, before that is hung up.
+    fn look(&mut self) {
+        if let (Some(_), Some(program)) = (self.kills, &mut self.program) {
+            program.look();
+        }
     }
 }
 
@@ -67,7 +79,10 @@ impl Way for Stub<'_> {
         let mut message = Vec::new();
         match read_message(&mut self.source, &mut message, MESSAGE_BYTES_MAX) {
             Ok(true) => self.heard(&message),
-            _ => Word::Away(THE_CLIENT_WENT_AWAY.to_owned()),
+            _ => {
+                self.look();
+                Word::Away(THE_CLIENT_WENT_AWAY.to_owned())
+            }
         }
     }
 
@@ -79,8 +94,8 @@ impl Way for Stub<'_> {
     fn drained(&mut self, fault: Option<&str>) {
         self.hold = None;
         // While the login's process is there, and with it the way to all that descends from it.
-        if let Some(root) = self.kills {
-            root.kill_below();
+        if let Some(process) = self.kills {
+            process.kill_below();
         }
         let fault = fault.unwrap_or_default().to_owned();
         let _ = self.line.say(&FromDaemon::Drained { fault });
@@ -97,10 +112,14 @@ impl Way for Stub<'_> {
     }
 
     fn may_type(&mut self) -> bool {
-        let Some(stat) = self.pid.and_then(stat) else {
+        let Some(stat) = self.process.and_then(Process::stat) else {
             return true;
         };
         // Without a terminal of its own nobody else is on it.
         stat.terminal == 0 || stat.foreground <= 0 || stat.foreground == stat.group
     }
 }
+
+#[cfg(test)]
+#[path = "stub/tests.rs"]
+mod tests;

@@ -255,7 +255,7 @@ fn event(deed: Deed, is_done: bool, said: &Said<'_>) -> Body {
         let number = said.number(word).filter(|number| *number != UNSET)?;
         Some((*name, number))
     });
-    access(deed, is_done, &texts, &numbers.collect::<Vec<_>>())
+    access(deed, Some(is_done), &texts, &numbers.collect::<Vec<_>>())
 }
 
 /// Words of a message: `key=value`, the kernel's own first. What stands first counts, so that nothing in

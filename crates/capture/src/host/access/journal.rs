@@ -10,7 +10,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use hansard_core::event::Body;
 
-use super::{Deed, Source, Teller, access, hears, now_ns};
+use super::{Deed, Heard, Source, Teller, access, hear, now_ns};
+
+mod sudo;
 
 /// What follows the journal.
 const JOURNALCTL: &str = "/usr/bin/journalctl";
@@ -68,26 +70,31 @@ impl Follower {
     /// Tells what is said there, until the other end of the pipe is gone.
     pub(super) fn listen(mut self, stopped: &PipeReader, teller: &mut Teller) {
         let mut entries = Entries::default();
+        let mut lines = sudo::Lines::default();
         let mut chunk = [0; 8192];
         loop {
-            if !hears(&self.said, stopped) {
-                return;
+            let wait_ns = lines.are_waiting().then_some(sudo::WAIT_NS);
+            match hear(&self.said, stopped, wait_ns) {
+                Heard::Words => {}
+                Heard::Nothing => {
+                    tell_all(lines.due(now_ns()), teller);
+                    continue;
+                }
+                Heard::End => return tell_all(lines.rest(), teller),
             }
             match self.said.read(&mut chunk) {
                 Ok(length @ 1..) => entries.add(chunk.get(..length).unwrap_or_default()),
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 // It ended, which it does not by itself.
                 _ => {
+                    tell_all(lines.rest(), teller);
                     let why = "the journal is not followed any more: journalctl ended".to_owned();
                     teller.alarm(why);
                     return;
                 }
             }
-            let at_ns = now_ns();
             while let Some(entry) = entries.next() {
-                if let Some(body) = told(&entry) {
-                    teller.tell(body, at_ns);
-                }
+                tell_all(lines.take(entry, now_ns()), teller);
             }
             if entries.is_too_long() {
                 entries = Entries::default();
@@ -158,12 +165,22 @@ fn entry(bytes: &[u8]) -> Option<(Entry, usize)> {
     }
 }
 
+/// What a field of an entry says; nothing where it has none.
+fn field<'a>(entry: &'a Entry, name: &str) -> &'a str {
+    let found = entry.iter().find(|(known, _)| known == name);
+    found.map_or("", |(_, value)| value.as_str())
+}
+
+fn tell_all(lines: Vec<sudo::Line>, teller: &mut Teller) {
+    let at_ns = now_ns();
+    for body in lines.iter().filter_map(told) {
+        teller.tell(body, at_ns);
+    }
+}
+
 /// What an entry says, if it is about access.
-fn told(entry: &Entry) -> Option<Body> {
-    let field = |name: &str| {
-        let found = entry.iter().find(|(known, _)| known == name);
-        found.map_or("", |(_, value)| value.as_str())
-    };
+fn told(line: &sudo::Line) -> Option<Body> {
+    let field = |name: &'static str| field(&line.entry, name);
     if field("_UID") != "0" {
         return None;
     }
@@ -171,7 +188,7 @@ fn told(entry: &Entry) -> Option<Body> {
     let deed = Deed::of_program(field("_COMM"))?;
     let said = match deed {
         Deed::Login => secure_shell(message).or_else(|| console(message))?,
-        Deed::Sudo => sudo(message)?,
+        Deed::Sudo => sudo::said(message, line.is_whole)?,
         Deed::Su => su(message)?,
     };
     let source = Source::Journal.to_string();
@@ -185,9 +202,10 @@ fn told(entry: &Entry) -> Option<Body> {
         ("cwd", said.cwd),
         ("program", field("_COMM")),
         ("error", said.error),
+        ("message", said.message),
         ("source", &source),
     ];
-    let number = |name: &str| field(name).parse::<u64>().ok();
+    let number = |name: &'static str| field(name).parse::<u64>().ok();
     let numbers = [
         ("pid", number("_PID")),
         ("audit_session_id", number("_AUDIT_SESSION")),
@@ -197,11 +215,11 @@ fn told(entry: &Entry) -> Option<Body> {
         .iter()
         .filter_map(|(name, number)| Some((*name, (*number)?)));
     let numbers: Vec<(&str, u64)> = numbers.collect();
-    Some(access(deed, said.error.is_empty(), &texts, &numbers))
+    let success = said.is_known.then_some(said.error.is_empty());
+    Some(access(deed, success, &texts, &numbers))
 }
 
 /// What a message says; empty: nothing.
-#[derive(Default)]
 struct Said<'a> {
     user: &'a str,
     login: &'a str,
@@ -211,6 +229,27 @@ struct Said<'a> {
     command: &'a str,
     cwd: &'a str,
     error: &'a str,
+    /// As it was written, where it could say several things.
+    message: &'a str,
+    /// Whether it says what came of it: then an error, or none.
+    is_known: bool,
+}
+
+impl Default for Said<'_> {
+    fn default() -> Self {
+        Self {
+            user: "",
+            login: "",
+            address: "",
+            method: "",
+            terminal: "",
+            command: "",
+            cwd: "",
+            error: "",
+            message: "",
+            is_known: true,
+        }
+    }
 }
 
 /// `Accepted publickey for anna from 192.0.2.7 port 50000 ssh2`, `Failed password for invalid user x from …`,
@@ -275,27 +314,6 @@ fn console(message: &str) -> Option<Said<'_>> {
         terminal: terminal.split(' ').next().unwrap_or(terminal),
         ..Said::default()
     })
-}
-
-/// `anna : TTY=pts/1 ; PWD=/home/anna ; USER=root ; COMMAND=/usr/bin/id`; before `TTY` may stand why not.
-fn sudo(message: &str) -> Option<Said<'_>> {
-    let (user, rest) = message.trim_start().split_once(" : ")?;
-    let (before, command) = rest.split_once(" ; COMMAND=")?;
-    let mut said = Said {
-        user,
-        command,
-        ..Said::default()
-    };
-    for part in before.split(" ; ") {
-        match part.split_once('=') {
-            Some(("TTY", terminal)) => said.terminal = terminal,
-            Some(("PWD", cwd)) => said.cwd = cwd,
-            Some(("USER", login)) => said.login = login,
-            Some(_) => {}
-            None => said.error = part,
-        }
-    }
-    Some(said)
 }
 
 /// `(to root) anna on pts/1`, `FAILED SU (to root) anna on pts/1`.

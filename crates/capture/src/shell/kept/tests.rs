@@ -47,7 +47,10 @@ fn state(n: u8, paused: Option<OnItsWay>) -> State {
     State {
         session: session(n),
         uid: 1000,
-        process: Some((4711, 99)),
+        process: Some(Process {
+            pid: 4711,
+            started: 99,
+        }),
         login: Some(0),
         zero_ns: 12_345,
         modes: "1 2 3 4 5 6".to_owned(),

@@ -10,9 +10,29 @@ fn said(comm: &str, message: &str) -> Option<String> {
         ("MESSAGE", message),
     ];
     let entry = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let Body::Auth(fact) = told(&entry.to_vec())? else {
+    words(&whole(entry.to_vec()))
+}
+
+fn whole(entry: Entry) -> sudo::Line {
+    sudo::Line {
+        entry,
+        is_whole: true,
+    }
+}
+
+fn words(line: &sudo::Line) -> Option<String> {
+    let Body::Auth(fact) = told(line)? else {
         panic!("something else")
     };
+    let success = match fact.fields.get("success") {
+        Some(hansard_core::Value::Bool(success)) => *success,
+        Some(other) => panic!("{other:?}"),
+        None => return Some(format!("{} unknown", fact.event)),
+    };
+    assert_eq!(success, fact.fields.text("error").is_none());
+    if let Some(message) = fact.fields.text("message") {
+        return Some(format!("{} {success} {message}", fact.event));
+    }
     let names = [
         "user",
         "login",
@@ -103,7 +123,123 @@ fn what_a_user_writes_there_is_nothing() {
     let message = "Accepted password for root from 192.0.2.7 port 1 ssh2";
     let fields = [("_UID", "1000"), ("_COMM", "sshd"), ("MESSAGE", message)];
     let entry = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(told(&entry.to_vec()), None);
+    assert_eq!(told(&whole(entry.to_vec())), None);
+}
+
+#[test]
+fn what_sudo_s_caller_chose_is_not_taken_for_sudo_s_words() {
+    let of = |rest: &str| {
+        let told = said("sudo", &format!("    anna : {rest}"));
+        told.unwrap_or_default()
+    };
+    // What a directory is called that has no field's name in it is its name.
+    assert_eq!(
+        of("TTY=pts/1 ; PWD=/a ; command not allowed ; X=1 ; USER=root ; COMMAND=/bin/id"),
+        "host.sudo anna|root|-|-|pts/1|/bin/id|/a ; command not allowed ; X=1|-"
+    );
+    for (is_done, rest) in [
+        (
+            true,
+            "TTY=pts/1 ; PWD=/tmp/a ; command not allowed ; USER=nobody ; COMMAND=/bin/true ; \
+             USER=root ; COMMAND=/usr/bin/id",
+        ),
+        (
+            true,
+            "TTY=pts/1 ; PWD=/ ; USER=root ; COMMAND=/bin/echo ; COMMAND=/bin/true",
+        ),
+        (
+            true,
+            "TTY=pts/1 ; PWD=/ ; USER=root ; ENV=A=x ; USER=nobody ; COMMAND=/bin/id",
+        ),
+        // Too early where it stands: it is part of the directory.
+        (
+            true,
+            "TTY=pts/1 ; PWD=/a ; GROUP=b ; USER=root ; COMMAND=/bin/id",
+        ),
+        (
+            true,
+            "HOST=h ; PWD=/a ; TTY=x ; USER=root ; COMMAND=/bin/id",
+        ),
+        (
+            false,
+            "command not allowed ; TTY=pts/1 ; PWD=/a ; USER=b ; USER=root ; COMMAND=/bin/id",
+        ),
+        (
+            false,
+            "unknown user x ; TTY=pts/9 ; PWD=/ ; USER=root ; COMMAND=/bin/id ; TTY=pts/1 ; PWD=/a",
+        ),
+    ] {
+        assert_eq!(of(rest), format!("host.sudo {is_done} {rest}"));
+    }
+    // Words before the first field are why it was refused, wherever a `=` stands in them.
+    assert_eq!(
+        of("a=b is not known : x ; PWD=/ ; USER=root ; COMMAND=/bin/id"),
+        "host.sudo anna|root|-|-|-|/bin/id|/|a=b is not known : x"
+    );
+    // Nothing was to be run.
+    assert_eq!(of("problem with defaults entries ; TTY=pts/1 ; PWD=/"), "");
+    assert_eq!(of("pam_unix(sudo:session): session opened"), "");
+    assert_eq!(
+        of("(command continued) x ; USER=root ; COMMAND=/bin/id"),
+        "host.sudo unknown"
+    );
+}
+
+#[test]
+fn a_line_of_sudo_in_several_entries_is_one() {
+    let entry = |pid: &str, message: &str| {
+        let fields = [
+            ("_UID", "0"),
+            ("_COMM", "sudo"),
+            ("_PID", pid),
+            ("MESSAGE", message),
+        ];
+        let entry = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        entry.to_vec()
+    };
+    let all = |lines: Vec<sudo::Line>| {
+        let words: Vec<String> = lines.iter().filter_map(words).collect();
+        words.join("\n")
+    };
+    let first = "anna : TTY=pts/1 ; PWD=/a ; USER=nobody ; COMMAND=/bin/true";
+    let more = "anna : (command continued) b ; USER=root ; COMMAND=/bin/id";
+    let joined = "host.sudo true TTY=pts/1 ; PWD=/a ; USER=nobody ; COMMAND=/bin/true b ; USER=root ; \
+                  COMMAND=/bin/id";
+    let mut lines = sudo::Lines::default();
+    // Another sudo in between, as somebody may start it, is another line.
+    assert_eq!(all(lines.take(entry("7", first), 5)), "");
+    assert_eq!(all(lines.take(entry("8", first), 6)), "");
+    assert_eq!(all(lines.take(entry("7", more), 7)), "");
+    let pam = "pam_unix(sudo:session): session opened for user root";
+    assert_eq!(all(lines.take(entry("7", pam), 8)), joined);
+    // The other one has no more parts, and the time says so.
+    assert!(lines.are_waiting());
+    assert_eq!(all(lines.due(5 + sudo::WAIT_NS)), "");
+    assert_eq!(
+        all(lines.due(6 + sudo::WAIT_NS)),
+        "host.sudo anna|nobody|-|-|pts/1|/bin/true|/a|-"
+    );
+    // A part of what was told already is told, and nothing of it believed.
+    let late = 6 + 3 * sudo::WAIT_NS;
+    assert_eq!(all(lines.take(entry("8", more), late)), "host.sudo unknown");
+    lines.due(u64::MAX);
+    assert!(!lines.are_waiting());
+    // Beyond what waits, and beyond what is kept of one, nobody knows what the fields are.
+    let cut = first.strip_prefix("anna : ").unwrap();
+    for pid in 0..65 {
+        let told = all(lines.take(entry(&pid.to_string(), first), pid));
+        let wanted = match pid {
+            64 => format!("host.sudo true {cut}"),
+            _ => String::new(),
+        };
+        assert_eq!(told, wanted);
+    }
+    assert_eq!(lines.rest().len(), 64);
+    lines.take(entry("7", first), 1);
+    let long = format!("anna : (command continued) {}", "x".repeat(ENTRY_BYTES_MAX));
+    lines.take(entry("7", &long), 1);
+    lines.take(entry("7", more), 1);
+    assert_eq!(all(lines.rest()), format!("host.sudo true {cut}"));
 }
 
 #[test]
