@@ -117,6 +117,8 @@ pub struct Parts {
     pub shares: Arc<dyn shares::Shares>,
     /// Locks.
     pub locks: Arc<dyn locks::Locking>,
+    /// Who is locked out, asked at each request of an account of this machine.
+    pub locked: Arc<dyn hansard_core::Locks>,
     /// Credentials for targets.
     pub credentials: Arc<dyn credentials::Credentials>,
     /// Searches that users keep.
@@ -177,6 +179,7 @@ impl Api {
             admit: parts.admit,
             audit: parts.audit,
             log: parts.log,
+            locked: Some(parts.locked),
             owns: owns(parts.listings),
             refusals,
             elsewhere: None,
@@ -198,6 +201,8 @@ impl Api {
             admit: parts.admit,
             audit: parts.audit,
             log: parts.log,
+            // A host that keeps nothing has no locks either: they are its service's.
+            locked: None,
             owns: Arc::new(|_, _| Ok(false)),
             refusals,
             elsewhere: Some(parts.elsewhere),

@@ -15,7 +15,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
 use axum::http::{HeaderName, HeaderValue, Request, Response, header};
 use axum::routing::any;
-use hansard_core::{Body as EventBody, SessionId};
+use hansard_core::{Body as EventBody, Lockable, Locks, SessionId};
 use hansard_store::Query;
 use tokio::time::timeout;
 
@@ -29,7 +29,7 @@ use super::params::Params;
 use super::places::{Full, Place, Places, Whose};
 use super::problem::Problem;
 use super::refusals::{Refusal, Refusals};
-use super::role::{Asker, Caller, Known, Role};
+use super::role::{Asker, Caller, Known, Peer, Role};
 use super::seams::{Admit, Audit, Log, Owns};
 use super::shared::{self, LOOK_BY_LINK};
 use super::table::{Op, Own, ROUTES, Route};
@@ -92,6 +92,7 @@ pub(super) struct Doors {
     pub(super) admit: Admit,
     pub(super) audit: Audit,
     pub(super) log: Log,
+    pub(super) locked: Option<Arc<dyn Locks>>,
     pub(super) owns: Owns,
     pub(super) refusals: Arc<Refusals>,
     /// What is said of routes that have no handler here.
@@ -249,11 +250,29 @@ impl Gate {
                 "your account has no role at this service",
             ));
         };
+        if let Asker::Process(peer) = &asker
+            && let Some(why) = self.locked(peer, &known, role)
+        {
+            return Err(Problem::locked(&why));
+        }
         Ok(Caller {
             user: known.user.clone().unwrap_or_else(|| asker.words()),
             account: known.user,
             asker,
             role,
+        })
+    }
+
+    /// Why an account of this machine is locked out, if so. Root is not: somebody must be able to lift a lock.
+    /// Here an account is a person and a login at once, as where its sessions are recorded.
+    fn locked(&self, peer: &Peer, known: &Known, role: Role) -> Option<String> {
+        let locked = self.doors.locked.as_ref().filter(|_| peer.uid != 0)?;
+        let account = known.user.clone().unwrap_or_default();
+        locked.locked(&Lockable {
+            user: account.clone(),
+            roles: vec![role.as_str().to_owned()],
+            login: account,
+            ..Lockable::default()
         })
     }
 

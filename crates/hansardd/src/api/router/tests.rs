@@ -39,6 +39,19 @@ impl HttpBody for Never {
     }
 }
 
+/// Whoever has this number, and whoever has the role of root.
+const LOCKED: u32 = 666;
+
+struct OneIsLocked;
+
+impl Locks for OneIsLocked {
+    fn locked(&self, who: &Lockable) -> Option<String> {
+        let account = format!("user{LOCKED}");
+        let is_named = who.user == account && who.login == account;
+        (is_named || who.roles == ["admin"]).then(|| "you are locked: ask the desk".to_owned())
+    }
+}
+
 /// The API of one or two routes: root administers, everybody else is a user.
 fn api(handlers: BTreeMap<Op, Handler>) -> Router {
     let doors = Doors {
@@ -52,6 +65,7 @@ fn api(handlers: BTreeMap<Op, Handler>) -> Router {
         }),
         audit: Arc::new(|_| Ok(())),
         log: Arc::new(|_| {}),
+        locked: Some(Arc::new(OneIsLocked)),
         owns: Arc::new(|_, _| Ok(true)),
         refusals: Arc::new(Refusals::new(REFUSALS_WINDOW)),
         elsewhere: None,
@@ -183,6 +197,20 @@ fn one_asks_so_much_at_once_and_some_places_are_kept_for_administrators() {
         // Places come back.
         while ask(&api, 1000, STATUS, Body::empty()).await.0 != 200 {
             tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn whoever_is_locked_is_answered_nothing_and_root_is_not_shut_out_by_any_lock() {
+    let api = api(BTreeMap::from([(Op::Status, at_once())]));
+    run(async {
+        let (status, words) = ask(&api, LOCKED, STATUS, Body::empty()).await;
+        assert_eq!(status, 403);
+        assert!(words.contains("\"code\":\"locked\""), "{words}");
+        assert!(words.contains("you are locked: ask the desk"), "{words}");
+        for uid in [0, LOCKED + 1] {
+            assert_eq!(ask(&api, uid, STATUS, Body::empty()).await.0, 200, "{uid}");
         }
     });
 }
