@@ -3,7 +3,8 @@
 //! - [`table`]: all routes, with who may and what they take and answer; the router and the OpenAPI
 //!   document ([`openapi`]) are made from it
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
-//! - `router`: past everything that must be so first; `params`: what stands behind the question mark
+//! - `router`: past everything that must be so first; `asked`, `params`: what a request asks for; `noted`: what is
+//!   put on record of it; [`places`]: how many are answered, and whose
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
 //! - `answers`, `counts`, `coverage`, `found`, `holds`, `policy`, `live`, [`player`], `painter`, `transcript`, [`users`], [`passkeys`], [`shares`], `saved`, [`locks`], [`credentials`], [`person`],
 //!   [`sign_ins`]: what the routes do;
@@ -12,6 +13,7 @@
 //! - [`socket`]: connections; [`limits`]: every bound, and what happens at it
 
 mod answers;
+mod asked;
 pub mod certificates;
 pub mod certified;
 pub(crate) mod connection;
@@ -25,11 +27,13 @@ pub mod limits;
 mod live;
 pub mod locks;
 mod looks;
+mod noted;
 pub mod openapi;
 mod painter;
 mod params;
 pub mod passkeys;
 pub mod person;
+pub(crate) mod places;
 pub mod player;
 mod policy;
 pub mod problem;
@@ -113,6 +117,8 @@ pub struct Parts {
     pub shares: Arc<dyn shares::Shares>,
     /// Locks.
     pub locks: Arc<dyn locks::Locking>,
+    /// Who is locked out, asked at each request of an account of this machine.
+    pub locked: Arc<dyn hansard_core::Locks>,
     /// Credentials for targets.
     pub credentials: Arc<dyn credentials::Credentials>,
     /// Searches that users keep.
@@ -173,6 +179,7 @@ impl Api {
             admit: parts.admit,
             audit: parts.audit,
             log: parts.log,
+            locked: Some(parts.locked),
             owns: owns(parts.listings),
             refusals,
             elsewhere: None,
@@ -194,6 +201,8 @@ impl Api {
             admit: parts.admit,
             audit: parts.audit,
             log: parts.log,
+            // A host that keeps nothing has no locks either: they are its service's.
+            locked: None,
             owns: Arc::new(|_, _| Ok(false)),
             refusals,
             elsewhere: Some(parts.elsewhere),

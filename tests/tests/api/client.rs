@@ -370,12 +370,22 @@ fn another_account_has_another_role() {
         (Some(65_534), Some("user"))
     );
     assert!(as_nobody(&["ls"]).status.success());
-    let refused = as_nobody(&["host", "ls"]);
+    let said = |args: &[&str]| String::from_utf8(as_nobody(args).stderr).unwrap();
+    assert!(said(&["host", "ls"]).contains("the role auditor"));
+    // Whoever is locked is locked here, too; root lifts it, whoever root is.
+    let lock = ["lock", "add", "user:user65534", "--message", "ask the desk"];
+    let lock = service.ok(&lock);
+    let words = said(&["ls"]);
     assert!(
-        String::from_utf8(refused.stderr)
-            .unwrap()
-            .contains("the role auditor")
+        words.contains("user:user65534 is locked: ask the desk"),
+        "{words}"
     );
+    let of_root = ["lock", "add", "user:user0"];
+    let of_root = service.ok(&of_root);
+    for id in [lock, of_root] {
+        service.ok(&["lock", "rm", id.trim()]);
+    }
+    assert!(as_nobody(&["ls"]).status.success());
     assert!(
         service
             .ok(&["status", "--json"])

@@ -13,6 +13,7 @@
 mod client;
 mod counts;
 mod coverage;
+mod crowd;
 mod documents;
 mod export;
 mod follow;

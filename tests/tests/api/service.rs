@@ -70,6 +70,7 @@ impl Service {
         let peers: Arc<Mutex<Vec<Peer>>> = Arc::default();
         let said: Arc<Mutex<Vec<String>>> = Arc::default();
         let keeper = Arc::new(Keeper(Arc::clone(&kept)));
+        let locking = locking(&scratch);
         let parts = Parts {
             admit: {
                 let (roles, peers) = (Arc::clone(&roles), Arc::clone(&peers));
@@ -117,7 +118,8 @@ impl Service {
             users: Arc::new(people(&scratch)),
             passkeys: Arc::new(keyed(&scratch)),
             shares: Arc::new(linked(&scratch)),
-            locks: Arc::new(locking(&scratch)),
+            locked: Arc::new(locking.locked.clone()),
+            locks: Arc::new(locking),
             credentials: Arc::new(stored(&scratch)),
             saved: Arc::new(SavedSearches::open(&scratch.join("saved")).unwrap()),
             sign_ins: Arc::new(Somebody),

@@ -2,14 +2,41 @@
 
 use std::time::Duration;
 
+use super::places::Bounds;
 use super::table::Op;
 
-/// Connections at the same time; further ones wait in the socket's queue. More than [`FOLLOWERS_MAX`], so
-/// that somebody can ask something while as many follow as may.
+/// Connections of the admin socket at the same time; a further one is closed at once. More than
+/// [`FOLLOWERS_MAX`], so that somebody can ask something while as many follow as may.
 pub const CONNECTIONS_MAX: usize = 384;
+
+/// Connections that are kept for root, whatever others do.
+pub const CONNECTIONS_OF_ROOT: usize = 32;
+
+/// Connections of one account that is not root; a further one is closed at once.
+pub const CONNECTIONS_OF_ONE_MAX: usize = 64;
+
+/// Connections of the admin socket.
+pub(super) const CONNECTIONS: Bounds = Bounds {
+    all: CONNECTIONS_MAX,
+    kept: CONNECTIONS_OF_ROOT,
+    own: CONNECTIONS_OF_ONE_MAX,
+};
 
 /// Requests being answered at the same time, streams aside; further ones are told to come again.
 pub const REQUESTS_MAX: usize = 32;
+
+/// Of those, kept for administrators: whatever others ask for, they can lock them out.
+pub const REQUESTS_OF_ADMINS: usize = 8;
+
+/// Requests of one account, user or link that are being answered, administrators aside.
+pub const REQUESTS_OF_ONE_MAX: usize = 8;
+
+/// Requests being answered.
+pub(super) const REQUESTS: Bounds = Bounds {
+    all: REQUESTS_MAX,
+    kept: REQUESTS_OF_ADMINS,
+    own: REQUESTS_OF_ONE_MAX,
+};
 
 /// Recordings being sent at the same time; further ones are told to come again.
 pub const DOWNLOADS_MAX: usize = 16;
@@ -56,7 +83,7 @@ pub(super) const fn answer_max(op: Op) -> Duration {
     }
 }
 
-/// How long a reader of a stream may take nothing; then its connection is cut.
+/// How long whoever reads an answer, or a stream, may take nothing; then the connection is cut.
 pub const SLOW_READER_MAX: Duration = Duration::from_secs(30);
 
 /// Pieces of a stream that wait for its reader; with more, whoever makes them waits, too.

@@ -95,6 +95,13 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message, next)
     }
 
+    /// The caller is locked out; why, as a sentence for them.
+    #[must_use]
+    pub fn locked(why: &str) -> Self {
+        let next = "an administrator lifts locks: `hansard lock ls` lists them";
+        Self::new(StatusCode::FORBIDDEN, "locked", why, next)
+    }
+
     /// This daemon does not have what was asked for; another one does.
     #[must_use]
     pub fn elsewhere(words: &str) -> Self {

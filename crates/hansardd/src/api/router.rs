@@ -1,6 +1,7 @@
 //! From a request to its handler, past everything that must be so first: a role that is high
-//! enough, an identifier and parameters of their types, and the record of it, durable. All of that
-//! comes from the table ([`super::table`]); a handler cannot be reached around it.
+//! enough, an identifier and parameters of their types, a place among those who are answered, and the
+//! record of it, durable. All of that comes from the table ([`super::table`]); a handler cannot be
+//! reached around it.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -10,26 +11,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
-use axum::http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use axum::http::{HeaderName, HeaderValue, Request, Response, header};
 use axum::routing::any;
-use hansard_core::event::Fact;
-use hansard_core::{Body as EventBody, Fields, SessionId, Value};
+use hansard_core::{Body as EventBody, Lockable, Locks, SessionId};
 use hansard_store::Query;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::asked::{find, identifier, is_long, read_body};
 use super::certified;
-use super::limits::{ARRIVAL_MAX, BODY_BYTES_MAX, POLICY_BODY_BYTES_MAX, REQUESTS_MAX, answer_max};
+use super::limits::{REQUESTS, answer_max};
 use super::looks::Looks;
+pub(super) use super::noted::event;
+use super::noted::{reason, said};
 use super::params::Params;
+use super::places::{Full, Place, Places, Whose};
 use super::problem::Problem;
 use super::refusals::{Refusal, Refusals};
-use super::role::{Asker, Caller, Known, Role};
+use super::role::{Asker, Caller, Known, Peer, Role};
 use super::seams::{Admit, Audit, Log, Owns};
 use super::shared::{self, LOOK_BY_LINK};
-use super::table::{EXPORTS, Id, Noted, Op, Own, ROUTES, Route, Verb, allowed};
+use super::table::{Op, Own, ROUTES, Route};
 
 /// A request that passed everything the table asks.
 pub(super) struct Call {
@@ -89,6 +92,7 @@ pub(super) struct Doors {
     pub(super) admit: Admit,
     pub(super) audit: Audit,
     pub(super) log: Log,
+    pub(super) locked: Option<Arc<dyn Locks>>,
     pub(super) owns: Owns,
     pub(super) refusals: Arc<Refusals>,
     /// What is said of routes that have no handler here.
@@ -100,7 +104,7 @@ struct Gate {
     handlers: BTreeMap<Op, Handler>,
     doors: Doors,
     looks: Looks,
-    places: Semaphore,
+    places: Arc<Places<Whose>>,
     boot: String,
     count: AtomicU64,
 }
@@ -111,7 +115,7 @@ pub(super) fn router(handlers: BTreeMap<Op, Handler>, doors: Doors, boot: String
         handlers,
         doors,
         looks: Looks::default(),
-        places: Semaphore::new(REQUESTS_MAX),
+        places: Places::new(REQUESTS),
         boot,
         count: AtomicU64::new(0),
     });
@@ -183,12 +187,13 @@ impl Gate {
         let id = identifier(route, request.uri().path())?;
         let params = Params::read(route, request.uri())?;
         let only = self.reach(route, &caller, id.as_ref(), &params).await?;
-        let Ok(_place) = self.places.try_acquire() else {
-            return Err(Problem::busy("too many requests are being answered"));
-        };
         let if_match = request.headers().get(header::IF_MATCH);
         let if_match = if_match.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+        // Whoever is still sending holds no place, or they could keep everybody out; of what may be long
+        // only so much is on its way, and only from those who may send it.
+        let early = is_long(route).then(|| self.place(&caller)).transpose()?;
         let body = read_body(route, request).await?;
+        let _place = early.map_or_else(|| self.place(&caller), Ok)?;
         if let Some(noted) = route.noted.filter(|noted| !noted.by_handler) {
             let look = noted.once.then(|| Looks::key(&caller, id.as_ref()));
             let again = |look| self.looks.is_known(look, Instant::now());
@@ -214,6 +219,19 @@ impl Gate {
         answer.unwrap_or_else(|_| Err(Problem::unavailable("the answer took too long")))
     }
 
+    /// A place among those who are answered.
+    fn place(&self, caller: &Caller) -> Result<Place<Whose>, Problem> {
+        let place = self
+            .places
+            .take(Whose::of(caller), caller.role == Role::Admin);
+        place.map_err(|full| {
+            Problem::busy(match full {
+                Full::Own => "too many requests of yours are being answered",
+                Full::All => "too many requests are being answered",
+            })
+        })
+    }
+
     /// Who asks, if they have a role at all.
     fn caller(&self, asker: Asker) -> Result<Caller, Problem> {
         let known = match &asker {
@@ -232,11 +250,29 @@ impl Gate {
                 "your account has no role at this service",
             ));
         };
+        if let Asker::Process(peer) = &asker
+            && let Some(why) = self.locked(peer, &known, role)
+        {
+            return Err(Problem::locked(&why));
+        }
         Ok(Caller {
             user: known.user.clone().unwrap_or_else(|| asker.words()),
             account: known.user,
             asker,
             role,
+        })
+    }
+
+    /// Why an account of this machine is locked out, if so. Root is not: somebody must be able to lift a lock.
+    /// Here an account is a person and a login at once, as where its sessions are recorded.
+    fn locked(&self, peer: &Peer, known: &Known, role: Role) -> Option<String> {
+        let locked = self.doors.locked.as_ref().filter(|_| peer.uid != 0)?;
+        let account = known.user.clone().unwrap_or_default();
+        locked.locked(&Lockable {
+            user: account.clone(),
+            roles: vec![role.as_str().to_owned()],
+            login: account,
+            ..Lockable::default()
         })
     }
 
@@ -346,150 +382,5 @@ impl Gate {
     }
 }
 
-fn find(path: Option<&'static str>, method: &Method) -> Result<&'static Route, Problem> {
-    let path = path.ok_or_else(Problem::not_found)?;
-    let named = |verb: Verb| verb.as_str() == method.as_str();
-    let route = ROUTES.iter().find(|r| r.path == path && named(r.verb));
-    route.ok_or_else(|| Problem::method(allowed(path)))
-}
-
-/// What stands in the path as it was sent: identifiers need no escapes, so one with an escape is
-/// none.
-fn identifier(route: &Route, path: &str) -> Result<Option<Name>, Problem> {
-    let Some(kind) = route.id else {
-        return Ok(None);
-    };
-    let place = route.path.split('/').position(|part| part == "{id}");
-    let text = place
-        .and_then(|n| path.split('/').nth(n))
-        .unwrap_or_default();
-    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
-    match kind {
-        Id::Session => {
-            let id = text.parse().map_err(|_| Problem::not_found())?;
-            Ok(Some(Name::Session(id)))
-        }
-        Id::Host
-        | Id::Token
-        | Id::User
-        | Id::Share
-        | Id::Passkey
-        | Id::Credential
-        | Id::Lock
-        | Id::SignIn
-        | Id::Saved
-            if (1..=64).contains(&text.len())
-                && text.bytes().all(plain)
-                && !text.starts_with('.') =>
-        {
-            Ok(Some(Name::Other(text.to_owned())))
-        }
-        Id::Host
-        | Id::Token
-        | Id::User
-        | Id::Share
-        | Id::Passkey
-        | Id::Credential
-        | Id::Lock
-        | Id::SignIn
-        | Id::Saved => Err(Problem::not_found()),
-    }
-}
-
-async fn read_body(route: &Route, request: Request<Body>) -> Result<Bytes, Problem> {
-    let bytes_max = match route.op {
-        Op::PolicySet | Op::PolicyTest => POLICY_BODY_BYTES_MAX,
-        _ => BODY_BYTES_MAX,
-    };
-    let read = timeout(ARRIVAL_MAX, to_bytes(request.into_body(), bytes_max)).await;
-    match (read, route.body) {
-        (Ok(Ok(body)), Some(_)) => Ok(body),
-        (Ok(Ok(body)), None) if body.is_empty() => Ok(body),
-        (Ok(Ok(_)), None) => Err(Problem::bad("this takes no body")),
-        (Ok(Err(_)), _) => Err(Problem::too_large(bytes_max)),
-        (Err(_), _) => Err(Problem::bad("the body did not arrive in time")),
-    }
-}
-
-/// Why, as the caller says it: a parameter, or in the body.
-fn reason(params: &Params, body: &Bytes) -> Option<String> {
-    let said = params.text("reason").map(str::to_owned);
-    said.or_else(|| {
-        let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-        Some(body.get("reason")?.as_str()?.to_owned())
-    })
-}
-
-/// The same, with the format that was asked for.
-fn said(noted: Noted, params: &Params) -> Noted {
-    let asked = params.text("format");
-    let known = EXPORTS.iter().copied().find(|known| asked == Some(*known));
-    Noted {
-        format: noted.format.map(|format| known.unwrap_or(format)),
-        ..noted
-    }
-}
-
-/// The event that says who did what to which thing, and why.
-pub(super) fn event(
-    noted: Noted,
-    caller: &Caller,
-    id: Option<&Name>,
-    reason: Option<String>,
-    success: bool,
-) -> EventBody {
-    let roles = match &caller.asker {
-        Asker::Link(_) => Vec::new(),
-        _ => vec![caller.role.as_str().into()],
-    };
-    let mut fields = Fields::new()
-        .with("user", caller.user.as_str())
-        .with("user_roles", Value::List(roles))
-        .with("success", success);
-    match &caller.asker {
-        Asker::Process(peer) => {
-            fields.push("user_uid", u64::from(peer.uid));
-            if let Some(pid) = peer.pid.and_then(|pid| u64::try_from(pid).ok()) {
-                fields.push("pid", pid);
-            }
-        }
-        Asker::Browser(visitor) => {
-            fields.push("addr.remote", visitor.address.to_string());
-            if let Some(outside) = &visitor.outside {
-                fields.push("issuer", outside.issuer.as_str());
-                fields.push("subject", outside.subject.as_str());
-            }
-        }
-        Asker::Link(guest) => {
-            fields.push("addr.remote", guest.address.to_string());
-            fields.push("share", guest.share.id.as_str());
-            fields.push("shared_with", guest.share.viewer.as_str());
-            fields.push("shared_by", guest.share.created_by.as_str());
-            if let Some(over) = guest.over {
-                fields.push("error", over.as_str());
-            }
-        }
-    }
-    match id {
-        Some(Name::Session(id)) => fields.push("recording", id.to_string()),
-        Some(Name::Other(name)) => {
-            let field = match noted.event {
-                event if event.starts_with("lock.") => "target",
-                "recording.unshared" => "share",
-                _ => "name",
-            };
-            fields.push(field, name.as_str());
-        }
-        None => {}
-    }
-    if let Some(format) = noted.format {
-        fields.push("format", format);
-    }
-    if let Some(reason) = reason {
-        fields.push("reason", reason);
-    }
-    EventBody::Admin(Fact {
-        event: noted.event.to_owned(),
-        fields,
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! The admin socket: connections whose other end the kernel names.
+//! The admin socket: connections whose other end the kernel names. No account has all of them, and some
+//! are kept for root: whoever may connect must not be able to keep those out who would stop them.
 
 use std::fs;
 use std::io;
@@ -14,7 +15,8 @@ use tokio::time::{sleep, timeout};
 
 use super::Api;
 use super::connection::{ACCEPT_PAUSE, converse, told};
-use super::limits::{CONNECTIONS_MAX, STOP_MAX};
+use super::limits::{CONNECTIONS, CONNECTIONS_MAX, STOP_MAX};
+use super::places::{Place, Places};
 use super::role::{Asker, Peer};
 
 /// Opens the socket. What a crash left under its name is removed, unless somebody listens there.
@@ -42,42 +44,48 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
 /// Answers on the socket until `stop` becomes true. Then streams are cut, and requests get
 /// [`STOP_MAX`] to finish.
 pub async fn serve(listener: UnixListener, api: Api, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let going = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::new(CONNECTIONS);
     loop {
-        let next = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
         tokio::select! {
             () = told(&mut stop) => break,
-            (place, accepted) = next => match (place, accepted) {
-                (Ok(place), Ok((stream, _))) => {
-                    tokio::spawn(connection(stream, api.clone(), stop.clone(), place));
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let placed = peer(&stream).and_then(|peer| {
+                        let own = places.take(peer.uid, peer.uid == 0).ok()?;
+                        let place = Arc::clone(&going).try_acquire_owned().ok()?;
+                        Some((peer, (place, own)))
+                    });
+                    let Some((peer, placed)) = placed else {
+                        continue;
+                    };
+                    tokio::spawn(connection((stream, peer), api.clone(), stop.clone(), placed));
                 }
-                _ => sleep(ACCEPT_PAUSE).await,
+                Err(_) => sleep(ACCEPT_PAUSE).await,
             },
         }
     }
     api.stop();
     let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-    let _ = timeout(STOP_MAX, places.acquire_many(all)).await;
+    let _ = timeout(STOP_MAX, going.acquire_many(all)).await;
 }
 
-async fn connection(
-    stream: UnixStream,
-    api: Api,
-    stop: watch::Receiver<bool>,
-    place: OwnedSemaphorePermit,
-) {
-    // Whom the kernel does not name nobody knows.
-    let Ok(credentials) = stream.peer_cred() else {
-        return;
-    };
-    let peer = Peer {
+/// Who is at the other end. Whom the kernel does not name nobody knows.
+fn peer(stream: &UnixStream) -> Option<Peer> {
+    let credentials = stream.peer_cred().ok()?;
+    Some(Peer {
         uid: credentials.uid(),
         gid: credentials.gid(),
         pid: credentials.pid(),
-    };
+    })
+}
+
+async fn connection(
+    (stream, peer): (UnixStream, Peer),
+    api: Api,
+    stop: watch::Receiver<bool>,
+    (place, _own): (OwnedSemaphorePermit, Place<u32>),
+) {
     let service = TowerToHyperService::new(api.router().layer(Extension(Asker::Process(peer))));
     converse(stream, service, stop, place).await;
 }

@@ -296,6 +296,7 @@ impl Answering<'_> {
                 clock: Arc::clone(&door.environment.clock),
             }),
             locks: Arc::new(self.locking_out()),
+            locked: Arc::new(self.locked.clone()),
             credentials: Arc::new(self.credentials.clone()),
             saved: self.saved()?,
             shares: Arc::new(Linked {

@@ -1,9 +1,8 @@
 //! Connections of browsers.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use hyper::service::service_fn;
@@ -17,6 +16,7 @@ use super::attempts::network;
 use super::certified::ShownByClient;
 use crate::api::connection::{ACCEPT_PAUSE, converse, told};
 use crate::api::limits::{ARRIVAL_MAX, STOP_MAX};
+use crate::api::places::{Bounds, Place, Places};
 
 /// Connections at the same time; further ones wait in the kernel's queue. A browser opens six.
 pub const CONNECTIONS_MAX: usize = 512;
@@ -25,35 +25,12 @@ pub const CONNECTIONS_MAX: usize = 512;
 /// proxy, on this machine or one that is trusted, there are many people, and the bound is the one above.
 pub const PER_ADDRESS_MAX: usize = 64;
 
-/// How many connections each address has.
-type Counted = Arc<Mutex<HashMap<IpAddr, usize>>>;
-
-/// One of them, until it ends.
-struct Place(Counted, IpAddr);
-
-impl Place {
-    fn take(counted: &Counted, address: IpAddr) -> Option<Self> {
-        let address = network(address);
-        let mut here = counted.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = here.entry(address).or_default();
-        if *count >= PER_ADDRESS_MAX {
-            return None;
-        }
-        *count = count.saturating_add(1);
-        Some(Self(Arc::clone(counted), address))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = here.get(&self.1).map_or(0, |count| count.saturating_sub(1));
-        match left {
-            0 => drop(here.remove(&self.1)),
-            left => drop(here.insert(self.1, left)),
-        }
-    }
-}
+/// Connections, by address.
+const BY_ADDRESS: Bounds = Bounds {
+    all: CONNECTIONS_MAX,
+    kept: 0,
+    own: PER_ADDRESS_MAX,
+};
 
 /// Answers until `stop` becomes true, by TLS if there is an acceptor. Then streams are cut, and requests get
 /// [`STOP_MAX`] to finish.
@@ -63,7 +40,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let counted = Counted::default();
+    let by_address = Places::new(BY_ADDRESS);
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -75,10 +52,9 @@ pub async fn serve(
                 (Ok(place), Ok((stream, from))) => {
                     let address = from.ip().to_canonical();
                     let is_shared = address.is_loopback() || web.trusts(address);
-                    let own = Place::take(&counted, address);
-                    if own.is_none() && !is_shared {
+                    let Ok(own) = by_address.take(network(address), is_shared) else {
                         continue;
-                    }
+                    };
                     let (web, stop, tls) = (Arc::clone(&web), stop.clone(), tls.clone());
                     tokio::spawn(connection((stream, tls), from.ip(), web, stop, (place, own)));
                 }
@@ -95,7 +71,7 @@ async fn connection(
     from: IpAddr,
     web: Arc<Web>,
     stop: watch::Receiver<bool>,
-    (place, _own): (OwnedSemaphorePermit, Option<Place>),
+    (place, _own): (OwnedSemaphorePermit, Place<IpAddr>),
 ) {
     // Small answers go out at once; where that cannot be had they go out a little later.
     let _ = stream.set_nodelay(true);
@@ -117,26 +93,5 @@ async fn connection(
         let shown = shown.and_then(<[_]>::first);
         let shown = shown.map(|first| ShownByClient(first.as_ref().into()));
         converse(stream, service(shown), stop, place).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_address_has_so_many_places_and_gives_them_back() {
-        let counted = Counted::default();
-        let take = |address: &str| Place::take(&counted, address.parse().unwrap());
-        let mut held: Vec<Place> = (0..PER_ADDRESS_MAX)
-            .filter_map(|_| take("192.0.2.1"))
-            .collect();
-        assert_eq!(held.len(), PER_ADDRESS_MAX);
-        assert!(take("192.0.2.1").is_none());
-        assert!(take("192.0.2.2").is_some());
-        held.pop();
-        assert!(take("192.0.2.1").is_some());
-        held.clear();
-        assert!(counted.lock().unwrap().is_empty());
     }
 }

@@ -1,0 +1,216 @@
+//! Who is answered while others ask for more than their share.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::HttpBody;
+use axum::http::StatusCode;
+use http_body_util::BodyExt as _;
+use hyper::body::Frame;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+
+use super::super::limits::{REQUESTS_MAX, REQUESTS_OF_ADMINS, REQUESTS_OF_ONE_MAX};
+use super::super::refusals::REFUSALS_WINDOW;
+use super::super::role::Peer;
+use super::*;
+
+/// Long enough for whatever this machine does beside, and shorter than a body may take to arrive.
+const SOON: Duration = Duration::from_secs(8);
+
+/// A body that never comes; each that is waited for is one more permit.
+struct Never(Arc<Semaphore>, bool);
+
+impl HttpBody for Never {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        if !std::mem::replace(&mut self.1, true) {
+            self.0.add_permits(1);
+        }
+        Poll::Pending
+    }
+}
+
+/// Whoever has this number, and whoever has the role of root.
+const LOCKED: u32 = 666;
+
+struct OneIsLocked;
+
+impl Locks for OneIsLocked {
+    fn locked(&self, who: &Lockable) -> Option<String> {
+        let account = format!("user{LOCKED}");
+        let is_named = who.user == account && who.login == account;
+        (is_named || who.roles == ["admin"]).then(|| "you are locked: ask the desk".to_owned())
+    }
+}
+
+/// The API of one or two routes: root administers, everybody else is a user.
+fn api(handlers: BTreeMap<Op, Handler>) -> Router {
+    let doors = Doors {
+        admit: Arc::new(|peer| Known {
+            user: Some(format!("user{}", peer.uid)),
+            role: Some(if peer.uid == 0 {
+                Role::Admin
+            } else {
+                Role::User
+            }),
+        }),
+        audit: Arc::new(|_| Ok(())),
+        log: Arc::new(|_| {}),
+        locked: Some(Arc::new(OneIsLocked)),
+        owns: Arc::new(|_, _| Ok(true)),
+        refusals: Arc::new(Refusals::new(REFUSALS_WINDOW)),
+        elsewhere: None,
+    };
+    router(handlers, doors, "test".to_owned())
+}
+
+/// Answers at once.
+fn at_once() -> Handler {
+    Arc::new(|_| Box::pin(async { Ok(Response::new(Body::empty())) }))
+}
+
+/// Status and words of the answer.
+async fn ask(api: &Router, uid: u32, (verb, path): (&str, &str), body: Body) -> (u16, String) {
+    let peer = Peer {
+        uid,
+        gid: uid,
+        pid: None,
+    };
+    let mut request = Request::builder()
+        .method(verb)
+        .uri(path)
+        .body(body)
+        .unwrap();
+    request.extensions_mut().insert(Asker::Process(peer));
+    let answered = TowerToHyperService::new(api.clone()).call(request).await;
+    let Ok(response) = answered;
+    let status = response.status().as_u16();
+    let words = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8_lossy(&words).into_owned())
+}
+
+fn run<F: Future>(test: F) -> F::Output {
+    let runtime = Runtime::new().unwrap();
+    let out = runtime
+        .block_on(async { timeout(SOON, test).await })
+        .expect("answered soon");
+    runtime.shutdown_background();
+    out
+}
+
+const LOCK: (&str, &str) = ("POST", "/v1/locks");
+const STATUS: (&str, &str) = ("GET", "/v1/status");
+
+#[test]
+fn whoever_sends_no_body_keeps_nobody_out() {
+    let api = api(BTreeMap::from([
+        (Op::SavedKeep, at_once()),
+        (Op::LockMake, at_once()),
+    ]));
+    run(async {
+        let waited = Arc::new(Semaphore::new(0));
+        // More accounts than there are places.
+        for uid in 1000..=1000 + u32::try_from(REQUESTS_MAX).unwrap() {
+            let (api, body) = (api.clone(), Body::new(Never(Arc::clone(&waited), false)));
+            tokio::spawn(async move { ask(&api, uid, ("POST", "/v1/saved"), body).await });
+        }
+        let most = u32::try_from(REQUESTS_MAX).unwrap();
+        let _all = waited.acquire_many(most).await.unwrap();
+        for uid in [0, 7] {
+            let asked = match uid {
+                0 => LOCK,
+                _ => ("POST", "/v1/saved"),
+            };
+            let (status, words) = ask(&api, uid, asked, Body::from("{}")).await;
+            assert_eq!(status, StatusCode::OK, "{uid}: {words}");
+        }
+    });
+}
+
+#[test]
+fn where_no_body_is_wanted_none_is_waited_for() {
+    let api = api(BTreeMap::from([(Op::Status, at_once())]));
+    run(async {
+        let body = || Body::new(Never(Arc::new(Semaphore::new(0)), false));
+        let (status, words) = ask(&api, 1000, STATUS, body()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(words.contains("this takes no body"), "{words}");
+        assert_eq!(ask(&api, 1000, STATUS, Body::empty()).await.0, 200);
+    });
+}
+
+#[test]
+fn one_asks_so_much_at_once_and_some_places_are_kept_for_administrators() {
+    let (begun, going) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let slow: Handler = {
+        let (begun, going) = (Arc::clone(&begun), Arc::clone(&going));
+        Arc::new(move |_| {
+            let (begun, going) = (Arc::clone(&begun), Arc::clone(&going));
+            Box::pin(async move {
+                begun.add_permits(1);
+                let _ = going.acquire().await;
+                Ok(Response::new(Body::empty()))
+            })
+        })
+    };
+    let api = api(BTreeMap::from([
+        (Op::Status, slow),
+        (Op::LockMake, at_once()),
+    ]));
+    let hold = async |uid, most: usize| {
+        for _ in 0..most {
+            let api = api.clone();
+            tokio::spawn(async move { ask(&api, uid, STATUS, Body::empty()).await });
+        }
+        begun
+            .acquire_many(u32::try_from(most).unwrap())
+            .await
+            .unwrap()
+            .forget();
+    };
+    run(async {
+        hold(1000, REQUESTS_OF_ONE_MAX).await;
+        let (status, words) = ask(&api, 1000, STATUS, Body::empty()).await;
+        assert_eq!(status, 503);
+        assert!(words.contains("too many requests of yours"), "{words}");
+        let left = REQUESTS_MAX - REQUESTS_OF_ADMINS - REQUESTS_OF_ONE_MAX;
+        for n in 0..left / REQUESTS_OF_ONE_MAX {
+            hold(1001 + u32::try_from(n).unwrap(), REQUESTS_OF_ONE_MAX).await;
+        }
+        let (status, words) = ask(&api, 2000, STATUS, Body::empty()).await;
+        assert_eq!(status, 503);
+        assert!(words.contains("too many requests are"), "{words}");
+        assert_eq!(ask(&api, 0, LOCK, Body::from("{}")).await.0, 200);
+        // Those are their own to take.
+        hold(0, REQUESTS_OF_ADMINS).await;
+        assert_eq!(ask(&api, 0, LOCK, Body::from("{}")).await.0, 503);
+        going.close();
+        // Places come back.
+        while ask(&api, 1000, STATUS, Body::empty()).await.0 != 200 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn whoever_is_locked_is_answered_nothing_and_root_is_not_shut_out_by_any_lock() {
+    let api = api(BTreeMap::from([(Op::Status, at_once())]));
+    run(async {
+        let (status, words) = ask(&api, LOCKED, STATUS, Body::empty()).await;
+        assert_eq!(status, 403);
+        assert!(words.contains("\"code\":\"locked\""), "{words}");
+        assert!(words.contains("you are locked: ask the desk"), "{words}");
+        for uid in [0, LOCKED + 1] {
+            assert_eq!(ask(&api, uid, STATUS, Body::empty()).await.0, 200, "{uid}");
+        }
+    });
+}
