@@ -61,8 +61,8 @@ pub use greeting::Lists;
 pub use hansard_shell::Keeper;
 use header::OfMachine;
 use limits::{
-    ALIVE_EVERY, ALIVE_MAX, ATTEMPTS_MAX, CONNECTIONS_MAX, LOGIN_GRACE, PACKET_BYTES,
-    REJECTION_TIME, STOP_MAX, UNKNOWN_MAX, UNKNOWN_OF_ADDRESS_MAX, WINDOW_BYTES,
+    ALIVE_EVERY, ALIVE_MAX, ATTEMPTS_MAX, CHANNEL_MESSAGES_MAX, CONNECTIONS_MAX, LOGIN_GRACE,
+    PACKET_BYTES, REJECTION_TIME, STOP_MAX, UNKNOWN_MAX, UNKNOWN_OF_ADDRESS_MAX, WINDOW_BYTES,
 };
 pub use proxy::{
     Certify, Credential, CredentialKind, Credentials, Method, Proxy, Wanted as WantedCertificate,
@@ -332,6 +332,7 @@ fn library(config: &Config, certificate: Option<&str>) -> Result<russh::server::
         certificates: certificate.into_iter().collect(),
         window_size: WINDOW_BYTES,
         maximum_packet_size: u32::try_from(PACKET_BYTES).unwrap_or(u32::MAX),
+        channel_buffer_size: CHANNEL_MESSAGES_MAX,
         max_auth_attempts: ATTEMPTS_MAX,
         inactivity_timeout: None,
         keepalive_interval: Some(ALIVE_EVERY),

@@ -25,7 +25,7 @@ use crate::local::Happening;
 
 mod starting;
 
-use starting::{Starts, greeted, nothing_ran};
+use starting::{Starting, Starts, greeted};
 
 /// The one subsystem that there is.
 const SFTP: &str = "sftp";
@@ -261,10 +261,12 @@ impl Waiting {
         let opened = header::open(machine, &inside.who, about)?;
         let id = opened.session.id;
         let window = starts.window(self.terminal.as_ref());
+        let starting = Starting::new(machine, &opened);
         let (served, ends, watched) = match starts.start(&runs, machine, &opened).await {
             Ok(started) => started,
-            Err(why) => return Err(nothing_ran(machine, opened, why)),
+            Err(why) => return Err(starting.nothing_ran(why)),
         };
+        starting.is_done();
         if let Some(window) = window {
             let [cols, rows, ..] = window.size;
             let sized = opened.recorder.event(Body::Resize { cols, rows });
@@ -297,12 +299,11 @@ impl Waiting {
             on_end,
             ender,
             watched,
-            machine: Arc::clone(machine),
+            connection: Arc::clone(connection),
             sftp: runs.subsystem.as_ref().map(|_| Sftp::default()),
             unread: connection.is_read(number),
-            terminals: Arc::clone(&connection.node.terminals),
         };
-        connection.keep(tokio::spawn(run_to_its_end(relay, self.stays)));
+        connection.keep(tokio::spawn(run_to_its_end(run(relay), self.stays)));
         Ok(())
     }
 
@@ -376,8 +377,8 @@ impl Waiting {
 }
 
 /// Runs it, and gives back what the channel had.
-async fn run_to_its_end(relay: Relay, _stays: Stays) {
-    run(relay).await;
+async fn run_to_its_end(running: impl Future<Output = ()>, _stays: Stays) {
+    running.await;
 }
 
 /// What runs in the end: what is asked for, or what the certificate or key demands in its stead.

@@ -291,8 +291,7 @@ async fn talk(connection: &Arc<Connection>, wire: Wire) {
     let tasks = std::mem::take(&mut connection.state().tasks);
     let until = Instant::now() + CHANNELS_END_MAX;
     for task in tasks {
-        // One that does not end in time is dropped with the runtime, and its recording is revived by
-        // the next start.
+        // One that does not end in time is dropped with the runtime, and ends its recording then.
         let _ = tokio::time::timeout_at(until, task).await;
     }
 }

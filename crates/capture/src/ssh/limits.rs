@@ -50,6 +50,10 @@ pub(super) const PACKET_BYTES: usize = 32 * 1024;
 /// What is read at a time from a program, or from whoever a forward leads to: as much as a pipe holds.
 pub(super) const PIECE_BYTES: usize = 64 * 1024;
 
+/// Messages of a channel that may be on their way from the connection to what runs in it; one more is waited for, and
+/// the connection with it. A connection that is over leaves as many behind at most.
+pub(super) const CHANNEL_MESSAGES_MAX: usize = 100;
+
 /// What a pipe to or from a program may hold once it was full, as much as one of anybody may by the system's own
 /// bound. One that never pours keeps what it was made with (64 KiB).
 pub(super) const PIPE_BYTES: usize = 1024 * 1024;
@@ -84,8 +88,8 @@ pub(super) const HANGUP_GRACE: Duration = Duration::from_secs(2);
 /// still hold the terminal.
 pub(super) const LAST_OUTPUT: Duration = Duration::from_millis(100);
 
-/// How long a connection's channels have to end after it is gone. At the bound it ends without them, and
-/// says so.
+/// How long a connection's channels have to end after it is gone. At the bound it ends without them: their
+/// recordings end with what there is, and say so.
 pub(super) const CHANNELS_END_MAX: Duration = Duration::from_secs(10);
 
 /// Forwarded connections of one SSH connection at a time; one more is refused.

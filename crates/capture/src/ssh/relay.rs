@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hansard_core::policy::{OnEnd, Policy};
-use hansard_core::{Body, Session, Stream};
+use hansard_core::{Body, Session, SessionId, Stream};
 use hansard_record::{Lost, Recorder};
 use hansard_shell::{Ends, Keys};
 use russh::server::{Handle, Msg};
@@ -19,8 +19,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, sleep_until};
 
+use super::connection::Connection;
 use super::ender::Ender;
-use super::header::OfMachine;
 use super::limits::{
     HANGUP_GRACE, INPUT_BYTES_MAX, LAST_OUTPUT, PIECE_BYTES, PIPE_BYTES, TYPED_LOOK_EVERY,
 };
@@ -63,13 +63,11 @@ pub(super) struct Relay {
     pub(super) ender: Arc<Ender>,
     /// Tells what its processes do.
     pub(super) watched: Option<Watched>,
-    pub(super) machine: OfMachine,
+    pub(super) connection: Arc<Connection>,
     /// Reads along, where what passes is SFTP.
     pub(super) sftp: Option<Sftp>,
     /// Told when nobody reads what the program says any more.
     pub(super) unread: Arc<Unread>,
-    /// The node's, this one among them if it is one.
-    pub(super) terminals: Arc<Terminals>,
 }
 
 /// How it came to its end, as far as that is not the program's.
@@ -83,11 +81,18 @@ enum Why {
     Lost(Lost),
 }
 
-/// What the halves of a relay share.
+/// What the halves of a relay share. Dropping it ends the recording, if nothing did before.
 struct Shared {
+    connection: Arc<Connection>,
     recorder: Recorder,
+    session: SessionId,
     policy: Policy,
     served: Program,
+    on_end: OnEnd,
+    /// What is over before the recording is.
+    beside: (Option<Watched>, Option<Listed>),
+    /// Its recording has ended.
+    is_over: bool,
     has_terminal: bool,
     /// Typed bytes that wait until it is clear that nothing hid them; only where they are kept.
     keys: Option<Mutex<Keys>>,
@@ -126,8 +131,9 @@ impl Shared {
     }
 }
 
-/// Runs until the program or the client has come to its end, and everything is recorded.
-pub(super) async fn run(relay: Relay) {
+/// Runs until the program or the client has come to its end, and everything is recorded. Dropped before, begun
+/// or not, it ends the recording with what there is.
+pub(super) fn run(relay: Relay) -> impl Future<Output = ()> {
     let Relay {
         channel,
         handle,
@@ -141,25 +147,29 @@ pub(super) async fn run(relay: Relay) {
         on_end,
         ender,
         watched,
-        machine,
+        connection,
         sftp,
         unread,
-        terminals,
     } = relay;
     let id = channel.id();
     let has_terminal = matches!(ends, Ends::Terminal(_));
-    let policy = session.policy.clone();
-    let keys = (has_terminal && policy.keystrokes).then(|| {
+    let keys = (has_terminal && session.policy.keystrokes).then(|| {
         Mutex::new(match served {
             Program::Here(_) => Keys::new(),
             // Whether its terminal hides anything cannot be asked there.
             Program::There(_) => Keys::echoed(),
         })
     });
-    let shared = Shared {
+    let terminals = Arc::clone(&connection.node.terminals);
+    let mut shared = Shared {
+        connection,
         recorder,
-        policy,
+        session: session.id,
+        policy: session.policy,
         served,
+        on_end,
+        beside: (watched, listed),
+        is_over: false,
         has_terminal,
         keys,
         room: Room::new(INPUT_BYTES_MAX),
@@ -169,42 +179,49 @@ pub(super) async fn run(relay: Relay) {
         unread,
         pace: has_terminal.then(|| Pace::new(terminals)),
     };
-    let (read, write) = channel.split();
-    if has_terminal && !notice.is_empty() {
-        let shown = format!("{}\r\n", notice.replace('\n', "\r\n"));
-        let _ = write.data_bytes(shown.into_bytes()).await;
+    async move {
+        let (read, write) = channel.split();
+        let why = match registered(ends) {
+            Ok(ends) => {
+                let shown = (notice, greeting);
+                talk(&shared, (read, &write), ends, shown, &ender).await
+            }
+            Err(e) => {
+                shared.served.kill();
+                Some(Why::Ended(format!("its ends cannot be waited for: {e}")))
+            }
+        };
+        let exit = shared.conclude(why);
+        tokio::select! {
+            biased;
+            () = over::say(exit, (&write, &handle, id)) => {}
+            // Nobody is there to hear it, and the library may not take it either.
+            () = shared.connection.closing() => {}
+        }
     }
-    let why = match (greeted(&shared, &write, greeting).await, registered(ends)) {
-        (Ok(()), Ok((input, outputs))) => {
-            talk(&shared, (read, &write), (input, outputs), &ender, on_end).await
-        }
-        (Err(lost), _) => {
-            shared.served.kill();
-            Some(Why::Lost(lost))
-        }
-        (_, Err(e)) => {
-            shared.served.kill();
-            Some(Why::Ended(format!("its ends cannot be waited for: {e}")))
-        }
-    };
-    // What was done until now belongs before the recording's end.
-    drop((watched, listed));
-    over::finish(shared, (&write, &handle, id), (session.id, &machine), why).await;
 }
 
-/// Shows a login what there is to show: recorded as all that its terminal shows.
+/// Shows a terminal what there is to show before its program says anything: what the policy says, and the login's
+/// greeting, recorded as all that its terminal shows.
 async fn greeted(
     shared: &Shared,
     write: &ChannelWriteHalf<Msg>,
-    greeting: Vec<u8>,
+    (notice, greeting): (String, Vec<u8>),
 ) -> Result<(), Lost> {
-    if !shared.has_terminal || greeting.is_empty() {
+    if !shared.has_terminal {
+        return Ok(());
+    }
+    // A client that is gone is heard of elsewhere.
+    if !notice.is_empty() {
+        let shown = format!("{}\r\n", notice.replace('\n', "\r\n"));
+        let _ = write.data_bytes(shown.into_bytes()).await;
+    }
+    if greeting.is_empty() {
         return Ok(());
     }
     if shared.policy.stdout {
         shared.recorder.data(Stream::Output, &greeting)?;
     }
-    // A client that is gone is heard of elsewhere.
     let _ = write.data_bytes(greeting).await;
     Ok(())
 }
@@ -241,14 +258,17 @@ async fn talk(
     shared: &Shared,
     (read, write): (ChannelReadHalf, &ChannelWriteHalf<Msg>),
     (input, [first, second]): Registered,
+    shown: (String, Vec<u8>),
     ender: &Ender,
-    on_end: OnEnd,
 ) -> Option<Why> {
     let (to_program, from_client) = unbounded_channel();
     let incoming = incoming(shared, read, to_program);
     let feeding = feed(shared, input, from_client);
-    let outgoing =
-        async { tokio::try_join!(drain(shared, first, write), drain(shared, second, write)) };
+    let outgoing = async {
+        // One that does not take it is ended as any other.
+        greeted(shared, write, shown).await?;
+        tokio::try_join!(drain(shared, first, write), drain(shared, second, write))
+    };
     let exiting = exited(&shared.served);
     let (mut is_in, mut is_fed, mut is_out, mut is_exited) = (false, false, false, false);
     let mut why: Option<Why> = None;
@@ -299,7 +319,7 @@ async fn talk(
                 continue;
             }
             let is_ended = matches!(why, Some(Why::Ended(_) | Why::Lost(_)));
-            if is_ended || (why.is_some() && on_end == OnEnd::Kill) {
+            if is_ended || (why.is_some() && shared.on_end == OnEnd::Kill) {
                 shared.served.kill();
             }
             return why;

@@ -53,6 +53,11 @@ impl Room {
         }
     }
 
+    /// Lets so many bytes in, whether there is room or not: the last ones, of which there are few.
+    pub(super) fn exceed(&self, bytes: usize) {
+        self.over.fetch_add(bytes, Ordering::SeqCst);
+    }
+
     /// Gives room back; what came in without a place has none to give.
     pub(super) fn give_back(&self, bytes: usize) {
         let mut rest = bytes;

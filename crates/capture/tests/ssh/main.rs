@@ -20,6 +20,7 @@ mod debian;
 mod files;
 mod forwards;
 mod gets_in;
+mod gone;
 mod hostile;
 mod inside;
 mod locked;

@@ -77,18 +77,53 @@ fn watched_start(
     started.map(|(served, ends, watched)| (served, ends, watched.flatten()))
 }
 
-/// Brings the recording of what was not started to its end, and answers why it was not.
-pub(super) fn nothing_ran(machine: &OfMachine, opened: Opened, why: String) -> String {
-    let id = opened.session.id;
-    let end = End {
-        reason: format!("nothing was run: {why}"),
-        ..End::default()
-    };
-    if opened.recorder.close(end).is_ok() {
-        // A note that stays is found finished by the next start.
-        let _ = machine.means.open.end(id);
+/// The recording of what is being started. Dropped before anybody says what became of it, nothing was: its
+/// connection is over, and a target has not answered.
+pub(super) struct Starting<'a> {
+    machine: &'a OfMachine,
+    opened: &'a Opened,
+    is_over: bool,
+}
+
+impl<'a> Starting<'a> {
+    pub(super) fn new(machine: &'a OfMachine, opened: &'a Opened) -> Self {
+        Self {
+            machine,
+            opened,
+            is_over: false,
+        }
     }
-    why
+
+    /// It was started.
+    pub(super) fn is_done(mut self) {
+        self.is_over = true;
+    }
+
+    /// It was not: its recording ends. Answers why it was not.
+    pub(super) fn nothing_ran(mut self, why: String) -> String {
+        self.end(&why);
+        why
+    }
+
+    fn end(&mut self, why: &str) {
+        self.is_over = true;
+        let end = End {
+            reason: format!("nothing was run: {why}"),
+            ..End::default()
+        };
+        if self.opened.recorder.close(end).is_ok() {
+            // A note that stays is found finished by the next start.
+            let _ = self.machine.means.open.end(self.opened.session.id);
+        }
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.end("the connection was over");
+        }
+    }
 }
 
 /// Puts a program at a terminal of this machine into the lists of logins; answers its place there, and what it

@@ -134,7 +134,12 @@ pub(super) async fn pass(passing: Passing) {
     if let Err(lost) = closed {
         both.connection.ender.end(&lost.to_string(), "");
     }
-    let _ = write.close().await;
+    tokio::select! {
+        biased;
+        _ = write.close() => {}
+        // Nobody is there to hear it, and the library may not take it either.
+        () = both.connection.closing() => {}
+    }
     drop(tally);
 }
 

@@ -1,61 +1,89 @@
 //! The end of what ran in a channel: first its recording is complete, then the client hears of it.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
-use hansard_core::SessionId;
 use hansard_core::event::End;
+use hansard_core::policy::OnEnd;
 use hansard_record::Lost;
+use hansard_shell::Exit;
 use russh::server::{Handle, Msg};
 use russh::{ChannelId, ChannelWriteHalf, Sig};
 
 use super::{NOBODY_READS, Shared, Why, release};
 use crate::local::{Happening, THE_CLIENT_WENT_AWAY};
-use crate::ssh::header::OfMachine;
 
-pub(super) async fn finish(
-    shared: Shared,
-    (write, handle, id): (&ChannelWriteHalf<Msg>, &Handle, ChannelId),
-    (session, machine): (SessionId, &OfMachine),
-    why: Option<Why>,
-) {
-    let exit = shared.served.ended();
-    let ended = machine.registry.finish(session);
-    let mut end = exit
-        .as_ref()
-        .map_or_else(End::default, hansard_shell::Exit::end);
-    match (&why, ended) {
-        (_, Some(ended)) => end.reason = ended.to_string(),
-        (Some(Why::Ended(why)), None) => end.reason.clone_from(why),
-        (Some(Why::Gone), None) if exit.is_none() => {
-            THE_CLIENT_WENT_AWAY.clone_into(&mut end.reason)
+/// What the recording says of a program that its connection went away from, and nobody waited for any longer.
+const LEFT: &str = "its connection was over, and it was not waited for any longer";
+
+impl Drop for Shared {
+    /// The connection's runtime is gone, or the relay failed: nobody else brings the recording to its end, gives
+    /// back its place or has what is to be killed killed.
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
         }
-        (None, None) if exit.is_none() && shared.unread.is() => {
-            NOBODY_READS.clone_into(&mut end.reason);
+        if !self.served.is_over() {
+            self.served.hang_up();
+            if self.on_end == OnEnd::Kill {
+                self.served.kill();
+            }
         }
-        (None, None) if exit.is_none() => "its end is not known".clone_into(&mut end.reason),
-        _ => {}
+        self.conclude(Some(Why::Ended(LEFT.to_owned())));
     }
-    let reason = end.reason.clone();
-    let closed = match why {
-        Some(Why::Lost(lost)) => Err(lost),
-        _ => release(&shared, true)
-            .and_then(|()| rest_of_sftp(&shared))
-            .and_then(|()| shared.recorder.close(end)),
-    };
-    let happened = match closed {
-        Ok(_) => {
-            // A note that stays is found finished by the next start.
-            let _ = machine.means.open.end(session);
-            Happening::Ended { session, reason }
+}
+
+impl Shared {
+    /// Brings the recording to its end, and answers the program's.
+    pub(super) fn conclude(&mut self, why: Option<Why>) -> Option<Exit> {
+        self.is_over = true;
+        // What was done until now belongs before the recording's end.
+        self.beside = (None, None);
+        let exit = self.served.ended();
+        let machine = Arc::clone(self.connection.machine());
+        let session = self.session;
+        let ended = machine.registry.finish(session);
+        let mut end = exit.as_ref().map_or_else(End::default, Exit::end);
+        match (&why, ended) {
+            (_, Some(ended)) => end.reason = ended.to_string(),
+            (Some(Why::Ended(why)), None) => end.reason.clone_from(why),
+            (Some(Why::Gone), None) if exit.is_none() => {
+                THE_CLIENT_WENT_AWAY.clone_into(&mut end.reason)
+            }
+            (None, None) if exit.is_none() && self.unread.is() => {
+                NOBODY_READS.clone_into(&mut end.reason);
+            }
+            (None, None) if exit.is_none() => "its end is not known".clone_into(&mut end.reason),
+            _ => {}
         }
-        Err(lost) => Happening::Lost {
-            session,
-            why: lost.to_string(),
-        },
-    };
-    (machine.means.tell)(happened);
-    machine.registry.wake();
-    // A client that is gone hears nothing of this, which is no error.
+        let reason = end.reason.clone();
+        let closed = match why {
+            Some(Why::Lost(lost)) => Err(lost),
+            _ => release(self, true)
+                .and_then(|()| rest_of_sftp(self))
+                .and_then(|()| self.recorder.close(end)),
+        };
+        let happened = match closed {
+            Ok(_) => {
+                // A note that stays is found finished by the next start.
+                let _ = machine.means.open.end(session);
+                Happening::Ended { session, reason }
+            }
+            Err(lost) => Happening::Lost {
+                session,
+                why: lost.to_string(),
+            },
+        };
+        (machine.means.tell)(happened);
+        machine.registry.wake();
+        exit
+    }
+}
+
+/// Tells the client how the program ended. One that is gone hears nothing of this, which is no error.
+pub(super) async fn say(
+    exit: Option<Exit>,
+    (write, handle, id): (&ChannelWriteHalf<Msg>, &Handle, ChannelId),
+) {
     if let Some(exit) = exit {
         let _ = match exit.signal {
             None => write.exit_status(u32::from(exit.status)).await.is_ok(),

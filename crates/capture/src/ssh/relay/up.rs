@@ -1,9 +1,12 @@
 //! What comes from the client: recorded as the policy says, and handed to the program.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
+use std::pin::{Pin, pin};
 use std::sync::PoisonError;
+use std::task::Poll;
 
 use bytes::{Buf as _, Bytes};
 use hansard_core::{Body, Fields, Stream};
@@ -12,20 +15,24 @@ use russh::{ChannelMsg, ChannelReadHalf};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::task::unconstrained;
 
 use super::{Shared, Why, name_of, when_ready, widen};
 use crate::ssh::channel::sizes;
 use crate::ssh::fact;
-use crate::ssh::limits::PIECES_AT_ONCE;
+use crate::ssh::limits::{CHANNEL_MESSAGES_MAX, PIECES_AT_ONCE};
+use crate::ssh::room::Room;
 
-/// Takes what the client sends, until it closes the channel.
+/// Takes what the client sends, until it closes the channel or its connection is over. What it sent before that still
+/// counts, but is not waited for.
 pub(super) async fn incoming(
     shared: &Shared,
     mut read: ChannelReadHalf,
     to_program: UnboundedSender<Bytes>,
 ) -> Result<(), Why> {
     let mut to_program = Some(to_program);
-    while let Some(message) = read.wait().await {
+    let mut line = Line::Open(Box::pin(shared.connection.closing()));
+    while let Some(message) = line.next(&mut read).await {
         match message {
             ChannelMsg::Data { data } => {
                 if let Some(pace) = &shared.pace {
@@ -36,7 +43,7 @@ pub(super) async fn incoming(
                     continue;
                 };
                 // Given back when the program has taken them.
-                shared.room.take(data.len()).await;
+                line.room(&shared.room, data.len()).await;
                 let _ = to_program.send(data);
             }
             // A terminal has no end of its input but the key for it.
@@ -71,6 +78,48 @@ pub(super) async fn incoming(
         }
     }
     Ok(())
+}
+
+/// Whether what is read of a channel comes from a connection that there is.
+enum Line<F> {
+    /// Until this returns.
+    Open(Pin<Box<F>>),
+    /// It is over. So many messages are taken at most that are there already: the library may be at work for some time
+    /// yet, and a client that pours.
+    Over(usize),
+}
+
+impl<F: Future<Output = ()>> Line<F> {
+    /// The next message; none when there is none any more. Nothing is asked but the channel while that has some.
+    async fn next(&mut self, read: &mut ChannelReadHalf) -> Option<ChannelMsg> {
+        if let Self::Open(closing) = self {
+            tokio::select! {
+                biased;
+                message = read.wait() => return message,
+                () = closing => *self = Self::Over(CHANNEL_MESSAGES_MAX),
+            }
+        }
+        let Self::Over(left) = self else { return None };
+        *left = left.checked_sub(1)?;
+        // Not more than what is there, and nothing less, however long this task has worked already.
+        let mut read = pin!(unconstrained(read.wait()));
+        match poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await {
+            Poll::Ready(message) => message,
+            Poll::Pending => None,
+        }
+    }
+
+    /// Takes room for so many bytes; of a connection that is over, whether there is any or not.
+    async fn room(&mut self, room: &Room, bytes: usize) {
+        if let Self::Open(closing) = self {
+            tokio::select! {
+                biased;
+                () = room.take(bytes) => return,
+                () = closing => *self = Self::Over(CHANNEL_MESSAGES_MAX),
+            }
+        }
+        room.exceed(bytes);
+    }
 }
 
 /// Records what came from the client, as the policy says.
