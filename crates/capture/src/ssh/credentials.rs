@@ -142,12 +142,7 @@ pub(super) fn judge(
     for (name, value) in certificate.critical_options().iter() {
         match name.as_str() {
             "force-command" => command = Some(value.clone()),
-            "source-address" if !is_from(value, attempt.from) => {
-                return Err(format!(
-                    "the certificate may not be used from {}",
-                    attempt.from
-                ));
-            }
+            "source-address" => may_come(List::SourceAddress, value, attempt.from)?,
             known if CRITICAL.contains(&known) => {}
             other => {
                 return Err(format!(
@@ -183,36 +178,89 @@ pub(super) fn shown(key: &KeyData) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 
-/// Whether an address is among these, `192.0.2.0/24,2001:db8::1`. What is no address matches nothing.
-pub(super) fn is_from(list: &str, from: IpAddr) -> bool {
-    let from = from.to_canonical();
-    list.split(',').any(|one| {
-        let (address, bits) = match one.split_once('/') {
-            Some((address, bits)) => (address, bits.parse().ok()),
-            None => (one, Some(128)),
-        };
-        let (Ok(address), Some(bits)) = (address.parse::<IpAddr>(), bits) else {
-            return false;
-        };
-        match (address, from) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                let (a, b) = (u128::from(a.to_bits()), u128::from(b.to_bits()));
-                is_same(
-                    a << 96,
-                    b << 96,
-                    if one.contains('/') { bits } else { 32 },
-                    32,
-                )
-            }
-            (IpAddr::V6(a), IpAddr::V6(b)) => is_same(a.to_bits(), b.to_bits(), bits, 128),
-            _ => false,
-        }
-    })
+/// What a list of addresses and networks is about, for what is said of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    /// `source-address` of a certificate.
+    SourceAddress,
+    /// `from=` in `authorized_keys`, where `!` before an element excludes what it names.
+    From,
 }
 
-/// Whether the first bits of two addresses are the same.
-fn is_same(a: u128, b: u128, bits: u32, most: u32) -> bool {
-    bits <= most && (a ^ b).checked_shr(128 - bits).unwrap_or(0) == 0
+/// Whether somebody may come from this address by a list, `192.0.2.0/24,2001:db8::1`. As in sshd(8), whom an
+/// element with `!` names is refused whatever the others say, and a list with an element that is no address or
+/// network lets in nobody: what it was to exclude is not known.
+///
+/// # Errors
+/// They may not; why.
+pub(super) fn may_come(kind: List, list: &str, from: IpAddr) -> Result<(), String> {
+    let what = match kind {
+        List::SourceAddress => "certificate",
+        List::From => "key",
+    };
+    let (mut is_in, mut is_out) = (false, false);
+    for element in list.split(',') {
+        let excluded = element.strip_prefix('!').filter(|_| kind == List::From);
+        let network = Network::read(excluded.unwrap_or(element)).ok_or_else(|| {
+            format!("the {what} may be used from nowhere: {element:?} in its list is no address or network")
+        })?;
+        match excluded {
+            Some(_) => is_out |= network.has(from),
+            None => is_in |= network.has(from),
+        }
+    }
+    match is_in && !is_out {
+        true => Ok(()),
+        false => Err(format!("the {what} may not be used from {from}")),
+    }
+}
+
+/// Whether an address is this one, or in this network. What is neither matches nothing.
+pub(super) fn is_within(network: &str, from: IpAddr) -> bool {
+    Network::read(network).is_some_and(|network| network.has(from))
+}
+
+/// Addresses that begin alike.
+#[derive(Debug, Clone, Copy)]
+struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+impl Network {
+    /// `192.0.2.0/24`, or an address alone.
+    fn read(text: &str) -> Option<Self> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse().ok()?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().ok()?;
+        // An address of IPv4 in IPv6's clothes would match nobody: who comes from it is known by IPv4's.
+        if address.to_canonical() != address {
+            return None;
+        }
+        let most = match address {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) => 128,
+        };
+        let bits = bits.unwrap_or(most);
+        (bits <= most).then_some(Self { address, bits })
+    }
+
+    fn has(self, from: IpAddr) -> bool {
+        match (self.address, from.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                is_same(a.to_bits().into(), b.to_bits().into(), 32 - self.bits)
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => is_same(a.to_bits(), b.to_bits(), 128 - self.bits),
+            _ => false,
+        }
+    }
+}
+
+/// Whether two addresses are the same but for so many bits at their end.
+fn is_same(a: u128, b: u128, free: u32) -> bool {
+    (a ^ b).checked_shr(free).unwrap_or(0) == 0
 }
 
 /// Judges a plain key; an error is why it lets nobody in.
@@ -264,11 +312,98 @@ mod tests {
             ("2001:db8::1", "2001:db8::1", true),
             ("::/0", "192.0.2.7", false),
             ("192.0.2.0/33", "192.0.2.0", false),
-            ("nonsense,192.0.2.7", "192.0.2.7", true),
+            ("::ffff:192.0.2.7", "192.0.2.7", false),
+            ("nonsense", "192.0.2.7", false),
             ("", "192.0.2.7", false),
             ("*", "192.0.2.7", false),
         ] {
-            assert_eq!(is_from(list, from(address)), is_in, "{list} {address}");
+            assert_eq!(is_within(list, from(address)), is_in, "{list} {address}");
+            for kind in [List::SourceAddress, List::From] {
+                assert_eq!(may_come(kind, list, from(address)).is_ok(), is_in, "{list}");
+            }
+        }
+    }
+
+    #[test]
+    fn whom_a_list_excludes_or_cannot_name_it_does_not_let_in() {
+        let from = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (list, by_key, by_certificate) in [
+            ("192.0.2.7,198.51.100.0/24", "", ""),
+            ("198.51.100.0/24,192.0.2.7", "", ""),
+            (
+                "198.51.100.0/24",
+                "may not be used from",
+                "may not be used from",
+            ),
+            (
+                "!192.0.2.7,192.0.2.0/24",
+                "may not be used from",
+                "no address or network",
+            ),
+            (
+                "192.0.2.0/24,!192.0.2.7",
+                "may not be used from",
+                "no address or network",
+            ),
+            (
+                "!192.0.2.0/28,192.0.2.0/24",
+                "may not be used from",
+                "no address or network",
+            ),
+            ("!192.0.2.8,192.0.2.0/24", "", "no address or network"),
+            // Excluding somebody lets in nobody else.
+            (
+                "!192.0.2.8",
+                "may not be used from",
+                "no address or network",
+            ),
+            (
+                "nonsense,192.0.2.7",
+                "no address or network",
+                "no address or network",
+            ),
+            (
+                "192.0.2.7,!host.example.org",
+                "no address or network",
+                "no address or network",
+            ),
+            (
+                "192.0.2.*,192.0.2.7",
+                "no address or network",
+                "no address or network",
+            ),
+            (
+                "192.0.2.0/33,192.0.2.7",
+                "no address or network",
+                "no address or network",
+            ),
+            (
+                "192.0.2.7,",
+                "no address or network",
+                "no address or network",
+            ),
+            (
+                "192.0.2.7, 198.51.100.1",
+                "no address or network",
+                "no address or network",
+            ),
+            (
+                "!!192.0.2.8,192.0.2.7",
+                "no address or network",
+                "no address or network",
+            ),
+        ] {
+            for (kind, why) in [(List::From, by_key), (List::SourceAddress, by_certificate)] {
+                match may_come(kind, list, from("192.0.2.7")) {
+                    Ok(()) => assert_eq!(why, "", "{kind:?} {list}"),
+                    Err(said) => {
+                        assert!(
+                            !why.is_empty() && said.contains(why),
+                            "{kind:?} {list}: {said}"
+                        );
+                    }
+                }
+            }
         }
     }
 }

@@ -159,8 +159,8 @@ pub(super) const SIGHTING_BYTES_MAX: usize = 1024;
 pub(super) const SFTP_PACKET_BYTES_MAX: usize = 256 * 1024;
 
 /// Requests of SFTP that wait for an answer at a time; more end the session. OpenSSH's client has 64 under
-/// way.
-pub(super) const SFTP_PENDING_MAX: usize = 4096;
+/// way, others ask for the attributes of all that a directory holds at once.
+pub(super) const SFTP_PENDING_MAX: usize = 65_536;
 
 /// Files that are open over SFTP at a time, in one channel; more end the session.
 pub(super) const SFTP_HANDLES_MAX: usize = 1024;

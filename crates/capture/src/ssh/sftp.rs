@@ -3,40 +3,31 @@
 //!
 //! The program that serves it is OpenSSH's, run as the account; this only reads along. So what an event
 //! says is what that program answered. A stream that cannot be read ends the session: what it would do
-//! could not be recorded.
+//! could not be recorded. For the same reason it ends where an answer could be taken for that of another
+//! request, or bytes could get into a file or out of one that is not known to be open: each request that
+//! waits has a number of its own, and a handle counts from the answer that gives it out until the request
+//! that closes it.
 
 use std::collections::HashMap;
 
 use hansard_core::event::Fact;
 use hansard_core::{Body, Fields};
 
-use super::limits::{SFTP_HANDLES_MAX, SFTP_PENDING_MAX};
+use super::limits::SFTP_PENDING_MAX;
 
 mod file;
 mod packet;
+mod request;
 
-use file::Open;
+use file::{Files, Open};
 use packet::{Packets, Reading, Unreadable};
+use request::{Answer, Request, kind};
 
-/// Numbers of packets.
-mod kind {
-    pub(super) const OPEN: u8 = 3;
-    pub(super) const CLOSE: u8 = 4;
-    pub(super) const READ: u8 = 5;
-    pub(super) const WRITE: u8 = 6;
-    pub(super) const SETSTAT: u8 = 9;
-    pub(super) const FSETSTAT: u8 = 10;
-    pub(super) const OPENDIR: u8 = 11;
-    pub(super) const REMOVE: u8 = 13;
-    pub(super) const MKDIR: u8 = 14;
-    pub(super) const RMDIR: u8 = 15;
-    pub(super) const RENAME: u8 = 18;
-    pub(super) const SYMLINK: u8 = 20;
-    pub(super) const STATUS: u8 = 101;
-    pub(super) const HANDLE: u8 = 102;
-    pub(super) const DATA: u8 = 103;
-    pub(super) const EXTENDED: u8 = 200;
-}
+/// The version that is read (draft-ietf-secsh-filexfer-02), which is OpenSSH's.
+const VERSION: u32 = 3;
+
+/// What is said of something that was asked for, and whose answer never came by.
+const NOT_SEEN: &str = "its answer was not seen: it may have been done";
 
 /// What was done, as Teleport numbers it in `action`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,35 +41,6 @@ enum Action {
     Rename = 16,
     SymbolicLink = 18,
     Link = 19,
-}
-
-/// A request whose answer is waited for.
-#[derive(Debug)]
-enum Request {
-    /// A file or directory is opened.
-    Opens {
-        path: String,
-        flags: u32,
-        is_directory: bool,
-    },
-    /// Something is done to one name, or with two.
-    Does {
-        action: Action,
-        path: String,
-        target: Option<String>,
-    },
-    Reads {
-        handle: Vec<u8>,
-        offset: u64,
-    },
-    Writes {
-        handle: Vec<u8>,
-    },
-    Closes {
-        handle: Vec<u8>,
-    },
-    /// Something that this version does not know, or that is no concern of a record: its name.
-    Extended(String),
 }
 
 /// Why nothing more is passed on.
@@ -101,11 +63,24 @@ pub(super) struct Sftp {
 
 #[derive(Debug, Default)]
 struct State {
+    stage: Stage,
     pending: HashMap<u32, Request>,
-    open: HashMap<Vec<u8>, Open>,
+    files: Files,
     said: Vec<Body>,
-    is_begun: bool,
     totals: Totals,
+    /// What the server says is not read any more.
+    is_deaf: bool,
+}
+
+/// How far they have come in agreeing on a version.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Silent,
+    /// The client has said its own.
+    Offered,
+    /// So has the server.
+    Agreed,
 }
 
 #[derive(Debug, Default)]
@@ -116,28 +91,39 @@ struct Totals {
 }
 
 impl Sftp {
-    /// What the client sends. Answers what there is to record, before it is passed on.
+    /// What the client sends. Answers what there is to record, before it is passed on. After an error
+    /// answers to what went before may still be read; what the client sends may not.
     pub(super) fn up(&mut self, bytes: &[u8]) -> Result<Vec<Body>, Stop> {
         let state = &mut self.state;
+        if state.is_deaf {
+            return Err(Stop(
+                "what its SFTP answers is not read any more".to_owned(),
+            ));
+        }
         self.up.feed(bytes, |kind, body| state.asked(kind, body))?;
         Ok(std::mem::take(&mut state.said))
     }
 
-    /// What the server answers; likewise.
+    /// What the server answers; likewise. After an error nothing may be passed on in either direction.
     pub(super) fn down(&mut self, bytes: &[u8]) -> Result<Vec<Body>, Stop> {
         let state = &mut self.state;
-        self.down
-            .feed(bytes, |kind, body| state.answered(kind, body))?;
-        Ok(std::mem::take(&mut state.said))
+        let read = self
+            .down
+            .feed(bytes, |kind, body| state.answered(kind, body));
+        state.is_deaf |= read.is_err();
+        read.map(|()| std::mem::take(&mut state.said))
     }
 
-    /// What is left to say at the end: files that nobody closed, and the sum.
+    /// What is left to say at the end: what nobody saw an answer to, files that nobody closed, and the sum.
     pub(super) fn over(&mut self) -> Vec<Body> {
         let state = &mut self.state;
-        for (_, mut open) in std::mem::take(&mut state.open) {
-            open.error
-                .get_or_insert_with(|| "it was not closed".to_owned());
-            state.closed(open);
+        let mut unanswered: Vec<_> = std::mem::take(&mut state.pending).into_iter().collect();
+        unanswered.sort_unstable_by_key(|(id, _)| *id);
+        for (_, request) in unanswered {
+            state.unanswered(request);
+        }
+        for open in state.files.rest() {
+            state.closed(*open);
         }
         let totals = &state.totals;
         let fields = Fields::new()
@@ -151,155 +137,176 @@ impl Sftp {
 
 impl State {
     fn asked(&mut self, kind: u8, body: &[u8]) -> Result<(), Stop> {
-        if !std::mem::replace(&mut self.is_begun, true) {
-            // The version, which has no number.
-            return Ok(());
-        }
         let mut body = Reading(body);
         let id = body.uint32()?;
-        let Some(request) = self.read(kind, &mut body)? else {
-            return Ok(());
-        };
+        match self.stage {
+            Stage::Agreed => {}
+            // What there is in the place of a number is the version, of which a server takes its own or less.
+            Stage::Silent if kind == kind::INIT => {
+                self.stage = Stage::Offered;
+                return Ok(());
+            }
+            Stage::Silent => return Err(Unreadable("it does not begin with a version").into()),
+            // It could be meant for another version.
+            Stage::Offered => {
+                return Err(Unreadable("a request came before the server's version").into());
+            }
+        }
         if self.pending.len() >= SFTP_PENDING_MAX {
             return Err(Stop(format!(
                 "{SFTP_PENDING_MAX} requests of SFTP wait for an answer, no more may"
             )));
         }
-        if self.pending.insert(id, request).is_some() {
+        if self.pending.contains_key(&id) {
             return Err(Unreadable("two requests have one number").into());
         }
+        let request = Request::read(kind, &mut body, &mut self.files)?;
+        self.pending.insert(id, request);
         Ok(())
-    }
-
-    fn read(&mut self, kind: u8, body: &mut Reading<'_>) -> Result<Option<Request>, Unreadable> {
-        let one = |action, path| Request::Does {
-            action,
-            path,
-            target: None,
-        };
-        Ok(Some(match kind {
-            kind::OPEN => Request::Opens {
-                path: body.path()?,
-                flags: body.uint32()?,
-                is_directory: false,
-            },
-            kind::OPENDIR => Request::Opens {
-                path: body.path()?,
-                flags: 0,
-                is_directory: true,
-            },
-            kind::CLOSE => Request::Closes {
-                handle: body.string()?.to_vec(),
-            },
-            kind::READ => Request::Reads {
-                handle: body.string()?.to_vec(),
-                offset: body.uint64()?,
-            },
-            kind::WRITE => {
-                let (handle, offset) = (body.string()?.to_vec(), body.uint64()?);
-                let data = body.string()?;
-                if let Some(open) = self.open.get_mut(&handle) {
-                    open.written.take(offset, data);
-                }
-                Request::Writes { handle }
-            }
-            kind::SETSTAT => one(Action::SetStat, body.path()?),
-            kind::FSETSTAT => {
-                let open = self.open.get(body.string()?);
-                one(
-                    Action::SetStat,
-                    open.map(|open| open.path.clone()).unwrap_or_default(),
-                )
-            }
-            kind::REMOVE => one(Action::Remove, body.path()?),
-            kind::MKDIR => one(Action::MakeDirectory, body.path()?),
-            kind::RMDIR => one(Action::RemoveDirectory, body.path()?),
-            kind::RENAME => two(Action::Rename, body)?,
-            // OpenSSH's order, which is not the draft's: what it points to first.
-            kind::SYMLINK => two(Action::SymbolicLink, body)?,
-            kind::EXTENDED => extended(body)?,
-            // Looking at names and attributes, and reading directories: no file passes.
-            _ => return Ok(None),
-        }))
     }
 
     fn answered(&mut self, kind: u8, body: &[u8]) -> Result<(), Stop> {
         let mut body = Reading(body);
         let id = body.uint32()?;
-        let Some(request) = self.pending.remove(&id) else {
-            return Ok(());
-        };
-        let error = match kind {
-            kind::STATUS => status(&mut body)?,
-            _ => None,
-        };
-        match request {
-            Request::Opens {
-                path,
-                flags,
-                is_directory,
-            } => {
-                let open = Open {
+        match self.stage {
+            Stage::Agreed => {}
+            Stage::Offered if kind == kind::VERSION && id == VERSION => {
+                self.stage = Stage::Agreed;
+                return Ok(());
+            }
+            Stage::Offered if kind == kind::VERSION => {
+                return Err(Stop(format!(
+                    "the server's SFTP is version {id}, and only version {VERSION} can be recorded"
+                )));
+            }
+            _ => return Err(Unreadable("an answer came before the server's version").into()),
+        }
+        let answer = Answer::read(kind, &mut body)?;
+        let request = self.pending.get(&id);
+        match request.map(|request| request.may_have(&answer)) {
+            Some(true) => {}
+            Some(false) => {
+                return Err(Unreadable("an answer is of a kind that its request has not").into());
+            }
+            None => return Err(Unreadable("an answer to nothing that was asked").into()),
+        }
+        match self.pending.remove(&id) {
+            Some(request) => self.came(request, answer),
+            None => Ok(()),
+        }
+    }
+
+    /// The answer to a request, of a kind that it may have.
+    fn came(&mut self, request: Request, answer: Answer<'_>) -> Result<(), Stop> {
+        match (request, answer) {
+            (Request::Opens(open), answer) => return self.opened(open, answer),
+            (
+                Request::Does {
+                    action,
                     path,
-                    flags,
-                    is_directory,
-                    ..Open::default()
-                };
-                if kind == kind::HANDLE {
-                    let handle = body.string()?.to_vec();
-                    if self.open.len() >= SFTP_HANDLES_MAX {
-                        return Err(Stop(format!("{SFTP_HANDLES_MAX} files are open over SFTP")));
-                    }
-                    self.open.insert(handle, open);
-                } else {
-                    let error = Some(error.unwrap_or_else(|| "not opened".to_owned()));
-                    self.closed(Open { error, ..open });
-                }
+                    target,
+                },
+                answer,
+            ) => {
+                let fields = did(action, path, target);
+                self.say(fields, failed(answer).as_deref());
             }
-            Request::Does {
-                action,
-                path,
-                target,
-            } => self.did(action, path, target, error),
-            Request::Reads { handle, offset } if kind == kind::DATA => {
-                let data = body.string()?;
-                if let Some(open) = self.open.get_mut(&handle) {
-                    open.read.take(offset, data);
-                }
-            }
-            // The end of a file is an error to SFTP, and none to anybody else.
-            Request::Reads { .. } => {}
-            Request::Writes { handle } => {
-                if let (Some(open), Some(error)) = (self.open.get_mut(&handle), error) {
-                    open.error.get_or_insert(error);
-                }
-            }
-            Request::Closes { handle } => {
-                if let Some(mut open) = self.open.remove(&handle) {
-                    open.error = open.error.or(error);
-                    self.closed(open);
-                }
-            }
-            Request::Extended(name) => {
-                let fields = Fields::new().with("message", name);
-                self.said.push(transfer(
-                    "sftp",
-                    super::fact::outcome(fields, error.as_deref()),
+            (Request::Reads { file: None, .. }, Answer::Data(_)) => {
+                return Err(Stop(
+                    "over SFTP bytes came of a file that is not known to be open".to_owned(),
                 ));
             }
+            (
+                Request::Reads {
+                    file: Some(file),
+                    offset,
+                },
+                answer,
+            ) => {
+                // The end of a file is an error to SFTP, and none to anybody else.
+                if let (Some(open), Answer::Data(bytes)) = (self.files.get(file), answer) {
+                    open.read.take(offset, bytes);
+                }
+                self.is_answered(file);
+            }
+            (Request::Writes { file } | Request::Closes { file }, answer) => {
+                if let (Some(open), Some(error)) = (self.files.get(file), failed(answer)) {
+                    open.error.get_or_insert(error);
+                }
+                self.is_answered(file);
+            }
+            (Request::Extended { name, paths }, answer) => {
+                let fields = extended(name, paths);
+                self.say(fields, failed(answer).as_deref());
+            }
+            (Request::Reads { file: None, .. } | Request::Looks, _) => {}
         }
         Ok(())
     }
 
-    fn closed(&mut self, open: Open) {
+    fn opened(&mut self, mut open: Box<Open>, answer: Answer<'_>) -> Result<(), Stop> {
+        let Answer::Handle(handle) = answer else {
+            let error = failed(answer).unwrap_or_else(|| "not opened".to_owned());
+            open.error = Some(error);
+            self.closed(*open);
+            return Ok(());
+        };
+        if let Err(stop) = self.files.have_room(handle) {
+            // It is open, and nothing of it comes to pass.
+            open.error = Some(stop.0.clone());
+            self.closed(*open);
+            return Err(stop);
+        }
+        self.files.insert(handle, open);
+        Ok(())
+    }
+
+    /// A request about a file has its answer; tells of the file, if that was the last one.
+    fn is_answered(&mut self, file: u64) {
+        if let Some(open) = self.files.answered(file) {
+            self.closed(*open);
+        }
+    }
+
+    /// Nobody will see the answer to this any more. What it was about is told in any case.
+    fn unanswered(&mut self, request: Request) {
+        let fields = match request {
+            Request::Opens(open) => self.of(*open),
+            Request::Does {
+                action,
+                path,
+                target,
+            } => did(action, path, target),
+            Request::Extended { name, paths } => extended(name, paths),
+            // What was written is counted, and told with its file.
+            Request::Reads { .. }
+            | Request::Writes { .. }
+            | Request::Closes { .. }
+            | Request::Looks => return,
+        };
+        // Neither done nor refused, as far as is known: so it does not say `success`.
+        self.said
+            .push(transfer("sftp", fields.with("error", NOT_SEEN)));
+    }
+
+    fn closed(&mut self, mut open: Open) {
+        let error = open.error.take();
+        let fields = self.of(open);
+        self.say(fields, error.as_deref());
+    }
+
+    fn say(&mut self, fields: Fields, error: Option<&str>) {
+        let fields = super::fact::outcome(fields, error);
+        self.said.push(transfer("sftp", fields));
+    }
+
+    /// What is told of a file, which is counted with this.
+    fn of(&mut self, open: Open) -> Fields {
         let action = match open.is_directory {
             true => Action::OpenDirectory,
             false => Action::Open,
         };
-        let mut fields = Fields::new()
-            .with("action", (action as u8).to_string())
-            .with("path", open.path)
-            .with("flags", u64::from(open.flags));
+        let mut fields = did(action, open.path, None).with("flags", u64::from(open.flags));
         let (read, written) = (open.read, open.written);
         self.totals.received = self.totals.received.saturating_add(written.bytes);
         self.totals.sent = self.totals.sent.saturating_add(read.bytes);
@@ -315,67 +322,36 @@ impl State {
                 fields.push("sha256", digest);
             }
         }
-        let fields = super::fact::outcome(fields, open.error.as_deref());
-        self.said.push(transfer("sftp", fields));
-    }
-
-    fn did(&mut self, action: Action, path: String, target: Option<String>, error: Option<String>) {
-        let mut fields = Fields::new()
-            .with("action", (action as u8).to_string())
-            .with("path", path);
-        if let Some(target) = target {
-            fields.push("target_path", target);
-        }
-        let fields = super::fact::outcome(fields, error.as_deref());
-        self.said.push(transfer("sftp", fields));
+        fields
     }
 }
 
-fn two(action: Action, body: &mut Reading<'_>) -> Result<Request, Unreadable> {
-    Ok(Request::Does {
-        action,
-        path: body.path()?,
-        target: Some(body.path()?),
-    })
-}
-
-/// OpenSSH's own requests (its PROTOCOL, section 4). Of one that is not known the name is kept.
-fn extended(body: &mut Reading<'_>) -> Result<Request, Unreadable> {
-    let name = body.path()?;
-    match name.as_str() {
-        "posix-rename@openssh.com" => two(Action::Rename, body),
-        "hardlink@openssh.com" => two(Action::Link, body),
-        "lsetstat@openssh.com" => Ok(Request::Does {
-            action: Action::SetStat,
-            path: body.path()?,
-            target: None,
-        }),
-        _ => Ok(Request::Extended(name)),
+/// What is told of an action.
+fn did(action: Action, path: String, target: Option<String>) -> Fields {
+    let fields = Fields::new()
+        .with("action", (action as u8).to_string())
+        .with("path", path);
+    match target {
+        Some(target) => fields.with("target_path", target),
+        None => fields,
     }
 }
 
-/// The error of a status; `None`: it went well.
-fn status(body: &mut Reading<'_>) -> Result<Option<String>, Unreadable> {
-    const NAMES: [&str; 9] = [
-        "",
-        "end of file",
-        "no such file",
-        "permission denied",
-        "failure",
-        "bad message",
-        "no connection",
-        "connection lost",
-        "not supported",
-    ];
-    let code = body.uint32()?;
-    if code == 0 {
-        return Ok(None);
+/// What is told of a request that is not the draft's.
+fn extended(name: String, paths: Option<[String; 2]>) -> Fields {
+    let fields = Fields::new().with("message", name);
+    match paths {
+        Some([path, target]) => fields.with("path", path).with("target_path", target),
+        None => fields,
     }
-    let name = usize::try_from(code).ok().and_then(|code| NAMES.get(code));
-    Ok(Some(name.map_or_else(
-        || format!("status {code}"),
-        ToString::to_string,
-    )))
+}
+
+/// The error that an answer is, if it is one.
+fn failed(answer: Answer<'_>) -> Option<String> {
+    match answer {
+        Answer::Status(error) => error,
+        _ => None,
+    }
 }
 
 fn transfer(event: &str, fields: Fields) -> Body {
@@ -388,3 +364,7 @@ fn transfer(event: &str, fields: Fields) -> Body {
 #[cfg(test)]
 #[path = "sftp/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "sftp/forged.rs"]
+mod forged;

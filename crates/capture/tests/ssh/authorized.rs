@@ -37,6 +37,17 @@ fn a_line_lets_in_as_far_as_its_options_say() {
         ("", true, "in\n"),
         ("from=\"127.0.0.0/8\" ", true, "in\n"),
         ("from=\"192.0.2.0/24\" ", false, "may not be used from"),
+        ("from=\"!127.0.0.2,127.0.0.0/8\" ", true, "in\n"),
+        (
+            "from=\"!127.0.0.1,127.0.0.0/8\" ",
+            false,
+            "may not be used from",
+        ),
+        (
+            "from=\"!gone.example.org,127.0.0.0/8\" ",
+            false,
+            "is no address or network",
+        ),
         (
             "restrict,command=\"echo forced: $SSH_ORIGINAL_COMMAND\" ",
             true,

@@ -18,6 +18,7 @@ mod clients;
 mod coverage;
 mod debian;
 mod files;
+mod forged;
 mod forwards;
 mod gets_in;
 mod gone;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use russh::keys::PublicKey;
 
-use super::is_from;
+use super::{List, may_come};
 
 /// Longest file that is read, bytes; a longer one counts as none.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -79,8 +79,7 @@ impl Authorized {
                 "no-x11-forwarding" => allowed.x11 = false,
                 "no-port-forwarding" => allowed.forwarding = false,
                 "command" => allowed.command = Some(value.replace("\\\"", "\"")),
-                "from" if is_from(value, from) => {}
-                "from" => return Err(format!("the key may not be used from {from}")),
+                "from" => may_come(List::From, value, from)?,
                 // What it would allow is done for nobody.
                 "no-user-rc" => {}
                 other => return Err(format!("the key's option {other:?} is not known here")),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Component, Path};
 
-use crate::ssh::credentials::is_from;
+use crate::ssh::credentials::is_within;
 
 /// Hosts and ports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Places {
 
     fn has(&self, address: IpAddr, port: u16) -> bool {
         self.of(port)
-            .any(|place| matches!(&place.host, Host::Network(list) if is_from(list, address)))
+            .any(|place| matches!(&place.host, Host::Network(list) if is_within(list, address)))
     }
 }
 

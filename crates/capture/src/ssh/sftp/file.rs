@@ -1,6 +1,11 @@
-//! A file that is open over SFTP: what passes of it, in both directions.
+//! Files that are open over SFTP: what passes of them, in both directions.
+
+use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest as _, Sha256};
+
+use super::Stop;
+use crate::ssh::limits::SFTP_HANDLES_MAX;
 
 /// Bytes of a file in one direction, as long as they come one after the other from its beginning: then
 /// their digest is the file's.
@@ -23,6 +28,11 @@ impl Passed {
         self.digest.update(bytes);
     }
 
+    /// Bytes get into the file that do not pass here: what passes is not the file.
+    pub(super) fn breaks(&mut self) {
+        self.is_broken = true;
+    }
+
     /// SHA-256 in hexadecimal, where all came in order.
     pub(super) fn sha256(self) -> Option<String> {
         if self.is_broken || self.bytes == 0 {
@@ -34,7 +44,7 @@ impl Passed {
 }
 
 /// What is behind a handle.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Open {
     pub(super) path: String,
     pub(super) flags: u32,
@@ -43,4 +53,112 @@ pub(super) struct Open {
     pub(super) written: Passed,
     /// The first error of the server about it.
     pub(super) error: Option<String>,
+    /// Requests about it whose answers are waited for.
+    under_way: usize,
+    /// It was asked to be closed: no request may name it any more.
+    is_closing: bool,
+}
+
+impl Open {
+    /// A file, with the draft's flags.
+    pub(super) fn file(path: String, flags: u32) -> Box<Self> {
+        Box::new(Self {
+            path,
+            flags,
+            ..Self::default()
+        })
+    }
+
+    /// A directory.
+    pub(super) fn directory(path: String) -> Box<Self> {
+        Box::new(Self {
+            path,
+            is_directory: true,
+            ..Self::default()
+        })
+    }
+}
+
+/// Files that are open. Servers give out a handle again once it is closed, so a request that waits for its answer
+/// remembers the file by a number that no other has.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// What a client may name: from the server's answer until it asks to close it.
+    handles: HashMap<Vec<u8>, u64>,
+    open: BTreeMap<u64, Box<Open>>,
+    next: u64,
+}
+
+impl Files {
+    /// Whether another file may be open, by this handle.
+    ///
+    /// # Errors
+    /// It may not: too many are, or that is another's handle.
+    pub(super) fn have_room(&self, handle: &[u8]) -> Result<(), Stop> {
+        if self.open.len() >= SFTP_HANDLES_MAX {
+            return Err(Stop(format!("{SFTP_HANDLES_MAX} files are open over SFTP")));
+        }
+        if self.handles.contains_key(handle) {
+            return Err(Stop("over SFTP two open files have one handle".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// A file is open, by a handle for which there is room.
+    pub(super) fn insert(&mut self, handle: &[u8], open: Box<Open>) {
+        self.handles.insert(handle.to_vec(), self.next);
+        self.open.insert(self.next, open);
+        self.next = self.next.saturating_add(1);
+    }
+
+    /// What is behind a handle that may be named.
+    pub(super) fn behind(&mut self, handle: &[u8]) -> Option<&mut Open> {
+        self.get(*self.handles.get(handle)?)
+    }
+
+    /// The file of this number.
+    pub(super) fn get(&mut self, file: u64) -> Option<&mut Open> {
+        self.open.get_mut(&file).map(AsMut::as_mut)
+    }
+
+    /// A request names it; [`Self::answered`] is its answer. The file's number.
+    pub(super) fn used(&mut self, handle: &[u8]) -> Option<u64> {
+        let file = *self.handles.get(handle)?;
+        self.open.get_mut(&file)?.under_way += 1;
+        Some(file)
+    }
+
+    /// The last request that may name it, which closes it; otherwise as [`Self::used`].
+    pub(super) fn closing(&mut self, handle: &[u8]) -> Option<u64> {
+        let file = self.handles.remove(handle)?;
+        let open = self.open.get_mut(&file)?;
+        open.under_way += 1;
+        open.is_closing = true;
+        Some(file)
+    }
+
+    /// A request about it was answered. The file, if that was the last one.
+    pub(super) fn answered(&mut self, file: u64) -> Option<Box<Open>> {
+        let open = self.open.get_mut(&file)?;
+        open.under_way = open.under_way.saturating_sub(1);
+        if !open.is_closing || open.under_way > 0 {
+            return None;
+        }
+        self.open.remove(&file)
+    }
+
+    /// All that are left, as they are told of when nothing more will come.
+    pub(super) fn rest(&mut self) -> impl Iterator<Item = Box<Open>> + use<> {
+        self.handles.clear();
+        std::mem::take(&mut self.open)
+            .into_values()
+            .map(|mut open| {
+                let why = match open.is_closing {
+                    true => "whether it was closed is not known",
+                    false => "it was not closed",
+                };
+                open.error.get_or_insert_with(|| why.to_owned());
+                open
+            })
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn packet(kind: u8, fields: &[&[u8]]) -> Vec<u8> {
+pub(super) fn packet(kind: u8, fields: &[&[u8]]) -> Vec<u8> {
     let body = fields.concat();
     let mut packet = u32::try_from(body.len() + 1)
         .unwrap()
@@ -13,23 +13,35 @@ fn packet(kind: u8, fields: &[&[u8]]) -> Vec<u8> {
     packet
 }
 
-fn string(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn string(bytes: &[u8]) -> Vec<u8> {
     let mut string = u32::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
     string.extend(bytes);
     string
 }
 
-fn id(n: u32) -> [u8; 4] {
+pub(super) fn id(n: u32) -> [u8; 4] {
     n.to_be_bytes()
 }
 
-fn begun() -> Sftp {
+pub(super) fn status(n: u32, code: u32) -> Vec<u8> {
+    packet(
+        kind::STATUS,
+        &[&id(n), &id(code), &string(b""), &string(b"")],
+    )
+}
+
+pub(super) fn begun() -> Sftp {
     let mut sftp = Sftp::default();
-    assert_eq!(sftp.up(&packet(1, &[&id(3)])).unwrap(), []);
+    assert_eq!(sftp.up(&packet(kind::INIT, &[&id(3)])).unwrap(), []);
+    let version = packet(
+        kind::VERSION,
+        &[&id(3), &string(b"posix-rename@openssh.com"), &string(b"1")],
+    );
+    assert_eq!(sftp.down(&version).unwrap(), []);
     sftp
 }
 
-fn fields(body: &Body) -> Fields {
+pub(super) fn fields(body: &Body) -> Fields {
     match body {
         Body::Transfer(fact) => fact.fields.clone(),
         other => panic!("{other:?}"),
@@ -57,9 +69,9 @@ fn a_file_is_one_event_with_its_digest_however_it_is_cut() {
     ];
     let down = [
         packet(kind::HANDLE, &[&id(1), &string(b"h1")]),
-        packet(kind::STATUS, &[&id(2), &id(0), &string(b""), &string(b"")]),
-        packet(kind::STATUS, &[&id(3), &id(0), &string(b""), &string(b"")]),
-        packet(kind::STATUS, &[&id(4), &id(0), &string(b""), &string(b"")]),
+        status(2, 0),
+        status(3, 0),
+        status(4, 0),
     ];
     let mut sftp = begun();
     let mut said = Vec::new();
@@ -130,7 +142,7 @@ fn what_is_done_and_what_is_denied_are_events() {
     sftp.up(&asked.concat()).unwrap();
     let mut said = Vec::new();
     for n in 1..=5 {
-        let answer = packet(kind::STATUS, &[&id(n), &id(if n == 2 { 0 } else { 3 })]);
+        let answer = status(n, if n == 2 { 0 } else { 3 });
         said.extend(sftp.down(&answer).unwrap());
     }
     let shown: Vec<_> = said
@@ -165,7 +177,7 @@ fn what_is_no_sftp_is_stopped() {
     for noise in [
         vec![0xff; 8],
         vec![0, 0, 0, 0],
-        packet(kind::WRITE, &[&id(1), &id(900), b"short"]),
+        packet(kind::REMOVE, &[&id(1), &id(900), b"short"]),
         [
             packet(kind::REMOVE, &[&id(1), &string(b"/a")]),
             packet(kind::REMOVE, &[&id(1), &string(b"/b")]),
@@ -176,7 +188,7 @@ fn what_is_no_sftp_is_stopped() {
     }
     let mut sftp = begun();
     let flood = (0..=u32::try_from(SFTP_PENDING_MAX).unwrap())
-        .map(|n| sftp.up(&packet(kind::REMOVE, &[&id(n), &string(b"/a")])))
+        .map(|n| sftp.up(&packet(kind::STAT, &[&id(n), &string(b"/a")])))
         .find_map(Result::err);
     assert!(flood.unwrap().0.contains("wait for an answer"));
 }
