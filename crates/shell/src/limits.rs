@@ -80,8 +80,8 @@ pub(crate) const DAEMON_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long a login waits between two attempts to reach the daemon.
 pub(crate) const DAEMON_RETRY_EVERY: Duration = Duration::from_millis(100);
 
-/// How long the daemon may take to grant a login, or to say that a login's output is delivered
-/// beyond what it holds a session back. At the bound the login is refused, or ends undelivered.
+/// How long the daemon may take to grant a login beyond what it holds a session back, and to deliver output to whoever
+/// hung up or was told to end. At the bound the login is refused, or ends undelivered and says so.
 pub(crate) const GRANT_WAIT_MAX: Duration = Duration::from_secs(40);
 
 /// How long a login's program has to end after it was hung up, before it is killed.

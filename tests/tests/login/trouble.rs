@@ -3,6 +3,9 @@
 //! `commands.rs`.)
 
 use std::fs;
+use std::io::Read as _;
+use std::process::Stdio;
+use std::time::Duration;
 
 use crate::place::{ANNA, Place, fed, must, noise};
 
@@ -26,6 +29,27 @@ fn nothing_is_cut_off_at_the_end() {
     let done = must(std::process::Command::new("sh").args(["-c", &script]));
     assert!(done.stdout == input, "{} bytes", done.stdout.len());
     assert_eq!(done.stderr, b"end\n");
+}
+
+/// It left after 40 seconds, with the program's status, and what a slow reader had not taken was gone.
+#[test]
+fn a_reader_may_take_its_time() {
+    let Some(place) = Place::new("login-slow") else {
+        return;
+    };
+    let input = noise(4, 3_000_000);
+    fs::write(place.home(ANNA).join("data"), &input).unwrap();
+    let mut ssh = place.ssh(&[], &["cat data"]);
+    let mut ssh = ssh
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(45));
+    let mut read = Vec::new();
+    ssh.stdout.take().unwrap().read_to_end(&mut read).unwrap();
+    assert!(read == input, "{} bytes", read.len());
+    assert!(ssh.wait().unwrap().success());
 }
 
 /// Standard error came out of standard output.

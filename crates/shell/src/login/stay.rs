@@ -84,9 +84,9 @@ impl Beside<'_> {
 
     fn say_ended(&mut self, status: WaitStatus) {
         let end: End = Exit::of(status, Ending::Program).end();
+        // Whoever reads takes as long as they like, as they could of the program itself; a daemon that is gone is
+        // noticed.
         self.say(&FromClient::Close(end));
-        // A daemon that never answers is not waited for.
-        self.leave_at = Some(Instant::now() + GRANT_WAIT_MAX);
     }
 
     fn turn(&mut self) {
@@ -124,6 +124,11 @@ impl Beside<'_> {
             if came.has(signal) {
                 self.program.signal(signal);
                 self.program.signal(Signal::CONT);
+                // The reader is gone, or somebody is tired of waiting for them.
+                let leave_at = Instant::now() + GRANT_WAIT_MAX;
+                if self.ended.is_some() {
+                    self.leave_at.get_or_insert(leave_at);
+                }
             }
         }
         if came.has(Signal::TSTP) {
@@ -237,6 +242,11 @@ impl Beside<'_> {
         let Some(status) = self.ended else {
             return STATUS_REFUSED;
         };
+        if !self.drained {
+            self.outside
+                .say("hansard: the session was left before all of its output was delivered");
+            return STATUS_REFUSED;
+        }
         let exit = Exit {
             fault: self.fault.clone(),
             ..Exit::of(status, Ending::Program)
