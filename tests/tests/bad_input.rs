@@ -376,3 +376,33 @@ fn a_full_disk_under_the_output_is_said_and_is_no_success() {
         "{info}"
     );
 }
+
+#[test]
+fn a_recording_without_its_header_shows_what_is_sound() {
+    let scratch = Scratch::new("bad-header");
+    let sound = fs::read(golden("segments.hansard")).unwrap();
+    let (_, shown, _) = run(&["cat"], &golden("segments.hansard"));
+    let mut bytes = sound.clone();
+    bytes[20] ^= 1;
+    let file = write(&scratch, "headless.hansard", &bytes);
+    let (status, out, err) = run(&["cat"], &file);
+    assert_eq!(status, Some(3), "{err}");
+    assert!(err.contains("header is lost"), "{err}");
+    assert!(out.len() > 100 && shown.ends_with(&out), "{out}");
+    let (status, info, err) = run(&["info"], &file);
+    assert_eq!(status, Some(3), "{err}");
+    for said in ["lost with the recording's header", "1 gap"] {
+        assert!(info.contains(said), "{said}: {info}");
+    }
+    // A copy is written, and says what the original lacks.
+    let copy = scratch.join("copy.hansard");
+    let converted = Command::new(hansard())
+        .args(["convert", "--to", "hansard"])
+        .args([&file, &copy])
+        .output()
+        .unwrap();
+    assert_eq!(converted.status.code(), Some(3));
+    assert_eq!(run(&["verify"], &copy).0, Some(0));
+    assert_eq!(run(&["cat"], &copy).1, out);
+    assert_eq!(run(&["verify"], &file).0, Some(3));
+}

@@ -201,3 +201,7 @@ pub const DOCUMENT_NOTES_BYTES_MAX: usize = 4 * 1024;
 
 /// Most people that the end of a session names; further ones are left out.
 pub const DOCUMENT_PARTICIPANTS_MAX: usize = 32;
+
+/// Of a recording whose header is damaged, bytes shown that are read on for the key that signed the first
+/// sound segment: as many as a recorder puts into one. Beyond them the header has none.
+pub const HEADERLESS_BYTES: u64 = 16 * 1024 * 1024;

@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 use hansard_core::event::Gap;
 use hansard_core::reader::{Item, ReadError, Reader, Tail};
 use hansard_core::seal::SigningKey;
+use hansard_core::session::ClockQuality;
 use hansard_core::writer::{Bounds, SegmentWriter, WriteError};
-use hansard_core::{Body, Event, Session};
+use hansard_core::{Body, Event, Fields, Policy, Session, SessionId};
 
 use crate::codec::{DecodeError, Decoder, EncodeError, Encoder};
-use crate::limits::NOTICES_MAX;
+use crate::limits::{HEADERLESS_BYTES, NOTICES_MAX};
 
 /// Writes a recording, signed with a key of the converter: its public half replaces the
 /// recorder's in the header, because who signs answers for the content.
@@ -80,9 +81,15 @@ impl<W: Write> Encoder for SegmentEncoder<W> {
     }
 }
 
-/// Reads a recording. Damage is passed over, with a notice, up to the next sound segment.
+/// What a made-up header has instead of what is lost with the recording's own.
+const LOST: &str = "lost with the recording's header";
+
+/// Reads a recording. Damage is passed over, with a notice, up to the next sound segment; one whose
+/// header is damaged gets one that says so.
 pub struct SegmentDecoder<R> {
     reader: Reader<R>,
+    /// What was read already, to be looked at next.
+    ahead: Option<Result<Item, ReadError>>,
     events: std::vec::IntoIter<Event>,
     notices: Vec<String>,
     /// Number and time of the last event that was handed out.
@@ -101,6 +108,7 @@ impl<R: Read> SegmentDecoder<R> {
     pub fn new(src: R) -> Self {
         Self {
             reader: Reader::new(src),
+            ahead: None,
             events: Vec::new().into_iter(),
             notices: Vec::new(),
             last: None,
@@ -137,6 +145,47 @@ impl<R: Read> SegmentDecoder<R> {
         Some(Event { seq, at_ns, body })
     }
 
+    /// The rest of a recording whose beginning is damaged, from this event on, after a header that says
+    /// what every segment says: whose session it is, and who signed.
+    fn begin_without_header(&mut self, first: Event) -> Event {
+        let mut events = vec![first];
+        events.extend(&mut self.events);
+        let recorder_key = self.read_to_seal(&mut events);
+        self.events = events.into_iter();
+        self.last = Some((0, 0));
+        let why = self.hole.as_deref().unwrap_or("it is not there").to_owned();
+        self.notice(format!(
+            "the recording's header is lost ({why}): whose session this was, and what on, is not known; \
+             it is shown from its first sound segment on"
+        ));
+        let id = self.reader.session();
+        let session = headerless(id.unwrap_or(SessionId::from_bytes([0; 16])), recorder_key);
+        Event {
+            seq: 0,
+            at_ns: 0,
+            body: Body::Start(Box::new(session)),
+        }
+    }
+
+    /// Reads on to the segment's seal, and answers the key that signed it; zeros where none is near.
+    fn read_to_seal(&mut self, events: &mut Vec<Event>) -> [u8; 32] {
+        let mut bytes = 0_u64;
+        while bytes < HEADERLESS_BYTES {
+            match self.reader.next_item() {
+                Ok(Item::Frame(frame)) => {
+                    bytes = bytes.saturating_add(frame.raw_bytes);
+                    events.extend(frame.events);
+                }
+                Ok(Item::Seal(seal)) => return seal.key,
+                other => {
+                    self.ahead = Some(other);
+                    break;
+                }
+            }
+        }
+        [0; 32]
+    }
+
     fn tail(&mut self, tail: Tail) {
         match tail {
             Tail::Complete => {}
@@ -163,25 +212,18 @@ impl<R: Read> Decoder for SegmentDecoder<R> {
                 }
             }
             if let Some(mut event) = self.events.next() {
-                event.seq = event.seq.saturating_add(self.put_in);
-                // Without its beginning a recording can be salvaged, but not converted: there is
-                // no session that the rest belongs to.
                 if self.last.is_none() && !matches!(event.body, Body::Start(_)) {
-                    self.done = true;
-                    self.events = Vec::new().into_iter();
-                    return Err(DecodeError::Malformed {
-                        line: None,
-                        offset: 0,
-                        what: "the recording's header is damaged".to_owned(),
-                    });
+                    return Ok(Some(self.begin_without_header(event)));
                 }
+                event.seq = event.seq.saturating_add(self.put_in);
                 self.last = Some((event.seq, event.at_ns));
                 return Ok(Some(event));
             }
             if self.done {
                 return Ok(None);
             }
-            match self.reader.next_item() {
+            let next = self.ahead.take();
+            match next.unwrap_or_else(|| self.reader.next_item()) {
                 Ok(Item::Frame(frame)) => self.events = frame.events.into_iter(),
                 Ok(Item::Seal(_)) => {}
                 Ok(Item::Damage(damage)) => {
@@ -207,6 +249,27 @@ impl<R: Read> Decoder for SegmentDecoder<R> {
 
     fn is_damaged(&self) -> bool {
         self.damaged
+    }
+}
+
+/// A header of what is known without one. An identifier begins with the time at which it was made, which
+/// is when the session began.
+fn headerless(id: SessionId, recorder_key: [u8; 32]) -> Session {
+    let is_v7 = id.as_bytes().get(6).is_some_and(|byte| byte >> 4 == 7);
+    let time = id.as_bytes().iter().take(if is_v7 { 6 } else { 0 });
+    let unix_ms = time.fold(0_u64, |ms, byte| ms << 8 | u64::from(*byte));
+    Session {
+        id,
+        parent: None,
+        kind: "unknown".to_owned(),
+        subject: Fields::new().with("header", LOST),
+        origin: Fields::new(),
+        target: Fields::new(),
+        start_utc_ns: unix_ms.saturating_mul(1_000_000),
+        clock: ClockQuality::Unknown,
+        policy: Policy::default(),
+        recorder_key,
+        recorder: LOST.to_owned(),
     }
 }
 

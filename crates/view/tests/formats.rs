@@ -642,14 +642,6 @@ fn a_damaged_recording_is_read_around_the_damage_with_a_notice() {
         .unwrap();
     read_all(decoder.as_mut());
     assert!(decoder.take_notices().iter().any(|n| n.contains("no end")));
-    // Without its header there is nothing that the rest belongs to: an error, and then nothing.
-    let mut headless = bytes.clone();
-    headless[120] ^= 1;
-    let (events, error) = decode(Format::Hansard, &headless);
-    assert_eq!(
-        (events.len(), error.unwrap().as_str()),
-        (0, "offset 0: the recording's header is damaged")
-    );
     // Damage that holds no event has a gap all the same, and no two events one number.
     let (whole, _) = decode(Format::Hansard, &recording(&bodies));
     for junk in [bytes.len() - 1, 0] {
@@ -666,6 +658,85 @@ fn a_damaged_recording_is_read_around_the_damage_with_a_notice() {
     // And what is none at all is an error at the beginning.
     let error = decode(Format::Hansard, b"hello").1.unwrap();
     assert_eq!(error, "offset 0: not a Hansard recording");
+}
+
+#[test]
+fn a_recording_whose_header_is_damaged_is_read_from_its_first_sound_segment() {
+    let bodies: Vec<_> = (1..200)
+        .map(|i| (i * 1_000_000_000, output(format!("line {i}\n").as_bytes())))
+        .collect();
+    let sound = recording(&bodies);
+    let (whole, _) = decode(Format::Hansard, &sound);
+    // A bit of the first frame's head, of the header in it, and no first segment at all.
+    let second = segment_starts(&sound)[1];
+    let flipped = |at: usize| {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    for damaged in [flipped(20), flipped(120), sound[second..].to_vec()] {
+        let mut decoder = Format::Hansard.decoder(&damaged[..], import()).unwrap();
+        let (events, error) = read_all(decoder.as_mut());
+        assert_eq!(error, None);
+        assert!(decoder.is_damaged());
+        let said = decoder.take_notices().join("\n");
+        assert!(said.contains("header is lost"), "{said}");
+        // What every segment says is known of it, and nothing else is made up.
+        let (Body::Start(made_up), Body::Start(was)) = (&events[0].body, &whole[0].body) else {
+            panic!("{:?}", events[0]);
+        };
+        assert_eq!(
+            (made_up.id, made_up.recorder_key),
+            (was.id, was.recorder_key)
+        );
+        assert_eq!(
+            (&*made_up.kind, made_up.subject.text("header")),
+            ("unknown", Some("lost with the recording's header"))
+        );
+        assert_eq!((made_up.origin.len(), made_up.target.len()), (0, 0));
+        // A gap stands for all up to the first sound event, and everything from there on is there.
+        let Body::Gap(gap) = &events[1].body else {
+            panic!("{:?}", events[1]);
+        };
+        let missing = gap.events.unwrap();
+        assert!(missing > 0 && gap.from_ns == 0, "{gap:?}");
+        assert!(
+            events[2..] == whole[missing as usize + 1..],
+            "{missing} missing"
+        );
+        assert!(events.len() > 100);
+        // A copy of it is a recording like any other, and says so.
+        let (copied, error) = decode(Format::Hansard, &encode(Format::Hansard, &events));
+        let told = |events: &[Event]| -> Vec<_> {
+            let told = events.iter().skip(1);
+            told.map(|event| (event.at_ns, event.body.clone()))
+                .collect()
+        };
+        assert_eq!(error, None);
+        assert!(told(&copied) == told(&events));
+    }
+}
+
+#[test]
+fn a_recording_without_header_and_seal_has_no_signer() {
+    let bodies: Vec<_> = (1..100)
+        .map(|i| (i * 1_000_000_000, output(b"more\n")))
+        .collect();
+    let sound = recording(&bodies);
+    let second = segment_starts(&sound)[1];
+    let cut = sound[second..second + 400].to_vec();
+    let mut decoder = Format::Hansard.decoder(&cut[..], import()).unwrap();
+    let (events, error) = read_all(decoder.as_mut());
+    assert_eq!(error, None);
+    let Body::Start(made_up) = &events[0].body else {
+        panic!("{:?}", events[0]);
+    };
+    assert_eq!(made_up.recorder_key, [0; 32]);
+    assert!(
+        matches!(events[2].body, Body::Data { .. }),
+        "{:?}",
+        events[2]
+    );
 }
 
 /// Where the segments of a sound recording begin.
