@@ -23,7 +23,7 @@ struct Damaged {
 impl Damaged {
     /// Records it, waits until it can be played at once, and has the disk lose some of it while nobody looks.
     fn new(name: &str) -> Self {
-        let mut place = Place::new(name);
+        let place = Place::new(name);
         place.user("ada", "auditor", &["--no-totp"]);
         let mut shown = place.record("damaged", SCRIPT);
         assert!(shown.wait().unwrap().success());
