@@ -248,6 +248,8 @@ await lead(async () => {
     await page.mouse.move(5, 5);
     // A moment that there is not is the end, by the key and by a link.
     await fresh(0);
+    // A key says nothing to a page that does not know its session yet.
+    await page.getByTestId('clock').waitFor();
     await press(page, 'End');
     await shows(page, 'the very end');
     await at(page, 'the end', (s) => s === end);
