@@ -29,6 +29,7 @@ use crate::who::Who;
 
 mod access;
 mod account;
+mod alive;
 mod channel;
 mod ciphers;
 mod connection;

@@ -17,14 +17,17 @@ use super::ender::Ender;
 use super::forward::Listening;
 use super::header::{self, About, Opened};
 use super::limits::{COMMAND_BYTES_MAX, TERM_BYTES_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX};
+use super::over::Over;
 use super::proxy::FarChannel;
 use super::relay::{Relay, run};
 use super::sftp::Sftp;
 use super::x11::Display;
 use crate::local::Happening;
 
+mod early;
 mod starting;
 
+pub(super) use early::{Early, that_is_there};
 use starting::{Starting, Starts, greeted};
 
 /// The one subsystem that there is.
@@ -53,6 +56,8 @@ pub(super) type Coming = Arc<Mutex<Option<FarChannel>>>;
 /// A channel in which nothing runs yet.
 pub(super) struct Waiting {
     channel: Channel<Msg>,
+    /// What came in it.
+    early: Early,
     /// The channel at the target, where this is a proxy.
     far: Option<FarChannel>,
     /// Where that one is put, if the client is not told that its channel is open before it is there.
@@ -102,6 +107,7 @@ impl Waiting {
     pub(super) fn new(channel: Channel<Msg>, far: Option<FarChannel>) -> Self {
         Self {
             channel,
+            early: Early::default(),
             far,
             coming: None,
             env: Vec::new(),
@@ -117,6 +123,14 @@ impl Waiting {
             coming: Some(coming),
             ..Self::new(channel, None)
         }
+    }
+
+    /// Takes what came in the channel, for what will run in it.
+    ///
+    /// # Errors
+    /// It is too much.
+    pub(super) fn takes_what_came(&mut self) -> Result<(), Over> {
+        self.early.take(&mut self.channel)
     }
 
     /// Whether the channel at the target never came, and the client was refused its own.
@@ -287,7 +301,7 @@ impl Waiting {
         registry.begin(&session, (uid, served.pid()), recorder.clone(), line);
         (machine.means.tell)(Happening::Began { session: id, uid });
         let relay = Relay {
-            channel: self.channel,
+            channel: (self.channel, self.early),
             handle,
             served,
             ends,

@@ -12,11 +12,12 @@ use hansard_record::Recorder;
 use hansard_shell::Keeper;
 use russh::Disconnect;
 use russh::server::{RunningSession, run_stream};
-use tokio::io::join;
+use tokio::io::{AsyncRead, AsyncWrite, join};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::alive::{Felt, Gone, Pulse, Watch, asked_after};
 use super::credentials::Allowed;
 use super::distance::Distance;
 use super::ender::Ender;
@@ -280,7 +281,7 @@ async fn talk(connection: &Arc<Connection>, wire: Wire) {
     let handler = Handler::new(Arc::clone(connection));
     let running = timeout(grace, begun(connection, wire, handler)).await;
     match running {
-        Ok(Ok(running)) => until_over(connection, running, began + grace).await,
+        Ok(Ok(begun)) => until_over(connection, begun, began + grace).await,
         Ok(Err(over)) => connection.ends_because(&over.to_string()),
         Err(_) => connection.ends_because("it said nothing until the time to sign in was over"),
     }
@@ -296,23 +297,27 @@ async fn talk(connection: &Arc<Connection>, wire: Wire) {
     }
 }
 
-async fn begun(
-    connection: &Connection,
-    wire: Wire,
-    handler: Handler,
-) -> Result<RunningSession<Handler>, Over> {
+/// A connection that has begun, and what is watched of it beside the library.
+type Begun = (RunningSession<Handler>, Watch);
+
+async fn begun(connection: &Connection, wire: Wire, handler: Handler) -> Result<Begun, Over> {
     let node = &connection.node;
+    let pulse = Arc::<Pulse>::default();
     match wire {
         Wire::Outside(stream) => {
             stream.set_nonblocking(true).map_err(Over::unusable)?;
             stream.set_nodelay(true).map_err(Over::unusable)?;
+            asked_after(&stream).map_err(Over::unusable)?;
+            let watch = Watch::new(&stream, &pulse).map_err(Over::unusable)?;
             let stream = tokio::net::TcpStream::from_std(stream).map_err(Over::unusable)?;
             let (read, write) = stream.into_split();
-            let stream = join(Prefaced::new(Gathered::new(read)), write);
-            run_stream(Arc::clone(&node.russh), stream, handler).await
+            let stream = felt(read, write, &pulse);
+            let running = run_stream(Arc::clone(&node.russh), stream, handler).await?;
+            Ok((running, watch))
         }
         Wire::Inside { stream, to, .. } => {
             stream.set_nonblocking(true).map_err(Over::unusable)?;
+            let watch = Watch::new(&stream, &pulse).map_err(Over::unusable)?;
             let stream = tokio::net::UnixStream::from_std(stream).map_err(Over::unusable)?;
             // It is put on record, which may take a disk's time.
             let of = Arc::clone(node);
@@ -322,19 +327,32 @@ async fn begun(
             let config = super::library(&node.config, certified.as_deref());
             let config = config.map_err(Over::Unrecorded)?;
             let (read, write) = stream.into_split();
-            let stream = join(Prefaced::new(Gathered::new(read)), write);
-            run_stream(Arc::new(config), stream, handler).await
+            let stream = felt(read, write, &pulse);
+            let running = run_stream(Arc::new(config), stream, handler).await?;
+            Ok((running, watch))
         }
     }
 }
 
+/// Both halves of a stream, as the library has them.
+fn felt<R, W>(
+    read: R,
+    write: W,
+    pulse: &Arc<Pulse>,
+) -> impl AsyncRead + AsyncWrite + Unpin + Send + use<R, W>
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+{
+    let read = Prefaced::new(Gathered::new(read));
+    join(Felt::new(read, pulse), Felt::new(write, pulse))
+}
+
 /// Until the client is gone, somebody ends it, or its time is over.
-async fn until_over(
-    connection: &Arc<Connection>,
-    mut running: RunningSession<Handler>,
-    in_by: Instant,
-) {
+async fn until_over(connection: &Arc<Connection>, (mut running, watch): Begun, in_by: Instant) {
     let handle = running.handle();
+    let gone = watch.gone();
+    tokio::pin!(gone);
     loop {
         let inside = connection.inside().ok();
         let deadline = match &inside {
@@ -350,6 +368,13 @@ async fn until_over(
                     Err(over) => over.to_string(),
                 };
                 return connection.ends_because(&reason);
+            }
+            gone = &mut gone => {
+                // Nothing is said to whom nothing reaches; the library ends with what is left here.
+                return connection.ends_because(&match gone {
+                    Gone::HungUp => THE_CLIENT_WENT_AWAY.to_owned(),
+                    Gone::TakesNothing => format!("{THE_CLIENT_WENT_AWAY}: it takes nothing of what is sent"),
+                });
             }
             () = connection.sighted.notified() => {
                 if let Err(over) = connection.seen(false) {

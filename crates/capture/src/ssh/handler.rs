@@ -11,7 +11,7 @@ use russh::server::{
     Auth, ChannelOpenHandle, Handler as Hooks, Msg, PublicKeyOffer, Response, Session,
     VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, Disconnect, Pty, Sig};
+use russh::{Channel, ChannelId, Pty, Sig};
 
 use super::access;
 use super::channel::{Asked, Waiting};
@@ -19,7 +19,6 @@ use super::connection::Connection;
 use super::credentials::{self, Allowed, Attempt, judge};
 use super::fact;
 use super::forward::{Listening, To, Wanted};
-use super::header::Who;
 use super::limits::{CHANNELS_MAX, OFFERS_MAX};
 use super::over::Over;
 use super::proxy::Destination;
@@ -174,39 +173,7 @@ impl Hooks for Handler {
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Over> {
-        self.asking.end();
-        if let Some(why) = self.denied.take() {
-            self.connection.ends_because(&why);
-            return Ok(session.disconnect(Disconnect::ByApplication, &why, "")?);
-        }
-        let (login, target, allowed) = self.coming.take().ok_or(Over::NotInside)?;
-        let account = match self.admission(&login, allowed.method).await {
-            Ok(account) => account,
-            Err(why) => {
-                let said = self.attempt(&login, allowed.method);
-                let said = said.with("name", allowed.user.as_str());
-                return self.turned_away(said, &why, session);
-            }
-        };
-        let leads_on = target.is_some();
-        let who = Who {
-            user: allowed.user.clone(),
-            account,
-            granted: allowed.roles.as_ref().map(|roles| roles.granted.clone()),
-            remote: self.connection.remote,
-            local: self.connection.local,
-            is_elsewhere: self.connection.node.leads.is_some(),
-            target,
-            client: String::from_utf8_lossy(session.remote_sshid())
-                .trim_end()
-                .to_owned(),
-        };
-        self.connection.enter(who, allowed)?;
-        self.connection.is_known();
-        match leads_on {
-            true => self.reach(session).await,
-            false => Ok(()),
-        }
+        self.lets_in(session).await
     }
 
     async fn channel_open_session(
@@ -306,6 +273,33 @@ impl Hooks for Handler {
         self.connection.distance.window()
     }
 
+    async fn data(&mut self, channel: ChannelId, _: &[u8], _: &mut Session) -> Result<(), Over> {
+        self.came_in(channel)
+    }
+
+    async fn extended_data(
+        &mut self,
+        channel: ChannelId,
+        _: u32,
+        _: &[u8],
+        _: &mut Session,
+    ) -> Result<(), Over> {
+        self.came_in(channel)
+    }
+
+    async fn channel_eof(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Over> {
+        self.came_in(channel)
+    }
+
+    async fn window_adjusted(
+        &mut self,
+        channel: ChannelId,
+        _: u32,
+        _: &mut Session,
+    ) -> Result<(), Over> {
+        self.came_in(channel)
+    }
+
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Over> {
         self.connection.seen(false)?;
         self.open.retain(|(open, _)| *open != channel);
@@ -325,7 +319,7 @@ impl Hooks for Handler {
         modes: &[(Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Over> {
-        self.connection.handled()?;
+        self.handled_in(channel)?;
         let inside = self.connection.inside()?;
         let fields = Fields::new()
             .with("term", term)
@@ -354,7 +348,7 @@ impl Hooks for Handler {
         screen: u32,
         session: &mut Session,
     ) -> Result<(), Over> {
-        self.connection.handled()?;
+        self.handled_in(channel)?;
         let asked = Display::read((protocol, cookie), is_single, screen);
         let outcome = self.display(channel, asked, session.handle()).await;
         // The cookie is a secret, and whatever stands in its place may be one.
@@ -369,7 +363,7 @@ impl Hooks for Handler {
         value: &str,
         session: &mut Session,
     ) -> Result<(), Over> {
-        self.connection.handled()?;
+        self.handled_in(channel)?;
         let outcome = match self.waiting.get_mut(&channel) {
             None => Err("something runs in the channel already".to_owned()),
             Some(waiting) => {
@@ -420,7 +414,7 @@ impl Hooks for Handler {
 
     async fn window_change_request(
         &mut self,
-        _: ChannelId,
+        channel: ChannelId,
         _: u32,
         _: u32,
         _: u32,
@@ -428,11 +422,11 @@ impl Hooks for Handler {
         _: &mut Session,
     ) -> Result<(), Over> {
         // The channel's own recording has it, where it takes effect.
-        self.connection.handled()
+        self.handled_in(channel)
     }
 
-    async fn signal(&mut self, _: ChannelId, _: Sig, _: &mut Session) -> Result<(), Over> {
-        self.connection.handled()
+    async fn signal(&mut self, channel: ChannelId, _: Sig, _: &mut Session) -> Result<(), Over> {
+        self.handled_in(channel)
     }
 
     async fn agent_request(
@@ -440,6 +434,7 @@ impl Hooks for Handler {
         channel: ChannelId,
         session: &mut Session,
     ) -> Result<bool, Over> {
+        self.came_in(channel)?;
         self.agent(channel, session.handle()).await
     }
 

@@ -54,6 +54,13 @@ pub(super) const PIECE_BYTES: usize = 64 * 1024;
 /// the connection with it. A connection that is over leaves as many behind at most.
 pub(super) const CHANNEL_MESSAGES_MAX: usize = 100;
 
+/// What waits for a program that has not been asked for yet, bytes: as much as a client may send into a new channel. More
+/// ends the connection.
+pub(super) const EARLY_BYTES_MAX: usize = WINDOW_BYTES as usize;
+
+/// What a message counts there besides what is in it, bytes.
+pub(super) const EARLY_MESSAGE_BYTES: usize = 256;
+
 /// What a pipe to or from a program may hold once it was full, as much as one of anybody may by the system's own
 /// bound. One that never pours keeps what it was made with (64 KiB).
 pub(super) const PIPE_BYTES: usize = 1024 * 1024;
@@ -144,6 +151,13 @@ pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(30);
 
 /// How often in a row that may go unanswered. After it the connection counts as gone.
 pub(super) const ALIVE_MAX: usize = 3;
+
+/// How long the library may read nothing of a client that has hung up. After it the connection counts as gone,
+/// whatever it waits for.
+pub(super) const HANGUP_IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// How long it may take to come to the end of what such a client sent before. After it the rest is not read.
+pub(super) const HANGUP_READ_MAX: Duration = Duration::from_secs(120);
 
 /// How long a stopping node waits for its connections. At the bound they are left to the next start,
 /// which revives their recordings.

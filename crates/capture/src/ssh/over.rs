@@ -15,6 +15,8 @@ pub(super) enum Over {
     NotInside,
     /// More keys were offered than anybody has.
     TooMany,
+    /// More was sent into a channel than waits for a program.
+    TooEarly,
     /// The system does not let it be used.
     Unusable(std::io::Error),
     /// The library says why.
@@ -28,6 +30,9 @@ impl fmt::Display for Over {
             Self::Unrecorded(why) => write!(f, "it cannot be recorded: {why}"),
             Self::NotInside => f.write_str("it asked for something before it had signed in"),
             Self::TooMany => f.write_str("too many attempts to sign in"),
+            Self::TooEarly => f.write_str(
+                "it sent more into a channel than is kept before anything is asked to run there",
+            ),
             Self::Unusable(error) => write!(f, "the connection cannot be used: {error}"),
             Self::Protocol(error) => write!(f, "the connection failed: {error}"),
         }

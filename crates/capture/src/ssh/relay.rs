@@ -19,6 +19,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, sleep_until};
 
+use super::channel::Early;
 use super::connection::Connection;
 use super::ender::Ender;
 use super::limits::{
@@ -47,7 +48,7 @@ const NOBODY_READS: &str = "nobody read its output any more";
 
 /// Everything that belongs to what runs in a channel.
 pub(super) struct Relay {
-    pub(super) channel: Channel<Msg>,
+    pub(super) channel: (Channel<Msg>, Early),
     pub(super) handle: Handle,
     pub(super) served: Program,
     pub(super) ends: Ends,
@@ -135,7 +136,7 @@ impl Shared {
 /// or not, it ends the recording with what there is.
 pub(super) fn run(relay: Relay) -> impl Future<Output = ()> {
     let Relay {
-        channel,
+        channel: (channel, early),
         handle,
         served,
         ends,
@@ -184,7 +185,7 @@ pub(super) fn run(relay: Relay) -> impl Future<Output = ()> {
         let why = match registered(ends) {
             Ok(ends) => {
                 let shown = (notice, greeting);
-                talk(&shared, (read, &write), ends, shown, &ender).await
+                talk(&shared, ((read, early), &write), ends, shown, &ender).await
             }
             Err(e) => {
                 shared.served.kill();
@@ -256,7 +257,7 @@ fn registered(ends: Ends) -> std::io::Result<Registered> {
 /// Moves bytes until one side is done; answers why, where that is not the program's own end.
 async fn talk(
     shared: &Shared,
-    (read, write): (ChannelReadHalf, &ChannelWriteHalf<Msg>),
+    (read, write): ((ChannelReadHalf, Early), &ChannelWriteHalf<Msg>),
     (input, [first, second]): Registered,
     shown: (String, Vec<u8>),
     ender: &Ender,

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hansard_capture::local::Decides;
+use hansard_core::event::Body;
 use hansard_core::policy::{OnEnd, Policy, Watch};
 use hansard_core::{Decision, Gate, Login};
 use rustix::process::{Pid, test_kill_process};
 
-use crate::site::Site;
+use crate::paramiko;
+use crate::site::{Site, facts, finished};
 use crate::support::{end_of, wait_for};
 
 /// What ignores that it is hung up.
@@ -119,4 +121,102 @@ fn what_has_not_ended_when_its_connection_is_not_waited_for_any_longer_ends_with
         .collect();
     reasons.sort();
     assert!(reasons.iter().any(|reason| reason == "its connection was over, and it was not waited for any longer"), "{reasons:?}");
+}
+
+/// A program that reads nothing, and more than is taken for it: so much, in packets as large as they come, that its room is
+/// full twice, and then more messages than wait in a queue. Then it is gone, with nothing unread here.
+const STUFFED: &str = r"
+import fcntl, os, struct, termios, time
+t = connected()
+t.auth_publickey(user, own)
+c = t.open_session(timeout=60)
+c.exec_command('sleep 600')
+def data(length):
+    t._send_user_message(message(94, c.remote_chanid, bytes(length)))
+for _ in range(2 * 17 * 5):
+    data((1 << 20) // 5)
+for _ in range(130):
+    data(1)
+# What is still to be sent when it goes may never be: it waits until the other side has all of it.
+while struct.unpack('i', fcntl.ioctl(t.sock, termios.TIOCOUTQ, bytes(4)))[0]:
+    time.sleep(0.01)
+print('done', flush=True)
+os._exit(0)
+";
+
+#[test]
+fn a_client_that_vanishes_while_nothing_is_read_of_it_is_missed() {
+    if !paramiko::is_there() {
+        return;
+    }
+    let site = Site::new();
+    paramiko::run(&site, STUFFED);
+    wait_for("the end of all", || {
+        site.daemon.server.registry().list().is_empty()
+    });
+    let connection = site.complete("ssh");
+    assert_eq!(end_of(&connection).reason, "the client went away");
+    site.complete("exec");
+}
+
+#[test]
+fn a_client_that_says_much_before_it_asks_for_anything_is_heard() {
+    let site = Site::new();
+    let mut client = site.ssh(&["-oSendEnv=LC_*"], &["echo $LC_X1"]);
+    for n in 0..200 {
+        client.env(format!("LC_X{n}"), "set");
+    }
+    let out = finished(client.spawn().unwrap());
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    let asked = facts(&site.complete("ssh"), "env");
+    assert!(asked.len() >= 200, "{}", asked.len());
+}
+
+/// Input before there is a program, and afterwards; a window that is opened in a hundred steps, too.
+const EARLY: &str = r"
+t = connected()
+t.auth_publickey(user, own)
+c = t.open_session(timeout=60)
+for n in range(300):
+    t._send_user_message(message(93, c.remote_chanid, 1))
+    t._send_user_message(message(94, c.remote_chanid, b'%d\n' % n))
+c.exec_command('cat')
+c.sendall(b'and then\n')
+c.shutdown_write()
+expected = b''.join(b'%d\n' % n for n in range(300)) + b'and then\n'
+came = c.makefile('rb').read()
+assert came == expected, came
+t.close()
+t = connected()
+t.auth_publickey(user, own)
+c = t.open_session(timeout=60)
+try:
+    for n in range(100):
+        t._send_user_message(message(94, c.remote_chanid, bytes(32768)))
+except (OSError, EOFError):
+    pass
+t.join(60)
+assert not t.is_active()
+print('done')
+";
+
+#[test]
+fn input_before_there_is_a_program_is_the_programs_up_to_a_bound() {
+    if !paramiko::is_there() {
+        return;
+    }
+    let site = Site::new();
+    paramiko::run(&site, EARLY);
+    let mut reasons = Vec::new();
+    wait_for("both ends", || {
+        let sessions = site.sessions();
+        let ended = sessions.iter().filter_map(|(session, events)| {
+            let is_over = matches!(events.last()?.body, Body::End(_));
+            (session.kind == "ssh" && is_over).then(|| end_of(events).reason.clone())
+        });
+        reasons = ended.collect();
+        reasons.len() == 2
+    });
+    let early = "it sent more into a channel than is kept before anything is asked to run there";
+    assert!(reasons.iter().any(|reason| reason == early), "{reasons:?}");
 }

@@ -10,9 +10,10 @@ use russh::server::{Auth, ChannelOpenHandle, Handle, Session};
 use russh::{ChannelId, ChannelOpenFailure, Disconnect};
 
 use super::{Handler, questions};
-use crate::ssh::channel::Asked;
+use crate::ssh::channel::{Asked, Waiting};
 use crate::ssh::credentials::{Allowed, Attempt, judge_key};
 use crate::ssh::forward::aside;
+use crate::ssh::header::Who;
 use crate::ssh::over::Over;
 use crate::ssh::proxy::{self, Destination, FarChannel, Targets, parted};
 use crate::ssh::{access, account, fact, header};
@@ -27,6 +28,59 @@ const FAILED: u32 = 1;
 const NOT_STARTED: u32 = 254;
 
 impl Handler {
+    /// Something came in a channel. Where nothing runs yet nobody else takes it.
+    pub(super) fn came_in(&mut self, channel: ChannelId) -> Result<(), Over> {
+        // Of what pours, this is all.
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let waiting = self.waiting.get_mut(&channel);
+        waiting.map_or(Ok(()), Waiting::takes_what_came)
+    }
+
+    /// The same of what a hook handles.
+    pub(super) fn handled_in(&mut self, channel: ChannelId) -> Result<(), Over> {
+        self.connection.handled()?;
+        self.came_in(channel)
+    }
+
+    /// Somebody has proven who they are: they are let in, or told why not.
+    pub(super) async fn lets_in(&mut self, session: &mut Session) -> Result<(), Over> {
+        self.asking.end();
+        if let Some(why) = self.denied.take() {
+            self.connection.ends_because(&why);
+            return Ok(session.disconnect(Disconnect::ByApplication, &why, "")?);
+        }
+        let (login, target, allowed) = self.coming.take().ok_or(Over::NotInside)?;
+        let account = match self.admission(&login, allowed.method).await {
+            Ok(account) => account,
+            Err(why) => {
+                let said = self.attempt(&login, allowed.method);
+                let said = said.with("name", allowed.user.as_str());
+                return self.turned_away(said, &why, session);
+            }
+        };
+        let leads_on = target.is_some();
+        let who = Who {
+            user: allowed.user.clone(),
+            account,
+            granted: allowed.roles.as_ref().map(|roles| roles.granted.clone()),
+            remote: self.connection.remote,
+            local: self.connection.local,
+            is_elsewhere: self.connection.node.leads.is_some(),
+            target,
+            client: String::from_utf8_lossy(session.remote_sshid())
+                .trim_end()
+                .to_owned(),
+        };
+        self.connection.enter(who, allowed)?;
+        self.connection.is_known();
+        match leads_on {
+            true => self.reach(session).await,
+            false => Ok(()),
+        }
+    }
+
     /// What stands in the event of an attempt.
     pub(super) fn attempt(&self, login: &str, method: &str) -> Fields {
         let remote = header::canonical(self.connection.remote);

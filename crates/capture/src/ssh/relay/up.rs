@@ -1,12 +1,10 @@
 //! What comes from the client: recorded as the policy says, and handed to the program.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::PoisonError;
-use std::task::Poll;
 
 use bytes::{Buf as _, Bytes};
 use hansard_core::{Body, Fields, Stream};
@@ -15,10 +13,9 @@ use russh::{ChannelMsg, ChannelReadHalf};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use tokio::task::unconstrained;
 
 use super::{Shared, Why, name_of, when_ready, widen};
-use crate::ssh::channel::sizes;
+use crate::ssh::channel::{Early, sizes, that_is_there};
 use crate::ssh::fact;
 use crate::ssh::limits::{CHANNEL_MESSAGES_MAX, PIECES_AT_ONCE};
 use crate::ssh::room::Room;
@@ -27,12 +24,19 @@ use crate::ssh::room::Room;
 /// counts, but is not waited for.
 pub(super) async fn incoming(
     shared: &Shared,
-    mut read: ChannelReadHalf,
+    (mut read, mut early): (ChannelReadHalf, Early),
     to_program: UnboundedSender<Bytes>,
 ) -> Result<(), Why> {
     let mut to_program = Some(to_program);
     let mut line = Line::Open(Box::pin(shared.connection.closing()));
-    while let Some(message) = line.next(&mut read).await {
+    loop {
+        let message = match early.next() {
+            Some(message) => message,
+            None => match line.next(&mut read).await {
+                Some(message) => message,
+                None => return Ok(()),
+            },
+        };
         match message {
             ChannelMsg::Data { data } => {
                 if let Some(pace) = &shared.pace {
@@ -77,7 +81,6 @@ pub(super) async fn incoming(
             _ => {}
         }
     }
-    Ok(())
 }
 
 /// Whether what is read of a channel comes from a connection that there is.
@@ -101,12 +104,7 @@ impl<F: Future<Output = ()>> Line<F> {
         }
         let Self::Over(left) = self else { return None };
         *left = left.checked_sub(1)?;
-        // Not more than what is there, and nothing less, however long this task has worked already.
-        let mut read = pin!(unconstrained(read.wait()));
-        match poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await {
-            Poll::Ready(message) => message,
-            Poll::Pending => None,
-        }
+        that_is_there(read.wait())
     }
 
     /// Takes room for so many bytes; of a connection that is over, whether there is any or not.
