@@ -32,10 +32,9 @@ pub mod waiting;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
 };
@@ -44,7 +43,6 @@ use hansard_identity::random::Random;
 use hansard_identity::user::User;
 use hansard_identity::{PeopleAuthority, Shares, Users};
 use hansard_record::clock::Clock;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
@@ -53,6 +51,7 @@ use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::api::role::{Asker, Outside, Visitor};
 use crate::api::seams::{Audit, Log};
+use crate::api::until::Until;
 use attempts::Attempts;
 use challenges::Challenges;
 pub use link::shared_address;
@@ -200,7 +199,7 @@ impl Web {
         let response = self.ask(request, Asker::Browser(visitor)).await;
         let web = Arc::clone(self);
         let holds = move || web.visitor(&ticket, (address, &origin)).is_some();
-        Ok(response.map(|body| Body::new(WhileSignedIn::new(body, holds))))
+        Ok(while_signed_in(response, holds))
     }
 
     async fn ask(&self, mut request: Request<Body>, asker: Asker) -> Response<Body> {
@@ -337,41 +336,10 @@ fn cookies<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item
     })
 }
 
-/// An answer that ends when whoever asked is signed out: a stream is no door that stays open.
-struct WhileSignedIn<F> {
-    body: Body,
-    holds: F,
-}
-
-impl<F: Fn() -> bool + Unpin> WhileSignedIn<F> {
-    fn new(body: Body, holds: F) -> Self {
-        Self { body, holds }
-    }
-}
-
-impl<F: Fn() -> bool + Unpin> HttpBody for WhileSignedIn<F> {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = std::pin::Pin::new(&mut self.body).poll_frame(context);
-        match polled {
-            Poll::Ready(Some(Ok(_))) if !(self.holds)() => {
-                let over = std::io::Error::other("signed out");
-                Poll::Ready(Some(Err(axum::Error::new(over))))
-            }
-            other => other,
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// An answer that ends when whoever asked is signed out.
+fn while_signed_in(
+    response: Response<Body>,
+    holds: impl Fn() -> bool + Send + Unpin + 'static,
+) -> Response<Body> {
+    response.map(|body| Body::new(Until::new(body, move |_, is_piece| is_piece && !holds())))
 }
