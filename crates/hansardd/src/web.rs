@@ -194,11 +194,15 @@ impl Web {
         };
         let origin = self.parts.origins.of(request.headers());
         let visitor = self
-            .visitor(&ticket, (address, &origin))
+            .visitor(&ticket, SignedIn::of, (address, &origin))
             .ok_or_else(not_signed_in)?;
         let response = self.ask(request, Asker::Browser(visitor)).await;
         let web = Arc::clone(self);
-        let holds = move || web.visitor(&ticket, (address, &origin)).is_some();
+        // A page that is left open is not somebody who does something.
+        let holds = move || {
+            let seen = web.visitor(&ticket, SignedIn::still, (address, &origin));
+            seen.is_some()
+        };
         Ok(while_signed_in(response, holds))
     }
 
@@ -213,8 +217,13 @@ impl Web {
     }
 
     /// Who this ticket is of, as they are now.
-    fn visitor(&self, ticket: &Ticket, (address, origin): (IpAddr, &str)) -> Option<Visitor> {
-        let who = self.parts.signed_in.of(ticket, Instant::now())?;
+    fn visitor(
+        &self,
+        ticket: &Ticket,
+        ask: impl Fn(&SignedIn, &Ticket, Instant) -> Option<Who>,
+        (address, origin): (IpAddr, &str),
+    ) -> Option<Visitor> {
+        let who = ask(&self.parts.signed_in, ticket, Instant::now())?;
         let user = self.parts.users.get(who.user());
         let known = match (who, user) {
             // Removed, locked, or given another password since: every look at it is the end of it.
