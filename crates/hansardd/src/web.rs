@@ -60,7 +60,31 @@ use origin::Origins;
 use signed_in::{SignedIn, Ticket, Who};
 
 /// Name of the cookie of whoever is signed in.
-pub const COOKIE: &str = "hansard_session";
+pub const COOKIE: Cookie = Cookie {
+    plain: "hansard_session",
+    of_host: "__Host-hansard_session",
+};
+
+/// What a cookie is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cookie {
+    /// Where we are reached without TLS.
+    pub plain: &'static str,
+    /// Where we are reached by HTTPS: browsers take one with this prefix from this host alone, so that no other
+    /// host of the domain can put its own in the place of ours.
+    pub of_host: &'static str,
+}
+
+impl Cookie {
+    /// What it is called where we are.
+    #[must_use]
+    pub const fn name(self, is_https: bool) -> &'static str {
+        match is_https {
+            true => self.of_host,
+            false => self.plain,
+        }
+    }
+}
 
 /// Passwords that are checked at the same time: each takes a processor for some hundredths of a
 /// second, and 19 MiB. Further ones wait.
@@ -189,7 +213,7 @@ impl Web {
             let guest = self.guest(request.headers(), address).await?;
             return Ok(self.ask(request, Asker::Link(guest)).await);
         }
-        let Some(ticket) = ticket(&request) else {
+        let Some(ticket) = self.ticket(&request) else {
             return self.by_certificate(request, address).await;
         };
         let origin = self.parts.origins.of(request.headers());
@@ -276,7 +300,7 @@ impl Web {
     }
 
     fn sign_out(&self, request: &Request<Body>) -> Response<Body> {
-        if let Some(ticket) = ticket(request) {
+        if let Some(ticket) = self.ticket(request) {
             self.parts.signed_in.sign_out(&ticket);
         }
         let mut response = done();
@@ -291,7 +315,16 @@ impl Web {
 
     /// The cookie of whoever is signed in.
     fn cookie(&self, value: &str, max_age_s: Option<u64>) -> HeaderValue {
-        self.named_cookie((COOKIE, value), max_age_s)
+        self.named_cookie((self.cookie_name(COOKIE), value), max_age_s)
+    }
+
+    fn cookie_name(&self, cookie: Cookie) -> &'static str {
+        cookie.name(self.parts.origins.is_https())
+    }
+
+    /// The ticket in a request's cookie; the first one that is one.
+    fn ticket(&self, request: &Request<Body>) -> Option<Ticket> {
+        cookies(request.headers(), self.cookie_name(COOKIE)).find_map(Ticket::parse)
     }
 
     /// A cookie: no script sees it, no other site has it sent.
@@ -327,11 +360,6 @@ fn json(document: &serde_json::Value) -> Response<Body> {
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
-}
-
-/// The ticket in a request's cookie; the first one that is one.
-fn ticket(request: &Request<Body>) -> Option<Ticket> {
-    cookies(request.headers(), COOKIE).find_map(Ticket::parse)
 }
 
 /// The values of all cookies of this name.
