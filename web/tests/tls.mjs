@@ -14,7 +14,7 @@ await lead(async () => {
     await page.getByRole('button', { name: 'Sign out' }).waitFor();
     const cookies = await page.context().cookies(ORIGIN);
     const ours = cookies.map(({ name, httpOnly, secure, sameSite }) => [name, httpOnly, secure, sameSite]);
-    assert.deepEqual(ours, [['hansard_session', true, true, 'Strict']]);
+    assert.deepEqual(ours, [['__Host-hansard_session', true, true, 'Strict']]);
   });
 
   await step('the page is in a secure context, so that passkeys can be made', async () => {

@@ -4,7 +4,7 @@
 //!   document ([`openapi`]) are made from it
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `asked`, `params`: what a request asks for; `noted`: what is
-//!   put on record of it; [`places`]: how many are answered, and whose
+//!   put on record of it; [`places`]: how many are answered, and whose; `standing`, [`until`]: how long an answer may go on
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
 //! - `answers`, `counts`, `coverage`, `found`, `holds`, `policy`, `live`, [`player`], `painter`, `transcript`, [`users`], [`passkeys`], [`shares`], `saved`, [`locks`], [`credentials`], [`person`],
 //!   [`sign_ins`]: what the routes do;
@@ -48,10 +48,12 @@ mod shared;
 pub mod shares;
 pub mod sign_ins;
 pub mod socket;
+mod standing;
 mod stream;
 pub mod table;
 mod time;
 mod transcript;
+pub(crate) mod until;
 pub mod users;
 
 use std::collections::BTreeMap;

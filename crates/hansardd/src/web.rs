@@ -32,10 +32,9 @@ pub mod waiting;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
 };
@@ -44,7 +43,6 @@ use hansard_identity::random::Random;
 use hansard_identity::user::User;
 use hansard_identity::{PeopleAuthority, Shares, Users};
 use hansard_record::clock::Clock;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
@@ -53,6 +51,7 @@ use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::api::role::{Asker, Outside, Visitor};
 use crate::api::seams::{Audit, Log};
+use crate::api::until::Until;
 use attempts::Attempts;
 use challenges::Challenges;
 pub use link::shared_address;
@@ -61,7 +60,31 @@ use origin::Origins;
 use signed_in::{SignedIn, Ticket, Who};
 
 /// Name of the cookie of whoever is signed in.
-pub const COOKIE: &str = "hansard_session";
+pub const COOKIE: Cookie = Cookie {
+    plain: "hansard_session",
+    of_host: "__Host-hansard_session",
+};
+
+/// What a cookie is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cookie {
+    /// Where we are reached without TLS.
+    pub plain: &'static str,
+    /// Where we are reached by HTTPS: browsers take one with this prefix from this host alone, so that no other
+    /// host of the domain can put its own in the place of ours.
+    pub of_host: &'static str,
+}
+
+impl Cookie {
+    /// What it is called where we are.
+    #[must_use]
+    pub const fn name(self, is_https: bool) -> &'static str {
+        match is_https {
+            true => self.of_host,
+            false => self.plain,
+        }
+    }
+}
 
 /// Passwords that are checked at the same time: each takes a processor for some hundredths of a
 /// second, and 19 MiB. Further ones wait.
@@ -190,17 +213,21 @@ impl Web {
             let guest = self.guest(request.headers(), address).await?;
             return Ok(self.ask(request, Asker::Link(guest)).await);
         }
-        let Some(ticket) = ticket(&request) else {
+        let Some(ticket) = self.ticket(&request) else {
             return self.by_certificate(request, address).await;
         };
         let origin = self.parts.origins.of(request.headers());
         let visitor = self
-            .visitor(&ticket, (address, &origin))
+            .visitor(&ticket, SignedIn::of, (address, &origin))
             .ok_or_else(not_signed_in)?;
         let response = self.ask(request, Asker::Browser(visitor)).await;
         let web = Arc::clone(self);
-        let holds = move || web.visitor(&ticket, (address, &origin)).is_some();
-        Ok(response.map(|body| Body::new(WhileSignedIn::new(body, holds))))
+        // A page that is left open is not somebody who does something.
+        let holds = move || {
+            let seen = web.visitor(&ticket, SignedIn::still, (address, &origin));
+            seen.is_some()
+        };
+        Ok(while_signed_in(response, holds))
     }
 
     async fn ask(&self, mut request: Request<Body>, asker: Asker) -> Response<Body> {
@@ -214,8 +241,13 @@ impl Web {
     }
 
     /// Who this ticket is of, as they are now.
-    fn visitor(&self, ticket: &Ticket, (address, origin): (IpAddr, &str)) -> Option<Visitor> {
-        let who = self.parts.signed_in.of(ticket, Instant::now())?;
+    fn visitor(
+        &self,
+        ticket: &Ticket,
+        ask: impl Fn(&SignedIn, &Ticket, Instant) -> Option<Who>,
+        (address, origin): (IpAddr, &str),
+    ) -> Option<Visitor> {
+        let who = ask(&self.parts.signed_in, ticket, Instant::now())?;
         let user = self.parts.users.get(who.user());
         let known = match (who, user) {
             // Removed, locked, or given another password since: every look at it is the end of it.
@@ -268,7 +300,7 @@ impl Web {
     }
 
     fn sign_out(&self, request: &Request<Body>) -> Response<Body> {
-        if let Some(ticket) = ticket(request) {
+        if let Some(ticket) = self.ticket(request) {
             self.parts.signed_in.sign_out(&ticket);
         }
         let mut response = done();
@@ -283,7 +315,16 @@ impl Web {
 
     /// The cookie of whoever is signed in.
     fn cookie(&self, value: &str, max_age_s: Option<u64>) -> HeaderValue {
-        self.named_cookie((COOKIE, value), max_age_s)
+        self.named_cookie((self.cookie_name(COOKIE), value), max_age_s)
+    }
+
+    fn cookie_name(&self, cookie: Cookie) -> &'static str {
+        cookie.name(self.parts.origins.is_https())
+    }
+
+    /// The ticket in a request's cookie; the first one that is one.
+    fn ticket(&self, request: &Request<Body>) -> Option<Ticket> {
+        cookies(request.headers(), self.cookie_name(COOKIE)).find_map(Ticket::parse)
     }
 
     /// A cookie: no script sees it, no other site has it sent.
@@ -321,11 +362,6 @@ fn json(document: &serde_json::Value) -> Response<Body> {
     response
 }
 
-/// The ticket in a request's cookie; the first one that is one.
-fn ticket(request: &Request<Body>) -> Option<Ticket> {
-    cookies(request.headers(), COOKIE).find_map(Ticket::parse)
-}
-
 /// The values of all cookies of this name.
 fn cookies<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
     let all = headers.get_all(header::COOKIE).iter();
@@ -337,41 +373,10 @@ fn cookies<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item
     })
 }
 
-/// An answer that ends when whoever asked is signed out: a stream is no door that stays open.
-struct WhileSignedIn<F> {
-    body: Body,
-    holds: F,
-}
-
-impl<F: Fn() -> bool + Unpin> WhileSignedIn<F> {
-    fn new(body: Body, holds: F) -> Self {
-        Self { body, holds }
-    }
-}
-
-impl<F: Fn() -> bool + Unpin> HttpBody for WhileSignedIn<F> {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = std::pin::Pin::new(&mut self.body).poll_frame(context);
-        match polled {
-            Poll::Ready(Some(Ok(_))) if !(self.holds)() => {
-                let over = std::io::Error::other("signed out");
-                Poll::Ready(Some(Err(axum::Error::new(over))))
-            }
-            other => other,
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// An answer that ends when whoever asked is signed out.
+fn while_signed_in(
+    response: Response<Body>,
+    holds: impl Fn() -> bool + Send + Unpin + 'static,
+) -> Response<Body> {
+    response.map(|body| Body::new(Until::new(body, move |_, is_piece| is_piece && !holds())))
 }

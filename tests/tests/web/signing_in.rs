@@ -124,6 +124,33 @@ fn a_session_ends_by_signing_out_by_another_password_and_by_removal() {
 }
 
 #[test]
+fn a_stream_that_is_left_open_counts_as_no_request() {
+    let place = Place::new("web-left-open");
+    place.user("ada", "auditor", &["--no-totp"]);
+    place.user("bob", "admin", &["--no-totp"]);
+    let (ada, bob) = (cookie(&place, "ada"), cookie(&place, "bob"));
+    let rows = |user: &str| {
+        let rows = get(&place, "/v1/sign-ins", &bob).json();
+        let rows = rows["sign_ins"].as_array().unwrap().clone();
+        let row = rows.into_iter().find(|row| row["user"] == user);
+        row.unwrap()["idle_s"].as_u64().unwrap()
+    };
+    let follow = request(
+        &place,
+        ("GET", "/v1/events?follow=true&user=nobody"),
+        &[("Cookie", &ada)],
+        "",
+    );
+    // It says where it is at once, and then every five seconds.
+    let streamed = ask_until(&place, &follow, |got| {
+        got.matches("{\"cursor\"").count() >= 3
+    });
+    assert_eq!(streamed.status, 200);
+    let idle_s = rows("ada");
+    assert!(idle_s >= 9, "{idle_s}");
+}
+
+#[test]
 fn other_sites_and_other_names_are_refused_before_anything_else() {
     let place = Place::new("web-origin");
     place.user("ada", "admin", &["--no-totp"]);

@@ -76,8 +76,17 @@ fn connect(place: &Place) -> Stream {
 
 /// Asks for something small on a connection that stays; the answer.
 fn get(place: &Place, stream: &mut Stream) -> String {
+    get_with(place, stream, "")
+}
+
+/// The same, with these lines of a head.
+fn get_with(place: &Place, stream: &mut Stream, lines: &str) -> String {
     let host = host(place);
-    write!(stream, "GET /v1/status HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET /v1/status HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"
+    )
+    .unwrap();
     let mut text = String::new();
     let mut piece = [0; 4096];
     while !text.ends_with("}}\n") {
@@ -131,6 +140,15 @@ fn browsers_are_answered_by_tls_1_2_and_later_and_told_to_stay_with_it() {
             said[2]
         );
         assert_eq!(said[3], "max-age=31536000");
+        // Only under the name that no other host of the domain can set.
+        let (name, ticket) = said[2].split(';').next().unwrap().split_once('=').unwrap();
+        assert_eq!(name, "__Host-hansard_session");
+        assert!(said[2].contains("; Path=/;") && !said[2].contains("Domain"));
+        for (name, status) in [(name, "200"), ("hansard_session", "401")] {
+            let cookie = format!("Cookie: {name}={ticket}\r\n");
+            let answer = get_with(&place, &mut connect(&place), &cookie);
+            assert_eq!(answer.split(' ').nth(1), Some(status), "{name}");
+        }
     }
     // What is older is turned away by us, not by the client.
     let old = Command::new("openssl")

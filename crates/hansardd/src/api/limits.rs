@@ -86,6 +86,9 @@ pub(super) const fn answer_max(op: Op) -> Duration {
 /// How long whoever reads an answer, or a stream, may take nothing; then the connection is cut.
 pub const SLOW_READER_MAX: Duration = Duration::from_secs(30);
 
+/// How often it is asked whether somebody at the admin socket may still have an answer that goes on.
+pub const AGAIN: Duration = Duration::from_secs(1);
+
 /// Pieces of a stream that wait for its reader; with more, whoever makes them waits, too.
 pub const STREAM_PIECES: usize = 4;
 

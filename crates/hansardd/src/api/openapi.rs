@@ -33,8 +33,11 @@ pub fn document() -> String {
             }, "cookie": {
                 "type": "apiKey",
                 "in": "cookie",
-                "name": crate::web::COOKIE,
-                "description": "In a browser: what POST /v1/sign-in set.",
+                "name": crate::web::COOKIE.plain,
+                "description": format!(
+                    "In a browser: what POST /v1/sign-in set; {} where the service is reached by HTTPS.",
+                    crate::web::COOKIE.of_host,
+                ),
             }, "link": {
                 "type": "http",
                 "scheme": "bearer",

@@ -32,6 +32,7 @@ use super::refusals::{Refusal, Refusals};
 use super::role::{Asker, Caller, Known, Peer, Role};
 use super::seams::{Admit, Audit, Log, Owns};
 use super::shared::{self, LOOK_BY_LINK};
+use super::standing::{Right, Standing, Stands, while_it_holds};
 use super::table::{Op, Own, ROUTES, Route};
 
 /// A request that passed everything the table asks.
@@ -104,6 +105,7 @@ struct Gate {
     handlers: BTreeMap<Op, Handler>,
     doors: Doors,
     looks: Looks,
+    standing: Standing,
     places: Arc<Places<Whose>>,
     boot: String,
     count: AtomicU64,
@@ -115,6 +117,7 @@ pub(super) fn router(handlers: BTreeMap<Op, Handler>, doors: Doors, boot: String
         handlers,
         doors,
         looks: Looks::default(),
+        standing: Standing::default(),
         places: Places::new(REQUESTS),
         boot,
         count: AtomicU64::new(0),
@@ -172,11 +175,7 @@ impl Gate {
         let caller = match asker {
             Asker::Browser(_) | Asker::Link(_) => self.caller(asker)?,
             // A directory service may be asked, for as long as it takes.
-            Asker::Process(_) => {
-                let gate = Arc::clone(self);
-                let caller = tokio::task::spawn_blocking(move || gate.caller(asker)).await;
-                caller.map_err(|e| Problem::unavailable(e.to_string()))??
-            }
+            Asker::Process(peer) => self.process(peer).await?,
         };
         let route = find(path, request.method())?;
         let handler = self.handlers.get(&route.op);
@@ -207,6 +206,11 @@ impl Gate {
                     .for_each(|look| self.looks.remember(look, Instant::now()));
             }
         }
+        let right = Right {
+            least: route.least,
+            only: only.clone(),
+        };
+        let asker = caller.asker.clone();
         let call = Call {
             caller,
             only,
@@ -216,7 +220,30 @@ impl Gate {
             if_match,
         };
         let answer = timeout(answer_max(route.op), handler(call)).await;
-        answer.unwrap_or_else(|_| Err(Problem::unavailable("the answer took too long")))
+        let late = |_| Err(Problem::unavailable("the answer took too long"));
+        let answer = answer.unwrap_or_else(late)?;
+        Ok(match asker {
+            Asker::Process(peer) => {
+                let (known, gate) = (self.standing.of(&peer), Arc::clone(self));
+                let ask = move || Arc::clone(&gate).stands(peer);
+                while_it_holds((known, right), ask, answer)
+            }
+            // The web server asks for these itself.
+            Asker::Browser(_) | Asker::Link(_) => answer,
+        })
+    }
+
+    /// Who a process is, which may take as long as a directory service does.
+    async fn process(self: &Arc<Self>, peer: Peer) -> Result<Caller, Problem> {
+        let gate = Arc::clone(self);
+        let caller = tokio::task::spawn_blocking(move || gate.caller(Asker::Process(peer))).await;
+        caller.map_err(|e| Problem::unavailable(e.to_string()))?
+    }
+
+    /// The same, for who was let in.
+    async fn stands(self: Arc<Self>, peer: Peer) -> Stands {
+        let caller = self.process(peer).await.ok()?;
+        Some((caller.account, caller.role))
     }
 
     /// A place among those who are answered.

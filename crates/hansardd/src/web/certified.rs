@@ -13,7 +13,7 @@ use axum::http::{Request, Response, StatusCode};
 use hansard_core::Fields;
 use hansard_identity::PeopleAuthority;
 
-use super::{Web, WhileSignedIn, not_signed_in};
+use super::{Web, not_signed_in, while_signed_in};
 use crate::api::problem::Problem;
 use crate::api::role::{Asker, Visitor};
 
@@ -88,7 +88,7 @@ impl Web {
         let response = self.ask(request, Asker::Browser(visitor)).await;
         let web = Arc::clone(self);
         let holds = move || web.of(&people, &shown, (address, &origin)).is_ok();
-        Ok(response.map(|body| Body::new(WhileSignedIn::new(body, holds))))
+        Ok(while_signed_in(response, holds))
     }
 
     /// Whose it is, as they are now, and its serial number.

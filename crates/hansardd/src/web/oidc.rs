@@ -29,7 +29,7 @@ use serde_json::json;
 
 use super::sign_in::read;
 use super::signed_in::{Begun, Who};
-use super::{Web, cookies, json as answer};
+use super::{Cookie, Web, cookies, json as answer};
 use crate::api::problem::Problem;
 use crate::api::role::Outside;
 use fault::Fault;
@@ -42,10 +42,10 @@ const METHOD: &str = "oidc";
 pub const CALLBACK: &str = "/sign-in/oidc";
 
 /// Name of the cookie of a browser that is on its way.
-const COOKIE: &str = "hansard_oidc";
-
-/// The same where we are reached by HTTPS: the prefix keeps other hosts of the domain from setting it.
-const HOST_COOKIE: &str = "__Host-hansard_oidc";
+const COOKIE: Cookie = Cookie {
+    plain: "hansard_oidc",
+    of_host: "__Host-hansard_oidc",
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -226,19 +226,12 @@ impl Web {
         Ok(binding)
     }
 
-    fn binding_name(&self) -> &'static str {
-        match self.parts.origins.is_https() {
-            true => HOST_COOKIE,
-            false => COOKIE,
-        }
-    }
-
     /// What only this browser knows, if it is on its way.
     fn binding(&self, headers: &HeaderMap) -> Option<Binding> {
-        cookies(headers, self.binding_name()).find_map(hex::decode)
+        cookies(headers, self.cookie_name(COOKIE)).find_map(hex::decode)
     }
 
     fn binding_cookie(&self, value: &str, max_age_s: u64) -> HeaderValue {
-        self.named_cookie((self.binding_name(), value), Some(max_age_s))
+        self.named_cookie((self.cookie_name(COOKIE), value), Some(max_age_s))
     }
 }

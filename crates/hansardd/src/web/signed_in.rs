@@ -155,13 +155,16 @@ impl SignedIn {
     #[must_use]
     pub fn of(&self, ticket: &Ticket, now: Instant) -> Option<Who> {
         let mut sessions = self.lock();
-        let session = sessions.get_mut(ticket)?;
-        if session.is_over(now) {
-            sessions.remove(ticket);
-            return None;
-        }
+        let session = going(&mut sessions, ticket, now)?;
         session.used = now;
         Some(session.begun.who.clone())
+    }
+
+    /// Whose ticket this is still, for what goes on by itself: that is no use of it.
+    #[must_use]
+    pub fn still(&self, ticket: &Ticket, now: Instant) -> Option<Who> {
+        let mut sessions = self.lock();
+        going(&mut sessions, ticket, now).map(|session| session.begun.who.clone())
     }
 
     /// Signs out.
@@ -204,6 +207,19 @@ impl SignIns for SignedIn {
         sessions.retain(|_, session| session.id != id);
         Ok(sessions.len() < before)
     }
+}
+
+/// What a ticket is of; what is over is removed.
+fn going<'a>(
+    sessions: &'a mut HashMap<Ticket, Session>,
+    ticket: &Ticket,
+    now: Instant,
+) -> Option<&'a mut Session> {
+    if sessions.get(ticket)?.is_over(now) {
+        sessions.remove(ticket);
+        return None;
+    }
+    sessions.get_mut(ticket)
 }
 
 fn remove_idlest(sessions: &mut HashMap<Ticket, Session>, of: impl Fn(&Session) -> bool) {
@@ -256,6 +272,18 @@ mod tests {
         }
         assert_eq!(signed_in.of(&idle, began + IDLE), None);
         assert_eq!(signed_in.of(&busy, began + LIFE), None);
+        assert_eq!(signed_in.count(), 0);
+    }
+
+    #[test]
+    fn what_goes_on_by_itself_keeps_nobody_signed_in() {
+        let signed_in = signed_in();
+        let began = Instant::now();
+        let ada = Ticket::parse(&signed_in.begin(of("ada", 7), began).unwrap()).unwrap();
+        let who = Some(Who::Kept("ada".to_owned(), 7));
+        let late = began + IDLE - Duration::from_secs(1);
+        assert_eq!(signed_in.still(&ada, late), who);
+        assert_eq!(signed_in.still(&ada, began + IDLE), None);
         assert_eq!(signed_in.count(), 0);
     }
 

@@ -1,6 +1,8 @@
 //! Who is answered while others ask for more than their share.
 
 use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use super::super::limits::{REQUESTS_MAX, REQUESTS_OF_ADMINS, REQUESTS_OF_ONE_MAX};
+use super::super::limits::{AGAIN, REQUESTS_MAX, REQUESTS_OF_ADMINS, REQUESTS_OF_ONE_MAX};
 use super::super::refusals::REFUSALS_WINDOW;
 use super::super::role::Peer;
 use super::*;
@@ -42,10 +44,16 @@ impl HttpBody for Never {
 /// Whoever has this number, and whoever has the role of root.
 const LOCKED: u32 = 666;
 
-struct OneIsLocked;
+#[derive(Default)]
+struct OneIsLocked {
+    not_yet: Arc<AtomicBool>,
+}
 
 impl Locks for OneIsLocked {
     fn locked(&self, who: &Lockable) -> Option<String> {
+        if self.not_yet.load(Ordering::SeqCst) {
+            return None;
+        }
         let account = format!("user{LOCKED}");
         let is_named = who.user == account && who.login == account;
         (is_named || who.roles == ["admin"]).then(|| "you are locked: ask the desk".to_owned())
@@ -54,18 +62,30 @@ impl Locks for OneIsLocked {
 
 /// The API of one or two routes: root administers, everybody else is a user.
 fn api(handlers: BTreeMap<Op, Handler>) -> Router {
+    api_with(handlers, Arc::default(), OneIsLocked::default())
+}
+
+/// Roles of accounts that have others.
+type Roles = Arc<Mutex<BTreeMap<u32, Option<Role>>>>;
+
+/// The same, with these roles and locks.
+fn api_with(handlers: BTreeMap<Op, Handler>, roles: Roles, locks: OneIsLocked) -> Router {
     let doors = Doors {
-        admit: Arc::new(|peer| Known {
-            user: Some(format!("user{}", peer.uid)),
-            role: Some(if peer.uid == 0 {
+        admit: Arc::new(move |peer| {
+            let default = if peer.uid == 0 {
                 Role::Admin
             } else {
                 Role::User
-            }),
+            };
+            let given = roles.lock().unwrap().get(&peer.uid).copied();
+            Known {
+                user: Some(format!("user{}", peer.uid)),
+                role: given.unwrap_or(Some(default)),
+            }
         }),
         audit: Arc::new(|_| Ok(())),
         log: Arc::new(|_| {}),
-        locked: Some(Arc::new(OneIsLocked)),
+        locked: Some(Arc::new(locks)),
         owns: Arc::new(|_, _| Ok(true)),
         refusals: Arc::new(Refusals::new(REFUSALS_WINDOW)),
         elsewhere: None,
@@ -78,21 +98,22 @@ fn at_once() -> Handler {
     Arc::new(|_| Box::pin(async { Ok(Response::new(Body::empty())) }))
 }
 
-/// Status and words of the answer.
-async fn ask(api: &Router, uid: u32, (verb, path): (&str, &str), body: Body) -> (u16, String) {
+async fn asked(api: &Router, uid: u32, (verb, path): (&str, &str), body: Body) -> Response<Body> {
     let peer = Peer {
         uid,
         gid: uid,
         pid: None,
     };
-    let mut request = Request::builder()
-        .method(verb)
-        .uri(path)
-        .body(body)
-        .unwrap();
+    let request = Request::builder().method(verb).uri(path);
+    let mut request = request.body(body).unwrap();
     request.extensions_mut().insert(Asker::Process(peer));
-    let answered = TowerToHyperService::new(api.clone()).call(request).await;
-    let Ok(response) = answered;
+    let Ok(response) = TowerToHyperService::new(api.clone()).call(request).await;
+    response
+}
+
+/// Status and words of the answer.
+async fn ask(api: &Router, uid: u32, what: (&str, &str), body: Body) -> (u16, String) {
+    let response = asked(api, uid, what, body).await;
     let status = response.status().as_u16();
     let words = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8_lossy(&words).into_owned())
@@ -212,5 +233,54 @@ fn whoever_is_locked_is_answered_nothing_and_root_is_not_shut_out_by_any_lock() 
         for uid in [0, LOCKED + 1] {
             assert_eq!(ask(&api, uid, STATUS, Body::empty()).await.0, 200, "{uid}");
         }
+    });
+}
+
+#[test]
+fn what_goes_on_ends_when_whoever_asked_may_not_have_it_any_more() {
+    const FOLLOW: (&str, &str) = (
+        "GET",
+        "/v1/sessions/019a0000-0000-7000-8000-000000000000/follow",
+    );
+    let endless: Handler = Arc::new(|_| {
+        Box::pin(async {
+            let never = Never(Arc::new(Semaphore::new(0)), false);
+            Ok(Response::new(Body::new(never)))
+        })
+    });
+    let handlers = BTreeMap::from([(Op::Follow, endless)]);
+    let (roles, not_yet) = (Roles::default(), Arc::new(AtomicBool::new(true)));
+    let locks = OneIsLocked {
+        not_yet: Arc::clone(&not_yet),
+    };
+    let api = api_with(handlers, Arc::clone(&roles), locks);
+    // Of these, one loses all roles, one the role that let them see all; the third is locked.
+    let (gone, lower) = (1000, 1001);
+    roles.lock().unwrap().insert(lower, Some(Role::Auditor));
+    run(async {
+        let follow = async |uid| {
+            let response = asked(&api, uid, FOLLOW, Body::empty()).await;
+            assert_eq!(response.status(), 200, "{uid}");
+            response.into_body()
+        };
+        let mut kept = follow(1002).await;
+        let mut all = [
+            follow(gone).await,
+            follow(lower).await,
+            follow(LOCKED).await,
+        ];
+        for body in &mut all {
+            assert!(timeout(AGAIN / 4, body.frame()).await.is_err());
+        }
+        {
+            let mut roles = roles.lock().unwrap();
+            roles.insert(gone, None);
+            roles.insert(lower, Some(Role::User));
+        }
+        not_yet.store(false, Ordering::SeqCst);
+        for body in &mut all {
+            assert!(body.frame().await.unwrap().is_err());
+        }
+        assert!(timeout(AGAIN, kept.frame()).await.is_err());
     });
 }
