@@ -159,6 +159,17 @@ impl Registry {
         Ok(())
     }
 
+    /// The host of a session has these names and addresses besides those in its header: locks on them are about it
+    /// from now on.
+    pub(crate) fn is_also(&self, session: SessionId, hosts: &[String]) {
+        if let Some(running) = self.lock().get_mut(&session) {
+            let known = &mut running.who.hosts;
+            let new = hosts.iter().filter(|host| !known.contains(host));
+            let new: Vec<String> = new.cloned().collect();
+            known.extend(new);
+        }
+    }
+
     /// A session outlives the daemon: [`Registry::end_all`] leaves it out.
     pub(crate) fn stays(&self, session: SessionId) {
         if let Some(running) = self.lock().get_mut(&session) {

@@ -96,7 +96,20 @@ fn labels(node: &Node, to: Option<&Destination>) -> BTreeMap<String, String> {
 pub(super) fn unlocked(
     node: &Node,
     allowed: &Allowed,
+    wanted: (&str, Option<&Destination>),
+) -> Result<(), String> {
+    unlocked_also(node, allowed, wanted, &[])
+}
+
+/// The same of a host that has these names and addresses besides.
+///
+/// # Errors
+/// As [`unlocked`].
+pub(super) fn unlocked_also(
+    node: &Node,
+    allowed: &Allowed,
     (login, to): (&str, Option<&Destination>),
+    also: &[String],
 ) -> Result<(), String> {
     let Some(locks) = &node.machine.config.locks else {
         return Ok(());
@@ -110,7 +123,10 @@ pub(super) fn unlocked(
         user: allowed.user.clone(),
         roles: roles.cloned().collect(),
         login: login.to_owned(),
-        hosts: hosts.map(str::to_owned).collect(),
+        hosts: hosts
+            .map(str::to_owned)
+            .chain(also.iter().cloned())
+            .collect(),
         sessions: Vec::new(),
     };
     match locks.0.locked(&who) {

@@ -108,7 +108,7 @@ impl Hooks for Handler {
         // Of a certificate the library shows its key alone: whether that lets in is judged when whoever
         // has it has proven so. An offer of the key itself is known by its length.
         if bytes == plain_offer_bytes(user, offer.public_key)
-            && let Err(why) = self.plain(user, offer.public_key)
+            && let Err(why) = self.plain(user, offer.public_key).await
         {
             let said = fact::outcome(said, Some(&why));
             self.connection.tried(fact::auth("auth", said));
@@ -124,7 +124,7 @@ impl Hooks for Handler {
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Over> {
         self.connection.handled()?;
-        let judged = self.plain(user, key.public_key);
+        let judged = self.plain(user, key.public_key).await;
         let said = self.attempt(user, "publickey");
         let said = said.with("key", credentials::shown(key.public_key.key_data()));
         self.judged(user, judged, said)

@@ -115,6 +115,9 @@ pub(super) const X11_WORD_BYTES_MAX: usize = 256;
 /// Highest number of a display's screen; a higher one is refused.
 pub(super) const X11_SCREEN_MAX: u32 = 400;
 
+/// How long an account's file of keys may take to be read; whoever shows a key meanwhile is refused.
+pub(super) const KEYS_READ_MAX: Duration = Duration::from_secs(10);
+
 /// How long xauth(1) has to take a cookie, which may wait for its file's lock. After it the display is refused.
 pub(super) const XAUTH_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 

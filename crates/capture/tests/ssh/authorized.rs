@@ -1,8 +1,8 @@
 //! Plain keys, where they are switched on: by the file's own word, and only if nobody else can write it.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 
 use crate::site::Site;
 use crate::support::TempDir;
@@ -94,6 +94,29 @@ fn a_file_that_others_can_write_to_lets_in_nobody() {
     fs::remove_file(&file).unwrap();
     assert_eq!(site.run("echo in").status.code(), Some(255));
     site.refusal("no authorized keys");
+}
+
+#[test]
+fn what_is_no_regular_file_lets_in_nobody_and_holds_up_nobody() {
+    let dir = TempDir::new();
+    let file = file(&dir);
+    let site = site(&file);
+    let fifo = dir.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+    // More than may be signing in from one address at a time.
+    for odd in [fifo.as_path(); 12].into_iter().chain([
+        dir.path(),
+        Path::new("/dev/zero"),
+        Path::new("/dev/tty"),
+    ]) {
+        symlink(odd, &file).unwrap();
+        assert_eq!(site.run("echo in").status.code(), Some(255), "{odd:?}");
+        fs::remove_file(&file).unwrap();
+    }
+    site.refusal("no regular file");
+    fs::copy(site.path("user.pub"), dir.path().join("regular")).unwrap();
+    symlink(dir.path().join("regular"), &file).unwrap();
+    assert_eq!(site.run("echo in").stdout, b"in\n");
 }
 
 #[test]

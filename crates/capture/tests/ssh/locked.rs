@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use hansard_capture::local::LockedBy;
 use hansard_core::lock::{Lockable, Locks, Target};
 
+use crate::debian::{self, Debian};
+use crate::proxied::Behind;
 use crate::site::{Site, facts, finished};
 use crate::support::{end_of, wait_for};
 
@@ -87,6 +89,55 @@ fn a_lock_ends_what_goes_on_and_says_why() {
     );
     let exec = site.daemon.complete(exec);
     assert_eq!(end_of(&exec).reason, "user:anna is locked: ask Bob");
+}
+
+#[test]
+fn a_target_that_is_locked_is_locked_by_whatever_name_it_is_reached() {
+    if !debian::is_there() {
+        return;
+    }
+    let held = Arc::new(Held::default());
+    let locks = LockedBy(Arc::clone(&held) as Arc<dyn Locks>);
+    let mut behind = Behind::to(
+        |keys| Debian::start(keys, "host"),
+        |_, _| {},
+        |local| local.locks = Some(locks),
+    );
+    let mut reached = |name: &str, lock: Option<&str>| {
+        set(&held, lock);
+        behind.site.user = behind.user_to(name);
+        let out = behind.ssh(&[], "echo in");
+        let is_in = out.stdout == b"in\n";
+        let why = lock.map(|lock| format!("{lock} is locked: ask Bob"));
+        let is_told = why.is_some_and(|why| said(&out).contains(&why));
+        assert_ne!(is_in, is_told, "{name} {lock:?}: {out:?}");
+        is_in
+    };
+    // By its address, of which no line of known hosts says anything yet.
+    assert!(!reached("localhost", Some("host:127.0.0.1")));
+    // By its host key, once that is known under both names.
+    for name in ["localhost", "127.0.0.1"] {
+        assert!(reached(name, None));
+    }
+    for name in ["localhost", "127.0.0.1"] {
+        for lock in ["host:localhost", "host:LOCALHOST", "host:127.0.0.1"] {
+            let lock = Target::parse(lock).unwrap().to_string();
+            assert!(!reached(name, Some(&lock)));
+        }
+        assert!(reached(name, Some("host:127.0.0.2")));
+    }
+    // Nor does anybody stay.
+    set(&held, None);
+    let mut client = behind.client("ssh", &[]);
+    let client = client.args(["127.0.0.1", "echo begun; exec sleep 600"]);
+    let client = client.spawn().unwrap();
+    let registry = behind.site.daemon.server.registry();
+    wait_for("both sessions", || registry.list().len() == 2);
+    set(&held, Some("host:localhost"));
+    assert!(registry.lock_out() > 0);
+    let out = finished(client);
+    assert!(said(&out).contains("host:localhost is locked"), "{out:?}");
+    wait_for("none", || registry.list().is_empty());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use hansard_capture::local::Config as LocalConfig;
 use hansard_capture::ssh::{Certify, Config, Proxy, WantedCertificate};
 use hansard_core::event::Stream;
 use hansard_core::policy::Policy;
@@ -78,14 +79,15 @@ impl Behind {
 
     pub fn with(change: impl FnOnce(&mut Config), policy: impl FnOnce(&mut Policy)) -> Self {
         let debian = |keys: &Path| Debian::start(keys, "host");
-        Self::to(debian, |_, config| change(config), policy)
+        let local = |local: &mut LocalConfig| policy(&mut local.policy);
+        Self::to(debian, |_, config| change(config), local)
     }
 
     /// Before this sshd; the directory is that of its keys.
     pub fn to(
         debian: impl FnOnce(&Path) -> Debian,
         change: impl FnOnce(&Path, &mut Config),
-        policy: impl FnOnce(&mut Policy),
+        local: impl FnOnce(&mut LocalConfig),
     ) -> Self {
         let keys = TempDir::new();
         for name in ["ca", "host-ca", "host", "other-host"] {
@@ -120,7 +122,7 @@ impl Behind {
                 });
                 change(&place, config);
             },
-            |local| policy(&mut local.policy),
+            local,
         );
         let mut behind = Self { site, debian, keys };
         behind.site.user = behind.user();
@@ -142,8 +144,13 @@ impl Behind {
 
     /// The user name that leads to the sshd.
     fn user(&self) -> String {
+        self.user_to("127.0.0.1")
+    }
+
+    /// The same by another of its names.
+    pub fn user_to(&self, host: &str) -> String {
         let port = self.debian.address().port();
-        format!("{}+127.0.0.1+{port}", self.site.account.name)
+        format!("{}+{host}+{port}", self.site.account.name)
     }
 
     /// A client of Debian's with the options that lead it there.
@@ -190,7 +197,7 @@ impl Behind {
         fs::write(self.known_hosts(), line).unwrap();
     }
 
-    fn known_hosts(&self) -> PathBuf {
+    pub fn known_hosts(&self) -> PathBuf {
         self.keys.path().join("known_hosts")
     }
 }

@@ -4,10 +4,13 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::net::IpAddr;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use russh::keys::PublicKey;
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
 
 use super::{List, may_come};
 
@@ -125,10 +128,28 @@ fn end_of_option(text: &str) -> Option<usize> {
     None
 }
 
+/// Opens a file of an account's choice for reading, if it is a regular one. What else there may be is not even
+/// opened: a FIFO would wait for somebody who writes, and opening a device may do something.
+fn opened(path: &Path) -> Result<File, Errno> {
+    let named = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    if FileType::from_raw_mode(fstat(&named)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    // The very one that was looked at, whatever stands at its path by now.
+    let same = format!("/proc/self/fd/{}", named.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    open(same, flags, Mode::empty()).map(File::from)
+}
+
 /// The file, if it and its directory are the account's or root's and nobody else can write to them.
 fn read(path: &Path, owner: u32) -> Result<String, String> {
     let missing = || "the account has no authorized keys that can be read".to_owned();
-    let mut file = File::open(path).map_err(|_| missing())?;
+    let mut file = opened(path).map_err(|e| match e {
+        Errno::INVAL => {
+            "the account's authorized keys are no regular file, so they count as none".into()
+        }
+        _ => missing(),
+    })?;
     let about = [
         file.metadata().ok(),
         path.parent().and_then(|dir| dir.metadata().ok()),

@@ -1,6 +1,8 @@
 //! What the hooks have in common: how an attempt is judged, and a request answered.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hansard_core::Fields;
@@ -14,9 +16,10 @@ use crate::ssh::channel::{Asked, Waiting};
 use crate::ssh::credentials::{Allowed, Attempt, judge_key};
 use crate::ssh::forward::aside;
 use crate::ssh::header::Who;
+use crate::ssh::limits::KEYS_READ_MAX;
 use crate::ssh::over::Over;
 use crate::ssh::proxy::{self, Destination, FarChannel, Targets, parted};
-use crate::ssh::{access, account, fact, header};
+use crate::ssh::{Node, access, account, fact, header};
 
 /// The kind of extended data that is standard error (RFC 4254 §5.2).
 const STDERR: u32 = 1;
@@ -300,33 +303,46 @@ impl Handler {
         Ok(())
     }
 
-    /// Judges a plain key.
-    pub(super) fn plain(&self, login: &str, key: &PublicKey) -> Result<Allowed, String> {
+    /// Judges a plain key. Whose account it is and what stands in its file others may have to be asked for, and
+    /// the file is of the account's choice: both are done aside, and not waited for beyond a bound.
+    pub(super) async fn plain(&self, login: &str, key: &PublicKey) -> Result<Allowed, String> {
         let node = &self.connection.node;
         if node.leads.is_some() {
             return Err("plain keys let nobody in here, only certificates do".to_owned());
         }
-        let account = hansard_shell::account_named(login).ok_or("no such account")?;
-        let file: Option<PathBuf> = node.config.authorized_keys.then(|| {
-            let file = node.config.authorized_keys_file.as_str();
-            // A whole path takes the home's place. No account has a name that leads elsewhere.
-            account.home.join(file.replace("%u", &account.name))
-        });
-        let attempt = Attempt {
-            login,
-            from: self.connection.remote.ip(),
-            now_s: now_s(),
-        };
-        let judged = judge_key(
-            key,
-            &node.authorities,
-            file.as_deref(),
-            attempt,
-            account.uid,
-        );
-        let allowed = access::without(node, judged?)?;
+        let asked = (Arc::clone(node), login.to_owned(), key.clone());
+        let from = self.connection.remote.ip();
+        let judging = aside(move || Ok(plain(&asked.0, &asked.1, &asked.2, from)));
+        let judged = tokio::time::timeout(KEYS_READ_MAX, judging).await;
+        let judged = judged.map_err(|_| {
+            let seconds = KEYS_READ_MAX.as_secs();
+            format!("the account's authorized keys could not be read within {seconds} s")
+        })?;
+        let allowed = access::without(node, judged.map_err(|e| e.to_string())??)?;
         access::unlocked(node, &allowed, (login, None)).map(|()| allowed)
     }
+}
+
+/// Whether a plain key lets into an account of this machine.
+fn plain(node: &Node, login: &str, key: &PublicKey, from: IpAddr) -> Result<Allowed, String> {
+    let account = hansard_shell::account_named(login).ok_or("no such account")?;
+    let file: Option<PathBuf> = node.config.authorized_keys.then(|| {
+        let file = node.config.authorized_keys_file.as_str();
+        // A whole path takes the home's place. No account has a name that leads elsewhere.
+        account.home.join(file.replace("%u", &account.name))
+    });
+    let attempt = Attempt {
+        login,
+        from,
+        now_s: now_s(),
+    };
+    judge_key(
+        key,
+        &node.authorities,
+        file.as_deref(),
+        attempt,
+        account.uid,
+    )
 }
 
 /// The wall clock, seconds since 1970.

@@ -20,7 +20,8 @@ use crate::ssh::over::Over;
 use crate::ssh::{credentials, fact};
 
 /// Why the target's key is believed, or is not, for whoever waits for the handshake.
-pub(super) type Judged = Arc<Mutex<Option<Result<Believed, String>>>>;
+/// A key that is believed comes with the names that the target has by it.
+pub(super) type Judged = Arc<Mutex<Option<Result<(Believed, Vec<String>), String>>>>;
 
 /// The hooks of one target.
 pub(super) struct Hooks {
@@ -123,6 +124,10 @@ impl Handler for Hooks {
         let fields = fact::outcome(fields, refused);
         self.connection.record(fact::auth("host_key", fields))?;
         let is_believed = judged.is_ok();
+        let judged = judged.and_then(|believed| {
+            let names = leads.host_keys.names(shown, believed)?;
+            Ok((believed, names))
+        });
         *self.judged.lock().unwrap_or_else(PoisonError::into_inner) = Some(judged);
         Ok(is_believed)
     }

@@ -138,6 +138,30 @@ impl HostKeys {
         Ok(Believed::First)
     }
 
+    /// All names of the host that shows a key which is believed: those of its certificate, if that is why, and
+    /// those for which the file has the same key. Ports are none of them: whoever is locked is a host.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(in crate::ssh) fn names(
+        &self,
+        shown: &PublicKeyOrCertificate,
+        believed: Believed,
+    ) -> Result<Vec<String>, String> {
+        let (key, certified) = match shown {
+            PublicKeyOrCertificate::Certificate(certificate) => (
+                certificate.public_key(),
+                certificate.valid_principals().to_vec(),
+            ),
+            PublicKeyOrCertificate::PublicKey { key, .. } => (key.key_data(), Vec::new()),
+        };
+        let mut names = named(&self.read()?, key);
+        if believed == Believed::Certified {
+            names.extend(certified);
+        }
+        Ok(names)
+    }
+
     fn certified(&self, of: &Destination, shown: &Certificate, now_s: u64) -> Result<(), String> {
         let signer = shown.signature_key();
         let wrong = if shown.cert_type() != CertType::Host {
@@ -206,14 +230,32 @@ impl HostKeys {
     }
 }
 
+/// The names of a line and its key; what is none has none.
+fn parts(line: &str) -> Option<(&str, KeyData)> {
+    let (names, key) = line.trim().split_once(' ')?;
+    let key = PublicKey::from_openssh(key.trim()).ok()?;
+    Some((names, key.key_data().clone()))
+}
+
+/// The hosts for which lines have this key, as [`known`] understands them.
+fn named(text: &str, key: &KeyData) -> Vec<String> {
+    let of_key = text.lines().filter_map(parts).filter(|(_, of)| of == key);
+    let names = of_key.flat_map(|(names, _)| names.split(','));
+    let plain = names.filter(|name| !name.contains(['*', '?', '!', '|']));
+    let hosts = plain.map(|name| {
+        let within = name.strip_prefix('[').and_then(|name| name.split_once(']'));
+        within.map_or(name, |(host, _port)| host).to_owned()
+    });
+    hosts.collect()
+}
+
 /// The keys that lines have for exactly this name. Hashed names and patterns are none, and neither are
 /// lines with a mark (`@revoked`, `@cert-authority`).
 fn known(text: &str, name: &str) -> Vec<KeyData> {
     let keys = text.lines().filter_map(|line| {
-        let (names, key) = line.trim().split_once(' ')?;
+        let (names, key) = parts(line)?;
         let is_of = names.split(',').any(|one| one.eq_ignore_ascii_case(name));
-        let key = PublicKey::from_openssh(key.trim()).ok().filter(|_| is_of)?;
-        Some(key.key_data().clone())
+        is_of.then_some(key)
     });
     keys.collect()
 }
@@ -268,6 +310,33 @@ mod tests {
             let keys = keys(takes_first);
             assert_eq!(keys.is_confirmed(believed), is_confirmed, "{believed:?}");
         }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_host_is_all_that_its_key_is_known_as() {
+        let dir = std::env::temp_dir().join(format!("hansard-names-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let file = dir.join("known_hosts");
+        let [own, other] = [1, 2].map(|seed| {
+            let key = PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]));
+            key.public_key().to_openssh().unwrap()
+        });
+        let lines = format!(
+            "web,[192.0.2.7]:2222 {own}\n|1|aGFzaA==|aGFzaA== {own}\n*.example.org {own}\ndb {other}\n\
+             @revoked old {own}\n[2001:db8::1]:22 {own}\n"
+        );
+        std::fs::write(&file, lines).unwrap();
+        let keys = HostKeys::new(&[], file.clone(), false).unwrap();
+        let names = keys.names(&shown(1), Believed::Known).unwrap();
+        assert_eq!(names, ["web", "192.0.2.7", "2001:db8::1"]);
+        assert_eq!(keys.names(&shown(3), Believed::First).unwrap(), [""; 0]);
+        // Only what an authority says that is believed.
+        let web = certified(2, 9, "web");
+        let names = keys.names(&web, Believed::Known).unwrap();
+        assert_eq!(names, ["db"]);
+        let names = keys.names(&web, Believed::Certified).unwrap();
+        assert_eq!(names, ["db", "web"]);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 

@@ -20,7 +20,6 @@ use super::destination::Destination;
 use super::far::FarChannel;
 use super::hooks::{Hooks, Judged};
 use super::sign_in::{Going, sign_in};
-use crate::ssh::ciphers;
 use crate::ssh::connection::{Connection, Inside};
 use crate::ssh::fact;
 use crate::ssh::forward::{Wanted, aside};
@@ -28,6 +27,7 @@ use crate::ssh::gathered::Gathered;
 use crate::ssh::limits::{
     ALIVE_EVERY, ALIVE_MAX, PACKET_BYTES, TARGET_ANSWER_MAX, TARGET_HANDSHAKE_MAX, WINDOW_BYTES,
 };
+use crate::ssh::{access, ciphers};
 
 /// A display that was lent: which number it has there is the target's to say.
 pub(super) const DISPLAY: Wanted = Wanted::Display {
@@ -200,6 +200,8 @@ async fn reached(
     (to, back): (&Destination, russh::server::Handle),
 ) -> Result<Target, String> {
     let stream = connected(connection, to).await?;
+    let at = stream.peer_addr().map_err(|e| e.to_string())?.ip();
+    unlocked(connection, inside, to, &[at.to_canonical().to_string()])?;
     let leads = connection.node.leads.as_ref().ok_or("this is no proxy")?;
     let config = Arc::new(library(
         &leads.host_keys.kinds(to)?,
@@ -231,11 +233,13 @@ async fn reached(
     let mut handle = shaken
         .map_err(|_| "it did not answer in time".to_owned())?
         .map_err(|e| format!("the handshake failed: {e}"))?;
+    let (believed, names) = believed.ok_or("it showed no host key")?;
+    unlocked(connection, inside, to, &names)?;
     let going = Going {
         connection,
         inside,
         to,
-        believed: believed.ok_or("it showed no host key")?,
+        believed,
         back: &asked,
     };
     sign_in(&going, &mut handle).await?;
@@ -244,6 +248,24 @@ async fn reached(
         listening,
         is_needed,
     })
+}
+
+/// Whether they are not locked out of the target, which has these names and addresses as well. A lock on one of
+/// them that is made later ends the connection.
+///
+/// # Errors
+/// They are; in words for them.
+fn unlocked(
+    connection: &Connection,
+    inside: &Inside,
+    to: &Destination,
+    also: &[String],
+) -> Result<(), String> {
+    let registry = &connection.machine().registry;
+    // First: a lock that is made meanwhile is seen here, or sees this.
+    registry.is_also(inside.session, also);
+    let wanted = (inside.who.account.name.as_str(), Some(to));
+    access::unlocked_also(&connection.node, &inside.allowed, wanted, also)
 }
 
 async fn connected(connection: &Arc<Connection>, to: &Destination) -> Result<TcpStream, String> {
