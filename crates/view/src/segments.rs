@@ -262,7 +262,7 @@ fn headerless(id: SessionId, recorder_key: [u8; 32]) -> Session {
         id,
         parent: None,
         kind: "unknown".to_owned(),
-        subject: Fields::new().with("header", LOST),
+        subject: Fields::new().with("header", "lost"),
         origin: Fields::new(),
         target: Fields::new(),
         start_utc_ns: unix_ms.saturating_mul(1_000_000),

@@ -691,7 +691,7 @@ fn a_recording_whose_header_is_damaged_is_read_from_its_first_sound_segment() {
         );
         assert_eq!(
             (&*made_up.kind, made_up.subject.text("header")),
-            ("unknown", Some("lost with the recording's header"))
+            ("unknown", Some("lost"))
         );
         assert_eq!((made_up.origin.len(), made_up.target.len()), (0, 0));
         // A gap stands for all up to the first sound event, and everything from there on is there.
