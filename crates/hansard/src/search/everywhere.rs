@@ -103,11 +103,12 @@ fn print(
 ) -> Result<usize, Failure> {
     let mut out = io::stdout().lock();
     let mut session = session.clone();
-    if let Some(Json::Array(hits)) = session.get_mut("hits")
+    if let Some(fields) = session.as_object_mut()
+        && let Some(Json::Array(hits)) = fields.get_mut("hits")
         && hits.len() > most
     {
         hits.truncate(most);
-        session["more_hits"] = Json::Bool(true);
+        fields.insert("more_hits".to_owned(), Json::Bool(true));
     }
     let session = &session;
     let hits = session.get("hits").and_then(Json::as_array);
