@@ -129,3 +129,100 @@ fn an_answer_that_is_cut_is_said_so_with_what_to_do() {
         "{err}"
     );
 }
+
+#[test]
+fn who_asks_for_what_is_not_there_is_told_what_that_was_and_what_there_is() {
+    let service = Service::new("answers-none-such", |_| {
+        let error = serde_json::json!({ "error": {
+            "code": "not_found",
+            "message": "there is nothing here under this name",
+            "next_step": "GET /v1/openapi.json lists what there is",
+            "request_id": "r",
+        }});
+        json("404 Not Found", &error)
+    });
+    for (args, named, next) in [
+        (&["user", "rm", "bob"][..], "user bob", "user ls"),
+        (&["user", "roles", "bob", "auditor"], "user bob", "user ls"),
+        (&["lock", "rm", "web"], "lock web", "lock ls"),
+        (&["token", "rm", "t1"], "token t1", "token ls"),
+        (&["share", "rm", "s1"], "share s1", "share ls"),
+        (
+            &["policy", "get", "--version", "3"],
+            "policy version 3",
+            "policy get",
+        ),
+        (&["cat", ID], "session 01890a5d-", "hansard ls"),
+    ] {
+        let (code, _, err) = service.run(args);
+        assert_eq!(code, Some(2), "{args:?} {err}");
+        assert!(
+            err.starts_with(&format!("hansard: {named}")),
+            "{args:?} {err}"
+        );
+        assert!(err.contains(&format!("{next}` ")), "{args:?} {err}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_refused_is_named_with_what_to_do() {
+    let service = Service::new("answers-policy", |_| {
+        let error = serde_json::json!({ "error": {
+            "code": "bad_request",
+            "message": "line 3 column 4: rules.0: unknown key strikt; strict?",
+            "next_step": "GET /v1/openapi.json describes parameters and bodies",
+            "request_id": "r",
+        }});
+        json("400 Bad Request", &error)
+    });
+    let file = service.0.join("mine.yaml");
+    std::fs::write(&file, "scope: all\n").unwrap();
+    let file = file.to_str().unwrap();
+    let (code, _, err) = service.run(&["policy", "set", file]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(
+        err.starts_with(&format!("hansard: {file}: line 3 ")),
+        "{err}"
+    );
+    assert!(err.contains("hint: mend it there"), "{err}");
+}
+
+#[test]
+fn as_many_findings_are_shown_as_were_asked_for() {
+    let service = Service::new("answers-limit", |asked| {
+        let hits: Vec<_> = (0..10)
+            .map(|n| serde_json::json!({ "at_ns": n, "in": "shown", "text": "abc" }))
+            .collect();
+        let sessions = [1, 2].map(|n| {
+            serde_json::json!({ "sid": format!("s{n}"), "user": "u", "hits": hits, "more_hits": true })
+        });
+        let next = (!asked.contains("cursor=")).then_some("c1");
+        json(
+            "200 OK",
+            &serde_json::json!({ "sessions": sessions, "next": next }),
+        )
+    });
+    let findings = |out: &str| out.lines().filter(|line| line.contains("abc")).count();
+    // Within an answer: what comes behind the cursor is not what comes next.
+    let (code, out, err) = service.run(&["search", "a*", "--limit", "5"]);
+    assert_eq!((code, findings(&out)), (Some(0), 5), "{out}{err}");
+    assert!(
+        err.contains("--limit allows more") && !err.contains("--cursor"),
+        "{err}"
+    );
+    assert!(out.contains("add session:s1"), "{out}");
+    let (_, out, err) = service.run(&["search", "a*", "--limit", "20"]);
+    assert_eq!(findings(&out), 20);
+    assert!(err.contains("--cursor c1"), "{err}");
+    let (_, out, _) = service.run(&["search", "a*", "--json", "--limit", "12"]);
+    let rows: Vec<serde_json::Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows[1]["hits"].as_array().unwrap().len(), 2);
+    assert_eq!(rows[1]["more_hits"], true);
+    // Who asks for one session is not told to ask for one.
+    let (_, out, _) = service.run(&["search", &format!("a* session:{ID}"), "--limit", "40"]);
+    assert_eq!(findings(&out), 40);
+    assert!(!out.contains("add session:"), "{out}");
+}

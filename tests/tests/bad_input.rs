@@ -10,6 +10,7 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -305,6 +306,66 @@ fn a_notice_in_every_line_is_told_a_thousand_times() {
     let (status, _, err) = run(&["info"], &file);
     assert_eq!((status, err.lines().count()), (Some(0), 1001));
     assert!(err.ends_with("4000 more notices like these\n"), "{err}");
+}
+
+#[test]
+fn a_journal_without_an_entry_is_said_with_what_to_do() {
+    let scratch = Scratch::new("bad-journal");
+    let program = write(&scratch, "journalctl", b"#!/bin/sh\nexit 0\n");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    for words in [&["cat"][..], &["screen"]] {
+        let done = Command::new(hansard())
+            .args(words)
+            .args(["--reader", "journal", "journal"])
+            .env("PATH", scratch.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(2), "{said}");
+        assert!(said.contains("no entry of tlog"), "{said}");
+        assert!(
+            said.contains("hint: ") && said.contains("systemd-journal"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_next_step_can_be_given_to_a_shell_as_it_stands() {
+    let scratch = Scratch::new("bad-words");
+    for (name, quoted) in [("a b", true), ("it's", true), ("plain-1.hansard", false)] {
+        let file = scratch.join(name);
+        let done = Command::new(hansard())
+            .args(["rec", "--out"])
+            .arg(&file)
+            .args(["--", "true"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        let next = said.split("`hansard play ").nth(1).unwrap();
+        let word = next.split("` ").next().unwrap();
+        assert_eq!(word.starts_with('\''), quoted, "{said}");
+        let line = format!("printf %s {word}");
+        let meant = Command::new("sh").args(["-c", &line]).output().unwrap();
+        assert_eq!(
+            String::from_utf8(meant.stdout).unwrap(),
+            file.to_str().unwrap()
+        );
+    }
+}
+
+#[test]
+fn what_was_to_be_kept_is_said() {
+    let (status, out, err) = run(&["info"], &golden("hello.hansard"));
+    assert_eq!(status, Some(0), "{err}");
+    let line = out.lines().find(|line| line.starts_with("  policy"));
+    let line = line.unwrap_or_else(|| panic!("{out}"));
+    assert!(
+        line.contains("stdout, stderr") && line.contains("on_loss"),
+        "{line}"
+    );
 }
 
 #[test]

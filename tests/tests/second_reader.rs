@@ -40,6 +40,18 @@ fn second(python: &Path, command: &str, files: &[PathBuf]) -> Output {
         .unwrap()
 }
 
+#[test]
+fn it_runs_as_the_page_says() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let script = repository().join("formats/verify.py");
+    let mode = fs::metadata(script).unwrap().permissions().mode();
+    assert_eq!(mode & 0o111, 0o111, "it cannot be run");
+    let page = fs::read_to_string(repository().join("docs/verify.md")).unwrap();
+    for command in ["verify", "events"] {
+        assert!(page.contains(&format!("\nformats/verify.py {command} FILE")));
+    }
+}
+
 fn golden() -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = fs::read_dir(repository().join("formats/golden/v1"))
         .unwrap()

@@ -102,6 +102,16 @@ pub(crate) fn shown(path: &Path) -> String {
     hansard_view::escape_for_humans(&path.to_string_lossy()).into_owned()
 }
 
+/// A path as one word that a shell takes for it, as it may be shown on a terminal.
+pub(crate) fn word(path: &Path) -> String {
+    let shown = shown(path);
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    match shown.chars().all(plain) && !shown.is_empty() {
+        true => shown,
+        false => format!("'{}'", shown.replace('\'', r"'\''")),
+    }
+}
+
 /// The error in the words of the C library, without Rust's "(os error N)".
 fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
 use hansard_core::event::{Body, End};
-use hansard_core::{Event, Fields, Session, Value};
+use hansard_core::policy::OnLoss;
+use hansard_core::{Event, Fields, Policy, Session, Value};
 use hansard_view::escape_for_humans;
 use hansard_view::jsonl::event_json;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::cli::InfoArgs;
 use crate::failure::{Failure, shown};
@@ -16,6 +18,9 @@ use crate::{key, moment};
 
 /// Marks and gaps that are listed; further ones are counted.
 const LISTED_MAX: usize = 1000;
+
+/// Longest value that is shown as text though it is none; of a longer one its digest is shown.
+const NAME_BYTES_MAX: usize = 255;
 
 /// Everything that reading a recording once tells.
 #[derive(Default)]
@@ -175,6 +180,51 @@ fn session_lines(session: &Session, line: &mut impl FnMut(&str, String)) {
         escape_for_humans(&session.recorder).into_owned(),
     );
     line("signer", signer);
+    // Of a foreign recording nobody knows what was to be kept.
+    if session.recorder_key != [0; 32] {
+        line("policy", policy(&session.policy));
+    }
+}
+
+/// What was to be kept, and who decided that.
+fn policy(policy: &Policy) -> String {
+    let kinds = [
+        ("stdout", policy.stdout),
+        ("stderr", policy.stderr),
+        ("stdin", policy.stdin),
+        ("keystrokes", policy.keystrokes),
+        ("passwords", policy.passwords),
+        ("forwarding", policy.forwarding),
+        ("files", policy.files),
+    ];
+    let kept: Vec<_> = kinds.iter().filter(|kind| kind.1).map(|k| k.0).collect();
+    let ms = |ms: u64| moment::show(ms.saturating_mul(1_000_000));
+    let mut text = match kept.as_slice() {
+        [] => "nothing is kept".to_owned(),
+        kept => format!("{} are kept", kept.join(", ")),
+    };
+    text.push_str(&format!("; on_loss {}", policy.on_loss.as_str()));
+    if policy.on_loss == OnLoss::Hold {
+        text.push_str(&format!(" for {}", ms(policy.hold_ms_max)));
+    }
+    if policy.strict {
+        text.push_str("; strict");
+    }
+    if policy.idle_ms_max > 0 {
+        text.push_str(&format!("; idle_limit {}", ms(policy.idle_ms_max)));
+    }
+    if policy.bulk_bytes_max > 0 {
+        text.push_str(&format!("; bulk {}", moment::bytes(policy.bulk_bytes_max)));
+    }
+    match (policy.version, policy.rule.as_str()) {
+        (0, _) => {}
+        (version, "") => text.push_str(&format!("; by version {version}, no rule")),
+        (version, rule) => {
+            let rule = escape_for_humans(rule);
+            text.push_str(&format!("; by version {version}, rule {rule}"));
+        }
+    }
+    text
 }
 
 fn ended(end: &End) -> String {
@@ -200,6 +250,14 @@ fn facts(fields: &Fields) -> String {
 fn value_text(value: &Value) -> String {
     match value {
         Value::Text(text) => escape_for_humans(text).into_owned(),
+        // A certificate, say. A name that is not UTF-8 is shorter, and can still be read.
+        Value::Bytes(bytes) if bytes.len() > NAME_BYTES_MAX && str::from_utf8(bytes).is_err() => {
+            format!(
+                "({} bytes, SHA-256 {})",
+                bytes.len(),
+                key::hex(&Sha256::digest(bytes))
+            )
+        }
         Value::Bytes(bytes) => escape_for_humans(&String::from_utf8_lossy(bytes)).into_owned(),
         Value::Uint(n) => n.to_string(),
         Value::Int(n) => n.to_string(),
@@ -208,5 +266,23 @@ fn value_text(value: &Value) -> String {
             let items: Vec<_> = list.iter().map(value_text).collect();
             format!("[{}]", items.join(" "))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_are_told_by_their_digest() {
+        let name = Value::Bytes(b"caf\xe9".to_vec());
+        assert_eq!(value_text(&name), "caf\u{fffd}");
+        let der = Value::Bytes(vec![0xff; 600]);
+        let said = value_text(&der);
+        assert!(said.starts_with("(600 bytes, SHA-256 "), "{said}");
+        assert!(said.len() < 100, "{said}");
+        // Long, and text all the same.
+        let text = Value::Bytes(vec![b'a'; 600]);
+        assert_eq!(value_text(&text), "a".repeat(600));
     }
 }

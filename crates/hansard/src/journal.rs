@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
 use crate::cli::{JournalArgs, ReaderKind};
-use crate::failure::{Failure, STATUS_RECORDER, STATUS_WRONG_USE};
+use crate::failure::{Failure, STATUS_RECORDER, STATUS_WRONG_USE, shown};
 
 /// Bytes of what `journalctl` says on standard error that are repeated; the rest is read and dropped.
 const SAID_BYTES_MAX: u64 = 4096;
@@ -134,6 +134,18 @@ fn arguments(rec: Option<&str>, args: &JournalArgs, follow: bool) -> Vec<OsStrin
         words.extend(WRITERS.iter().map(OsString::from));
     }
     words
+}
+
+/// There is no entry of what was asked for.
+pub(crate) fn nothing(path: &Path, rec: Option<&str>) -> Failure {
+    let what = match rec {
+        Some(_) => "no entry of this recording",
+        None => "no entry of tlog, or none that matches",
+    };
+    Failure::new(STATUS_WRONG_USE, format!("{}: {what}", shown(path))).hint(
+        "who is not root or in the group systemd-journal sees only their own entries; others may be in another \
+         --journal-namespace or --journal-directory, or of another time or -M",
+    )
 }
 
 fn no_journalctl(error: &io::Error) -> Failure {

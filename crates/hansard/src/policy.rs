@@ -37,7 +37,7 @@ pub(crate) fn run(args: &PolicyArgs) -> Result<u8, Failure> {
         } => {
             let reason = reason.as_deref().unwrap_or_default();
             let wish = json!({ "text": read(file)?, "reason": reason });
-            let asked = Asked::put(&["policy"], &wish, *if_version);
+            let asked = Asked::put(&["policy"], &wish, *if_version).of_file(file);
             let policy = Service::new(service)?.document(&asked)?;
             if *json {
                 writeln!(io::stdout(), "{policy}")?;
@@ -96,7 +96,10 @@ fn test(args: &TestArgs) -> Result<(), Failure> {
             login.extend(value.map(|value| (name.to_owned(), value)));
         }
     }
-    let asked = Asked::post(&["policy", "test"], &login);
+    let mut asked = Asked::post(&["policy", "test"], &login);
+    if let Some(file) = &args.file {
+        asked = asked.of_file(file);
+    }
     let decided = Service::new(&args.service)?.document(&asked)?;
     if args.json {
         writeln!(io::stdout(), "{decided}")?;

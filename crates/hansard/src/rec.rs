@@ -13,7 +13,7 @@ use hansard_record::{Environment, FileSink, Lost, Options, Recorder};
 use hansard_shell::{Exit, Mode, Prompts, ShellError, describe, mode};
 
 use crate::cli::RecArgs;
-use crate::failure::{Failure, STATUS_RECORDER, STATUS_WRONG_USE, shown};
+use crate::failure::{Failure, STATUS_RECORDER, STATUS_WRONG_USE, shown, word};
 use crate::{key, moment, source};
 
 mod handed;
@@ -49,8 +49,9 @@ fn into_file(args: &RecArgs, out: &Path) -> Result<u8, Failure> {
     }
     if !args.quiet {
         let (file, size) = (shown(out), moment::bytes(summary.stored_bytes));
+        let word = word(out);
         say(&format!(
-            "hansard: recorded {size} in {file}; `hansard play {file}` replays it"
+            "hansard: recorded {size} in {file}; `hansard play {word}` replays it"
         ));
     }
     answer(&exit)

@@ -1,7 +1,7 @@
 //! The files of a recording as commands read them: by path, from a service or from standard input, showing how far
 //! that has come.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::Path;
 
 use hansard_view::parts::{Directory, Inputs, Once, Part, SingleFile};
@@ -25,7 +25,11 @@ impl Watched {
         let failed = |error| Failure::about(path, &error);
         let (inputs, total): (Box<dyn Inputs>, _) =
             if let Some(rec) = journal::wanted(path, &read.journal) {
-                let entries = Box::new(Journal::open(rec, &read.journal, false)?);
+                let mut entries = BufReader::new(Journal::open(rec, &read.journal, false)?);
+                if entries.fill_buf().map_err(failed)?.is_empty() {
+                    return Err(journal::nothing(path, rec));
+                }
+                let entries = Box::new(entries);
                 (Box::new(Once::new(entries, None)), None)
             } else if path.as_os_str() == "-" {
                 let input = Box::new(io::stdin().lock());

@@ -1,6 +1,8 @@
 //! Links for people without an account, as they are made, listed and revoked.
 
-use hansard_core::Value;
+use hansard_core::seal::SigningKey;
+use hansard_core::writer::{Bounds, SegmentWriter};
+use hansard_core::{Body, Value};
 
 use crate::keep::{header, id, parts};
 use crate::service::{Service, lines};
@@ -106,4 +108,27 @@ fn what_may_not_be_shared_is_refused_and_nothing_is_on_record() {
     let answer = ask(&service, "POST", &path, r#"{"viewer":"x","ttl_s":60}"#);
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(service.ok(&["share", "ls"]), "");
+}
+
+#[test]
+fn what_cannot_be_shared_yet_is_said_with_what_to_do() {
+    let service = service("api-shares-going-on");
+    // A first segment is archived, and there is no end.
+    let bounds = Bounds {
+        segment_ns: 1,
+        ..Bounds::default()
+    };
+    let key = SigningKey::from_seed([7; 32]);
+    let mut writer = SegmentWriter::new(header(3, "ada", "going"), key, bounds).unwrap();
+    writer
+        .push(0, &Body::Resize { cols: 80, rows: 24 })
+        .unwrap();
+    writer.tick(2_000_000_000).unwrap();
+    service.kept.store(&[writer.parts()]);
+    let (status, said) = service.fails(&["share", &id(3).to_string(), "--for", "Ms Outside"]);
+    assert_eq!(status, 2, "{said}");
+    assert!(
+        said.contains("going on") && said.contains("`hansard follow`"),
+        "{said}"
+    );
 }

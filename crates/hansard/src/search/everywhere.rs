@@ -24,8 +24,9 @@ const LINE_CHARS_MAX: usize = 200;
 pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
     // What is no question is said without asking anybody.
     let now_ns = Environment::real().clock.utc_ns();
-    Question::parse(&args.text, now_ns)
+    let question = Question::parse(&args.text, now_ns)
         .map_err(|e| Failure::new(STATUS_WRONG_USE, e.to_string()))?;
+    let is_of_one = question.bounds.session.is_some();
     let service = Service::new(&args.read.look.service)?;
     let mut cursor = args.filter.cursor.clone();
     let (mut found, mut is_whole) = (0, true);
@@ -35,14 +36,27 @@ pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
         let document =
             service.document(&asked(args, cursor.as_deref()).with("limit", Some(&page)))?;
         let sessions = document.get("sessions").and_then(Json::as_array);
+        let mut is_cut = false;
         for session in sessions.into_iter().flatten() {
-            found += print(args, session)?;
+            let left = args.limit.saturating_sub(found);
+            let hits = session.get("hits").and_then(Json::as_array);
+            is_cut |= hits.is_some_and(|hits| hits.len() > left);
+            if left > 0 {
+                found += print(args, session, left, is_of_one)?;
+            }
         }
         is_whole &= document.get("index_complete") != Some(&Json::Bool(false));
         cursor = document
             .get("next")
             .and_then(Json::as_str)
             .map(str::to_owned);
+        // The cursor is for what comes behind the answer, and not all of the answer was shown.
+        if is_cut {
+            say(&format!(
+                "stopped after {found} findings, and there are more: --limit allows more"
+            ));
+            break;
+        }
         let Some(next) = &cursor else { break };
         if found >= args.limit {
             say(&format!(
@@ -80,9 +94,23 @@ fn asked(args: &SearchArgs, cursor: Option<&str>) -> Asked {
         .with("cursor", cursor)
 }
 
-/// Prints what was found in a session; answers how much that was.
-fn print(args: &SearchArgs, session: &Json) -> Result<usize, Failure> {
+/// Prints what was found in a session, so much at most; answers how much that was.
+fn print(
+    args: &SearchArgs,
+    session: &Json,
+    most: usize,
+    is_of_one: bool,
+) -> Result<usize, Failure> {
     let mut out = io::stdout().lock();
+    let mut session = session.clone();
+    if let Some(fields) = session.as_object_mut()
+        && let Some(Json::Array(hits)) = fields.get_mut("hits")
+        && hits.len() > most
+    {
+        hits.truncate(most);
+        fields.insert("more_hits".to_owned(), Json::Bool(true));
+    }
+    let session = &session;
     let hits = session.get("hits").and_then(Json::as_array);
     let hits = hits.map(Vec::as_slice).unwrap_or_default();
     if args.json {
@@ -112,7 +140,8 @@ fn print(args: &SearchArgs, session: &Json) -> Result<usize, Failure> {
         let what = escape_for_humans(&what);
         writeln!(out, "  {}\t{what}\t{line}", moment::show(at_ns))?;
     }
-    if session.get("more_hits").and_then(Json::as_bool) == Some(true) {
+    // Who asks for one session gets all of it, page by page.
+    if !is_of_one && session.get("more_hits").and_then(Json::as_bool) == Some(true) {
         writeln!(out, "  and more: add session:{sid} to what is looked for")?;
     }
     if session.get("index_complete").and_then(Json::as_bool) == Some(false) {

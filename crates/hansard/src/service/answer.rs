@@ -14,17 +14,20 @@ use crate::failure::{Failure, STATUS_WRONG_USE};
 /// longest documents is shorter.
 const DOCUMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// What to do about a text that is refused.
+const MEND: &str = "mend it there; `hansard policy test --file FILE` tries a text out, and docs/policy.md says what may stand in it";
+
 impl Service {
     /// The document that answers.
     pub(crate) fn document(&self, asked: &Asked) -> Result<Json, Failure> {
         let answer = self.send(asked)?;
-        self.read(self.checked(answer)?)
+        self.read(self.checked(asked, answer)?)
     }
 
     /// The bytes that answer, as they come.
     pub(crate) fn stream(&self, asked: &Asked) -> Result<Stream, Failure> {
         let answer = self.send(asked)?;
-        Ok(Stream::new(self.clone(), self.checked(answer)?))
+        Ok(Stream::new(self.clone(), self.checked(asked, answer)?))
     }
 
     /// The lines that answer, as they come.
@@ -33,7 +36,11 @@ impl Service {
     }
 
     /// The same answer, if it is what was asked for.
-    fn checked(&self, answer: Response<Incoming>) -> Result<Response<Incoming>, Failure> {
+    fn checked(
+        &self,
+        asked: &Asked,
+        answer: Response<Incoming>,
+    ) -> Result<Response<Incoming>, Failure> {
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -43,9 +50,20 @@ impl Service {
             let text = said.pointer(&format!("/error/{name}"))?.as_str()?;
             Some(escape_for_humans(text).into_owned())
         };
-        let message = text("message").unwrap_or_else(|| format!("the service answers {status}"));
+        let code = text("code");
+        let mut message =
+            text("message").unwrap_or_else(|| format!("the service answers {status}"));
+        let about = asked.about(code.as_deref(), &message);
+        let is_of_file = about.is_some() && code.as_deref() == Some("bad_request");
+        if let Some(about) = about {
+            message = format!("{}: {message}", escape_for_humans(&about));
+        }
         let mut failure = Failure::new(STATUS_WRONG_USE, message);
-        if let Some(next) = next_step(text("code").as_deref(), text("next_step")) {
+        let next = match is_of_file {
+            true => Some(MEND.to_owned()),
+            false => next_step(asked, code.as_deref(), text("next_step")),
+        };
+        if let Some(next) = next {
             failure = failure.hint(match text("request_id") {
                 Some(id) if status.is_server_error() => format!("{next} (request {id})"),
                 _ => next,
@@ -70,14 +88,22 @@ impl Service {
 }
 
 /// The service speaks of its API; whoever runs a command is told of commands.
-fn next_step(code: Option<&str>, said: Option<String>) -> Option<String> {
-    match code {
-        Some("not_found") => Some(
-            "`hansard ls` lists sessions, `hansard host ls` hosts, `hansard token ls` tokens"
-                .into(),
-        ),
-        Some("changed") => Some("`hansard policy get` shows what is there now".into()),
-        Some("bad_request") => Some("--help says what is taken".into()),
-        _ => said,
-    }
+fn next_step(asked: &Asked, code: Option<&str>, said: Option<String>) -> Option<String> {
+    let next = match code {
+        Some("not_found") => match asked.collection() {
+            "sessions" => "`hansard ls` lists sessions",
+            "policy" => "`hansard policy get` shows the version that is in force",
+            "hosts" => "`hansard host ls` lists hosts",
+            "tokens" => "`hansard token ls` lists tokens",
+            "users" => "`hansard user ls` lists users",
+            "locks" => "`hansard lock ls` lists locks",
+            "shares" => "`hansard share ls` lists links",
+            "credentials" => "`hansard credential ls` lists credentials",
+            _ => return said,
+        },
+        Some("changed") => "`hansard policy get` shows what is there now",
+        Some("bad_request") => "--help says what is taken",
+        _ => return said,
+    };
+    Some(next.to_owned())
 }

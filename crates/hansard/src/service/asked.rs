@@ -1,6 +1,7 @@
 //! Requests, written so that nothing in a value is taken for something else.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use hyper::Method;
 use serde_json::Value as Json;
@@ -13,6 +14,10 @@ pub(crate) struct Asked {
     body: String,
     has_params: bool,
     if_match: Option<String>,
+    /// What the first part of the path is, and what is named behind it.
+    about: (String, Option<String>),
+    /// The file that the document is made from.
+    file: Option<String>,
 }
 
 impl Asked {
@@ -28,6 +33,11 @@ impl Asked {
             body: String::new(),
             has_params: false,
             if_match: None,
+            about: (
+                path.first().copied().unwrap_or_default().to_owned(),
+                path.get(1).map(|name| (*name).to_owned()),
+            ),
+            file: None,
         }
     }
 
@@ -61,9 +71,18 @@ impl Asked {
         Self::new(Method::DELETE, path)
     }
 
+    /// The same, of a document that this file is the text of: what is wrong in it is wrong there.
+    pub(crate) fn of_file(mut self, path: &Path) -> Self {
+        self.file = Some(path.to_string_lossy().into_owned());
+        self
+    }
+
     /// The same with a parameter, if there is a value.
     pub(crate) fn with(mut self, name: &str, value: Option<&str>) -> Self {
         if let Some(value) = value {
+            if self.about.0 == "policy" && name == "version" {
+                self.about.1 = Some(format!("version {value}"));
+            }
             self.target.push(if self.has_params { '&' } else { '?' });
             self.has_params = true;
             self.target.push_str(name);
@@ -71,6 +90,25 @@ impl Asked {
             escape(value, &mut self.target);
         }
         self
+    }
+
+    /// What is asked about, in the API's word for all of them: `users`, `sessions`.
+    pub(super) fn collection(&self) -> &str {
+        &self.about.0
+    }
+
+    /// What an answer with this code is about: the name that nothing has, or the file with the line
+    /// that is refused.
+    pub(super) fn about(&self, code: Option<&str>, message: &str) -> Option<String> {
+        match code {
+            Some("bad_request") if message.contains("line ") => self.file.clone(),
+            Some("not_found") => {
+                let one = self.about.0.strip_suffix('s').unwrap_or(&self.about.0);
+                let name = self.about.1.as_ref()?;
+                Some(format!("{one} {name}"))
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn method(&self) -> &Method {

@@ -16,6 +16,8 @@ pub enum Trouble {
     Refused(String),
     /// It is as asked already, or something else is in the way. The words are for the caller.
     Conflict(String),
+    /// Not before something else is done: that is the second. The words are for the caller.
+    NotNow(String, &'static str),
     /// It is not as the caller said that it is. The words are for the caller.
     Changed(String),
     /// It could not be put on record, so it was not done. The words are for the log only.
@@ -197,6 +199,7 @@ impl From<Trouble> for Problem {
                 let next = "look at what is there first";
                 Self::new(StatusCode::CONFLICT, "conflict", &why, next)
             }
+            Trouble::NotNow(why, next) => Self::new(StatusCode::CONFLICT, "conflict", &why, next),
             Trouble::Changed(why) => {
                 let next = "look at what is there now, and say that version";
                 let status = StatusCode::PRECONDITION_FAILED;

@@ -114,7 +114,8 @@ fn over(call: &Call, listings: &dyn Listings) -> Result<SessionId, Problem> {
     let row = page.rows.first().ok_or_else(Problem::not_found)?;
     if row.end.is_none() {
         let words = "the session is going on: share it when it has ended";
-        return Err(Trouble::Conflict(words.to_owned()).into());
+        let next = "`hansard ls` says when it has; `hansard follow` shows it meanwhile";
+        return Err(Trouble::NotNow(words.to_owned(), next).into());
     }
     Ok(session)
 }

@@ -29,7 +29,8 @@ impl Shares for Linked {
     fn prepare(&self, wish: &Wish, by: &Caller) -> Result<Prepared, Trouble> {
         if self.origin.is_none() {
             let words = "nobody could open a link: serve.web is not switched on";
-            return Err(Trouble::Conflict(words.to_owned()));
+            let next = "switch it on in hansard.yaml and start the service again: docs/web.md";
+            return Err(Trouble::NotNow(words.to_owned(), next));
         }
         let prepared = self.shares.prepare(wish, &by.user, self.clock.utc_ns());
         prepared.map_err(trouble)
