@@ -1,6 +1,7 @@
 //! Logins that no recorder holds: of Debian's own `sshd`, on a port of the loopback, and of `login`.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
@@ -229,19 +230,17 @@ fn a_login_that_a_recorder_holds_is_not_recorded_twice() {
     assert_eq!(of_first.len(), 1, "{of_first:#?}");
     // And what waited for the first one to settle is gone.
     let since = Instant::now();
-    while waiting(&place) > 0 {
+    while threads(&place, "found-login") > 0 {
         assert!(since.elapsed() < PATIENCE, "{}", place.daemon.said());
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// How many threads of the daemon follow a login, or wait for it to settle.
-fn waiting(place: &Place) -> usize {
+/// How many threads of the daemon have this name: `found-login` follows a login, or waits for it to settle.
+pub(crate) fn threads(place: &Place, called: &str) -> usize {
     let tasks = fs::read_dir(format!("/proc/{}/task", place.daemon.pid().unwrap())).unwrap();
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names
-        .filter(|name| name.trim_end() == "found-login")
-        .count()
+    names.filter(|name| name.trim_end() == called).count()
 }
 
 /// The session in which a program ran with these arguments.
@@ -312,4 +311,40 @@ fn a_login_through_an_sshd_that_somebody_started_by_hand_is_its_own_session() {
     root.wait();
     let outer = start["parent_sid"].as_str();
     assert!(outer.is_some(), "{start:#?}");
+}
+
+#[test]
+fn one_that_takes_no_notice_of_its_end_is_killed() {
+    let Some(place) = place("found-kill") else {
+        return;
+    };
+    let script = "trap '' HUP; sleep 600 & echo $!; setsid sleep 600 & echo $!; echo $$; read x";
+    let mut connection = Connection::new(&place, &["-T"], CARL, script);
+    let stdout = connection.client.stdout.as_mut().unwrap();
+    let said = BufReader::new(stdout).lines().take(3);
+    let pids: Vec<u32> = said.map(|line| line.unwrap().parse().unwrap()).collect();
+    let since = Instant::now();
+    let is_it = |start: &Json| is_from(start, &connection.from);
+    let start = loop {
+        let starts = events(&place, &["--event", "session.start"]);
+        if let Some(start) = starts.into_iter().find(is_it) {
+            break start;
+        }
+        assert!(since.elapsed() < PATIENCE, "{}", place.daemon.said());
+    };
+    let sid = start["sid"].as_str().unwrap();
+    let done = place.hansard(&["kill", sid, "--reason", "out you go"]);
+    assert!(done.status.success(), "{done:?}");
+    let (_, all) = session(&place, is_it);
+    // Once the recording has its end, nothing of it is there.
+    let is_there = |pid: &&u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    assert_eq!(pids.iter().find(is_there), None);
+    let end = end(&all);
+    let reason = end["reason"].as_str().unwrap();
+    assert!(reason.contains("out you go"), "{end:#?}");
+    assert_eq!(end["signal"], "KILL", "{end:#?}");
+    connection.over();
 }

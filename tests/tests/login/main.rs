@@ -18,6 +18,7 @@ mod commands;
 mod drop_in;
 mod found;
 mod glass;
+mod numbers;
 mod pinned;
 mod restart;
 mod sssd;

@@ -4,6 +4,7 @@
 //! its recording has its end when it is gone, not before: where the daemon may not kill it, it goes on and is
 //! recorded.
 
+use std::collections::HashSet;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +52,8 @@ pub(super) struct Running {
 pub(super) struct Prey {
     process: Process,
     led: Option<Led>,
+    /// Who was found below it: whoever loses their parent is found no more.
+    below: HashSet<Process>,
 }
 
 impl Prey {
@@ -59,6 +62,7 @@ impl Prey {
         Some(Self {
             process: Process::of(pid)?,
             led: Led::by(pid, uid),
+            below: HashSet::new(),
         })
     }
 
@@ -68,12 +72,16 @@ impl Prey {
             // By them it is known when its leader is gone.
             led.look();
         }
+        self.below.extend(self.process.descendants());
+        self.below.retain(|one| one.goes_on());
+        self.below.iter().for_each(|one| one.kill());
         self.process.kill_below();
         self.process.kill();
         if let Some(led) = &mut self.led {
             led.kill();
         }
-        self.process.goes_on() || self.led.as_ref().is_some_and(|led| !led.left().is_empty())
+        let is_led = self.led.as_ref().is_some_and(|led| !led.left().is_empty());
+        is_led || self.process.goes_on() || self.below.iter().any(|one| one.goes_on())
     }
 }
 

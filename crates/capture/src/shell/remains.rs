@@ -76,6 +76,13 @@ impl Process {
         missed + 1
     }
 
+    /// Who descends from it and has not ended.
+    pub(crate) fn descendants(self) -> Vec<Self> {
+        let below = self.below().into_iter().filter(|(_, stat)| !stat.is_over);
+        let processes = below.map(|(pid, Stat { started, .. })| Self { pid, started });
+        processes.collect()
+    }
+
     /// What descends from it. One that has ended may have threads that have not.
     fn below(self) -> Vec<(i32, Stat)> {
         if !self.is_there() {
