@@ -45,6 +45,9 @@ pub(super) struct Call {
     pub(super) body: Bytes,
     /// Its header `if-match`.
     pub(super) if_match: Option<String>,
+    /// Held by whatever works on it, also when nobody waits for the answer any more: work that goes on
+    /// takes its place along.
+    pub(super) _place: Place<Whose>,
 }
 
 /// What stood in the path's `{id}`.
@@ -192,7 +195,7 @@ impl Gate {
         // only so much is on its way, and only from those who may send it.
         let early = is_long(route).then(|| self.place(&caller)).transpose()?;
         let body = read_body(route, request).await?;
-        let _place = early.map_or_else(|| self.place(&caller), Ok)?;
+        let place = early.map_or_else(|| self.place(&caller), Ok)?;
         if let Some(noted) = route.noted.filter(|noted| !noted.by_handler) {
             let look = noted.once.then(|| Looks::key(&caller, id.as_ref()));
             let again = |look| self.looks.is_known(look, Instant::now());
@@ -218,6 +221,7 @@ impl Gate {
             params,
             body,
             if_match,
+            _place: place,
         };
         let answer = timeout(answer_max(route.op), handler(call)).await;
         let late = |_| Err(Problem::unavailable("the answer took too long"));

@@ -15,6 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
+use super::super::answers::blocking;
 use super::super::limits::{AGAIN, REQUESTS_MAX, REQUESTS_OF_ADMINS, REQUESTS_OF_ONE_MAX};
 use super::super::refusals::REFUSALS_WINDOW;
 use super::super::role::Peer;
@@ -174,11 +175,12 @@ fn one_asks_so_much_at_once_and_some_places_are_kept_for_administrators() {
     let (begun, going) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let slow: Handler = {
         let (begun, going) = (Arc::clone(&begun), Arc::clone(&going));
-        Arc::new(move |_| {
+        Arc::new(move |call| {
             let (begun, going) = (Arc::clone(&begun), Arc::clone(&going));
             Box::pin(async move {
                 begun.add_permits(1);
                 let _ = going.acquire().await;
+                drop(call);
                 Ok(Response::new(Body::empty()))
             })
         })
@@ -282,5 +284,43 @@ fn what_goes_on_ends_when_whoever_asked_may_not_have_it_any_more() {
             assert!(body.frame().await.unwrap().is_err());
         }
         assert!(timeout(AGAIN, kept.frame()).await.is_err());
+    });
+}
+
+#[test]
+fn work_that_nobody_waits_for_any_more_keeps_its_place_until_it_ends() {
+    let begun = Arc::new(Semaphore::new(0));
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let ended = Mutex::new(ended);
+    let works = {
+        let begun = Arc::clone(&begun);
+        blocking(move |_| {
+            begun.add_permits(1);
+            // One after another: each takes the end of one.
+            let _ = ended.lock().unwrap().recv();
+            Ok(serde_json::json!({}))
+        })
+    };
+    let api = api(BTreeMap::from([(Op::Status, works)]));
+    run(async {
+        let most = u32::try_from(REQUESTS_OF_ONE_MAX).unwrap();
+        let clients: Vec<_> = (0..most)
+            .map(|_| {
+                let api = api.clone();
+                tokio::spawn(async move { ask(&api, 1000, STATUS, Body::empty()).await })
+            })
+            .collect();
+        begun.acquire_many(most).await.unwrap().forget();
+        for client in clients {
+            client.abort();
+            assert!(client.await.is_err());
+        }
+        let (status, words) = ask(&api, 1000, STATUS, Body::empty()).await;
+        assert_eq!(status, 503);
+        assert!(words.contains("too many requests of yours"), "{words}");
+        drop(end);
+        while ask(&api, 1000, STATUS, Body::empty()).await.0 != 200 {
+            tokio::task::yield_now().await;
+        }
     });
 }
