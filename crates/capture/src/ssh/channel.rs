@@ -280,7 +280,7 @@ impl Waiting {
             Ok(started) => started,
             Err(why) => return Err(starting.nothing_ran(why)),
         };
-        starting.is_done();
+        starting.done();
         if let Some(window) = window {
             let [cols, rows, ..] = window.size;
             let sized = opened.recorder.event(Body::Resize { cols, rows });

@@ -182,6 +182,8 @@ impl Hooks for Handler {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Over> {
+        // Before anything is waited for: until then it counts as refused.
+        super::witness::claim();
         self.connection.inside()?;
         let number = channel.id().number();
         self.waiting.retain(|_, waiting| !waiting.is_forsaken());

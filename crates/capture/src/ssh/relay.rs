@@ -11,7 +11,7 @@ use hansard_core::{Body, Session, SessionId, Stream};
 use hansard_record::{Lost, Recorder};
 use hansard_shell::{Ends, Keys};
 use russh::server::{Handle, Msg};
-use russh::{Channel, ChannelReadHalf, ChannelWriteHalf, Sig};
+use russh::{Channel, ChannelReadHalf, ChannelWriteHalf};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -37,7 +37,7 @@ mod pace;
 mod unread;
 mod up;
 
-pub(super) use over::signal as signal_of;
+pub(super) use over::{name_of, signal as signal_of};
 use pace::Pace;
 pub(super) use pace::Terminals;
 pub(super) use unread::Unread;
@@ -228,7 +228,9 @@ async fn greeted(
 }
 
 /// The program's ends, for waiting.
-type Registered = (AsyncFd<OwnedFd>, [Option<(AsyncFd<OwnedFd>, Stream)>; 2]);
+type Registered = (AsyncFd<OwnedFd>, [Output; 2]);
+
+type Output = Option<(AsyncFd<OwnedFd>, Stream)>;
 
 fn registered(ends: Ends) -> std::io::Result<Registered> {
     Ok(match ends {
@@ -258,18 +260,14 @@ fn registered(ends: Ends) -> std::io::Result<Registered> {
 async fn talk(
     shared: &Shared,
     (read, write): ((ChannelReadHalf, Early), &ChannelWriteHalf<Msg>),
-    (input, [first, second]): Registered,
+    (input, outputs): Registered,
     shown: (String, Vec<u8>),
     ender: &Ender,
 ) -> Option<Why> {
     let (to_program, from_client) = unbounded_channel();
     let incoming = incoming(shared, read, to_program);
     let feeding = feed(shared, input, from_client);
-    let outgoing = async {
-        // One that does not take it is ended as any other.
-        greeted(shared, write, shown).await?;
-        tokio::try_join!(drain(shared, first, write), drain(shared, second, write))
-    };
+    let outgoing = outgoing(shared, outputs, write, shown);
     let exiting = exited(&shared.served);
     let (mut is_in, mut is_fed, mut is_out, mut is_exited) = (false, false, false, false);
     let mut why: Option<Why> = None;
@@ -356,12 +354,19 @@ async fn tell(shared: &Shared, write: &ChannelWriteHalf<Msg>, why: &str) {
     let _ = tokio::time::timeout(TOLD_MAX, telling).await;
 }
 
-/// Moves what the program says, until it says nothing any more.
-async fn drain(
+/// Moves all that is shown. A client that does not take it is ended as any other.
+async fn outgoing(
     shared: &Shared,
-    output: Option<(AsyncFd<OwnedFd>, Stream)>,
+    [first, second]: [Output; 2],
     write: &ChannelWriteHalf<Msg>,
+    shown: (String, Vec<u8>),
 ) -> Result<(), Why> {
+    greeted(shared, write, shown).await?;
+    tokio::try_join!(drain(shared, first, write), drain(shared, second, write)).map(drop)
+}
+
+/// Moves what the program says, until it says nothing any more.
+async fn drain(shared: &Shared, output: Output, write: &ChannelWriteHalf<Msg>) -> Result<(), Why> {
     let Some((output, stream)) = output else {
         return Ok(());
     };
@@ -477,24 +482,5 @@ async fn exited(served: &Program) {
             Ok(mut ready) => ready.clear_ready(),
             Err(_) => return,
         }
-    }
-}
-
-/// The signal's name, without SIG.
-pub(super) fn name_of(signal: &Sig) -> &str {
-    match signal {
-        Sig::ABRT => "ABRT",
-        Sig::ALRM => "ALRM",
-        Sig::FPE => "FPE",
-        Sig::HUP => "HUP",
-        Sig::ILL => "ILL",
-        Sig::INT => "INT",
-        Sig::KILL => "KILL",
-        Sig::PIPE => "PIPE",
-        Sig::QUIT => "QUIT",
-        Sig::SEGV => "SEGV",
-        Sig::TERM => "TERM",
-        Sig::USR1 => "USR1",
-        Sig::Custom(name) => name,
     }
 }

@@ -52,6 +52,11 @@ impl Asks {
             _ => return None,
         })
     }
+
+    /// Whether the hook of such a message claims it before anything else happens in the connection's thread.
+    fn is_claimed_at_once(self) -> bool {
+        matches!(self, Self::Global | Self::Channel)
+    }
 }
 
 /// Something that no hook has told of.
@@ -79,6 +84,15 @@ pub(super) enum Sighting {
         /// Length of the message.
         bytes: u64,
     },
+    /// So many more were refused than are told of one by one.
+    More {
+        /// What they asked for.
+        asks: Asks,
+        /// Whether the target of a proxy did.
+        is_of_target: bool,
+        /// How many.
+        times: u64,
+    },
 }
 
 /// The message that is being handled.
@@ -96,7 +110,9 @@ struct Open {
 struct Seen {
     open: Option<Open>,
     told: Vec<Sighting>,
-    /// Rung when something was told that no hook follows.
+    /// What was not kept any more, and how often.
+    more: Vec<((Asks, bool), u64)>,
+    /// Rung when there may be something to take that no hook comes for.
     bell: Arc<Notify>,
 }
 
@@ -104,8 +120,8 @@ thread_local! {
     static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
 }
 
-/// How many sightings wait to be taken; one more is the last that is kept, and they are taken at every
-/// message.
+/// How many sightings wait to be taken; more are counted. They are taken by the next hook, and when the bell has rung: the
+/// library may have handled many messages by then.
 const SIGHTINGS_MAX: usize = 64;
 
 /// Not of size zero, so that its place is no other's.
@@ -172,10 +188,24 @@ pub(super) fn take(is_over: bool) -> Vec<Sighting> {
         let Some(seen) = seen else {
             return Vec::new();
         };
-        if is_over {
+        // A hook has claimed the message by now, if one does: that is the first thing it does.
+        let is_refused = seen
+            .open
+            .as_ref()
+            .is_some_and(|open| open.asks.is_claimed_at_once());
+        if is_over || is_refused {
             seen.settle();
         }
-        std::mem::take(&mut seen.told)
+        let more = std::mem::take(&mut seen.more);
+        let more = more
+            .into_iter()
+            .map(|((asks, is_of_target), times)| Sighting::More {
+                asks,
+                is_of_target,
+                times,
+            });
+        let told = std::mem::take(&mut seen.told);
+        told.into_iter().chain(more).collect()
     })
 }
 
@@ -196,9 +226,27 @@ impl Seen {
         }
     }
 
+    /// The same, and whoever takes what is told is rung for.
+    fn settle_aloud(&mut self) {
+        if self.open.is_some() {
+            self.settle();
+            self.bell.notify_one();
+        }
+    }
+
     fn tell(&mut self, sighting: Sighting) {
         if self.told.len() < SIGHTINGS_MAX {
             self.told.push(sighting);
+            return;
+        }
+        let kind = match sighting {
+            Sighting::Refused { asks, .. } => (asks, false),
+            Sighting::OfTarget { asks, .. } => (asks, true),
+            _ => return,
+        };
+        match self.more.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, times)) => *times += 1,
+            None => self.more.push((kind, 1)),
         }
     }
 
@@ -214,12 +262,13 @@ impl Seen {
         if let Some((rest, asks)) = found {
             let name = rest.split('"').nth(1).unwrap_or_default().to_owned();
             self.tell(Sighting::OfTarget { asks, name });
+            self.bell.notify_one();
         }
     }
 
     fn hear(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix("< msg type ") {
-            self.settle();
+            self.settle_aloud();
             let number = rest.split(',').next().unwrap_or_default();
             let bytes = rest.rsplit("len ").next().and_then(|n| n.parse().ok());
             self.open = Asks::of(number).map(|asks| Open {
@@ -229,6 +278,14 @@ impl Seen {
                 why: String::new(),
                 is_offer: false,
             });
+            if self
+                .open
+                .as_ref()
+                .is_some_and(|open| open.asks.is_claimed_at_once())
+            {
+                // The next message may be long in coming. Whoever is rung for looks when a hook had its chance.
+                self.bell.notify_one();
+            }
         } else if let Some(names) = line.strip_prefix("negotiated: ") {
             self.tell(Sighting::Agreed(names.to_owned()));
         } else if line == "Client has initiated re-key" {
@@ -248,8 +305,7 @@ impl Seen {
                     // The library refuses it: no hook claims it any more, and the next message may be long
                     // in coming.
                     name.clone_into(&mut open.name);
-                    self.settle();
-                    self.bell.notify_one();
+                    self.settle_aloud();
                 }
                 Some(name) => name.clone_into(&mut open.name),
                 None if open.asks == Asks::SignIn && is_why(line) => {
@@ -351,6 +407,45 @@ mod tests {
                 refused(Asks::Global, "", 20)
             ]
         );
+    }
+
+    #[test]
+    fn what_is_refused_is_told_of_without_a_hook_and_counted_where_it_is_too_much() {
+        let bell = attach();
+        let hear = |line: &str| SEEN.with_borrow_mut(|seen| seen.as_mut().unwrap().hear(line));
+        let has_rung = || {
+            let rung = std::pin::pin!(bell.notified());
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            rung.poll(&mut context).is_ready()
+        };
+        for number in [80, 90] {
+            assert!(!has_rung());
+            hear(&format!("< msg type {number}, seqn 7, len 31"));
+            assert!(has_rung());
+            let told = take(false);
+            assert!(
+                matches!(told[..], [Sighting::Refused { bytes: 31, .. }]),
+                "{told:?}"
+            );
+        }
+        for _ in 0..SIGHTINGS_MAX + 30 {
+            hear("< msg type 80, seqn 7, len 31");
+        }
+        hear("< msg type 50, seqn 7, len 31");
+        hear("< msg type 50, seqn 7, len 31");
+        let told = take(true);
+        let more = |asks, times| Sighting::More {
+            asks,
+            is_of_target: false,
+            times,
+        };
+        assert_eq!(told.len(), SIGHTINGS_MAX + 2);
+        assert_eq!(
+            told[SIGHTINGS_MAX..],
+            [more(Asks::Global, 30), more(Asks::SignIn, 2)]
+        );
+        assert_eq!(take(true), []);
+        SEEN.set(None);
     }
 
     #[test]

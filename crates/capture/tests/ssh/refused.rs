@@ -1,9 +1,12 @@
 //! Who is not let in, and what is not done for those who are: refused, and on record.
 
 use std::fs;
+use std::process::Stdio;
 
+use crate::paramiko;
 use crate::site::{Site, facts, finished, key};
-use crate::support::{end_of, header, shown, stream};
+use crate::support::{end_of, header, shown, stream, wait_for};
+use hansard_core::Value;
 use hansard_core::event::Stream;
 
 /// Tries with this certificate; answers what the event says of it.
@@ -218,4 +221,46 @@ fn another_authority_is_another_matter() {
         &["-I", "anna", "-n", &own, "-V", "-5m:+1h"],
         "not signed by an authority",
     );
+}
+
+#[test]
+fn what_is_refused_while_nothing_else_happens_is_told_when_it_is() {
+    let site = Site::new();
+    let mut client = site.ssh(&["-oServerAliveInterval=1"], &["cat"]);
+    let mut client = client.stdin(Stdio::piped()).spawn().unwrap();
+    // Nothing is said meanwhile that would bring anybody to look.
+    // `no-more-sessions` and two keepalives.
+    wait_for("what was refused", || {
+        let sessions = site.sessions();
+        let connection = sessions.iter().find(|(session, _)| session.kind == "ssh");
+        connection.is_some_and(|(_, events)| facts(events, "global_request").len() >= 3)
+    });
+    drop(client.stdin.take());
+    assert_eq!(finished(client).status.code(), Some(0));
+}
+
+/// More than are told of one by one while the library is at work.
+const MANY: &str = r"
+t = connected()
+t.auth_publickey(user, own)
+for n in range(1000):
+    t._send_user_message(message(80, 'no-such-request@example.com', False))
+assert t.global_request('the-last@example.com', wait=True) is None
+t.close()
+print('done')
+";
+
+#[test]
+fn of_all_that_is_refused_nothing_is_lost() {
+    if !paramiko::is_there() {
+        return;
+    }
+    let site = Site::new();
+    paramiko::run(&site, MANY);
+    let asked = facts(&site.complete("ssh"), "global_request");
+    let times = asked.iter().map(|fact| match fact.fields.get("times") {
+        Some(Value::Uint(times)) => *times,
+        _ => 1,
+    });
+    assert_eq!(times.sum::<u64>(), 1001, "{} events", asked.len());
 }

@@ -95,7 +95,7 @@ impl<'a> Starting<'a> {
     }
 
     /// It was started.
-    pub(super) fn is_done(mut self) {
+    pub(super) fn done(mut self) {
         self.is_over = true;
     }
 

@@ -71,15 +71,13 @@ impl Connection {
                     fact::auth("handshake", fact::outcome(said, None))
                 }
                 Sighting::Rekeyed => continue,
-                Sighting::OfTarget { asks, name } => {
-                    let event = match asks {
-                        Asks::Global => "global_request",
-                        _ => "channel_request",
-                    };
-                    let said = Fields::new().with("requestType", name);
-                    let said = said.with("from_target", true);
-                    fact::channel(event, fact::outcome(said, Some(UNKNOWN)))
-                }
+                Sighting::OfTarget { asks, name } => of_target(asks, Some(name), 1),
+                Sighting::More {
+                    asks,
+                    is_of_target: true,
+                    times,
+                } => of_target(asks, None, times),
+                Sighting::More { asks, times, .. } => more(self.remote, asks, times),
                 Sighting::Refused {
                     asks: Asks::InChannel,
                     name,
@@ -99,6 +97,39 @@ impl Connection {
             self.record(body)?;
         }
         Ok(())
+    }
+}
+
+/// The event of something that the target of a proxy asked for; of several, without their names.
+fn of_target(asks: Asks, name: Option<String>, times: u64) -> Body {
+    let event = match asks {
+        Asks::Global => "global_request",
+        _ => "channel_request",
+    };
+    let mut said = Fields::new();
+    match name {
+        Some(name) => said.push("requestType", name),
+        None => said.push("times", times),
+    }
+    let said = said.with("from_target", true);
+    fact::channel(event, fact::outcome(said, Some(UNKNOWN)))
+}
+
+/// The event of several that are not told of one by one.
+fn more(remote: SocketAddr, asks: Asks, times: u64) -> Body {
+    let said = Fields::new().with("times", times);
+    let unknown = |event, said| fact::channel(event, fact::outcome(said, Some(UNKNOWN)));
+    match asks {
+        Asks::SignIn => {
+            let said = said.with("addr.remote", header::canonical(remote).to_string());
+            fact::auth(
+                "auth",
+                fact::outcome(said, Some("not a way to sign in here")),
+            )
+        }
+        Asks::Global => unknown("global_request", said),
+        Asks::Channel => unknown("new_channel", said),
+        Asks::InChannel => unknown("channel_request", said),
     }
 }
 
