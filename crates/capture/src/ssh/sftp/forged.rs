@@ -318,12 +318,14 @@ impl Asked {
     }
 }
 
+/// An answer on its way, and how much of which file goes to the client by it.
+type Answered = (Vec<u8>, Option<(String, u64)>);
+
 /// A server as OpenSSH's, with what has really happened.
 #[derive(Debug, Default)]
 struct Server {
     asked: VecDeque<Asked>,
-    /// With how much of which file goes to the client by it.
-    answers: VecDeque<(Vec<u8>, Option<(String, u64)>)>,
+    answers: VecDeque<Answered>,
     open: BTreeMap<u8, String>,
     truth: BTreeMap<String, Truth>,
 }
@@ -411,7 +413,7 @@ impl Run {
         }
     }
 
-    fn answer(&mut self) -> Option<(Vec<u8>, Option<(String, u64)>)> {
+    fn answer(&mut self) -> Option<Answered> {
         if self.stops[1].is_some() {
             return None;
         }
@@ -431,7 +433,7 @@ impl Run {
 
     /// Whether a file is being opened, of which the client has not heard yet.
     fn opens(&self) -> bool {
-        let is_handle = |(answer, _): &(Vec<u8>, _)| answer[4] == kind::HANDLE;
+        let is_handle = |(answer, _): &Answered| answer[4] == kind::HANDLE;
         self.server.asked.iter().any(|asked| asked.what < 2)
             || self.server.answers.iter().any(is_handle)
     }
