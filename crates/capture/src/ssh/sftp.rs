@@ -368,3 +368,7 @@ mod tests;
 #[cfg(test)]
 #[path = "sftp/forged.rs"]
 mod forged;
+
+#[cfg(test)]
+#[path = "sftp/any.rs"]
+mod any_client;
