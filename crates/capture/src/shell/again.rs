@@ -172,11 +172,11 @@ fn hold_again(
         Ok(both) => both,
         Err(e) => return Err((recorder, e.to_string())),
     };
-    let held = match held.map_err(|e| e.to_string()) {
+    let held = match held {
         Ok(held) => held,
         Err(why) => {
-            let _ = line.say(&FromDaemon::Lost(why.clone()));
-            return Err((recorder, why));
+            let _ = line.say(&FromDaemon::Lost(why.to_string()));
+            return Err((recorder, why.to_string()));
         }
     };
     let process = state.login_process();
@@ -189,12 +189,11 @@ fn hold_again(
     let inside = place.terminal.map(|terminal| (&logins.kin, terminal));
     logins.kin.begin(session.id, place);
     begin(shared, &state, &recorder, &line);
-    let user = session.subject.text("user").unwrap_or_default().to_owned();
-    let pid = process.map(|process| process.pid);
-    let listed = entry(&held, Some(&outer), &user, pid).map(|entry| logins.who.list(entry));
+    let (user, pid) = (session.subject.text("user"), process.map(|of| of.pid));
+    let listed = entry(&held, Some(&outer), user.unwrap_or_default(), pid);
+    let listed = listed.map(|entry| logins.who.list(entry));
     let (kills, uid) = (state.kills, state.uid);
-    let by = logins.config.keeper.as_ref();
-    let place = logins.places.take();
+    let (by, place) = (logins.config.keeper.as_ref(), logins.places.take());
     let kept = by.and_then(|by| Kept::again(by, file, (state, place)).ok());
     if kept.is_some() {
         shared.registry.stays(session.id);
