@@ -186,16 +186,15 @@ fn hold_again(
         terminal: held.slave().and_then(terminals::name_of),
         audit: process.and_then(|of| of.asked(audit_session)?),
     };
-    let inside = place.terminal.map(|terminal| (&logins.kin, terminal));
     logins.kin.begin(session.id, place);
     begin(shared, &state, &recorder, &line);
-    let user = session.subject.text("user").unwrap_or_default().to_owned();
-    let pid = process.map(|process| process.pid);
-    let listed = entry(&held, Some(&outer), &user, pid).map(|entry| logins.who.list(entry));
+    let user = session.subject.text("user").unwrap_or_default();
+    let listed = entry(&held, Some(&outer), user, process.map(|of| of.pid));
+    let listed = listed.map(|entry| logins.who.list(entry));
     let (kills, uid) = (state.kills, state.uid);
-    let by = logins.config.keeper.as_ref();
-    let place = logins.places.take();
-    let kept = by.and_then(|by| Kept::again(by, file, (state, place)).ok());
+    let left = (state, logins.places.take());
+    let kept = logins.config.keeper.as_ref();
+    let kept = kept.and_then(|by| Kept::again(by, file, left).ok());
     if kept.is_some() {
         shared.registry.stays(session.id);
     }
@@ -206,7 +205,7 @@ fn hold_again(
         uid,
         hold: hold.ok(),
         program: None,
-        inside,
+        inside: place.terminal.map(|name| (&logins.kin, name)),
         kills: process.filter(|_| kills),
         stopping: kept.is_some().then_some(&shared.stopping),
     };
