@@ -125,14 +125,14 @@ fn watch_again(
 
 /// What was not read is in the program's terminal still; what was read and is not durable is gone.
 fn what_is_missing(state: &State, goes_on: &GoesOn) -> Body {
-    match state.paused.as_ref().filter(|_| state.is_durable) {
+    match &state.paused {
         Some(_) => Body::Mark {
             label: RESTARTED.to_owned(),
         },
         None => Body::Gap(Gap {
             cause: ENDED_WITHOUT_A_WORD.to_owned(),
             from_ns: goes_on.last_ns(),
-            bytes_max: goes_on.loss_bytes_max(),
+            bytes_max: Some(goes_on.loss_bytes_max()),
             ..Gap::default()
         }),
     }
@@ -172,11 +172,11 @@ fn hold_again(
         Ok(both) => both,
         Err(e) => return Err((recorder, e.to_string())),
     };
-    let held = match held {
+    let held = match held.map_err(|e| e.to_string()) {
         Ok(held) => held,
         Err(why) => {
-            let _ = line.say(&FromDaemon::Lost(why.to_string()));
-            return Err((recorder, why.to_string()));
+            let _ = line.say(&FromDaemon::Lost(why.clone()));
+            return Err((recorder, why));
         }
     };
     let process = state.login_process();
@@ -186,15 +186,15 @@ fn hold_again(
         terminal: held.slave().and_then(terminals::name_of),
         audit: process.and_then(|of| of.asked(audit_session)?),
     };
-    let inside = place.terminal.map(|terminal| (&logins.kin, terminal));
     logins.kin.begin(session.id, place);
     begin(shared, &state, &recorder, &line);
-    let (user, pid) = (session.subject.text("user"), process.map(|of| of.pid));
-    let listed = entry(&held, Some(&outer), user.unwrap_or_default(), pid);
+    let user = session.subject.text("user").unwrap_or_default();
+    let listed = entry(&held, Some(&outer), user, process.map(|of| of.pid));
     let listed = listed.map(|entry| logins.who.list(entry));
     let (kills, uid) = (state.kills, state.uid);
-    let (by, place) = (logins.config.keeper.as_ref(), logins.places.take());
-    let kept = by.and_then(|by| Kept::again(by, file, (state, place)).ok());
+    let left = (state, logins.places.take());
+    let kept = logins.config.keeper.as_ref();
+    let kept = kept.and_then(|by| Kept::again(by, file, left).ok());
     if kept.is_some() {
         shared.registry.stays(session.id);
     }
@@ -205,7 +205,7 @@ fn hold_again(
         uid,
         hold: hold.ok(),
         program: None,
-        inside,
+        inside: place.terminal.map(|name| (&logins.kin, name)),
         kills: process.filter(|_| kills),
         stopping: kept.is_some().then_some(&shared.stopping),
     };
