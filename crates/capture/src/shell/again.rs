@@ -125,14 +125,14 @@ fn watch_again(
 
 /// What was not read is in the program's terminal still; what was read and is not durable is gone.
 fn what_is_missing(state: &State, goes_on: &GoesOn) -> Body {
-    match &state.paused {
+    match state.paused.as_ref().filter(|_| state.is_durable) {
         Some(_) => Body::Mark {
             label: RESTARTED.to_owned(),
         },
         None => Body::Gap(Gap {
             cause: ENDED_WITHOUT_A_WORD.to_owned(),
             from_ns: goes_on.last_ns(),
-            bytes_max: Some(goes_on.loss_bytes_max()),
+            bytes_max: goes_on.loss_bytes_max(),
             ..Gap::default()
         }),
     }
