@@ -218,5 +218,5 @@ fn hold_again(
         kept,
         watched,
     };
-    Ok(holding.until_over(shared, stub, Ok((held, on_its_way.untyped))))
+    Ok(holding.until_over(shared, stub, Ok((held, Some(on_its_way.untyped)))))
 }

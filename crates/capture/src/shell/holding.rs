@@ -28,13 +28,13 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    /// Holds what was granted, with what was typed into it before; why it was not is told as the
-    /// session's end. The recording has its end when this returns, or another daemon goes on with it.
+    /// Holds what was granted, with what was typed into it while nobody held it, if somebody did before; why it was not is
+    /// told as the session's end. The recording has its end when this returns, or another daemon goes on with it.
     pub(super) fn until_over(
         self,
         shared: &Shared,
         mut stub: Stub<'_>,
-        granted: Result<(Held, Vec<u8>), String>,
+        granted: Result<(Held, Option<Vec<u8>>), String>,
     ) -> Happening {
         let Self {
             id,
@@ -46,9 +46,13 @@ impl Holding {
             watched,
         } = self;
         let over = match granted {
-            Ok((held, untyped)) => held
-                .run_on(&recorder, &options, &mut stub, &untyped)
-                .unwrap_or_else(|e| Over::Away(e.to_string())),
+            Ok((held, untyped)) => {
+                let over = match untyped {
+                    None => held.run(&recorder, &options, &mut stub),
+                    Some(untyped) => held.run_on(&recorder, &options, &mut stub, &untyped),
+                };
+                over.unwrap_or_else(|e| Over::Away(e.to_string()))
+            }
             Err(why) => Over::Away(why),
         };
         let over = match (over, kept) {

@@ -335,7 +335,7 @@ fn hold(
         kept,
         watched,
     };
-    let begun = granted.map(|()| (held, Vec::new()));
+    let begun = granted.map(|()| (held, None));
     holding.until_over(shared, stub, begun)
 }
 
