@@ -136,20 +136,8 @@ fn record(shared: &Shared, found: Found, (session, recorder, watch): Opened) {
         (_, None) => {}
     }
     let reason = end.reason.clone();
-    (shared.means.tell)(match recorder.close(end) {
-        Ok(_) => {
-            // A note that stays is found finished by the next start.
-            let _ = shared.means.open.end(id);
-            Happening::Ended {
-                session: id,
-                reason,
-            }
-        }
-        Err(lost) => Happening::Lost {
-            session: id,
-            why: lost.to_string(),
-        },
-    });
+    let closed = recorder.close(end);
+    (shared.means.tell)(shared.means.closed(id, reason, closed));
     shared.registry.wake();
 }
 

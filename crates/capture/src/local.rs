@@ -34,6 +34,7 @@ use crate::limits::{
 use crate::registry::{Line, Registry};
 use crate::shell::{Found, Logins};
 
+mod closed;
 pub(crate) mod connection;
 pub(crate) mod header;
 mod locked;

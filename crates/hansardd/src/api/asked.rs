@@ -41,22 +41,14 @@ pub(super) fn identifier(route: &Route, path: &str) -> Result<Option<Name>, Prob
         | Id::Credential
         | Id::Lock
         | Id::SignIn
-        | Id::Saved
-            if (1..=64).contains(&text.len())
-                && text.bytes().all(plain)
-                && !text.starts_with('.') =>
-        {
-            Ok(Some(Name::Other(text.to_owned())))
+        | Id::Saved => {
+            let is_name =
+                (1..=64).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('.');
+            match is_name {
+                true => Ok(Some(Name::Other(text.to_owned()))),
+                false => Err(Problem::not_found()),
+            }
         }
-        Id::Host
-        | Id::Token
-        | Id::User
-        | Id::Share
-        | Id::Passkey
-        | Id::Credential
-        | Id::Lock
-        | Id::SignIn
-        | Id::Saved => Err(Problem::not_found()),
     }
 }
 

@@ -19,7 +19,6 @@ use tokio::time::Instant;
 
 use super::nested::{Beginnings, REFUSED};
 use super::{Kept, Tally};
-use crate::local::Happening;
 use crate::registry::Runs as _;
 use crate::ssh::connection::Connection;
 use crate::ssh::fact;
@@ -342,17 +341,7 @@ fn close(both: &Both, kept: Kept, why: Option<String>) {
         reason: reason.clone(),
         ..End::default()
     };
-    let session = kept.session;
-    (machine.means.tell)(match kept.recorder.close(end) {
-        Ok(_) => {
-            // A note that stays is found finished by the next start.
-            let _ = machine.means.open.end(session);
-            Happening::Ended { session, reason }
-        }
-        Err(lost) => Happening::Lost {
-            session,
-            why: lost.to_string(),
-        },
-    });
+    let closed = kept.recorder.close(end);
+    (machine.means.tell)(machine.means.closed(kept.session, reason, closed));
     machine.registry.wake();
 }

@@ -10,7 +10,7 @@ use russh::server::{Handle, Msg};
 use russh::{ChannelId, ChannelWriteHalf, Sig};
 
 use super::{NOBODY_READS, Shared, Why, release};
-use crate::local::{Happening, THE_CLIENT_WENT_AWAY};
+use crate::local::THE_CLIENT_WENT_AWAY;
 
 /// What the recording says of a program that its connection went away from, and nobody waited for any longer.
 const LEFT: &str = "its connection was over, and it was not waited for any longer";
@@ -62,18 +62,7 @@ impl Shared {
                 .and_then(|()| rest_of_sftp(self))
                 .and_then(|()| self.recorder.close(end)),
         };
-        let happened = match closed {
-            Ok(_) => {
-                // A note that stays is found finished by the next start.
-                let _ = machine.means.open.end(session);
-                Happening::Ended { session, reason }
-            }
-            Err(lost) => Happening::Lost {
-                session,
-                why: lost.to_string(),
-            },
-        };
-        (machine.means.tell)(happened);
+        (machine.means.tell)(machine.means.closed(session, reason, closed));
         machine.registry.wake();
         exit
     }
