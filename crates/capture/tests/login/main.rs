@@ -17,6 +17,7 @@ mod support;
 mod world;
 
 mod abuse;
+mod again;
 mod ends;
 mod pipes;
 mod refused;
