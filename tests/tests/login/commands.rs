@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 use crate::outer::lives;
-use crate::place::{ANNA, CARL, Place, must};
+use crate::place::{ANNA, CARL, Place, must, wait_for};
 
 #[test]
 fn status_signal_and_streams_are_the_commands_own() {
@@ -82,7 +82,8 @@ fn a_broken_connection_ends_the_session() {
     child.kill().unwrap();
     child.wait().unwrap();
     place.sessions(1);
-    assert!(!lives(pid));
+    // The hangup is sent; that it has been heard may be a moment later.
+    wait_for("end of the command", || !lives(pid));
 }
 
 /// `ssh host < /dev/null &` and `ssh -n`, which hung with tlog; and half of a connection closed.

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::found::{Connection, commands, end, events, is_from, session, watching};
 use crate::outer::PATIENCE;
-use crate::place::{ANNA, CARL, must};
+use crate::place::{ANNA, CARL, must, wait_for};
 use crate::restart::Managed;
 
 const HOST: &str = "{}\n  host: {enabled: true, logins: true}";
@@ -48,14 +48,6 @@ fn pinned(name: &str) -> Option<Managed> {
     assert_ne!(changed, config);
     fs::write(place.daemon.config(), changed).unwrap();
     Some(Managed::on(place))
-}
-
-fn wait_for(what: &str, is_so: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "no {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Everything that its recording says: many events may be listed after their session's end.

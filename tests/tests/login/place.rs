@@ -351,3 +351,12 @@ pub(crate) fn runs() -> u64 {
         .and_then(|count| count.parse().ok())
         .unwrap_or(USUAL)
 }
+
+/// Waits until this is so.
+pub(crate) fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "no {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

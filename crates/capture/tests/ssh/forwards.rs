@@ -128,7 +128,7 @@ fn its_bytes_are_kept_where_the_policy_says_so() {
     assert_eq!(inner.parent, Some(outer.id));
     assert_eq!(inner.target.text("addr"), Some(rule.as_str()));
     assert_eq!(number(&only(&connection, "port"), "rx"), words.len() as u64);
-    assert_eq!(site.daemon.notes(), 0);
+    crate::support::wait_for("no notes", || site.daemon.notes() == 0);
 }
 
 #[test]

@@ -207,7 +207,7 @@ fn a_connection_that_is_ended_takes_its_sessions_along() {
     assert_ne!(out.status.code(), Some(0));
     assert_eq!(end_of(&site.complete("ssh")).reason, "ended by bea: enough");
     site.complete("exec");
-    assert_eq!(site.daemon.notes(), 0);
+    crate::support::wait_for("no notes", || site.daemon.notes() == 0);
 }
 
 #[test]
