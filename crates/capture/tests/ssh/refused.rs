@@ -191,6 +191,29 @@ fn whoever_is_ended_is_told_why_and_the_record_says_by_whom() {
 }
 
 #[test]
+fn a_session_that_is_ended_is_no_success_whatever_its_program_says() {
+    let site = Site::new();
+    let polite = "trap 'exit 0' HUP TERM; echo begun; while :; do sleep 0.05; done";
+    for terminal in ["-T", "-tt"] {
+        let client = site.ssh(&[terminal], &[polite]).spawn().unwrap();
+        let kind = if terminal == "-T" { "exec" } else { "terminal" };
+        let session = site.session(kind);
+        crate::support::wait_for("its first word", || {
+            let events = crate::support::events(&site.daemon.recording(session));
+            [Stream::Stdout, Stream::Output]
+                .iter()
+                .any(|of| stream(&events, *of).starts_with(b"begun"))
+        });
+        let registry = site.daemon.server.registry();
+        registry.end(session, "enough", "bea").unwrap();
+        let out = finished(client);
+        assert_ne!(out.status.code(), Some(0), "{terminal}");
+        let end = site.complete(kind);
+        assert_eq!(end_of(&end).exit_status, Some(0), "{terminal}");
+    }
+}
+
+#[test]
 fn a_connection_that_is_ended_takes_its_sessions_along() {
     let site = Site::new();
     let client = site.ssh(&[], &["echo begun; sleep 600"]).spawn().unwrap();

@@ -33,7 +33,8 @@ impl Drop for Shared {
 }
 
 impl Shared {
-    /// Brings the recording to its end, and answers the program's.
+    /// Brings the recording to its end, and answers the program's, if it may be told: one that was ended is no success,
+    /// whatever it made of that.
     pub(super) fn conclude(&mut self, why: Option<Why>) -> Option<Exit> {
         self.is_over = true;
         // What was done until now belongs before the recording's end.
@@ -56,6 +57,7 @@ impl Shared {
             _ => {}
         }
         let reason = end.reason.clone();
+        let was_ended = ended_by_us(why.as_ref());
         let closed = match why {
             Some(Why::Lost(lost)) => Err(lost),
             _ => release(self, true)
@@ -64,8 +66,12 @@ impl Shared {
         };
         (machine.means.tell)(machine.means.closed(session, reason, closed));
         machine.registry.wake();
-        exit
+        exit.filter(|exit| !was_ended || exit.status != 0)
     }
+}
+
+fn ended_by_us(why: Option<&Why>) -> bool {
+    matches!(why, Some(Why::Ended(_) | Why::Lost(_)))
 }
 
 /// Tells the client how the program ended. One that is gone hears nothing of this, which is no error.
