@@ -16,6 +16,7 @@
 //! - [`quarantine`]: parts that nobody takes
 //! - [`order`]: the order that every sink keeps; [`conformance`]: what every sink must do, as a
 //!   suite
+//! - [`memory`]: giving back what is not used
 //! - [`bulk`]: what pours beyond the budget of a stream is counted and hashed
 //! - [`environment`]: [`clock`], [`disk`] and [`random`] source, which are passed in; [`sim`]: the
 //!   same from a seed, with a disk that fails and loses its power
@@ -43,6 +44,7 @@ pub mod forward;
 pub mod handoff;
 mod intake;
 pub mod lost;
+pub mod memory;
 pub mod memory_sink;
 pub mod open_sessions;
 pub mod order;

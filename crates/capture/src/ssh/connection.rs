@@ -259,7 +259,9 @@ pub(super) fn serve(node: &Arc<Node>, wire: Wire, place: Place) {
         state: Mutex::new(State::default()),
     });
     super::sys::answers_soon();
+    // Signing in goes deeper than anything after it, and most of a connection's life nothing happens.
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .on_thread_park(hansard_record::memory::give_back_stack)
         .enable_all()
         .build();
     let Ok(runtime) = runtime else {

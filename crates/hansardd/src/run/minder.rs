@@ -1,4 +1,4 @@
-//! The thread that does what comes round: looks at capacities, turns the diary's page, and writes
+//! The thread that does what comes round: looks at capacities, turns the diary's page, gives memory back, and writes
 //! into it what the main thread has to say, which must not wait for a disk itself.
 
 use std::io;
@@ -18,6 +18,10 @@ use crate::journal::Journal;
 
 /// How often capacities are looked at.
 pub const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// How often what the allocator has free is given back to the system: sessions begin and end, and are busy and idle, and
+/// the most that they ever had at once is much more than they have.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(60);
 
 /// How often the diary's day is looked at, at least.
 const TURN: Duration = Duration::from_secs(1);
@@ -60,10 +64,15 @@ impl Minder {
 
     fn run(mut self, facts: &Facts, told: &Receiver<Said>) {
         let mut next_look = Instant::now();
+        let mut give_back_at = next_look + GIVE_BACK_EVERY;
         loop {
             if Instant::now() >= next_look {
                 self.look();
                 next_look = Instant::now() + LOOK_EVERY;
+            }
+            if Instant::now() >= give_back_at {
+                hansard_record::memory::give_back();
+                give_back_at = Instant::now() + GIVE_BACK_EVERY;
             }
             let goes_on = match told.recv_timeout(TURN) {
                 Ok(Said::Fact(body)) => self.record(*body, facts),

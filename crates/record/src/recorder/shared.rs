@@ -191,6 +191,7 @@ pub(super) fn run(shared: &Shared, mut worker: Worker) {
         let now_ns = shared.now_ns();
         match worker.ready(&mut talk.intake, now_ns) {
             Ready::Sleep(None) => {
+                crate::memory::give_back_stack();
                 talk = shared
                     .work
                     .wait(talk)

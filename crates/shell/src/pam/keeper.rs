@@ -125,7 +125,7 @@ fn in_session(
     let done = match started(line, session, modules.env(), descriptors) {
         Ok(pid) => {
             // What it took to begin is not needed for the hours that it waits.
-            sys::give_back();
+            hansard_record::memory::give_back();
             write(line, &Word::Runs).and_then(|()| waited_for(line, pid))
         }
         Err(e) => write(line, &Word::NotStarted(e.to_string())),

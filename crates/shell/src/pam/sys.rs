@@ -480,12 +480,3 @@ pub(super) fn prepare() {
     // Where there is none each session says so.
     let _ = Library::found();
 }
-
-/// Gives back memory that was used and is not any more.
-pub(super) fn give_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: takes a number only.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
