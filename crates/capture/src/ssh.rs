@@ -15,7 +15,7 @@ use std::io::{self, PipeWriter, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -157,7 +157,8 @@ pub(crate) struct Node {
     leads: Option<proxy::Leads>,
     who: Option<Who>,
     machine: OfMachine,
-    russh: Arc<russh::server::Config>,
+    /// How the library works for connections that begin now.
+    russh: RwLock<Arc<russh::server::Config>>,
     door: door::Door,
     enders: Enders,
     stopping: AtomicBool,
@@ -234,7 +235,7 @@ impl Server {
             leads,
             who,
             machine: Arc::clone(&local.shared),
-            russh: Arc::new(russh),
+            russh: RwLock::new(Arc::new(russh)),
             door: door::Door::default(),
             enders: Enders::default(),
             stopping: AtomicBool::new(false),
@@ -257,6 +258,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What exchanges its certificate while it goes on.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        Shown(Arc::clone(&self.node))
     }
 
     /// Takes no more connections, ends all there are and waits until their recordings are complete and
@@ -283,7 +290,30 @@ impl Drop for Server {
     }
 }
 
+/// What a node shows of itself to whoever connects.
+#[derive(Clone)]
+pub struct Shown(Arc<Node>);
+
+impl Shown {
+    /// Connections that begin from now on are shown this certificate, a line of a `-cert.pub` file; those that are
+    /// there go on.
+    ///
+    /// # Errors
+    /// For a line that is none; what was shown before is shown on.
+    pub fn certify(&self, line: &str) -> Result<(), String> {
+        let config = Arc::new(library(&self.0.config, Some(line))?);
+        let mut now = self.0.russh.write().unwrap_or_else(PoisonError::into_inner);
+        *now = config;
+        Ok(())
+    }
+}
+
 impl Node {
+    fn russh(&self) -> Arc<russh::server::Config> {
+        let now = self.russh.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&now)
+    }
+
     fn wait_for_all(&self) -> usize {
         let until = Instant::now() + STOP_MAX;
         let asleep = Mutex::new(());

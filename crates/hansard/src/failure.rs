@@ -15,6 +15,9 @@ pub(crate) const STATUS_RECORDER: u8 = 125;
 /// Nobody reads the answer any more: 128 and SIGPIPE's number.
 pub(crate) const STATUS_BROKEN_PIPE: u8 = 141;
 
+/// Somebody pressed the key for it: 128 and SIGINT's number.
+pub(crate) const STATUS_INTERRUPTED: u8 = 130;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {

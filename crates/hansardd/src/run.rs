@@ -49,6 +49,7 @@ mod reload;
 mod renewing;
 mod retiring;
 mod sending;
+mod ssh_certified;
 mod ssh_node;
 mod ssh_proxy;
 mod storing;

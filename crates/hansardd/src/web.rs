@@ -65,6 +65,10 @@ pub const COOKIE: Cookie = Cookie {
     of_host: "__Host-hansard_session",
 };
 
+/// What our page says of a request that it sends by itself, to show what is new: that is not somebody who does
+/// something, and keeps nobody signed in. Who leaves it out gains what any request gains.
+const BY_ITSELF: HeaderName = HeaderName::from_static("hansard-by-itself");
+
 /// What a cookie is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cookie {
@@ -217,8 +221,12 @@ impl Web {
             return self.by_certificate(request, address).await;
         };
         let origin = self.parts.origins.of(request.headers());
+        let look = match request.headers().contains_key(BY_ITSELF) {
+            true => SignedIn::still,
+            false => SignedIn::of,
+        };
         let visitor = self
-            .visitor(&ticket, SignedIn::of, (address, &origin))
+            .visitor(&ticket, look, (address, &origin))
             .ok_or_else(not_signed_in)?;
         let response = self.ask(request, Asker::Browser(visitor)).await;
         let web = Arc::clone(self);

@@ -289,10 +289,11 @@ impl HostIdentity {
         at_s.saturating_mul(1_000_000_000)
     }
 
-    /// Whether it is time to renew.
+    /// Whether it is time to renew; also where the certificate does not hold yet: it was issued while a clock was
+    /// ahead that has been set right since, and nobody believes it until then.
     #[must_use]
     pub fn needs_renewal(&self, utc_ns: u64, jitter: u32) -> bool {
-        utc_ns >= self.renew_at_ns(jitter)
+        utc_ns / 1_000_000_000 < self.tls.0.not_before_s || utc_ns >= self.renew_at_ns(jitter)
     }
 
     /// What to ask a service for when it is.

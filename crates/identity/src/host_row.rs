@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hex;
 use crate::host_id::HostId;
+use crate::limits::CLOCK_SKEW_S;
 use crate::peer::Principal;
 use crate::token::JoinAs;
 
@@ -50,9 +51,11 @@ pub struct RecorderKey {
 }
 
 impl RecorderKey {
-    /// Whether half of the certificate's life is over.
-    pub(crate) fn is_half_over(&self, utc_ns: u64) -> bool {
-        utc_ns >= self.issued_ns / 2 + self.not_after_ns / 2
+    /// Whether there should be another certificate: half of this one's life is over, or it was issued while a clock
+    /// was ahead that has been set right since.
+    pub(crate) fn is_due(&self, utc_ns: u64) -> bool {
+        let is_early = utc_ns.saturating_add(CLOCK_SKEW_S * 1_000_000_000) < self.issued_ns;
+        is_early || utc_ns >= self.issued_ns / 2 + self.not_after_ns / 2
     }
 }
 

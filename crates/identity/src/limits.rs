@@ -149,6 +149,9 @@ pub const PASSKEY_NAME_BYTES_MAX: usize = 64;
 /// Bytes of a document of an OpenID provider: what it says of itself, its keys. A longer one is refused.
 pub const OIDC_DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 
+/// Longest address in such a document, bytes; one with a longer address is refused.
+pub const OIDC_ADDRESS_BYTES_MAX: usize = 2048;
+
 /// Keys of an OpenID provider. A document with more is refused.
 pub const OIDC_KEYS_MAX: usize = 64;
 

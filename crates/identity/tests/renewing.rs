@@ -113,6 +113,25 @@ fn a_clock_that_jumps_harms_nobody_else() {
 }
 
 #[test]
+fn what_was_issued_by_a_clock_ahead_is_renewed_once_it_is_right() {
+    let cluster = Cluster::new("prod", 11);
+    let host = cluster.host("web-1");
+    // Of one machine: nobody's clock is right.
+    let ahead = NOW + 8 * YEAR;
+    let renewed = cluster.registry.renew(None, &host.renew_request(), ahead);
+    let host = host.renewed(&renewed.unwrap().answer, ahead).unwrap();
+    let key = host.recorder_key().public();
+    let check = |host: &HostIdentity| {
+        check_recorder(host.recorder_certificate(), host.authority(), &key, NOW).is_ok()
+    };
+    assert!(!check(&host), "it does not hold yet");
+    assert!(host.needs_renewal(NOW, u32::MAX));
+    let renewed = cluster.registry.renew(None, &host.renew_request(), NOW);
+    let host = host.renewed(&renewed.unwrap().answer, NOW).unwrap();
+    assert!(check(&host) && !host.needs_renewal(NOW, u32::MAX));
+}
+
+#[test]
 fn renewals_are_for_oneself() {
     let (cluster, foreign) = (Cluster::new("prod", 9), Cluster::new("prod", 10));
     let (a, b) = (cluster.host("a"), cluster.host("b"));

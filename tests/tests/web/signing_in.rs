@@ -124,6 +124,28 @@ fn a_session_ends_by_signing_out_by_another_password_and_by_removal() {
 }
 
 #[test]
+fn what_a_page_asks_by_itself_keeps_nobody_signed_in() {
+    let place = Place::new("web-by-itself");
+    place.user("ada", "auditor", &["--no-totp"]);
+    place.user("bob", "admin", &["--no-totp"]);
+    let (ada, bob) = (cookie(&place, "ada"), cookie(&place, "bob"));
+    let idle = || {
+        let rows = get(&place, "/v1/sign-ins", &bob).json();
+        let rows = rows["sign_ins"].as_array().unwrap().clone();
+        let row = rows.into_iter().find(|row| row["user"] == "ada");
+        row.unwrap()["idle_s"].as_u64().unwrap()
+    };
+    let headers = [("Cookie", ada.as_str()), ("Hansard-By-Itself", "1")];
+    wait_for("ada does nothing for two seconds", || {
+        let answer = ask(&place, ("GET", "/v1/sessions"), &headers, "");
+        assert_eq!(answer.status, 200, "it is answered");
+        idle() >= 2
+    });
+    assert_eq!(get(&place, "/v1/sessions", &ada).status, 200);
+    assert!(idle() < 2, "somebody asked");
+}
+
+#[test]
 fn a_stream_that_is_left_open_counts_as_no_request() {
     let place = Place::new("web-left-open");
     place.user("ada", "auditor", &["--no-totp"]);

@@ -146,12 +146,16 @@ export function come(link: string): void {
   secret = link;
 }
 
+/** Who asks: somebody, or the page by itself, which keeps nobody signed in. */
+export type Asks = 'somebody' | 'page';
+
 /** Sends a request and answers its response, if that is a good one. */
 export async function send(
   method: string,
   path: string,
   body?: unknown,
   signal?: AbortSignal,
+  asks: Asks = 'somebody',
 ): Promise<Response> {
   const init: RequestInit = { method, credentials: 'same-origin', cache: 'no-store', redirect: 'error' };
   if (signal) {
@@ -161,6 +165,9 @@ export async function send(
   if (secret !== null) {
     headers['authorization'] = `Bearer ${secret}`;
     init.credentials = 'omit';
+  }
+  if (asks === 'page') {
+    headers['hansard-by-itself'] = '1';
   }
   if (body !== undefined) {
     init.body = JSON.stringify(body);
@@ -186,8 +193,13 @@ export async function send(
   throw why;
 }
 
-export async function get<T>(path: string, parameters: Parameters = {}, signal?: AbortSignal): Promise<T> {
-  const response = await send('GET', target(path, parameters), undefined, signal);
+export async function get<T>(
+  path: string,
+  parameters: Parameters = {},
+  signal?: AbortSignal,
+  asks: Asks = 'somebody',
+): Promise<T> {
+  const response = await send('GET', target(path, parameters), undefined, signal, asks);
   return (await response.json()) as T;
 }
 
@@ -197,8 +209,9 @@ export async function page<T>(
   name: string,
   parameters: Parameters,
   signal?: AbortSignal,
+  asks: Asks = 'somebody',
 ): Promise<Page<T>> {
-  const answer = await get<Record<string, unknown>>(path, parameters, signal);
+  const answer = await get<Record<string, unknown>>(path, parameters, signal, asks);
   return { rows: (answer[name] ?? []) as T[], next: (answer['next'] ?? null) as string | null };
 }
 

@@ -61,14 +61,15 @@ export class Listing<T> {
     }
   }
 
-  /** Looks at the first page again: what is new is put in front, what changed is replaced. */
+  /** Looks at the first page again, by itself: what is new is put in front, what changed is replaced. */
   async refresh() {
     const { signal } = this.breakOff;
     if (this.loading || signal.aborted) {
       return;
     }
     try {
-      const got = await page<T>(this.path, this.name, { ...this.filters, limit: PAGE_ROWS }, signal);
+      const first = { ...this.filters, limit: PAGE_ROWS };
+      const got = await page<T>(this.path, this.name, first, signal, 'page');
       if (signal.aborted) {
         return;
       }

@@ -1,6 +1,6 @@
 // The text of a session around the moment that is shown: some thousand lines of it are held, and what
 // is beside them is fetched when somebody looks there.
-import { get, type Problem } from './api';
+import { get, type Asks, type Problem } from './api';
 
 /** A line that stood on the screen. */
 export interface Line {
@@ -43,9 +43,14 @@ export class Transcript {
 
   constructor(readonly sid: string) {}
 
-  private async page(order: 'oldest' | 'newest', from: { cursor?: string; from_ms?: number }, signal: AbortSignal): Promise<Page> {
+  private async page(
+    order: 'oldest' | 'newest',
+    from: { cursor?: string; from_ms?: number },
+    signal: AbortSignal,
+    asks: Asks = 'somebody',
+  ): Promise<Page> {
     const parameters = { ...from, order, limit: PAGE_LINES };
-    const page = await get<Page>(`/v1/sessions/${this.sid}/transcript`, parameters, signal);
+    const page = await get<Page>(`/v1/sessions/${this.sid}/transcript`, parameters, signal, asks);
     this.indexed = page.indexed;
     this.whole = page.index_complete && !page.gave_up;
     return page;
@@ -70,14 +75,14 @@ export class Transcript {
   }
 
   /** Holds the lines around this moment, milliseconds since the start, and no others. */
-  async around(at: number) {
+  async around(at: number, asks: Asks = 'somebody') {
     this.breakOff.abort();
     this.breakOff = new AbortController();
     const from_ms = Math.floor(at) + 1;
     await this.fetch(async (signal) => {
       const [before, behind] = await Promise.all([
-        this.page('newest', { from_ms }, signal),
-        this.page('oldest', { from_ms }, signal),
+        this.page('newest', { from_ms }, signal, asks),
+        this.page('oldest', { from_ms }, signal, asks),
       ]);
       this.lines = [...before.lines.toReversed(), ...behind.lines];
       [this.before, this.behind] = [before.next, behind.next];

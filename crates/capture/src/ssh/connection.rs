@@ -314,7 +314,7 @@ async fn begun(connection: &Connection, wire: Wire, handler: Handler) -> Result<
             let stream = tokio::net::TcpStream::from_std(stream).map_err(Over::unusable)?;
             let (read, write) = stream.into_split();
             let stream = felt(read, write, &pulse);
-            let running = run_stream(Arc::clone(&node.russh), stream, handler).await?;
+            let running = run_stream(node.russh(), stream, handler).await?;
             Ok((running, watch))
         }
         Wire::Inside { stream, to, .. } => {
@@ -326,11 +326,15 @@ async fn begun(connection: &Connection, wire: Wire, handler: Handler) -> Result<
             let certified =
                 aside(move || Ok(of.leads.as_ref().and_then(|leads| leads.certified(&to))));
             let certified = certified.await.map_err(Over::unusable)?;
-            let config = super::library(&node.config, certified.as_deref());
-            let config = config.map_err(Over::Unrecorded)?;
+            let config = match certified {
+                Some(line) => {
+                    Arc::new(super::library(&node.config, Some(&line)).map_err(Over::Unrecorded)?)
+                }
+                None => node.russh(),
+            };
             let (read, write) = stream.into_split();
             let stream = felt(read, write, &pulse);
-            let running = run_stream(Arc::new(config), stream, handler).await?;
+            let running = run_stream(config, stream, handler).await?;
             Ok((running, watch))
         }
     }

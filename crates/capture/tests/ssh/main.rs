@@ -32,6 +32,7 @@ mod proxied;
 mod refused;
 mod roles;
 mod runs;
+mod shown;
 mod site;
 mod unread;
 mod watched;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
@@ -69,7 +69,34 @@ impl Home {
             .recursive(true)
             .mode(0o700)
             .create(&self.0);
-        made.map_err(|e| Failure::about(&self.0, &e))
+        made.map_err(|e| Failure::about(&self.0, &e))?;
+        self.check()
+    }
+
+    /// Whether it is ours alone to write in: what stands there says whom to believe, and what ssh(1) runs.
+    fn check(&self) -> Result<(), Failure> {
+        let about = match fs::metadata(&self.0) {
+            Ok(about) => about,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(Failure::about(&self.0, &e)),
+        };
+        let is_own = about.uid() == rustix::process::geteuid().as_raw();
+        if is_own && about.mode() & 0o022 == 0 {
+            return Ok(());
+        }
+        let shown = crate::failure::shown(&self.0);
+        let what = match is_own {
+            true => format!(
+                "{shown}: others may write in it (mode {:03o})",
+                about.mode() & 0o777
+            ),
+            false => format!("{shown}: it is another account's"),
+        };
+        let next = match is_own {
+            true => format!("see that what is there is yours, then chmod 700 {shown}"),
+            false => "name a directory of your own: HANSARD_HOME".to_owned(),
+        };
+        Err(Failure::new(STATUS_WRONG_USE, what).hint(next))
     }
 
     /// Puts a file in the place of what is there under that name, if anything; whole, or not at all. It is
@@ -92,6 +119,7 @@ impl Home {
 
     /// What the service said at the last login; `None` without one.
     pub(crate) fn login(&self) -> Result<Option<Json>, Failure> {
+        self.check()?;
         let path = self.path(LOGIN);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -131,5 +159,36 @@ fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_login_is_kept_where_nobody_else_may_write() {
+        let directory = std::env::temp_dir().join(format!("hansard-home-{}", std::process::id()));
+        let home = Home::of(directory.clone());
+        assert!(home.login().unwrap().is_none(), "it is not there yet");
+        home.make().unwrap();
+        home.put(KEY, "secret").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&directory), mode(&home.path(KEY))), (0o700, 0o600));
+        for (others, is_good) in [(0o755, true), (0o770, false), (0o707, false), (0o700, true)] {
+            fs::set_permissions(&directory, fs::Permissions::from_mode(others)).unwrap();
+            assert_eq!(home.login().is_ok(), is_good, "{others:o}");
+            assert_eq!(home.make().is_ok(), is_good, "{others:o}");
+        }
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&directory, Some(65_534), None).unwrap();
+            assert!(
+                home.login().is_err() && home.make().is_err(),
+                "another account's"
+            );
+        }
+        fs::remove_dir_all(&directory).unwrap();
     }
 }

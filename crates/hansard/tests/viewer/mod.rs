@@ -271,8 +271,8 @@ impl Viewer {
             .intersects(LocalModes::ICANON | LocalModes::ECHO)
     }
 
-    /// Whether the terminal's modes are what they were, and its screen is the shell's again.
-    pub fn is_restored(&self) -> bool {
+    /// Whether the terminal's modes are what they were.
+    pub fn has_its_modes(&self) -> bool {
         let now = tcgetattr(&self.slave).unwrap();
         let modes = |m: &Termios| {
             (
@@ -282,11 +282,16 @@ impl Viewer {
                 m.control_modes,
             )
         };
+        modes(&now) == modes(&self.before)
+    }
+
+    /// The same, and its screen is the shell's again.
+    pub fn is_restored(&self) -> bool {
         let text = String::from_utf8_lossy(&self.sent);
         let after = text
             .rsplit_once("\x1b[?1049h")
             .map_or("", |(_, after)| after);
-        modes(&now) == modes(&self.before)
+        self.has_its_modes()
             && after.contains("\x1b[0m")
             && after.contains("\x1b[?1049l")
             && after.rfind("\x1b[?25h") > after.rfind("\x1b[?25l")

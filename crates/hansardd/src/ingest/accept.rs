@@ -26,10 +26,11 @@ use crate::ingest::gate::Gate;
 use crate::ingest::limits::{
     ADMISSION_EVERY, CONNECTIONS_MAX, EXPIRY_EVERY, GATHERED_BYTES_MAX, HANDSHAKE_MAX,
     HEADERS_BYTES_MAX, PUTS_MAX, REQUESTS_MAX, SEND_BUFFER_BYTES, SMALL_REQUESTS_MAX,
-    STRANGERS_MAX, STRANGERS_PER_ADDRESS_MAX, STRANGERS_TOLD_MAX, STREAMLESS_MAX, WINDOW_BYTES,
+    STRANGERS_MAX, STRANGERS_PER_ADDRESS_MAX, STREAMLESS_MAX, WINDOW_BYTES,
 };
 use crate::ingest::note::{Note, Witness};
 use crate::ingest::requests::{Answer, Connection, answer};
+use crate::ingest::sparingly::Sparingly;
 use crate::ingest::stream::PERMIT_BYTES;
 
 /// How long to wait after the system could not accept, for want of descriptors or memory.
@@ -76,8 +77,7 @@ pub(super) struct Shared {
 struct Strangers {
     addresses: HashMap<IpAddr, usize>,
     count: usize,
-    told: Option<(Instant, u32)>,
-    untold: u64,
+    told: Sparingly,
 }
 
 /// A place among the strangers, given back when it is dropped.
@@ -126,19 +126,9 @@ impl Shared {
     /// Somebody is not let in. Told of a few times a second, else counted.
     fn turn_away(&self, peer: Option<Peer>, remote: SocketAddr, why: String) {
         add(&self.figures.turned_away, 1);
-        let now = Instant::now();
-        let mut strangers = self.strangers();
-        let (since, told) = strangers
-            .told
-            .filter(|(since, _)| now.saturating_duration_since(*since) < Duration::from_secs(1))
-            .unwrap_or((now, 0));
-        strangers.told = Some((since, told.saturating_add(1)));
-        if told >= STRANGERS_TOLD_MAX {
-            strangers.untold = strangers.untold.saturating_add(1);
+        let Some(untold) = self.strangers().told.tell(Instant::now()) else {
             return;
-        }
-        let untold = std::mem::take(&mut strangers.untold);
-        drop(strangers);
+        };
         self.parts.witness.note(Note::TurnedAway {
             peer,
             remote,

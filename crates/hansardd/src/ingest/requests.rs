@@ -20,9 +20,9 @@ use crate::ingest::limits::{SMALL_BODY_BYTES_MAX, SMALL_BODY_MAX};
 use crate::ingest::note::Note;
 use crate::ingest::stream::Stream;
 
-/// Answers a small request, with who asks (as far as it showed a certificate) and the body: status
+/// Answers a small request, with who asks (as far as it showed a certificate), from where, and the body: status
 /// and body. Called on a thread that may block.
-pub type Answer = Arc<dyn Fn(Option<Peer>, Vec<u8>) -> (u16, Vec<u8>) + Send + Sync>;
+pub type Answer = Arc<dyn Fn((Option<Peer>, SocketAddr), Vec<u8>) -> (u16, Vec<u8>) + Send + Sync>;
 
 pub(super) type Reply = Response<Either<Full<Bytes>, Outgoing>>;
 
@@ -76,8 +76,11 @@ async fn small(connection: &Connection, answer: &Answer, body: Incoming) -> Repl
     let Ok(_turn) = connection.shared.small.acquire().await else {
         return text(503, "the service is stopping");
     };
-    let (answer, peer) = (Arc::clone(answer), connection.peer.clone());
-    match tokio::task::spawn_blocking(move || answer(peer, body)).await {
+    let (answer, who) = (
+        Arc::clone(answer),
+        (connection.peer.clone(), connection.remote),
+    );
+    match tokio::task::spawn_blocking(move || answer(who, body)).await {
         Ok((status, body)) => text(status, body),
         Err(_) => text(500, "the service could not answer"),
     }

@@ -3,13 +3,11 @@
 use hansard_capture::local::Server as LocalServer;
 use hansard_capture::ssh::{Config as NodeConfig, Keeper, Lists, Server};
 use hansard_identity::key::PrivateKey;
-use hansard_identity::limits::SSH_HOST_LIFE_S;
-use hansard_identity::name::check_server_name;
-use hansard_identity::random::Random;
 use hansard_identity::ssh::{KeyLine, SshAuthorities};
 
 use super::logins::UTMP;
 use super::recording::Recording;
+use super::ssh_certified::{Following, HostCertificates};
 use super::{Closer, Start};
 use crate::cli::KEEP_SESSION;
 use crate::config::Ssh;
@@ -38,7 +36,7 @@ pub(super) fn start(
     recording: &Recording<'_>,
     ssh: &Ssh,
     local: &LocalServer,
-) -> Result<Server, Failure> {
+) -> Result<Serving, Failure> {
     let environment = recording.environment;
     let source = std::sync::Arc::clone(&environment.random);
     let random = move |bytes: &mut [u8]| source.fill(bytes);
@@ -72,35 +70,54 @@ pub(super) fn start(
     config.connections_max = usize::try_from(ssh.connections_max).unwrap_or(usize::MAX);
     config.login_grace = ssh.login_grace.0;
     let authority = authority_dir(&keys);
+    let mut certificates = None;
     if recording.start.config.store.is_some() && authority.is_dir() {
         let authorities = SshAuthorities::open(&authority, &random).map_err(unusable)?;
         config.authorities.push(authorities.user_line());
         let key = KeyLine::ed25519(&key.public());
-        let names = (ssh.names.as_slice(), &key);
-        config.host_certificate = certified(recording, &authorities, names, &random)?;
+        certificates = HostCertificates::of(recording, (&ssh.names, key))?;
     }
-    begin((config, local), ("capture.ssh", "serving SSH"), recording)
+    let what = ("capture.ssh", "serving SSH");
+    begin((config, certificates, local), what, recording)
+}
+
+/// A server, and what renews its certificate.
+pub(super) struct Serving {
+    server: Server,
+    _certified: Option<Following>,
 }
 
 /// Listens, and says so in the log.
 pub(super) fn begin(
-    (config, local): (NodeConfig, &LocalServer),
+    (mut config, mut certificates, local): (NodeConfig, Option<HostCertificates>, &LocalServer),
     (section, what): (&str, &'static str),
     recording: &Recording<'_>,
-) -> Result<Server, Failure> {
+) -> Result<Serving, Failure> {
     let listen = config.listen;
+    let certificate = certificates.as_mut().map(HostCertificates::make);
+    config.host_certificate = certificate.transpose()?;
     let server = Server::start(config, local).map_err(|e| {
         let what = format!("{section}: {listen}: {}", crate::failure::plain(&e));
         Failure::new(STATUS_FAILED, what, "see who has it: ss -tlnp")
     })?;
     let address = server.address();
     recording.start.journal.info(what, &[("listen", &address)]);
-    Ok(server)
+    let certified = certificates.map(|one| one.follow(&server, recording.start));
+    Ok(Serving {
+        _certified: certified.transpose()?,
+        server,
+    })
+}
+
+impl Serving {
+    fn stop(self) -> usize {
+        self.server.stop()
+    }
 }
 
 /// Has it stopped with the daemon.
 pub(super) fn close(
-    (role, node): (&'static str, Server),
+    (role, node): (&'static str, Serving),
     start: &Start,
     closers: &mut Vec<Closer>,
 ) {
@@ -113,31 +130,6 @@ pub(super) fn close(
         }
     };
     closers.push((role, Box::new(stop)));
-}
-
-/// A certificate for the names that this machine is reached under, if it has any.
-pub(super) fn certified(
-    recording: &Recording<'_>,
-    authorities: &SshAuthorities,
-    (names, key): (&[String], &KeyLine),
-    random: &dyn Random,
-) -> Result<Option<String>, Failure> {
-    let own = recording.start.config.node_name();
-    let mut names = names.to_vec();
-    if names.is_empty() {
-        names.push(own.to_lowercase());
-        // A machine may have a name that DNS does not allow; it is reached under another.
-        names.retain(|name| check_server_name(name).is_ok());
-    }
-    if names.is_empty() {
-        return Ok(None);
-    }
-    let now_ns = recording.environment.clock.utc_ns();
-    let id = recording.identity.id().to_string();
-    let issued = authorities.issue_host(key, (&id, &names), SSH_HOST_LIFE_S, now_ns, random);
-    let issued = issued.map_err(unusable)?;
-    recording.facts.mention(issued.fact);
-    Ok(Some(issued.line))
 }
 
 pub(super) fn unusable(failure: hansard_identity::Failure) -> Failure {

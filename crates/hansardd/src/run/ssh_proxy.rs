@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hansard_capture::local::Server as LocalServer;
 use hansard_capture::ssh::{
-    Certify, Config as ProxyConfig, Credentials, Proxy as Leads, Server, WantedCertificate,
+    Certify, Config as ProxyConfig, Credentials, Proxy as Leads, WantedCertificate,
 };
 use hansard_core::access::from_text;
 use hansard_identity::key::PrivateKey;
@@ -13,7 +13,8 @@ use hansard_identity::ssh::{KeyLine, SshAuthorities, UserWish};
 use hansard_record::Environment;
 
 use super::recording::Recording;
-use super::ssh_node::unusable;
+use super::ssh_certified::HostCertificates;
+use super::ssh_node::{Serving, unusable};
 use crate::api::seams::Audit;
 use crate::config::Proxy;
 use crate::failure::{Failure, STATUS_FAILED};
@@ -78,7 +79,7 @@ pub(super) fn start(
     recording: &Recording<'_>,
     proxy: &Proxy,
     local: &LocalServer,
-) -> Result<Server, Failure> {
+) -> Result<Serving, Failure> {
     let environment = recording.environment;
     let source = Arc::clone(&environment.random);
     let random = move |bytes: &mut [u8]| source.fill(bytes);
@@ -105,8 +106,7 @@ pub(super) fn start(
     let mut host_authorities = proxy.host_authorities.clone();
     host_authorities.push(authorities.host_line());
     let line = KeyLine::ed25519(&key.public());
-    let names = (proxy.names.as_slice(), &line);
-    config.host_certificate = super::ssh_node::certified(recording, &authorities, names, &random)?;
+    let certificates = HostCertificates::of(recording, (&proxy.names, line.clone()))?;
     config.proxy = Some(Leads {
         targets: proxy.targets.clone(),
         host_authorities,
@@ -128,5 +128,5 @@ pub(super) fn start(
         }),
     });
     let what = ("capture.proxy", "leading on to other machines");
-    super::ssh_node::begin((config, local), what, recording)
+    super::ssh_node::begin((config, certificates, local), what, recording)
 }

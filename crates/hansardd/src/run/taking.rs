@@ -1,6 +1,8 @@
 //! The role that takes recordings from hosts.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use hansard_core::event::Fact;
 use hansard_core::fields::Fields;
@@ -26,7 +28,7 @@ use super::{Closer, Start};
 use crate::config::Ingest as IngestConfig;
 use crate::failure::{Failure, STATUS_FAILED};
 use crate::ingest::{
-    Answer, Depot, Figures, Ingest, KeyGate, Note, Parts, RegistryAdmission, Witness,
+    Answer, Depot, Figures, Ingest, KeyGate, Note, Parts, RegistryAdmission, Sparingly, Witness,
 };
 use crate::keeper::Owners;
 use crate::live::Live;
@@ -135,16 +137,26 @@ impl Taking<'_> {
         }
     }
 
-    /// A small request: what happened is recorded before it is answered.
+    /// A small request: what happened is recorded before it is answered. Anybody may ask, so of what is refused
+    /// only so much is recorded.
     fn small(&self, of: fn(&Registry, Option<&Peer>, &[u8], u64) -> crate::join::Answer) -> Answer {
         let registry = Arc::clone(self.registry);
         let clock: Arc<dyn Clock> = Arc::clone(&self.environment.clock);
         let diary = self.diary.clone();
-        Arc::new(move |peer, body| {
-            let answer = of(&registry, peer.as_ref(), &body, clock.utc_ns());
-            let recorded = answer
-                .facts
-                .into_iter()
+        let refused = Mutex::new(Sparingly::default());
+        Arc::new(move |(peer, remote), body| {
+            let mut answer = of(&registry, peer.as_ref(), &body, clock.utc_ns());
+            let mut untold = 0;
+            if answer.status != 200 {
+                let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+                match refused.tell(Instant::now()) {
+                    Some(before) => untold = before,
+                    None => return (answer.status, answer.body),
+                }
+            }
+            let facts = std::mem::take(&mut answer.facts).into_iter();
+            let recorded = facts
+                .map(|fact| asked_from(fact, remote, untold))
                 .try_for_each(|fact| diary.event(fact))
                 .and_then(|()| diary.flush());
             match recorded {
@@ -189,6 +201,17 @@ impl Taking<'_> {
             closers,
         )
     }
+}
+
+/// From where somebody asked who is let in or not by it, and how many such before are not on record.
+fn asked_from(mut body: Body, remote: SocketAddr, untold: u64) -> Body {
+    if let Body::Auth(fact) = &mut body {
+        fact.fields.push("addr.remote", remote.to_string());
+        if untold > 0 {
+            fact.fields.push("not_told", untold);
+        }
+    }
+    body
 }
 
 /// Where parts of hosts go.

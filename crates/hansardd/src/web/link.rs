@@ -12,6 +12,7 @@ use hansard_core::{Body as EventBody, Fields};
 use hansard_identity::share::Secret;
 
 use super::Web;
+use super::attempts::For;
 use crate::api::problem::Problem;
 use crate::api::role::Guest;
 
@@ -45,7 +46,10 @@ impl Web {
 
     /// Somebody tries links that there are not. That counts as trying to sign in does.
     async fn no_such_link(self: &Arc<Self>, address: IpAddr) -> Problem {
-        let begun = self.parts.attempts.begin("", address, Instant::now());
+        let begun = self
+            .parts
+            .attempts
+            .begin(For::Unsaid, address, Instant::now());
         if let Err(too_many) = begun {
             return self.too_many(too_many, address).await;
         }

@@ -27,6 +27,7 @@ use hansard_identity::hex;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::attempts::For;
 use super::sign_in::read;
 use super::signed_in::{Begun, Who};
 use super::{Cookie, Web, cookies, json as answer};
@@ -184,7 +185,10 @@ impl Web {
     }
 
     async fn oidc_refuse(self: &Arc<Self>, refused: Refused, address: IpAddr) -> Problem {
-        let begun = self.parts.attempts.begin("", address, Instant::now());
+        let begun = self
+            .parts
+            .attempts
+            .begin(For::Unsaid, address, Instant::now());
         if let Err(too_many) = begun {
             return self.too_many(too_many, address).await;
         }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Web;
+use super::attempts::For;
 use super::challenges::Purpose;
 use super::sign_in::read;
 use crate::api::passkeys::check_host;
@@ -99,7 +100,10 @@ impl Web {
             Ok(user) => self.let_in(&user, (METHOD, address)).await,
             Err((name, why)) => {
                 // Failures count; a passkey that is one needs no bound.
-                let begun = self.parts.attempts.begin("", address, Instant::now());
+                let begun = self
+                    .parts
+                    .attempts
+                    .begin(For::Unsaid, address, Instant::now());
                 // What was signed by a copy nobody else can say: it is told of in any case.
                 let is_copy = matches!(why, SignInFault::Passkey(Fault::Counter));
                 if let (Err(too_many), false) = (begun, is_copy) {

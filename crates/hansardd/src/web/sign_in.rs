@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::attempts::TooMany;
+use super::attempts::{For, TooMany};
 use super::signed_in::{Begun, Who};
 use super::{Web, done};
 use crate::api::limits::{ANSWER_MAX, ARRIVAL_MAX, BODY_BYTES_MAX};
@@ -48,10 +48,11 @@ impl Web {
         let Ok(Ok(place)) = place else {
             return Err(Problem::busy("too many are signing in"));
         };
-        let begun = self
-            .parts
-            .attempts
-            .begin(&wish.user, address, Instant::now());
+        let who = match self.parts.users.get(&wish.user) {
+            Some(_) => For::User(&wish.user),
+            None => For::Nobody(&wish.user),
+        };
+        let begun = self.parts.attempts.begin(who, address, Instant::now());
         if let Err(too_many) = begun {
             return Err(self.too_many(too_many, address).await);
         }
@@ -91,8 +92,10 @@ impl Web {
             .await
             .map_err(Problem::not_recorded)?;
         // A passkey began no attempt that could be taken back.
-        if method == BY_PASSWORD {
-            self.parts.attempts.succeeded(&user.name, address);
+        let (attempts, now) = (&self.parts.attempts, Instant::now());
+        match method {
+            BY_PASSWORD => attempts.succeeded(&user.name, address, now),
+            _ => attempts.is_at(&user.name, address, now),
         }
         let begun = self.parts.signed_in.begin(
             Begun {

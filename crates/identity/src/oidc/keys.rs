@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{
 };
 use serde::Deserialize;
 
+use super::provider::shortly;
 use crate::base64url;
 use crate::failure::Failure;
 use crate::limits::{OIDC_DOCUMENT_BYTES_MAX, OIDC_KEYS_MAX};
@@ -93,7 +94,7 @@ impl Keys {
             return Err(refused(format!("longer than {most} bytes")));
         }
         let document: Document =
-            serde_json::from_slice(document).map_err(|e| refused(e.to_string()))?;
+            serde_json::from_slice(document).map_err(|e| refused(shortly(&e)))?;
         if document.keys.len() > OIDC_KEYS_MAX {
             return Err(refused(format!("more than {OIDC_KEYS_MAX}")));
         }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::failure::Failure;
-use crate::limits::OIDC_DOCUMENT_BYTES_MAX;
+use crate::limits::{OIDC_ADDRESS_BYTES_MAX, OIDC_DOCUMENT_BYTES_MAX};
 
 /// How a client shows its secret where codes are exchanged (OpenID Connect Core 1.0 §9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Provider {
             return Err(refused(format!("its document is longer than {most} bytes")));
         }
         let read: Document = serde_json::from_slice(document)
-            .map_err(|e| refused(format!("its document cannot be read: {e}")))?;
+            .map_err(|e| refused(format!("its document cannot be read: {}", shortly(&e))))?;
         // Whoever answers for another's name is not who was asked for (§4.3).
         if read.issuer != issuer {
             return Err(refused("its document is of another issuer".to_owned()));
@@ -109,6 +109,15 @@ impl Provider {
     }
 }
 
+/// What is wrong with a document, in words of a length that an event and the log can have: it may quote as much as
+/// the document is long.
+pub(super) fn shortly(error: &serde_json::Error) -> String {
+    error.to_string().chars().take(WORDS_CHARS_MAX).collect()
+}
+
+/// See [`shortly`].
+const WORDS_CHARS_MAX: usize = 200;
+
 /// An address with a host, without a user, a fragment, or anything that somebody could read otherwise.
 fn is_address(address: &str, plain: bool) -> bool {
     let behind = address
@@ -116,7 +125,8 @@ fn is_address(address: &str, plain: bool) -> bool {
         .or_else(|| address.strip_prefix("http://").filter(|_| plain));
     let host = behind.and_then(|rest| rest.split(['/', '?']).next());
     let is_plain = |c: u8| c.is_ascii_graphic() && !matches!(c, b'#' | b'@' | b'\\' | b'"');
-    host.is_some_and(|host| !host.is_empty()) && address.bytes().all(is_plain)
+    let is_short = address.len() <= OIDC_ADDRESS_BYTES_MAX;
+    is_short && host.is_some_and(|host| !host.is_empty()) && address.bytes().all(is_plain)
 }
 
 #[cfg(test)]
@@ -208,6 +218,12 @@ mod tests {
                 "{name} {value}"
             );
         }
+        let far = "x".repeat(OIDC_ADDRESS_BYTES_MAX);
+        assert!(with("token_endpoint", json!(format!("https://id.example/{far}"))).is_err());
+        let words = "w\x1b".repeat(100_000);
+        let refused = with("response_types_supported", json!(words)).unwrap_err();
+        let said = refused.to_string();
+        assert!(said.len() < 400 && !said.contains('\x1b'), "{said}");
         let long = vec![b' '; OIDC_DOCUMENT_BYTES_MAX + 1];
         assert!(Provider::read(ISSUER, &long, false).is_err());
         let mut plain = document();

@@ -16,12 +16,21 @@ pub struct Rule {
     pub role: Role,
 }
 
+/// The claim that is an address of mail.
+const MAIL: &str = "email";
+
+/// Whether a claim is one that counts: whoever may type any address of mail into their profile is not the one
+/// whom it belongs to.
+fn is_vouched_for(claims: &Claims, claim: &str) -> bool {
+    claim != MAIL || claims.is_true("email_verified")
+}
+
 /// The rule of the highest role that somebody has by these, if any.
 #[must_use]
 pub fn granted<'a>(claims: &Claims, rules: &'a [Rule]) -> Option<&'a Rule> {
     let named = rules
         .iter()
-        .filter(|rule| claims.has(&rule.claim, &rule.value));
+        .filter(|rule| is_vouched_for(claims, &rule.claim) && claims.has(&rule.claim, &rule.value));
     named.max_by_key(|rule| rule.role)
 }
 
@@ -62,8 +71,7 @@ pub fn name<'a>(claims: &'a Claims, claim: &str) -> Result<&'a str, Nameless> {
     if !is_fit {
         return Err(Nameless::Unfit);
     }
-    // Whoever may type any address into their profile is not the one whom it belongs to.
-    if claim == "email" && !claims.is_true("email_verified") {
+    if !is_vouched_for(claims, claim) {
         return Err(Nameless::Unverified);
     }
     Ok(name)
@@ -130,6 +138,21 @@ mod tests {
                 "{other}"
             );
         }
+    }
+
+    #[test]
+    fn an_address_of_mail_that_nobody_vouches_for_gives_no_role() {
+        let rules = [Rule {
+            claim: "email".to_owned(),
+            value: "boss@b.example".to_owned(),
+            role: Role::Admin,
+        }];
+        for verified in [Json::Null, json!(false), json!("true"), json!(1)] {
+            let mail = json!({ "email": "boss@b.example", "email_verified": verified });
+            assert_eq!(granted(&claims(&mail), &rules), None, "{verified}");
+        }
+        let mail = json!({ "email": "boss@b.example", "email_verified": true });
+        assert_eq!(granted(&claims(&mail), &rules), rules.first());
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Registry {
     }
 
     /// Gives a host or service that joined its next TLS certificate, and a new certificate of its
-    /// recorder key where the old one is half over. `peer` is who the connection is from, if it has
+    /// recorder key where that one is due. `peer` is who the connection is from, if it has
     /// a certificate: it may only renew itself. Without one, the recorder key's proof decides.
     ///
     /// # Errors
@@ -219,7 +219,7 @@ impl Registry {
         let tls = self.issue_tls(&row, id, keys.tls, utc_ns)?;
         let mut facts = vec![fact::issued(&tls)];
         let mut recorder = None;
-        if row.recorder.is_half_over(utc_ns) {
+        if row.recorder.is_due(utc_ns) {
             let issued = self.issue_recorder(&row, id, keys.recorder, utc_ns)?;
             facts.push(fact::issued(&issued));
             row.recorder = recorder_key(&issued, utc_ns);
