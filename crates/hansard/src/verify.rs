@@ -99,6 +99,8 @@ fn check_kept(path: &Path, session: SessionId, look: &LookArgs) -> Result<Report
         Some(bytes) => check_bytes(path, Box::new(bytes), None)?,
         None => Report::nothing(),
     };
+    let (sealed, sent) = (report.segments, report.session.as_ref().map(|s| s.id));
+    let head = report.head.as_ref().map(|digest| hex(digest));
     let mut differs = |what: String| {
         report.verdict = Verdict::Damaged;
         report.damages_count += 1;
@@ -110,11 +112,20 @@ fn check_kept(path: &Path, session: SessionId, look: &LookArgs) -> Result<Report
             resumed_at: None,
         });
     };
+    // A sound recording of something else is no evidence of this.
+    if let Some(other) = sent.filter(|other| *other != session) {
+        differs(format!("the service sent the recording of session {other}"));
+    }
     let newest = kept.get("archived_segment").and_then(|n| n.as_u64());
-    if let Some(newest) = newest.filter(|newest| *newest >= report.segments) {
+    if let Some(newest) = newest.filter(|newest| *newest >= sealed) {
         differs(format!(
             "the service has archived segment {newest}, and what it sends ends before"
         ));
+    }
+    let is_newest = newest.and_then(|newest| newest.checked_add(1)) == Some(sealed);
+    let archived = kept.get("archived_head").and_then(|head| head.as_str());
+    if is_newest && archived.is_some_and(|archived| Some(archived) != head.as_deref()) {
+        differs("its last segment is another than the newest that the service archived".to_owned());
     }
     let differences = kept.get("differences").and_then(|d| d.as_array());
     for difference in differences.into_iter().flatten() {
