@@ -140,7 +140,10 @@ fn a_sound_recording_of_something_else_verifies_nothing() {
         .arg(&file)
         .output();
     let said: serde_json::Value = serde_json::from_slice(&verified.unwrap().stdout).unwrap();
-    let (own, head) = (said["sid"].as_str().unwrap(), said["head"].as_str().unwrap());
+    let (own, head) = (
+        said["sid"].as_str().unwrap(),
+        said["head"].as_str().unwrap(),
+    );
     let newest = said["segments"].as_u64().unwrap() - 1;
     assert_eq!(said["verdict"], "complete");
     let other_head = "00".repeat(32);

@@ -8,6 +8,7 @@ use hansard_core::reader::{Damage, ReadError, Tail};
 use hansard_core::verify::{Report, Verdict, verify};
 use hansard_identity::Principal;
 use hansard_view::escape_for_humans;
+use hansard_view::source::reading;
 use serde_json::json;
 
 use crate::cli::{LookArgs, VerifyArgs};
@@ -68,7 +69,8 @@ fn check(path: &Path, look: &LookArgs) -> Result<Report, Failure> {
         (Box::new(io::stdin().lock()), None)
     } else {
         let (file, len) = crate::source::open_file(path)?;
-        (Box::new(file), Some(len))
+        let reader = reading(file).map_err(|e| Failure::about(path, &e))?;
+        (reader, Some(len))
     };
     check_bytes(path, reader, total)
 }

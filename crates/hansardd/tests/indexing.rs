@@ -210,7 +210,11 @@ fn what_is_deleted_is_not_found_though_the_index_has_it() {
             limits: Limits::default(),
         };
         let found = searched.search(&asked).unwrap();
-        found.sessions.iter().map(|of| of.whose.session).collect::<Vec<_>>()
+        found
+            .sessions
+            .iter()
+            .map(|of| of.whose.session)
+            .collect::<Vec<_>>()
     };
     let mut both = found();
     both.sort();

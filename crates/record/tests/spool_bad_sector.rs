@@ -131,7 +131,9 @@ fn wherever_a_sector_goes_the_rest_is_there_now_and_after_a_restart() {
             spool.put(batch).unwrap();
         }
         let files = worn.list(Path::new("/spool")).unwrap();
-        let file = files.iter().find(|f| f.to_str().unwrap().starts_with("spool-"));
+        let file = files
+            .iter()
+            .find(|f| f.to_str().unwrap().starts_with("spool-"));
         let size = length(&Path::new("/spool").join(file.unwrap()), &worn.disk);
         let sector = at * 512..(at + 1) * 512;
         if sector.start >= size {

@@ -23,9 +23,7 @@ use hansard_store::pack::read_table;
 use hansard_store::project::Projector;
 use hansard_store::reindex::{adopt, reindex};
 use hansard_store::retention::{Rule, run, superfluous};
-use hansard_store::{
-    Archive, ArchiveOptions, BlobName, BlobStore, Catalog, Query, SealedSegment,
-};
+use hansard_store::{Archive, ArchiveOptions, BlobName, BlobStore, Catalog, Query, SealedSegment};
 use support::{TempDir, bytes_of, id, recording};
 
 /// A blob and the bytes of it that cannot be read.
@@ -172,7 +170,10 @@ fn what_nobody_points_to_and_cannot_be_read_keeps_no_service_from_starting() {
     assert_eq!((adopted.packs, adopted.packs_damaged), (1, 1));
     // It may be somebody's evidence: it is not cleared away.
     assert_eq!(superfluous(&blobs, &*catalog).unwrap(), 0);
-    assert_eq!(blobs.list("pack", None, 1000).unwrap().len(), names.len() + 1);
+    assert_eq!(
+        blobs.list("pack", None, 1000).unwrap().len(),
+        names.len() + 1
+    );
 }
 
 #[test]
