@@ -130,6 +130,45 @@ fn an_answer_that_is_cut_is_said_so_with_what_to_do() {
     );
 }
 
+/// A recording is proof of what it is of, not of what it is sent for.
+#[test]
+fn a_sound_recording_of_something_else_verifies_nothing() {
+    let file = repository().join("formats/golden/v1/segments.hansard");
+    let bytes = std::fs::read(&file).unwrap();
+    let verified = Command::new(hansard())
+        .args(["verify", "--json"])
+        .arg(&file)
+        .output();
+    let said: serde_json::Value = serde_json::from_slice(&verified.unwrap().stdout).unwrap();
+    let (own, head) = (
+        said["sid"].as_str().unwrap(),
+        said["head"].as_str().unwrap(),
+    );
+    let newest = said["segments"].as_u64().unwrap() - 1;
+    assert_eq!(said["verdict"], "complete");
+    let other_head = "00".repeat(32);
+    for (asked, archived, wanted, words) in [
+        (own, head, 0, "complete and intact"),
+        (ID, head, 3, own),
+        (own, other_head.as_str(), 3, "another than the newest"),
+    ] {
+        let (bytes, archived) = (bytes.clone(), archived.to_owned());
+        let service = Service::new("answers-other", move |asked| {
+            if asked.contains("/verify") {
+                let kept = serde_json::json!({
+                    "archived_segment": newest, "archived_head": archived, "differences": [],
+                });
+                return json("200 OK", &kept);
+            }
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", bytes.len());
+            [head.as_bytes(), &bytes].concat()
+        });
+        let (code, out, err) = service.run(&["verify", asked]);
+        assert_eq!(code, Some(wanted), "{out} {err}");
+        assert!(out.contains(words), "{out}");
+    }
+}
+
 #[test]
 fn who_asks_for_what_is_not_there_is_told_what_that_was_and_what_there_is() {
     let service = Service::new("answers-none-such", |_| {

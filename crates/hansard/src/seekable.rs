@@ -15,6 +15,7 @@ use hansard_core::SessionId;
 use hansard_core::reader::ReadError;
 use hansard_view::index::IndexError;
 use hansard_view::segments::SegmentEncoder;
+use hansard_view::source::reading;
 use hansard_view::{CopyError, Format, Indexed, copy};
 
 use crate::cli::ReadArgs;
@@ -134,7 +135,7 @@ fn begins_like_ours(path: &Path) -> Result<bool, Failure> {
     use std::io::Read as _;
     let mut beginning = Vec::new();
     let (file, _) = open_file(path)?;
-    let taken = file.take(16).read_to_end(&mut beginning);
+    let taken = reading(file).and_then(|file| file.take(16).read_to_end(&mut beginning));
     taken.map_err(|e| Failure::about(path, &e))?;
     Ok(Format::guess(&beginning) == Some(Format::Hansard))
 }

@@ -8,6 +8,7 @@ use hansard_core::reader::{Damage, ReadError, Tail};
 use hansard_core::verify::{Report, Verdict, verify};
 use hansard_identity::Principal;
 use hansard_view::escape_for_humans;
+use hansard_view::source::reading;
 use serde_json::json;
 
 use crate::cli::{LookArgs, VerifyArgs};
@@ -68,7 +69,8 @@ fn check(path: &Path, look: &LookArgs) -> Result<Report, Failure> {
         (Box::new(io::stdin().lock()), None)
     } else {
         let (file, len) = crate::source::open_file(path)?;
-        (Box::new(file), Some(len))
+        let reader = reading(file).map_err(|e| Failure::about(path, &e))?;
+        (reader, Some(len))
     };
     check_bytes(path, reader, total)
 }
@@ -99,6 +101,8 @@ fn check_kept(path: &Path, session: SessionId, look: &LookArgs) -> Result<Report
         Some(bytes) => check_bytes(path, Box::new(bytes), None)?,
         None => Report::nothing(),
     };
+    let (sealed, sent) = (report.segments, report.session.as_ref().map(|s| s.id));
+    let head = report.head.as_ref().map(|digest| hex(digest));
     let mut differs = |what: String| {
         report.verdict = Verdict::Damaged;
         report.damages_count += 1;
@@ -110,11 +114,20 @@ fn check_kept(path: &Path, session: SessionId, look: &LookArgs) -> Result<Report
             resumed_at: None,
         });
     };
+    // A sound recording of something else is no evidence of this.
+    if let Some(other) = sent.filter(|other| *other != session) {
+        differs(format!("the service sent the recording of session {other}"));
+    }
     let newest = kept.get("archived_segment").and_then(|n| n.as_u64());
-    if let Some(newest) = newest.filter(|newest| *newest >= report.segments) {
+    if let Some(newest) = newest.filter(|newest| *newest >= sealed) {
         differs(format!(
             "the service has archived segment {newest}, and what it sends ends before"
         ));
+    }
+    let is_newest = newest.and_then(|newest| newest.checked_add(1)) == Some(sealed);
+    let archived = kept.get("archived_head").and_then(|head| head.as_str());
+    if is_newest && archived.is_some_and(|archived| Some(archived) != head.as_deref()) {
+        differs("its last segment is another than the newest that the service archived".to_owned());
     }
     let differences = kept.get("differences").and_then(|d| d.as_array());
     for difference in differences.into_iter().flatten() {

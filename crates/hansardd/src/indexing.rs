@@ -101,6 +101,10 @@ fn opened(root: &Path) -> Result<(TantivyIndex, Option<String>), IndexError> {
     std::thread::scope(|scope| scope.spawn(open).join()).map_err(fault)?
 }
 
+/// What came is found after so long at most, or it is told that not everything is: of what is being recorded
+/// something is always about to be read.
+const FOUND_WITHIN: Duration = Duration::from_secs(2);
+
 /// A service's [`Parts::rest_after`].
 pub const REST_AFTER: Duration = Duration::from_secs(10);
 
@@ -134,7 +138,7 @@ pub struct Figures {
     /// Sessions that are being read.
     pub sessions: u64,
     /// Whether everything that was there at the start has been compared, and all that was told since
-    /// has been read.
+    /// has been read, but for what came within the last two seconds.
     pub is_caught_up: bool,
     /// Why nothing is indexed just now, if so.
     pub trouble: Option<String>,
@@ -151,8 +155,12 @@ impl Running {
     /// How it is.
     #[must_use]
     pub fn figures(&self) -> Figures {
+        // A turn that takes long says how it is only when it is over.
+        let is_late = self.news.waits().is_some_and(|late| late > FOUND_WITHIN);
         let figures = self.figures.lock();
-        figures.unwrap_or_else(PoisonError::into_inner).clone()
+        let mut figures = figures.unwrap_or_else(PoisonError::into_inner).clone();
+        figures.is_caught_up &= !is_late;
+        figures
     }
 
     /// Ends it. What it did not come to is found at the next start.

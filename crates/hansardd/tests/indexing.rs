@@ -15,8 +15,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use hansard_core::SessionId;
+use hansard_store::Catalog;
+use hansard_store::catalog::{Burial, Buried, Retention};
 use hansard_store::index::{Limits, search};
 use hansard_view::question::Question;
+use hansardd::api::seams::{Asked, Searching};
+use hansardd::behind::Searched;
 use hansardd::bell::Bell;
 use hansardd::indexing::{News, Parts, Running, Shelf, start};
 use hansardd::journal::{Journal, Style};
@@ -31,7 +35,7 @@ struct Indexing {
     dir: PathBuf,
     shelf: Shelf,
     news: Arc<News>,
-    running: Running,
+    running: Arc<Running>,
 }
 
 impl Indexing {
@@ -61,7 +65,7 @@ impl Indexing {
             dir,
             shelf,
             news,
-            running: running.unwrap(),
+            running: Arc::new(running.unwrap()),
         }
     }
 
@@ -155,4 +159,73 @@ fn what_rests_between_any_two_frames_is_read_once_and_whole() {
     });
     let read = indexing.running.figures().events;
     assert_eq!(read, events_of(&recording).len() as u64);
+}
+
+/// The thread says how it is after each turn. While one takes long, or none comes any more, what came since is
+/// not in the index, and nobody is told that it were.
+#[test]
+fn what_waits_for_a_turn_is_not_caught_up_with() {
+    let world = World::new();
+    let mut life = world.life();
+    let indexing = Indexing::of(&life);
+    indexing.until("everything is compared", |it| {
+        it.running.figures().is_caught_up
+    });
+    indexing.running.stop();
+    assert!(indexing.running.figures().is_caught_up);
+    life.put(&parts(1, Shape::of(1, 2)));
+    indexing.news.came(id(1));
+    indexing.until("it is known that something is missing", |it| {
+        !it.running.figures().is_caught_up
+    });
+    assert!(!indexing.has(id(1)));
+}
+
+/// The index hears of a deletion from the daemon's own recording, and where it is in trouble does not hear of it.
+#[test]
+fn what_is_deleted_is_not_found_though_the_index_has_it() {
+    let world = World::new();
+    let mut life = world.life();
+    let indexing = Indexing::of(&life);
+    for n in [1, 2] {
+        life.put(&parts(n, Shape::of(1, 2)));
+        indexing.news.came(id(n));
+    }
+    life.settle();
+    world.projector().run_all().unwrap();
+    indexing.until("both are indexed", |it| it.has(id(1)) && it.has(id(2)));
+    let searched = Searched {
+        shelf: indexing.shelf.clone(),
+        indexing: Arc::clone(&indexing.running),
+        clock: Arc::new(world.clock.clone()),
+        catalog: Arc::new(world.catalog.clone()) as Arc<dyn Catalog>,
+        live: life.live.clone(),
+    };
+    let question = Question::parse("/./", 0).unwrap();
+    let found = || {
+        let asked = Asked {
+            owner: None,
+            question: &question,
+            after: None,
+            limits: Limits::default(),
+        };
+        let found = searched.search(&asked).unwrap();
+        found
+            .sessions
+            .iter()
+            .map(|of| of.whose.session)
+            .collect::<Vec<_>>()
+    };
+    let mut both = found();
+    both.sort();
+    assert_eq!(both, [id(1), id(2)]);
+    let burial = Burial {
+        by: "a rule".to_owned(),
+        why: "old".to_owned(),
+        utc_ns: 1,
+    };
+    let buried = world.catalog.bury(id(1), &burial).unwrap();
+    assert!(matches!(buried, Buried::Done(_)), "{buried:?}");
+    assert!(indexing.has(id(1)), "the index heard of nothing");
+    assert_eq!(found(), [id(2)]);
 }

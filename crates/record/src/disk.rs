@@ -113,6 +113,15 @@ pub fn write_all_at(file: &dyn DiskFile, offset: u64, bytes: &[u8]) -> io::Resul
     Ok(())
 }
 
+/// Whether what could not be read is lost there, whoever asks again: a bad sector, or a file system that is
+/// damaged at this place. It says nothing of other places.
+#[must_use]
+pub fn is_lost(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let lost = [Errno::IO, Errno::UCLEAN, Errno::BADMSG];
+    Errno::from_io_error(error).is_some_and(|errno| lost.contains(&errno))
+}
+
 /// Reads until `buf` is full or the file ends; says how many bytes.
 ///
 /// # Errors

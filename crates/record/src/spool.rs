@@ -59,7 +59,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use hansard_core::frame::Part;
 use hansard_core::{Class, Receipt, SessionId, Sink, SinkError};
 
-use crate::disk::{Disk, DiskFile, parent};
+use crate::disk::{Disk, DiskFile, is_lost, parent};
 use crate::order::Spot;
 
 mod commit;
@@ -459,8 +459,11 @@ fn find_files(dir: &Path, disk: &dyn Disk, state: &mut State) -> io::Result<File
         let path = dir.join(&name);
         let file = disk.open(&path)?;
         state.files.reserve(number);
-        if let Some((_, claimed)) = read_head(&*file, number)? {
-            claims.extend(claimed);
+        match read_head(&*file, number) {
+            Ok(Some((_, claimed))) => claims.extend(claimed),
+            Ok(None) => {}
+            Err(e) if is_lost(&e) => {}
+            Err(e) => return Err(e),
         }
         found.push((number, path, file));
     }

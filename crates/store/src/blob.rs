@@ -101,12 +101,15 @@ pub enum BlobError {
     Refused(String),
     /// There is no blob of this name.
     NotFound(String),
+    /// It is there, and these bytes of it cannot be read: a bad sector, a file system that is damaged
+    /// there. Asking again does not help: they are as good as lost, and nothing else is.
+    Unreadable(String),
 }
 
 impl fmt::Display for BlobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retry(why) | Self::Refused(why) => f.write_str(why),
+            Self::Retry(why) | Self::Refused(why) | Self::Unreadable(why) => f.write_str(why),
             Self::Conflict(why) => write!(f, "conflict: {why}"),
             Self::NotFound(name) => write!(f, "there is no blob {name}"),
         }
@@ -137,7 +140,7 @@ pub struct Listed {
 /// - After `Retry` nothing is known: the blob may be there, durable or not, or absent. The caller
 ///   repeats; a repeat that succeeds MUST mean durable, whatever became of the attempt before.
 /// - `list` MUST answer in the order of names, beginning after the one given, and leave out none
-///   that was put before the call.
+///   that was put before the call, also where it cannot be read any more (its length is 0 then).
 /// - `delete` is for retention alone. It MUST succeed where there is nothing to delete.
 /// - A store need not notice that its medium changed a blob. Readers check.
 pub trait BlobStore: Send + Sync {
@@ -150,13 +153,14 @@ pub trait BlobStore: Send + Sync {
     /// The bytes of this range; fewer only where the blob ends before it does.
     ///
     /// # Errors
-    /// `NotFound`, `Retry`; `Refused` for a range of more than [`crate::limits::BLOB_BYTES_MAX`].
+    /// `NotFound`, `Retry`; `Refused` for a range of more than [`crate::limits::BLOB_BYTES_MAX`];
+    /// `Unreadable` where the medium has lost some of this range, which says nothing of another.
     fn read(&self, name: &BlobName, range: Range<u64>) -> Result<Vec<u8>, BlobError>;
 
     /// Length in bytes.
     ///
     /// # Errors
-    /// `NotFound`, `Retry`.
+    /// `NotFound`, `Retry`, `Unreadable`.
     fn size(&self, name: &BlobName) -> Result<u64, BlobError>;
 
     /// The next blobs of a family, in the order of their names, after this one; at most `limit` of

@@ -46,6 +46,9 @@ const DOMAIN: &[u8] = b"hansard pack 1\0";
 /// each of them cost the length of the pack.
 const SALVAGE_FAILURES_MAX: u32 = 1000;
 
+/// What is read at a time of a pack of which some cannot be read: what a bad sector takes along.
+const PIECE_BYTES: u64 = 4096;
+
 /// A line of a pack's table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -206,7 +209,10 @@ pub enum TableError {
 
 impl From<BlobError> for TableError {
     fn from(error: BlobError) -> Self {
-        Self::Store(error)
+        match error {
+            BlobError::Unreadable(why) => Self::Damaged(why),
+            error => Self::Store(error),
+        }
     }
 }
 
@@ -271,12 +277,16 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     array_at(bytes, at).map(u32::from_le_bytes)
 }
 
-/// Finds the sound segments of a pack whose table is damaged, by looking for where segments begin.
+/// Finds the sound segments of a pack whose table is damaged, by looking for where segments begin. What
+/// cannot be read costs the segments it is in.
 ///
 /// # Errors
 /// What the store says.
 pub fn salvage(store: &dyn BlobStore, name: &BlobName) -> Result<Vec<Entry>, BlobError> {
-    let bytes = store.read(name, 0..BLOB_BYTES_MAX as u64)?;
+    let bytes = match store.read(name, 0..BLOB_BYTES_MAX as u64) {
+        Err(BlobError::Unreadable(_)) => read_in_pieces(store, name)?,
+        read => read?,
+    };
     let mut found = Vec::new();
     let (mut at, mut failures) = (0usize, 0u32);
     while let Some(rest) = bytes.get(at..) {
@@ -297,6 +307,26 @@ pub fn salvage(store: &dyn BlobStore, name: &BlobName) -> Result<Vec<Entry>, Blo
         }
     }
     Ok(found)
+}
+
+/// A pack's bytes, with zeros in place of what cannot be read.
+fn read_in_pieces(store: &dyn BlobStore, name: &BlobName) -> Result<Vec<u8>, BlobError> {
+    let size = match store.size(name) {
+        Err(BlobError::Unreadable(_)) => 0,
+        size => size?.min(BLOB_BYTES_MAX as u64),
+    };
+    let mut bytes = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let end = at.saturating_add(PIECE_BYTES).min(size);
+        match store.read(name, at..end) {
+            Err(BlobError::Unreadable(_)) => {}
+            read => bytes.extend(read?),
+        }
+        at = end;
+        bytes.resize(usize::try_from(end).unwrap_or(BLOB_BYTES_MAX), 0);
+    }
+    Ok(bytes)
 }
 
 /// The sound segment that begins here, if one does.

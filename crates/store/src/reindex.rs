@@ -90,6 +90,8 @@ struct Adoption<'a> {
     anew: bool,
     entries_max: usize,
     adopted: Adopted,
+    /// Packs of which not even the beginning can be read.
+    unreadable: u64,
     /// Rows that continue each other and are not in the catalog yet.
     rows: Vec<SegmentRow>,
 }
@@ -107,6 +109,7 @@ impl<'a> Adoption<'a> {
             anew,
             entries_max,
             adopted: Adopted::default(),
+            unreadable: 0,
             rows: Vec::new(),
         }
     }
@@ -118,6 +121,12 @@ impl<'a> Adoption<'a> {
         let mut all = self.anew;
         loop {
             let (found, more) = self.round(after, all)?;
+            if self.anew && self.unreadable > 0 && self.unreadable == self.adopted.packs {
+                // That is no bad sector: a catalog of nothing would pass for all there is.
+                return Err(ArchiveError::Retry(
+                    "none of the packs can be read: is the archive's disk what it was?".to_owned(),
+                ));
+            }
             let last = found.last_key_value().map(|(key, _)| *key);
             self.take(found)?;
             if !more {
@@ -179,6 +188,8 @@ impl<'a> Adoption<'a> {
         let entries = salvage(self.blobs, name)?;
         if first_round {
             self.adopted.packs_damaged += 1;
+            let begin = self.blobs.read(name, 0..1);
+            self.unreadable += u64::from(matches!(begin, Err(BlobError::Unreadable(_))));
             let reason = format!("{why}; {} segments were found without it", entries.len());
             self.quarantine(name.to_string(), reason)?;
         }

@@ -205,7 +205,7 @@ fn clear_blob(
     }
     let size = match blobs.size(blob) {
         Ok(size) => size,
-        Err(BlobError::NotFound(_)) => 0,
+        Err(BlobError::NotFound(_) | BlobError::Unreadable(_)) => 0,
         Err(e) => return Err(e.into()),
     };
     let live_bytes: u64 = live.iter().map(|row| row.place.bytes).sum();

@@ -543,3 +543,20 @@ fn a_recording_that_ends_too_early_is_not_fresh() {
     assert!(!report.is_intact());
     assert!(f.archive.verify_session(support::id(77)).unwrap().is_none());
 }
+
+/// Whoever can write the catalog can say that a session is another one's segments: each is sound.
+#[test]
+fn sessions_that_change_places_in_the_catalog_are_not_intact() {
+    let f = fixture();
+    let (asked, other) = (recording(1, 3), recording(2, 3));
+    f.archive.put(&other, 0);
+    f.archive.flush();
+    let (asked, other) = (asked[0].facts().session, other[0].facts().session);
+    let mut rows = f.catalog.segments(other, 0, 10).unwrap();
+    rows.iter_mut().for_each(|row| row.session = asked);
+    f.catalog.advance(&rows).unwrap();
+    let report = f.archive.verify_session(asked).unwrap().unwrap();
+    assert_eq!(report.report.verdict, Verdict::Complete);
+    assert!(!report.is_intact());
+    assert!(report.problems[0].what.contains(&other.to_string()));
+}

@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::escape::escape_for_humans;
 use crate::limits::FOLDER_NAMES_MAX;
-use crate::source::Source;
+use crate::source::{Source, reading};
 
 /// One file of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Inputs for SingleFile {
             }
             (Part::Inside(_), _) => return Ok(None),
         };
-        found(opened).map(|file| file.map(|file| Box::new(file) as Box<dyn Read>))
+        found(opened)?.map(reading).transpose()
     }
 
     fn source(&self) -> io::Result<Option<Source>> {

@@ -28,9 +28,30 @@ pub trait ReadAt: Send + Sync {
     }
 }
 
+/// What a disk loses at a time, at least.
+const SECTOR_BYTES: u64 = 512;
+
+/// A file on a disk that may have bad sectors: there it reads as zeros, which whoever reads finds to be damaged,
+/// and goes on behind. An error would cost all that comes after it.
 impl ReadAt for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
+        match FileExt::read_at(self, buffer, offset) {
+            Err(e) if is_lost(&e) => {}
+            read => return read,
+        }
+        // In small steps, so that no more is zeros than cannot be read.
+        let rest = SECTOR_BYTES - offset % SECTOR_BYTES;
+        let rest = rest.min(ReadAt::len(self)?.saturating_sub(offset));
+        let rest = usize::try_from(rest).unwrap_or(usize::MAX);
+        let rest = rest.min(buffer.len());
+        let piece = buffer.get_mut(..rest).unwrap_or_default();
+        match FileExt::read_at(self, piece, offset) {
+            Err(e) if is_lost(&e) => {
+                piece.fill(0);
+                Ok(rest)
+            }
+            read => read,
+        }
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -51,6 +72,26 @@ impl ReadAt for Vec<u8> {
 
     fn len(&self) -> io::Result<u64> {
         u64::try_from(Vec::len(self)).map_err(io::Error::other)
+    }
+}
+
+/// Whether what could not be read is lost there, whoever asks again: a bad sector, or a file system that is
+/// damaged at this place.
+fn is_lost(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let lost = [Errno::IO, Errno::UCLEAN, Errno::BADMSG];
+    Errno::from_io_error(error).is_some_and(|errno| lost.contains(&errno))
+}
+
+/// A reader over a file that was opened just now, from its beginning. Of a regular file, bad sectors cost what
+/// stood in them; anything else is read as it comes.
+///
+/// # Errors
+/// When the system does not say what it is.
+pub fn reading(file: File) -> io::Result<Box<dyn Read>> {
+    match file.metadata()?.is_file() {
+        true => Ok(Box::new(Cursor::new(Arc::new(file), 0))),
+        false => Ok(Box::new(file)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hansard_core::{Event, SessionId};
 
@@ -23,6 +23,10 @@ struct Inner {
     sessions: BTreeSet<SessionId>,
     overflowed: bool,
     is_stopping: bool,
+    /// Since when something is here that was not taken.
+    came: Option<Instant>,
+    /// When what was taken came, until it is read.
+    taken: Option<Instant>,
 }
 
 /// What there is to do.
@@ -42,6 +46,7 @@ impl News {
     /// Something durable came of this session.
     pub fn came(&self, session: SessionId) {
         let mut inner = self.lock();
+        inner.came.get_or_insert_with(Instant::now);
         if inner.sessions.len() >= NEWS_MAX {
             inner.overflowed = true;
             return;
@@ -66,11 +71,25 @@ impl News {
         let nothing = |inner: &mut Inner| inner.sessions.is_empty() && !inner.is_stopping;
         let waited = self.wake.wait_timeout_while(self.lock(), at_most, nothing);
         let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let came = inner.came.take();
+        inner.taken = inner.taken.or(came);
         Turn {
             sessions: std::mem::take(&mut inner.sessions),
             overflowed: std::mem::take(&mut inner.overflowed),
             is_stopping: inner.is_stopping,
         }
+    }
+
+    /// What was taken is read, or is known to be behind.
+    pub(super) fn noted(&self) {
+        self.lock().taken = None;
+    }
+
+    /// For how long something has been here that was not taken, or not noted.
+    pub(super) fn waits(&self) -> Option<Duration> {
+        let inner = self.lock();
+        // What was taken came before what is here.
+        inner.taken.or(inner.came).map(|since| since.elapsed())
     }
 }
 

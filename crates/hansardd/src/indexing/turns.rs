@@ -90,6 +90,7 @@ impl Turns {
             wait = match self.turn() {
                 Ok(is_busy) => {
                     self.note(None);
+                    self.parts.news.noted();
                     self.pause = PAUSES.0;
                     if is_busy { Duration::ZERO } else { TURN }
                 }

@@ -62,7 +62,12 @@ impl Gate for KeyGate {
         };
         let begun = match header(first) {
             Header::None => None,
-            Header::Of(header) => Some(header.recorder_key),
+            Header::Of(header) => {
+                if let Some(why) = foreign(peer, &header) {
+                    return Ruling::Alarm(why);
+                }
+                Some(header.recorder_key)
+            }
             Header::Unreadable(why) => return Ruling::Alarm(why),
         };
         let Some(key) = archived.or(begun) else {
@@ -82,6 +87,25 @@ impl Gate for KeyGate {
         Ruling::Allowed
     }
 }
+
+/// Why a session that says this of where it was recorded is not this host's. Whoever reads rows and events
+/// goes by `server_id`; a name may be another's, for who records in front of others names those.
+fn foreign(peer: &Peer, header: &Session) -> Option<String> {
+    let own = peer.principal.id()?.to_string();
+    let said = header
+        .target
+        .iter()
+        .filter(|(name, _)| *name == "server_id");
+    let mut others = said.filter(|(_, id)| id.as_text() != Some(own.as_str()));
+    others.next().map(|(_, id)| {
+        let id = id.as_text().unwrap_or("something that is no text");
+        let id: String = id.chars().take(ID_CHARS_MAX).collect();
+        format!("the session says that it was recorded by {id}, which is another host")
+    })
+}
+
+/// Of an identifier that is told, so many characters at most: it is whatever the host wrote.
+const ID_CHARS_MAX: usize = 36;
 
 enum Header {
     /// The part is not where a session begins.
@@ -109,7 +133,9 @@ fn header(part: &Part) -> Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hansard_core::event::End;
     use hansard_core::seal::SigningKey;
+    use hansard_core::writer::{Bounds, SegmentWriter};
     use hansard_identity::{HostId, Principal};
     use hansard_record::conformance::sample_parts;
 
@@ -134,6 +160,38 @@ mod tests {
             Box::new(move |_| archived.clone()),
         );
         gate.owner(&peer(), first.session(), first)
+    }
+
+    /// The first part of a session of the host's own key that says this of its place.
+    fn placed(ids: &[&str]) -> Part {
+        let key = SigningKey::from_seed([1; 32]);
+        let Header::Of(mut header) = header(&sample_parts(1).unwrap()[0]) else {
+            panic!("a sample begins with a header");
+        };
+        for id in ids {
+            header.target.push("server_id", *id);
+        }
+        let mut writer = SegmentWriter::new(*header, key, Bounds::default()).unwrap();
+        writer.finish(1, &End::default()).unwrap();
+        writer.parts().remove(0)
+    }
+
+    #[test]
+    fn a_host_writes_in_the_name_of_no_other() {
+        let own = peer().principal.id().unwrap().to_string();
+        let other = HostId::new_v7(1, [2; 10]).to_string();
+        assert_eq!(rule(Ok(None), &placed(&[&own])), Ruling::Allowed);
+        assert_eq!(rule(Ok(None), &placed(&[])), Ruling::Allowed);
+        for ids in [
+            &[other.as_str()][..],
+            &[&own, &other],
+            &[&other, &own],
+            &[""],
+            &["db1\u{1b}[2J"],
+        ] {
+            let ruling = rule(Ok(None), &placed(ids));
+            assert!(matches!(ruling, Ruling::Alarm(_)), "{ids:?}: {ruling:?}");
+        }
     }
 
     #[test]

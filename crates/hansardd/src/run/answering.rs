@@ -284,6 +284,8 @@ impl Answering<'_> {
                 shelf: keeping.shelf.clone(),
                 indexing: Arc::clone(&keeping.indexing),
                 clock: Arc::clone(&door.environment.clock),
+                catalog: Arc::clone(&keeping.catalog),
+                live: keeping.live.clone(),
             }),
             users: Arc::new(People {
                 users: Arc::clone(&kept.users),

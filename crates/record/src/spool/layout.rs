@@ -7,7 +7,7 @@ use hansard_core::limits::FRAME_STORED_BYTES_MAX;
 use hansard_core::{Seal, SessionId};
 use sha2::{Digest as _, Sha256};
 
-use crate::disk::{DiskFile, read_full_at};
+use crate::disk::{DiskFile, is_lost, read_full_at};
 use crate::order::Spot;
 
 /// First bytes of a spool file; the last one is the layout's version.
@@ -198,8 +198,20 @@ fn entry_check(number: u64, offset: u64, head: &[u8], digest: &Digest) -> Digest
     half(&hash.finalize().into())
 }
 
-/// The entry at this offset, if a sound one stands there.
+/// The entry at this offset, if a sound one stands there that can be read.
 pub(super) fn entry_at(
+    file: &dyn DiskFile,
+    number: u64,
+    offset: u64,
+) -> io::Result<Option<(Entry, Vec<u8>)>> {
+    match read_entry(file, number, offset) {
+        // A bad sector: as if other bytes stood there. What is around it can be read.
+        Err(e) if is_lost(&e) => Ok(None),
+        read => read,
+    }
+}
+
+fn read_entry(
     file: &dyn DiskFile,
     number: u64,
     offset: u64,
@@ -297,21 +309,32 @@ pub(super) fn scan(file: &dyn DiskFile, number: u64, claim: Option<u64>) -> io::
     let size = file.size()?;
     let (mut found, mut bad) = (Vec::new(), Vec::new());
     let mut promised = claim.unwrap_or(0);
-    let mut at = match read_head(file, number)? {
-        Some((head_len, _)) => head_len,
-        None => {
+    // What cannot be read was not torn by a crash: it is damage, and what is behind it stays.
+    let is_damage = |e: io::Error| match is_lost(&e) {
+        true => Ok(true),
+        false => Err(e),
+    };
+    let mut at = match read_head(file, number) {
+        Ok(Some((head_len, _))) => head_len,
+        bytes => {
+            if bytes.map_or_else(is_damage, |_| Ok(false))? {
+                promised = promised.max(1);
+            }
             bad.push(0);
             next_magic(file, 0, size)?
         }
     };
     while at < size {
-        match entry_at(file, number, at)? {
-            Some((entry, _)) => {
+        match read_entry(file, number, at) {
+            Ok(Some((entry, _))) => {
                 promised = promised.max(entry.synced);
                 at = entry.end();
                 found.push(entry);
             }
-            None => {
+            bytes => {
+                if bytes.map_or_else(is_damage, |_| Ok(false))? {
+                    promised = promised.max(at.saturating_add(1));
+                }
                 bad.push(at);
                 at = next_magic(file, at.saturating_add(1), size)?;
             }
@@ -333,10 +356,26 @@ pub(super) fn scan(file: &dyn DiskFile, number: u64, claim: Option<u64>) -> io::
 /// The next place at which an entry could begin, or the file's end.
 fn next_magic(file: &dyn DiskFile, from: u64, size: u64) -> io::Result<u64> {
     const WINDOW_BYTES: usize = 64 * 1024;
+    /// What a disk loses at a time, at least.
+    const SECTOR_BYTES: usize = 512;
     let mut window = vec![0u8; WINDOW_BYTES];
     let mut at = from;
     while at < size {
-        let n = read_full_at(file, at, &mut window)?;
+        let n = match read_full_at(file, at, &mut window) {
+            Err(e) if is_lost(&e) => {
+                // On in small steps, so that no more is passed over than cannot be read.
+                let piece = window.get_mut(..SECTOR_BYTES).unwrap_or_default();
+                match read_full_at(file, at, piece) {
+                    Err(e) if is_lost(&e) => {
+                        let begun = at % SECTOR_BYTES as u64;
+                        at = at.saturating_add(SECTOR_BYTES as u64 - begun);
+                        continue;
+                    }
+                    read => read?,
+                }
+            }
+            read => read?,
+        };
         let read = window.get(..n).unwrap_or_default();
         if let Some(i) = read
             .windows(ENTRY_MAGIC.len())

@@ -174,6 +174,10 @@ impl Archive {
                 return Err(ArchiveError::Refused(what));
             }
         };
+        let other = report.session.as_ref().map(|header| header.id);
+        if let Some(other) = other.filter(|other| *other != session) {
+            reader.note(0, format!("it is the recording of session {other}"));
+        }
         Ok(Some(SessionReport {
             report,
             newest,
@@ -290,6 +294,7 @@ fn fetch(blobs: &dyn BlobStore, row: &SegmentRow) -> Result<Vec<u8>, Fetch> {
             Err(Fetch::Differs(bytes, what))
         }
         Err(BlobError::NotFound(_)) => Err(Fetch::Lost(format!("{} is gone", place.blob))),
+        Err(BlobError::Unreadable(why)) => Err(Fetch::Lost(why)),
         Err(e) => Err(Fetch::Failed(e)),
     }
 }

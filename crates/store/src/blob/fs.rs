@@ -280,10 +280,19 @@ impl FsBlobs {
         BlobError::Retry(format!("{}: cannot {verb}: {error}", path.display()))
     }
 
+    /// Why something of a blob was not read.
+    fn unread(&self, path: &Path, error: &io::Error) -> BlobError {
+        match is_lost(error) {
+            true => BlobError::Unreadable(format!("{}: cannot read: {error}", path.display())),
+            false => self.retry("read", path, error),
+        }
+    }
+
     fn open_blob(&self, name: &BlobName) -> Result<File, BlobError> {
         let (_, path) = self.path(name);
         File::open(&path).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => BlobError::NotFound(name.to_string()),
+            _ if is_lost(&e) => self.unread(&path, &e),
             _ => self.retry("open", &path, &e),
         })
     }
@@ -324,13 +333,19 @@ impl BlobStore for FsBlobs {
             return Err(BlobError::Refused(format!("{name}: the range is too long")));
         }
         let file = self.open_blob(name)?;
+        let (_, path) = self.path(name);
         let there = file.metadata().map(|m| m.len());
-        let there = there.map_err(|e| self.retry("read", &self.root, &e))?;
+        let there = there.map_err(|e| self.unread(&path, &e))?;
         let there = usize::try_from(there.saturating_sub(range.start)).unwrap_or(usize::MAX);
         let mut bytes = vec![0u8; wanted.min(there)];
         match file.read_exact_at(&mut bytes, range.start) {
             Ok(()) => Ok(bytes),
-            Err(e) => Err(self.retry("read", &self.root.join(name.as_str()), &e)),
+            // Disks that are about to go sometimes give at the second time what they did not at the first.
+            Err(e) if is_lost(&e) => match file.read_exact_at(&mut bytes, range.start) {
+                Ok(()) => Ok(bytes),
+                Err(e) => Err(self.unread(&path, &e)),
+            },
+            Err(e) => Err(self.retry("read", &path, &e)),
         }
     }
 
@@ -341,7 +356,7 @@ impl BlobStore for FsBlobs {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 Err(BlobError::NotFound(name.to_string()))
             }
-            Err(e) => Err(self.retry("read", &path, &e)),
+            Err(e) => Err(self.unread(&path, &e)),
         }
     }
 
@@ -376,6 +391,7 @@ impl BlobStore for FsBlobs {
                 match self.size(&name) {
                     Ok(bytes) => found.push(Listed { name, bytes }),
                     Err(BlobError::NotFound(_)) => {}
+                    Err(BlobError::Unreadable(_)) => found.push(Listed { name, bytes: 0 }),
                     Err(e) => return Err(e),
                 }
             }
@@ -391,6 +407,14 @@ impl BlobStore for FsBlobs {
             Ok(()) => sync_dir(&dir).map_err(|e| self.retry("sync", &dir, &e)),
         }
     }
+}
+
+/// Whether what could not be read is lost there, whoever asks again: a bad sector, a file system that is
+/// damaged at this place, or something else in the file's place.
+fn is_lost(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let lost = [Errno::IO, Errno::UCLEAN, Errno::BADMSG, Errno::ISDIR];
+    Errno::from_io_error(error).is_some_and(|errno| lost.contains(&errno))
 }
 
 fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
