@@ -187,7 +187,7 @@ impl Typed {
                 }
             }
             if self.open_bytes() > TYPED_OPEN_BYTES_MAX {
-                self.settle_open(None);
+                self.forget_open();
                 self.hidden = true;
             }
         } else {
@@ -230,8 +230,14 @@ impl Typed {
         open.map(|held| held.bytes.len()).sum()
     }
 
+    /// Where the run begins that goes on: it is the last of what waits.
+    fn open_from(&self) -> usize {
+        let open = self.held.iter().rev().take_while(|held| held.is_open());
+        self.held.len() - open.count()
+    }
+
     fn open_bytes(&self) -> usize {
-        let open = self.held.iter().filter(|held| held.is_open());
+        let open = self.held.range(self.open_from()..);
         open.map(|held| held.bytes.len()).sum()
     }
 
@@ -257,7 +263,8 @@ impl Typed {
 
     /// What is shown on a screen that moves by itself answers nothing, nor did it a moment ago.
     fn doubt(&mut self) {
-        for held in &mut self.held {
+        let from = self.open_from();
+        for held in self.held.range_mut(from..) {
             if held.state == State::Open(Answer::Something) {
                 held.state = State::Open(Answer::None);
             }
@@ -278,44 +285,40 @@ impl Typed {
         }
     }
 
-    /// A run has come to its end, and with that what becomes of it.
+    /// A run has come to its end, and with that what becomes of it; it may still be shown as a whole.
     fn end_run(&mut self, ended: Ended) {
         self.end_answered(|_| true);
-        let open = self.held.iter().filter(|held| held.is_open());
-        let state = match is_answered(open.map(Held::stroke), ended) {
+        let from = self.open_from();
+        let state = match is_answered(self.held.range(from..).map(Held::stroke), ended) {
             true => State::Told,
-            // It may still be shown as a whole.
             false => State::Doubtful,
         };
-        let open = self.held.iter_mut().filter(|held| held.is_open());
+        let open = self.held.range_mut(from..);
         open.for_each(|held| held.state = state);
     }
 
-    /// A run has come to an end that nothing will be shown after: it is stored if it was answered, or forgotten.
-    fn settle_open(&mut self, ended: Option<Ended>) {
-        if let Some(ended) = ended {
-            let open = self.held.iter().filter(|held| held.is_open());
-            if is_answered(open.map(Held::stroke), ended) {
-                let open = self.held.iter_mut().filter(|held| held.is_open());
-                return open.for_each(|held| held.state = State::Told);
-            }
+    /// A run has come to an end that nothing will be shown after.
+    fn settle_open(&mut self) {
+        let from = self.open_from();
+        match is_answered(self.held.range(from..).map(Held::stroke), Ended::Otherwise) {
+            true => self.end_run(Ended::Otherwise),
+            false => self.forget_open(),
         }
-        self.retain(|held| !held.is_open());
     }
 
-    fn retain(&mut self, stays: impl Fn(&Held) -> bool) {
-        self.held.retain(stays);
-        self.held_bytes = self.held.iter().map(|held| held.bytes.len()).sum();
+    fn forget_open(&mut self) {
+        self.held_bytes -= self.open_bytes();
+        self.held.truncate(self.open_from());
     }
 
     /// Lets go of the beginning of a run, as far as it is known to be answered, and old enough.
     fn end_answered(&mut self, is_old: impl Fn(&Held) -> bool) {
-        let open = self.held.iter().filter(|held| held.is_open());
-        let old = open.take_while(|held| is_old(held));
+        let from = self.open_from();
+        let old = self.held.range(from..).take_while(|held| is_old(held));
         let strokes: Vec<Stroke> = old.map(Held::stroke).collect();
-        let so_far = answered_so_far(&strokes);
-        let open = self.held.iter_mut().filter(|held| held.is_open());
-        open.take(so_far).for_each(|held| held.state = State::Told);
+        let open = self.held.range_mut(from..);
+        let answered = open.take(answered_so_far(&strokes));
+        answered.for_each(|held| held.state = State::Told);
     }
 
     /// Looks at the terminal while bytes are kept back.
@@ -323,20 +326,19 @@ impl Typed {
         let Some(last) = self.held.back() else { return };
         if echo == Echo::Off || self.prompts.ask(&self.line.text()) {
             self.hidden = !ends_line(&last.bytes);
-            self.retain(|held| held.shown);
+            self.held.retain(|held| held.shown);
+            self.held_bytes = self.held.iter().map(|held| held.bytes.len()).sum();
         } else if echo == Echo::On {
-            self.settle_open(Some(Ended::Otherwise));
+            self.settle_open();
         }
     }
 
-    /// Finds the oldest lines that wait in what is before the cursor, or in the line above. Only lines that are stored anyway
-    /// stand before the next.
+    /// Finds the oldest lines that wait in what is before the cursor, or in the line above.
     fn mark_shown(&mut self) {
         let mut begins_at = 0;
-        let looks = if self.needs_echo {
-            usize::MAX
-        } else {
-            LINES_LOOK_MAX
+        let looks = match self.needs_echo {
+            true => usize::MAX,
+            false => LINES_LOOK_MAX,
         };
         for _ in 0..looks {
             let Some(ends_at) = self.line_from(begins_at) else {
@@ -347,21 +349,15 @@ impl Typed {
                 line.for_each(|held| held.shown = true);
                 return;
             }
-            if self
-                .held
-                .get(ends_at)
-                .is_some_and(|end| end.state == State::Told)
-            {
-                return;
-            }
             begins_at = ends_at + 1;
         }
     }
 
     /// Where the first line that was not shown ends, from here on.
     fn line_from(&self, begins_at: usize) -> Option<usize> {
-        let waits = |(at, held): &(usize, &Held)| *at >= begins_at && !held.shown;
-        let mut waiting = self.held.iter().enumerate().filter(waits);
+        let waits = |(_, held): &(usize, &Held)| !held.shown;
+        let from = self.held.iter().enumerate().skip(begins_at);
+        let mut waiting = from.filter(waits);
         let end = waiting.find(|(_, held)| held.ends);
         end.map(|(at, _)| at)
     }
@@ -405,7 +401,7 @@ impl Typed {
     /// At the end: the rest, unless the terminal hides it.
     pub(crate) fn rest(&mut self, echo: Echo) -> Vec<u8> {
         self.look(echo);
-        self.settle_open(Some(Ended::Otherwise));
+        self.settle_open();
         self.held_bytes = 0;
         let may = self.held.drain(..).filter(|held| !held.is_doubtful());
         may.flat_map(|held| held.bytes).collect()
