@@ -17,6 +17,8 @@ case "${1:-}" in
         wanted=(python3 python3-cryptography python3-zstandard python3-cbor2 strace g++)
         wanted+=(asciinema tlog bsdutils util-linux ttyrec sudo gzip vim-tiny procps less openssl)
         wanted+=(iproute2 iptables systemd openssh-server openssh-client rsync passwd)
+        # What puts a terminal behind a terminal.
+        wanted+=(tmux)
         # Other SSH clients.
         wanted+=(putty-tools dropbear-bin python3-paramiko python3-asyncssh)
         # OpenSSH's own tests, what displays are lent with, PAM's modules.

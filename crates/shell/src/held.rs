@@ -28,6 +28,7 @@ use crate::options::Options;
 use crate::outlet::{Outlet, allows, inlet, never_reads};
 use crate::pty::Pty;
 use crate::sys;
+use crate::terminal::NO_SIZE;
 
 mod again;
 mod outer;
@@ -188,7 +189,7 @@ impl Held {
             return Ok(());
         };
         let outer = Outer::on(any.as_fd())?;
-        let pty = Pty::open(outer.modes(), outer.size().unwrap_or(outer::NO_SIZE))?;
+        let pty = Pty::open(outer.modes(), outer.size().unwrap_or(NO_SIZE))?;
         let master = rustix::io::fcntl_dupfd_cloexec(pty.master(), 3)
             .map_err(ShellError::errno("use the pseudo-terminal"))?;
         let to = Outlet::shared(any.as_fd())?;

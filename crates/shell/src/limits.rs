@@ -49,6 +49,42 @@ pub(crate) const TYPED_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// shown are, the oldest lines dropped.
 pub(crate) const TYPED_HELD_BYTES: usize = 64 * 1024;
 
+/// Most typed bytes of a run that has no end yet, at a terminal that only passes keys on. At the bound they are forgotten, and
+/// what comes until Enter.
+pub(crate) const TYPED_OPEN_BYTES_MAX: usize = 4096;
+
+/// An output later than this after a key is no answer to it.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_millis(250);
+
+/// Outputs that follow upon each other within this are one.
+pub(crate) const BURST_GAP: Duration = Duration::from_millis(30);
+
+/// Where more than one output came by itself within this, none is taken for an answer, until for as long none did. More
+/// than a second: clocks.
+pub(crate) const CALM: Duration = Duration::from_millis(1250);
+
+/// Most keys in a row without an answer, in a run that was answered.
+pub(crate) const SILENT_KEYS_MAX: usize = 2;
+
+/// So many keys in a row that were answered let a run be stored as far as them before it ends.
+pub(crate) const ANSWERED_IN_A_ROW: usize = 4;
+
+/// A longer output is no star in place of a key.
+pub(crate) const MASK_BYTES_MAX: usize = 64;
+
+/// Lines that wait and are looked for in an output; later ones are when those are settled.
+pub(crate) const LINES_LOOK_MAX: usize = 32;
+
+/// How long it is remembered which terminals are behind another, while the same group has that in its foreground.
+pub(crate) const INNER_KEPT: Duration = Duration::from_millis(200);
+
+/// Terminals behind one another, processes of a group, descriptors of a process, and terminals in all that are looked at;
+/// what is beyond counts as not found.
+pub(crate) const INNER_DEEP_MAX: usize = 4;
+pub(crate) const INNER_PROCESSES_MAX: usize = 8;
+pub(crate) const INNER_FDS_MAX: usize = 64;
+pub(crate) const INNER_TERMINALS_MAX: usize = 8;
+
 /// Bytes of the current output line that prompt patterns see: the last ones.
 pub(crate) const LINE_BYTES: usize = 256;
 

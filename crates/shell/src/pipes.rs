@@ -32,7 +32,7 @@ use crate::outlet::{Outlet, inlet, never_reads};
 use crate::refused::Leavings;
 use crate::signals::Signals;
 use crate::tape::{Tape, TapeLost};
-use crate::terminal::hides;
+use crate::terminal::echo_of;
 
 /// Runs a program on pipes until it has ended and all it wrote is delivered.
 pub(crate) fn run_on_pipes<T: Tape>(
@@ -227,7 +227,7 @@ impl<T: Tape> Session<'_, T> {
         let mut typed = self.typed.as_mut().filter(|_| input.typed);
         let seen = |bytes: &[u8]| {
             if let Some(typed) = &mut typed {
-                typed.typed(bytes, hides(stdin()), Instant::now());
+                typed.typed(bytes, echo_of(stdin()), Instant::now());
             }
         };
         match input.lane.turn(self.tape, false, seen) {
@@ -246,10 +246,10 @@ impl<T: Tape> Session<'_, T> {
         if typed.look_again(now).is_none() {
             return;
         }
-        typed.look(hides(stdin()));
+        typed.look(echo_of(stdin()));
         let mut released = typed.released(now);
         if self.ended.is_some() {
-            released.extend(typed.rest(hides(stdin())));
+            released.extend(typed.rest(echo_of(stdin())));
         }
         if !released.is_empty()
             && self.lost.is_none()

@@ -17,6 +17,7 @@ use crate::error::ShellError;
 use crate::exit::{Ending, Exit};
 use crate::fds::{Fds, GONE};
 use crate::hidden::Typed;
+use crate::inner::Inner;
 use crate::lane::{Lane, Turn};
 use crate::limits::{DRAIN_BYTES_MAX, ROUNDS_UNPOLLED_MAX, TYPED_BYTES};
 use crate::options::Options;
@@ -25,7 +26,7 @@ use crate::pty::Pty;
 use crate::refused::Leavings;
 use crate::signals::{Came, Signals};
 use crate::tape::{Tape, TapeLost};
-use crate::terminal::{Terminal, hides};
+use crate::terminal::{Echo, NO_SIZE, Terminal};
 
 /// Runs a program on a terminal of its own, until it ends or the session is ended.
 pub(crate) fn run_on_terminal<T: Tape>(
@@ -68,6 +69,7 @@ pub(crate) fn run_on_terminal<T: Tape>(
         keys: Some(keys),
         pending: Vec::with_capacity(TYPED_BYTES),
         typed,
+        inner: Inner::default(),
         farewell: None,
         lost: None,
         rang: false,
@@ -94,6 +96,8 @@ struct Session<'a, T: Tape> {
     /// Typed, and not yet taken by the program's terminal.
     pending: Vec<u8>,
     typed: Option<Typed>,
+    /// The terminals behind the program's.
+    inner: Inner,
     farewell: Option<Farewell>,
     lost: Option<TapeLost>,
     /// The tape's bell has rung, which it does once.
@@ -168,7 +172,7 @@ impl<T: Tape> Session<'_, T> {
         let typed = &mut self.typed;
         let seen = |bytes: &[u8]| {
             if let Some(typed) = typed {
-                typed.shown(bytes);
+                typed.shown(bytes, Instant::now());
             }
         };
         let mut turn = self.screen.turn(self.tape, strict, seen);
@@ -222,7 +226,7 @@ impl<T: Tape> Session<'_, T> {
         if self.lost.is_none()
             && let Some(typed) = &mut self.typed
         {
-            let rest = typed.rest(hides(self.pty.slave()));
+            let rest = typed.rest(self.inner.echo(self.pty.master()));
             if !rest.is_empty() {
                 self.lost = self.tape.data(Stream::Keystrokes, &rest).err();
             }
@@ -376,7 +380,8 @@ impl<T: Tape> Session<'_, T> {
             Err(_) => return,
         }
         if let Some(typed) = &mut self.typed {
-            typed.typed(&self.pending, hides(self.pty.slave()), Instant::now());
+            let echo = self.inner.echo(self.pty.master());
+            typed.typed(&self.pending, echo, Instant::now());
         }
         self.pass_keys_on();
     }
@@ -405,14 +410,14 @@ impl<T: Tape> Session<'_, T> {
         if typed.look_again(now).is_none() {
             return;
         }
-        let hidden = hides(self.pty.slave());
-        if hidden {
+        let echo = self.inner.echo(self.pty.master());
+        if echo == Echo::Off {
             // What the terminal echoed before it began to hide is there by now, and decides what
             // of the typed bytes was shown.
             self.show();
         }
         let Some(typed) = &mut self.typed else { return };
-        typed.look(hidden);
+        typed.look(echo);
         let released = typed.released(now);
         if !released.is_empty() {
             self.keep(|tape| tape.data(Stream::Keystrokes, &released));
@@ -457,14 +462,6 @@ impl<T: Tape> Session<'_, T> {
         }
     }
 }
-
-/// What a terminal says that does not know its size.
-const NO_SIZE: Winsize = Winsize {
-    ws_row: 0,
-    ws_col: 0,
-    ws_xpixel: 0,
-    ws_ypixel: 0,
-};
 
 /// The size as it is recorded: 80 by 24 where the terminal does not say, which is what programs
 /// assume then.

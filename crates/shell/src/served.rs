@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Child;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{Gid, Mode, Uid};
 use rustix::process::{
@@ -19,10 +20,11 @@ use rustix::termios::Winsize;
 use crate::accounts::{Account, groups_of};
 use crate::error::ShellError;
 use crate::exit::{Ending, Exit, signal_name};
+use crate::inner::Inner;
 use crate::pam::{self, Keeper};
 use crate::pty::Pty;
 use crate::sys;
-use crate::terminal::hides;
+use crate::terminal::Echo;
 
 mod keys;
 mod modes;
@@ -85,6 +87,8 @@ pub struct Served {
     process: Process,
     /// The master again, for sizes, modes and signals, where there is a terminal.
     terminal: Option<OwnedFd>,
+    /// Those behind it.
+    inner: Mutex<Inner>,
     /// The terminal's name, `/dev/pts/3`.
     name: Option<PathBuf>,
     shown: String,
@@ -172,6 +176,7 @@ impl Service {
             pid: started.pid,
             process: Process::Kept(started.kept),
             terminal,
+            inner: Mutex::default(),
             name: name.map(PathBuf::from),
             shown: started.shown,
         };
@@ -228,6 +233,7 @@ impl Service {
             pid,
             process: Process::Own(pidfd),
             terminal,
+            inner: Mutex::default(),
             name: name.map(PathBuf::from),
             shown: String::new(),
         };
@@ -430,10 +436,12 @@ impl Served {
         }
     }
 
-    /// Whether the terminal hides at the moment what is typed.
+    /// What the terminal, or one behind it, does at the moment with what is typed. Without one nothing is.
     #[must_use]
-    pub fn hides_input(&self) -> bool {
-        self.terminal.as_ref().is_some_and(|m| hides(m.as_fd()))
+    pub fn echo(&self) -> Echo {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let terminal = self.terminal.as_ref();
+        terminal.map_or(Echo::On, |master| inner.echo(master))
     }
 }
 

@@ -10,6 +10,14 @@ use rustix::termios::{
 use crate::error::ShellError;
 use crate::sys;
 
+/// What a terminal says that does not know its size.
+pub(crate) const NO_SIZE: Winsize = Winsize {
+    ws_row: 0,
+    ws_col: 0,
+    ws_xpixel: 0,
+    ws_ypixel: 0,
+};
+
 /// The outer terminal.
 pub(crate) struct Terminal {
     keys: OwnedFd,
@@ -92,14 +100,27 @@ impl Drop for Terminal {
     }
 }
 
-/// Whether this terminal hides what is typed: no echo while it collects lines. (Without line
-/// collecting a program echoes by itself, and only the prompt can tell.)
-pub(crate) fn hides(terminal: impl AsFd) -> bool {
-    match tcgetattr(terminal) {
-        Ok(modes) => {
-            let local = modes.local_modes;
-            local.contains(LocalModes::ICANON) && !local.contains(LocalModes::ECHO)
-        }
-        Err(_) => true, // cannot tell: nothing is stored
+/// What a terminal does with what is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    /// It shows it.
+    On,
+    /// It collects lines and shows nothing of them: what is typed is secret. Also where that cannot be told.
+    Off,
+    /// It passes each key on. Whoever reads it decides what is shown: a program that edits its line, or one that relays to a
+    /// terminal elsewhere, which may show it or hide it.
+    Raw,
+}
+
+/// What this terminal, or the one whose master this is, does with what is typed at this moment.
+pub(crate) fn echo_of(terminal: impl AsFd) -> Echo {
+    let Ok(modes) = tcgetattr(terminal) else {
+        return Echo::Off;
+    };
+    let has = |mode| modes.local_modes.contains(mode);
+    match (has(LocalModes::ECHO), has(LocalModes::ICANON)) {
+        (true, _) => Echo::On,
+        (false, true) => Echo::Off,
+        (false, false) => Echo::Raw,
     }
 }

@@ -171,3 +171,93 @@ fn a_terminal_before_a_pipe_hides_as_well() {
     assert_absent(&outer);
     assert_eq!(keystrokes(&outer), "shown\n");
 }
+
+/// A shell behind a terminal that only passes keys on: types at a silent prompt of its own what no list of prompts has, and
+/// a command that is shown.
+fn silent_behind(relay: &[&str], words: &[&str], key_after: Duration) {
+    if !std::path::Path::new("/usr/bin").join(relay[0]).exists() {
+        eprintln!("skipped: no {} (scripts/needs.sh test)", relay[0]);
+        return;
+    }
+    let words = [relay, words, &["env 'PS1=ps1> ' bash --norc -i"]].concat();
+    let words = match relay[0] {
+        "script" => [&words[..], &["/dev/null"]].concat(),
+        _ => words,
+    };
+    let mut outer = Outer::start(&["--keystrokes"], &words);
+    outer.expect("ps1> ");
+    outer.type_in(b"read -rsp 'Word: ' x; echo; echo ${#x} letters\r");
+    outer.expect("x; echo; echo ${#x} letters");
+    outer.expect("Word: ");
+    for key in SECRET.bytes() {
+        outer.type_in(&[key]);
+        std::thread::sleep(key_after);
+    }
+    outer.type_in(b"\r");
+    outer.expect(&format!("{} letters", SECRET.len()));
+    outer.expect("ps1> ");
+    // More than once: what shares the screen may draw amid one.
+    for _ in 0..5 {
+        outer.type_in(b"echo $((40+2)).\r");
+        outer.expect("42.");
+        outer.expect("ps1> ");
+    }
+    outer.type_in(b"exit\r");
+    assert_eq!(outer.wait(), 0);
+    assert_absent(&outer);
+    let kept = keystrokes(&outer);
+    assert!(kept.contains("echo $((40+2)).\r"), "{kept:?}");
+}
+
+/// Longer than typed bytes are held back, for the whole of it.
+const TYPIST: Duration = Duration::from_millis(150);
+
+#[test]
+fn a_silent_prompt_under_script_is_seen() {
+    silent_behind(&["script"], &["-qec"], TYPIST);
+    silent_behind(&["script"], &["-qec"], Duration::ZERO);
+}
+
+#[test]
+fn a_silent_prompt_in_tmux_with_a_clock_that_counts_seconds_is_not_kept() {
+    let scratch = Scratch::new();
+    let conf = scratch.path("tmux.conf");
+    std::fs::write(
+        &conf,
+        "set -g status-interval 1\nset -g status-right '%H:%M:%S'\nset -g default-terminal xterm\n",
+    )
+    .unwrap();
+    let (conf, socket) = (conf.to_str().unwrap(), scratch.path("socket"));
+    let relay = ["tmux", "-f", conf, "-S", socket.to_str().unwrap()];
+    silent_behind(&relay, &["new-session"], TYPIST);
+    silent_behind(&relay, &["new-session"], Duration::ZERO);
+}
+
+#[test]
+fn keys_of_an_editor_are_kept() {
+    let edit = || {
+        let scratch = Scratch::new();
+        let file = scratch.path("text");
+        std::fs::write(&file, "one\ntwo\nthree\nfour\nfive\nsix\nseven\n").unwrap();
+        let file = file.to_str().unwrap();
+        let mut outer = Outer::start(&["--keystrokes"], &["vim.tiny", "-u", "NONE", file]);
+        outer.expect("seven");
+        // It draws, and is quiet: no key is typed into that.
+        while outer.read(Duration::from_secs(2)) {}
+        for keys in ["j", "j", "j", "k", "dd", "j"] {
+            outer.type_in(keys.as_bytes());
+            assert!(outer.read(Duration::from_secs(10)), "{keys}");
+            while outer.read(Duration::from_millis(150)) {}
+        }
+        for key in b":wq" {
+            outer.type_in(&[*key]);
+            outer.expect(&char::from(*key).to_string());
+        }
+        outer.type_in(b"\r");
+        assert_eq!(outer.wait(), 0);
+        keystrokes(&outer)
+    };
+    // On a machine that is busy an answer may come too late to count as one.
+    let all: Vec<String> = (0..5).map(|_| edit()).collect();
+    assert!(all.iter().any(|kept| kept == "jjjkddj:wq\r"), "{all:?}");
+}

@@ -20,6 +20,7 @@ mod found;
 mod glass;
 mod numbers;
 mod pinned;
+mod relayed;
 mod restart;
 mod sssd;
 mod transfers;

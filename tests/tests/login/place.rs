@@ -293,11 +293,18 @@ fn accounts(dir: &Path, shell: &Path) {
         let mode = if name == "shadow" { 0o600 } else { 0o644 };
         fs::set_permissions(&path, open(mode)).unwrap();
     }
-    let sudoers = dir.join("etc/sudoers");
-    let _ = fs::remove_file(&sudoers);
-    let text = format!("Defaults !use_pty\nroot ALL=(ALL) ALL\n{ANNA} ALL=({BEN}) NOPASSWD: ALL\n");
-    fs::write(&sudoers, text).unwrap();
-    fs::set_permissions(&sudoers, open(0o440)).unwrap();
+    sudoers(dir, "use_pty");
+}
+
+/// What people may do with `sudo`, and how it does it: with Debian's own `use_pty`, or without.
+pub(crate) fn sudoers(dir: &Path, defaults: &str) {
+    let file = dir.join("etc/sudoers");
+    let _ = fs::remove_file(&file);
+    let text = format!(
+        "Defaults {defaults}\nroot ALL=(ALL) ALL\n{ANNA} ALL=({BEN}) NOPASSWD: SETENV: ALL\n"
+    );
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o440)).unwrap();
 }
 
 /// Runs a command that must succeed.

@@ -5,13 +5,23 @@ use std::path::Path;
 
 use hansard_tests::skipped;
 
-use crate::place::{ANNA, BEN, PASSWORD, Place, must};
+use crate::place::{ANNA, BEN, PASSWORD, Place, must, sudoers};
 
 #[test]
 fn su_and_sudo_are_sessions_of_their_own_with_their_parent() {
-    let Some(place) = Place::new("login-nested") else {
-        return;
-    };
+    for (name, defaults) in [
+        ("login-nested", "use_pty"),
+        ("login-nested-same", "!use_pty"),
+    ] {
+        let Some(place) = Place::new(name) else {
+            return;
+        };
+        sudoers(place.scratch.path(), defaults);
+        nested(&place);
+    }
+}
+
+fn nested(place: &Place) {
     let mut screen = place.su(ANNA);
     screen.expect("hansard-anna> ");
     screen.type_in(format!("sudo -i -u {BEN}\r").as_bytes());

@@ -185,6 +185,7 @@ fn hold_again(
         outer: name,
         terminal: held.slave().and_then(terminals::name_of),
         audit: process.and_then(|of| of.asked(audit_session)?),
+        parent: session.parent,
     };
     logins.kin.begin(session.id, place);
     begin(shared, &state, &recorder, &line);
@@ -205,7 +206,7 @@ fn hold_again(
         uid,
         hold: hold.ok(),
         program: None,
-        inside: place.terminal.map(|name| (&logins.kin, name)),
+        inside: place.terminal.map(|name| (&logins.kin, (session.id, name))),
         kills: process.filter(|_| kills),
         stopping: kept.is_some().then_some(&shared.stopping),
     };

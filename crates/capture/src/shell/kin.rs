@@ -22,6 +22,8 @@ pub(super) struct Place {
     pub(super) terminal: Option<Name>,
     /// Its audit session.
     pub(super) audit: Option<u32>,
+    /// The login that it is inside of.
+    pub(super) parent: Option<SessionId>,
 }
 
 /// The logins that go on now: as many as there may be connections.
@@ -41,20 +43,31 @@ impl Kin {
         self.lock().remove(&session);
     }
 
-    /// Whether another login came on this terminal, is there still, and has its keys: one in the
-    /// background reads none, so what is typed then is not typed in it.
-    pub(super) fn is_outer(&self, terminal: Name) -> bool {
+    /// Whether another login is inside of this one, which has this terminal, is there still, and has its keys: one in the
+    /// background reads none, so what is typed then is not typed in it. It came on that terminal, or on another one which
+    /// somebody in the foreground of that relays to: `sudo` with `use_pty`.
+    pub(super) fn is_outer(&self, (session, terminal): (SessionId, Name)) -> bool {
         let known = self.lock();
-        let inside = |place: &&Place| place.outer == Some(terminal);
+        let inside =
+            |place: &&Place| place.outer == Some(terminal) || place.parent == Some(session);
         let of = known.values().filter(inside);
-        let processes: Vec<_> = of.filter_map(|place| place.process).collect();
+        let of = of.filter_map(|place| Some((place.process?, place.outer == Some(terminal))));
+        let processes: Vec<_> = of.collect();
         drop(known);
         // Of that terminal: whoever leads another one has the keys of that.
-        let has_keys = |stat: Stat| {
-            u64::try_from(stat.terminal) == Ok(terminal.1) && stat.foreground == stat.group
+        let is_of_it = |stat: &Stat| u64::try_from(stat.terminal) == Ok(terminal.1);
+        let relays_to = |process: Process| {
+            let above = ancestors(process).into_iter().filter_map(Process::stat);
+            above.into_iter().find(is_of_it).is_some_and(leads)
         };
-        let found = processes.into_iter().filter_map(Process::stat);
-        found.into_iter().any(has_keys)
+        let mut found = processes.into_iter();
+        found.any(|(process, is_on_it)| {
+            let leading = process.stat().filter(|stat| leads(*stat));
+            leading.is_some_and(|stat| match is_on_it {
+                true => is_of_it(&stat),
+                false => relays_to(process),
+            })
+        })
     }
 
     /// The login that a new one is inside of: the one whose terminal it came on, the nearest one
@@ -94,6 +107,11 @@ impl Kin {
     }
 }
 
+/// Whether its group has the foreground of its terminal.
+fn leads(stat: Stat) -> bool {
+    stat.terminal != 0 && stat.foreground == stat.group
+}
+
 fn ancestors(process: Process) -> Vec<Process> {
     let mut all = Vec::new();
     let mut next = process.stat().map(|stat| stat.parent);
@@ -130,6 +148,7 @@ mod tests {
             outer: on(device + 100),
             terminal: on(device),
             audit: None,
+            parent: None,
         };
         let kin = Kin::default();
         assert_eq!(kin.parent(on(7), Some(own)), None);
@@ -177,9 +196,10 @@ mod tests {
                 outer: Some(outer),
                 terminal: None,
                 audit: None,
+                parent: None,
             };
             kin.begin(id(1), place);
-            kin.is_outer(asked)
+            kin.is_outer((id(2), asked))
         };
         let own = (dev, device);
         assert!(on(own, own));
@@ -188,8 +208,63 @@ mod tests {
         assert!(!on((dev, device + 1), (dev, device + 1)));
         on(own, own);
         kin.end(id(1));
-        assert!(!kin.is_outer(own));
+        assert!(!kin.is_outer((id(2), own)));
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_login_behind_a_relay_has_its_keys_while_that_has_the_foreground() {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let pty = || {
+            let master = openpt(flags).unwrap();
+            unlockpt(&master).unwrap();
+            let slave = ioctl_tiocgptpeer(&master, flags).unwrap();
+            (master, slave)
+        };
+        // In the foreground, and as a job in the background.
+        for (script, has_keys) in [
+            ("setsid -c sleep 600 <&2 & wait", true),
+            ("set -m; (setsid -c sleep 600 <&2 & wait) & wait", false),
+        ] {
+            let ((_outer_master, outer), (_inner_master, inner)) = (pty(), pty());
+            let names = [&outer, &inner].map(|fd| name_of(fd.as_fd()).unwrap());
+            let mut relay = Command::new("setsid")
+                .args(["-c", "bash", "-c", script])
+                .stdin(outer)
+                .stdout(std::process::Stdio::null())
+                .stderr(inner)
+                .spawn()
+                .unwrap();
+            let leads_inner = |pid: &i32| {
+                let found = stat(*pid);
+                found.is_some_and(|stat| u64::try_from(stat.terminal) == Ok(names[1].1))
+            };
+            let until = Instant::now() + Duration::from_secs(30);
+            let login = loop {
+                if let Some(pid) = super::super::process::all().into_iter().find(leads_inner) {
+                    break Process::of(pid).unwrap();
+                }
+                assert!(Instant::now() < until, "it gets its terminal");
+                std::thread::yield_now();
+            };
+            let place = Place {
+                process: Some(login),
+                outer: Some(names[1]),
+                terminal: None,
+                audit: None,
+                parent: Some(id(2)),
+            };
+            let kin = Kin::default();
+            kin.begin(id(1), place);
+            assert_eq!(kin.is_outer((id(2), names[0])), has_keys, "{script}");
+            assert!(!kin.is_outer((id(3), names[0])));
+            let ended = Command::new("kill")
+                .args(["-9", &login.pid.to_string()])
+                .status();
+            assert!(ended.unwrap().success());
+            relay.kill().unwrap();
+            relay.wait().unwrap();
+        }
     }
 }

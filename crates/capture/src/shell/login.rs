@@ -139,18 +139,19 @@ fn prepare(
         let hold = hold.map_err(|e| open.push(("terminal_not_taken", e.to_string())));
         (name, hold.ok())
     });
+    let parent = logins.kin.parent(name, peer.process);
     let place = Place {
         process: peer.process,
         outer: name,
         terminal: held.slave().and_then(terminals::name_of),
         audit: peer.process.and_then(|of| of.asked(audit_session)?),
+        parent,
     };
     let chosen = which::shell_of(&who.user, &logins.config, &login.claims.target);
     let shell = chosen.shell;
     if terms.notice.is_empty() {
         terms.notice = chosen.notice.unwrap_or_default();
     }
-    let parent = logins.kin.parent(name, peer.process);
     let mut session = described(shared, login, peer, &terms, (&who, &shell))?;
     session.parent = parent;
     for (what, why) in open {
@@ -322,7 +323,7 @@ fn hold(
         uid: peer.uid,
         hold,
         program: None,
-        inside: kin.zip(place.terminal),
+        inside: kin.zip(place.terminal.map(|name| (session.id, name))),
         kills,
         stopping: kept.is_some().then_some(&shared.stopping),
     };

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hansard_core::SessionId;
 use hansard_record::handoff::{FromClient, FromDaemon, MESSAGE_BYTES_MAX, read_message};
 use hansard_shell::{Line as Way, Word};
 
@@ -26,8 +27,8 @@ pub(super) struct Stub<'a> {
     pub(super) hold: Option<Hold>,
     /// What the login's program leads, which is its child.
     pub(super) program: Option<Led>,
-    /// Where other logins on the program's terminal are to be found.
-    pub(super) inside: Option<(&'a Kin, Name)>,
+    /// Where other logins inside of this one are to be found, and what it and its program's terminal are known by there.
+    pub(super) inside: Option<(&'a Kin, (SessionId, Name))>,
     /// The login's process, where what its program leaves running is killed.
     pub(super) kills: Option<Process>,
     /// Where it outlives this daemon: whether that stops.
@@ -107,8 +108,7 @@ impl Way for Stub<'_> {
     }
 
     fn types_inside(&mut self) -> bool {
-        self.inside
-            .is_some_and(|(kin, terminal)| kin.is_outer(terminal))
+        self.inside.is_some_and(|(kin, of)| kin.is_outer(of))
     }
 
     fn may_type(&mut self) -> bool {

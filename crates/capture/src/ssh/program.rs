@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use hansard_shell::{Exit, Served};
+use hansard_shell::{Echo, Exit, Served};
 
 use super::proxy::Far;
 
@@ -77,12 +77,12 @@ impl Program {
         }
     }
 
-    /// Whether its terminal hides what is typed. Of one elsewhere nobody can see that: what is kept there is
+    /// What its terminal does with what is typed. Of one elsewhere nobody can see that: what is kept there is
     /// what it showed.
-    pub(super) fn hides_input(&self) -> bool {
+    pub(super) fn echo(&self) -> Echo {
         match self {
-            Self::Here(served) => served.hides_input(),
-            Self::There(_) => false,
+            Self::Here(served) => served.echo(),
+            Self::There(_) => Echo::On,
         }
     }
 }

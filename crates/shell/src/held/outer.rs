@@ -9,14 +9,6 @@ use rustix::termios::{
 
 use crate::error::ShellError;
 
-/// What a terminal says that does not know its size.
-pub(super) const NO_SIZE: Winsize = Winsize {
-    ws_row: 0,
-    ws_col: 0,
-    ws_xpixel: 0,
-    ws_ypixel: 0,
-};
-
 /// The outer terminal: raw while the login's program runs, and as it was before when this goes.
 /// Whoever holds it from another session is never stopped for changing its modes.
 pub(crate) struct Outer {

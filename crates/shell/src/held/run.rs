@@ -7,12 +7,12 @@ use hansard_core::event::End;
 use rustix::event::{PollFlags, Timespec};
 use rustix::termios::Winsize;
 
-use super::outer::NO_SIZE;
 use super::{Held, OnItsWay};
 use crate::error::ShellError;
 use crate::exit::with_fault;
 use crate::fds::{Fds, GONE};
 use crate::hidden::Typed;
+use crate::inner::Inner;
 use crate::lane::{Lane, Turn};
 use crate::limits::{DRAIN_BYTES_MAX, HELD_LOOK_EVERY, TYPED_BYTES};
 use crate::options::Options;
@@ -20,6 +20,7 @@ use crate::prompt::Prompts;
 use crate::pty_run::resize;
 use crate::refused::Leavings;
 use crate::tape::{Tape, TapeLost};
+use crate::terminal::NO_SIZE;
 
 mod keys;
 mod look;
@@ -109,6 +110,8 @@ struct Session<'a, T: Tape, L: Line> {
     /// Typed, and not yet taken by the program's terminal.
     pending: Vec<u8>,
     typed: Option<Typed>,
+    /// The terminals behind the program's.
+    inner: Inner,
     /// When size and foreground are looked at again.
     look_at: Instant,
     has_keys: bool,
@@ -172,6 +175,7 @@ impl Held {
             line,
             pending: Vec::with_capacity(TYPED_BYTES),
             typed: keeps_keys.then(|| typed(options.prompts.clone())),
+            inner: Inner::default(),
             look_at: now + HELD_LOOK_EVERY,
             has_keys: true,
             yielded: false,
@@ -365,7 +369,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
         let typed = &mut self.typed;
         let seen = |bytes: &[u8]| {
             if let Some(typed) = typed {
-                typed.shown(bytes);
+                typed.shown(bytes, Instant::now());
             }
         };
         let before = screen.passed;

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use crate::hidden::Typed;
 use crate::prompt::Prompts;
+use crate::terminal::Echo;
 
-/// Typed bytes, kept back until it is clear that nothing hid them. `hides` is each time whether the
-/// terminal hides at that moment what is typed ([`super::Served::hides_input`]).
+/// Typed bytes, kept back until it is clear that nothing hid them. `echo` is each time what the
+/// terminal does at that moment with what is typed ([`super::Served::echo`]).
 pub struct Keys(Typed);
 
 impl Default for Keys {
@@ -30,22 +31,22 @@ impl Keys {
 
     /// Follows what the program shows.
     pub fn shown(&mut self, bytes: &[u8]) {
-        self.0.shown(bytes);
+        self.0.shown(bytes, Instant::now());
     }
 
     /// Takes typed bytes.
-    pub fn typed(&mut self, bytes: &[u8], hides: bool) {
-        self.0.typed(bytes, hides, Instant::now());
+    pub fn typed(&mut self, bytes: &[u8], echo: Echo) {
+        self.0.typed(bytes, echo, Instant::now());
     }
 
     /// Those that may be stored by now. To be called every tenth of a second while there may be some.
-    pub fn released(&mut self, hides: bool) -> Vec<u8> {
-        self.0.look(hides);
+    pub fn released(&mut self, echo: Echo) -> Vec<u8> {
+        self.0.look(echo);
         self.0.released(Instant::now())
     }
 
     /// Those that are left at the end.
-    pub fn rest(&mut self, hides: bool) -> Vec<u8> {
-        self.0.rest(hides)
+    pub fn rest(&mut self, echo: Echo) -> Vec<u8> {
+        self.0.rest(echo)
     }
 }

@@ -127,10 +127,10 @@ fn came(shared: &Shared, bytes: &[u8]) -> Result<(), Why> {
         false => shared.policy.stdin,
     };
     if let Some(keys) = &shared.keys {
-        let hides = shared.served.hides_input();
+        let echo = shared.served.echo();
         keys.lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .typed(bytes, hides);
+            .typed(bytes, echo);
     }
     if !shared.has_terminal && is_kept && !bytes.is_empty() {
         shared.recorder.data(Stream::Stdin, bytes)?;
@@ -143,11 +143,11 @@ pub(super) fn release(shared: &Shared, is_over: bool) -> Result<(), Lost> {
     let Some(keys) = &shared.keys else {
         return Ok(());
     };
-    let hides = shared.served.hides_input();
+    let echo = shared.served.echo();
     let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
     let bytes = match is_over {
-        true => keys.rest(hides),
-        false => keys.released(hides),
+        true => keys.rest(echo),
+        false => keys.released(echo),
     };
     match bytes.as_slice() {
         [] => Ok(()),

@@ -9,7 +9,7 @@ use super::{Line, Over, Session};
 use crate::hidden::Typed;
 use crate::limits::TYPED_BYTES;
 use crate::tape::Tape;
-use crate::terminal::hides;
+use crate::terminal::Echo;
 
 impl<T: Tape, L: Line> Session<'_, T, L> {
     pub(super) fn read_keys(&mut self) {
@@ -28,8 +28,11 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
         };
         self.pending.extend_from_slice(came);
         if let Some(typed) = &mut self.typed {
-            let hidden = hides(pty.slave()) || self.line.types_inside();
-            typed.typed(came, hidden, Instant::now());
+            let echo = match self.line.types_inside() {
+                true => Echo::Off,
+                false => self.inner.echo(pty.master()),
+            };
+            typed.typed(came, echo, Instant::now());
         }
         self.pass_keys_on();
     }
@@ -51,13 +54,13 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
         if !self.typed.as_ref().is_some_and(is_due) {
             return;
         }
-        let hidden = hides(pty.slave());
-        if hidden {
+        let echo = self.inner.echo(pty.master());
+        if echo == Echo::Off {
             // What the terminal echoed before it began to hide decides what of it was shown.
             self.show();
         }
         let Some(typed) = &mut self.typed else { return };
-        typed.look(hidden);
+        typed.look(echo);
         let released = typed.released(now);
         if !released.is_empty() {
             self.keep(|tape| tape.data(Stream::Keystrokes, &released));
@@ -68,7 +71,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
         let (Some(typed), Some(pty)) = (&mut self.typed, &self.held.pty) else {
             return;
         };
-        let rest = typed.rest(hides(pty.slave()));
+        let rest = typed.rest(self.inner.echo(pty.master()));
         self.typed = None;
         if !rest.is_empty() && !matches!(self.over, Some(Over::Lost(_))) {
             self.keep(|tape| tape.data(Stream::Keystrokes, &rest));
