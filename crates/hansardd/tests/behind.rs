@@ -14,6 +14,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hansard_core::frame::Place;
 use hansard_core::verify::Verdict;
 use hansard_core::{Body, Event, Sink as _};
 use hansard_store::Query;
@@ -231,8 +232,9 @@ fn what_was_durable_before_a_question_is_in_the_answer_or_it_says_that_there_is_
 fn a_session_without_an_end_says_why_none_comes() {
     let world = World::new();
     let mut life = world.life();
-    let (ours, theirs) = (parts(1, Shape::of(2, 2)), parts(2, Shape::of(2, 2)));
-    let half = ours.len() / 2;
+    let (ours, theirs) = (parts(1, Shape::of(3, 2)), parts(2, Shape::of(3, 2)));
+    // One segment that is sealed, and something behind it.
+    let half = 2 + ours.iter().position(|p| p.place() == Place::Seal).unwrap();
     life.put(&ours[..half]);
     let source = Source::Host("h1".into());
     let mut from_host = Tee::new(life.spool.clone(), life.live.clone(), source);

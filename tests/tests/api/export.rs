@@ -146,7 +146,8 @@ fn a_copy_whose_format_cannot_say_what_it_lacks_has_it_said_in_the_head() {
     let of = |n: u64, format: &str| {
         let path = format!("/v1/sessions/{}/export?format={format}", id(n));
         let answer = get(&service, &path);
-        assert_eq!(answer.status, 200, "{format}: {answer:?}");
+        let log = service.said.lock().unwrap().join("\n");
+        assert_eq!(answer.status, 200, "{n} as {format}: {log}");
         ["hansard-damages", "hansard-whole"].map(|field| said(&answer, field))
     };
     let fields =
