@@ -155,6 +155,25 @@ fn damage_is_named_and_what_is_sound_is_shown() {
             "{command:?}: what is sound is shown: {out}"
         );
     }
+    // Formats that have no room for it in the file.
+    for format in ["raw", "ttyrec", "transcript", "gif"] {
+        for (name, status, words) in [
+            ("damaged", 3, "damaged at byte 3330 (segment 3, frame 4)"),
+            ("torn", 0, "the recording has no end: it was cut off"),
+            ("unfinished", 0, "the recording has no end"),
+        ] {
+            let output = Command::new(hansard())
+                .args(["convert", "--to", format])
+                .arg(golden(&format!("{name}.hansard")))
+                .arg("-")
+                .output()
+                .unwrap();
+            let err = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(status), "{format} {name}: {err}");
+            assert!(err.contains(words), "{format} {name}: {err}");
+            assert!(!output.stdout.is_empty(), "{format} {name}");
+        }
+    }
     let (_, first, _) = run(&["screen", "--at", "10"], &file);
     assert!(first.contains("load"), "{first}");
 }

@@ -210,3 +210,29 @@ fn what_cannot_be_filmed_is_refused_and_leaves_nothing() {
     left.retain(|entry| entry.path() != input && entry.path() != fake);
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[test]
+fn screens_that_are_full_make_a_film_too() {
+    if !has_ffmpeg() {
+        return;
+    }
+    let scratch = Scratch::new("film-full");
+    let (input, film) = (scratch.join("full.cast"), scratch.join("full.mp4"));
+    // Each picture is another one altogether, and larger than what a pipe holds.
+    let mut text = "{\"version\":2,\"width\":160,\"height\":50}\n".to_owned();
+    let mut state = 1_u64;
+    for second in 1..=4 {
+        let letters = std::iter::repeat_with(|| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            char::from(b'a' + u8::try_from((state >> 33) % 26).unwrap())
+        });
+        let shown: String = letters.take(160 * 50).collect();
+        text.push_str(&format!("[{second}.0,\"o\",\"{shown}\"]\n"));
+    }
+    fs::write(&input, text).unwrap();
+    made(&["--to", "mp4"], &[&input, &film]);
+    let (_, _, pictures, seconds) = probed(&film);
+    assert!(pictures > 60 && seconds > 3.0, "{pictures} in {seconds} s");
+}

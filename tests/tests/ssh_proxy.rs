@@ -229,7 +229,7 @@ fn a_jump_that_ends_abruptly_is_an_end_and_no_error() {
     let gone = || {
         let mut gone = place.events("disconnect");
         gone.retain(|event| {
-            event["x.reason"]
+            event["reason"]
                 .as_str()
                 .is_some_and(|why| why.contains("early eof"))
         });

@@ -37,6 +37,19 @@ await lead(async () => {
     await damaged(page).waitFor();
   });
 
+  await step('a copy that cannot say what is not in it has that said beside it', async () => {
+    await page.getByRole('tab', { name: 'Export' }).click();
+    const format = page.getByLabel('Format');
+    const lacking = page.getByRole('status').getByText('Not in it is what is damaged.');
+    assert.equal(await lacking.count(), 0, 'the evidence itself lacks nothing that a copy could');
+    await format.selectOption('raw');
+    await lacking.getByText('A file of this format does not say so.').waitFor();
+    await format.selectOption('jsonl');
+    await until('what is said of JSON', () => lacking.textContent(), (text) => !text.includes('does not say so'));
+    await accessible(page, 'a copy of a damaged recording');
+    await shot(page, 'damaged-export');
+  });
+
   await step('whoever was given a link to it is told, too', async () => {
     const other = await open();
     await other.goto(LINK);
@@ -80,5 +93,37 @@ await lead(async () => {
     await page.getByRole('status').getByText('The session is over: exited.').waitFor();
     await alert.getByText(words).waitFor();
     await shot(page, 'live-lost-over');
+  });
+
+  await step('a session that goes no further and has no end is not shown as one that goes on', async () => {
+    const other = await open();
+    // What the service would say of one whose host is gone.
+    const gone = (row) => (row.sid === LIVE ? { ...row, ended: false, no_end: 'its host is not connected' } : row);
+    const changed = (pattern, change) =>
+      other.route(pattern, async (route) => {
+        const response = await route.fetch();
+        await route.fulfill({ response, json: change(await response.json()) });
+      });
+    await changed(/\/v1\/sessions(\?.*)?$/, (all) => ({ ...all, sessions: all.sessions?.map(gone) }));
+    await changed(new RegExp(`/v1/sessions/${LIVE}(\\?.*)?$`), gone);
+    await other.goto(`${ORIGIN}/sessions`);
+    await signIn(other, 'ada', false);
+    const row = other.locator(`a[href="/sessions/${LIVE}"]`);
+    await row.getByText('no end').waitFor();
+    assert.equal(await row.getByText('live', { exact: true }).count(), 0);
+    assert.equal(await row.locator('.state').getAttribute('title'), 'no end: its host is not connected');
+    await accessible(other, 'a list with a session that has no end');
+    await row.click();
+    await other.getByRole('status').getByText('No end: its host is not connected.').waitFor();
+    // It is played as far as it is there.
+    await other.getByTestId('clock').waitFor();
+    await other.getByRole('tab', { name: 'Facts' }).click();
+    await other.getByRole('definition').getByText('no end: its host is not connected').waitFor();
+    await other.getByRole('tab', { name: 'Export' }).click();
+    await other.getByLabel('Format').selectOption('ttyrec');
+    await other.getByText('Not in it is an end: the recording has none, so far or for ever. A file of this format does not say so.').waitFor();
+    await accessible(other, 'a session that has no end');
+    await shot(other, 'no-end');
+    await other.context().close();
   });
 });

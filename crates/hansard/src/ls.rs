@@ -67,7 +67,10 @@ fn cells(row: &Json) -> Vec<String> {
 /// How a session ended, in few words.
 pub(crate) fn ended(row: &Json) -> String {
     if row.get("ended").and_then(Json::as_bool) != Some(true) {
-        return "no end yet".to_owned();
+        return match text(row, "no_end") {
+            why if why.is_empty() => "no end yet".to_owned(),
+            why => format!("no end: {why}"),
+        };
     }
     let gaps = row.get("gaps").and_then(Json::as_u64).unwrap_or(0);
     let mut words = match (text(row, "exit_status"), text(row, "signal")) {

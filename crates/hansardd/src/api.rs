@@ -65,14 +65,14 @@ use axum::Router;
 use hansard_core::SessionId;
 use hansard_identity::SavedSearches;
 use hansard_store::Query;
-use limits::{DOWNLOADS_MAX, FOLLOWERS_MAX};
+use limits::{DOWNLOADS, FOLLOWERS};
 use refusals::{REFUSALS_WINDOW, Refusals};
 use router::{Doors, Handler};
 use seams::{
     Admit, Audit, Certificates, Ending, EventLog, Following, Holds, Hosts, Listings, Log, Owns,
     Policies, Recordings, Searching, Status, Tokens,
 };
-use stream::Streams;
+use stream::{Streams, Words};
 use table::Op;
 
 /// What the API stands on. Taken apart at once: each route gets what it needs and nothing else.
@@ -226,13 +226,22 @@ impl Api {
     }
 }
 
+/// Recordings being sent, and streams that follow something.
+fn streams(stopping: &Arc<AtomicBool>) -> (Streams, Streams) {
+    let full = Words {
+        own: "too many recordings are being sent to you",
+        all: "too many recordings are being sent",
+    };
+    let downloads = Streams::new(DOWNLOADS, stopping, full);
+    let full = Words {
+        own: "you follow too much at the same time",
+        all: "too many follow something",
+    };
+    (downloads, Streams::new(FOLLOWERS, stopping, full))
+}
+
 fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> {
-    let downloads = Streams::new(
-        DOWNLOADS_MAX,
-        stopping,
-        "too many recordings are being sent",
-    );
-    let followers = Streams::new(FOLLOWERS_MAX, stopping, "too many follow something");
+    let (downloads, followers) = streams(stopping);
     let listings = || Arc::clone(&parts.listings);
     let recordings = || Arc::clone(&parts.recordings);
     let following = Arc::clone(&parts.following);
@@ -268,7 +277,10 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
         (Op::Timeline, player::timeline(listings(), playing())),
         (Op::Frames, player::frames(listings(), playing())),
         (Op::Find, player::find(listings(), playing())),
-        (Op::Verify, answers::verify(listings(), recordings())),
+        (
+            Op::Verify,
+            answers::verify(listings(), recordings(), playing()),
+        ),
         (Op::End, answers::end(Arc::clone(&parts.ending))),
         (Op::Hold, holds::hold(listings(), holds())),
         (Op::Release, holds::release(listings(), holds())),

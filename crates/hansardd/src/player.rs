@@ -28,7 +28,7 @@ use hansard_view::Indexed;
 use hansard_view::index::{Index, IndexError, build};
 use hansard_view::source::Source;
 
-use crate::api::player::{Found, Playing, Stretch, Timeline};
+use crate::api::player::{Damaged, Found, Playing, Stretch, Timeline};
 use crate::api::problem::Trouble;
 use crate::api::seams::Recordings;
 
@@ -209,7 +209,7 @@ impl Player {
     /// Takes away what there is of a session that was deleted.
     pub fn forget(&self, session: SessionId) {
         self.shelf().remove(&session);
-        self.kept.forget(session);
+        self.kept.forget_all(session);
     }
 
     /// Takes away what is kept of sessions that are not there any more.
@@ -218,9 +218,13 @@ impl Player {
             if is_stopping() {
                 return;
             }
-            // While the archive cannot be asked, nothing is known to be gone.
+            // While the archive cannot be asked, nothing is known to be gone. What goes on is there, too.
+            let is_gone = || matches!(self.from.open(session), Ok(None));
             if matches!(self.from.whole(session), Ok(None)) {
-                self.forget(session);
+                match self.kept.damaged(session) {
+                    Some(_) if !is_gone() => self.kept.forget(session),
+                    _ => self.forget(session),
+                }
             }
         }
     }
@@ -250,12 +254,7 @@ impl Player {
             }
         };
         let indexed = Indexed::new(Arc::clone(recording), index).map_err(|e| trouble(&e))?;
-        Ok(Book {
-            indexed: Arc::new(indexed),
-            timeline: Arc::new(timeline),
-            bytes: 0,
-            made: Instant::now(),
-        })
+        Ok(self.noted(session, indexed, timeline, 0))
     }
 
     /// What is there of a recording that goes on.
@@ -280,12 +279,22 @@ impl Player {
         let timeline = survey::survey(&recording, &index, &|| false);
         let timeline = timeline.map_err(|e| trouble(&e))?;
         let indexed = Indexed::new(recording, index).map_err(|e| trouble(&e))?;
-        Ok(Some(Book {
+        Ok(Some(self.noted(session, indexed, timeline, bytes)))
+    }
+
+    /// A recording that is ready, with what a check found wrong with it, whatever is seen of that by
+    /// reading it.
+    fn noted(&self, session: SessionId, indexed: Indexed, timeline: Timeline, bytes: u64) -> Book {
+        let timeline = match self.kept.damaged(session) {
+            Some(damaged) => survey::behind(timeline, &damaged),
+            None => timeline,
+        };
+        Book {
             indexed: Arc::new(indexed),
             timeline: Arc::new(timeline),
             bytes,
             made: Instant::now(),
-        }))
+        }
     }
 
     /// What an error is for whoever asked. Keyframes that are not what was kept are made again by who
@@ -372,6 +381,17 @@ fn trouble(error: &IndexError) -> Trouble {
 }
 
 impl Playing for Player {
+    fn checked(&self, session: SessionId, damaged: Option<&Damaged>) {
+        if damaged.is_none() && self.kept.damaged(session).is_none() {
+            return;
+        }
+        // A note that cannot be written, on a full disk, is missed after the next check or restart only: what
+        // was made before goes in any case. Taken away last, so that nobody makes it again without the note.
+        let _ = self.kept.note(session, damaged);
+        self.shelf().remove(&session);
+        self.kept.forget(session);
+    }
+
     fn timeline(&self, session: SessionId) -> Result<Option<Arc<Timeline>>, Trouble> {
         let book = self.book(session, |_| true)?;
         Ok(book.map(|book| book.timeline))

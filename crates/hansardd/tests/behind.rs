@@ -14,6 +14,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hansard_core::frame::Place;
 use hansard_core::verify::Verdict;
 use hansard_core::{Body, Event, Sink as _};
 use hansard_store::Query;
@@ -22,6 +23,8 @@ use hansardd::api::seams::{Following as _, Listings as _, Recordings as _, Seen,
 use hansardd::behind::{Listed, Recorded, Watched};
 use hansardd::follow::Screens;
 use hansardd::keeper::KeeperThread;
+use hansardd::live::Live;
+use hansardd::tee::{Source, Tee};
 use support::{Life, Shape, World, bytes_of, events_of, id, parts};
 
 fn recordings(life: &Life) -> Recorded {
@@ -163,6 +166,7 @@ fn a_session_is_listed_once_from_its_first_part_on() {
     let rows = Listed {
         catalog: Arc::new(world.catalog.clone()),
         live: life.live.clone(),
+        connected: Arc::new(|_| false),
     };
     let events = events_of(&all).len() as u64;
     for part in &all {
@@ -185,6 +189,7 @@ fn a_session_is_listed_once_from_its_first_part_on() {
     let rows = Listed {
         catalog: Arc::new(world.catalog.clone()),
         live: life.live.clone(),
+        connected: Arc::new(|_| false),
     };
     assert_eq!(rows.behind().unwrap().segments, 2);
     let listed = rows.events(&Query::default()).unwrap();
@@ -198,6 +203,7 @@ fn what_was_durable_before_a_question_is_in_the_answer_or_it_says_that_there_is_
     let listings = Listed {
         catalog: Arc::new(world.catalog.clone()),
         live: life.live.clone(),
+        connected: Arc::new(|_| false),
     };
     let mut tee = life.tee;
     let ends_at = |number: u64| {
@@ -220,4 +226,49 @@ fn what_was_durable_before_a_question_is_in_the_answer_or_it_says_that_there_is_
     }
     assert!(ends_at(0).is_some());
     assert!(keeper.is_running());
+}
+
+#[test]
+fn a_session_without_an_end_says_why_none_comes() {
+    let world = World::new();
+    let mut life = world.life();
+    let (ours, theirs) = (parts(1, Shape::of(3, 2)), parts(2, Shape::of(3, 2)));
+    // One segment that is sealed, and something behind it.
+    let half = 2 + ours.iter().position(|p| p.place() == Place::Seal).unwrap();
+    life.put(&ours[..half]);
+    let source = Source::Host("h1".into());
+    let mut from_host = Tee::new(life.spool.clone(), life.live.clone(), source);
+    from_host.put(&theirs[..half]).unwrap();
+    life.settle();
+    life.archive.flush();
+    world.projector().run_all().unwrap();
+    let of = |live: &Live, is_connected: bool, number: u64| {
+        let listed = Listed {
+            catalog: Arc::new(world.catalog.clone()),
+            live: live.clone(),
+            connected: Arc::new(move |host: &str| host == "h1" && is_connected),
+        };
+        let query = Query {
+            session: Some(id(number)),
+            ..Query::default()
+        };
+        let rows = listed.sessions(&query).unwrap().rows;
+        listed.no_end(&rows[0])
+    };
+    assert_eq!(of(&life.live, true, 1), None);
+    assert_eq!(of(&life.live, true, 2), None);
+    let why = of(&life.live, false, 2).unwrap();
+    assert_eq!(why, "its host is not connected");
+    // What is recorded here is no matter of connections.
+    assert_eq!(of(&life.live, false, 1), None);
+    // Nothing of it has come since a start, whoever is connected.
+    let later = Live::new(Arc::new(world.clock.clone()), Arc::new(|_, _| {}));
+    let why = of(&later, true, 2).unwrap();
+    assert!(why.contains("silent since this service started"), "{why}");
+    // An end is an end.
+    life.put(&ours[half..]);
+    life.settle();
+    world.projector().run_all().unwrap();
+    assert_eq!(of(&later, false, 1), None);
+    assert!(of(&later, false, 2).is_some());
 }

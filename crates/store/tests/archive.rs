@@ -560,3 +560,24 @@ fn sessions_that_change_places_in_the_catalog_are_not_intact() {
     assert!(!report.is_intact());
     assert!(report.problems[0].what.contains(&other.to_string()));
 }
+
+#[test]
+fn what_is_archived_while_a_session_is_checked_is_no_damage() {
+    let f = fixture();
+    let segments = recording(1, 4);
+    let archive = |segment: &SealedSegment| {
+        f.archive.put(std::slice::from_ref(segment), 0);
+        f.archive.flush();
+    };
+    let session = segments[0].facts().session;
+    segments[..2].iter().for_each(archive);
+    // The head was asked for, and then more came.
+    let newest = f.catalog.heads(&[session]).unwrap().remove(0).unwrap();
+    segments[2..].iter().for_each(archive);
+    let report = f.archive.verify_up_to(newest).unwrap().unwrap();
+    assert!(report.is_intact());
+    assert_eq!(report.report.verdict, Verdict::Unfinished);
+    assert_eq!(report.report.segments, 2);
+    let report = f.archive.verify_session(session).unwrap().unwrap();
+    assert_eq!(report.report.verdict, Verdict::Complete);
+}

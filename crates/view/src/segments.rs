@@ -99,7 +99,9 @@ pub struct SegmentDecoder<R> {
     /// Gaps for which the recording has no number, because what was damaged held no event (bytes
     /// put in between): everything after is numbered later by so many.
     put_in: u64,
-    damaged: bool,
+    damages: u64,
+    /// How the bytes end, once that is reached.
+    tail: Option<Tail>,
     done: bool,
 }
 
@@ -114,9 +116,22 @@ impl<R: Read> SegmentDecoder<R> {
             last: None,
             hole: None,
             put_in: 0,
-            damaged: false,
+            damages: 0,
+            tail: None,
             done: false,
         }
+    }
+
+    /// How many damaged places were passed over so far.
+    #[must_use]
+    pub fn damages_count(&self) -> u64 {
+        self.damages
+    }
+
+    /// Whether the recording has its end; `None` while that is not reached.
+    #[must_use]
+    pub fn has_end(&self) -> Option<bool> {
+        self.tail.map(|tail| tail == Tail::Complete)
     }
 
     fn notice(&mut self, text: String) {
@@ -187,6 +202,7 @@ impl<R: Read> SegmentDecoder<R> {
     }
 
     fn tail(&mut self, tail: Tail) {
+        self.tail = Some(tail);
         match tail {
             Tail::Complete => {}
             Tail::NoEnd => self.notice("the recording has no end: it was not finished".to_owned()),
@@ -227,7 +243,7 @@ impl<R: Read> Decoder for SegmentDecoder<R> {
                 Ok(Item::Frame(frame)) => self.events = frame.events.into_iter(),
                 Ok(Item::Seal(_)) => {}
                 Ok(Item::Damage(damage)) => {
-                    self.damaged = true;
+                    self.damages = self.damages.saturating_add(1);
                     self.hole.get_or_insert_with(|| damage.to_string());
                     self.notice(damage.to_string());
                 }
@@ -248,7 +264,7 @@ impl<R: Read> Decoder for SegmentDecoder<R> {
     }
 
     fn is_damaged(&self) -> bool {
-        self.damaged
+        self.damages > 0
     }
 }
 

@@ -274,3 +274,107 @@ fn what_we_say_ourselves_has_names() {
     assert_eq!((look.code, &look.json()["pid"]), ("T2012I", &json!(4711)));
     assert_eq!((lost.event, lost.code), ("alarm", "H5126E"));
 }
+
+/// What our own captures and service say of themselves, by family: names that nobody would find as `x.NAME`.
+#[rustfmt::skip] // one event a line
+const SAID: &[(&str, &str, &[&str])] = &[
+    ("auth", "auth", &["login", "method", "addr.remote", "success", "error", "key", "serial", "name", "cert_type", "#times"]),
+    ("auth", "handshake", &["message", "success", "error"]),
+    ("auth", "user.login", &["method", "addr.remote", "success", "error", "key", "serial", "#times"]),
+    ("auth", "session.rejected", &["reason", "#times", "login", "addr.remote", "success"]),
+    ("auth", "host_key", &["addr", "key", "reason", "success", "error"]),
+    ("auth", "target.auth", &["addr", "login", "method", "key", "name", "success", "error"]),
+    ("auth", "credential.use", &["addr", "login", "method", "key", "name", "success"]),
+    ("network", "connect", &["addr.remote"]),
+    ("network", "disconnect", &["addr.remote", "reason", "success"]),
+    ("network", "target.connect", &["addr", "server_addr", "login", "success", "error"]),
+    ("channel", "client.disconnect", &["reason"]),
+    ("channel", "global_request", &["requestType", "#length", "#times", "?from_target", "success", "error"]),
+    ("channel", "channel_request", &["#channel_id", "requestType", "#length", "#times", "?from_target", "success", "error"]),
+    ("channel", "new_channel", &["#channel_id", "channelType", "addr", "Path", "OriginatorHost", "#OriginatorPort", "#length", "#times", "?from_target", "success", "error"]),
+    ("channel", "port", &["#channel_id", "addr", "BindHost", "#BindPort", "OriginatorHost", "#OriginatorPort", "#rx", "#tx", "#duration_ms", "success", "error"]),
+    ("channel", "port.local", &["#channel_id", "addr", "OriginatorHost", "#OriginatorPort", "success", "error"]),
+    ("channel", "port.remote_conn", &["#channel_id", "addr", "OriginatorHost", "#OriginatorPort", "success", "error"]),
+    ("channel", "x11-forward", &["#channel_id", "addr", "OriginatorHost", "#OriginatorPort", "?single_connection", "success", "error"]),
+    ("channel", "agent-forward", &["#channel_id", "success", "error"]),
+    ("channel", "io", &["#stream", "#length", "success", "error"]),
+    ("transfer", "sftp", &["#channel_id", "action", "path", "target_path", "#flags", "#rx", "#tx", "sha256", "success", "error"]),
+    ("transfer", "sftp_summary", &["#files", "#rx", "#tx"]),
+    ("admin", "user.create", &["user", "name", "#user_uid", "#pid"]),
+    ("admin", "user.update", &["user", "name", "#user_uid", "#pid"]),
+    ("admin", "user.delete", &["user", "name", "#user_uid", "#pid"]),
+    ("admin", "user.password_change", &["user", "name", "#user_uid", "#pid"]),
+    ("admin", "access.refused", &["user", "#times", "reason", "#user_uid", "#pid"]),
+];
+
+#[test]
+fn what_our_own_captures_say_has_its_place_in_the_catalogue() {
+    let mut documents = Documents::new(Place::default());
+    let fields = |names: &[&str]| {
+        let none = hansard_core::Fields::new();
+        names
+            .iter()
+            .fold(none, |fields, name| fields.with(*name, "text"))
+    };
+    let header = hansard_core::Session {
+        origin: fields(&[
+            "proto",
+            "addr.remote",
+            "addr.local",
+            "ssh_connection",
+            "client_version",
+        ])
+        .with("term", "xterm")
+        .with("channel_id", 3u64),
+        target: fields(&[
+            "server_hostname",
+            "server_addr",
+            "forwarded_by",
+            "shell",
+            "addr",
+        ])
+        .with("subsystem", "sftp")
+        .with("command", "ls")
+        .with("argv", Value::List(vec!["ls".into()]))
+        .with("break_glass", "no daemon")
+        .with("terminal_not_given", "why")
+        .with("terminal_not_taken", "why")
+        .with("legacy_tiocsti", true),
+        ..support::session()
+    };
+    let body = Body::Start(Box::new(header));
+    let (seq, at_ns) = (0, 0);
+    let made = documents.turn(&Event { seq, at_ns, body });
+    none_strange("session.start", &made[0]);
+    for (seq, (family, name, fields)) in (1..).zip(SAID) {
+        let mut said = hansard_core::Fields::new();
+        for field in *fields {
+            match (field.strip_prefix('#'), field.strip_prefix('?'), *field) {
+                (Some(number), ..) => said.push(number, 7u64),
+                (_, Some(truth), _) => said.push(truth, true),
+                (.., "success") => said.push("success", false),
+                (.., text) => said.push(text, "text"),
+            }
+        }
+        let (event, fields) = ((*name).to_owned(), said);
+        let fact = Fact { event, fields };
+        let body = match *family {
+            "auth" => Body::Auth(fact),
+            "network" => Body::Network(fact),
+            "channel" => Body::Channel(fact),
+            "transfer" => Body::Transfer(fact),
+            _ => Body::Admin(fact),
+        };
+        let at_ns = seq;
+        let made = documents.turn(&Event { seq, at_ns, body });
+        assert_eq!(made[0].event, *name);
+        none_strange(name, &made[0]);
+    }
+}
+
+fn none_strange(name: &str, document: &Document) {
+    let json = document.json();
+    let strange = |field: &&String| field.starts_with("x.");
+    let strange: Vec<_> = json.as_object().unwrap().keys().filter(strange).collect();
+    assert!(strange.is_empty(), "{name}: {strange:?}");
+}

@@ -130,3 +130,61 @@ fn a_film_that_cannot_be_made_is_refused_with_the_reason() {
     let length = format!("content-length: {}", film.body.len());
     assert!(film.head.to_lowercase().contains(&length), "{}", film.head);
 }
+
+/// What an answer's head says of a field.
+fn said(answer: &Answer, field: &str) -> Option<String> {
+    let lines = answer.head.lines();
+    let mut fields = lines.filter_map(|line| line.split_once(": "));
+    let found = fields.find(|(name, _)| name.eq_ignore_ascii_case(field));
+    found.map(|(_, value)| value.trim().to_owned())
+}
+
+#[test]
+fn a_copy_whose_format_cannot_say_what_it_lacks_has_it_said_in_the_head() {
+    use hansard_store::Catalog as _;
+    let service = service("api-export-damaged");
+    let of = |n: u64, format: &str| {
+        let path = format!("/v1/sessions/{}/export?format={format}", id(n));
+        let answer = get(&service, &path);
+        let log = service.said.lock().unwrap().join("\n");
+        assert_eq!(answer.status, 200, "{n} as {format}: {log}");
+        ["hansard-damages", "hansard-whole"].map(|field| said(&answer, field))
+    };
+    let fields =
+        |damages: &str, whole: Option<&str>| [Some(damages.to_owned()), whole.map(str::to_owned)];
+    let unfinished = parts(header(2, "ada", "going on"), "hello", false);
+    let unfinished = unfinished.iter().flat_map(|part| part.bytes().to_vec());
+    let mut pending = service.kept.pending.lock().unwrap();
+    pending.insert(id(2), unfinished.collect());
+    drop(pending);
+    let mut damaged = vec![(0, Body::Resize { cols: 80, rows: 24 })];
+    damaged.extend((1..=4).map(|n| {
+        let (stream, mut state): (_, u64) = (Stream::Output, n);
+        let noise = std::iter::repeat_with(|| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            b'!' + u8::try_from((state >> 33) % 90).unwrap()
+        });
+        let bytes = noise.take(50_000).collect();
+        (n * SECOND_NS, Body::Data { stream, bytes })
+    }));
+    service
+        .kept
+        .store(&[recording(header(3, "ada", "noise"), &damaged)]);
+    let row = service.kept.catalog.segments(id(3), 0, 1).unwrap();
+    let place = row[0].place.clone();
+    let at = usize::try_from(place.offset + place.bytes / 2).unwrap();
+    for format in hansardd::api::table::EXPORTS {
+        assert_eq!(of(1, format), fields("0", Some("true")), "{format}");
+        assert_eq!(of(2, format), fields("0", Some("false")), "{format}");
+        assert_eq!(of(3, format), fields("0", Some("true")), "{format}");
+    }
+    service.kept.blobs.rot(&place.blob, at, 3);
+    for format in hansardd::api::table::EXPORTS {
+        assert_eq!(of(3, format), fields("1", Some("true")), "{format}");
+    }
+    // A stretch is about itself: not about an end behind it, nor about what is damaged there.
+    assert_eq!(of(3, "raw&until_ms=10"), fields("0", None));
+    assert_eq!(of(3, "gif&until_ms=10"), fields("0", None));
+}

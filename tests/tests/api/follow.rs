@@ -12,6 +12,7 @@ use hansard_tests::hansard;
 
 use crate::keep::{SECOND_NS, header, id};
 use crate::service::{Service, lines, own_uid};
+use crate::speak::get;
 use crate::terminal::on_terminal;
 
 fn output(text: &str) -> Body {
@@ -263,10 +264,18 @@ fn who_leaves_is_noticed_and_there_are_only_so_many_places() {
         stream.read_exact(&mut head).unwrap();
         (stream, String::from_utf8(head[9..].to_vec()).unwrap())
     };
-    let most = hansardd::api::limits::FOLLOWERS_MAX;
+    // What one account has, whichever: the others are left for others.
+    let most = hansardd::api::limits::FOLLOWERS_OF_ONE_MAX;
     let streams: Vec<_> = (0..most).map(|_| connect()).collect();
     assert!(streams.iter().all(|(_, status)| status == "200"));
     assert_eq!(connect().1, "503");
+    let refused = get(&service, &format!("/v1/sessions/{sid}/watch"));
+    assert_eq!((refused.status, refused.code().as_str()), (503, "busy"));
+    let said = refused.json()["error"].to_string();
+    assert!(said.contains("you follow too much"), "{said}");
+    assert!(said.contains("let one of yours end first"), "{said}");
+    let head = refused.head.to_lowercase();
+    assert!(head.contains("retry-after: 2\r\n"), "{head}");
     drop(streams);
     // Whoever has gone is noticed when something is to be told, and gives the place back.
     let patience = Instant::now();

@@ -264,7 +264,7 @@ impl Place {
             |event: &Json| event["event"] == "sftp" && event["sha256"] == self.digest.as_str();
         let event = found.into_iter().find(of_file);
         let event = event.unwrap_or_else(|| panic!("no file has its digest: {events}"));
-        let moved = |name: &str| -> u64 { event[name].as_str().unwrap().parse().unwrap() };
-        assert_eq!(moved("x.rx") + moved("x.tx"), self.bytes, "{event:#}");
+        let moved = |name: &str| event[name].as_u64().unwrap();
+        assert_eq!(moved("rx") + moved("tx"), self.bytes, "{event:#}");
     }
 }

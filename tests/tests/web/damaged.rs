@@ -113,6 +113,32 @@ fn answers_say_what_was_damaged_since_it_was_made_ready() {
 }
 
 #[test]
+fn what_a_check_found_is_said_before_anybody_looks_there() {
+    let mut damaged = Damaged::new("web-checked");
+    let keyframes = damaged.place.daemon.data().join("keyframes");
+    let kept = |sid: &str| {
+        let there = |end: &&str| keyframes.join(format!("{sid}.{end}")).exists();
+        let ends = ["idx", "timeline", "damaged"];
+        ends.into_iter()
+            .filter(|end| there(end))
+            .collect::<Vec<_>>()
+    };
+    let ada = cookie(&damaged.place, "ada");
+    assert_eq!(damaged.get("/timeline", &ada)["damages"], 0);
+    assert_eq!(kept(&damaged.sid), ["idx", "timeline"]);
+    assert_eq!(damaged.get("/verify", &ada)["verdict"], "damaged");
+    assert_eq!(kept(&damaged.sid), ["damaged"]);
+    assert_eq!(damaged.get("/timeline", &ada)["damages"], 1);
+    // A start, and who looks then, forgets nothing of it.
+    damaged.place.daemon.stop();
+    damaged.place.again("");
+    let ada = cookie(&damaged.place, "ada");
+    assert_eq!(damaged.get("/timeline", &ada)["damages"], 1);
+    assert_eq!(kept(&damaged.sid), ["damaged"]);
+    damaged.place.daemon.stop();
+}
+
+#[test]
 fn what_is_damaged_or_lost_in_a_browser() {
     if !is_here() {
         return;
@@ -130,6 +156,6 @@ fn what_is_damaged_or_lost_in_a_browser() {
     let steps = led("damaged.mjs", &damaged.place.origin, &told);
     let _ = live.kill();
     let _ = live.wait();
-    assert_eq!(steps, 3);
+    assert_eq!(steps, 5);
     damaged.place.daemon.stop();
 }

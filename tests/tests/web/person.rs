@@ -217,7 +217,7 @@ fn every_route_takes_a_certificate_as_it_takes_its_owner_and_refuses_it_when_tha
         let all = place.events("user.login");
         let of = |event: &&Json| {
             event["method"] == "certificate"
-                && event["x.serial"] == *serial
+                && event["serial"] == *serial
                 && event["success"] == success
         };
         all.iter().filter(of).count()

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use hansardd::api::limits::FOLLOWERS_OF_ONE_MAX;
 use serde_json::Value as Json;
 
 use crate::place::{Place, WITHIN};
@@ -13,11 +14,20 @@ use crate::speak::{ask_until, cookie, get, request};
 
 const VIEWERS: usize = 200;
 
+/// Of so many that viewers are as many in one's name as may be.
+fn cookies(place: &Place) -> [String; 4] {
+    let names = ["ada", "bob", "cyd", "dan"];
+    assert!(VIEWERS / names.len() <= FOLLOWERS_OF_ONE_MAX);
+    names.map(|name| {
+        place.user(name, "auditor", &["--no-totp"]);
+        cookie(place, name)
+    })
+}
+
 #[test]
 fn two_hundred_watch_one_session() {
     let mut place = Place::new("web-viewers");
-    place.user("ada", "auditor", &["--no-totp"]);
-    let cookie = cookie(&place, "ada");
+    let cookies = cookies(&place);
     // What is printed while all of them look on: a screen that changes, and more than one part of it.
     let go = place.scratch.join("go");
     let script = format!(
@@ -30,12 +40,13 @@ fn two_hundred_watch_one_session() {
     let session = place.session("watched", false);
     let sid = session["sid"].as_str().unwrap();
     let path = format!("/v1/sessions/{sid}/watch");
-    let text = request(&place, ("GET", &path), &[("Cookie", &cookie)], "");
+    let asks = cookies.map(|own| request(&place, ("GET", &path), &[("Cookie", &own)], ""));
     let there = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        let (place, text, there) = (&place, &text, &there);
+        let (place, there) = (&place, &there);
         let viewers: Vec<_> = (0..VIEWERS)
-            .map(|_| {
+            .map(|n| {
+                let text = &asks[n % asks.len()];
                 scope.spawn(move || {
                     let is_counted = AtomicBool::new(false);
                     loop {
@@ -146,8 +157,7 @@ fn paint(screen: &mut Rows, frame: &Json) {
 #[test]
 fn two_hundred_watch_a_session_that_floods_its_screen() {
     let mut place = Place::new("web-flood");
-    place.user("ada", "auditor", &["--no-totp"]);
-    let cookie = cookie(&place, "ada");
+    let cookies = cookies(&place);
     let go = place.scratch.join("go");
     let script = format!(
         "printf 'begun\\r\\n'; while [ ! -e {} ]; do sleep 0.05; done; seq 1000000 1300000; echo the last line",
@@ -159,13 +169,18 @@ fn two_hundred_watch_a_session_that_floods_its_screen() {
         .unwrap()
         .to_owned();
     let path = format!("/v1/sessions/{sid}/watch");
-    let text = request(&place, ("GET", &path), &[("Cookie", &cookie)], "");
+    let asks = cookies
+        .each_ref()
+        .map(|own| request(&place, ("GET", &path), &[("Cookie", own)], ""));
     let there = AtomicUsize::new(0);
     let mut took = Duration::ZERO;
     let seen: Vec<_> = std::thread::scope(|scope| {
-        let (place, text, there) = (&place, &text, &there);
+        let (place, there) = (&place, &there);
         let viewers: Vec<_> = (0..VIEWERS)
-            .map(|_| scope.spawn(move || left_with(place, text, there)))
+            .map(|n| {
+                let text = &asks[n % asks.len()];
+                scope.spawn(move || left_with(place, text, there))
+            })
             .collect();
         let since = Instant::now();
         while there.load(Ordering::SeqCst) < VIEWERS && since.elapsed() < WITHIN {
@@ -198,7 +213,7 @@ fn two_hundred_watch_a_session_that_floods_its_screen() {
     let end = get(
         &place,
         &format!("/v1/sessions/{sid}/frames?from_ms=3600000"),
-        &cookie,
+        &cookies[0],
     );
     let mut last = Rows::new();
     paint(&mut last, &end.json()["frames"][0]);

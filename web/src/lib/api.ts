@@ -43,6 +43,8 @@ export interface Session {
   last_event: string;
   duration_ns: number;
   ended: boolean;
+  /** Why nothing comes of a session that has no end; not there while it goes on, as far as is known. */
+  no_end?: string;
   session_stop?: string;
   reason?: string;
   exit_status?: number;

@@ -344,6 +344,10 @@ impl Waiting {
             argv: argv.iter().map(shown).collect(),
             subsystem: runs.subsystem.clone(),
             addr: None,
+            reached: match starts {
+                Starts::Here(_) => None,
+                Starts::There(far) => Some(far.at()),
+            },
         }
     }
 

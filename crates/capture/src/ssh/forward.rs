@@ -350,6 +350,7 @@ fn kept(
         parent: Some(inside.session),
         channel: Some(number),
         addr: Some(addr),
+        reached: connection.targets().at(),
         ..About::default()
     };
     let Opened {

@@ -73,6 +73,9 @@ pub(super) struct About {
     pub(super) subsystem: Option<String>,
     /// Where a forward leads.
     pub(super) addr: Option<String>,
+    /// The address of the target that was connected to for it. Of the connection's own session it is not known
+    /// yet: its header is there before anybody is led anywhere.
+    pub(super) reached: Option<SocketAddr>,
 }
 
 /// A session that is being recorded.
@@ -175,7 +178,7 @@ fn session(shared: &Shared, who: &Who, about: About, policy: Policy) -> Result<S
     }
     let mut target = means.facts.clone();
     if let Some(to) = &who.target {
-        target = elsewhere(&means.facts, to);
+        target = elsewhere(&means.facts, to, about.reached);
     } else if !["ssh", "forward"].contains(&about.kind) {
         let shell = account::shell(&who.account);
         target.push("shell", shell.to_string_lossy().into_owned());
@@ -208,8 +211,8 @@ fn session(shared: &Shared, who: &Who, about: About, policy: Policy) -> Result<S
     })
 }
 
-/// A target that is not this machine, but reached through it.
-fn elsewhere(machine: &Fields, to: &Destination) -> Fields {
+/// A target that is not this machine, but reached through it: at this address, once it is.
+fn elsewhere(machine: &Fields, to: &Destination, reached: Option<SocketAddr>) -> Fields {
     let mut fields = Fields::new();
     for (name, value) in machine.iter() {
         match name {
@@ -218,14 +221,20 @@ fn elsewhere(machine: &Fields, to: &Destination) -> Fields {
             _ => fields.push(name, value.clone()),
         }
     }
-    fields
-        .with("server_hostname", to.host.as_str())
-        .with("server_addr", to.to_string())
+    fields.with("server_hostname", to.host.as_str()).with(
+        "server_addr",
+        reached.map_or_else(|| to.to_string(), reached_at),
+    )
 }
 
 /// An address of IPv4 as one, also where the socket is one of IPv6.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// An address that was connected to, as `server_addr` says it.
+pub(super) fn reached_at(address: SocketAddr) -> String {
+    canonical(address).to_string()
 }
 
 /// What every part of a node works with.

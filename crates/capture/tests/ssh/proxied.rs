@@ -241,12 +241,16 @@ fn a_command_on_another_machine_is_recorded_as_one_of_this() {
     );
     assert_eq!(session.subject.get("uid"), None);
     assert_eq!(session.target.text("server_hostname"), Some("127.0.0.1"));
+    let address = behind.debian.address().to_string();
+    assert_eq!(session.target.text("server_addr"), Some(&*address));
     assert_eq!(session.target.text("forwarded_by"), Some("h1"));
     assert_eq!(session.target.text("command"), Some(SAYS));
     let connection = behind.site.complete("ssh");
     let of = |name: &str| facts(&connection, name).remove(0).fields;
     assert_eq!(of("host_key").text("reason"), Some("pinned"));
-    assert_eq!(of("target.connect").get("success"), Some(&true.into()));
+    let connected = of("target.connect");
+    assert_eq!(connected.get("success"), Some(&true.into()));
+    assert_eq!(connected.text("server_addr"), Some(&*address));
     assert_eq!(of("env").get("success"), Some(&true.into()));
     // The next time it is known.
     assert_eq!(behind.ssh(&[], "true").status.code(), Some(0));
@@ -412,10 +416,11 @@ fn a_jump_is_answered_by_the_proxy_and_recorded() {
     assert_eq!(out.stdout, b"inside\n", "{out:?}");
     let exec = behind.site.complete("exec");
     assert_eq!(stream(&exec, Stream::Stdout), b"inside\n");
-    assert_eq!(
-        header(&exec).target.text("server_hostname"),
-        Some("localhost")
-    );
+    let target = &header(&exec).target;
+    assert_eq!(target.text("server_hostname"), Some("localhost"));
+    // Which address that name stood for when it was connected to.
+    let address = behind.debian.address().to_string();
+    assert_eq!(target.text("server_addr"), Some(&*address));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::limits::PAGE_MAX;
+use super::player::{Damaged, Playing};
 use super::problem::{Problem, Trouble};
 use super::role::{Asker, Visitor};
 use super::router::{Answered, Call, Handler};
@@ -90,7 +91,8 @@ pub(super) fn openapi() -> Handler {
 pub(super) fn sessions(listings: Arc<dyn Listings>) -> Handler {
     blocking(move |call| {
         let page = listings.sessions(&call.query()?)?;
-        let rows: Vec<Json> = page.rows.iter().map(rows::session).collect();
+        let row = |row| rows::session(row, listings.no_end(row));
+        let rows: Vec<Json> = page.rows.iter().map(row).collect();
         let next = page.next.map(|next| next.to_string());
         Ok(listed("sessions", rows, next, Some(listings.behind()?)))
     })
@@ -125,7 +127,7 @@ pub(super) fn session(listings: Arc<dyn Listings>) -> Handler {
         };
         let page = listings.sessions(&query)?;
         let row = page.rows.first().ok_or_else(Problem::not_found)?;
-        Ok(rows::session(row))
+        Ok(rows::session(row, listings.no_end(row)))
     })
 }
 
@@ -139,11 +141,17 @@ pub(super) fn living(call: &Call, listings: &dyn Listings) -> Result<SessionId, 
     }
 }
 
-pub(super) fn verify(listings: Arc<dyn Listings>, recordings: Arc<dyn Recordings>) -> Handler {
+pub(super) fn verify(
+    listings: Arc<dyn Listings>,
+    recordings: Arc<dyn Recordings>,
+    playing: Arc<dyn Playing>,
+) -> Handler {
     blocking(move |call| {
         let session = living(&call, &*listings)?;
         let found = recordings.verify(session)?;
         let found = found.ok_or_else(Problem::not_found)?;
+        // Before it is answered: whoever has the verdict sees no screen made before it.
+        playing.checked(session, Damaged::of(&found).as_ref());
         Ok(rows::verified(&session.to_string(), &found))
     })
 }

@@ -5,27 +5,33 @@ use std::fmt;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use hansard_core::seal::SigningKey;
 use hansard_view::codec::CopyError;
 use hansard_view::film::{FilmError, ffmpeg};
 use hansard_view::segments::SegmentDecoder;
-use hansard_view::{Clip, DecodeError, EncodeError, Format, copy};
+use hansard_view::{Clip, DecodeError, Decoder as _, EncodeError, Format, copy};
 
 use super::answers::living;
-use super::limits::{FILM_MAX, FILMS_MAX, PIECE_BYTES};
-use super::live::{made_of_recording, opened};
+use super::limits::{FILM_MAX, FILMS, LOOK_AHEAD_MAX, PIECE_BYTES};
+use super::live::{Sending, made_of_recording, opened};
 use super::problem::Problem;
 use super::router::{Call, Handler};
 use super::seams::{Listings, Log, Recordings};
-use super::stream::{Gone, Pieces, Streams, aside};
+use super::stream::{Gone, Pieces, Streams, Words, aside};
 use super::table::EXPORTS;
 
 /// Media type of what is handed out: to be kept, whatever is in it, and never shown by a browser.
 pub(super) const FILE: &str = "application/octet-stream";
+
+/// Places of the recording that are damaged, and that the copy passes over.
+pub(super) const DAMAGES: HeaderName = HeaderName::from_static("hansard-damages");
+
+/// Whether the recording has its end.
+pub(super) const WHOLE: HeaderName = HeaderName::from_static("hansard-whole");
 
 pub(super) fn export(
     listings: Arc<dyn Listings>,
@@ -33,11 +39,23 @@ pub(super) fn export(
     (streams, stopping): (Streams, &Arc<AtomicBool>),
     log: Log,
 ) -> Handler {
-    let films = Streams::new(FILMS_MAX, stopping, "too many films are being made");
+    let full = Words {
+        own: "a film is being made for you",
+        all: "too many films are being made",
+    };
+    let films = Streams::new(FILMS, stopping, full);
     let kept = (Arc::clone(&listings), Arc::clone(&recordings));
-    let file = made_of_recording(kept, (streams.clone(), FILE), log, |call| {
+    let file = made_of_recording(kept, (streams.clone(), FILE), log, |call, again| {
         let wish = Wish::of(call)?;
-        Ok(Box::new(move |reader, pieces| wish.write(reader, pieces)))
+        // Read once before anything is sent: what is said about the copy comes before it.
+        let said = match again()? {
+            Some(reader) => aside(|| wish.look_ahead(reader))?,
+            None => HeaderMap::new(),
+        };
+        Ok(Sending {
+            said,
+            send: Box::new(move |reader, pieces| wish.write(reader, pieces)),
+        })
     });
     let film = film((listings, recordings), streams, films);
     Arc::new(move |call| match Wish::of(&call) {
@@ -56,7 +74,8 @@ fn film(
         let (streams, films) = (streams.clone(), films.clone());
         let (listings, recordings) = (Arc::clone(&listings), Arc::clone(&recordings));
         Box::pin(async move {
-            let (place, making) = (streams.place()?, films.place()?);
+            let place = streams.place(&call.caller)?;
+            let making = films.place(&call.caller)?;
             let open = move || {
                 let (wish, session) = (Wish::of(&call)?, living(&call, &*listings)?);
                 wish.can_be_made()?;
@@ -69,6 +88,7 @@ fn film(
                 made?.map(Some)
             };
             let film = opened(open).await?;
+            let (film, said) = film;
             let length = film.len();
             let send = async move |mut pieces: Pieces| {
                 let mut film = Bytes::from(film);
@@ -82,6 +102,7 @@ fn film(
             let mut answer = streams.answer_by(place, FILE, send);
             let headers = answer.headers_mut();
             headers.insert(header::CONTENT_LENGTH, length.into());
+            headers.extend(said);
             Ok(answer)
         })
     })
@@ -129,12 +150,27 @@ impl Wish {
         }
     }
 
-    /// A film, as a whole.
-    fn film(&self, reader: Box<dyn Read + Send>) -> Result<Vec<u8>, Problem> {
+    /// A film, as a whole, and what is said about it.
+    fn film(&self, reader: Box<dyn Read + Send>) -> Result<(Vec<u8>, HeaderMap), Problem> {
         let mut film = Vec::new();
-        let begun = Instant::now();
-        let made = self.convert(Box::new(InTime { reader, begun }), &mut film);
-        made.map(|()| film).map_err(|error| self.unfilmed(&error))
+        let made = self.convert(Box::new(InTime::new(reader, FILM_MAX)), &mut film);
+        let passed = made.map_err(|error| self.unfilmed(&error))?;
+        Ok((film, passed.said()))
+    }
+
+    /// What there is to say about a copy before it is made; nothing where finding that out takes too long,
+    /// or where nothing can be read, which the copy itself says then.
+    fn look_ahead(&self, reader: Box<dyn Read + Send>) -> HeaderMap {
+        let reader = InTime::new(reader, LOOK_AHEAD_MAX);
+        let mut decoder = SegmentDecoder::new(BufReader::new(reader));
+        let until_ns = self.stretch_ns.map_or(u64::MAX, |(_, until_ns)| until_ns);
+        loop {
+            match decoder.next_event() {
+                Ok(Some(event)) if event.at_ns <= until_ns => {}
+                Ok(_) => return Passed::by(&decoder).said(),
+                Err(_) => return HeaderMap::new(),
+            }
+        }
     }
 
     /// What is answered where there is no film: whether another wish is the cure, or another time.
@@ -159,6 +195,7 @@ impl Wish {
         let mut sent = Sent::To(pieces);
         let copied = self.convert(reader, &mut sent);
         let (Err(error), Sent::To(pieces)) = (copied, sent) else {
+            // What was passed over was said before.
             return Ok(());
         };
         let why = error.to_string();
@@ -166,7 +203,7 @@ impl Wish {
         Err(why)
     }
 
-    fn convert(&self, reader: Box<dyn Read + Send>, sent: impl Write) -> Result<(), CopyError> {
+    fn convert(&self, reader: impl Read, sent: impl Write) -> Result<Passed, CopyError> {
         let mut decoder = SegmentDecoder::new(BufReader::new(reader));
         let out = BufWriter::with_capacity(PIECE_BYTES, sent);
         // None of these formats is signed; the key goes into nothing.
@@ -183,14 +220,42 @@ impl Wish {
             None => copy(&mut decoder, &mut *encoder),
         };
         match copied {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Passed::by(&decoder)),
             Err(CopyError::Write(EncodeError::Io(error)))
                 if error.kind() == io::ErrorKind::BrokenPipe =>
             {
-                Ok(())
+                Ok(Passed::by(&decoder))
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What is not in a copy, which most formats have no room to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Passed {
+    damages: u64,
+    /// Whether the recording has its end; `None` of a stretch that ends before.
+    has_end: Option<bool>,
+}
+
+impl Passed {
+    fn by<R: Read>(decoder: &SegmentDecoder<R>) -> Self {
+        Self {
+            damages: decoder.damages_count(),
+            has_end: decoder.has_end(),
+        }
+    }
+
+    /// As fields of an answer's head.
+    fn said(self) -> HeaderMap {
+        let mut said = HeaderMap::new();
+        said.insert(DAMAGES, self.damages.into());
+        if let Some(has_end) = self.has_end {
+            let word = if has_end { "true" } else { "false" };
+            said.insert(WHOLE, HeaderValue::from_static(word));
+        }
+        said
     }
 }
 
@@ -210,11 +275,22 @@ impl std::error::Error for TooMuch {}
 struct InTime {
     reader: Box<dyn Read + Send>,
     begun: Instant,
+    most: Duration,
+}
+
+impl InTime {
+    fn new(reader: Box<dyn Read + Send>, most: Duration) -> Self {
+        Self {
+            reader,
+            begun: Instant::now(),
+            most,
+        }
+    }
 }
 
 impl Read for InTime {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        if self.begun.elapsed() > FILM_MAX {
+        if self.begun.elapsed() > self.most {
             return Err(io::Error::new(io::ErrorKind::TimedOut, TooMuch));
         }
         self.reader.read(bytes)

@@ -20,6 +20,7 @@ pub(super) const CONNECTIONS: Bounds = Bounds {
     all: CONNECTIONS_MAX,
     kept: CONNECTIONS_OF_ROOT,
     own: CONNECTIONS_OF_ONE_MAX,
+    own_first: CONNECTIONS_MAX,
 };
 
 /// Requests being answered at the same time, streams aside; further ones are told to come again.
@@ -36,22 +37,63 @@ pub(super) const REQUESTS: Bounds = Bounds {
     all: REQUESTS_MAX,
     kept: REQUESTS_OF_ADMINS,
     own: REQUESTS_OF_ONE_MAX,
+    own_first: REQUESTS_MAX,
 };
 
 /// Recordings being sent at the same time; further ones are told to come again.
 pub const DOWNLOADS_MAX: usize = 16;
 
+/// Of those, kept for administrators.
+pub const DOWNLOADS_OF_ADMINS: usize = 4;
+
+/// Recordings being sent to one account, user or link, administrators included.
+pub const DOWNLOADS_OF_ONE_MAX: usize = 4;
+
+/// Recordings being sent.
+pub(super) const DOWNLOADS: Bounds = Bounds {
+    all: DOWNLOADS_MAX,
+    kept: DOWNLOADS_OF_ADMINS,
+    own: DOWNLOADS_OF_ONE_MAX,
+    own_first: DOWNLOADS_OF_ONE_MAX,
+};
+
 /// Films being made at the same time; further ones are told to come again. Each takes a processor and
-/// up to 200 MiB.
+/// up to 200 MiB. One account, user or link has one of them.
 pub const FILMS_MAX: usize = 2;
+
+/// Films being made.
+pub(super) const FILMS: Bounds = Bounds {
+    all: FILMS_MAX,
+    kept: 0,
+    own: 1,
+    own_first: 1,
+};
 
 /// How long a recording is read for a film; one for which that does not do is refused. An answer that
 /// is a film may take as long again.
 pub const FILM_MAX: Duration = Duration::from_secs(120);
 
+/// How long a recording is read before a copy of it is sent, so that what the copy lacks is said first; of one
+/// for which that does not do, nothing is.
+pub const LOOK_AHEAD_MAX: Duration = Duration::from_secs(60);
+
 /// Streams that follow a session or the events at the same time; further ones are told to come
 /// again. Each has a thread: half of those that the runtime has for what blocks.
 pub const FOLLOWERS_MAX: usize = 256;
+
+/// Of those, kept for administrators.
+pub const FOLLOWERS_OF_ADMINS: usize = 32;
+
+/// Streams of one account, user or link, administrators included: nobody keeps others from looking on.
+pub const FOLLOWERS_OF_ONE_MAX: usize = 64;
+
+/// Streams that follow something.
+pub(super) const FOLLOWERS: Bounds = Bounds {
+    all: FOLLOWERS_MAX,
+    kept: FOLLOWERS_OF_ADMINS,
+    own: FOLLOWERS_OF_ONE_MAX,
+    own_first: FOLLOWERS_OF_ONE_MAX,
+};
 
 pub use super::refusals::{REFUSALS_TOLD_MAX, REFUSALS_WINDOW, REFUSED_USERS_MAX};
 

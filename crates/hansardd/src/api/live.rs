@@ -5,6 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::http::HeaderMap;
 use hansard_view::jsonl::event_json;
 use serde_json::{Value as Json, json};
 
@@ -23,16 +24,32 @@ pub(super) const RECORDING: &str = "application/vnd.hansard.recording";
 pub(super) const LINES: &str = "application/jsonl";
 
 type Open = dyn Fn(&Call) -> Result<Option<Source>, Problem> + Send + Sync;
-type Source = Box<dyn FnOnce(Pieces) + Send>;
+
+/// What a stream is made of, and what its head says besides.
+struct Source {
+    said: HeaderMap,
+    make: Box<dyn FnOnce(Pieces) + Send>,
+}
+
+impl Source {
+    fn new(make: impl FnOnce(Pieces) + Send + 'static) -> Self {
+        Self {
+            said: HeaderMap::new(),
+            make: Box::new(make),
+        }
+    }
+}
 
 /// A handler whose answer is a stream, which is opened before the first byte of it is answered.
 fn streaming(streams: Streams, media: &'static str, open: Arc<Open>) -> Handler {
     Arc::new(move |call| {
         let (streams, open) = (streams.clone(), Arc::clone(&open));
         Box::pin(async move {
-            let place = streams.place()?;
-            let make = opened(move || open(&call)).await?;
-            streams.answer(place, media, make)
+            let place = streams.place(&call.caller)?;
+            let Source { said, make } = opened(move || open(&call)).await?;
+            let mut answer = streams.answer(place, media, make)?;
+            answer.headers_mut().extend(said);
+            Ok(answer)
         })
     })
 }
@@ -46,28 +63,38 @@ pub(super) async fn opened<T: Send + 'static>(
     opened.map_err(fault)??.ok_or_else(Problem::not_found)
 }
 
+/// A recording that is read from its beginning.
+type Bytes = Box<dyn Read + Send>;
+
 /// Sends what is made of a recording. An error is why it was cut.
-pub(super) type SendOut =
-    Box<dyn FnOnce(Box<dyn Read + Send>, Pieces) -> Result<(), String> + Send>;
+pub(super) struct Sending {
+    /// What the answer's head says about it.
+    pub(super) said: HeaderMap,
+    pub(super) send: Box<dyn FnOnce(Bytes, Pieces) -> Result<(), String> + Send>,
+}
+
+/// Opens a recording for who reads it before it is sent.
+pub(super) type Again<'a> = &'a dyn Fn() -> Result<Option<Bytes>, Problem>;
 
 /// A handler that sends something made of a recording; `wish` says what a call asks for.
 pub(super) fn made_of_recording(
     (listings, recordings): (Arc<dyn Listings>, Arc<dyn Recordings>),
     (streams, media): (Streams, &'static str),
     log: Log,
-    wish: impl Fn(&Call) -> Result<SendOut, Problem> + Send + Sync + 'static,
+    wish: impl Fn(&Call, Again<'_>) -> Result<Sending, Problem> + Send + Sync + 'static,
 ) -> Handler {
     let open = move |call: &Call| {
         let session = living(call, &*listings)?;
-        let send = wish(call)?;
+        let Sending { said, send } = wish(call, &|| Ok(recordings.open(session)?))?;
         let log = Arc::clone(&log);
         let reader = recordings.open(session)?;
-        Ok(reader.map(|reader| -> Source {
-            Box::new(move |pieces| {
+        Ok(reader.map(|reader| Source {
+            said,
+            make: Box::new(move |pieces| {
                 if let Err(why) = send(reader, pieces) {
                     log(&format!("recording {session}: the answer was cut: {why}"));
                 }
-            })
+            }),
         }))
     };
     streaming(streams, media, Arc::new(open))
@@ -80,7 +107,10 @@ pub(super) fn recording(
     log: Log,
 ) -> Handler {
     let kept = (listings, recordings);
-    made_of_recording(kept, (streams, RECORDING), log, |_| Ok(Box::new(copy)))
+    made_of_recording(kept, (streams, RECORDING), log, |_, _| {
+        let (said, send) = (HeaderMap::new(), Box::new(copy));
+        Ok(Sending { said, send })
+    })
 }
 
 /// A session as it happens, in lines: every event.
@@ -94,8 +124,8 @@ pub(super) fn follow(
         let session = living(call, &*listings)?;
         let log = Arc::clone(&log);
         let watch = following.follow(session)?;
-        Ok(watch.map(|watch| -> Source {
-            Box::new(move |mut pieces| {
+        Ok(watch.map(|watch| {
+            Source::new(move |mut pieces| {
                 let told = tell(watch, &mut pieces);
                 if let Err(Some(why)) = &told {
                     log(&format!("session {session}: following was cut: {why}"));
@@ -161,9 +191,7 @@ pub(super) fn events(
     let open = move |call: &Call| {
         let tail = Tail::new(call, &event_log)?;
         let log = Arc::clone(&log);
-        Ok(Some(
-            Box::new(move |pieces| tail.run(pieces, &log)) as Source
-        ))
+        Ok(Some(Source::new(move |pieces| tail.run(pieces, &log))))
     };
     let follow = streaming(streams, LINES, Arc::new(open));
     Arc::new(move |call| {

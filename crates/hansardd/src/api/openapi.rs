@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::certified;
-use super::export::FILE;
+use super::export::{DAMAGES, FILE, WHOLE};
 use super::live::{LINES, RECORDING};
 use super::schema::{all, named};
 use super::table::{Answer, Id, Kind, OPEN_TO_LINKS, Op, Own, Param, ROUTES, Route};
@@ -46,6 +46,10 @@ pub fn document() -> String {
             "schemas": all(),
             "responses": { "Problem": {
                 "description": "Not answered as asked.",
+                "headers": { "Retry-After": {
+                    "description": "Of `busy`: after how many seconds to ask again at the earliest.",
+                    "schema": { "type": "integer" },
+                } },
                 "content": { "application/json": { "schema": named("Error") } },
             } },
         },
@@ -162,7 +166,27 @@ fn answer(route: &Route) -> Json {
     {
         content.insert(LINES.to_owned(), json!({ "schema": named("Event") }));
     }
-    json!({ "description": doc, "content": content })
+    let mut answer = json!({ "description": doc, "content": content });
+    if let (Answer::File, Some(answer)) = (route.answer, answer.as_object_mut()) {
+        answer.insert("headers".to_owned(), copied());
+    }
+    answer
+}
+
+/// What is said about a copy that its format may have no room to say.
+fn copied() -> Json {
+    json!({
+        DAMAGES.as_str(): {
+            "description": "places of the recording that are damaged: what was there is not in this. Left out, like \
+    the other, of a recording that takes more than a minute to be read.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
+        WHOLE.as_str(): {
+            "description": "whether the recording has its end: `false` while it goes on, and where it was cut off. \
+    Left out of a stretch that ends before.",
+            "schema": { "type": "boolean" },
+        },
+    })
 }
 
 fn identifier(id: Id) -> Json {

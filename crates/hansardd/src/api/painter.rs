@@ -371,7 +371,7 @@ pub(super) fn watch(
         let (streams, painters) = (streams.clone(), Arc::clone(&painters));
         let listings = Arc::clone(&listings);
         Box::pin(async move {
-            let place = streams.place()?;
+            let place = streams.place(&call.caller)?;
             let open = move || painters.join(living(&call, &*listings)?);
             let mut viewer = opened(open).await?;
             let show = async move |mut pieces: Pieces| {

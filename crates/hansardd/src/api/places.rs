@@ -16,6 +16,8 @@ pub(crate) struct Bounds {
     pub(crate) kept: usize,
     /// For one of the others.
     pub(crate) own: usize,
+    /// For one of those who come first.
+    pub(crate) own_first: usize,
 }
 
 /// Why there is no place.
@@ -50,23 +52,27 @@ impl<K: Eq + Hash + Clone> Places<K> {
         })
     }
 
-    /// A place for `whose`. Whoever comes first may have any that is free.
+    /// A place for `whose`. Whoever comes first may have any that is free, up to a bound of their own.
     ///
     /// # Errors
     /// Which bound is reached.
     pub(crate) fn take(self: &Arc<Self>, whose: K, comes_first: bool) -> Result<Place<K>, Full> {
-        let Bounds { all, kept, own } = self.bounds;
+        let Bounds {
+            all,
+            kept,
+            own,
+            own_first,
+        } = self.bounds;
         let mut taken = self.lock();
         let count = taken.values().fold(0usize, |sum, n| sum.saturating_add(*n));
         let mine = taken.get(&whose).copied().unwrap_or(0);
-        if !comes_first && mine >= own {
+        let (own, most) = match comes_first {
+            true => (own_first, all),
+            false => (own, all.saturating_sub(kept)),
+        };
+        if mine >= own {
             return Err(Full::Own);
         }
-        let most = if comes_first {
-            all
-        } else {
-            all.saturating_sub(kept)
-        };
         if count >= most {
             return Err(Full::All);
         }
@@ -125,6 +131,7 @@ mod tests {
         all: 10,
         kept: 3,
         own: 4,
+        own_first: 10,
     };
 
     fn take(places: &Arc<Places<u32>>, whose: u32, most: usize) -> Vec<Place<u32>> {
@@ -159,5 +166,19 @@ mod tests {
         assert_eq!(take(&places, 1, 10).len(), 1);
         drop((first, more));
         assert_eq!(take(&places, 1, 10).len(), 4);
+    }
+
+    #[test]
+    fn who_comes_first_may_have_a_bound_too() {
+        let own_first = 5;
+        let places = Places::new(Bounds {
+            own_first,
+            ..BOUNDS
+        });
+        let first: Vec<_> = (0..10).map_while(|_| places.take(0, true).ok()).collect();
+        assert_eq!(first.len(), own_first);
+        assert_eq!(places.take(0, true).unwrap_err(), Full::Own);
+        // Others like them get what is left.
+        assert!(places.take(1, true).is_ok());
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use hansard_core::SessionId;
+use hansard_core::verify::Verdict;
 use hansard_view::picture::{Change, Run};
 use hansard_view::{Color, Style};
 use serde_json::{Map, Value as Json, json};
@@ -12,7 +13,7 @@ use super::answers::{blocking, living};
 use super::problem::{Problem, Trouble};
 use super::router::Handler;
 use super::schema::{count, list, named, object, or_null, text, truth};
-use super::seams::Listings;
+use super::seams::{Listings, Verified};
 use super::shared::Within;
 
 /// Longest stretch that is answered at once, nanoseconds (10 min); of a longer one its beginning is.
@@ -88,8 +89,46 @@ pub struct Found {
     pub damages: u64,
 }
 
+/// What a check found wrong with a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    /// Places that are not what was recorded; at least 1.
+    pub places: u64,
+    /// The first of it, in words.
+    pub what: String,
+}
+
+impl Damaged {
+    /// What is wrong with a recording that was checked; `None` where it is intact as far as it goes.
+    pub(super) fn of(found: &Verified) -> Option<Self> {
+        if found.is_intact() && found.report.verdict != Verdict::Damaged {
+            return None;
+        }
+        let differs = found.differences.first();
+        // Not with the words of the store: who has a link is told this, too.
+        let differs =
+            differs.map(|one| format!("segment {} is not what was archived", one.segment));
+        let damage = || found.report.damages.first().map(ToString::to_string);
+        let stale = || "its newest archived segment is not at its end".to_owned();
+        // One segment that is not what was archived is both a difference and a damage.
+        let places = found
+            .report
+            .damages_count
+            .max(found.differences.len() as u64);
+        Some(Self {
+            places: places.max(1),
+            what: differs.or_else(damage).unwrap_or_else(stale),
+        })
+    }
+}
+
 /// Recordings as they are played.
 pub trait Playing: Send + Sync {
+    /// Somebody checked the whole recording where it is kept. Of one that is damaged nothing that was
+    /// made before MUST be shown any more, and each timeline MUST say so from now on, also after a
+    /// restart, until a check finds it intact.
+    fn checked(&self, session: SessionId, damaged: Option<&Damaged>);
+
     /// The recording at a glance. `None` MUST mean that nothing of the session is known.
     ///
     /// # Errors

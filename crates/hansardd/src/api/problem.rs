@@ -35,6 +35,9 @@ impl From<hansard_store::CatalogError> for Trouble {
     }
 }
 
+/// After how many seconds whoever is told to come again should do so at the earliest: `Retry-After`.
+const BUSY_RETRY_S: &str = "2";
+
 /// A request that was not answered as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -136,6 +139,16 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message, next)
     }
 
+    /// Too much of the caller's own is going on.
+    #[must_use]
+    pub fn busy_own(message: &str) -> Self {
+        let next = "let one of yours end first, or ask again in a moment";
+        Self {
+            next_step: next.to_owned(),
+            ..Self::busy(message)
+        }
+    }
+
     /// Something behind the API does not work.
     #[must_use]
     pub fn unavailable(inside: impl Into<String>) -> Self {
@@ -184,6 +197,10 @@ impl Problem {
         if let Some(allow) = self.allow {
             let allow = HeaderValue::from_static(allow);
             response.headers_mut().insert(header::ALLOW, allow);
+        }
+        if self.code == "busy" {
+            let after = HeaderValue::from_static(BUSY_RETRY_S);
+            response.headers_mut().insert(header::RETRY_AFTER, after);
         }
         response
     }

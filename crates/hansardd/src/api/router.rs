@@ -255,11 +255,9 @@ impl Gate {
         let place = self
             .places
             .take(Whose::of(caller), caller.role == Role::Admin);
-        place.map_err(|full| {
-            Problem::busy(match full {
-                Full::Own => "too many requests of yours are being answered",
-                Full::All => "too many requests are being answered",
-            })
+        place.map_err(|full| match full {
+            Full::Own => Problem::busy_own("too many requests of yours are being answered"),
+            Full::All => Problem::busy("too many requests are being answered"),
         })
     }
 

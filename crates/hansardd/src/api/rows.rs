@@ -14,8 +14,8 @@ fn put(object: &mut Object, name: &str, value: impl Into<Json>) {
     object.insert(name.to_owned(), value.into());
 }
 
-/// A session, as it is listed.
-pub(super) fn session(row: &SessionRow) -> Json {
+/// A session, as it is listed; and why nothing comes of it, if it has no end.
+pub(super) fn session(row: &SessionRow, no_end: Option<String>) -> Json {
     let start = &row.start;
     let mut object = Object::new();
     put(&mut object, "sid", row.session.to_string());
@@ -35,6 +35,9 @@ pub(super) fn session(row: &SessionRow) -> Json {
     );
     put(&mut object, "duration_ns", row.last_ns);
     put(&mut object, "ended", row.end.is_some());
+    if let Some(why) = no_end {
+        put(&mut object, "no_end", why);
+    }
     if let Some(end) = &row.end {
         put(
             &mut object,

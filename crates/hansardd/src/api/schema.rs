@@ -231,6 +231,11 @@ fn session() -> Json {
                 "from the start to that event, nanoseconds",
             ),
             ("ended", truth(), "whether its end was recorded"),
+            (
+                "no_end?",
+                text(),
+                "why nothing comes now of a session that has no end; left out while it goes on, as far as is known",
+            ),
             ("session_stop?", time(), "when it ended"),
             ("reason?", text(), "how it ended"),
             ("exit_status?", count(), "exit status of the program"),

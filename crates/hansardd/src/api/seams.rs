@@ -1,6 +1,8 @@
 //! What the API stands on, as narrow as it needs it. Everything here blocks its caller, which is
 //! never a thread of the runtime.
 
+mod cataloged;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
@@ -9,14 +11,12 @@ use std::time::Duration;
 use hansard_core::seal::Digest;
 use hansard_core::verify::Report;
 use hansard_core::{Body, Decision, Event, Fields, Login, SessionId};
+use hansard_store::Query;
 use hansard_store::archive::{Problem as Difference, SessionReport};
 use hansard_store::catalog::{CountWish, EventCounts, EventRow, HostSessions, Page, SessionRow};
-use hansard_store::retention::epitaph;
-use hansard_store::{Catalog, Query};
 use hansard_view::source::Source;
 
 use super::certificates::{OwnMade, OwnWish, Reached};
-use super::limits::BEHIND_MAX;
 use super::problem::Trouble;
 use super::role::{Caller, Known, Peer};
 use crate::policy::Stored;
@@ -90,42 +90,10 @@ pub trait Listings: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`].
     fn deleted(&self, session: SessionId) -> Result<Option<String>, Trouble>;
-}
 
-impl<C: Catalog + ?Sized> Listings for C {
-    fn sessions(&self, query: &Query) -> Result<Page<SessionRow>, Trouble> {
-        Ok(Catalog::sessions(self, query)?)
-    }
-
-    fn events(&self, query: &Query) -> Result<Page<EventRow>, Trouble> {
-        Ok(Catalog::events(self, query)?)
-    }
-
-    fn hosts(&self, after: Option<&str>, most: usize) -> Result<Vec<HostSessions>, Trouble> {
-        Ok(Catalog::hosts(self, after, most)?)
-    }
-
-    fn count_events(&self, wish: &CountWish) -> Result<EventCounts, Trouble> {
-        Ok(Catalog::count_events(self, wish)?)
-    }
-
-    fn behind(&self) -> Result<Behind, Trouble> {
-        let waiting = self.unprojected(BEHIND_MAX)?.len();
-        Ok(Behind {
-            segments: waiting as u64,
-            more: waiting >= BEHIND_MAX,
-        })
-    }
-
-    fn deleted(&self, session: SessionId) -> Result<Option<String>, Trouble> {
-        let tombstones = self.tombstones(&[session])?;
-        let tombstone = tombstones.into_iter().next().flatten();
-        Ok(tombstone.map(|tombstone| {
-            let words = epitaph(session, &tombstone);
-            let at = super::time::text(tombstone.burial.utc_ns);
-            format!("{words}, on {at}")
-        }))
-    }
+    /// Why nothing comes now of a session that has no end, in a few words. `None` of one that has its
+    /// end, or goes on as far as is known.
+    fn no_end(&self, row: &SessionRow) -> Option<String>;
 }
 
 /// What checking a session came to.

@@ -10,11 +10,12 @@ use axum::http::{HeaderValue, Response, header};
 use bytes::Bytes;
 use hansard_record::forward;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::limits::{PIECE_BYTES, SLOW_READER_MAX, STREAM_PIECES};
+use super::places::{Bounds, Full, Place, Places, Whose};
 use super::problem::Problem;
+use super::role::{Caller, Role};
 use crate::standing_back::{Behind, stand_back};
 
 /// Where a stream's thread puts its pieces.
@@ -59,31 +60,42 @@ impl Pieces {
 /// Streams of one kind, and how many there may be.
 #[derive(Clone)]
 pub(super) struct Streams {
-    places: Arc<Semaphore>,
+    places: Arc<Places<Whose>>,
     stopping: Arc<AtomicBool>,
-    full: &'static str,
+    full: Words,
+}
+
+/// What is said where there is no place: to who has as many as one may, and to others.
+#[derive(Clone, Copy)]
+pub(super) struct Words {
+    pub(super) own: &'static str,
+    pub(super) all: &'static str,
 }
 
 impl Streams {
-    pub(super) fn new(most: usize, stopping: &Arc<AtomicBool>, full: &'static str) -> Self {
+    pub(super) fn new(bounds: Bounds, stopping: &Arc<AtomicBool>, full: Words) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(most)),
+            places: Places::new(bounds),
             stopping: Arc::clone(stopping),
             full,
         }
     }
 
-    /// A place for one more stream, given back when it ends.
-    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map_err(|_| Problem::busy(self.full))
+    /// A place for one more stream of this caller, given back when it ends.
+    pub(super) fn place(&self, caller: &Caller) -> Result<Place<Whose>, Problem> {
+        let is_admin = caller.role == Role::Admin;
+        let place = self.places.take(Whose::of(caller), is_admin);
+        place.map_err(|full| match full {
+            Full::Own => Problem::busy_own(self.full.own),
+            Full::All => Problem::busy(self.full.all),
+        })
     }
 
     /// An answer whose pieces `make` hands over, on a thread of its own that stands back behind what
     /// records.
     pub(super) fn answer(
         &self,
-        place: OwnedSemaphorePermit,
+        place: Place<Whose>,
         media: &'static str,
         make: impl FnOnce(Pieces) + Send + 'static,
     ) -> Result<Response<Body>, Problem> {
@@ -101,7 +113,7 @@ impl Streams {
     /// The same without a thread, for what others have made already: one piece waits for its reader.
     pub(super) fn answer_by<F>(
         &self,
-        place: OwnedSemaphorePermit,
+        place: Place<Whose>,
         media: &'static str,
         make: impl FnOnce(Pieces) -> F + Send + 'static,
     ) -> Response<Body>
@@ -165,6 +177,87 @@ pub(super) fn copy(mut from: Box<dyn Read + Send>, mut to: Pieces) -> Result<(),
         if to.put(Bytes::copy_from_slice(piece)).is_err() {
             to.abort(io::ErrorKind::TimedOut.into());
             return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::limits::{
+        DOWNLOADS, DOWNLOADS_MAX, DOWNLOADS_OF_ADMINS, DOWNLOADS_OF_ONE_MAX, FOLLOWERS,
+        FOLLOWERS_MAX, FOLLOWERS_OF_ADMINS, FOLLOWERS_OF_ONE_MAX,
+    };
+    use super::super::role::{Asker, Peer};
+    use super::*;
+
+    fn caller(uid: u32, role: Role) -> Caller {
+        let peer = Peer {
+            uid,
+            gid: uid,
+            pid: None,
+        };
+        Caller {
+            asker: Asker::Process(peer),
+            user: format!("user{uid}"),
+            account: Some(format!("user{uid}")),
+            role,
+        }
+    }
+
+    /// As many as somebody gets, and what they are told then.
+    fn taken(streams: &Streams, caller: &Caller) -> (Vec<Place<Whose>>, Problem) {
+        let mut places = Vec::new();
+        loop {
+            match streams.place(caller) {
+                Ok(place) => places.push(place),
+                Err(problem) => return (places, problem),
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_has_all_streams_and_administrators_get_theirs_whatever_others_do() {
+        let cases = [
+            (
+                FOLLOWERS,
+                [FOLLOWERS_MAX, FOLLOWERS_OF_ADMINS, FOLLOWERS_OF_ONE_MAX],
+            ),
+            (
+                DOWNLOADS,
+                [DOWNLOADS_MAX, DOWNLOADS_OF_ADMINS, DOWNLOADS_OF_ONE_MAX],
+            ),
+        ];
+        for (bounds, [all, of_admins, of_one]) in cases {
+            let full = Words {
+                own: "own",
+                all: "all",
+            };
+            let streams = Streams::new(bounds, &Arc::default(), full);
+            let (ada, problem) = taken(&streams, &caller(1, Role::Auditor));
+            assert_eq!((ada.len(), problem.message.as_str()), (of_one, "own"));
+            // The same somebody elsewhere.
+            assert!(streams.place(&caller(1, Role::Auditor)).is_err());
+            let (bob, problem) = taken(&streams, &caller(2, Role::User));
+            assert_eq!((bob.len(), problem.message.as_str()), (of_one, "own"));
+            let mut others = Vec::new();
+            let mut uid = 3;
+            let problem = loop {
+                let (some, problem) = taken(&streams, &caller(uid, Role::Auditor));
+                if some.is_empty() {
+                    break problem;
+                }
+                others.extend(some);
+                uid += 1;
+            };
+            assert_eq!(ada.len() + bob.len() + others.len(), all - of_admins);
+            assert_eq!((problem.message.as_str(), problem.code), ("all", "busy"));
+            let (admin, _) = taken(&streams, &caller(0, Role::Admin));
+            assert_eq!(admin.len(), of_admins);
+            drop((bob, others));
+            // Nor does an administrator have all.
+            let (more, problem) = taken(&streams, &caller(0, Role::Admin));
+            assert_eq!(admin.len() + more.len(), of_one);
+            assert_eq!(problem.message, "own");
         }
     }
 }

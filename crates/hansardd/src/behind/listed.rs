@@ -10,6 +10,7 @@ use hansard_store::{Catalog, Query};
 use crate::api::problem::Trouble;
 use crate::api::seams::{Behind, Listings};
 use crate::live::{Live, READ_WITHIN, listing};
+use crate::tee::Source;
 
 /// Listings of a service.
 pub struct Listed {
@@ -17,6 +18,8 @@ pub struct Listed {
     pub catalog: Arc<dyn Catalog>,
     /// What is not yet.
     pub live: Live,
+    /// Whether a host is connected, by its identifier.
+    pub connected: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
 impl Listings for Listed {
@@ -50,6 +53,21 @@ impl Listings for Listed {
         behind.more |= !self.live.is_read(READ_WITHIN);
         Ok(behind)
     }
+
+    fn no_end(&self, row: &SessionRow) -> Option<String> {
+        if row.end.is_some() {
+            return None;
+        }
+        let why = match self.live.source(row.session) {
+            // What a daemon that died left open here got its end when this one started.
+            Some(Source::Local) => return None,
+            Some(Source::Host(host)) if (self.connected)(&host) => return None,
+            Some(Source::Host(_)) => "its host is not connected",
+            None => "its recorder is gone, or silent since this service started",
+        };
+        Some(why.to_owned())
+    }
+
     fn deleted(&self, session: SessionId) -> Result<Option<String>, Trouble> {
         Listings::deleted(&*self.catalog, session)
     }

@@ -4,10 +4,12 @@
 //!
 //! Of each there are two files, `SESSION.timeline` and `SESSION.idx` ([`hansard_view::index`]), written in
 //! that order and each whole before it has its name: a crash leaves parts, which go at the next start,
-//! or a timeline alone, which is written anew.
+//! or a timeline alone, which is written anew. Of one that a check found damaged there is neither, but
+//! `SESSION.damaged`, which says so until a check finds it intact: reading alone does not show everything
+//! that a check finds.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Read as _, Write as _};
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +24,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::survey::{LANES, survey};
-use crate::api::player::{Happening, Timeline};
+use crate::api::player::{Damaged, Happening, Timeline};
 
 /// Bytes of all keyframes; with more, those that were made first go, and are made again when somebody
 /// wants them.
@@ -34,6 +36,10 @@ const ONE_BYTES_MAX: u64 = 1 << 30;
 
 /// Longest timeline that is read.
 const TIMELINE_BYTES_MAX: u64 = 16 << 20;
+
+/// Longest note of damage that is read, and the longest words in one.
+const DAMAGED_BYTES_MAX: u64 = 16 << 10;
+const WORDS_CHARS_MAX: usize = 2000;
 
 /// Where they are.
 pub(super) struct Kept {
@@ -103,6 +109,10 @@ impl Kept {
 
     /// What there is of this recording, if it is sound.
     pub(super) fn get(&self, session: SessionId, recording: &Source) -> Option<(Index, Timeline)> {
+        if self.damaged(session).is_some() {
+            // Kept by somebody who was at it when that was noted.
+            return None;
+        }
         let file = File::open(self.path(session, ".idx")).ok()?;
         let index = Index::open(Arc::new(file)).ok()?;
         let is_it = index.session() == session && index.covers(recording.as_ref()).ok()?;
@@ -136,7 +146,8 @@ impl Kept {
         drop(out);
         let index = Index::open(Arc::new(part.file.try_clone()?))?;
         let timeline = survey(recording, &index, is_stopping)?;
-        if timeline.damages > 0 {
+        // What a check found wrong may not be seen by who reads, and what is made of it is kept nowhere.
+        if timeline.damages > 0 || self.damaged(session).is_some() {
             return Ok((index, timeline));
         }
         let mut text = self.begin(session, ".timeline")?;
@@ -155,17 +166,60 @@ impl Kept {
         self.path(session, ".idx").exists()
     }
 
-    /// Takes away what there is of a session.
+    /// Takes away what was made of a recording.
     pub(super) fn forget(&self, session: SessionId) {
-        for end in [".idx", ".timeline"] {
+        self.remove(session, &[".idx", ".timeline"]);
+    }
+
+    /// Takes away everything that there is of a session.
+    pub(super) fn forget_all(&self, session: SessionId) {
+        self.remove(session, &[".idx", ".timeline", ".damaged"]);
+    }
+
+    fn remove(&self, session: SessionId, ends: &[&str]) {
+        for end in ends {
             // What cannot be removed now is removed when all are gone through again.
             let _ = fs::remove_file(self.path(session, end));
         }
     }
 
+    /// Notes what a check found wrong with a recording, or that it is intact.
+    pub(super) fn note(&self, session: SessionId, damaged: Option<&Damaged>) -> io::Result<()> {
+        let path = self.path(session, ".damaged");
+        let Some(Damaged { places, what }) = damaged else {
+            return match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        };
+        let what: String = what.chars().take(WORDS_CHARS_MAX).collect();
+        let mut part = self.begin(session, ".damaged")?;
+        part.file
+            .write_all(json!([places, what]).to_string().as_bytes())?;
+        part.keep(&path)
+    }
+
+    /// What a check found wrong with a recording, unless a later one found it intact. A note that cannot
+    /// be read is of damage, too: only that is noted.
+    pub(super) fn damaged(&self, session: SessionId) -> Option<Damaged> {
+        let file = match File::open(self.path(session, ".damaged")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(_) => return Some(unread()),
+        };
+        let noted: Option<Json> = serde_json::from_reader(file.take(DAMAGED_BYTES_MAX)).ok();
+        let damaged = noted.and_then(|noted| {
+            Some(Damaged {
+                places: noted.get(0)?.as_u64()?.max(1),
+                what: noted.get(1)?.as_str()?.to_owned(),
+            })
+        });
+        Some(damaged.unwrap_or_else(unread))
+    }
+
     /// Of which sessions there is something.
     pub(super) fn sessions(&self) -> Vec<SessionId> {
-        let files = [".idx", ".timeline"].map(|end| self.files(end));
+        let files = [".idx", ".timeline", ".damaged"].map(|end| self.files(end));
         let name = |path: &PathBuf| path.file_stem()?.to_str()?.parse().ok();
         let mut all: Vec<SessionId> = files.iter().flatten().filter_map(name).collect();
         all.sort_unstable();
@@ -215,6 +269,14 @@ impl Kept {
                 bytes = bytes.saturating_sub(its);
             }
         }
+    }
+}
+
+/// What a note says that cannot be read.
+fn unread() -> Damaged {
+    Damaged {
+        places: 1,
+        what: "a check found it damaged; verify it again for what".to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use hansard_core::{Body, Event, Value};
 use hansard_view::index::{Index, IndexError};
 use hansard_view::source::{Cursor, Source};
 
-use crate::api::player::{Happening, Timeline};
+use crate::api::player::{Damaged, Happening, Timeline};
 
 /// Parts of the duration for which output is counted.
 const PARTS: u64 = 600;
@@ -68,6 +68,22 @@ pub(super) fn survey(
         timeline.note_idle(place.shown_ns, end_ns);
     }
     Ok(timeline)
+}
+
+/// What is shown of a recording at a glance that a check found damaged: no less than the check found, and
+/// where reading alone shows nothing of that, what it is.
+pub(super) fn behind(mut timeline: Timeline, damaged: &Damaged) -> Timeline {
+    if timeline.damages == 0 {
+        let label = format!("a check found it damaged: {}", damaged.what);
+        timeline.list(Happening {
+            at_ns: timeline.duration_ns,
+            seq: timeline.happenings.last().map_or(0, |last| last.seq),
+            lane: "gaps",
+            label: label.chars().take(LABEL_CHARS_MAX).collect(),
+        });
+    }
+    timeline.damages = timeline.damages.max(damaged.places);
+    timeline
 }
 
 /// Where a survey stands.

@@ -256,6 +256,7 @@ impl Answering<'_> {
             listings: Arc::new(Listed {
                 catalog: Arc::clone(&keeping.catalog),
                 live: keeping.live.clone(),
+                connected: self.connected(),
             }),
             recordings: keeping.recordings.clone(),
             following: Arc::new(Watched {
@@ -339,6 +340,12 @@ impl Answering<'_> {
             };
             connections.send(to, control).is_ok()
         })
+    }
+
+    /// Whether a host is connected, which the service itself always is.
+    fn connected(&self) -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
+        let presence = self.presence();
+        Arc::new(move |host| host.parse().is_ok_and(|host| presence(host).is_some()))
     }
 
     fn presence(&self) -> crate::behind::Presence {

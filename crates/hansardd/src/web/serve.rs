@@ -30,6 +30,7 @@ const BY_ADDRESS: Bounds = Bounds {
     all: CONNECTIONS_MAX,
     kept: 0,
     own: PER_ADDRESS_MAX,
+    own_first: CONNECTIONS_MAX,
 };
 
 /// Answers until `stop` becomes true, by TLS if there is an acceptor. Then streams are cut, and requests get

@@ -53,6 +53,8 @@ pub struct SessionReader<'a> {
     archive: &'a Archive,
     session: SessionId,
     next: u32,
+    /// Number of the last segment that is read; what is behind it is left.
+    last: u32,
     rows: std::vec::IntoIter<SegmentRow>,
     bytes: io::Cursor<Vec<u8>>,
     problems: Vec<Problem>,
@@ -99,6 +101,7 @@ impl Archive {
             archive: self,
             session,
             next: rows.last().map_or(0, |row| row.number.saturating_add(1)),
+            last: u32::MAX,
             rows: rows.into_iter(),
             bytes: io::Cursor::default(),
             problems: Vec::new(),
@@ -158,12 +161,22 @@ impl Archive {
         session: SessionId,
     ) -> Result<Option<SessionReport>, ArchiveError> {
         let heads = self.catalog.heads(&[session])?;
-        let Some(newest) = heads.into_iter().next().flatten() else {
-            return Ok(None);
-        };
+        match heads.into_iter().next().flatten() {
+            Some(newest) => self.verify_up_to(newest),
+            None => Ok(None),
+        }
+    }
+
+    /// The same up to what was its newest segment: what is archived meanwhile is no difference.
+    ///
+    /// # Errors
+    /// What the stores say.
+    pub fn verify_up_to(&self, newest: SegmentRow) -> Result<Option<SessionReport>, ArchiveError> {
+        let session = newest.session;
         let Some(mut reader) = self.open_session(session)? else {
             return Ok(None);
         };
+        reader.last = newest.number;
         let report = match verify(&mut reader) {
             Ok(report) => report,
             // It was a recording when it was archived, whatever is there now.
@@ -222,6 +235,9 @@ impl SessionReader<'_> {
                 row
             }
         };
+        if row.number > self.last {
+            return Ok(false);
+        }
         self.next = row.number.saturating_add(1);
         match fetch_current(&*self.archive.blobs, &*self.archive.catalog, &row) {
             Ok(bytes) => self.bytes = io::Cursor::new(bytes),

@@ -127,8 +127,11 @@ fn command(ffmpeg: &Path) -> Command {
     command
         .args(["-nostdin", "-hide_banner", "-loglevel", "error"])
         .args(["-timelimit", CPU_SECONDS_MAX, "-threads", "1"])
-        // It reads what comes through its pipe as a GIF, and opens nothing else.
-        .args(["-protocol_whitelist", "pipe", "-f", "gif", "-i", "pipe:0"])
+        // It reads what comes through its pipe as a GIF, and opens nothing else. `async` keeps 4 MiB of that in
+        // memory: where its reader of GIF has found the end of a picture it goes back to its beginning, and of
+        // a picture of more than some 30 KiB, which a full screen is, a pipe alone has no beginning any more.
+        .args(["-protocol_whitelist", "async,pipe"])
+        .args(["-f", "gif", "-i", "async:pipe:0"])
         // As often as makes each picture of the GIF one and its time right: players are not good at any
         // other than an even rate. No sound; what every player can.
         .args(["-vf", RATE, "-an", "-c:v", "libx264", "-bf", "0"])

@@ -2,6 +2,7 @@
 //! terminal that the relay reads and writes. So both are recorded by the same code.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,6 +54,11 @@ impl FarChannel {
             target,
             has_terminal: false,
         }
+    }
+
+    /// The address that was connected to.
+    pub(in crate::ssh) fn at(&self) -> SocketAddr {
+        self.target.at
     }
 
     /// Whether it has a terminal there.

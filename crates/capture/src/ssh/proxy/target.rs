@@ -3,7 +3,7 @@
 //! answers that the client's own connection waits for. What is forwarded shares one.
 
 use std::borrow::Cow;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,7 +27,7 @@ use crate::ssh::gathered::Gathered;
 use crate::ssh::limits::{
     ALIVE_EVERY, ALIVE_MAX, PACKET_BYTES, TARGET_ANSWER_MAX, TARGET_HANDSHAKE_MAX, WINDOW_BYTES,
 };
-use crate::ssh::{access, ciphers};
+use crate::ssh::{access, ciphers, header};
 
 /// A display that was lent: which number it has there is the target's to say.
 pub(super) const DISPLAY: Wanted = Wanted::Display {
@@ -38,6 +38,8 @@ pub(super) const DISPLAY: Wanted = Wanted::Display {
 /// A target that somebody was let into.
 pub(in crate::ssh) struct Target {
     handle: Handle<Hooks>,
+    /// The address that was connected to.
+    pub(super) at: SocketAddr,
     /// What it listens at for the client.
     listening: Arc<Mutex<Vec<Wanted>>>,
     /// Without it the client's connection is of no use any more.
@@ -72,6 +74,11 @@ impl Targets {
     /// The first one is there.
     pub(super) fn has(&mut self, target: Target) {
         self.spare = Some(target);
+    }
+
+    /// The address of the connection for forwards, if there is one.
+    pub(in crate::ssh) fn at(&self) -> Option<SocketAddr> {
+        self.shared.as_ref().map(|target| target.at)
     }
 
     /// Whether one for forwards is to be had without asking anybody.
@@ -183,10 +190,15 @@ pub(in crate::ssh) async fn reach(
         let why = "name the machine to go to: LOGIN+HOST, or LOGIN+HOST+PORT";
         return Err(why.to_owned());
     };
-    let reached = reached(connection, inside, (to, back)).await;
-    let said = Fields::new()
+    let mut at = None;
+    let reached = reached(connection, inside, (to, back), &mut at).await;
+    let mut said = Fields::new()
         .with("addr", to.to_string())
         .with("login", inside.who.account.name.as_str());
+    if let Some(at) = at {
+        // A name may stand for another address the next time.
+        said.push("server_addr", header::reached_at(at));
+    }
     let said = fact::outcome(said, reached.as_ref().err().map(String::as_str));
     connection
         .record(fact::network("target.connect", said))
@@ -198,10 +210,13 @@ async fn reached(
     connection: &Arc<Connection>,
     inside: &Inside,
     (to, back): (&Destination, russh::server::Handle),
+    connected_to: &mut Option<SocketAddr>,
 ) -> Result<Target, String> {
     let stream = connected(connection, to).await?;
-    let at = stream.peer_addr().map_err(|e| e.to_string())?.ip();
-    unlocked(connection, inside, to, &[at.to_canonical().to_string()])?;
+    let at = stream.peer_addr().map_err(|e| e.to_string())?;
+    *connected_to = Some(at);
+    let address = at.ip().to_canonical().to_string();
+    unlocked(connection, inside, to, &[address])?;
     let leads = connection.node.leads.as_ref().ok_or("this is no proxy")?;
     let config = Arc::new(library(
         &leads.host_keys.kinds(to)?,
@@ -245,6 +260,7 @@ async fn reached(
     sign_in(&going, &mut handle).await?;
     Ok(Target {
         handle,
+        at,
         listening,
         is_needed,
     })

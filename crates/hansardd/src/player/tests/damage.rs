@@ -169,3 +169,92 @@ fn a_search_ends_what_was_kept_too() {
     assert_eq!(names(&dir), Vec::<String>::new());
     fs::remove_dir_all(&dir).unwrap();
 }
+
+fn damaged(places: u64) -> Damaged {
+    let what = "segment 0: a blob is gone".to_owned();
+    Damaged { places, what }
+}
+
+#[test]
+fn nothing_made_before_a_check_found_damage_is_shown_after_it() {
+    let dir = directory("rot-checked");
+    let recording = Rotting::new();
+    let before = recording.player(&dir);
+    assert!(before.prepare(id(), &|| false).unwrap());
+    recording.rot();
+    assert_eq!(before.timeline(id()).unwrap().unwrap().damages, 0);
+    before.checked(id(), Some(&damaged(1)));
+    assert_eq!(names(&dir), [format!("{}.damaged", id())]);
+    // Nobody looked at the damaged place itself, here or after another start.
+    for player in [&before, &recording.player(&dir)] {
+        let timeline = player.timeline(id()).unwrap().unwrap();
+        assert_eq!((timeline.damages, timeline.happenings.len()), (1, 1));
+        let label = &timeline.happenings[0].label;
+        assert!(label.starts_with("damaged at byte "), "{label}");
+        assert!(player.prepare(id(), &|| false).unwrap());
+        assert_eq!(names(&dir), [format!("{}.damaged", id())]);
+    }
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn damage_that_reading_does_not_show_is_said_until_a_check_finds_none() {
+    let dir = directory("checked-unseen");
+    let recording = Rotting::new();
+    let player = recording.player(&dir);
+    assert!(player.prepare(id(), &|| false).unwrap());
+    player.checked(id(), Some(&damaged(3)));
+    for player in [&player, &recording.player(&dir)] {
+        let timeline = player.timeline(id()).unwrap().unwrap();
+        let [gap] = timeline.happenings.as_slice() else {
+            panic!("{timeline:?}");
+        };
+        assert_eq!((timeline.damages, gap.lane), (3, "gaps"));
+        assert_eq!(gap.at_ns, timeline.duration_ns);
+        assert!(
+            gap.label.ends_with(": segment 0: a blob is gone"),
+            "{gap:?}"
+        );
+    }
+    // Somebody was making it ready while it was noted.
+    let other = directory("checked-meanwhile");
+    assert!(recording.player(&other).prepare(id(), &|| false).unwrap());
+    for end in ["idx", "timeline"] {
+        let name = format!("keyframes/{}.{end}", id());
+        fs::copy(other.join(&name), dir.join(&name)).unwrap();
+    }
+    let timeline = recording.player(&dir).timeline(id()).unwrap().unwrap();
+    assert_eq!(timeline.damages, 3);
+    // A note that nobody can read is no good news.
+    fs::write(dir.join(format!("keyframes/{}.damaged", id())), "[1").unwrap();
+    let timeline = recording.player(&dir).timeline(id()).unwrap().unwrap();
+    assert_eq!(timeline.damages, 1);
+    player.checked(id(), None);
+    assert_eq!(names(&dir), Vec::<String>::new());
+    let timeline = player.timeline(id()).unwrap().unwrap();
+    assert_eq!((timeline.damages, timeline.happenings.len()), (0, 0));
+    // What is intact and was so stays as it is.
+    player.checked(id(), None);
+    let again = player.timeline(id()).unwrap().unwrap();
+    assert!(Arc::ptr_eq(&timeline, &again));
+    // What is noted of a session goes with it.
+    player.checked(id(), Some(&damaged(1)));
+    player.forget(id());
+    assert_eq!(names(&dir), Vec::<String>::new());
+    fs::remove_dir_all(&other).unwrap();
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn what_a_check_found_stays_while_the_session_is_there() {
+    let dir = directory("checked-swept");
+    let (bytes, other) = (recording(long), SessionId::new_v7(1, [2; 10]));
+    // One goes on; of the other nothing is known any more.
+    let player = playing(bytes, false, &dir);
+    player.checked(id(), Some(&damaged(1)));
+    player.checked(other, Some(&damaged(1)));
+    player.sweep(&|| false);
+    assert_eq!(names(&dir), [format!("{}.damaged", id())]);
+    assert_eq!(player.timeline(id()).unwrap().unwrap().damages, 1);
+    fs::remove_dir_all(&dir).unwrap();
+}

@@ -2,7 +2,7 @@
 
 use super::Kind::{Bool, Text, Texts, Uint};
 use super::When::{Named, Unsaid};
-use super::fields::NAMED;
+use super::fields::{NAMED, TIMES};
 use super::service::{ASKED, VOUCHED};
 use super::{Field, Row, any, code, failed, h, ok, our, row, t, their};
 
@@ -56,18 +56,22 @@ const CREDENTIAL: &[Field] = &[
 pub(super) const ROWS: [Row; 28] = [
     row(their("auth"), "auth", "Somebody tried to get in. Teleport tells of failures only.",
         &[failed("T3007W", "refused"), ok("H3007I", "let in"),
-          code("H3008I", Unsaid, "tried; what came of it is another event")], &[METHOD]),
+          code("H3008I", Unsaid, "tried; what came of it is another event")],
+        &[METHOD, &[h("name", Text, "whom the certificate or the account's own key is of"),
+            h("serial", Text, "serial number of the certificate, in hexadecimal"),
+            h("cert_type", Text, "what the certificate is for"), TIMES]]),
     row(their("user.login"), "auth", "Somebody signed in to Hansard itself.",
         &[ok("T1000I", "signed in"), failed("T1000W", "refused"),
           code("T1001I", Named, "signed in by another service"),
-          code("T1001W", Named, "refused by another service")], &[METHOD, PROVIDER, VOUCHED]),
+          code("T1001W", Named, "refused by another service")],
+        &[METHOD, PROVIDER, VOUCHED, &[h("serial", Text, "serial number of the certificate, in hexadecimal"), TIMES]]),
     row(our("user.signed_out"), "admin", "Somebody was signed out in one browser, by somebody else.",
         &[ok("H1010I", "signed out"), failed("H1010W", "refused")], &[NAMED, BROWSER, ASKED]),
-    row(their("user.create"), "admin", "A user was made.", &[any("T1002I", "made")], &[NAMED]),
-    row(their("user.update"), "admin", "A user was changed.", &[any("T1003I", "changed")], &[NAMED]),
-    row(their("user.delete"), "admin", "A user was removed.", &[any("T1004I", "removed")], &[NAMED]),
+    row(their("user.create"), "admin", "A user was made.", &[any("T1002I", "made")], &[NAMED, ASKED]),
+    row(their("user.update"), "admin", "A user was changed.", &[any("T1003I", "changed")], &[NAMED, ASKED]),
+    row(their("user.delete"), "admin", "A user was removed.", &[any("T1004I", "removed")], &[NAMED, ASKED]),
     row(their("user.password_change"), "admin", "A user changed a password.",
-        &[any("T1005I", "changed")], &[NAMED]),
+        &[any("T1005I", "changed")], &[NAMED, ASKED]),
     row(their("mfa.add"), "admin", "A second factor, or a passkey, was added.",
         &[ok("T1006I", "added"), failed("H1006W", "was refused")], &[NAMED, DEVICE, ASKED]),
     row(our("mfa.rename"), "admin", "A passkey is called something else.",

@@ -3,7 +3,8 @@
 use super::Kind::{Bool, Int, Text, Texts, Uint, Withheld};
 use super::When::Named;
 use super::fields::{
-    APP, BYTES, CALLED, COMMAND, DATABASE, DESKTOP, END, KERNEL, KUBE, NAMED, SIZE, START, TRANSFER,
+    APP, BYTES, CALLED, COMMAND, DATABASE, DESKTOP, END, KERNEL, KUBE, NAMED, ORIGIN, SIZE, START,
+    TRANSFER,
 };
 use super::service::{ASKED, SHARE};
 use super::{Row, any, code, failed, h, ok, our, row, t, their};
@@ -51,18 +52,20 @@ pub(super) const SESSIONS: [Row; 25] = [
         &[KUBE, &[t("addr", Text, "where to"), h("BindHost", Text, "address asked to be listened on"),
             h("BindPort", Uint, "port asked to be listened on"), h("action", Text, "`stop` at the end"),
             h("rx", Uint, "received").unit("bytes"), h("tx", Uint, "sent").unit("bytes"),
-            h("duration_ms", Uint, "how long it was open").unit("milliseconds")]]),
+            h("duration_ms", Uint, "how long it was open").unit("milliseconds")], ORIGIN]),
     row(their("port.local"), "channel", "A port of the client was forwarded.",
         &[ok("T3003I", "opened"), failed("T3003E", "refused or failed")],
-        &[&[t("addr", Text, "where to")]]),
+        &[&[t("addr", Text, "where to")], ORIGIN]),
     row(their("port.remote"), "channel", "A port of the host was forwarded.",
         &[ok("T3003I", "opened"), failed("T3003E", "refused or failed")],
         &[&[t("addr", Text, "where to")]]),
     row(their("port.remote_conn"), "channel", "Somebody connected to a forwarded port of the host.",
         &[ok("T3003I", "opened"), failed("T3003E", "refused or failed")],
-        &[&[t("addr", Text, "where to")]]),
+        &[&[t("addr", Text, "where to")], ORIGIN]),
     row(their("x11-forward"), "channel", "X11 was forwarded.",
-        &[ok("T3008I", "forwarded"), failed("T3008W", "refused or failed")], &[]),
+        &[ok("T3008I", "forwarded"), failed("T3008W", "refused or failed")],
+        &[&[h("addr", Text, "where the display was listened at"),
+            h("single_connection", Bool, "whether one window was asked for, and no more")], ORIGIN]),
     row(their("agent-forward"), "channel", "A key agent was forwarded.",
         &[ok("T3013I", "forwarded"), failed("T3013W", "refused or failed")], &[]),
     row(their("subsystem"), "command", "A subsystem was asked for.",
@@ -152,7 +155,9 @@ pub(super) const INSIDE: [Row; 24] = [
           code("TS020E", Named, "disallowed"), ok("H3020I", "done, where nothing says what"),
           failed("H3020E", "failed, where nothing says what")],
         &[TRANSFER]),
-    row(their("sftp_summary"), "transfer", "What SFTP moved, in all.", &[any("TS021I", "counted")], &[]),
+    row(their("sftp_summary"), "transfer", "What SFTP moved, in all.", &[any("TS021I", "counted")],
+        &[&[h("files", Uint, "files that were opened"), h("rx", Uint, "written to them").unit("bytes"),
+            h("tx", Uint, "read from them").unit("bytes")]]),
     row(their("kube.request"), "request", "A request to Kubernetes.", &[any("T3009I", "answered")],
         &[KUBE, &[t("request_path", Text, "path"), t("verb", Text, "method"),
             t("resource_api_group", Text, "group of the resource"), t("resource_kind", Text, "its kind"),

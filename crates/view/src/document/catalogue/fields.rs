@@ -57,6 +57,28 @@ pub(super) const START: &[Field] = &[
         "the system's own number of the login",
     ),
     h("subsystem", Text, "subsystem that was asked for"),
+    h("addr", Text, "where a forward leads"),
+    h("client_version", Text, "what the SSH client says it is"),
+    h(
+        "legacy_tiocsti",
+        Bool,
+        "whether programs can type into their own terminal",
+    ),
+    h(
+        "terminal_not_given",
+        Text,
+        "why the account does not own its terminal",
+    ),
+    h(
+        "terminal_not_taken",
+        Text,
+        "why nobody else was kept from the login's own terminal",
+    ),
+    h(
+        "break_glass",
+        Text,
+        "why it was recorded in the login's own process: no daemon was there",
+    ),
     h("tty", Text, "terminal that it came from"),
     h("term", Text, "type of that terminal"),
     h("ssh_connection", Text, "what sshd said of the connection"),
@@ -229,6 +251,8 @@ pub(super) const TRANSFER: &[Field] = &[
     ),
     t("len", Int, "length of the file").unit("bytes"),
     h("sha256", Text, "SHA-256 of the file, in hexadecimal"),
+    h("rx", Uint, "written to it").unit("bytes"),
+    h("tx", Uint, "read from it").unit("bytes"),
 ];
 
 pub(super) const NAMED: &[Field] = &[
@@ -236,4 +260,17 @@ pub(super) const NAMED: &[Field] = &[
     t("expires", Time, "until when it holds"),
     t("roles", Texts, "roles that it gives or is for"),
     t("reason", Text, "why"),
+];
+
+/// Of several that are not told of one by one.
+pub(super) const TIMES: Field = h(
+    "times",
+    Uint,
+    "how often, of what is not told of one by one: it came too fast",
+);
+
+/// Who began what is forwarded.
+pub(super) const ORIGIN: &[Field] = &[
+    h("OriginatorHost", Text, "from this host"),
+    h("OriginatorPort", Uint, "from this port"),
 ];

@@ -2,9 +2,16 @@
 //! nor a recording's own events say the same.
 
 use super::Kind::{Bool, Text, Uint};
+use super::fields::{ORIGIN, TIMES};
 use super::{Field, Row, failed, h, ok, our, row};
 
-const REQUEST: &[Field] = &[h("requestType", Text, "its type")];
+const REQUEST: &[Field] = &[
+    h("requestType", Text, "its type"),
+    h("from_target", Bool, "whether the target of a proxy asked"),
+    LENGTH,
+    TIMES,
+];
+const LENGTH: Field = h("length", Uint, "how much came with it").unit("bytes");
 const PATH: &[Field] = &[h("Path", Text, "path of the socket")];
 
 const HOSTS: &[Field] = &[
@@ -30,8 +37,8 @@ pub(super) const ROWS: [Row; 29] = [
         &[ok("H8001I", "connected")],
         &[&[h("country", Text, "where the address is")]]),
     row(our("disconnect"), "network", "The client was gone.",
-        &[ok("H8002I", "gone")],
-        &[]),
+        &[ok("H8002I", "gone"), failed("H8002W", "gone before anybody was let in")],
+        &[&[h("reason", Text, "why")]]),
     row(our("handshake"), "auth", "The handshake after signing in was done.",
         &[ok("H8003I", "done"), failed("H8003W", "failed")],
         &[]),
@@ -49,7 +56,8 @@ pub(super) const ROWS: [Row; 29] = [
         &[PATH]),
     row(our("new_channel"), "channel", "A channel was asked for.",
         &[ok("H8008I", "asked or opened"), failed("H8008W", "refused")],
-        &[&[h("channelType", Text, "its type")]]),
+        &[&[h("channelType", Text, "its type"), h("addr", Text, "where to"),
+            h("from_target", Bool, "whether the target of a proxy asked"), LENGTH, TIMES], ORIGIN, PATH]),
     row(our("new_channel_direct_tcpip"), "channel", "A connection from the host was asked for.",
         &[ok("H8009I", "asked"), failed("H8009W", "refused")],
         &[HOSTS]),
@@ -97,7 +105,7 @@ pub(super) const ROWS: [Row; 29] = [
         &[&[h("exitStatus", Uint, "exit status")]]),
     row(our("io"), "channel", "Bytes of a stream that could not be taken as such.",
         &[ok("H8024I", "told")],
-        &[&[h("stream", Uint, "which stream")]]),
+        &[&[h("stream", Uint, "which stream"), LENGTH]]),
     row(our("request_failed"), "channel", "A request failed.",
         &[ok("H8025I", "told"), failed("H8025W", "failed")],
         &[]),

@@ -2,7 +2,7 @@
 
 use super::Kind::{Int, Text, Time, Uint};
 use super::fields::{APP, BYTES, DATABASE, DESKTOP, END, KERNEL, KUBE, SIZE, START};
-use super::{Field, Row, any, failed, h, ok, our, row};
+use super::{Field, Row, any, failed, h, ok, our, row, t};
 
 const OTHER: &str =
     "Something that has no name in this list, or one that only the recording itself may use.";
@@ -52,7 +52,8 @@ pub(super) const ROWS: [Row; 24] = [
     row(our("recording.end"), "end", "Such a recording ended.", &[any("H2004I", "ended")], &[END]),
     row(our("target.connect"), "network", "The SSH proxy connected to a target and signed in there.",
         &[ok("H2300I", "in"), failed("H2300W", "failed")],
-        &[&[h("addr", Text, "the target")]]),
+        &[&[h("addr", Text, "the target, as it was asked for"),
+            t("server_addr", Text, "address and port that were connected to; left out where none was")]]),
     row(our("target.auth"), "auth", "The SSH proxy tried to sign in at a target.",
         &[ok("H2302I", "in"), failed("H2302W", "refused, or not tried")],
         &[&TARGET]),
