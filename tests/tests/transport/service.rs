@@ -216,7 +216,7 @@ impl Service {
         );
         let clock = Arc::new(cluster.clock.clone());
         let admission = RegistryAdmission::new(Arc::clone(&cluster.registry), clock);
-        let echo: Answer = Arc::new(|peer, body| {
+        let echo: Answer = Arc::new(|(peer, _), body| {
             let who = peer.map_or("nobody".to_owned(), |peer| peer.name);
             (200, [who.as_bytes(), b": ", &body].concat())
         });
