@@ -1,5 +1,5 @@
 //! A recording on a disk that has lost a sector: the kernel says that it cannot be read, and what is around it can.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::process::{Command, Stdio};
 

@@ -142,6 +142,11 @@ impl Screen {
         }
     }
 
+    /// Whether the alternate screen is shown, which keeps nothing that scrolls away.
+    pub(crate) fn is_alternate(&self) -> bool {
+        self.terminal.active_screen_kind() == avt::ScreenKind::Alternate
+    }
+
     /// Columns and rows.
     #[must_use]
     pub fn size(&self) -> (u16, u16) {

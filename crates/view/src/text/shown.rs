@@ -6,7 +6,8 @@
 //! that notes when it had how many characters.
 //!
 //! After each event only rows that the emulator calls dirty are looked at. What was drawn and drawn
-//! over within one event was on nobody's screen and is not told; what scrolled away within one is.
+//! over within one event was on nobody's screen and is not told; what scrolled away within one is,
+//! also where the emulator does not say so (`scrolling`).
 
 use std::ops::Range;
 
@@ -19,6 +20,7 @@ use super::{GONE_LINES_MAX, STEPS_MAX, Step, TEXT_BYTES_MAX, Text, What, pieces}
 use crate::screen::Screen;
 
 mod rows;
+mod scrolling;
 
 use rows::{ByKey, Row, look_at, mix, read};
 
@@ -69,6 +71,8 @@ pub(super) struct ShownLines {
     shell: ShellTracker,
     /// Whether a shell ever said where its commands are.
     has_marks: bool,
+    /// Whether a scroll region begins below the top.
+    has_region: bool,
     rows: Vec<Row>,
     places: Vec<Place>,
     standing: ByKey<Standing>,
@@ -92,6 +96,7 @@ impl std::fmt::Debug for ShownLines {
 struct Watch<'a> {
     shell: &'a mut ShellTracker,
     has_marks: &'a mut bool,
+    has_region: &'a mut bool,
     gone: Vec<GoneRow>,
     gone_texts: String,
     gone_count: u64,
@@ -103,6 +108,11 @@ impl Observer for Watch<'_> {
     type Output = ();
 
     fn before(&mut self, context: &mut Observation<'_>, operation: &Operation) {
+        match operation {
+            Operation::Function(Function::Decstbm(top, _)) => *self.has_region = *top > 1,
+            Operation::Function(Function::Ris | Function::Decstr) => *self.has_region = false,
+            _ => {}
+        }
         // This is asked for each character, and until the first mark nothing concerns the tracker.
         if !*self.has_marks {
             let Operation::Function(Function::Osc(Osc::ShellIntegration(_))) = operation else {
@@ -149,11 +159,12 @@ impl ShownLines {
     }
 
     /// Shows an event's bytes, or gives the screen another size.
-    pub(super) fn apply(&mut self, event: &Event, out: &mut Vec<Text>) {
+    fn show(&mut self, event: &Event, out: &mut Vec<Text>) {
         let now = event.at_ns;
         let mut watch = Watch {
             shell: &mut self.shell,
             has_marks: &mut self.has_marks,
+            has_region: &mut self.has_region,
             gone: Vec::new(),
             gone_texts: String::new(),
             gone_count: 0,
@@ -172,6 +183,7 @@ impl ShownLines {
         if matches!(event.body, Body::Resize { .. }) {
             self.rows.clear();
             self.head = Head::default();
+            self.has_region = false;
         } else if dirty.is_none() && gone.is_empty() {
             self.last_ns = now;
             return;

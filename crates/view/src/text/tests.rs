@@ -350,3 +350,31 @@ fn the_same_events_make_the_same_texts_however_hostile() {
             .all(|t| !t.text.is_empty() && t.first_ns <= t.last_ns)
     );
 }
+
+/// A `cat` in `tmux`, and the like: more than a screen in one write, where the emulator keeps nothing.
+#[test]
+fn what_scrolls_off_in_one_write_is_told_wherever_it_scrolls() {
+    let lines: Vec<String> = (0..200).map(|n| format!("needle {n} here")).collect();
+    let poured = lines.join("\r\n");
+    for before in [
+        "",
+        "\x1b[?1049h",
+        "\x1b[1;20r\x1b[20H",
+        "\x1b[?1049h\x1b[1;20r\x1b[20H",
+        "\x1b[?1049h\x1b[3;20r\x1b[20H",
+        "\x1b[3;20r\x1b[20H",
+    ] {
+        for is_one in [false, true] {
+            let mut made = Made::default();
+            match is_one && before != "\x1b[3;20r\x1b[20H" {
+                true => made.shows(&format!("{before}{poured}")),
+                false => made.shows(before).shows(&poured),
+            };
+            let told: Vec<String> = made.lines().into_iter().map(|(text, ..)| text).collect();
+            for line in &lines {
+                let count = told.iter().filter(|told| *told == line).count();
+                assert_eq!(count, 1, "{before:?} {line}");
+            }
+        }
+    }
+}
