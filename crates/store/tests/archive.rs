@@ -574,7 +574,7 @@ fn what_is_archived_while_a_session_is_checked_is_no_damage() {
     // The head was asked for, and then more came.
     let newest = f.catalog.heads(&[session]).unwrap().remove(0).unwrap();
     segments[2..].iter().for_each(archive);
-    let report = f.archive.verify_up_to(newest).unwrap().unwrap();
+    let report = f.archive.verify_up_to(session, newest).unwrap().unwrap();
     assert!(report.is_intact());
     assert_eq!(report.report.verdict, Verdict::Unfinished);
     assert_eq!(report.report.segments, 2);

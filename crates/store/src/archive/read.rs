@@ -162,7 +162,7 @@ impl Archive {
     ) -> Result<Option<SessionReport>, ArchiveError> {
         let heads = self.catalog.heads(&[session])?;
         match heads.into_iter().next().flatten() {
-            Some(newest) => self.verify_up_to(newest),
+            Some(newest) => self.verify_up_to(session, newest),
             None => Ok(None),
         }
     }
@@ -171,8 +171,11 @@ impl Archive {
     ///
     /// # Errors
     /// What the stores say.
-    pub fn verify_up_to(&self, newest: SegmentRow) -> Result<Option<SessionReport>, ArchiveError> {
-        let session = newest.session;
+    pub fn verify_up_to(
+        &self,
+        session: SessionId,
+        newest: SegmentRow,
+    ) -> Result<Option<SessionReport>, ArchiveError> {
         let Some(mut reader) = self.open_session(session)? else {
             return Ok(None);
         };
