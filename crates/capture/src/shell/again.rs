@@ -15,11 +15,8 @@ use hansard_shell::{Held, Options};
 use super::Logins;
 use super::holding::{Holding, finish};
 use super::kept::{Found, Kept, State, forget};
-use super::kin::Place;
-use super::login::{entry, logins, take};
-use super::process::audit_session;
+use super::login::{entry, logins, place_of, take};
 use super::stub::Stub;
-use super::terminals;
 use crate::host::Watched;
 use crate::local::connection::{Source, lines};
 use crate::local::{Happening, Shared};
@@ -180,13 +177,7 @@ fn hold_again(
         }
     };
     let process = state.login_process();
-    let place = Place {
-        process,
-        outer: name,
-        terminal: held.slave().and_then(terminals::name_of),
-        audit: process.and_then(|of| of.asked(audit_session)?),
-        parent: session.parent,
-    };
+    let place = place_of(process, (name, &held), session.parent);
     logins.kin.begin(session.id, place);
     begin(shared, &state, &recorder, &line);
     let user = session.subject.text("user").unwrap_or_default();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hansard_core::event::Body;
 use hansard_core::fields::{Fields, Value};
 use hansard_core::policy::OnEnd;
-use hansard_core::{Decision, Login as Who, Session};
+use hansard_core::{Decision, Login as Who, Session, SessionId};
 use hansard_record::Recorder;
 use hansard_record::handoff::descriptors::send_with;
 use hansard_record::handoff::{FromDaemon, Granted, Login};
@@ -140,13 +140,7 @@ fn prepare(
         (name, hold.ok())
     });
     let parent = logins.kin.parent(name, peer.process);
-    let place = Place {
-        process: peer.process,
-        outer: name,
-        terminal: held.slave().and_then(terminals::name_of),
-        audit: peer.process.and_then(|of| of.asked(audit_session)?),
-        parent,
-    };
+    let place = place_of(peer.process, (name, &held), parent);
     let chosen = which::shell_of(&who.user, &logins.config, &login.claims.target);
     let shell = chosen.shell;
     if terms.notice.is_empty() {
@@ -176,6 +170,21 @@ fn prepare(
         shell: shell.as_os_str().as_bytes().to_vec(),
         place,
     }))
+}
+
+/// Where other logins find this one: the session that it is inside of, and the terminals that it came on and that it has.
+pub(super) fn place_of(
+    process: Option<Process>,
+    (outer, held): (Option<Name>, &Held),
+    parent: Option<SessionId>,
+) -> Place {
+    Place {
+        process,
+        outer,
+        terminal: held.slave().and_then(terminals::name_of),
+        audit: process.and_then(|of| of.asked(audit_session)?),
+        parent,
+    }
 }
 
 /// Takes the terminal that a login came on, which is its user's, or that of whoever became this
