@@ -170,6 +170,32 @@ fn a_sound_recording_of_something_else_verifies_nothing() {
 }
 
 #[test]
+fn the_recording_of_another_session_is_not_shown_as_what_was_asked_for() {
+    let file = repository().join("formats/golden/v1/segments.hansard");
+    let bytes = std::fs::read(&file).unwrap();
+    let service = Service::new("answers-another", move |_| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", bytes.len());
+        [head.as_bytes(), &bytes].concat()
+    });
+    let copy = service.0.join("copy.cast");
+    let copy = copy.to_str().unwrap();
+    for words in [
+        &["cat", ID][..],
+        &["info", ID],
+        &["screen", "--at", "0", ID],
+        &["search", "e", ID],
+        &["convert", "--to", "asciicast-v2", ID, copy],
+    ] {
+        let (code, out, err) = service.run(words);
+        assert_eq!(code, Some(3), "{words:?}: {out} {err}");
+        let told = format!("{ID}: the service sent the recording of session ");
+        assert!(err.contains(&told), "{words:?}: {err}");
+        assert_eq!(out, "", "{words:?}");
+    }
+    assert!(!std::path::Path::new(copy).exists());
+}
+
+#[test]
 fn who_asks_for_what_is_not_there_is_told_what_that_was_and_what_there_is() {
     let service = Service::new("answers-none-such", |_| {
         let error = serde_json::json!({ "error": {

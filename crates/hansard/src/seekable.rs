@@ -110,7 +110,10 @@ pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<(Indexed, Remains), F
         ControlFlow::Continue(())
     });
     match (indexed, remains.failure) {
-        (Ok(indexed), failure) => Ok((indexed, Remains { failure, ..remains })),
+        (Ok(indexed), failure) => {
+            session::is_sent(path, indexed.index().session())?;
+            Ok((indexed, Remains { failure, ..remains }))
+        }
         // Too little came for there to be anything to show.
         (Err(_), Some(failure)) => Err(failure),
         (Err(error), None) => Err(failure(path, &error)),

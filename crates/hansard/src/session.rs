@@ -14,6 +14,22 @@ pub(crate) fn named(path: &Path) -> Option<SessionId> {
     path.to_str()?.parse().ok()
 }
 
+/// Whether a recording is that of the session which this argument names, if it names one: a service that sends another,
+/// however sound, shows no evidence of this one.
+///
+/// # Errors
+/// When it is another's.
+pub(crate) fn is_sent(path: &Path, sent: SessionId) -> Result<(), Failure> {
+    match named(path) {
+        Some(asked) if asked != sent => Err(Failure::new(
+            STATUS_DAMAGED,
+            format!("{asked}: the service sent the recording of session {sent}"),
+        )
+        .hint(format!("`hansard verify {asked}` says what else is wrong"))),
+        _ => Ok(()),
+    }
+}
+
 /// The session's recording, as the service sends it, to be read.
 pub(crate) fn open(session: SessionId, look: &LookArgs) -> Result<Stream, Failure> {
     match recording(session, look)? {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hansard_core::{Event, SessionId};
+use hansard_core::{Body, Event, SessionId};
 use hansard_record::Environment;
 use hansard_view::limits::NOTICES_MAX;
 use hansard_view::segments::SegmentDecoder;
@@ -69,7 +69,11 @@ impl Source {
     /// The next event; `None` at the end.
     pub(crate) fn next_event(&mut self) -> Result<Option<Event>, Failure> {
         let next = self.read();
-        next.map_err(|error| self.failure(&error))
+        let next = next.map_err(|error| self.failure(&error))?;
+        if let Some(Body::Start(session)) = next.as_ref().map(|event| &event.body) {
+            crate::session::is_sent(&self.path, session.id)?;
+        }
+        Ok(next)
     }
 
     fn read(&mut self) -> Result<Option<Event>, DecodeError> {
