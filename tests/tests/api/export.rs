@@ -157,8 +157,9 @@ fn a_copy_whose_format_cannot_say_what_it_lacks_has_it_said_in_the_head() {
     let mut pending = service.kept.pending.lock().unwrap();
     pending.insert(id(2), unfinished.collect());
     drop(pending);
+    // More than a segment, so that what is damaged in the first costs no end.
     let mut damaged = vec![(0, Body::Resize { cols: 80, rows: 24 })];
-    damaged.extend((1..=4).map(|n| {
+    damaged.extend((1..=8).map(|n| {
         let (stream, mut state): (_, u64) = (Stream::Output, n);
         let noise = std::iter::repeat_with(|| {
             state = state
