@@ -79,7 +79,10 @@ fn nothing_found_in_half_an_index_is_not_nothing() {
     }
 }
 
-const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+const ID: &str = "01a1fb67-1800-7505-8505-050505050505";
+
+/// Another.
+const OTHER: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 /// Each command that reads a recording of the service.
 const READING: [&[&str]; 6] = [
@@ -149,7 +152,7 @@ fn a_sound_recording_of_something_else_verifies_nothing() {
     let other_head = "00".repeat(32);
     for (asked, archived, wanted, words) in [
         (own, head, 0, "complete and intact"),
-        (ID, head, 3, own),
+        (OTHER, head, 3, own),
         (own, other_head.as_str(), 3, "another than the newest"),
     ] {
         let (bytes, archived) = (bytes.clone(), archived.to_owned());
@@ -180,19 +183,19 @@ fn the_recording_of_another_session_is_not_shown_as_what_was_asked_for() {
     let copy = service.0.join("copy.cast");
     let copy = copy.to_str().unwrap();
     for words in [
-        &["cat", ID][..],
-        &["info", ID],
-        &["screen", "--at", "0", ID],
-        &["search", "e", ID],
-        &["convert", "--to", "asciicast-v2", ID, copy],
+        &["cat", OTHER][..],
+        &["info", OTHER],
+        &["screen", "--at", "0", OTHER],
+        &["search", "e", OTHER],
+        &["convert", "--to", "asciicast-v2", OTHER, copy],
     ] {
         let (code, out, err) = service.run(words);
         assert_eq!(code, Some(3), "{words:?}: {out} {err}");
-        let told = format!("{ID}: the service sent the recording of session ");
+        let told = format!("{OTHER}: the service sent the recording of session ");
         assert!(err.contains(&told), "{words:?}: {err}");
         assert_eq!(out, "", "{words:?}");
     }
-    assert!(!std::path::Path::new(copy).exists());
+    assert_eq!(std::fs::read_to_string(copy).unwrap_or_default(), "");
 }
 
 #[test]
@@ -217,7 +220,7 @@ fn who_asks_for_what_is_not_there_is_told_what_that_was_and_what_there_is() {
             "policy version 3",
             "policy get",
         ),
-        (&["cat", ID], "session 01890a5d-", "hansard ls"),
+        (&["cat", ID], "session 01a1fb67-", "hansard ls"),
     ] {
         let (code, _, err) = service.run(args);
         assert_eq!(code, Some(2), "{args:?} {err}");

@@ -111,7 +111,12 @@ pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<(Indexed, Remains), F
     });
     match (indexed, remains.failure) {
         (Ok(indexed), failure) => {
-            session::is_sent(path, indexed.index().session())?;
+            if let Some(what) = session::is_another(path, indexed.index().session()) {
+                return Err(Failure::new(
+                    STATUS_DAMAGED,
+                    format!("{}: {what}", shown(path)),
+                ));
+            }
             Ok((indexed, Remains { failure, ..remains }))
         }
         // Too little came for there to be anything to show.

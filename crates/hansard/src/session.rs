@@ -14,20 +14,13 @@ pub(crate) fn named(path: &Path) -> Option<SessionId> {
     path.to_str()?.parse().ok()
 }
 
-/// Whether a recording is that of the session which this argument names, if it names one: a service that sends another,
-/// however sound, shows no evidence of this one.
-///
-/// # Errors
-/// When it is another's.
-pub(crate) fn is_sent(path: &Path, sent: SessionId) -> Result<(), Failure> {
-    match named(path) {
-        Some(asked) if asked != sent => Err(Failure::new(
-            STATUS_DAMAGED,
-            format!("{asked}: the service sent the recording of session {sent}"),
-        )
-        .hint(format!("`hansard verify {asked}` says what else is wrong"))),
-        _ => Ok(()),
-    }
+/// What is wrong with a recording that was sent for the session which this argument names, if it names one: where it is
+/// another's, it shows nothing of this one, however sound it is.
+pub(crate) fn is_another(path: &Path, sent: SessionId) -> Option<String> {
+    named(path).filter(|asked| *asked != sent)?;
+    Some(format!(
+        "the service sent the recording of session {sent}, of which nothing is shown"
+    ))
 }
 
 /// The session's recording, as the service sends it, to be read.

@@ -69,11 +69,7 @@ impl Source {
     /// The next event; `None` at the end.
     pub(crate) fn next_event(&mut self) -> Result<Option<Event>, Failure> {
         let next = self.read();
-        let next = next.map_err(|error| self.failure(&error))?;
-        if let Some(Body::Start(session)) = next.as_ref().map(|event| &event.body) {
-            crate::session::is_sent(&self.path, session.id)?;
-        }
-        Ok(next)
+        next.map_err(|error| self.failure(&error))
     }
 
     fn read(&mut self) -> Result<Option<Event>, DecodeError> {
@@ -85,6 +81,12 @@ impl Source {
             } else {
                 self.unkept += 1;
             }
+        }
+        if let Ok(Some(event)) = &next
+            && let Body::Start(session) = &event.body
+            && let Some(what) = crate::session::is_another(&self.path, session.id)
+        {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
         }
         next
     }

@@ -157,9 +157,8 @@ fn a_copy_whose_format_cannot_say_what_it_lacks_has_it_said_in_the_head() {
     let mut pending = service.kept.pending.lock().unwrap();
     pending.insert(id(2), unfinished.collect());
     drop(pending);
-    // More than a segment, so that what is damaged in the first costs no end.
     let mut damaged = vec![(0, Body::Resize { cols: 80, rows: 24 })];
-    damaged.extend((1..=8).map(|n| {
+    damaged.extend((1..=4).map(|n| {
         let (stream, mut state): (_, u64) = (Stream::Output, n);
         let noise = std::iter::repeat_with(|| {
             state = state
@@ -183,7 +182,8 @@ fn a_copy_whose_format_cannot_say_what_it_lacks_has_it_said_in_the_head() {
     }
     service.kept.blobs.rot(&place.blob, at, 3);
     for format in hansardd::api::table::EXPORTS {
-        assert_eq!(of(3, format), fields("1", Some("true")), "{format}");
+        // What follows in the segment cannot be read either, and its end is there.
+        assert_eq!(of(3, format), fields("1", Some("false")), "{format}");
     }
     // A stretch is about itself: not about an end behind it, nor about what is damaged there.
     assert_eq!(of(3, "raw&until_ms=10"), fields("0", None));

@@ -1,7 +1,7 @@
 //! Events under the names that the reader of ContainerSSH's logs gives them, where neither Teleport
 //! nor a recording's own events say the same.
 
-use super::Kind::{Bool, Text, Uint};
+use super::Kind::{Bool, Int, Text, Uint};
 use super::fields::{ORIGIN, TIMES};
 use super::{Field, Row, failed, h, ok, our, row};
 
@@ -11,7 +11,7 @@ const REQUEST: &[Field] = &[
     LENGTH,
     TIMES,
 ];
-const LENGTH: Field = h("length", Uint, "how much came with it").unit("bytes");
+const LENGTH: Field = h("length", Int, "how much came with it").unit("bytes");
 const PATH: &[Field] = &[h("Path", Text, "path of the socket")];
 
 const HOSTS: &[Field] = &[
