@@ -12,7 +12,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hansard_store::index::{IndexError, TantivyIndex};
@@ -21,6 +20,7 @@ use hansard_store::{Catalog, Index};
 use crate::follow::Followed;
 use crate::journal::Journal;
 use crate::standing_back::{Behind, stand_back};
+use crate::working::Working;
 
 mod news;
 mod session;
@@ -147,7 +147,7 @@ pub struct Figures {
 /// The thread.
 pub struct Running {
     news: Arc<News>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Working,
     figures: Arc<Mutex<Figures>>,
 }
 
@@ -166,10 +166,7 @@ impl Running {
     /// Ends it. What it did not come to is found at the next start.
     pub fn stop(&self) {
         self.news.stop();
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = thread.take() {
-            let _ = thread.join();
-        }
+        self.thread.wait();
     }
 }
 
@@ -181,15 +178,13 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     let figures = Arc::<Mutex<Figures>>::default();
     let news = Arc::clone(&parts.news);
     let mut turns = Turns::new(parts, Arc::clone(&figures));
-    let thread = std::thread::Builder::new()
-        .name("index".to_owned())
-        .spawn(move || {
-            stand_back(Behind::Everybody);
-            turns.run();
-        })?;
+    let thread = Working::start("index", move || {
+        stand_back(Behind::Everybody);
+        turns.run();
+    })?;
     Ok(Running {
         news,
-        thread: Mutex::new(Some(thread)),
+        thread,
         figures,
     })
 }

@@ -59,3 +59,4 @@ pub mod tee;
 pub mod timed_disk;
 pub mod tlog_out;
 pub mod web;
+mod working;

@@ -205,6 +205,23 @@ export async function get<T>(
   return (await response.json()) as T;
 }
 
+const ahead = new Map<string, Promise<unknown>>();
+
+/** Asks for what will be wanted as soon as something else is known. */
+export function askAhead(path: string): void {
+  const answer = get<unknown>(path);
+  ahead.set(path, answer);
+  // Whoever wants it then asks again, and hears why not.
+  answer.catch(() => ahead.delete(path));
+}
+
+/** What was asked ahead, which counts once, or what is asked for now. */
+export function getAsked<T>(path: string): Promise<T> {
+  const answer = ahead.get(path) as Promise<T> | undefined;
+  ahead.delete(path);
+  return answer ?? get<T>(path);
+}
+
 /** One page of a listing. */
 export async function page<T>(
   path: string,

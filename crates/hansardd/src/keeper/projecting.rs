@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hansard_core::SessionId;
@@ -11,6 +10,7 @@ use hansard_store::project::Projector;
 
 use crate::bell::Bell;
 use crate::live::Live;
+use crate::working::Working;
 
 /// Segments that are projected in one run.
 const SEGMENTS_PER_RUN: usize = 256;
@@ -43,7 +43,7 @@ pub type OnProjected = Box<dyn Fn(SessionId) + Send>;
 /// The running thread; it ends when this is dropped.
 pub struct Projecting {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Working,
 }
 
 struct Shared {
@@ -71,15 +71,8 @@ impl Projecting {
             figures: Mutex::default(),
         });
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("projector".to_owned())
-            .spawn(move || {
-                run(&of_thread, projector, &told);
-            })?;
-        Ok(Self {
-            shared,
-            thread: Mutex::new(Some(thread)),
-        })
+        let thread = Working::start("projector", move || run(&of_thread, projector, &told))?;
+        Ok(Self { shared, thread })
     }
 
     /// What it has done so far.
@@ -92,22 +85,14 @@ impl Projecting {
     /// Whether the thread lives.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        self.thread.is_running()
     }
 
     /// Projects what is archived, and ends. What it does not finish still waits to be projected.
     pub fn stop(&self) {
         self.shared.stops.store(true, Ordering::Release);
         self.shared.bell.ring();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
+        self.thread.wait();
     }
 }
 

@@ -3,11 +3,11 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Figures, Keeper};
 use crate::bell::Bell;
+use crate::working::Working;
 
 /// How long it sleeps at most when nothing is due.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ pub struct KeeperThread {
     stops: Arc<AtomicBool>,
     bell: Bell,
     figures: Arc<Mutex<Figures>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Working,
 }
 
 impl KeeperThread {
@@ -29,16 +29,12 @@ impl KeeperThread {
         let stops = Arc::new(AtomicBool::new(false));
         let (bell, figures) = (keeper.live.bell().clone(), keeper.figures());
         let of_thread = Arc::clone(&stops);
-        let thread = std::thread::Builder::new()
-            .name("keeper".to_owned())
-            .spawn(move || {
-                run(keeper, &of_thread);
-            })?;
+        let thread = Working::start("keeper", move || run(keeper, &of_thread))?;
         Ok(Self {
             stops,
             bell,
             figures,
-            thread: Mutex::new(Some(thread)),
+            thread,
         })
     }
 
@@ -53,8 +49,7 @@ impl KeeperThread {
     /// spool: the daemon must be restarted.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        self.thread.is_running()
     }
 
     /// Works through what is in the spool, writes what waits, and ends. Whatever it leaves undone is
@@ -62,14 +57,7 @@ impl KeeperThread {
     pub fn stop(&self) {
         self.stops.store(true, Ordering::Release);
         self.bell.ring();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
+        self.thread.wait();
     }
 }
 

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hansard_core::{Body, Event, SessionId};
@@ -17,6 +16,7 @@ use super::Player;
 use crate::api::problem::Trouble;
 use crate::keeper::{Tap, TapTrouble, Told};
 use crate::standing_back::{Behind, stand_back};
+use crate::working::Working;
 
 /// Sessions that are remembered to have ended; further ones are made ready when they are wanted.
 const ENDED_MAX: usize = 16_384;
@@ -100,7 +100,7 @@ impl Tap for EndingsTap {
 /// The thread.
 pub struct Running {
     endings: Arc<Endings>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Working,
 }
 
 impl Running {
@@ -108,10 +108,7 @@ impl Running {
     pub fn stop(&self) {
         self.endings.lock().is_stopping = true;
         self.endings.wake.notify_all();
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = thread.take() {
-            let _ = thread.join();
-        }
+        self.thread.wait();
     }
 }
 
@@ -121,13 +118,8 @@ impl Running {
 /// When the system has no thread.
 pub fn start(player: Arc<Player>, endings: Arc<Endings>) -> io::Result<Running> {
     let heard = Arc::clone(&endings);
-    let thread = std::thread::Builder::new()
-        .name("player".to_owned())
-        .spawn(move || run(&player, &heard))?;
-    Ok(Running {
-        endings,
-        thread: Mutex::new(Some(thread)),
-    })
+    let thread = Working::start("player", move || run(&player, &heard))?;
+    Ok(Running { endings, thread })
 }
 
 fn run(player: &Player, endings: &Endings) {
