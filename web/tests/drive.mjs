@@ -60,7 +60,7 @@ export async function open(options = {}) {
     void dialog.dismiss();
   });
   page.on('request', (request) => {
-    const ours = [ORIGIN, PROVIDER].filter((origin) => origin);
+    const ours = [ORIGIN, ...(PROVIDER ?? '').split(' ')].filter((origin) => origin);
     if (!ours.some((origin) => request.url().startsWith(origin))) {
       foreign.push(request.url());
     }

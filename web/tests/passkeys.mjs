@@ -102,12 +102,33 @@ await lead(async () => {
     assert.deepEqual([first, again], [200, 401]);
   });
 
-  await step('what is removed signs nobody in', async () => {
+  await step('what is removed signs out whom it let in, and nobody else', async () => {
+    const other = await open();
+    await other.goto(`${ORIGIN}/account`);
+    await signIn(other, 'ada', false);
+    await other.getByText('signs out everybody whom it let in').waitFor();
+    await other.getByRole('button', { name: 'Remove' }).click();
+    await other.getByText('You have no passkeys').waitFor();
     await page.goto(`${ORIGIN}/account`);
-    await page.getByRole('button', { name: 'Remove' }).click();
-    await page.getByText('You have no passkeys').waitFor();
-    await signOut();
+    await page.getByRole('button', { name: 'Use a passkey' }).waitFor();
+  });
+
+  await step('nor does it sign anybody in', async () => {
     await page.getByRole('button', { name: 'Use a passkey' }).click();
     await page.getByRole('alert').getByText('is wrong').waitFor();
+  });
+
+  await step('whoever removes the one that let them in is signed out, too', async () => {
+    await signIn(page, 'ada', false);
+    await page.getByText('You have no passkeys').waitFor();
+    await page.getByRole('textbox', { name: 'Name', exact: true }).fill('another');
+    await page.getByRole('button', { name: 'Add a passkey' }).click();
+    await page.getByText('The passkey is kept').waitFor();
+    await signOut();
+    await page.getByRole('button', { name: 'Use a passkey' }).click();
+    await page.getByRole('button', { name: 'Remove another' }).click();
+    await page.getByRole('button', { name: 'Use a passkey' }).waitFor();
+    await signIn(page, 'ada', false);
+    await page.getByText('You have no passkeys').waitFor();
   });
 });

@@ -103,7 +103,8 @@ impl Target {
         let name = self.name.as_str();
         let is_named = |all: &[String]| all.iter().any(|one| one == name);
         match self.kind {
-            LockKind::User => who.user == name,
+            // A provider may take a person's name in any case, and say it as it was typed.
+            LockKind::User => who.user.eq_ignore_ascii_case(name),
             LockKind::Role => is_named(&who.roles),
             LockKind::Login => who.login == name,
             LockKind::Host => who.hosts.iter().any(|host| host.eq_ignore_ascii_case(name)),
@@ -194,6 +195,8 @@ mod tests {
             "host:web1",
             "host:WEB1",
             "host:4711",
+            "user:Anna",
+            "user:ANNA",
         ] {
             assert!(hits(text), "{text}");
             assert!(
@@ -207,7 +210,8 @@ mod tests {
             "login:anna",
             "role:anna",
             "host:web",
-            "user:Anna",
+            "login:Deploy",
+            "role:Ops",
             "user:ann",
         ] {
             assert!(!hits(text), "{text}");

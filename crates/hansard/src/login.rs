@@ -21,7 +21,7 @@ use crate::failure::{Failure, STATUS_WRONG_USE};
 use crate::listing::{text, time};
 use crate::service::{Asked, Service};
 use agent::Agent;
-use home::{CERTIFICATE, Home, KEY, KNOWN_HOSTS, PERSON, PERSON_KEY, PUBLIC, SSH_CONFIG};
+use home::{CERTIFICATE, Home, KEY, KNOWN_HOSTS, LOGIN, PERSON, PERSON_KEY, PUBLIC, SSH_CONFIG};
 use key::{Certificate, Key};
 
 /// Signs in.
@@ -66,34 +66,40 @@ pub(crate) fn run(args: &LoginArgs) -> Result<u8, Failure> {
         true => false,
         false => given_to_agent(&key, &certificate, &comment),
     };
-    home.make()?;
-    forget(&home, &before)?;
-    if !in_agent {
-        home.put(KEY, &key.file(&comment, check))?;
-    }
     let person = person?;
-    if let Some((key, certificate)) = &person {
-        home.put(PERSON_KEY, key)?;
-        home.put(PERSON, certificate)?;
-    }
-    home.put(PUBLIC, &format!("{} {comment}\n", key.line()))?;
-    home.put(CERTIFICATE, &format!("{line} {comment}\n"))?;
     let authority = text(&made, "host_authority");
-    home.put(KNOWN_HOSTS, &format!("@cert-authority * {authority}\n"))?;
+    let mut files = vec![
+        (PUBLIC, format!("{} {comment}\n", key.line())),
+        (CERTIFICATE, format!("{line} {comment}\n")),
+        (KNOWN_HOSTS, format!("@cert-authority * {authority}\n")),
+    ];
+    files.extend((!in_agent).then(|| (KEY, key.file(&comment, check))));
+    let is_known = person.is_some();
+    let pair = |(key, certificate)| [(PERSON_KEY, key), (PERSON, certificate)];
+    files.extend(person.into_iter().flat_map(pair));
     let mut login = made;
     if let Some(fields) = login.as_object_mut() {
         fields.insert("server".to_owned(), json!(server));
         fields.insert("in_agent".to_owned(), json!(in_agent));
         fields.insert("until_s".to_owned(), json!(certificate.until_s));
         fields.insert("proxy_address".to_owned(), json!(args.proxy));
-        fields.insert("is_known".to_owned(), json!(person.is_some()));
+        fields.insert("is_known".to_owned(), json!(is_known));
         // As it is found from anywhere.
         let ca = args.ca.as_ref().map(std::path::absolute).transpose()?;
         fields.insert("ca".to_owned(), json!(ca));
     }
-    home.put(SSH_CONFIG, &crate::ssh::own_config(&home, &login)?)?;
-    home.keep(&login)?;
+    files.push((SSH_CONFIG, crate::ssh::own_config(&home, &login)?));
+    files.push((LOGIN, format!("{login}\n")));
+    keep(&home, &files)?;
     say(&login, args.json)
+}
+
+/// Keeps a login in the place of the one before, whichever that is by now.
+fn keep(home: &Home, files: &[(&str, String)]) -> Result<(), Failure> {
+    home.make()?;
+    let held = home.hold()?;
+    forget(home, &home.login().ok().flatten().unwrap_or_default());
+    home.replace(files, &held)
 }
 
 /// A certificate with which the web server knows who asks, and its key, both as files in PEM. Without TLS there is
@@ -162,8 +168,8 @@ pub(crate) fn now_s() -> u64 {
     Environment::real().clock.utc_ns() / 1_000_000_000
 }
 
-/// Takes the key of a login out of the agent, and out of its file.
-fn forget(home: &Home, login: &Json) -> Result<(), Failure> {
+/// Takes the key of a login out of the agent.
+fn forget(home: &Home, login: &Json) {
     let lines = [PUBLIC, CERTIFICATE].map(|name| std::fs::read_to_string(home.path(name)));
     if login.get("in_agent") == Some(&json!(true))
         && let Some(mut agent) = Agent::of_session()
@@ -175,8 +181,6 @@ fn forget(home: &Home, login: &Json) -> Result<(), Failure> {
             let _ = blob.map(|blob| agent.forget(&blob));
         }
     }
-    home.remove(KEY)?;
-    home.remove(PERSON_KEY)
 }
 
 fn say(login: &Json, json: bool) -> Result<u8, Failure> {
@@ -207,10 +211,15 @@ fn say(login: &Json, json: bool) -> Result<u8, Failure> {
 /// Signs out: the key is gone, and nothing can be done with its certificate any more.
 pub(crate) fn out(args: &LogoutArgs) -> Result<u8, Failure> {
     let home = Home::find()?;
-    // A file that cannot be read is taken away as well.
-    let login = home.login().ok().flatten().unwrap_or_default();
-    forget(&home, &login)?;
-    let was = home.clear()?;
+    let was = match home.is_there() {
+        true => {
+            let _held = home.hold()?;
+            // A file that cannot be read is taken away as well.
+            forget(&home, &home.login().ok().flatten().unwrap_or_default());
+            home.clear()?
+        }
+        false => false,
+    };
     match (args.json, was) {
         (true, _) => writeln!(io::stdout(), "{}", json!({ "signed_out": was }))?,
         (false, true) => writeln!(io::stdout(), "signed out")?,

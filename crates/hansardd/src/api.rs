@@ -345,13 +345,17 @@ fn of_users(parts: &Parts) -> [(Op, Handler); 7] {
 
 fn of_passkeys(parts: &Parts) -> [(Op, Handler); 5] {
     let passkeys = || Arc::clone(&parts.passkeys);
-    let audit = Arc::clone(&parts.audit);
+    let audit = || Arc::clone(&parts.audit);
+    let sign_ins = Arc::clone(&parts.sign_ins);
     [
         (Op::Passkeys, passkeys::list(passkeys())),
         (Op::PasskeyChallenge, passkeys::challenge(passkeys())),
-        (Op::PasskeyMake, passkeys::make(passkeys(), audit)),
+        (Op::PasskeyMake, passkeys::make(passkeys(), audit())),
         (Op::PasskeyRename, passkeys::rename(passkeys())),
-        (Op::PasskeyRemove, passkeys::remove(passkeys())),
+        (
+            Op::PasskeyRemove,
+            passkeys::remove(passkeys(), sign_ins, audit()),
+        ),
     ]
 }
 

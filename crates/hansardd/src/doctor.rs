@@ -1,6 +1,8 @@
 //! `hansardd doctor`: looks at everything the daemon needs and says what is wrong with it and what
 //! to do. It changes nothing, and works while the daemon runs.
 
+mod keys;
+
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
@@ -104,6 +106,7 @@ pub fn examine(config: &Config, clock: &dyn Clock) -> Vec<Line> {
         ]);
     }
     lines.extend(places.iter().map(|(about, path)| private(about, path)));
+    lines.extend(keys::lines(&dir.keys()));
     lines.extend(quarantined(&dir));
     lines.push(disk(dir.path()));
     lines.push(clock_quality(clock.quality()));

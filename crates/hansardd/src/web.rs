@@ -41,6 +41,7 @@ use axum::http::{
 use hansard_core::{Lockable, Locks};
 use hansard_identity::random::Random;
 use hansard_identity::user::User;
+use hansard_identity::users::Standing;
 use hansard_identity::{PeopleAuthority, Shares, Users};
 use hansard_record::clock::Clock;
 use hyper::service::Service as _;
@@ -228,7 +229,12 @@ impl Web {
         let visitor = self
             .visitor(&ticket, look, (address, &origin))
             .ok_or_else(not_signed_in)?;
+        // What takes something away may take what its asker stands on; its answer says only that it did.
+        let takes_away = request.method() == Method::DELETE;
         let response = self.ask(request, Asker::Browser(visitor)).await;
+        if takes_away {
+            return Ok(response);
+        }
         let web = Arc::clone(self);
         // A page that is left open is not somebody who does something.
         let holds = move || {
@@ -258,28 +264,29 @@ impl Web {
         let who = ask(&self.parts.signed_in, ticket, Instant::now())?;
         let user = self.parts.users.get(who.user());
         let known = match (who, user) {
-            // Removed, locked, or given another password since: every look at it is the end of it.
-            (Who::Kept(_, changed_ns), user) => user
-                .filter(|user| user.changed_ns == changed_ns)
+            // Removed, locked, given another password since, or without the passkey that let them in: every
+            // look at it is the end of it.
+            (Who::Kept(_, standing), user) => user
+                .filter(|user| self.parts.users.stands(&user.name, &standing))
                 .filter(|user| self.locked(user).is_none())
-                .map(|user| (user.name, user.role, changed_ns, None)),
+                .map(|user| (user.name, user.role, standing, None)),
             // So is the end of the rule, and that somebody else has the name by now.
             (Who::Outside(outside), None)
                 if self.parts.oidc.still(&outside) && self.locked_outside(&outside).is_none() =>
             {
                 let (user, role) = (outside.user.clone(), outside.rule.role);
-                Some((user, role, 0, Some(outside)))
+                Some((user, role, Standing::default(), Some(outside)))
             }
             (Who::Outside(_), _) => None,
         };
-        let Some((user, role, changed_ns, outside)) = known else {
+        let Some((user, role, standing, outside)) = known else {
             self.parts.signed_in.sign_out(ticket);
             return None;
         };
         Some(Visitor {
             user,
             role,
-            changed_ns,
+            standing,
             address,
             origin: origin.to_owned(),
             outside,

@@ -92,6 +92,48 @@ fn nothing_but_init_makes_anything() {
 }
 
 #[test]
+fn a_key_that_is_gone_or_that_others_can_reach_is_told_and_not_made_anew() {
+    let machine = Machine::new("keys", STORE);
+    machine.must(&["init"]);
+    machine.start().stop();
+    let keys = machine.data().join("keys");
+    let refused = |name: &str, words: &str| {
+        let refused = machine.run(&["run"]);
+        assert_eq!(status_of(&refused), 3, "{name}: {refused:?}");
+        let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(complaint.contains(words), "{name}: {complaint}");
+        let looked = machine.run(&["doctor"]);
+        let said = String::from_utf8_lossy(&looked.stdout).into_owned();
+        let told = said.lines().find(|line| line.contains("private keys"));
+        assert!(told.is_some_and(|line| line.contains(name)), "{said}");
+        assert_eq!(status_of(&looked), 1, "{said}");
+    };
+    for name in [
+        "authority/authority.key",
+        "authority/people.key",
+        "authority/ssh_user.key",
+        "authority/ssh_host.key",
+        "host/tls.key",
+        "host/recorder.key",
+    ] {
+        let (path, aside) = (keys.join(name), keys.join("aside"));
+        fs::rename(&path, &aside).unwrap();
+        refused(name, &format!("{name}: the key is gone: put the file back"));
+        assert!(!path.exists(), "{name}");
+        fs::rename(&aside, &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        refused(name, "others than its owner may read or write (mode 0640)");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    // With all of them as they were it starts, and with one that is given up on purpose.
+    machine.start().stop();
+    fs::remove_file(keys.join("authority/ssh_host.key")).unwrap();
+    fs::remove_file(keys.join("authority/ssh_host.pub")).unwrap();
+    machine.start().stop();
+    assert!(keys.join("authority/ssh_host.key").exists());
+}
+
+#[test]
 fn a_killed_daemon_starts_again_by_itself() {
     let machine = Machine::new("killed", STORE);
     machine.must(&["init"]);

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::certificate::Certificate;
 use crate::failure::Failure;
 use crate::files::{self, Files, PUBLIC};
-use crate::key::PrivateKey;
+use crate::key::{PrivateKey, gone};
 use crate::limits::{
     AUTHORITY_LIFE_S, CLOCK_SKEW_S, RECORDER_LIFE_S, SERVER_NAMES_MAX, TLS_LIFE_S, UTC_S_MAX,
 };
@@ -131,7 +131,11 @@ impl Authority {
         let (certificate, der) = Certificate::from_pem(&pem)?;
         certificate.is_authority()?;
         let key_path = directory.join(KEY_FILE);
-        let key = PrivateKey::read(&key_path)?.ok_or_else(|| missing(&key_path))?;
+        let key = PrivateKey::read(&key_path)?.ok_or_else(|| {
+            let other = "there is no other for this cluster, whose hosts believe in this one: without it they join \
+                         a new cluster";
+            gone(&key_path, other)
+        })?;
         if key.public() != certificate.key {
             let (key, path) = (key_path.display(), path.display());
             return Err(Failure::Refused(format!("{key}: not the key of {path}")));

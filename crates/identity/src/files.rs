@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
@@ -132,11 +132,38 @@ fn sync(file: &File) -> io::Result<()> {
 
 /// The bytes of a file of at most [`FILE_BYTES_MAX`], or none if it is not there.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(about(path, &error)),
+    let Some(file) = open(path)? else {
+        return Ok(None);
     };
+    whole(path, file).map(Some)
+}
+
+/// The same of a private key: one that others than its owner can reach is refused, as ssh does.
+pub(crate) fn read_key(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(file) = open(path)? else {
+        return Ok(None);
+    };
+    // Of what is open, and not of what has the name by now.
+    let mode = file.metadata().map_err(|e| about(path, &e))?.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let shown = path.display();
+        return Err(Failure::Refused(format!(
+            "{shown}: a private key that others than its owner may read or write (mode {mode:04o}): chmod 0600, \
+             after finding out who could"
+        )));
+    }
+    whole(path, file).map(Some)
+}
+
+fn open(path: &Path) -> Result<Option<File>, Failure> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(about(path, &error)),
+    }
+}
+
+fn whole(path: &Path, file: File) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
@@ -147,7 +174,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
             "{shown}: longer than {FILE_BYTES_MAX} bytes, which no file of ours is"
         )));
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// Holds a directory for this process: two that write the same files lose each other's.

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::files::{self, Files, PUBLIC};
 use crate::host_id::HostId;
 use crate::join::{JoinRequest, JoinResponse, RenewRequest};
-use crate::key::PrivateKey;
+use crate::key::{PrivateKey, gone};
 use crate::peer::Peer;
 use crate::random::Random;
 
@@ -76,6 +76,10 @@ impl HostKeys {
         let key = |name: &str| {
             let path = directory.join(name);
             PrivateKey::read(&path)?.ok_or_else(|| {
+                if directory.join(TLS).exists() {
+                    let other = "or let this machine join again, in an empty data_dir";
+                    return gone(&path, other);
+                }
                 let shown = path.display();
                 Failure::Refused(format!(
                     "{shown}: there is no key; `hansardd init` makes it"

@@ -9,14 +9,26 @@ use rcgen::{KeyPair, PKCS_ED25519};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::failure::Failure;
-use crate::files::{self, Files, SECRET};
+use crate::files::{self, Files, PUBLIC, SECRET};
 use crate::pem;
 use crate::random::{Random, draw};
+use crate::ssh::{KeyLine, line_of};
 
 /// PKCS#8 of an Ed25519 key before its seed (RFC 8410 §7).
 const PKCS8: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
+
+/// What the file of a public half ends with, where the private one's ends with `key`.
+const PUBLIC_HALF: &str = "pub";
+
+/// A key that was there, and is not made anew by itself. `other` says how it is all the same.
+pub(crate) fn gone(path: &Path, other: &str) -> Failure {
+    let shown = path.display();
+    Failure::Refused(format!(
+        "{shown}: the key is gone: put the file back from a backup; {other}"
+    ))
+}
 
 /// A private key. Never printed.
 #[derive(Clone)]
@@ -47,12 +59,51 @@ impl PrivateKey {
         self.0
     }
 
-    /// The key in this file, made if there is none.
+    /// The key in this file, made if there never was one. That there was says the file beside it with its
+    /// public half (`.pub`, as ssh-keygen writes it), which outlives it: others believe in this key, and a new one
+    /// in its place would look to them like an attack, and to us as if all were well. Whoever wants another key
+    /// removes that file as well.
+    ///
+    /// A crash leaves no key, or a whole one without its public half, which the next call writes.
     ///
     /// # Errors
-    /// `Refused` for a file that is no key, `Retry` when the disk fails.
+    /// `Refused` for a file that is no key, or that others may read, for a key that is gone, or is not the one of
+    /// its public half; `Retry` when the disk fails.
     pub fn kept_in(path: &Path, random: &dyn Random) -> Result<Self, Failure> {
-        Self::read_or_create(path, &Files::default(), random)
+        Self::kept_with(path, &Files::default(), random)
+    }
+
+    pub(crate) fn kept_with(
+        path: &Path,
+        files: &Files,
+        random: &dyn Random,
+    ) -> Result<Self, Failure> {
+        let public = path.with_extension(PUBLIC_HALF);
+        let known = files::read(&public)?;
+        let key = match (Self::read(path)?, &known) {
+            (Some(key), _) => key,
+            (None, None) => Self::read_or_create(path, files, random)?,
+            (None, Some(_)) => {
+                let other = format!(
+                    "remove {} as well to have another key made",
+                    public.display()
+                );
+                return Err(gone(path, &other));
+            }
+        };
+        let line = format!("{}\n", line_of(&KeyLine::ed25519(&key.public()).blob()));
+        match known {
+            None => files.create(&public, line.as_bytes(), PUBLIC)?,
+            Some(known) if known == line.as_bytes() => {}
+            Some(_) => {
+                let (key, public) = (path.display(), public.display());
+                return Err(Failure::Refused(format!(
+                    "{key}: not the key whose public half is {public}: put the one back that was there, or \
+                     remove {public} if it was changed on purpose"
+                )));
+            }
+        }
+        Ok(key)
     }
 
     /// The key as recorders and proofs use it.
@@ -75,7 +126,7 @@ impl PrivateKey {
 
     /// Reads a key's file, if it is there.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, Failure> {
-        let Some(text) = files::read(path)? else {
+        let Some(text) = files::read_key(path)? else {
             return Ok(None);
         };
         let der = pem::decode(&text, "PRIVATE KEY");
@@ -105,3 +156,6 @@ impl PrivateKey {
         Ok(key)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use crate::certificate::{BadCertificate, bad};
 use crate::failure::Failure;
 use crate::files::{self, Files, PUBLIC};
 use crate::hex;
-use crate::key::PrivateKey;
+use crate::key::{PrivateKey, gone};
 use crate::limits::{AUTHORITY_LIFE_S, CERTIFICATE_BYTES_MAX, PERSON_LIFE_S_MAX};
 use crate::moment::iso;
 use crate::name::check_cluster;
@@ -113,11 +113,13 @@ fn named(uri: &str, cluster: &str) -> Option<(String, [u8; 32])> {
 }
 
 impl PeopleAuthority {
-    /// The authority in the directory of the cluster's own; made where it is missing. A crash in the middle leaves
-    /// a key, which has certified nothing yet and which the next call takes.
+    /// The authority in the directory of the cluster's own; made where there never was one: its certificate
+    /// outlives a key that is gone, and that is not made anew. A crash in the middle leaves a key, which has
+    /// certified nothing yet and which the next call takes.
     ///
     /// # Errors
-    /// `Refused` for files that are none, or not each other's; `Retry` when the disk fails.
+    /// `Refused` for files that are none, or not each other's, and for a key that is gone or that others may read;
+    /// `Retry` when the disk fails.
     pub fn open(
         directory: &Path,
         cluster: &str,
@@ -126,9 +128,21 @@ impl PeopleAuthority {
     ) -> Result<Self, Failure> {
         check_cluster(cluster)?;
         let files = Files::default();
-        let private = PrivateKey::read_or_create(&directory.join(KEY_FILE), &files, random)?;
-        let path = directory.join(CERTIFICATE_FILE);
-        let text = match files::read(&path)? {
+        let (path, key_path) = (directory.join(CERTIFICATE_FILE), directory.join(KEY_FILE));
+        let text = files::read(&path)?;
+        let private = match (PrivateKey::read(&key_path)?, &text) {
+            (Some(private), _) => private,
+            (None, None) => PrivateKey::read_or_create(&key_path, &files, random)?,
+            (None, Some(_)) => {
+                let other = format!(
+                    "remove {} as well to have another made, which ends all certificates of `hansard login` \
+                     for the service",
+                    path.display()
+                );
+                return Err(gone(&key_path, &other));
+            }
+        };
+        let text = match text {
             Some(text) => text,
             None => {
                 let made = own(&private, cluster, utc_ns, random)?;

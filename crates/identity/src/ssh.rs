@@ -14,7 +14,6 @@ use hansard_core::{Fields, Value};
 use rcgen::SigningKey as _;
 
 use crate::failure::Failure;
-use crate::files::Files;
 use crate::key::PrivateKey;
 use crate::limits::{
     CLOCK_SKEW_S, SSH_COMMAND_BYTES_MAX, SSH_LIFE_S_MAX, SSH_PRINCIPALS_MAX, UTC_S_MAX,
@@ -90,14 +89,13 @@ pub struct SshAuthorities {
 }
 
 impl SshAuthorities {
-    /// The authorities in the directory of the cluster's own; made where they are missing. A crash
-    /// in the middle leaves one key, which the next call takes.
+    /// The authorities in the directory of the cluster's own; made where there never were any
+    /// ([`PrivateKey::kept_in`]). A crash in the middle leaves one key, which the next call takes.
     ///
     /// # Errors
-    /// `Refused` for a file that is no key, `Retry` when the disk fails.
+    /// As [`PrivateKey::kept_in`].
     pub fn open(directory: &Path, random: &dyn Random) -> Result<Self, Failure> {
-        let files = Files::default();
-        let key = |name: &str| PrivateKey::read_or_create(&directory.join(name), &files, random);
+        let key = |name: &str| PrivateKey::kept_in(&directory.join(name), random);
         Ok(Self {
             user: key(USER_KEY)?,
             host: key(HOST_KEY)?,

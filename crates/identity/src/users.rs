@@ -17,7 +17,7 @@ use crate::webauthn::Fault;
 
 mod passkeys;
 mod roles;
-pub use passkeys::Presented;
+pub use passkeys::{Presented, Standing};
 pub use roles::check_roles;
 
 /// The users of one service.

@@ -15,6 +15,7 @@ mod controls;
 mod damaged;
 mod films;
 mod meeting;
+mod mix_up;
 mod oidc;
 mod passkeys;
 mod person;

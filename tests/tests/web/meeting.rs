@@ -68,9 +68,13 @@ impl Provider {
         answer
     }
 
-    pub(crate) fn told(&self, what: &Json) {
+    /// Tells it what to do; how many codes it was shown so far.
+    pub(crate) fn told(&self, what: &Json) -> u64 {
         let answer = self.ask("POST /control", &what.to_string());
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let said: Json = serde_json::from_str(body).unwrap();
+        said["shown"].as_u64().unwrap()
     }
 
     pub(crate) fn fault(&self, fault: &str) {
@@ -120,7 +124,7 @@ pub(crate) fn secret(scratch: &Scratch) -> String {
 }
 
 /// A port that nobody listens at: providers must know beforehand where browsers come back to.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
@@ -159,7 +163,11 @@ impl Meeting {
 
     /// Leaves for the provider: where to, and the cookie of the attempt.
     pub(crate) fn leave(&self) -> (String, String) {
-        let left = self.try_to_leave();
+        self.leave_for("oidc")
+    }
+
+    pub(crate) fn leave_for(&self, provider: &str) -> (String, String) {
+        let left = self.try_to_leave_for(provider);
         assert_eq!(left.status, 200, "{left:?}");
         let set = left.header("set-cookie").unwrap();
         assert!(
@@ -171,7 +179,11 @@ impl Meeting {
     }
 
     pub(crate) fn try_to_leave(&self) -> Answer {
-        let answer = self.post("/v1/sign-in/oidc", "", &json!({ "provider": "oidc" }));
+        self.try_to_leave_for("oidc")
+    }
+
+    fn try_to_leave_for(&self, provider: &str) -> Answer {
+        let answer = self.post("/v1/sign-in/oidc", "", &json!({ "provider": provider }));
         let counts = usize::from(answer.status != 200);
         self.attempts.set(self.attempts.get() + counts);
         answer
@@ -179,7 +191,12 @@ impl Meeting {
 
     /// Comes back with what the provider sent.
     pub(crate) fn come_back(&self, query: &str, cookie: &str) -> Answer {
-        let mut body = json!({});
+        self.come_back_at(None, query, cookie)
+    }
+
+    /// The same on the way of the provider of this name.
+    pub(crate) fn come_back_at(&self, at: Option<&str>, query: &str, cookie: &str) -> Answer {
+        let mut body = json!({ "provider": at });
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap();
             let value = value.replace("%3A", ":").replace("%2F", "/");

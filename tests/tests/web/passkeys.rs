@@ -29,7 +29,7 @@ fn passkeys_in_a_browser() {
     let mut place = Place::new("web-passkeys");
     place.user("ada", "user", &["--no-totp"]);
     let origin = place.origin.replace("127.0.0.1", "localhost");
-    assert_eq!(led("passkeys.mjs", &origin, &[]), 8);
+    assert_eq!(led("passkeys.mjs", &origin, &[]), 10);
     // Each is on record: who signed in, by what, and why somebody did not.
     let mut logins = Vec::new();
     wait_for("the attempts on record", || {
@@ -38,7 +38,7 @@ fn passkeys_in_a_browser() {
             .iter()
             .filter(|event| event["method"] == "webauthn")
             .count()
-            >= 6
+            >= 7
     });
     let by_passkey = |success: bool, error: &str| {
         let is_it = |event: &&Json| {
@@ -47,7 +47,7 @@ fn passkeys_in_a_browser() {
         };
         logins.iter().filter(is_it).count()
     };
-    assert_eq!(by_passkey(true, ""), 3, "{logins:?}");
+    assert_eq!(by_passkey(true, ""), 4, "{logins:?}");
     assert_eq!(
         by_passkey(false, "there may be a copy of it"),
         1,
@@ -55,17 +55,39 @@ fn passkeys_in_a_browser() {
     );
     assert_eq!(by_passkey(false, "it was answered before"), 1, "{logins:?}");
     assert_eq!(by_passkey(false, "nobody has it"), 1, "{logins:?}");
-    let named = |event: &str| place.events_of(event, 1).len();
+    let named = |event: &str, n: usize| place.events_of(event, n).len();
     assert_eq!(
-        (named("mfa.add"), named("mfa.rename"), named("mfa.delete")),
-        (1, 1, 1)
+        [
+            named("mfa.add", 2),
+            named("mfa.rename", 1),
+            named("mfa.delete", 2)
+        ],
+        [2, 1, 2]
     );
-    let added = &place.events("mfa.add")[0];
+    let added = place.events("mfa.add");
+    let is_first = |event: &&Json| event["mfa_device_name"] == "<i>laptop</i>";
+    let added = added.iter().find(is_first).unwrap();
     assert_eq!(
         (&added["user"], &added["success"]),
         (&json!("ada"), &json!(true))
     );
-    assert_eq!(added["mfa_device_name"], "<i>laptop</i>");
+    // Whom the first let in is signed out, two, of whom one had gone on to the other; and who removed the second.
+    let removed = place.events("mfa.delete");
+    let ended = place.events_of("user.signed_out", 3);
+    assert_eq!(ended.len(), 3, "{ended:?}");
+    let mut times: Vec<usize> = removed
+        .iter()
+        .map(|removed| {
+            let words = format!(
+                "the passkey {} was removed",
+                removed["name"].as_str().unwrap()
+            );
+            let its = |one: &&Json| one["reason"] == words && one["name"] == "ada";
+            ended.iter().filter(its).count()
+        })
+        .collect();
+    times.sort_unstable();
+    assert_eq!(times, [1, 2], "{ended:?}");
     place.daemon.stop();
 }
 

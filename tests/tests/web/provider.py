@@ -6,6 +6,7 @@ Usage: provider.py DIR CALLBACK...   says one line of JSON: its issuer, and a fi
 certificate. With TLS=1 it is reached by HTTPS. POST /control merges a JSON object into what it does:
   claims    what it says of whoever signs in           fault   what it does wrong (see `token` and `answer`)
   methods   how it says that it takes a secret         rotate  another key from now on
+and says how many codes it was shown.
 Ends with its standard input.
 """
 
@@ -32,6 +33,7 @@ DIRECTORY, CALLBACKS = sys.argv[1], sys.argv[2:]
 CLIENT, SECRET = "han sard", "s3cret:&%"
 TOLD = {"claims": {}, "fault": None, "methods": ["client_secret_basic"]}
 CODES = {}
+SHOWN = []
 KEYS = []
 LOCK = threading.Lock()
 
@@ -167,7 +169,7 @@ class Handler(BaseHTTPRequestHandler):
             "id_token_signing_alg_values_supported": ["RS256", "ES256"],
             "token_endpoint_auth_methods_supported": TOLD["methods"],
             "code_challenge_methods_supported": ["S256"],
-            "authorization_response_iss_parameter_supported": True,
+            "authorization_response_iss_parameter_supported": TOLD["fault"] != "nameless",
         })
 
     def asked(self, parts):
@@ -189,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
         back = {"state": query["state"], "iss": ISSUER}
         if TOLD["fault"] == "sender":
             back["iss"] = "https://evil.example"
-        if TOLD["fault"] == "no sender":
+        if TOLD["fault"] in ("no sender", "nameless"):
             del back["iss"]
         if query.get("answer") == "yes":
             back["code"] = secrets.token_urlsafe(24)
@@ -207,8 +209,9 @@ class Handler(BaseHTTPRequestHandler):
             if told.pop("rotate", False):
                 new_key()
             TOLD.update(told)
-            return self.json({})
+            return self.json({"shown": len(SHOWN)})
         if self.path == "/token":
+            SHOWN.append(body)
             return self.wrongly("token") or self.exchange(parse_qs(body.decode(), strict_parsing=True))
         self.say(404)
 

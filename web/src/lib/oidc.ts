@@ -25,12 +25,14 @@ export async function leave(provider: Provider): Promise<void> {
   location.assign(address);
 }
 
-/** Whether a provider sent the browser back. */
-export const cameBack = (): boolean => route.path === CALLBACK && route.search !== '';
+/** Whether a provider sent the browser back: of several each has its name behind the way back. */
+export const cameBack = (): boolean =>
+  (route.path === CALLBACK || route.path.startsWith(`${CALLBACK}/`)) && route.search !== '';
 
 /** Hands on what the provider sent, which counts once, and forgets it. */
 export async function finish(): Promise<void> {
   const back = route.query;
+  const provider = route.parts[2] ?? null;
   route.say('/sign-in');
   const wanted = sessionStorage.getItem(WANTED) ?? '/sessions';
   sessionStorage.removeItem(WANTED);
@@ -39,7 +41,7 @@ export async function finish(): Promise<void> {
     throw new Problem(0, 'stale', 'the provider did not say which attempt this is', 'try again from here');
   }
   const [code, error, issuer] = ['code', 'error', 'iss'].map((name) => back.get(name));
-  await send('POST', '/v1/sign-in/oidc/callback', { state, code, error, issuer });
+  await send('POST', '/v1/sign-in/oidc/callback', { state, provider, code, error, issuer });
   // Whatever stands there was written by this page; two slashes would lead elsewhere all the same.
   route.say(/^\/(?!\/)/.test(wanted) ? wanted : '/sessions');
 }

@@ -1,10 +1,14 @@
 //! What a login leaves on this machine: a directory of its owner's alone.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde_json::Value as Json;
 
 use crate::failure::{Failure, STATUS_WRONG_USE};
@@ -24,7 +28,15 @@ pub(crate) const KNOWN_HOSTS: &str = "known_hosts";
 /// For ssh(1).
 pub(crate) const SSH_CONFIG: &str = "ssh_config";
 /// What the service said.
-const LOGIN: &str = "login.json";
+pub(crate) const LOGIN: &str = "login.json";
+/// Held by whoever writes the others; empty.
+const LOCK: &str = ".lock";
+
+/// How long somebody waits for another who writes, which takes a moment; then it is an error.
+const HOLD_MAX: Duration = Duration::from_secs(10);
+
+/// How often they look.
+const HOLD_AGAIN: Duration = Duration::from_millis(20);
 
 /// All of them, what is secret first.
 const ALL: [&str; 8] = [
@@ -63,6 +75,11 @@ impl Home {
         self.0.join(name)
     }
 
+    /// Whether there is such a directory.
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.is_dir()
+    }
+
     /// Makes the directory, for its owner alone.
     pub(crate) fn make(&self) -> Result<(), Failure> {
         let made = DirBuilder::new()
@@ -99,22 +116,53 @@ impl Home {
         Err(Failure::new(STATUS_WRONG_USE, what).hint(next))
     }
 
-    /// Puts a file in the place of what is there under that name, if anything; whole, or not at all. It is
-    /// readable by its owner alone.
-    pub(crate) fn put(&self, name: &str, text: &str) -> Result<(), Failure> {
-        let (path, draft) = (self.path(name), self.path(&format!(".{name}.part")));
-        let written = || {
-            // One that a crash left behind.
-            remove(&draft)?;
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)?;
-            file.write_all(text.as_bytes())?;
-            fs::rename(&draft, &path)
-        };
-        written().map_err(|e| Failure::about(&path, &e))
+    /// Holds the directory until what is returned is dropped: one login is written, or taken away, at a time, so
+    /// that nothing of one stands beside anything of another.
+    pub(crate) fn hold(&self) -> Result<File, Failure> {
+        let path = self.path(LOCK);
+        let mut options = OpenOptions::new();
+        let options = options.create(true).truncate(false).write(true);
+        let file = options.mode(0o600).open(&path);
+        let file = file.map_err(|e| Failure::about(&path, &e))?;
+        let began = Instant::now();
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(file),
+                Err(Errno::WOULDBLOCK | Errno::INTR) if began.elapsed() < HOLD_MAX => {
+                    thread::sleep(HOLD_AGAIN);
+                }
+                Err(Errno::WOULDBLOCK) => {
+                    let shown = crate::failure::shown(&path);
+                    let what = format!("{shown}: another `hansard login` or `logout` holds it");
+                    let next = "end it, or wait for it, then try again";
+                    return Err(Failure::new(STATUS_WRONG_USE, what).hint(next));
+                }
+                Err(e) => return Err(Failure::about(&path, &e.into())),
+            }
+        }
+    }
+
+    /// Puts a login's files, the last of which says that it is there, in the place of whatever there was. Only for
+    /// whoever holds the directory. The disk may be full: then what was there stays. After that the login before
+    /// goes as a whole, and then this one comes: whoever reads meanwhile, or after a crash, finds none or a part
+    /// of one, and never parts of two. All are readable by their owner alone.
+    pub(crate) fn replace(&self, files: &[(&str, String)], _held: &File) -> Result<(), Failure> {
+        for (name, text) in files {
+            let draft = self.draft(name);
+            written(&draft, text).map_err(|e| Failure::about(&draft, &e))?;
+        }
+        let login = self.path(LOGIN);
+        remove(&login).map_err(|e| Failure::about(&login, &e))?;
+        self.clear()?;
+        for (name, _) in files {
+            let path = self.path(name);
+            fs::rename(self.draft(name), &path).map_err(|e| Failure::about(&path, &e))?;
+        }
+        Ok(())
+    }
+
+    fn draft(&self, name: &str) -> PathBuf {
+        self.path(&format!(".{name}.part"))
     }
 
     /// What the service said at the last login; `None` without one.
@@ -133,11 +181,6 @@ impl Home {
         login.map(Some)
     }
 
-    /// Keeps what the service said, last: where it is, the others are, too.
-    pub(crate) fn keep(&self, login: &Json) -> Result<(), Failure> {
-        self.put(LOGIN, &format!("{login}\n"))
-    }
-
     /// Takes everything away. Whether there was a login.
     pub(crate) fn clear(&self) -> Result<bool, Failure> {
         let was = self.path(LOGIN).exists();
@@ -147,12 +190,15 @@ impl Home {
         }
         Ok(was)
     }
+}
 
-    /// Takes one file away, if it is there.
-    pub(crate) fn remove(&self, name: &str) -> Result<(), Failure> {
-        let path = self.path(name);
-        remove(&path).map_err(|e| Failure::about(&path, &e))
-    }
+/// Writes a file that nobody knows yet.
+fn written(path: &Path, text: &str) -> io::Result<()> {
+    // One that a crash left behind.
+    remove(path)?;
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create_new(true).mode(0o600);
+    options.open(path)?.write_all(text.as_bytes())
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -174,7 +220,8 @@ mod tests {
         let home = Home::of(directory.clone());
         assert!(home.login().unwrap().is_none(), "it is not there yet");
         home.make().unwrap();
-        home.put(KEY, "secret").unwrap();
+        let held = home.hold().unwrap();
+        home.replace(&[(KEY, "secret".to_owned())], &held).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&directory), mode(&home.path(KEY))), (0o700, 0o600));
         for (others, is_good) in [(0o755, true), (0o770, false), (0o707, false), (0o700, true)] {
@@ -189,6 +236,45 @@ mod tests {
                 "another account's"
             );
         }
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn of_two_logins_at_once_nothing_stands_beside_the_others() {
+        let directory = std::env::temp_dir().join(format!("hansard-two-{}", std::process::id()));
+        let home = || Home::of(directory.clone());
+        home().make().unwrap();
+        let read = |name: &str| fs::read_to_string(home().path(name)).ok();
+        thread::scope(|scope| {
+            let writers = ["a", "b", "c"].map(|who| {
+                scope.spawn(move || {
+                    for n in 0..30 {
+                        let held = home().hold().unwrap();
+                        let is = format!("{who} {n}");
+                        let files = [KEY, PUBLIC, CERTIFICATE, PERSON_KEY, PERSON, LOGIN];
+                        let files = files.map(|name| (name, is.clone()));
+                        home().replace(&files, &held).unwrap();
+                        // Only now may the next one begin.
+                        assert!(
+                            files
+                                .iter()
+                                .all(|(name, _)| read(name).as_ref() == Some(&is))
+                        );
+                    }
+                })
+            });
+            // Whoever reads meanwhile waits for nobody, and finds no pair that is none.
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                for (key, certificate) in [(KEY, CERTIFICATE), (PERSON_KEY, PERSON)] {
+                    let before = read(key);
+                    let between = read(certificate);
+                    if let (Some(between), true) = (between, before == read(key)) {
+                        assert!(before.is_none_or(|before| before == between));
+                    }
+                }
+            }
+        });
+        assert!(read(LOGIN).is_some() && read(KEY) == read(CERTIFICATE));
         fs::remove_dir_all(&directory).unwrap();
     }
 }

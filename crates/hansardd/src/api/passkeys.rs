@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use hansard_core::{Body, Value};
 use hansard_identity::base64url;
 use hansard_identity::user::passkey::Passkey;
+use hansard_identity::users::Standing;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
@@ -18,6 +19,7 @@ use super::schema::{
     count, list as list_schema, listing, object, or_null, text, time as time_schema,
 };
 use super::seams::Audit;
+use super::sign_ins::{SignIns, end_of_passkey};
 use super::table::{Op, ROUTES};
 use super::time;
 
@@ -67,12 +69,11 @@ pub trait Passkeys: Send + Sync {
     /// As sorted by [`Trouble`]; `Refused` with the words for the event.
     fn check(&self, user: &str, offered: &Offered) -> Result<Checked, Trouble>;
 
-    /// Keeps it, for a user who signs in by what was set at `changed_ns`. `Ok` MUST mean that it is
-    /// durable.
+    /// Keeps it, for a user who is signed in by this. `Ok` MUST mean that it is durable.
     ///
     /// # Errors
-    /// As sorted by [`Trouble`]; `Conflict` when something else was set since.
-    fn keep(&self, user: (&str, u64), checked: &Checked) -> Result<Passkey, Trouble>;
+    /// As sorted by [`Trouble`]; `Conflict` when they are not signed in by that any more.
+    fn keep(&self, user: (&str, &Standing), checked: &Checked) -> Result<Passkey, Trouble>;
 
     /// Calls one something else; `false` if there is none of that name.
     ///
@@ -80,7 +81,8 @@ pub trait Passkeys: Send + Sync {
     /// As sorted by [`Trouble`].
     fn rename(&self, user: &str, id: &str, label: &str) -> Result<bool, Trouble>;
 
-    /// Removes one: it MUST sign nobody in any more. `false` if there is none of that name.
+    /// Removes one: it MUST sign nobody in any more, and nobody MUST be answered whom it let in. `false` if
+    /// there is none of that name.
     ///
     /// # Errors
     /// As sorted by [`Trouble`].
@@ -179,7 +181,7 @@ struct Wish {
 pub(super) fn make(passkeys: Arc<dyn Passkeys>, audit: Audit) -> Handler {
     blocking(move |call| {
         let visitor = visitor(&call)?;
-        let (user, changed_ns) = (visitor.user.clone(), visitor.changed_ns);
+        let (user, standing) = (visitor.user.clone(), visitor.standing.clone());
         let wish: Wish = body(&call)?;
         let bytes = |name: &str, text: &str| {
             let bytes = base64url::decode(text);
@@ -204,7 +206,7 @@ pub(super) fn make(passkeys: Arc<dyn Passkeys>, audit: Audit) -> Handler {
             Err(other) => return Err(other.into()),
         };
         tell(None)?;
-        match passkeys.keep((&user, changed_ns), &checked) {
+        match passkeys.keep((&user, &standing), &checked) {
             Ok(passkey) => Ok(Json::Object(row(&passkey))),
             Err(trouble) => {
                 // It is on record as made; that it was not belongs there, too.
@@ -243,8 +245,20 @@ pub(super) fn rename(passkeys: Arc<dyn Passkeys>) -> Handler {
     })
 }
 
-pub(super) fn remove(passkeys: Arc<dyn Passkeys>) -> Handler {
-    blocking(move |call| done(passkeys.remove(&visitor(&call)?.user, call.name()?)?))
+/// Removes one, and signs out whom it let in: it may be gone because somebody else has it.
+pub(super) fn remove(
+    passkeys: Arc<dyn Passkeys>,
+    sign_ins: Arc<dyn SignIns>,
+    audit: Audit,
+) -> Handler {
+    blocking(move |call| {
+        let (user, id) = (&visitor(&call)?.user, call.name()?);
+        let was = passkeys.remove(user, id)?;
+        if was {
+            end_of_passkey((&*sign_ins, &audit), &call, (user, id))?;
+        }
+        done(was)
+    })
 }
 
 fn row(passkey: &Passkey) -> Map<String, Json> {

@@ -165,6 +165,8 @@ fn summed(key: Option<&Key>, window: &Window) -> Body {
 #[cfg(test)]
 mod tests {
     use super::super::role::{Peer, Role, Visitor};
+    use hansard_identity::users::Standing;
+
     use super::*;
 
     fn caller(uid: u32) -> Caller {
@@ -227,7 +229,7 @@ mod tests {
                 is_certified: false,
                 user: "ada".to_owned(),
                 role: Role::User,
-                changed_ns: 0,
+                standing: Standing::default(),
                 address: [127, 0, 0, n as u8].into(),
                 origin: "http://localhost:3080".to_owned(),
                 outside: None,

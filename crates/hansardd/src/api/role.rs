@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hansard_identity::oidc::Rule;
 pub use hansard_identity::role::Role;
 use hansard_identity::share::{Over, Share};
+use hansard_identity::users::Standing;
 
 /// The process at the other end of the admin socket, as the kernel names it. Never what a client
 /// says of itself.
@@ -53,9 +54,8 @@ pub struct Visitor {
     pub user: String,
     /// The role that the user has now.
     pub role: Role,
-    /// When what the user signs in with was last set, UTC nanoseconds since 1970: what takes longer
-    /// than that stays the same is not theirs any more.
-    pub changed_ns: u64,
+    /// What their being signed in stands on: what takes longer than that holds is not theirs any more.
+    pub standing: Standing,
     /// Address of the browser, or of a proxy that is not trusted to say it.
     pub address: IpAddr,
     /// Origin of the page that asks, one of ours.

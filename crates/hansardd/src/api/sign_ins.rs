@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::answers::{blocking, done, listed, page};
 use super::problem::{Problem, Trouble};
 use super::role::Outside;
-use super::router::{Handler, event};
+use super::router::{Call, Handler, event};
 use super::schema::{count, listing, object, or_null, text, time as time_schema};
 use super::seams::Audit;
 use super::table::{Op, ROUTES};
@@ -33,6 +33,8 @@ pub struct SignIn {
     pub idle: Duration,
     /// Who vouches for them, if they are no user of this service.
     pub outside: Option<Arc<Outside>>,
+    /// The name of the passkey that let them in, if one did.
+    pub passkey: Option<String>,
 }
 
 /// Who is signed in.
@@ -48,6 +50,12 @@ pub trait SignIns: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`].
     fn get(&self, id: &str) -> Result<Option<SignIn>, Trouble>;
+
+    /// All whom this passkey of a user let in.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn by_passkey(&self, user: &str, passkey: &str) -> Result<Vec<SignIn>, Trouble>;
 
     /// Signs one out: what is asked from then on MUST be refused, and what streams MUST end. `false` if
     /// there is none of that name.
@@ -92,18 +100,39 @@ pub(super) fn list(sign_ins: Arc<dyn SignIns>) -> Handler {
 pub(super) fn end(sign_ins: Arc<dyn SignIns>, audit: Audit) -> Handler {
     blocking(move |call| {
         let one = sign_ins.get(call.name()?)?.ok_or_else(Problem::not_found)?;
-        let route = ROUTES.iter().find(|route| route.op == Op::SignInEnd);
-        let noted = route.and_then(|route| route.noted);
-        let noted = noted.ok_or_else(|| Problem::unavailable("the route has no event"))?;
         let reason = call.params.text("reason").map(str::to_owned);
-        let mut told = event(noted, &call.caller, None, reason, true);
-        if let Body::Admin(fact) = &mut told {
-            fact.fields.push("name", one.user.as_str());
-            fact.fields.push("sign_in", one.id.as_str());
-        }
-        audit(told).map_err(Problem::not_recorded)?;
+        audit(told(&call, &one, reason)?).map_err(Problem::not_recorded)?;
         done(sign_ins.end(&one.id)?)
     })
+}
+
+/// Signs out whom a passkey let in that is gone, whoever asks among them. They are refused already by what
+/// they stand on: what cannot be put on record ends all the same, and whoever removed it hears of that.
+pub(super) fn end_of_passkey(
+    (sign_ins, audit): (&dyn SignIns, &Audit),
+    call: &Call,
+    (user, passkey): (&str, &str),
+) -> Result<(), Problem> {
+    let mut lost = None;
+    for one in sign_ins.by_passkey(user, passkey)? {
+        let reason = format!("the passkey {passkey} was removed");
+        lost = audit(told(call, &one, Some(reason))?).err().or(lost);
+        sign_ins.end(&one.id)?;
+    }
+    lost.map_or(Ok(()), |lost| Err(Problem::not_recorded(lost)))
+}
+
+/// That somebody is signed out, by whoever asks.
+fn told(call: &Call, one: &SignIn, reason: Option<String>) -> Result<Body, Problem> {
+    let route = ROUTES.iter().find(|route| route.op == Op::SignInEnd);
+    let noted = route.and_then(|route| route.noted);
+    let noted = noted.ok_or_else(|| Problem::unavailable("the route has no event"))?;
+    let mut told = event(noted, &call.caller, None, reason, true);
+    if let Body::Admin(fact) = &mut told {
+        fact.fields.push("name", one.user.as_str());
+        fact.fields.push("sign_in", one.id.as_str());
+    }
+    Ok(told)
 }
 
 pub(super) fn schemas() -> Vec<(&'static str, Json)> {
@@ -158,6 +187,12 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
                 "What stood behind the question mark when the browser came back.",
                 &[
                     ("state", text(), "which attempt it is"),
+                    (
+                        "provider?",
+                        or_null(text()),
+                        "what stood behind `/sign-in/oidc/` in the path: of several providers, the name of \
+                         the one that this way back is of",
+                    ),
                     (
                         "code?",
                         or_null(text()),

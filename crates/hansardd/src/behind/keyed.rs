@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use hansard_identity::Users as Kept;
 use hansard_identity::user::passkey::{Passkey, check_label};
+use hansard_identity::users::Standing;
 use hansard_identity::webauthn::{Expected, host, made};
 use hansard_record::clock::Clock;
 
@@ -66,7 +67,7 @@ impl Passkeys for Keyed {
         })
     }
 
-    fn keep(&self, user: (&str, u64), checked: &Checked) -> Result<Passkey, Trouble> {
+    fn keep(&self, user: (&str, &Standing), checked: &Checked) -> Result<Passkey, Trouble> {
         let named = (checked.host.as_str(), checked.label.as_str());
         let now_ns = self.clock.utc_ns();
         let kept = self.users.add_passkey(user, &checked.made, named, now_ns);

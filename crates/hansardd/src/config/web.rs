@@ -57,8 +57,8 @@ section! {
         /// Who it is, letter by letter as it says so itself, as `https://id.example.org`. `http` is for
         /// one on this machine only. Required.
         issuer_url: String = String::new();
-        /// As whom the provider knows this service. It must let it come back to `ORIGIN/sign-in/oidc`.
-        /// Required.
+        /// As whom the provider knows this service. It must let it come back to `ORIGIN/sign-in/oidc`; of
+        /// several providers each to `ORIGIN/sign-in/oidc/NAME`. Required.
         client_id: String = String::new();
         /// A file with the secret that the provider gave for that; nobody but its owner and group may
         /// read it. Empty: it gave none (a public client, with PKCE alone).

@@ -11,7 +11,7 @@ use super::ssh_certified::{Following, HostCertificates};
 use super::{Closer, Start};
 use crate::cli::KEEP_SESSION;
 use crate::config::Ssh;
-use crate::failure::{Failure, STATUS_FAILED};
+use crate::failure::{Failure, STATUS_FAILED, STATUS_NOT_READY};
 use crate::init::keys::authority_dir;
 use crate::tlog_out::helper::OURSELVES;
 
@@ -133,11 +133,18 @@ pub(super) fn close(
 }
 
 pub(super) fn unusable(failure: hansard_identity::Failure) -> Failure {
-    let what = failure.to_string();
-    let what = hansard_view::escape_for_humans(&what);
-    Failure::new(
-        STATUS_FAILED,
-        what,
-        "see the keys in data_dir, and the names of capture.ssh or capture.proxy",
+    keyless(
+        &failure,
+        "see the keys in data_dir (`hansardd doctor`), and the names of capture.ssh or capture.proxy",
     )
+}
+
+/// What is wrong with a key. One that is gone, or that others can reach, stays so until somebody mends it.
+pub(super) fn keyless(failure: &hansard_identity::Failure, next: &str) -> Failure {
+    let status = match failure {
+        hansard_identity::Failure::Refused(_) => STATUS_NOT_READY,
+        _ => STATUS_FAILED,
+    };
+    let what = failure.to_string();
+    Failure::new(status, hansard_view::escape_for_humans(&what), next)
 }

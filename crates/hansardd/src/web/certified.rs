@@ -12,6 +12,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use hansard_core::Fields;
 use hansard_identity::PeopleAuthority;
+use hansard_identity::users::Standing;
 
 use super::{Web, not_signed_in, while_signed_in};
 use crate::api::problem::Problem;
@@ -110,7 +111,10 @@ impl Web {
         let visitor = Visitor {
             user: user.name,
             role: user.role,
-            changed_ns: user.changed_ns,
+            standing: Standing {
+                changed_ns: user.changed_ns,
+                passkey: None,
+            },
             address,
             origin: origin.to_owned(),
             outside: None,

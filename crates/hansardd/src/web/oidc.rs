@@ -6,9 +6,10 @@
 //!   asking it
 //! - [`flow`]: an attempt, whoever leads it; [`fault`]: why somebody is not let in
 //!
-//! Here is what a browser asks for. The way back is a page of ours (`/sign-in/oidc`), which sends what
-//! stands in its address on by a request of its own: that is no other site's doing, so the cookie that
-//! binds the attempt to the browser can stay away from every request that is.
+//! Here is what a browser asks for. The way back is a page of ours, which sends what stands in its address
+//! on by a request of its own: that is no other site's doing, so the cookie that binds the attempt to the
+//! browser can stay away from every request that is. Where there are several providers each has a way back
+//! of its own: who sent a browser back is known by that, whatever they say.
 
 pub mod fault;
 pub mod fetch;
@@ -39,7 +40,8 @@ use flow::{ATTEMPT_LIFE, Back, Binding, Refused};
 /// How it is called in events.
 const METHOD: &str = "oidc";
 
-/// Where a browser comes back to, behind our origin; providers must know it.
+/// Where a browser comes back to, behind our origin, if there is one provider; of several each has its name
+/// behind it. Providers must know it.
 pub const CALLBACK: &str = "/sign-in/oidc";
 
 /// Name of the cookie of a browser that is on its way.
@@ -58,12 +60,23 @@ struct Wish {
 #[serde(deny_unknown_fields)]
 struct CameBack {
     state: String,
+    /// What stood behind [`CALLBACK`] in the path.
+    #[serde(default)]
+    provider: Option<String>,
     #[serde(default)]
     code: Option<String>,
     #[serde(default)]
     error: Option<String>,
     #[serde(default)]
     issuer: Option<String>,
+}
+
+/// The address to come back to, under this origin, from the provider of this name.
+fn callback(origin: &str, provider: Option<&str>) -> String {
+    match provider {
+        Some(name) => format!("{origin}{CALLBACK}/{name}"),
+        None => format!("{origin}{CALLBACK}"),
+    }
 }
 
 impl Web {
@@ -88,7 +101,9 @@ impl Web {
             Some(binding) => binding,
             None => self.new_binding()?,
         };
-        let callback = format!("{origin}{CALLBACK}");
+        let is_one_of_several = self.parts.oidc.are_several();
+        let named = is_one_of_several.then_some(wish.provider.as_str());
+        let callback = callback(&origin, named);
         let begun = self
             .parts
             .oidc
@@ -111,6 +126,7 @@ impl Web {
         request: Request<Body>,
         address: IpAddr,
     ) -> Result<Response<Body>, Problem> {
+        let origin = self.parts.origins.of(request.headers());
         let binding = self.binding(request.headers());
         let back: CameBack = read(request, "what the provider sent back is wanted").await?;
         if let Err(too_many) = self.parts.attempts.look(address, Instant::now()) {
@@ -120,6 +136,7 @@ impl Web {
             return Err(self.oidc_refuse(Fault::Browser.into(), address).await);
         };
         let came = Back {
+            callback: &callback(&origin, back.provider.as_deref()),
             state: &back.state,
             code: back.code.as_deref(),
             error: back.error.as_deref(),

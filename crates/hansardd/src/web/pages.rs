@@ -112,7 +112,10 @@ fn find(path: &str) -> Option<&'static File> {
         let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
         let rest: Vec<&str> = parts.collect();
         let is_plain = rest.iter().all(|part| part.bytes().all(plain));
-        (is_page && is_plain && rest.len() <= 1)
+        // A provider's way back has its name behind it.
+        let is_way_back = path.starts_with("/sign-in/oidc/");
+        let depth_max = if is_way_back { 2 } else { 1 };
+        (is_page && is_plain && rest.len() <= depth_max)
             .then(|| FILES.first())
             .flatten()
     })

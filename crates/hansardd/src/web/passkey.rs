@@ -8,7 +8,8 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use hansard_identity::base64url;
-use hansard_identity::users::{Presented, SignInFault};
+use hansard_identity::user::User;
+use hansard_identity::users::{Presented, SignInFault, Standing};
 use hansard_identity::webauthn::{Expected, Fault, Said, host};
 use serde::Deserialize;
 use serde_json::json;
@@ -97,7 +98,7 @@ impl Web {
         let tried = tokio::task::spawn_blocking(move || web.by_passkey(&bytes)).await;
         let fault = |_| Problem::unavailable("signing in has a fault");
         match tried.map_err(fault)? {
-            Ok(user) => self.let_in(&user, (METHOD, address)).await,
+            Ok((user, standing)) => self.let_in(&user, standing, (METHOD, address)).await,
             Err((name, why)) => {
                 // Failures count; a passkey that is one needs no bound.
                 let begun = self
@@ -115,10 +116,7 @@ impl Web {
         }
     }
 
-    fn by_passkey(
-        &self,
-        bytes: &Bytes,
-    ) -> Result<hansard_identity::user::User, (Option<String>, SignInFault)> {
+    fn by_passkey(&self, bytes: &Bytes) -> Result<(User, Standing), (Option<String>, SignInFault)> {
         let parts = &self.parts;
         let taken = parts
             .challenges

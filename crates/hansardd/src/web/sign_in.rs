@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use hansard_core::event::Fact;
 use hansard_core::{Body as EventBody, Fields, Value};
 use hansard_identity::user::User;
-use hansard_identity::users::SignInFault;
+use hansard_identity::users::{SignInFault, Standing};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -71,7 +71,13 @@ impl Web {
         let (name, outcome) = tried.await.map_err(fault)?;
         drop(place);
         match outcome {
-            Ok(user) => self.let_in(&user, (BY_PASSWORD, address)).await,
+            Ok(user) => {
+                let standing = Standing {
+                    changed_ns: user.changed_ns,
+                    passkey: None,
+                };
+                self.let_in(&user, standing, (BY_PASSWORD, address)).await
+            }
             Err(why) => Err(self.refuse(&name, &why, (BY_PASSWORD, address)).await),
         }
     }
@@ -79,6 +85,7 @@ impl Web {
     pub(super) async fn let_in(
         self: &Arc<Self>,
         user: &User,
+        standing: Standing,
         (method, address): (&'static str, IpAddr),
     ) -> Result<Response<Body>, Problem> {
         if let Some(why) = self.locked(user) {
@@ -99,7 +106,7 @@ impl Web {
         }
         let begun = self.parts.signed_in.begin(
             Begun {
-                who: Who::Kept(user.name.clone(), user.changed_ns),
+                who: Who::Kept(user.name.clone(), standing),
                 method,
                 address,
                 utc_ns: self.parts.clock.utc_ns(),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use hansard_identity::hex;
 use hansard_identity::random::Random;
+use hansard_identity::users::Standing;
 use sha2::{Digest as _, Sha256};
 
 use crate::api::problem::Trouble;
@@ -44,8 +45,8 @@ impl Ticket {
 /// Who is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
-    /// A user of this service, as of when what the user signs in with was last set.
-    Kept(String, u64),
+    /// A user of this service, and what that stands on.
+    Kept(String, Standing),
     /// Somebody whom a provider vouched for.
     Outside(Arc<Outside>),
 }
@@ -83,9 +84,9 @@ struct Session {
 
 impl Session {
     fn row(&self, now: Instant) -> SignIn {
-        let outside = match &self.begun.who {
-            Who::Outside(outside) => Some(Arc::clone(outside)),
-            Who::Kept(..) => None,
+        let (outside, passkey) = match &self.begun.who {
+            Who::Outside(outside) => (Some(Arc::clone(outside)), None),
+            Who::Kept(_, standing) => (None, standing.passkey.clone()),
         };
         SignIn {
             id: self.id.clone(),
@@ -95,6 +96,7 @@ impl Session {
             began_ns: self.begun.utc_ns,
             idle: now.duration_since(self.used),
             outside,
+            passkey,
         }
     }
 
@@ -201,6 +203,15 @@ impl SignIns for SignedIn {
             .map(|session| session.row(now)))
     }
 
+    fn by_passkey(&self, user: &str, passkey: &str) -> Result<Vec<SignIn>, Trouble> {
+        let now = Instant::now();
+        let sessions = self.lock();
+        let here = sessions.values().filter(|session| !session.is_over(now));
+        let rows = here.map(|session| session.row(now));
+        let is_its = |row: &SignIn| row.user == user && row.passkey.as_deref() == Some(passkey);
+        Ok(rows.filter(is_its).collect())
+    }
+
     fn end(&self, id: &str) -> Result<bool, Trouble> {
         let mut sessions = self.lock();
         let before = sessions.len();
@@ -236,9 +247,17 @@ mod tests {
 
     use super::*;
 
+    fn who(user: &str, changed_ns: u64) -> Who {
+        let standing = Standing {
+            changed_ns,
+            passkey: None,
+        };
+        Who::Kept(user.to_owned(), standing)
+    }
+
     fn of(user: &str, changed_ns: u64) -> Begun {
         Begun {
-            who: Who::Kept(user.to_owned(), changed_ns),
+            who: who(user, changed_ns),
             method: "local",
             address: [192, 0, 2, 1].into(),
             utc_ns: 9,
@@ -265,10 +284,7 @@ mod tests {
         let mut at = began;
         while at + IDLE / 2 < began + LIFE {
             at += IDLE / 2;
-            assert_eq!(
-                signed_in.of(&busy, at),
-                Some(Who::Kept("ada".to_owned(), 7))
-            );
+            assert_eq!(signed_in.of(&busy, at), Some(who("ada", 7)));
         }
         assert_eq!(signed_in.of(&idle, began + IDLE), None);
         assert_eq!(signed_in.of(&busy, began + LIFE), None);
@@ -280,7 +296,7 @@ mod tests {
         let signed_in = signed_in();
         let began = Instant::now();
         let ada = Ticket::parse(&signed_in.begin(of("ada", 7), began).unwrap()).unwrap();
-        let who = Some(Who::Kept("ada".to_owned(), 7));
+        let who = Some(who("ada", 7));
         let late = began + IDLE - Duration::from_secs(1);
         assert_eq!(signed_in.still(&ada, late), who);
         assert_eq!(signed_in.still(&ada, began + IDLE), None);
@@ -315,6 +331,33 @@ mod tests {
         let signed_in = signed_in();
         let stranger = Ticket::parse(&"0".repeat(64)).unwrap();
         assert_eq!(signed_in.of(&stranger, Instant::now()), None);
+    }
+
+    #[test]
+    fn whom_a_passkey_let_in_is_known_by_it() {
+        let signed_in = signed_in();
+        let by = |user: &str, passkey: Option<&str>| {
+            let standing = Standing {
+                changed_ns: 1,
+                passkey: passkey.map(str::to_owned),
+            };
+            let who = Who::Kept(user.to_owned(), standing);
+            let begun = Begun { who, ..of(user, 1) };
+            signed_in.begin(begun, Instant::now()).unwrap();
+        };
+        for (user, passkey) in [
+            ("ada", Some("aa")),
+            ("ada", Some("bb")),
+            ("ada", None),
+            ("bob", Some("aa")),
+            ("ada", Some("aa")),
+        ] {
+            by(user, passkey);
+        }
+        let found = signed_in.by_passkey("ada", "aa").unwrap();
+        assert_eq!(found.len(), 2);
+        assert!(found.iter().all(|row| row.user == "ada"));
+        assert_eq!(signed_in.by_passkey("ada", "").unwrap(), []);
     }
 
     #[test]

@@ -115,25 +115,33 @@ impl Keys {
         self.keys.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
-    /// Whether one of the keys signed this. A token that names a key is of that one; one that names
-    /// none is of the only one of its kind.
+    /// Whether one of the keys signed this; `None` where it is not known which would have, and it may be a new
+    /// one. A token that names a key is of that one; one that names none is of the only one of its kind, and so
+    /// is one that names some where that has no name itself.
     pub(super) fn signed(
         &self,
         (algorithm, id): (Algorithm, Option<&str>),
         message: &[u8],
         signature: &[u8],
     ) -> Option<bool> {
-        let is_it = |key: &&Key| {
-            key.algorithm == algorithm && id.is_none_or(|id| key.id.as_deref() == Some(id))
+        let of_kind = || {
+            let keys = self.keys.iter();
+            keys.filter(move |key| key.algorithm == algorithm)
         };
-        let mut found = self.keys.iter().filter(is_it);
-        let key = found.next()?;
+        let is_named = |key: &&Key| id.is_none_or(|id| key.id.as_deref() == Some(id));
+        let named = || of_kind().filter(is_named);
         // Which of two is meant is not tried out.
-        if found.next().is_some() {
-            return None;
-        }
-        Some(key.material.signed(message, signature))
+        let key = only(named()).or_else(|| only(of_kind()).filter(|key| key.id.is_none()))?;
+        let is_signed = key.material.signed(message, signature);
+        // One without a name is known by what it signs alone: its provider may have another since.
+        (is_signed || key.id.is_some()).then_some(is_signed)
     }
+}
+
+/// The one there is; none of several.
+fn only<'a>(mut keys: impl Iterator<Item = &'a Key>) -> Option<&'a Key> {
+    let key = keys.next()?;
+    keys.next().is_none().then_some(key)
 }
 
 impl Row {

@@ -21,10 +21,24 @@ pub struct Presented<'a> {
     pub said: Said<'a>,
 }
 
+/// What somebody's being signed in stands on: it ends when this does.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// When what the user signs in with was last set ([`User::changed_ns`]).
+    pub changed_ns: u64,
+    /// The name of the passkey that let them in, if one did.
+    pub passkey: Option<String>,
+}
+
 /// What an authenticator knows a user by: no name, and another one for another user of the same name.
 fn handle(row: &UserRow) -> [u8; 32] {
     let text = format!("hansard user {} {}", row.name, row.created_ns);
     Sha256::digest(text).into()
+}
+
+fn is_by(row: &UserRow, standing: &Standing) -> bool {
+    let has = |id: &String| row.passkeys.iter().any(|passkey| passkey.id() == *id);
+    row.changed_ns == standing.changed_ns && standing.passkey.as_ref().is_none_or(has)
 }
 
 impl Users {
@@ -53,16 +67,22 @@ impl Users {
         rows.iter().map(|row| row.credential.clone()).collect()
     }
 
-    /// Gives a passkey to a user who signs in by what was set at `changed_ns`
-    /// ([`User::changed_ns`](crate::user::User::changed_ns)): whoever was signed in by what is not
-    /// theirs any more, and held a request open meanwhile, gets none.
+    /// Whether a user is still who was signed in by this.
+    #[must_use]
+    pub fn stands(&self, name: &str, standing: &Standing) -> bool {
+        let known = self.known();
+        known.get(name).is_some_and(|row| is_by(row, standing))
+    }
+
+    /// Gives a passkey to a user who is signed in by this: whoever was by what is not theirs any more, and
+    /// held a request open meanwhile, gets none.
     ///
     /// # Errors
-    /// `Malformed` for what it may not be called, `Conflict` when there is no such user, something
-    /// else was set since, somebody has it already, or the user has [`PASSKEYS_MAX`]; `Retry` when the disk fails.
+    /// `Malformed` for what it may not be called, `Conflict` when there is no such user, they are not signed
+    /// in by that any more, somebody has it already, or the user has [`PASSKEYS_MAX`]; `Retry` when the disk fails.
     pub fn add_passkey(
         &self,
-        (name, changed_ns): (&str, u64),
+        (name, standing): (&str, &Standing),
         made: &Made,
         (host, label): (&str, &str),
         utc_ns: u64,
@@ -75,7 +95,7 @@ impl Users {
             return Err(Failure::Conflict(words.to_owned()));
         }
         let mut row = self.row(name)?;
-        if row.changed_ns != changed_ns {
+        if !is_by(&row, standing) {
             let words = "the password or the passkeys were set anew meanwhile: sign in again";
             return Err(Failure::Conflict(words.to_owned()));
         }
@@ -123,7 +143,7 @@ impl Users {
     }
 
     /// Lets in whoever has a passkey, and showed to it who they are: instead of password and code. How
-    /// far it counted is durable before this returns.
+    /// far it counted is durable before this returns. Also says what their being signed in stands on.
     ///
     /// # Errors
     /// Whose it is, where somebody has it, and why not: for the event.
@@ -132,7 +152,7 @@ impl Users {
         expected: Expected<'_>,
         presented: Presented<'_>,
         utc_ns: u64,
-    ) -> Result<User, (Option<String>, SignInFault)> {
+    ) -> Result<(User, Standing), (Option<String>, SignInFault)> {
         let credential = base64url::encode(presented.credential);
         let _writing = self.writing();
         let Some(mut row) = self.holder(&credential) else {
@@ -149,10 +169,14 @@ impl Users {
         let counted = webauthn::used(expected, presented.said, &passkey.key, passkey.counter);
         passkey.counter = counted.map_err(|fault| refused(SignInFault::Passkey(fault)))?;
         passkey.used_ns = Some(utc_ns);
+        let standing = Standing {
+            passkey: Some(passkey.id()),
+            changed_ns: row.changed_ns,
+        };
         let user = user_of(&row).ok_or_else(|| refused(SignInFault::Unknown))?;
         let kept = self.put(row);
         kept.map_err(|failure| refused(SignInFault::Disk(failure)))?;
-        Ok(user)
+        Ok((user, standing))
     }
 
     fn row(&self, name: &str) -> Result<UserRow, Failure> {

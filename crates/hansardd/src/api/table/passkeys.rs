@@ -68,7 +68,7 @@ pub(super) const RENAME: Route = Route {
 
 pub(super) const REMOVE: Route = Route {
     id: Some(Id::Passkey),
-    summary: "Removes a passkey: it signs nobody in any more",
+    summary: "Removes a passkey: it signs nobody in any more, and whom it let in is signed out (`user.signed_out`)",
     params: &[REASON],
     ..own(
         Op::PasskeyRemove,

@@ -11,7 +11,7 @@ use super::{Answering, Kept};
 use crate::api::certificates::Reached;
 use crate::behind::{Certified, Definitions};
 use crate::config::Config;
-use crate::failure::{Failure, STATUS_FAILED};
+use crate::failure::Failure;
 use crate::init::keys::authority_dir;
 
 impl Answering<'_> {
@@ -48,9 +48,7 @@ impl Answering<'_> {
 }
 
 fn unusable(failure: hansard_identity::Failure) -> Failure {
-    let what = failure.to_string();
-    let what = hansard_view::escape_for_humans(&what);
-    Failure::new(STATUS_FAILED, what, "see the keys in data_dir")
+    crate::run::ssh_node::keyless(&failure, "see the keys in data_dir: `hansardd doctor`")
 }
 
 /// The proxy and the node of this machine, as clients find them; not where the kernel chooses the port.

@@ -68,6 +68,8 @@ pub struct Flow {
 /// What a browser came back with.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Back<'a> {
+    /// At which address: that of the provider that was asked, and of no other.
+    pub callback: &'a str,
     /// Which attempt it is.
     pub state: &'a str,
     /// What the provider gives the token for.
@@ -150,7 +152,13 @@ impl Flow {
         settings.map(|one| (one.name.as_str(), one.display.as_str()))
     }
 
-    /// Where this browser is sent, to come back to `callback`.
+    /// Whether there are several, each of which has an address of its own to come back to.
+    #[must_use]
+    pub fn are_several(&self) -> bool {
+        self.providers.len() > 1
+    }
+
+    /// Where this browser is sent, to come back to `callback`, which MUST be this provider's alone.
     ///
     /// # Errors
     /// Why it is sent nowhere.
@@ -193,6 +201,11 @@ impl Flow {
             .ok_or(Fault::Stale)?;
         let one = self.providers.get(attempt.provider).ok_or(Fault::Stale)?;
         let refused = |fault| Refused::by(&one.settings, fault);
+        // A code of an honest provider is never shown to a hostile one that it was asked for under the
+        // name of (mix-up, RFC 9700 §4.4): it comes back at the honest one's address.
+        if attempt.callback != back.callback {
+            return Err(refused(Fault::Sender));
+        }
         if attempt.binding != <[u8; 32]>::from(Sha256::digest(binding)) {
             return Err(refused(Fault::Browser));
         }

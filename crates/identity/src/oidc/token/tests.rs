@@ -64,6 +64,40 @@ fn a_token_of_each_kind_counts_and_says_who_it_is_and_what_they_may() {
 }
 
 #[test]
+fn a_key_without_a_name_counts_where_it_is_the_only_one_of_its_kind() {
+    let nameless = |signer: &Signer| {
+        let mut row = signer.row("");
+        row.as_object_mut().unwrap().remove("kid");
+        row
+    };
+    let (signer, other) = (Signer::es256(), Signer::es256());
+    let heads = [signer.head("any"), json!({ "alg": "ES256" })];
+    let token = |head: &Json| signer.token(head, &body());
+    // Keys of other kinds are no others to take it for, whatever they are called.
+    let only = keys(&[RSA.row("any"), nameless(&signer)]);
+    for head in &heads {
+        assert!(read(&token(head), &only).is_ok(), "{head}");
+        // Somebody else's signature: that may be the provider's next key.
+        assert_eq!(read(&other.token(head, &body()), &only), Err(Fault::Key));
+        // Beside another of its kind nobody says which is meant.
+        for beside in [nameless(&other), other.row("b")] {
+            let two = keys(&[nameless(&signer), beside]);
+            assert_eq!(read(&token(head), &two), Err(Fault::Key), "{head}");
+        }
+    }
+    // One that has a name is meant by that name alone.
+    let named = keys(&[signer.row("b")]);
+    assert_eq!(read(&token(&heads[0]), &named), Err(Fault::Key));
+    assert!(
+        read(
+            &token(&signer.head("b")),
+            &keys(&[signer.row("b"), nameless(&other)])
+        )
+        .is_ok()
+    );
+}
+
+#[test]
 fn what_is_not_signed_by_the_provider_is_refused_however_it_is_named() {
     let signer = Signer::es256();
     let known = keys(&[signer.row("b"), RSA.row("a")]);

@@ -16,7 +16,11 @@ fn add(users: &Users, name: &str, one: &Authenticator) -> Result<Passkey, Failur
     let (client_data, object) = one.make(&CHALLENGE, ORIGIN);
     let made = made(EXPECTED, &client_data, &object).unwrap();
     let changed_ns = users.get(name).map_or(0, |user| user.changed_ns);
-    users.add_passkey((name, changed_ns), &made, ("localhost", "my key"), NOW_NS)
+    let standing = Standing {
+        changed_ns,
+        passkey: None,
+    };
+    users.add_passkey((name, &standing), &made, ("localhost", "my key"), NOW_NS)
 }
 
 type Refused = (Option<String>, SignInFault);
@@ -33,7 +37,7 @@ fn sign_in(users: &Users, one: &Authenticator, handle: Option<&[u8]>) -> Result<
         },
     };
     let signed = users.sign_in_by_passkey(EXPECTED, presented, NOW_NS + 1);
-    signed.map(|user| user.name)
+    signed.map(|(user, _)| user.name)
 }
 
 fn refused(name: &str, fault: SignInFault) -> Result<String, Refused> {
@@ -100,7 +104,30 @@ fn what_is_removed_signs_nobody_in() {
         let failed = users.rename_passkey("ada", &kept.id, bad);
         assert!(matches!(failed, Err(Failure::Malformed(_))), "{bad:?}");
     }
+    // So is whom it let in, who holds a request open meanwhile; those whom something else let in are not.
+    let by = |passkey: Option<&str>| Standing {
+        changed_ns: users.get("ada").unwrap().changed_ns,
+        passkey: passkey.map(str::to_owned),
+    };
+    let stand =
+        || [Some(gone.id.as_str()), Some(&kept.id), None].map(|id| users.stands("ada", &by(id)));
+    assert_eq!(stand(), [true; 3]);
     assert!(users.remove_passkey("ada", &gone.id).unwrap());
+    assert_eq!(stand(), [false, true, true]);
+    let third = Authenticator::es256(b"third");
+    let made = made(
+        EXPECTED,
+        &third.make(&CHALLENGE, ORIGIN).0,
+        &third.make(&CHALLENGE, ORIGIN).1,
+    )
+    .unwrap();
+    let late = users.add_passkey(
+        ("ada", &by(Some(&gone.id))),
+        &made,
+        ("localhost", "x"),
+        NOW_NS,
+    );
+    assert!(matches!(late, Err(Failure::Conflict(_))), "{late:?}");
     assert!(!users.remove_passkey("ada", &gone.id).unwrap());
     assert_eq!(users.passkeys("ada").len(), 1);
     assert_eq!(users.passkeys("ada")[0].label, "the other");

@@ -65,7 +65,7 @@ pub(super) const ROWS: [Row; 28] = [
           code("T1001I", Named, "signed in by another service"),
           code("T1001W", Named, "refused by another service")],
         &[METHOD, PROVIDER, VOUCHED, &[h("serial", Text, "serial number of the certificate, in hexadecimal"), TIMES]]),
-    row(our("user.signed_out"), "admin", "Somebody was signed out in one browser, by somebody else.",
+    row(our("user.signed_out"), "admin", "Somebody was signed out in one browser, by somebody else, or with the passkey that let them in.",
         &[ok("H1010I", "signed out"), failed("H1010W", "refused")], &[NAMED, BROWSER, ASKED]),
     row(their("user.create"), "admin", "A user was made.", &[any("T1002I", "made")], &[NAMED, ASKED]),
     row(their("user.update"), "admin", "A user was changed.", &[any("T1003I", "changed")], &[NAMED, ASKED]),
