@@ -25,7 +25,7 @@
 #   make peers     build asciinema 3 into .peers/, which tests and benches run beside ours
 #   make ebpf      compile the programs that run in the kernel (clang-19) into ebpf/host.bpf.o
 #   make golden    write the golden recordings anew (a new format version only)
-#   make install   put hansard, hansard-shell, man pages and completions under PREFIX (/usr/local)
+#   make install   put hansard, hansard-shell, hansardd, its unit, man pages and completions under PREFIX (/usr/local)
 #
 # Variables: CARGO, FUZZ_SECONDS, PREFIX, DESTDIR.
 
@@ -39,7 +39,7 @@ RELEASE := $(TARGET)/release/hansard
 DEBUG_BINS := HANSARD_BIN=$(DEBUG) HANSARDD_BIN=$(DEBUG)d
 RELEASE_BINS := HANSARD_BIN=$(RELEASE) HANSARDD_BIN=$(RELEASE)d
 
-.PHONY: help demo screenshots test lint web web-tools web-lint bench bench-service bench-search bench-live bench-browser bench-login bench-ssh bench-host test-clients test-kernels test-openssh torture fuzz peers golden ebpf install release debug needs-%
+.PHONY: help demo screenshots test lint web web-tools web-lint bench bench-service bench-search bench-live bench-browser bench-login bench-ssh bench-host test-clients test-kernels test-openssh torture fuzz peers golden ebpf install built release debug needs-%
 .SILENT:
 
 help:
@@ -209,12 +209,29 @@ golden:
 ebpf: needs-test
 	scripts/ebpf.sh ebpf/host.bpf.o
 
-install: release
+# What is built is installed as it is, so that `sudo make install` needs no Rust.
+built:
+	test -x $(RELEASE) -a -x $(RELEASE)d || $(MAKE) release
+
+install: built
 	install -D $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard
 	# The login shell: whoever cannot read it cannot look into its process either.
 	install -m 711 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/hansard-shell
-	install -D -m 644 crates/view/LICENSE-unifont $(DESTDIR)$(PREFIX)/share/doc/hansard/LICENSE-unifont
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install $(RELEASE)d $(DESTDIR)$(PREFIX)/bin/hansardd
+	install -d $(DESTDIR)$(PREFIX)/share/doc/hansard/systemd
+	install -m 644 crates/view/LICENSE-unifont docs/*.md $(DESTDIR)$(PREFIX)/share/doc/hansard
+	# What hosts that record logins, or host events, add to the unit: nobody else needs it.
+	install -m 644 packaging/systemd/*.conf packaging/systemd/hansard-logins.tmpfiles \
+		$(DESTDIR)$(PREFIX)/share/doc/hansard/systemd
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed -e 's,/usr/bin/hansardd,$(PREFIX)/bin/hansardd,' -e 's,/usr/share/doc,$(PREFIX)/share/doc,' \
+		packaging/systemd/hansardd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/hansardd.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/hansardd.service
+	install -D -m 644 packaging/systemd/hansard.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/hansard.conf
+	install -D -m 644 packaging/systemd/hansard.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/hansard.conf
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	$(RELEASE) man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(RELEASE)d man $(DESTDIR)$(PREFIX)/share/man/man8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(RELEASE) completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/hansard
+	$(RELEASE)d completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/hansardd
