@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
 use hansard_core::SessionId;
-use hansard_store::{Query, SessionRow};
+use hansard_store::Query;
+use hansard_store::catalog::SessionRow;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
