@@ -49,8 +49,8 @@ fn the_unit_is_sound() {
     let program = hansardd().display().to_string();
     let here = dir.join("hansardd.service");
     fs::write(&here, unit.replace("/usr/bin/hansardd", &program)).unwrap();
-    // Alone, with what hosts that record logins add, and those that watch what sessions do.
-    for name in ["logins.conf", "host-events.conf", ""] {
+    // Alone, with what hosts that record logins add, those that watch what sessions do, and SSH servers.
+    for name in ["logins.conf", "host-events.conf", "ssh-node.conf", ""] {
         let done = run("systemd-analyze", &["verify", here.to_str().unwrap()]).unwrap();
         assert!(done.status.success(), "{}", text(&done.stderr));
         assert_eq!(text(&done.stderr), "", "complaints");
@@ -79,6 +79,80 @@ fn the_unit_is_narrow() {
     let said = text(&done.stdout);
     assert!(done.status.success(), "{said}");
     assert!(said.contains("Overall exposure level"), "{said}");
+}
+
+/// What people run under an SSH server is not to be held by what the daemon takes from itself: each word of
+/// the unit that takes something is taken back.
+#[test]
+fn an_ssh_server_takes_nothing_from_those_who_sign_in() {
+    let keys = |name: &str| -> BTreeSet<String> {
+        let unit = fs::read_to_string(packaging(name)).unwrap();
+        let lines = unit.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .filter_map(|line| Some(line.split_once('=')?.0.to_owned()))
+            .collect()
+    };
+    let takes = |key: &String| {
+        let held = ["Protect", "Private", "Restrict", "SystemCall", "Capability"];
+        let held = held.iter().any(|start| key.starts_with(start));
+        // What answers a call that is refused counts for none here; starting again is not the sandbox's.
+        let apart = ["SystemCallErrorNumber", "RestartPreventExitStatus"];
+        held && !apart.contains(&key.as_str())
+            || [
+                "NoNewPrivileges",
+                "LockPersonality",
+                "MemoryDenyWriteExecute",
+                "RemoveIPC",
+            ]
+            .contains(&key.as_str())
+    };
+    let taken: BTreeSet<String> = keys("hansardd.service").into_iter().filter(takes).collect();
+    let back = keys("ssh-node.conf");
+    let kept: Vec<_> = taken.difference(&back).collect();
+    assert!(taken.len() > 15 && kept.is_empty(), "{kept:?}");
+}
+
+/// `make install` puts everything in place that the manual's first lines use.
+#[test]
+fn what_is_installed_is_whole() {
+    let dir = Scratch::new("units-install");
+    let program = hansard_tests::hansard().display().to_string();
+    if hansardd().display().to_string() != format!("{program}d") {
+        skipped("the programs are not beside each other");
+        return;
+    }
+    let done = Command::new("make")
+        .current_dir(repository())
+        .args(["install", "PREFIX=/opt/h"])
+        .arg(format!("RELEASE={program}"))
+        .arg(format!("DESTDIR={}", dir.path().display()))
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    for name in [
+        "bin/hansard",
+        "bin/hansardd",
+        "bin/hansard-shell",
+        "lib/sysusers.d/hansard.conf",
+        "lib/tmpfiles.d/hansard.conf",
+        "share/man/man1/hansard-rec.1",
+        "share/man/man8/hansardd-init.8",
+        "share/doc/hansard/operations.md",
+        "share/doc/hansard/systemd/logins.conf",
+    ] {
+        assert!(dir.path().join("opt/h").join(name).is_file(), "{name}");
+    }
+    let unit = dir.path().join("opt/h/lib/systemd/system/hansardd.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    assert!(
+        unit.contains("ExecStart=/opt/h/bin/hansardd run\n"),
+        "{unit}"
+    );
+    // What the daemon runs by itself has no page.
+    let own = dir
+        .path()
+        .join("opt/h/share/man/man8/hansardd-keep-session.8");
+    assert!(!own.exists());
 }
 
 #[test]

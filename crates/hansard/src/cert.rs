@@ -10,7 +10,7 @@ use hansard_view::escape_for_humans;
 use serde_json::json;
 
 use crate::cli::{CertArgs, CertCommand, SignArgs};
-use crate::failure::Failure;
+use crate::failure::{Failure, STATUS_WRONG_USE, shown};
 use crate::listing::{text, time};
 use crate::service::{Asked, Service};
 
@@ -35,6 +35,12 @@ fn sign(args: &SignArgs) -> Result<(), Failure> {
     let file = std::fs::File::open(&args.key).map_err(|e| Failure::about(&args.key, &e))?;
     let read = file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut key);
     read.map_err(|e| Failure::about(&args.key, &e))?;
+    // Named by mistake, it would leave this machine.
+    if key.contains("PRIVATE KEY") {
+        let what = format!("{} is a private key; nothing was sent", shown(&args.key));
+        let next = format!("name its public half: {}.pub", shown(&args.key));
+        return Err(Failure::new(STATUS_WRONG_USE, what).hint(next));
+    }
     let wish = json!({
         "user": args.user.as_ref().or(args.login.first()),
         "logins": args.login,

@@ -281,7 +281,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
             Op::Verify,
             answers::verify(listings(), recordings(), playing()),
         ),
-        (Op::End, answers::end(Arc::clone(&parts.ending))),
+        (Op::End, answers::end(listings(), Arc::clone(&parts.ending))),
         (Op::Hold, holds::hold(listings(), holds())),
         (Op::Release, holds::release(listings(), holds())),
         (Op::Holds, holds::list(holds())),

@@ -15,6 +15,7 @@ use crate::config::{Config, Finding, Local, Rule, Size, Span, Store};
 
 mod host;
 mod oidc;
+mod shells;
 mod ssh;
 
 /// Longest path of a unix socket, bytes, without the zero behind it (unix(7)).
@@ -32,7 +33,7 @@ pub struct Surroundings {
     pub node_name: String,
     /// What `/etc/tlog/tlog-rec-session.conf` says; `None` where there is none.
     pub tlog: Option<Result<TlogConf, String>>,
-    /// What is wrong with files that the configuration names: certificates, keys, secrets.
+    /// What is wrong with files that the configuration names: certificates, keys, secrets, shells.
     pub files: Vec<Finding>,
 }
 
@@ -53,9 +54,16 @@ impl Surroundings {
             disk_bytes: disk.map(|disk| disk.f_blocks.saturating_mul(disk.f_frsize)),
             node_name: config.node_name(),
             tlog: TlogConf::load(Path::new(TLOG_CONF)),
-            files: crate::web::files::findings(config),
+            files: files(config),
         }
     }
+}
+
+fn files(config: &Config) -> Vec<Finding> {
+    let listed = std::fs::read_to_string("/etc/shells").unwrap_or_default();
+    let mut found = crate::web::files::findings(config);
+    found.extend(shells::findings(config, &listed, Path::exists));
+    found
 }
 
 /// Everything that contradicts itself, errors first.

@@ -1,5 +1,6 @@
 //! What each command does, and says on standard output.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -24,6 +25,7 @@ use crate::init::keys::identity;
 use crate::init::{Origin, holder, init};
 use crate::journal::{Journal, Style};
 use crate::notify::Notify;
+use crate::owner;
 use crate::run::rebuilt::Rebuilt;
 use crate::run::{Start, Wake, run};
 use crate::{eventlog, signals, stores};
@@ -62,10 +64,7 @@ pub fn perform(cli: &Cli, out: &mut dyn Write) -> Result<u8, Failure> {
 
 /// The configuration, and everything that contradicts itself in it; an error if it cannot be used.
 fn usable(args: &ConfigArgs) -> Result<(Config, Vec<Finding>), Failure> {
-    let config = Config::load(args.config.as_deref()).map_err(|e| {
-        let next = "see docs/configuration.md for every key";
-        Failure::new(STATUS_WRONG_USE, e.to_string(), next)
-    })?;
+    let config = Config::load(args.config.as_deref()).map_err(|e| unloaded(&e))?;
     let findings = check(&config, &Surroundings::of_this_machine(&config));
     let errors: Vec<String> = findings
         .iter()
@@ -82,14 +81,31 @@ fn usable(args: &ConfigArgs) -> Result<(Config, Vec<Finding>), Failure> {
     }
 }
 
+/// Why there is no configuration, and what to do.
+fn unloaded(error: &LoadError) -> Failure {
+    let next = match error {
+        LoadError::Wrong(..) => "see docs/configuration.md for every key".to_owned(),
+        LoadError::Unreadable(path, e) => match e.kind() {
+            io::ErrorKind::NotFound => {
+                "see that --config names the file; `hansardd init --all-in-one` writes one to begin with"
+                    .to_owned()
+            }
+            io::ErrorKind::PermissionDenied => format!(
+                "the daemon's user must be able to read it; there is no secret in it: chmod 644 {}",
+                shown(path)
+            ),
+            _ => "name a file that can be read, with --config".to_owned(),
+        },
+    };
+    Failure::new(STATUS_WRONG_USE, error.to_string(), next)
+}
+
 /// `hansardd check`.
 fn say_findings(args: &CheckArgs, out: &mut dyn Write) -> Result<u8, Failure> {
     let findings = match Config::load(args.config.config.as_deref()) {
         Ok(config) => check(&config, &Surroundings::of_this_machine(&config)),
         Err(LoadError::Wrong(_, findings)) => findings,
-        Err(e @ LoadError::Unreadable(..)) => {
-            return Err(Failure::new(STATUS_WRONG_USE, e.to_string(), ""));
-        }
+        Err(e @ LoadError::Unreadable(..)) => return Err(unloaded(&e)),
     };
     let is_wrong = findings.iter().any(|f| f.level == Level::Error);
     if args.json {
@@ -107,12 +123,17 @@ fn say_findings(args: &CheckArgs, out: &mut dyn Write) -> Result<u8, Failure> {
         for finding in &findings {
             writeln!(out, "{finding}")?;
         }
-        if findings.is_empty() {
-            writeln!(
+        let path = args.config.path();
+        match (findings.is_empty(), path.exists()) {
+            (true, true) => writeln!(out, "{}: nothing to complain of", shown(&path))?,
+            (_, true) => {}
+            // Somebody may think that what they wrote elsewhere was read.
+            (_, false) => writeln!(
                 out,
-                "{}: nothing to complain of",
-                shown(&args.config.path())
-            )?;
+                "{} is not there: this machine's sessions are recorded and kept, as \
+                 `hansardd init --all-in-one` writes it down",
+                shown(&path)
+            )?,
         }
     }
     Ok(if is_wrong {
@@ -138,6 +159,15 @@ fn initialise(args: &InitArgs, out: &mut dyn Write) -> Result<u8, Failure> {
             ca_pin: args.ca_pin.clone().unwrap_or_default(),
         },
     };
+    // With a token the other account would have to read that, too; it is told what to do.
+    if let (Some(owner), Origin::Found { cluster }) =
+        (owner::another(&config.node.data_dir), &origin)
+    {
+        let path = args.config.config.iter().map(OsStr::new);
+        let mut words = ["init", "--cluster", cluster].map(OsStr::new).to_vec();
+        path.for_each(|path| words.extend([OsStr::new("--config"), path]));
+        return owner::again_as(owner, &words);
+    }
     let environment = Environment::real();
     let keys = ClusterKeys::new(&config, environment.clone());
     let (mark, identity) = init(&config, &origin, &keys, &environment)?;
@@ -394,7 +424,8 @@ fn man(directory: &Path) -> Result<u8, Failure> {
     fs::create_dir_all(directory).map_err(|e| Failure::about(directory, &e))?;
     let program = Cli::command();
     let mut pages = vec![("hansardd".to_owned(), program.clone())];
-    for command in program.get_subcommands() {
+    // What the daemon runs by itself is nobody's to look up.
+    for command in program.get_subcommands().filter(|it| !it.is_hide_set()) {
         pages.push((format!("hansardd-{}", command.get_name()), command.clone()));
     }
     for (name, command) in pages {

@@ -142,7 +142,9 @@ impl fmt::Display for LoadError {
         let shown =
             |path: &Path| hansard_view::escape_for_humans(&path.to_string_lossy()).into_owned();
         match self {
-            Self::Unreadable(path, error) => write!(f, "{}: {error}", shown(path)),
+            Self::Unreadable(path, error) => {
+                write!(f, "{}: {}", shown(path), crate::failure::plain(error))
+            }
             Self::Wrong(path, findings) => {
                 write!(f, "{}:", shown(path))?;
                 findings

@@ -25,7 +25,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use hansard_record::disk::Disk as _;
@@ -33,6 +33,7 @@ use hansard_record::real_disk::RealDisk;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, STATUS_FAILED, STATUS_HELD, STATUS_NOT_READY, shown};
+use crate::owner;
 
 /// The layout that this program knows.
 const LAYOUT: u32 = 1;
@@ -230,9 +231,10 @@ impl DataDir {
     ///
     /// # Errors
     /// [`STATUS_NOT_READY`] as [`DataDir::mark`]; [`STATUS_HELD`], naming the holder, when another
-    /// process works here.
+    /// process works here; [`STATUS_NOT_READY`] when it is another account's.
     pub fn hold(&self, who: &str) -> Result<Held, Failure> {
         let mark = self.mark()?;
+        owner::is_ours(&self.0)?;
         let lock = self.lock(who)?;
         Ok(Held {
             dir: self.clone(),
@@ -272,8 +274,8 @@ impl DataDir {
         };
         let above = self.0.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(above).map_err(about(above))?;
-        make_dir(&self.0).map_err(about(&self.0))?;
-        self.is_ours()?;
+        make_dir(&self.0).map_err(|e| owner::not_made(&self.0, &e, 0o700))?;
+        owner::is_ours(&self.0)?;
         self.is_free()?;
         let unfinished = self.0.join(UNFINISHED);
         write_new(&unfinished, b"").map_err(about(&unfinished))?;
@@ -333,23 +335,6 @@ impl DataDir {
                 Err(Failure::new(STATUS_NOT_READY, what, next))
             }
         }
-    }
-
-    /// What another user makes here, the daemon cannot read.
-    fn is_ours(&self) -> Result<(), Failure> {
-        let owner = fs::metadata(&self.0)
-            .map_err(|e| Failure::about(&self.0, &e))?
-            .uid();
-        let us = rustix::process::geteuid().as_raw();
-        if owner == us {
-            return Ok(());
-        }
-        let what = format!(
-            "{} belongs to user {owner}, and this is user {us}",
-            shown(&self.0)
-        );
-        let next = "run it as the daemon's user: sudo -u hansard hansardd …";
-        Err(Failure::new(STATUS_NOT_READY, what, next))
     }
 
     fn not_initialised(&self) -> Failure {

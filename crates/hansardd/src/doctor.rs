@@ -20,6 +20,7 @@ use crate::capacity::{CRITICAL_PERCENT, FULL_PERCENT, Filling, WARNING_PERCENT, 
 use crate::config::{Config, HostPort};
 use crate::data_dir::DataDir;
 use crate::failure::{plain, shown};
+use crate::owner;
 
 /// Descriptors below which a daemon with many sessions or hosts runs out.
 const NOFILE_MIN: u64 = 4096;
@@ -107,6 +108,7 @@ pub fn examine(config: &Config, clock: &dyn Clock) -> Vec<Line> {
     }
     lines.extend(places.iter().map(|(about, path)| private(about, path)));
     lines.extend(keys::lines(&dir.keys()));
+    lines.extend(strange(&dir));
     lines.extend(quarantined(&dir));
     lines.push(disk(dir.path()));
     lines.push(clock_quality(clock.quality()));
@@ -163,8 +165,8 @@ fn private(about: &str, path: &Path) -> Line {
         Ok(metadata) => metadata,
         Err(e) => {
             let next = match e.kind() {
-                io::ErrorKind::NotFound => "run `hansardd init`, or bring it back",
-                _ => "run it as the daemon's user, hansard",
+                io::ErrorKind::NotFound => "run `hansardd init`, or bring it back".to_owned(),
+                _ => owner::denied(path),
             };
             return Line::new(Verdict::Fail, about, format!("{what}: {}", plain(&e)), next);
         }
@@ -179,13 +181,9 @@ fn private(about: &str, path: &Path) -> Line {
         );
     }
     if metadata.uid() != us && us != 0 {
-        let what = format!("{what} belongs to user {}, this is {us}", metadata.uid());
-        return Line::new(
-            Verdict::Fail,
-            about,
-            what,
-            "run it as the daemon's user, hansard",
-        );
+        let (owner, us) = (owner::called(metadata.uid()), owner::called(us));
+        let what = format!("{what} belongs to {owner}, this is {us}");
+        return Line::new(Verdict::Fail, about, what, format!("run it as {owner}"));
     }
     if metadata.mode() & 0o077 != 0 {
         let mode = metadata.mode() & 0o777;
@@ -194,6 +192,22 @@ fn private(about: &str, path: &Path) -> Line {
         return Line::new(Verdict::Fail, about, what, next);
     }
     Line::ok(about, what)
+}
+
+/// What another account made there, the daemon cannot use.
+fn strange(dir: &DataDir) -> Option<Line> {
+    let (number, one) = owner::strange(dir.path())?;
+    let (path, owner) = (
+        shown(dir.path()),
+        fs::metadata(dir.path()).ok().map(|dir| dir.uid()),
+    );
+    let owner = owner::called(owner?);
+    let what = format!(
+        "{number} files do not belong to {owner}, {} first",
+        shown(&one)
+    );
+    let next = format!("stop the daemon, and as root: chown -R {owner} {path}");
+    Some(Line::new(Verdict::Fail, "owner", what, next))
 }
 
 /// What was put aside is waiting for somebody to look at it.

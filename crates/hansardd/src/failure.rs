@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use crate::owner;
+
 /// The command did its work; for `check` and `doctor`: nothing is wrong, there may be warnings.
 pub const STATUS_DONE: u8 = 0;
 /// Something that may pass: a store, a disk, a network failed. Starting again may help, and a
@@ -48,9 +50,11 @@ impl Failure {
     #[must_use]
     pub fn about(path: &Path, error: &io::Error) -> Self {
         let next = match error.kind() {
-            io::ErrorKind::PermissionDenied => "run it as the daemon's user, hansard",
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room and try again",
-            _ => "",
+            io::ErrorKind::PermissionDenied => owner::denied(path),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "make room and try again".to_owned()
+            }
+            _ => String::new(),
         };
         let status = match error.kind() {
             io::ErrorKind::WouldBlock => STATUS_HELD,

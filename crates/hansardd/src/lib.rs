@@ -47,6 +47,7 @@ pub mod keeper;
 pub mod live;
 pub mod metrics;
 pub mod notify;
+mod owner;
 pub mod player;
 pub mod policy;
 pub mod retention;

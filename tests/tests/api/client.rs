@@ -280,6 +280,16 @@ fn tokens_hosts_and_sessions_are_administered() {
         .kept
         .happen(id(3), 0, Body::Start(Box::new(header(3, "ada", "x"))));
     service.ok(&["kill", &sid, "--reason", "policy"]);
+    // One that is listed and over is not one that there is not.
+    let over = id(4).to_string();
+    service
+        .kept
+        .store(&[parts(header(4, "ada", "x"), "ok\r\n", true)]);
+    let (status, said) = service.fails(&["kill", &over, "--reason", "late"]);
+    assert!(
+        status == 2 && said.contains("nothing to end") && said.contains("how it ended"),
+        "{said}"
+    );
     let ended = service.kept.ended.lock().unwrap().clone();
     assert_eq!(
         ended,

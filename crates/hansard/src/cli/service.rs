@@ -210,10 +210,10 @@ pub(crate) enum TokenCommand {
         /// What one joins as
         #[arg(long, default_value = "host", value_parser = ["host"])]
         role: String,
-        /// How long it holds: 30m, 1h, 7d
+        /// How long it holds, at most 30 days: 30m, 1h, 7d
         #[arg(long, default_value = "1h", value_name = "DURATION", value_parser = long_s)]
         ttl: u64,
-        /// How often it can be used
+        /// How often it can be used, at most 1000 times
         #[arg(long, default_value_t = 1, value_name = "N")]
         uses: u32,
         /// Answer in JSON
@@ -333,7 +333,7 @@ pub(crate) struct SignArgs {
     /// Who it is for [default: the first login]
     #[arg(short, long, value_name = "NAME")]
     pub(crate) user: Option<String>,
-    /// How long it holds: 30m, 8h, 7d
+    /// How long it holds, at most 7 days: 30m, 8h, 7d
     #[arg(long, default_value = "8h", value_name = "DURATION", value_parser = long_s)]
     pub(crate) ttl: u64,
     /// An address or network that it may be used from; may be given more than once

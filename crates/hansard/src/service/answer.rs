@@ -93,7 +93,9 @@ fn next_step(asked: &Asked, code: Option<&str>, said: Option<String>) -> Option<
         Some("not_found") => match asked.collection() {
             "sessions" => "`hansard ls` lists sessions",
             "policy" => "`hansard policy get` shows the version that is in force",
-            "hosts" => "`hansard host ls` lists hosts",
+            "hosts" => {
+                "`hansard host ls` lists hosts: the identifiers in its first column are meant"
+            }
             "tokens" => "`hansard token ls` lists tokens",
             "users" => "`hansard user ls` lists users",
             "locks" => "`hansard lock ls` lists locks",
@@ -101,6 +103,9 @@ fn next_step(asked: &Asked, code: Option<&str>, said: Option<String>) -> Option<
             "credentials" => "`hansard credential ls` lists credentials",
             _ => return said,
         },
+        Some("conflict") if asked.collection() == "users" => {
+            "`hansard user ls` lists users; `hansard user passwd` and `roles` change one"
+        }
         Some("changed") => "`hansard policy get` shows what is there now",
         Some("bad_request") => "--help says what is taken",
         _ => return said,

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
 use hansard_core::SessionId;
 use hansard_store::Query;
+use hansard_store::catalog::SessionRow;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -120,15 +121,20 @@ pub(super) fn behind(found: Behind) -> Json {
 
 pub(super) fn session(listings: Arc<dyn Listings>) -> Handler {
     blocking(move |call| {
-        let query = Query {
-            session: Some(living(&call, &*listings)?),
-            limit: 1,
-            ..Query::default()
-        };
-        let page = listings.sessions(&query)?;
-        let row = page.rows.first().ok_or_else(Problem::not_found)?;
-        Ok(rows::session(row, listings.no_end(row)))
+        let row = row_of(living(&call, &*listings)?, &*listings)?;
+        let row = row.ok_or_else(Problem::not_found)?;
+        Ok(rows::session(&row, listings.no_end(&row)))
     })
+}
+
+/// What is listed of one session.
+fn row_of(session: SessionId, listings: &dyn Listings) -> Result<Option<SessionRow>, Problem> {
+    let query = Query {
+        session: Some(session),
+        limit: 1,
+        ..Query::default()
+    };
+    Ok(listings.sessions(&query)?.rows.into_iter().next())
 }
 
 /// The session that a request is about, unless it was deleted. Asked before its recording is: of
@@ -185,10 +191,18 @@ pub(super) fn done(was: bool) -> Result<Json, Problem> {
     }
 }
 
-pub(super) fn end(ending: Arc<dyn Ending>) -> Handler {
+pub(super) fn end(listings: Arc<dyn Listings>, ending: Arc<dyn Ending>) -> Handler {
     blocking(move |call| {
         let reason = reason(&call)?;
-        done(ending.end(call.session()?, &reason, &call.caller)?)
+        let session = call.session()?;
+        let ended = ending.end(session, &reason, &call.caller)?;
+        // Whoever has just seen it in the list is not told that there is no such session.
+        if !ended && row_of(session, &*listings)?.is_some() {
+            let why = "no session that is going on: there is nothing to end".to_owned();
+            let next = "look at the session: how it ended stands there";
+            return Err(Trouble::NotNow(why, next).into());
+        }
+        done(ended)
     })
 }
 

@@ -194,7 +194,9 @@ fn make_runtime_dir(config: &Config) -> Result<(), Failure> {
     let path = &config.node.runtime_dir;
     let made = DirBuilder::new().mode(0o755).create(path);
     match made {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Failure::about(path, &e)),
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => {
+            Err(crate::owner::not_made(path, &e, 0o755))
+        }
         _ => Ok(()),
     }
 }
