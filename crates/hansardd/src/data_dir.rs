@@ -386,6 +386,8 @@ impl Mark {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     struct Temp(PathBuf);
