@@ -61,7 +61,7 @@ fn every_control_in_a_browser() {
     let complaint = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{said}\n{complaint}");
     let steps = said.lines().filter(|line| line.starts_with("ok ")).count();
-    assert_eq!(steps, 14, "{said}");
+    assert_eq!(steps, 15, "{said}");
     // What was kept and removed is on record.
     let kept = place.events_of("search.saved", 1);
     assert_eq!(kept[0]["name"], "starts of sessions", "{kept:?}");
