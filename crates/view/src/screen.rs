@@ -255,6 +255,16 @@ impl Screen {
         })
     }
 
+    /// Whether this keyframe of it brings all of it back. There is one state that the emulator's sequences do not: origin mode,
+    /// with the cursor outside the margins, where the cursor that was saved has other modes. They end in that one, restored.
+    pub(crate) fn is_whole_in(&self, keyframe: &[u8]) -> bool {
+        const RESTORED: &[u8] = b"\x1b[u";
+        let mut pieces = keyframe.windows(RESTORED.len());
+        let is_doubtful = pieces.any(|piece| piece == RESTORED);
+        let again = || Self::from_keyframe(keyframe).map(|again| again.to_keyframe());
+        !is_doubtful || again().is_ok_and(|again| again == keyframe)
+    }
+
     pub(crate) fn terminal(&self) -> &Terminal {
         &self.terminal
     }

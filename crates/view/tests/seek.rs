@@ -354,6 +354,34 @@ fn what_is_no_recording_has_no_index() {
     }
 }
 
+#[test]
+fn a_screen_that_no_keyframe_can_say_has_none() {
+    // On the alternate screen a cursor is saved in origin mode, and restored outside of the margins that were set meanwhile;
+    // on the other screen none was saved in that mode.
+    let outside = b"\x1b[?1047h\x1b[?6h\x1b[1;10H\x1b7\x1b[5;8r\x1b[u\x1b[?1047l";
+    let mut events = vec![(0, output(outside))];
+    let seconds = |n: u64| n * 1_000_000_000;
+    events.extend((1..6).map(|n| (seconds(12 * n), output(b"."))));
+    // From the margin, or from the top.
+    events.push((seconds(70), output(b"\x1b[1;1Hhere")));
+    events.push((seconds(71), output(b"\x1b[?6l\x1b[r")));
+    events.extend((6..9).map(|n| (seconds(12 * n), output(b"."))));
+    let mut indexed = indexed(&recording(&events));
+    let moments: Vec<_> = (0..9).map(|n| seconds(12 * n) + 1).collect();
+    assert_seeks_like_replay(&mut indexed, &moments);
+    let mut before = indexed.seek(seconds(70)).unwrap();
+    assert_eq!(
+        before.screen().rows()[4],
+        "here",
+        "{:?}",
+        before.screen().rows()
+    );
+    assert_eq!(
+        before.advance().unwrap().map(|event| event.at_ns),
+        Some(seconds(71))
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
