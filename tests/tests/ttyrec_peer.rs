@@ -129,7 +129,8 @@ fn debians_ttyplay_plays_our_ttyrecs() {
         .zip(0..)
         .map(|(body, seq)| Event {
             seq,
-            at_ns: seq * 1_333_333,
+            // One long pause, before anything that ttyplay could have slept too long over.
+            at_ns: seq * 333_333 + u64::from(seq > 3) * 300_000_000,
             body,
         })
         .collect();
