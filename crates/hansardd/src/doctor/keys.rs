@@ -76,7 +76,7 @@ fn reached(path: &Path) -> Option<Line> {
         Ok(metadata) => metadata.mode() & 0o777,
         Err(e) => {
             let what = format!("{at}: {}", crate::failure::plain(&e));
-            let next = "run it as the daemon's user, hansard";
+            let next = crate::owner::denied(path);
             return Some(Line::new(Verdict::Fail, ABOUT, what, next));
         }
     };
