@@ -1,5 +1,7 @@
 //! Signing in: who is let in, who is not, and that all of it is on record.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::place::{PASSWORD, Place, wait_for};
 use crate::speak::{ask, ask_until, cookie, get, request, sign_in};
 
@@ -110,9 +112,15 @@ fn a_session_ends_by_signing_out_by_another_password_and_by_removal() {
         &[("Cookie", &cyd)],
         "",
     );
+    let streams = AtomicBool::new(false);
     let streamed = std::thread::scope(|scope| {
-        let stream = scope.spawn(|| ask_until(&place, &follow, |_| false));
-        wait_for("somebody streams", || status(&cyd) == 200);
+        let stream = scope.spawn(|| {
+            ask_until(&place, &follow, |_| {
+                streams.store(true, Ordering::Relaxed);
+                false
+            })
+        });
+        wait_for("cyd's stream is answered", || streams.load(Ordering::Relaxed));
         place.client(&["user", "rm", "cyd", "--reason", "left"], "");
         stream.join().unwrap()
     });
