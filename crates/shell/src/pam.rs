@@ -67,7 +67,7 @@ impl Keeper {
     pub fn new(path: PathBuf, args: Vec<OsString>, service: String) -> Self {
         let program = Program { path, args };
         Self {
-            forks: Arc::new(forks::ForkServer::new(program.clone())),
+            forks: Arc::new(forks::ForkServer::new(program.clone(), service.clone())),
             program,
             service,
             remote: String::new(),

@@ -255,14 +255,17 @@ impl Screen {
         })
     }
 
-    /// Whether this keyframe of it brings all of it back. There is one state that the emulator's sequences do not: origin mode,
-    /// with the cursor outside the margins, where the cursor that was saved has other modes. They end in that one, restored.
-    pub(crate) fn is_whole_in(&self, keyframe: &[u8]) -> bool {
+    /// The same, where it brings all of it back. There is one state that the emulator's sequences do not: origin mode, with the
+    /// cursor outside the margins, where the cursor that was saved has other modes. They end in that one, restored.
+    #[must_use]
+    pub fn to_whole_keyframe(&self) -> Option<Vec<u8>> {
         const RESTORED: &[u8] = b"\x1b[u";
+        let keyframe = self.to_keyframe();
         let mut pieces = keyframe.windows(RESTORED.len());
         let is_doubtful = pieces.any(|piece| piece == RESTORED);
-        let again = || Self::from_keyframe(keyframe).map(|again| again.to_keyframe());
-        !is_doubtful || again().is_ok_and(|again| again == keyframe)
+        let again = || Self::from_keyframe(&keyframe).map(|again| again.to_keyframe());
+        let is_whole = !is_doubtful || again().is_ok_and(|again| again == keyframe);
+        is_whole.then_some(keyframe)
     }
 
     pub(crate) fn terminal(&self) -> &Terminal {
@@ -367,6 +370,20 @@ mod tests {
         assert!(screen.is_concealing());
         assert_eq!(screen.concealed_chars(), 8);
         assert_eq!(screen.take_concealed(), "password");
+    }
+
+    #[test]
+    fn a_keyframe_is_whole_or_there_is_none() {
+        let mut screen = Screen::default();
+        // A cursor that was saved in origin mode comes back outside of the margins that were set meanwhile.
+        screen.feed(b"\x1b[?1047h\x1b[?6h\x1b[1;10H\x1b7\x1b[5;8r\x1b[u");
+        let keyframe = screen.to_whole_keyframe().unwrap();
+        assert_eq!(keyframe, screen.to_keyframe());
+        // On the other screen the saved one has not that mode.
+        screen.feed(b"\x1b[?1047l");
+        assert_eq!(screen.to_whole_keyframe(), None);
+        screen.feed(b"\x1b[?6l");
+        assert_eq!(screen.to_whole_keyframe(), Some(screen.to_keyframe()));
     }
 
     #[test]

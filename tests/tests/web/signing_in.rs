@@ -120,7 +120,9 @@ fn a_session_ends_by_signing_out_by_another_password_and_by_removal() {
                 false
             })
         });
-        wait_for("cyd's stream is answered", || streams.load(Ordering::Relaxed));
+        wait_for("cyd's stream is answered", || {
+            streams.load(Ordering::Relaxed)
+        });
         place.client(&["user", "rm", "cyd", "--reason", "left"], "");
         stream.join().unwrap()
     });

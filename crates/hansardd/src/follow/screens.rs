@@ -178,7 +178,9 @@ impl Screens {
         }
         if let Some(shared) = state.live.remove(&session) {
             let screen = shared.screen.lock().unwrap_or_else(PoisonError::into_inner);
-            state.park(session, screen.parked());
+            if let Some(parked) = screen.parked() {
+                state.park(session, parked);
+            }
         }
     }
 
@@ -223,12 +225,13 @@ impl LiveScreen {
         })
     }
 
-    fn parked(&self) -> Parked {
-        Parked {
-            keyframe: self.screen.to_keyframe(),
+    /// `None` for a screen that no keyframe can say: it is made anew for who comes next.
+    fn parked(&self) -> Option<Parked> {
+        Some(Parked {
+            keyframe: self.screen.to_whole_keyframe()?,
             header: self.header.clone(),
             at: self.at,
-        }
+        })
     }
 
     /// Feeds it everything that is durable by now.

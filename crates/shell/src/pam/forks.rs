@@ -1,5 +1,6 @@
 //! Where the processes of sessions come from: one that was started for that, and has no thread but one, forks them.
-//! The linker writes to a megabyte of a program of this size when it starts; whatever is forked shares that.
+//! The linker writes to a megabyte of a program of this size when it starts, and to each module that it loads; whatever is
+//! forked shares that.
 //!
 //! It knows nothing of any session: descriptors come, a process is forked that has them, and its own are closed. It is
 //! started anew now and then, since libraries may be others by then, and since a process that could be guessed at
@@ -37,6 +38,7 @@ const NONE: u8 = 1;
 #[derive(Debug)]
 pub(super) struct ForkServer {
     program: Program,
+    service: String,
     running: Mutex<Option<Running>>,
 }
 
@@ -60,9 +62,10 @@ impl Forked {
 }
 
 impl ForkServer {
-    pub(super) fn new(program: Program) -> Self {
+    pub(super) fn new(program: Program, service: String) -> Self {
         Self {
             program,
+            service,
             running: Mutex::new(None),
         }
     }
@@ -79,11 +82,11 @@ impl ForkServer {
         }
         let mut server = match running.take() {
             Some(server) => server,
-            None => Running::start(&self.program)?,
+            None => Running::start(&self.program, &self.service)?,
         };
         if server.ask(&line, &given).is_err() {
             // It was gone before it was asked: its successor is. Nobody else has the session's line.
-            server = Running::start(&self.program)?;
+            server = Running::start(&self.program, &self.service)?;
             server.ask(&line, &given)?;
         }
         // One that fails is not asked again.
@@ -94,9 +97,10 @@ impl ForkServer {
 }
 
 impl Running {
-    fn start(program: &Program) -> io::Result<Self> {
+    fn start(program: &Program, service: &str) -> io::Result<Self> {
         let (child, mut line) = program.started()?;
-        write(&mut line, &Word::Forks)?;
+        let service = service.to_owned();
+        write(&mut line, &Word::Forks { service })?;
         line.set_read_timeout(Some(ANSWER_MAX))?;
         line.set_write_timeout(Some(ANSWER_MAX))?;
         Ok(Self {
@@ -135,8 +139,8 @@ impl Drop for Running {
 
 /// The process's half: forks until nobody asks any more. Returns in each of those that were forked as well, when its
 /// session is over.
-pub(super) fn serve(line: UnixStream) -> io::Result<()> {
-    sys::prepare();
+pub(super) fn serve(line: UnixStream, service: &str) -> io::Result<()> {
+    sys::prepare(service);
     // Nobody waits for what is forked: the daemon hears how it ends on its line.
     let ignored = process::ignore(Signal::CHILD)?;
     let mut line = Incoming::new(line);

@@ -73,7 +73,7 @@ pub(super) fn kept(mut line: UnixStream, given: Option<[OwnedFd; 3]>) -> io::Res
             let answer = proven.map_or_else(Word::Refused, |()| Word::Admitted);
             write(&mut line, &answer)
         }
-        Word::Forks if given.is_none() => forks::serve(line),
+        Word::Forks { service } if given.is_none() => forks::serve(line, &service),
         Word::Session(session) => match given {
             Some(given) => in_session(&mut line, &session, given),
             None => Err(io::ErrorKind::InvalidData.into()),
@@ -126,6 +126,7 @@ fn in_session(
         Ok(pid) => {
             // What it took to begin is not needed for the hours that it waits.
             hansard_record::memory::give_back();
+            hansard_record::memory::give_back_stack();
             write(line, &Word::Runs).and_then(|()| waited_for(line, pid))
         }
         Err(e) => write(line, &Word::NotStarted(e.to_string())),

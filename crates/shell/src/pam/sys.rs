@@ -474,9 +474,13 @@ pub(super) fn line_at(number: RawFd) -> Option<UnixStream> {
     Some(UnixStream::from(unsafe { OwnedFd::from_raw_fd(number) }))
 }
 
-/// What all processes that are forked have in common is done once, and memory for many threads is not theirs.
-pub(super) fn prepare() {
+/// What all processes that are forked have in common is done once, and memory for many threads is not theirs: the
+/// library is loaded, and with it the modules that this service names. None of them is asked anything.
+pub(super) fn prepare(service: &str) {
     crate::sys::keep_little_memory(1);
-    // Where there is none each session says so.
-    let _ = Library::found();
+    // Never ended: what it has loaded stays, and each process that is forked finds it loaded when it reads the
+    // service's file for itself. Where there is none each session says so.
+    if let Ok(modules) = Modules::begin(service, "root") {
+        std::mem::forget(modules);
+    }
 }

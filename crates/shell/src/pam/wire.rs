@@ -33,8 +33,8 @@ pub(super) enum Word {
     },
     /// To the process: what somebody answers, as many as was asked.
     Answers(Vec<Answer>),
-    /// To the process: from now on, fork one for each line that comes.
-    Forks,
+    /// To the process: from now on, fork one for each line that comes; most will want this service.
+    Forks { service: String },
     /// To the process: open a session and prepare this program.
     Session(Box<Session>),
     /// To the process: it may run now.
@@ -176,7 +176,7 @@ fn fields(word: &Word) -> Vec<Vec<u8>> {
             all.extend(env.flat_map(|(name, value)| [of(name), of(value)]));
             all
         }
-        Word::Forks => texts(&["forks"]),
+        Word::Forks { service } => texts(&["forks", service]),
         Word::Go => texts(&["go"]),
         Word::Over => texts(&["over"]),
         Word::Shown(text) => texts(&["shown", text]),
@@ -238,7 +238,7 @@ fn word(mut bytes: &[u8]) -> Option<Word> {
                 &mut fields.map(OsString::from_vec),
             )?
         }
-        "forks" => Word::Forks,
+        "forks" => Word::Forks { service: text()? },
         "go" => Word::Go,
         "over" => Word::Over,
         "shown" => Word::Shown(text()?),
@@ -326,7 +326,9 @@ mod tests {
                 text: "good morning".into(),
                 prompts: Vec::new(),
             },
-            Word::Forks,
+            Word::Forks {
+                service: "hansard-ssh".into(),
+            },
             Word::Session(Box::new(session)),
             Word::Go,
             Word::Over,

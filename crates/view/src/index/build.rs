@@ -222,13 +222,12 @@ impl<'a> Builder<'a> {
     }
 
     fn keyframe(&mut self, next_seq: u64, segment: u32, frame: u32) -> Result<(), IndexError> {
-        let raw = self.screen.to_keyframe();
         self.work = 0;
         self.keyframe_ns = self.last_ns;
-        if !self.screen.is_whole_in(&raw) {
+        let Some(raw) = self.screen.to_whole_keyframe() else {
             // Who seeks begins at the one before: later, and right. The next one comes as far on.
             return Ok(());
-        }
+        };
         let stored = self.compress(&raw)?;
         self.entries.push(Entry {
             next_seq,
