@@ -22,8 +22,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use debian::Debian;
-use hansard_tests::{Daemon, Scratch, hansard};
-use pair::{free_port, hansard_at};
+use hansard_tests::{Daemon, Scratch, free_port, hansard};
+use pair::hansard_at;
 use serde_json::Value as Json;
 
 /// How long anything may take on a machine that does other things besides.

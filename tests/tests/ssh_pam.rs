@@ -18,8 +18,8 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Daemon, Scratch, skipped};
-use pair::{free_port, hansard_at, listed};
+use hansard_tests::{Daemon, Scratch, free_port, skipped};
+use pair::{hansard_at, listed};
 use serde_json::Value as Json;
 
 /// How long anything may take on a machine that does other things besides.

@@ -24,8 +24,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use debian::Debian;
-use hansard_tests::{Daemon, Scratch, hansard};
-use pair::{free_port, hansard_at, listed};
+use hansard_tests::{Daemon, Scratch, free_port, hansard};
+use pair::{hansard_at, listed};
 use serde_json::Value as Json;
 use terminal::on_terminal;
 
