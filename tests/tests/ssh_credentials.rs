@@ -146,12 +146,8 @@ impl Place {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(given.as_bytes())
-            .unwrap();
+        // One that is refused may be gone before it read this.
+        let _ = child.stdin.take().unwrap().write_all(given.as_bytes());
         child.wait_with_output().unwrap()
     }
 
