@@ -235,8 +235,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(server) = TcpStream::connect(upstream) else {
             continue;
         };
-        shared.accepted.fetch_add(1, Ordering::SeqCst);
         let _ = pump_both(client, server, shared);
+        // Whoever sees that one was accepted can cut it.
+        shared.accepted.fetch_add(1, Ordering::SeqCst);
     }
 }
 

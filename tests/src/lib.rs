@@ -11,10 +11,12 @@
 
 mod daemon;
 mod journald;
+mod ports;
 mod repeater;
 
 pub use daemon::Daemon;
 pub use journald::Journald;
+pub use ports::free_port;
 pub use repeater::Repeater;
 
 pub mod fault_proxy;

@@ -102,9 +102,11 @@ fn what_is_shown_is_found_while_the_session_runs_and_whatever_happens_to_the_ind
         "{at}: {screen}"
     );
     // Who searched for what is on record, and is not found by searching.
-    let events = client(&daemon, &["events", "--json", "--event", "session.search"]);
-    let events = String::from_utf8_lossy(&events.stdout).into_owned();
-    assert!(events.contains("quokka"), "{events}");
+    until("the event of the search", || {
+        let events = client(&daemon, &["events", "--json", "--event", "session.search"]);
+        let events = String::from_utf8_lossy(&events.stdout).into_owned();
+        events.contains("quokka").then_some(())
+    });
     assert_eq!(found(&daemon, "query:\"wombat in:shown\"").len(), 0);
     // An event of the session, by its field.
     assert_eq!(wait_for(&daemon, "session.start kind:exec argv:cat").0, sid);

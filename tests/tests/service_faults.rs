@@ -20,13 +20,13 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Daemon, Scratch, hansard};
+use hansard_tests::{Daemon, Scratch, free_port, hansard};
 
 #[allow(dead_code, reason = "sessions are recorded one at a time here")]
 #[path = "service/pair.rs"]
 mod pair;
 
-use pair::{Pair, free_port, hansard_at, host_sections, listed, service_sections, token};
+use pair::{Pair, hansard_at, host_sections, listed, service_sections, token};
 
 /// How long something may take that nothing disturbs.
 const SOON: Duration = Duration::from_secs(30);

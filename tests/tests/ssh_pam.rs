@@ -18,8 +18,8 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Daemon, Scratch, skipped};
-use pair::{free_port, hansard_at, listed};
+use hansard_tests::{Daemon, Scratch, free_port, skipped};
+use pair::{hansard_at, listed};
 use serde_json::Value as Json;
 
 /// How long anything may take on a machine that does other things besides.
@@ -295,36 +295,35 @@ fn a_program_that_a_client_leaves_ends_with_its_session() {
     let Some(place) = with_all("pam-gone") else {
         return;
     };
-    let mut ssh = Command::new("timeout");
-    ssh.args([
-        "-s",
-        "KILL",
-        "2",
-        "ssh",
-        "-F",
-        "none",
-        "-p",
-        &place.port.to_string(),
-    ])
-    .args([
-        "-l",
-        ANNA,
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-        "-o",
-        "LogLevel=ERROR",
-    ])
-    .args([
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        "BatchMode=yes",
-        "-i",
-    ])
-    .arg(place.scratch.join("user"))
-    .args(["127.0.0.1", "exec sleep 600"])
-    .stdin(Stdio::null());
-    ssh.output().unwrap();
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-F", "none", "-p", &place.port.to_string()])
+        .args([
+            "-l",
+            ANNA,
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "LogLevel=ERROR",
+        ])
+        .args([
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "BatchMode=yes",
+            "-i",
+        ])
+        .arg(place.scratch.join("user"))
+        .args(["127.0.0.1", "exec sleep 600"])
+        .stdin(Stdio::null());
+    let mut ssh = ssh.spawn().unwrap();
+    until("it runs", || {
+        let pid = Command::new("pgrep")
+            .args(["-u", ANNA_UID, "-x", "sleep"])
+            .output();
+        !pid.unwrap().stdout.is_empty()
+    });
+    ssh.kill().unwrap();
+    ssh.wait().unwrap();
     place.ended("exec");
     let told = || fs::read_to_string(place.scratch.join("told")).unwrap_or_default();
     until("the session is closed", || told().contains("close_session"));

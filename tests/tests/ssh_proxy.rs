@@ -24,8 +24,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use debian::Debian;
-use hansard_tests::{Daemon, Scratch, hansard};
-use pair::{free_port, hansard_at, listed};
+use hansard_tests::{Daemon, Scratch, free_port, hansard};
+use pair::{hansard_at, listed};
 use serde_json::Value as Json;
 use terminal::on_terminal;
 
@@ -197,6 +197,10 @@ fn what_is_done_through_the_proxy_is_listed_shown_and_proven() {
     }
     // The connection by name; the one to the proxy, and the one inside of it.
     assert_eq!(place.ended("ssh", 3).len(), 3);
+    // The log is written behind what is listed.
+    until("the certificates are told", || {
+        place.events("cert.create").len() >= 5
+    });
     assert_eq!(
         place.events("cert.create").len(),
         5,

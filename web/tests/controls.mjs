@@ -17,6 +17,22 @@ const press = (page, key) => page.locator('body').press(key);
 const calm = (page) => page.evaluate(() => document.activeElement?.blur());
 const at = (page, what, wanted) => until(what, () => seconds(page), wanted);
 
+/** Presses the button, and waits until it plays: at 16 times that may be over before anybody has looked for it. */
+async function plays(page) {
+  await page.evaluate(() => {
+    window.played = false;
+    const look = (_, observer) => {
+      if (document.querySelector('button[aria-label="Pause"]')) {
+        window.played = true;
+        observer.disconnect();
+      }
+    };
+    new MutationObserver(look).observe(document.body, { attributes: true, childList: true, subtree: true });
+  });
+  await page.getByRole('button', { name: 'Play' }).click();
+  await page.waitForFunction(() => window.played);
+}
+
 /** The page as it is, in the light and in the dark. */
 async function inBothThemes(page, name) {
   for (const colorScheme of ['light', 'dark']) {
@@ -44,8 +60,7 @@ await lead(async () => {
       await calm(page);
       await press(page, 'Home');
       await at(page, 'the beginning', (s) => s === 0);
-      await page.getByRole('button', { name: 'Play' }).click();
-      await page.getByRole('button', { name: 'Pause' }).waitFor();
+      await plays(page);
       await shows(page, 'of many');
       await calm(page);
       // It stops where it is, or at its end: at the faster speeds that may be now.
@@ -138,7 +153,10 @@ await lead(async () => {
       await press(page, ' ');
       return page.evaluate(() => (window.watching.disconnect(), window.told));
     };
-    assert.ok((await seen(false)).includes('0:03'));
+    // Somewhere amid the pause, which lasts five seconds; a busy machine may pass over some of them.
+    const amid = ['0:02', '0:03', '0:04'];
+    const played = await seen(false);
+    assert.ok(amid.some((second) => played.includes(second)), played.join(' '));
     const skipped = await seen(true);
     assert.ok(!skipped.includes('0:03') && skipped.length > 0, skipped.join(' '));
     await press(page, 'i');
@@ -312,9 +330,10 @@ await lead(async () => {
 
   await step('the transcript follows what is played, and is fetched in pieces', async () => {
     const asked = [];
-    page.on('response', async (response) => {
+    page.on('response', (response) => {
       if (response.url().includes('/transcript')) {
-        asked.push((await response.json()).lines.length);
+        // One that is broken off, as whoever looks elsewhere does, has no lines.
+        response.json().then((piece) => asked.push(piece.lines.length)).catch(() => {});
       }
     });
     await page.goto('about:blank');
@@ -328,7 +347,8 @@ await lead(async () => {
     await press(page, 'Home');
     await rows.filter({ hasText: 'row 1 of many' }).first().waitFor();
     // Nothing of it is ever asked for as a whole, nor in the page as one.
-    assert.ok(asked.length >= 3 && asked.every((count) => count <= 200), asked.join(' '));
+    await until('three pieces', () => asked, (all) => all.length >= 3);
+    assert.ok(asked.every((count) => count <= 200), asked.join(' '));
     assert.ok((await rows.count()) < 120);
     await inBothThemes(page, 'the transcript');
   });
@@ -336,7 +356,7 @@ await lead(async () => {
   await step('a line of the transcript leads to its moment, by a click and by the keyboard', async () => {
     await press(page, 'End');
     await lines.getByText('after the pause').click();
-    await at(page, 'the pause is over', (s) => s >= 5 && s <= 6);
+    const over = await at(page, 'the pause is over', (s) => s >= 5);
     await shows(page, 'after the pause');
     assert.equal(await now(), 'after the pause');
     await lines.locator('.text-line.now button').focus();
@@ -346,7 +366,7 @@ await lead(async () => {
     );
     assert.ok(!(await page.getByLabel('Follow').isChecked()));
     await page.keyboard.press('Enter');
-    await at(page, 'before the pause', (s) => s < 2);
+    await at(page, 'before the pause', (s) => s <= over - 4);
     await page.keyboard.press('PageUp');
     await until('lines before', () => page.evaluate(() => document.activeElement.getAttribute('aria-label')), (label) =>
       label?.includes('row 680 of many'),

@@ -246,6 +246,7 @@ fn nonsense_is_refused_and_recorded_nowhere() {
         &flush,
         &opening("service"),
     ];
+    let since = Instant::now();
     for message in hostile {
         let answer = says(&daemon, message);
         assert!(matches!(answer, FromDaemon::Refused(_)), "{answer:?}");
@@ -255,13 +256,24 @@ fn nonsense_is_refused_and_recorded_nowhere() {
     // Told once, and the others with the next one that comes a second later.
     thread::sleep(Duration::from_millis(1010));
     says(&daemon, &flush);
-    wait_for("word of it", || daemon.happened.lock().unwrap().len() == 2);
-    let told = daemon.happened.lock().unwrap().clone();
-    let times = told.iter().map(|what| match what {
-        Happening::Refused { times, .. } => *times,
-        other => panic!("{other:?}"),
-    });
-    assert_eq!(times.collect::<Vec<_>>(), [1, hostile.len() as u64]);
+    let times = || {
+        let told = daemon.happened.lock().unwrap().clone();
+        let times = told.iter().map(|what| match what {
+            Happening::Refused { times, .. } => *times,
+            other => panic!("{other:?}"),
+        });
+        times.collect::<Vec<_>>()
+    };
+    let all = hostile.len() as u64 + 1;
+    wait_for("word of all", || times().iter().sum::<u64>() == all);
+    // Once a second at most: on a machine that is held up more than one passes meanwhile.
+    let seconds = since.elapsed().as_secs();
+    assert_eq!(times()[0], 1);
+    assert!(
+        times().len() as u64 <= 1 + seconds,
+        "{:?} in {seconds} s",
+        times()
+    );
 }
 
 #[test]

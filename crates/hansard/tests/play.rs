@@ -13,13 +13,13 @@ mod viewer;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hansard_core::event::{Fact, Gap};
 use hansard_core::{Body, Fields, Value};
 use hansard_view::{Screen, escape_for_humans};
 use rustix::process::Signal;
-use viewer::{S, Scratch, Viewer, end, output, parts, size, writer};
+use viewer::{PATIENCE, S, Scratch, Viewer, end, output, parts, size, writer};
 
 /// One word a second for ten seconds, with a marker at 3 and a gap at 6.
 fn words() -> Vec<(u64, Body)> {
@@ -48,18 +48,36 @@ fn words() -> Vec<(u64, Body)> {
     events
 }
 
+/// A player in which this text comes later than so long after the first, or the last of some: where this side is held
+/// up while a player goes on, it seems quick. One that is quick is so each time.
+fn unhurried(
+    play: impl Fn() -> Viewer,
+    first: impl Fn(&mut Viewer),
+    text: &str,
+    least: Duration,
+) -> (Viewer, bool) {
+    let mut tries = 0..5;
+    loop {
+        let mut viewer = play();
+        first(&mut viewer);
+        let is_late = viewer.sees(text) > least;
+        if is_late || tries.next().is_none() {
+            return (viewer, is_late);
+        }
+    }
+}
+
 #[test]
 fn time_passes_as_fast_as_asked() {
     let scratch = Scratch::new();
     scratch.recording(&words());
-    let mut viewer = Viewer::play(&scratch, 60, 12, &["recording.hansard", "--speed", "4"]);
-    viewer.sees("word0");
-    assert!(viewer.is_raw());
-    let took = viewer.sees("word4");
-    assert!(
-        took > Duration::from_millis(900),
-        "four seconds at 4 took {took:?}"
-    );
+    let play = || Viewer::play(&scratch, 60, 12, &["recording.hansard", "--speed", "4"]);
+    let first = |viewer: &mut Viewer| {
+        viewer.sees("word0");
+        assert!(viewer.is_raw());
+    };
+    let (mut viewer, took) = unhurried(play, first, "word4", Duration::from_millis(900));
+    assert!(took, "four seconds at 4 took less than one");
     assert!(viewer.shows("4×") && viewer.shows("playing"));
     viewer.keys("\x1b[H ");
     viewer.sees("paused");
@@ -141,10 +159,12 @@ fn nobody_waits_longer_than_the_idle_limit() {
         (hour, output("second")),
         (2 * hour, output("third")),
     ]);
-    let mut viewer = Viewer::play(&scratch, 70, 7, &["recording.hansard", "-i", "0.5"]);
-    viewer.sees("idle ≤ 0.5 s");
-    let took = viewer.sees("second");
-    assert!(took > Duration::from_millis(300), "{took:?}");
+    let play = || Viewer::play(&scratch, 70, 7, &["recording.hansard", "-i", "0.5"]);
+    let first = |viewer: &mut Viewer| {
+        viewer.sees("idle ≤ 0.5 s");
+    };
+    let (mut viewer, took) = unhurried(play, first, "second", Duration::from_millis(300));
+    assert!(took, "less than half a second");
     viewer.sees("of nothing skipped");
     viewer.sees("third");
     viewer.sees("■ end");
@@ -498,9 +518,12 @@ fn a_terminal_that_takes_nothing_holds_nobody_up() {
     viewer.sees("aaaa");
     std::thread::sleep(Duration::from_millis(700));
     viewer.signal(Signal::TERM);
-    std::thread::sleep(Duration::from_millis(1500));
-    // It is gone although nobody read what it had to show.
-    assert!(viewer.has_ended());
+    // It goes although nobody reads what it has to show.
+    let since = Instant::now();
+    while !viewer.has_ended() {
+        assert!(since.elapsed() < PATIENCE, "it stays");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert_eq!(viewer.ends(), 143);
 
     let mut viewer = Viewer::play(&scratch, 80, 26, &["recording.hansard"]);

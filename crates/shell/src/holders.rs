@@ -93,6 +93,14 @@ mod tests {
 
     use super::*;
 
+    fn until(reader: &std::io::PipeReader, wanted: Holders) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while holders(reader.as_fd()) != wanted && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert_eq!(holders(reader.as_fd()), wanted);
+    }
+
     #[test]
     fn jobs_and_daemons_are_told_apart() {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -105,17 +113,14 @@ mod tests {
         assert_eq!(holders(reader.as_fd()), Holders::Ours);
         job.kill().unwrap();
         job.wait().unwrap();
-        assert_eq!(holders(reader.as_fd()), Holders::Unknown);
+        // What other tests start meanwhile has our descriptors until it is their program.
+        until(&reader, Holders::Unknown);
         let mut daemon = Command::new("setsid")
             .args(["sleep", "60"])
             .stdout(Stdio::from(writer))
             .spawn()
             .unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while holders(reader.as_fd()) != Holders::Daemons && std::time::Instant::now() < deadline {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        assert_eq!(holders(reader.as_fd()), Holders::Daemons);
+        until(&reader, Holders::Daemons);
         daemon.kill().unwrap();
         daemon.wait().unwrap();
     }

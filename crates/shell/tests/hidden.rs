@@ -82,10 +82,24 @@ fn without_echo_nothing_is_kept() {
 
 #[test]
 fn echo_switched_back_in_the_middle_does_not_help() {
-    let script = "stty -echo; echo ask; sleep 1; stty echo; echo back; read x; echo ${#x}";
-    let mut outer = Outer::start(&["--keystrokes"], &["sh", "-c", script]);
+    let scratch = Scratch::new();
+    let script = "stty -echo; echo ask; until [ -e \"$GO\" ]; do sleep 0.05; done; \
+                  stty echo; echo back; read x; echo ${#x}";
+    let mut args = vec![
+        probe().into_os_string(),
+        scratch.path("log").into_os_string(),
+    ];
+    args.extend(["--keystrokes", "--", "sh", "-c", script].map(Into::into));
+    let go = scratch.path("go");
+    let mut outer = Outer::with(scratch, args, |command| {
+        command.env("GO", &go);
+    });
     outer.expect("ask");
     outer.type_in(b"hunter2-");
+    // It has them, and time to see how they were typed.
+    outer.until("the keys are taken", Outer::has_no_keys);
+    std::thread::sleep(Duration::from_millis(500));
+    std::fs::write(&go, "").unwrap();
     outer.expect("back");
     std::thread::sleep(LATER);
     outer.type_in(b"x\r");
@@ -151,18 +165,26 @@ fn a_raw_mode_prompt_with_stars_is_recognised() {
 fn a_terminal_before_a_pipe_hides_as_well() {
     let scratch = Scratch::new();
     let line = format!(
-        "{} {} --keystrokes -- sh -c 'read a; sleep 2; stty -echo </dev/tty; echo ask >/dev/tty; read x; \
-         stty echo </dev/tty; echo $a ${{#x}}' | cat",
+        "{} {} --keystrokes -- sh -c 'read a; until [ -e \"$GO\" ]; do sleep 0.05; done; \
+         stty -echo </dev/tty; echo ask >/dev/tty; read x; stty echo </dev/tty; echo $a ${{#x}}' | cat",
         probe().display(),
         scratch.path("log").display()
     );
+    let go = scratch.path("go");
     let mut outer = Outer::with(
         scratch,
         ["sh", "-c", &line].map(Into::into).to_vec(),
-        |_| {},
+        |command| {
+            command.env("GO", &go);
+        },
     );
     std::thread::sleep(Duration::from_millis(300));
     outer.type_in(b"shown\r");
+    // What is hidden while it is held back is not kept, so nothing is before it has been.
+    outer.until("what is shown is kept", |outer| {
+        keystrokes(outer).ends_with('\n')
+    });
+    std::fs::write(&go, "").unwrap();
     outer.expect("ask");
     std::thread::sleep(LATER);
     outer.type_in(format!("{SECRET}\r").as_bytes());

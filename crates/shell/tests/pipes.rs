@@ -441,6 +441,7 @@ fn an_interrupt_key_reaches_the_program_once() {
     let scratch = Scratch::new();
     let line = format!(
         "trap '' INT; {} {} -- bash -c 'n=0; trap \"n=\\$((n+1))\" INT; echo ready; \
+         until [ $n != 0 ]; do sleep 0.1; done; \
          for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done; echo interrupts $n' | cat",
         probe().display(),
         scratch.path("log").display()
@@ -455,7 +456,9 @@ fn an_interrupt_key_reaches_the_program_once() {
     );
     outer.expect("ready");
     outer.type_in(b"\x03");
-    std::thread::sleep(Duration::from_millis(1500));
+    outer.until("the end is recorded", |outer| {
+        outer.scratch.log().contains("\nend ")
+    });
     outer.wait();
     let text = String::from_utf8(outer.scratch.stream("stdout")).unwrap();
     assert_eq!(text, "ready\ninterrupts 1\n");

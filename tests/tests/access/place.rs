@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Daemon, Scratch, hansard};
+use hansard_tests::{Daemon, Scratch, free_port, hansard};
 use serde_json::Value as Json;
 
 /// How long anything may take that happens by itself, on a machine that does other things besides.
@@ -39,12 +38,6 @@ impl Drop for Place {
     }
 }
 
-/// Ports that nothing listens at now.
-fn free<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.each_ref().map(|one| one.local_addr().unwrap().port())
-}
-
 /// What there is to say of an account, by the system.
 fn own_account() -> String {
     let said = Command::new("id").arg("-un").output().unwrap();
@@ -54,7 +47,7 @@ fn own_account() -> String {
 impl Place {
     pub(crate) fn new(name: &str) -> Self {
         let scratch = Scratch::new(name);
-        let [node, proxy, target] = free();
+        let [node, proxy, target] = [(); 3].map(|()| free_port());
         let account = own_account();
         let sections = format!(
             "  labels: {{env: test}}

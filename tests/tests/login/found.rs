@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hansard_tests::{in_ci, skipped};
+use hansard_tests::{free_port, in_ci, skipped};
 use serde_json::Value as Json;
 
 use crate::outer::PATIENCE;
@@ -280,9 +280,7 @@ fn a_login_through_an_sshd_that_somebody_started_by_hand_is_its_own_session() {
     let Some(place) = place("found-hand") else {
         return;
     };
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    let port = free_port();
     let mut root = place.on_terminal(&place.run(&["/bin/login", "-f", "root"]));
     let conf = place.scratch.join("plain.conf").display().to_string();
     let server = format!("/usr/sbin/sshd -D -f {conf} -p {port} -o ListenAddress=127.0.0.1\n");

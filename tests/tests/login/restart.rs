@@ -175,9 +175,10 @@ fn a_login_goes_on_when_the_daemon_is_restarted_and_nothing_is_missing() {
     let mut read = [0; 3];
     std::io::Read::read_exact(piped.stdout.as_mut().unwrap(), &mut read).unwrap();
     // Its program ends while nobody is there who could be told.
-    screen.type_in(b"sleep 2; echo la''st; exit 6\r");
+    screen.type_in(b"until [ -e ~/away ]; do sleep 0.1; done; echo la''st; exit 6\r");
     screen.expect("echo la''st; exit 6\r\n");
     let away = managed.end("TERM");
+    fs::write(managed.place.home(ANNA).join("away"), "").unwrap();
     assert!(!piped.wait().unwrap().success());
     let shell = fs::read_to_string(managed.place.home(ANNA).join("shell")).unwrap();
     let since = Instant::now();

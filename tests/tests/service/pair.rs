@@ -1,12 +1,11 @@
 //! A service and a host that joined it, on loopback.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Daemon, Scratch, hansard};
+use hansard_tests::{Daemon, Scratch, free_port, hansard};
 
 /// How long what is in the host's spool may take to be archived once nothing disturbs it.
 const SETTLE_WITHIN: Duration = Duration::from_secs(90);
@@ -121,12 +120,6 @@ fn text_of(json: &str, name: &str) -> String {
         .as_str()
         .unwrap_or_else(|| panic!("no {name} in {json}"))
         .to_owned()
-}
-
-/// A port that nobody listens at.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 fn tail(text: &str) -> &str {

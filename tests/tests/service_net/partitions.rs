@@ -18,7 +18,7 @@ const WHOLE: usize = 1;
 /// Period of a wire that comes and goes.
 const FLAP: Duration = Duration::from_millis(150);
 
-/// How long what was under way may take to arrive before nothing more may.
+/// What was under way has arrived when nothing did for so long.
 const UNDER_WAY: Duration = Duration::from_millis(300);
 
 /// What is done to the wire.
@@ -113,7 +113,12 @@ fn cut(name: &str, forms: &[Form], length: Duration) {
 fn nothing_arrives(cluster: &Cluster, fault: Fault, length: Duration) {
     let since = Instant::now();
     cluster.net.disturb(CUT, fault);
-    thread::sleep(UNDER_WAY);
+    let mut seen = cluster.ended(CUT);
+    cluster.until("what was under way is there", |cluster| {
+        thread::sleep(UNDER_WAY);
+        let now = cluster.ended(CUT);
+        std::mem::replace(&mut seen, now) == now
+    });
     let before = (cluster.ended(CUT), cluster.ended(WHOLE));
     thread::sleep(length.saturating_sub(since.elapsed()).max(UNDER_WAY));
     cluster.until("the other host's sessions arrive", |cluster| {

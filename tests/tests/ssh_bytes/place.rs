@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Daemon, Scratch, skipped};
+use hansard_tests::{Daemon, Scratch, free_port, skipped};
 use serde_json::Value as Json;
 
 use crate::Transfer;
 use crate::debian::{self, Debian};
 use crate::kept::sha256;
-use crate::pair::{free_port, hansard_at, listed};
+use crate::pair::{hansard_at, listed};
 
 /// How long what was moved may take to be in the archive, on a machine that does other things besides.
 const WITHIN: Duration = Duration::from_secs(600);

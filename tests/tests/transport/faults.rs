@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use hansard_record::forward::ForwardOptions;
 use hansard_record::sim::{Rng, SimDisk};
 use hansard_tests::fault_proxy::{End, FaultProxy, Link, Way};
 
 use crate::cluster::{Cluster, until};
-use crate::host::{Host, endpoint, options};
+use crate::host::{Host, endpoint, options, soon_tired};
 use crate::service::{Made, Service};
 use crate::sessions::{id, recording};
 
@@ -20,12 +21,17 @@ struct Scene {
 }
 
 fn scene(name: &str) -> Scene {
+    scene_with(name, soon_tired())
+}
+
+fn scene_with(name: &str, options: ForwardOptions) -> Scene {
     let cluster = Cluster::new(name, 1);
     let identity = cluster.service();
     let web = cluster.host("web-1");
     let service = Service::start(&cluster, &identity, Made::new());
     let proxy = FaultProxy::start(service.address);
-    let host = Host::start(&cluster, &web, proxy.address(), &service.runtime);
+    let at = endpoint(&cluster, &web, proxy.address());
+    let host = Host::start_with(at, options, SimDisk::new(2), &service.runtime);
     Scene {
         service,
         proxy,
@@ -147,7 +153,8 @@ fn a_service_that_hears_nothing_of_the_end_lets_the_host_come_back() {
 
 #[test]
 fn a_slow_network_only_costs_time() {
-    let scene = scene("slow");
+    // One connection, however long the machine does something else.
+    let scene = scene_with("slow", options());
     scene.proxy.set_latency(Duration::from_millis(15));
     let all = [recording(&scene.web.recorder_key(), id(1), 1, 150)];
     scene.host.put(&all[0]);
@@ -194,7 +201,7 @@ fn a_host_that_crashes_amid_faults_goes_on_where_it_was() {
         let runtime = std::sync::Arc::clone(&scene.service.runtime);
         let at = endpoint(&scene.cluster, &scene.web, scene.proxy.address());
         let disk = scene.host.stop(&runtime);
-        scene.host = Host::start_with(at, options(), disk, &runtime);
+        scene.host = Host::start_with(at, soon_tired(), disk, &runtime);
     }
     scene.check(&all);
 }

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use hansard_tests::{Scratch, repository};
+use hansard_tests::{Scratch, free_port, repository};
 use serde_json::{Value as Json, json};
 
 use crate::place::{Place, WITHIN};
@@ -123,15 +123,10 @@ pub(crate) fn secret(scratch: &Scratch) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A port that nobody listens at: providers must know beforehand where browsers come back to.
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 impl Meeting {
     pub(crate) fn new(name: &str) -> Self {
         let scratch = Scratch::new(name);
+        // Providers must know beforehand where browsers come back to.
         let port = free_port();
         let hosts = ["127.0.0.1", "localhost"];
         let callbacks = hosts.map(|host| format!("http://{host}:{port}/sign-in/oidc"));

@@ -3,11 +3,11 @@
 
 use std::cell::Cell;
 
-use hansard_tests::Scratch;
+use hansard_tests::{Scratch, free_port};
 use serde_json::json;
 
 use crate::browser::{is_here, led};
-use crate::meeting::{Meeting, Provider, RULES, free_port, secret, section};
+use crate::meeting::{Meeting, Provider, RULES, secret, section};
 use crate::place::Place;
 
 /// A service with two providers, of which neither says who it is when it sends a browser back; the one of the

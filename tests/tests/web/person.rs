@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value as Json;
 
-use crate::place::{PASSWORD, Place, WITHIN, sections};
+use crate::place::{PASSWORD, Place, WITHIN, sections, wait_for};
 use crate::tls::{host, place};
 
 /// A certificate and its key.
@@ -224,17 +224,22 @@ fn every_route_takes_a_certificate_as_it_takes_its_owner_and_refuses_it_when_tha
     };
     for own in [ann, &uma] {
         let serial = serial(own);
+        wait_for("both on record", || {
+            told(&serial, true) > 0 && told(&serial, false) > 0
+        });
         assert_eq!(
             (told(&serial, true), told(&serial, false)),
             (1, 1),
             "{serial}"
         );
     }
-    let made = place.events("cert.create");
-    let made = made
-        .iter()
-        .filter(|event| event["cert_type"] == "x509_user");
-    assert_eq!(made.count(), 3);
+    let made = || {
+        let all = place.events("cert.create").into_iter();
+        all.filter(|event| event["cert_type"] == "x509_user")
+            .count()
+    };
+    wait_for("the certificates on record", || made() >= 3);
+    assert_eq!(made(), 3);
 }
 
 fn serial(own: &Own) -> String {
@@ -301,24 +306,24 @@ fn a_certificate_that_is_over_is_refused_and_nobody_gets_another_with_one() {
         assert_eq!(status, 403, "{text}");
         assert!(text.contains("holds for 1 to 86400 seconds"), "{text}");
     }
-    let (_, text) = made(2);
-    let json: Json = serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1.trim()).unwrap();
-    let pem = json["certificate"].as_str().unwrap().to_owned();
-    let short = Own {
-        pem,
-        key: key.clone(),
+    let own = |ttl_s| {
+        let (_, text) = made(ttl_s);
+        let body = text.split_once("\r\n\r\n").unwrap().1.trim();
+        let json: Json = serde_json::from_str(body).unwrap();
+        let pem = json["certificate"].as_str().unwrap().to_owned();
+        let key = key.clone();
+        Own { pem, key }
     };
     let status =
-        || asked(&place, Some(&short), ("GET", "/v1/status"), "").map(|(status, _)| status);
-    assert_eq!(status(), Some(200));
-    let (code, text) = asked(&place, Some(&short), line, &wish(60)).unwrap();
+        |own| asked(&place, Some(own), ("GET", "/v1/status"), "").map(|(status, _)| status);
+    // One that is not over before this machine has asked with it; a short one may be.
+    let (long, short) = (own(3600), own(2));
+    assert_eq!(status(&long), Some(200));
+    let (code, text) = asked(&place, Some(&long), line, &wish(60)).unwrap();
     assert!(code == 403 && text.contains("gets no other"), "{text}");
-    // The handshake itself refuses it then.
-    let until = std::time::Instant::now() + WITHIN;
-    while status().is_some() {
-        assert!(std::time::Instant::now() < until, "it does not end");
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    }
+    // The handshake itself refuses it then, and not the other.
+    wait_for("the end of the short one", || status(&short).is_none());
+    assert_eq!(status(&long), Some(200));
     // OpenSSL reads what was issued as we do.
     let out = openssl(&["x509", "-noout", "-text"], short.pem.as_bytes());
     let text = String::from_utf8_lossy(&out.stdout).into_owned();

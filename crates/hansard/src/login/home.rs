@@ -260,6 +260,10 @@ mod tests {
                                 .iter()
                                 .all(|(name, _)| read(name).as_ref() == Some(&is))
                         );
+                        drop(held);
+                        // Whoever begins again at once would keep the others waiting for all of its turns, each as
+                        // long as a disk takes.
+                        thread::sleep(2 * HOLD_AGAIN);
                     }
                 })
             });

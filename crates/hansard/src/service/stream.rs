@@ -122,9 +122,9 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
             stream.write_all(head.as_bytes()).unwrap();
-            // Slow, and no slower than may be.
-            for piece in ["first", " and", " more"] {
-                stream.write_all(piece.as_bytes()).unwrap();
+            // Slow, and no slower than may be: all of it takes longer than any pause may.
+            for _ in 0..8 {
+                stream.write_all(b"slow ").unwrap();
                 thread::sleep(Duration::from_millis(300));
             }
             // Held open until the other end has had enough.
@@ -137,11 +137,11 @@ mod tests {
         };
         let asked = Asked::get(&["status"]);
         let mut stream = Service::new(&args).unwrap().stream(&asked).unwrap();
-        stream.quiet_max = Duration::from_secs(1);
+        stream.quiet_max = Duration::from_secs(2);
         let (began, mut said) = (Instant::now(), Vec::new());
         let cut = stream.read_to_end(&mut said).unwrap_err();
-        assert_eq!(said, b"first and more");
-        assert_eq!(cut.to_string(), "nothing came for 1 seconds");
+        assert_eq!(said, b"slow ".repeat(8));
+        assert_eq!(cut.to_string(), "nothing came for 2 seconds");
         assert!(began.elapsed() < Duration::from_secs(20));
         drop(stream);
         service.join().unwrap();

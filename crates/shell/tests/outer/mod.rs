@@ -244,6 +244,11 @@ impl Outer {
                 .contains(rustix::termios::OutputModes::OPOST)
     }
 
+    /// Whether the recorder has read all that was typed.
+    pub fn has_no_keys(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.slave).unwrap() == 0
+    }
+
     /// Whether the terminal's modes are what they were.
     pub fn is_restored(&self) -> bool {
         let now = tcgetattr(&self.slave).unwrap();
