@@ -24,6 +24,7 @@ pub(crate) use credential::{CredentialArgs, CredentialCommand};
 pub(crate) use journal::{JournalArgs, ReaderKind};
 pub(crate) use machine::{CoverageArgs, DisableArgs, DisableWay, EnableArgs, EnableWay, RootArgs};
 pub(crate) use policy::{PolicyArgs, PolicyCommand, TestArgs};
+use service::at_least_one;
 pub(crate) use service::{
     CertArgs, CertCommand, EventsArgs, FilterArgs, FollowArgs, HoldArgs, HoldCommand, HostArgs,
     HostCommand, KillArgs, LookArgs, LsArgs, PageArgs, ServiceArgs, ShowArgs, SignArgs, StatusArgs,
@@ -199,10 +200,10 @@ pub(crate) struct PlayArgs {
     )]
     pub(crate) file: PathBuf,
     /// How fast: 1 is as it was, 0.0625 to 64
-    #[arg(short, long, default_value_t = 1.0, value_name = "FACTOR")]
+    #[arg(short, long, default_value_t = 1.0, value_name = "FACTOR", value_parser = number)]
     pub(crate) speed: f64,
     /// Let no pause last longer than this many seconds
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, value_name = "SECONDS", value_parser = number)]
     pub(crate) idle_limit: Option<f64>,
     /// Begin at this moment: seconds, [H:]M:S, or 1h2m3s
     #[arg(long, value_name = "MOMENT")]
@@ -306,7 +307,7 @@ pub(crate) struct SearchArgs {
     #[command(flatten)]
     pub(crate) filter: SearchFilterArgs,
     /// Stop after this many findings
-    #[arg(short, long, default_value_t = 1000, value_name = "N")]
+    #[arg(short, long, default_value_t = 1000, value_name = "N", value_parser = at_least_one)]
     pub(crate) limit: usize,
     /// Answer in JSON, one object a line
     #[arg(long)]
@@ -375,6 +376,13 @@ pub(crate) struct KeygenArgs {
 fn formats(can: fn(Format) -> bool) -> impl TypedValueParser<Value = Format> {
     let names = Format::ALL.into_iter().filter(|format| can(*format));
     PossibleValuesParser::new(names.map(Format::as_str)).try_map(|name| name.parse::<Format>())
+}
+
+/// A number as pauses and speeds are given.
+fn number(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok();
+    let number = number.filter(|number| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| "not a number from 0 on, as 2 or 0.5".to_owned())
 }
 
 fn parse_on_loss(word: &str) -> Result<OnLoss, String> {

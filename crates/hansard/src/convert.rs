@@ -9,6 +9,7 @@ use crate::cli::ConvertArgs;
 use crate::draft::{Draft, OUT_BYTES};
 use crate::failure::{Failure, STATUS_WRONG_USE, shown};
 use crate::key;
+use crate::moment;
 use crate::originals::Originals;
 use crate::source::Source;
 
@@ -23,47 +24,69 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<u8, Failure> {
             return Err(Failure::new(STATUS_WRONG_USE, message)
                 .hint("it is more than one file: name it, and the others stand beside it"));
         };
-        let copied = cut(args, &mut source, &mut *encoder);
-        return finish(args, source, copied);
+        let cut = cut(args, &mut source, &mut *encoder);
+        return finish(args, source, cut);
     }
     let originals = Originals::new(&args.input, &args.read, source.format());
     let draft = Draft::new(&args.output, args.to.beside(), args.force, &originals)?;
-    let copied = match args.to.create(Box::new(draft.outputs()), key) {
+    let cut = match args.to.create(Box::new(draft.outputs()), key) {
         Ok(mut encoder) => cut(args, &mut source, &mut *encoder),
-        Err(error) => Err(CopyError::Write(error)),
+        Err(error) => Cut {
+            copied: Err(CopyError::Write(error)),
+            has_begun: false,
+            ended_before_ns: None,
+        },
     };
-    if source.has_begun() && !matches!(copied, Err(CopyError::Write(_))) {
+    if cut.has_begun && !matches!(cut.copied, Err(CopyError::Write(_))) {
         draft.keep()?;
     }
-    finish(args, source, copied)
+    finish(args, source, cut)
+}
+
+/// What became of it.
+struct Cut {
+    copied: Result<u64, CopyError>,
+    /// Whether there is anything in the output.
+    has_begun: bool,
+    /// How long the recording is, where it had ended before what was asked for.
+    ended_before_ns: Option<u64>,
 }
 
 /// All of it, or what was asked for.
-fn cut(
-    args: &ConvertArgs,
-    source: &mut Source,
-    encoder: &mut dyn Encoder,
-) -> Result<u64, CopyError> {
+fn cut(args: &ConvertArgs, source: &mut Source, encoder: &mut dyn Encoder) -> Cut {
     let Some(stretch) = args.clip else {
-        return copy(source, encoder);
+        let copied = copy(source, encoder);
+        return Cut {
+            copied,
+            has_begun: source.has_begun(),
+            ended_before_ns: None,
+        };
     };
     let mut clip = Clip::new(source, stretch.from.at_ns(), stretch.until.at_ns());
-    copy(&mut clip, encoder)
+    let copied = copy(&mut clip, encoder);
+    Cut {
+        copied,
+        has_begun: clip.has_begun(),
+        ended_before_ns: clip.ended_before_ns(),
+    }
 }
 
-fn finish(
-    args: &ConvertArgs,
-    source: Source,
-    copied: Result<u64, CopyError>,
-) -> Result<u8, Failure> {
-    match copied {
+fn finish(args: &ConvertArgs, source: Source, cut: Cut) -> Result<u8, Failure> {
+    if let Some(end_ns) = cut.ended_before_ns {
+        source.finish();
+        let (file, end) = (shown(&args.input), moment::show(end_ns));
+        let what =
+            format!("{file}: --clip begins behind the end of the recording, which is {end} long");
+        return Err(Failure::new(STATUS_WRONG_USE, what)
+            .hint("nothing was converted; choose a stretch that begins before that"));
+    }
+    match cut.copied {
         Ok(0) => Err(crate::source::not_a_recording(&args.input)),
         Ok(_) => Ok(source.finish()),
         Err(CopyError::Read(error)) => {
-            let begun = source.has_begun();
             let failure = source.failure(&error);
             source.finish();
-            Err(if begun {
+            Err(if cut.has_begun {
                 failure.also("everything before that was converted")
             } else {
                 failure

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write as _};
 
-use hansard_view::escape_for_humans;
+use hansard_view::document::catalogue;
+use hansard_view::{escape_for_humans, nearest};
 use serde_json::Value as Json;
 
 use crate::cli::{EventsArgs, PageArgs};
@@ -30,6 +31,9 @@ const FRAME: [&str; 12] = [
 /// Most characters of a line behind its frame; `--json` has everything.
 const REST_CHARS_MAX: usize = 400;
 
+/// Most names that are offered for one that no event has.
+const NEAR_MAX: usize = 5;
+
 /// Lists or follows them.
 pub(crate) fn run(args: &EventsArgs) -> Result<u8, Failure> {
     let service = Service::new(&args.service)?;
@@ -38,6 +42,12 @@ pub(crate) fn run(args: &EventsArgs) -> Result<u8, Failure> {
         .with("event", args.event.as_deref())
         .with("session", session.as_deref());
     if args.follow {
+        // It may wait for ever for an event of that name.
+        args.event
+            .as_deref()
+            .and_then(unheard)
+            .iter()
+            .for_each(|what| say(what));
         return follow(&service, asked, args);
     }
     let order = if args.oldest { "oldest" } else { "newest" };
@@ -46,9 +56,39 @@ pub(crate) fn run(args: &EventsArgs) -> Result<u8, Failure> {
         print(event, args.json)
     })?;
     if shown == 0 {
-        let _ = writeln!(io::stderr(), "hansard: no such events");
+        say("no such events");
+        args.event
+            .as_deref()
+            .and_then(unheard)
+            .iter()
+            .for_each(|what| say(what));
     }
     Ok(0)
+}
+
+fn say(what: &str) {
+    // A closed standard error has nobody to tell.
+    let _ = writeln!(io::stderr(), "hansard: {what}");
+}
+
+/// What is said of a name that no event has, as far as this version knows. Of a newer service, or in an
+/// imported recording, there may be some of that name all the same: so it is no reason not to ask.
+fn unheard(name: &str) -> Option<String> {
+    if name.is_empty() || catalogue::find(name).is_some() {
+        return None;
+    }
+    let names = || catalogue::rows().map(|row| row.name);
+    let mut near: Vec<&str> = nearest(name, names()).into_iter().collect();
+    let lower = name.to_lowercase();
+    let alike = names().filter(|known| known.contains(&lower) && Some(known) != near.first());
+    near.extend(alike.collect::<Vec<_>>());
+    near.truncate(NEAR_MAX);
+    let name = escape_for_humans(name);
+    let what = format!("no event is known by the name {name}");
+    Some(match near.is_empty() {
+        true => format!("{what}; docs/events.md has all names"),
+        false => format!("{what}; did you mean {}?", near.join(", ")),
+    })
 }
 
 /// All events of one session, in their order.
@@ -145,4 +185,24 @@ fn as_text(event: &Json) -> String {
         rest = rest.chars().take(REST_CHARS_MAX).collect::<String>() + "…";
     }
     line + &rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unheard;
+
+    #[test]
+    fn a_name_that_no_event_has_is_said_with_those_that_are_near() {
+        for known in ["session.start", "sftp", "recording.deleted", ""] {
+            assert_eq!(unheard(known), None, "{known}");
+        }
+        let said = |name| unheard(name).unwrap_or_default();
+        assert!(said("session.strat").ends_with("session.strat; did you mean session.start?"));
+        assert!(said("Session.Start").contains("did you mean session.start"));
+        let of_many = said("recording");
+        assert!(of_many.contains("recording.shared"), "{of_many}");
+        assert!(of_many.matches(", ").count() < 5, "{of_many}");
+        assert!(said("xyzzy").ends_with("docs/events.md has all names"));
+        assert!(!said("a\x1bb").contains('\x1b'));
+    }
 }

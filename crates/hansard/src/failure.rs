@@ -1,7 +1,11 @@
 //! What a command says when it cannot do its work: one sentence, the next step, an exit status.
 
 use std::fmt;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+
+use rustix::process::geteuid;
 
 /// Not a recording, or wrong use.
 pub(crate) const STATUS_WRONG_USE: u8 = 2;
@@ -80,11 +84,68 @@ impl Failure {
             failure.message = format!("{}: {}", shown(path), failure.message);
             return failure;
         }
-        Self::new(
+        let failure = Self::new(
             STATUS_WRONG_USE,
             format!("{}: {}", shown(path), plain(error)),
-        )
+        );
+        let next = match error.kind() {
+            ErrorKind::NotFound => no_directory(path),
+            ErrorKind::PermissionDenied => denied(path),
+            _ => None,
+        };
+        Self {
+            hint: next,
+            ..failure
+        }
     }
+
+    /// The same of a recording that is to be read.
+    pub(crate) fn of_recording(path: &Path, error: &std::io::Error) -> Self {
+        let failure = Self::about(path, error);
+        match error.kind() {
+            ErrorKind::NotFound if failure.hint.is_none() => failure.hint(
+                "see how the name is written; `hansard ls` lists the service's sessions, each named by \
+                 its UUID",
+            ),
+            _ => failure,
+        }
+    }
+}
+
+/// Which directory is not there, where something was to be found or made in it.
+fn no_directory(path: &Path) -> Option<String> {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""))?;
+    let is_gone = parent.symlink_metadata().is_err();
+    is_gone.then(|| format!("there is no directory {}", shown(parent)))
+}
+
+/// Who has what is in the way.
+fn denied(path: &Path) -> Option<String> {
+    let relative = path.is_relative().then_some(Path::new("."));
+    let existing = path.ancestors().filter(|at| *at != Path::new(""));
+    let (at, metadata) = existing
+        .chain(relative)
+        .find_map(|at| Some((at, at.symlink_metadata().ok()?)))?;
+    let us = geteuid().as_raw();
+    let (at, mode) = (shown(at), metadata.mode() & 0o7777);
+    Some(match metadata.uid() == us {
+        true => format!("{at} is yours, and its mode {mode:o} keeps you out: chmod changes it"),
+        false => {
+            let (owner, us) = (called(metadata.uid()), called(us));
+            format!(
+                "{at} belongs to {owner} (mode {mode:o}), and this is {us}: ask {owner}, or root"
+            )
+        }
+    })
+}
+
+/// An account as people call it: by its name, else by its number.
+fn called(uid: u32) -> String {
+    let account = hansard_shell::account_of(uid);
+    account.map_or_else(
+        || uid.to_string(),
+        |account| hansard_view::escape_for_humans(&account.name).into_owned(),
+    )
 }
 
 /// Why an answer of the service is not whole, as an error of reading it: whoever reads a recording

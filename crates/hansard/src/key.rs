@@ -2,7 +2,7 @@
 //! write it (RFC 8410), so that no tool of ours is needed to make or check them.
 
 use std::fs::OpenOptions;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,15 @@ pub(crate) fn run(args: &KeygenArgs) -> Result<u8, Failure> {
     let mut public_path = args.file.clone().into_os_string();
     public_path.push(".pub");
     let public_path = PathBuf::from(public_path);
+    // Before anything is written: a private key without its public half would be left behind.
+    if public_path.symlink_metadata().is_ok() && args.file.symlink_metadata().is_err() {
+        let what = format!(
+            "{}: is there already, without its private key",
+            shown(&public_path)
+        );
+        return Err(Failure::new(STATUS_WRONG_USE, what)
+            .hint("choose another name; or move it away, if nobody verifies with it any more"));
+    }
     write_new(
         &args.file,
         0o600,
@@ -89,15 +98,25 @@ fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.map_err(|e| Failure::about(path, &e))
+    written.map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => {
+            let what = format!(
+                "{}: is there already, and a key is never replaced",
+                shown(path)
+            );
+            Failure::new(STATUS_WRONG_USE, what)
+                .hint("choose another name; or move it away, if nothing is signed with it any more")
+        }
+        _ => Failure::about(path, &e),
+    })
 }
 
 fn read(path: &Path, label: &str, der: &[u8]) -> Result<[u8; 32], Failure> {
     let (file, _) = crate::source::open_file(path)?;
-    let mut text = String::new();
-    let taken = file.take(FILE_BYTES_MAX).read_to_string(&mut text);
+    let mut bytes = Vec::new();
+    let taken = file.take(FILE_BYTES_MAX).read_to_end(&mut bytes);
     taken.map_err(|e| Failure::about(path, &e))?;
-    parsed(path, &text, label, der)
+    parsed(path, &String::from_utf8_lossy(&bytes), label, der)
 }
 
 fn parsed(path: &Path, text: &str, label: &str, der: &[u8]) -> Result<[u8; 32], Failure> {

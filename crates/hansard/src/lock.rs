@@ -49,6 +49,9 @@ pub(crate) fn run(args: &LockArgs) -> Result<u8, Failure> {
                 escape_for_humans(target),
                 escape_for_humans(&name),
             );
+            if let Some(note) = lock.get("note").and_then(Value::as_str) {
+                let _ = writeln!(io::stderr(), "hansard: {}", escape_for_humans(note));
+            }
         }
         LockCommand::Ls {
             page,

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::CommandFactory as _;
 
 use crate::cli::Cli;
-use crate::failure::Failure;
+use crate::failure::{Failure, STATUS_WRONG_USE, shown};
 
 /// `hansard completions SHELL`.
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
@@ -18,7 +18,13 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
 
 /// `hansard man DIRECTORY`: one page for the program and one for each command.
 pub(crate) fn pages(directory: &Path) -> Result<u8, Failure> {
-    std::fs::create_dir_all(directory).map_err(|e| Failure::about(directory, &e))?;
+    std::fs::create_dir_all(directory).map_err(|e| match directory.is_dir() {
+        false if directory.exists() => {
+            let what = format!("{}: is no directory", shown(directory));
+            Failure::new(STATUS_WRONG_USE, what).hint("name one, or one that can be made")
+        }
+        _ => Failure::about(directory, &e),
+    })?;
     pages_of(directory, Cli::command(), "hansard")?;
     Ok(0)
 }

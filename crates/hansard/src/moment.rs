@@ -62,6 +62,9 @@ impl FromStr for Stretch {
             text => text.parse(),
         };
         let (from, until) = (moment(from, Moment::At(0))?, moment(until, Moment::End)?);
+        if from == Moment::End {
+            return Err("it begins at the end, and nothing is behind that".to_owned());
+        }
         if from.at_ns() > until.at_ns() {
             return Err("its end is before its beginning".to_owned());
         }
@@ -209,6 +212,23 @@ mod tests {
             "h",
         ] {
             assert!(bad.parse::<Moment>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_stretch_has_something_in_it() {
+        let at = |s| Moment::At(s * 1_000_000_000);
+        for (text, from, until) in [
+            ("1:30..2:00", at(90), at(120)),
+            ("90..", at(90), Moment::End),
+            ("..1m", at(0), at(60)),
+            ("start..end", at(0), Moment::End),
+        ] {
+            assert_eq!(text.parse(), Ok(Stretch { from, until }), "{text}");
+        }
+        // A link to it would be one to everything.
+        for bad in ["end..", "end..end", "2..1", "90", "end..5", "x..", "..y"] {
+            assert!(bad.parse::<Stretch>().is_err(), "{bad}");
         }
     }
 

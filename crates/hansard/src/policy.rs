@@ -8,7 +8,7 @@ use hansard_view::escape_for_humans;
 use serde_json::{Value as Json, json};
 
 use crate::cli::{PolicyArgs, PolicyCommand, TestArgs};
-use crate::failure::{Failure, STATUS_WRONG_USE};
+use crate::failure::{Failure, STATUS_WRONG_USE, shown};
 use crate::listing::text;
 use crate::service::{Asked, Service};
 
@@ -148,6 +148,12 @@ fn read(path: &Path) -> Result<String, Failure> {
         return Err(
             Failure::new(STATUS_WRONG_USE, what).hint("put users into groups, hosts under labels")
         );
+    }
+    // It would be a policy that says nothing, in the place of the one that was meant.
+    if bytes.trim_ascii().is_empty() {
+        let what = format!("{}: there is no policy in it", shown(path));
+        return Err(Failure::new(STATUS_WRONG_USE, what)
+            .hint("docs/policy.md says what may stand in one; `{}` is one that says nothing"));
     }
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();

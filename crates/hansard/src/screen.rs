@@ -7,6 +7,8 @@ use serde_json::json;
 
 use crate::cli::ScreenArgs;
 use crate::failure::Failure;
+use crate::moment::Moment;
+use crate::source::say;
 use crate::{moment, seekable};
 
 /// Shows it as text, as JSON or as a picture.
@@ -27,6 +29,17 @@ pub(crate) fn run(args: &ScreenArgs) -> Result<u8, Failure> {
         }
     }
     out.flush()?;
+    let end_ns = indexed.index().last_ns();
+    // Somebody may believe that it was so then.
+    if let Moment::At(at_ns) = args.at
+        && at_ns > end_ns
+    {
+        let (at, end) = (moment::show(at_ns), moment::show(end_ns));
+        say(
+            &args.file,
+            &format!("the recording is {end} long, and --at is {at}: this is its last screen"),
+        );
+    }
     remains.finish(&indexed, replay.damages_count() > 0)
 }
 

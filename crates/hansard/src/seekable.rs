@@ -24,7 +24,7 @@ use crate::journal;
 use crate::key;
 use crate::progress::{Meter, Progress};
 use crate::session;
-use crate::source::{PassedOver, Source, not_a_recording, open_file, say};
+use crate::source::{PassedOver, Source, are_for, not_a_recording, open_file, say};
 
 /// Attempts to find a name for a temporary file that nobody has.
 const NAMES_MAX: u32 = 100;
@@ -92,6 +92,7 @@ pub(crate) fn open(path: &Path, read: &ReadArgs) -> Result<(Indexed, Remains), F
         && path.metadata().is_ok_and(|m| m.is_file());
     let may_be_ours = read.from.is_none_or(|format| format == Format::Hansard);
     if plain && may_be_ours && begins_like_ours(path)? {
+        are_for(path, read, Format::Hansard)?;
         let mut progress = Progress::new("indexing", None);
         let indexed = Indexed::open(path, &mut |done| {
             progress.of(done.bytes, done.total);

@@ -1,6 +1,6 @@
 //! Recordings as commands open them: by path or from standard input, in any readable format.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use hansard_view::{DecodeError, Decoder, Format, Import, OpenError};
 
 use crate::cli::ReadArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
-use crate::journal;
 use crate::watched::Watched;
+use crate::{journal, session};
 
 /// A recording that is being read.
 pub(crate) struct Source {
@@ -41,6 +41,7 @@ impl Source {
             OpenError::Unknown => not_a_recording(path),
             other => Failure::new(STATUS_WRONG_USE, format!("{}: {other}", shown(path))),
         })?;
+        are_for(path, read, opened.format)?;
         Ok(Self::over(path, opened.format, opened.decoder))
     }
 
@@ -182,6 +183,29 @@ pub(crate) fn say(path: &Path, what: &str) {
     );
 }
 
+/// Refuses options that are for other formats: what they name would be passed over without a word.
+pub(crate) fn are_for(path: &Path, read: &ReadArgs, format: Format) -> Result<(), Failure> {
+    let has_several = matches!(format, Format::Tlog | Format::Teleport);
+    let wrong = [
+        (
+            "--timing is for a typescript",
+            read.timing.is_some() && format != Format::Typescript,
+        ),
+        (
+            "--rec is for files that hold several recordings (tlog, teleport)",
+            read.rec.is_some() && !has_several,
+        ),
+    ];
+    match wrong.iter().find(|(_, is_wrong)| *is_wrong) {
+        None => Ok(()),
+        Some((what, _)) => {
+            let what = format!("{}: {what}, and this is {format}", shown(path));
+            Err(Failure::new(STATUS_WRONG_USE, what)
+                .hint("leave the option out, or say with --from what it is"))
+        }
+    }
+}
+
 /// A regular file (or a pipe), never a directory; and its length.
 pub(crate) fn open_file(path: &Path) -> Result<(File, u64), Failure> {
     let file = File::open(path).map_err(|e| Failure::about(path, &e))?;
@@ -197,6 +221,19 @@ pub(crate) fn open_file(path: &Path) -> Result<(File, u64), Failure> {
 
 /// The sentence for bytes that are nothing we know.
 pub(crate) fn not_a_recording(path: &Path) -> Failure {
+    let there = path
+        .metadata()
+        .ok()
+        .filter(|_| session::named(path).is_none());
+    if there.as_ref().is_some_and(Metadata::is_dir) {
+        let what = "is a directory, and no recording of sudo or Teleport, which are directories";
+        return Failure::new(STATUS_WRONG_USE, format!("{}: {what}", shown(path)))
+            .hint("name a file in it");
+    }
+    if there.is_some_and(|there| there.is_file() && there.len() == 0) {
+        return Failure::new(STATUS_WRONG_USE, format!("{}: is empty", shown(path)))
+            .hint("nothing was written into it: see how it was made, or copied here");
+    }
     Failure::new(
         STATUS_WRONG_USE,
         format!("{}: not a recording of a known format", shown(path)),

@@ -1,5 +1,6 @@
 //! `hansard verify`: the verdict on recordings, and who signed them.
 
+use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
@@ -18,6 +19,7 @@ use crate::moment;
 use crate::progress::{Meter, Progress};
 use crate::service::{Asked, Service};
 use crate::session;
+use crate::source::not_a_recording;
 use crate::trust::{Anchors, Trust};
 
 /// Checks all files; the worst verdict is the exit status.
@@ -68,8 +70,16 @@ fn check(path: &Path, look: &LookArgs) -> Result<Report, Failure> {
     let (reader, total): (Box<dyn Read>, _) = if path.as_os_str() == "-" {
         (Box::new(io::stdin().lock()), None)
     } else {
-        let (file, len) = crate::source::open_file(path)?;
-        let reader = reading(file).map_err(|e| Failure::about(path, &e))?;
+        let about = |e: io::Error| Failure::of_recording(path, &e);
+        let there = path.metadata().map_err(about)?;
+        if there.is_dir() {
+            let what = format!("{}: is a directory", shown(path));
+            return Err(Failure::new(STATUS_WRONG_USE, what)
+                .hint("name the recordings in it; several can be named at once"));
+        }
+        let len = there.len();
+        let file = File::open(path).map_err(about)?;
+        let reader = reading(file).map_err(about)?;
         (reader, Some(len))
     };
     check_bytes(path, reader, total)
@@ -80,6 +90,7 @@ fn check_bytes(path: &Path, reader: Box<dyn Read>, total: Option<u64>) -> Result
     let meter = Meter::new(Progress::new("checking", total));
     verify(meter.reading(reader)).map_err(|error| match error {
         ReadError::Io(error) => Failure::about(path, &error),
+        ReadError::NotARecording if total == Some(0) => not_a_recording(path),
         ReadError::NotARecording => Failure::new(
             STATUS_WRONG_USE,
             format!("{}: not a Hansard recording", shown(path)),

@@ -22,7 +22,7 @@ pub(crate) struct Watched {
 impl Watched {
     /// The recording at this path; `-` is standard input.
     pub(crate) fn open(path: &Path, read: &ReadArgs, label: &'static str) -> Result<Self, Failure> {
-        let failed = |error| Failure::about(path, &error);
+        let failed = |error| Failure::of_recording(path, &error);
         let (inputs, total): (Box<dyn Inputs>, _) =
             if let Some(rec) = journal::wanted(path, &read.journal) {
                 let mut entries = BufReader::new(Journal::open(rec, &read.journal, false)?);

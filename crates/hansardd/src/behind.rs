@@ -3,6 +3,7 @@
 
 mod accounts;
 mod certified;
+mod defined;
 mod ending;
 mod following;
 mod held;

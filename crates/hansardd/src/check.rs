@@ -14,6 +14,7 @@ use hansard_core::policy::OnLoss;
 use crate::config::{Config, Finding, Local, Rule, Size, Span, Store};
 
 mod host;
+pub mod keys;
 mod oidc;
 mod shells;
 mod ssh;

@@ -13,7 +13,7 @@ use hansard_record::Environment;
 use hansard_store::Archive;
 use serde_json::json;
 
-use crate::check::{Surroundings, check};
+use crate::check::{Surroundings, check, keys};
 use crate::cli::{CheckArgs, Cli, Command, ConfigArgs, InitArgs, ReindexArgs, RunArgs};
 use crate::config::{ALL_IN_ONE, Config, Finding, HostPort, Level, LoadError, Store};
 use crate::data_dir::{DataDir, Held};
@@ -65,7 +65,17 @@ pub fn perform(cli: &Cli, out: &mut dyn Write) -> Result<u8, Failure> {
 /// The configuration, and everything that contradicts itself in it; an error if it cannot be used.
 fn usable(args: &ConfigArgs) -> Result<(Config, Vec<Finding>), Failure> {
     let config = Config::load(args.config.as_deref()).map_err(|e| unloaded(&e))?;
-    let findings = check(&config, &Surroundings::of_this_machine(&config));
+    let around = Surroundings::of_this_machine(&config);
+    without_errors(args, config, &around)
+}
+
+/// The same, held against these surroundings.
+fn without_errors(
+    args: &ConfigArgs,
+    config: Config,
+    around: &Surroundings,
+) -> Result<(Config, Vec<Finding>), Failure> {
+    let findings = check(&config, around);
     let errors: Vec<String> = findings
         .iter()
         .filter(|finding| finding.level == Level::Error)
@@ -103,7 +113,12 @@ fn unloaded(error: &LoadError) -> Failure {
 /// `hansardd check`.
 fn say_findings(args: &CheckArgs, out: &mut dyn Write) -> Result<u8, Failure> {
     let findings = match Config::load(args.config.config.as_deref()) {
-        Ok(config) => check(&config, &Surroundings::of_this_machine(&config)),
+        Ok(config) => {
+            let mut found = check(&config, &Surroundings::of_this_machine(&config));
+            found.extend(keys::findings(&config));
+            found.sort_by_key(|finding| finding.level);
+            found
+        }
         Err(LoadError::Wrong(_, findings)) => findings,
         Err(e @ LoadError::Unreadable(..)) => return Err(unloaded(&e)),
     };
@@ -383,7 +398,13 @@ fn rebuild_log(
 
 /// `hansardd doctor`.
 fn say_lines(args: &CheckArgs, out: &mut dyn Write) -> Result<u8, Failure> {
-    let (config, _) = usable(&args.config)?;
+    let config = Config::load(args.config.config.as_deref()).map_err(|e| unloaded(&e))?;
+    let mut around = Surroundings::of_this_machine(&config);
+    // A certificate that has expired is one line among the others, and no reason to look at nothing else.
+    around
+        .files
+        .retain(|finding| !finding.key.starts_with("serve.web."));
+    let (config, _) = without_errors(&args.config, config, &around)?;
     let lines = examine(&config, &*Environment::real().clock);
     let worst = lines.iter().map(|line| line.verdict).max();
     if args.json {

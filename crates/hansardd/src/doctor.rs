@@ -1,7 +1,7 @@
 //! `hansardd doctor`: looks at everything the daemon needs and says what is wrong with it and what
 //! to do. It changes nothing, and works while the daemon runs.
 
-mod keys;
+mod web;
 
 use std::fs;
 use std::io;
@@ -21,6 +21,7 @@ use crate::config::{Config, HostPort};
 use crate::data_dir::DataDir;
 use crate::failure::{plain, shown};
 use crate::owner;
+use crate::private_keys;
 
 /// Descriptors below which a daemon with many sessions or hosts runs out.
 const NOFILE_MIN: u64 = 4096;
@@ -107,7 +108,7 @@ pub fn examine(config: &Config, clock: &dyn Clock) -> Vec<Line> {
         ]);
     }
     lines.extend(places.iter().map(|(about, path)| private(about, path)));
-    lines.extend(keys::lines(&dir.keys()));
+    lines.extend(keys(&dir));
     lines.extend(strange(&dir));
     lines.extend(quarantined(&dir));
     lines.push(disk(dir.path()));
@@ -144,6 +145,7 @@ pub fn examine(config: &Config, clock: &dyn Clock) -> Vec<Line> {
     if let Some(metrics) = &config.serve.metrics {
         lines.push(port("metrics", metrics.listen));
     }
+    lines.extend(web::lines(config));
     lines
 }
 
@@ -192,6 +194,18 @@ fn private(about: &str, path: &Path) -> Line {
         return Line::new(Verdict::Fail, about, what, next);
     }
     Line::ok(about, what)
+}
+
+/// One line for each private key that is wrong, or one that says that none is.
+fn keys(dir: &DataDir) -> Vec<Line> {
+    let about = "private keys";
+    let found = private_keys::look(&dir.keys());
+    if found.faults.is_empty() && found.sound > 0 {
+        let what = format!("{}, each its owner's alone", found.sound);
+        return vec![Line::ok(about, what)];
+    }
+    let fail = |fault: private_keys::Fault| Line::new(Verdict::Fail, about, fault.what, fault.next);
+    found.faults.into_iter().map(fail).collect()
 }
 
 /// What another account made there, the daemon cannot use.
@@ -396,105 +410,4 @@ fn port(about: &str, listen: SocketAddr) -> Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-    use std::os::unix::net::UnixListener;
-
-    use super::*;
-
-    #[test]
-    fn permissions_and_absences() {
-        let dir = std::env::temp_dir().join(format!("hansardd-doctor-{}", std::process::id()));
-        fs::create_dir(&dir).unwrap();
-        let verdict = |mode: u32| {
-            fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
-            private("spool", &dir)
-        };
-        assert_eq!(verdict(0o700).verdict, Verdict::Ok);
-        assert_eq!(verdict(0o750).verdict, Verdict::Fail);
-        assert!(verdict(0o701).next.starts_with("chmod 700 "));
-        assert_eq!(private("spool", &dir.join("none")).verdict, Verdict::Fail);
-        let path = dir.join("capture.sock");
-        assert_eq!(socket("s", &dir, "capture.sock").verdict, Verdict::Warn);
-        let listener = UnixListener::bind(&path).unwrap();
-        assert_eq!(socket("s", &dir, "capture.sock").verdict, Verdict::Ok);
-        drop(listener);
-        assert_eq!(socket("s", &dir, "capture.sock").verdict, Verdict::Warn);
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, "").unwrap();
-        assert_eq!(socket("s", &dir, "capture.sock").verdict, Verdict::Fail);
-        fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[test]
-    fn ports() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        assert_eq!(port("metrics", address).verdict, Verdict::Ok);
-        drop(listener);
-        assert_eq!(port("metrics", address).verdict, Verdict::Warn);
-        let elsewhere = "192.0.2.7:3025".parse().unwrap();
-        assert_eq!(port("ingest", elsewhere).verdict, Verdict::Fail);
-    }
-
-    #[test]
-    fn a_host_is_asked_for_what_it_has_and_no_archive() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let service = listener.local_addr().unwrap();
-        let examined = |sections: &str| {
-            let text = format!("node:\n  data_dir: /nonexistent/hansard\n{sections}\n");
-            let config = Config::parse(&text).0;
-            examine(&config, &hansard_record::sim::SimClock::new(0))
-        };
-        let host = examined(&format!("forward:\n  service: [\"{service}\"]"));
-        let about: Vec<&str> = host.iter().map(|line| line.about.as_str()).collect();
-        for none in ["archive", "catalog", "log"] {
-            assert!(!about.contains(&none), "{about:?}");
-        }
-        let reached = |lines: &[Line]| {
-            let line = lines.iter().find(|line| line.about == "service");
-            line.unwrap().verdict
-        };
-        assert_eq!(reached(&host), Verdict::Ok);
-        drop(listener);
-        let host = examined(&format!("forward:\n  service: [\"{service}\"]"));
-        assert_eq!(reached(&host), Verdict::Warn);
-        let service = examined("store: {}");
-        assert!(service.iter().any(|line| line.about == "archive"));
-    }
-
-    #[test]
-    fn host_events_are_told_and_what_they_lack() {
-        let support = |missing| {
-            Ok(Support {
-                backend: "tracepoints",
-                missing,
-            })
-        };
-        let verdict = |on, support| host_events(on, true, support).verdict;
-        assert_eq!(verdict(true, support(Vec::new())), Verdict::Ok);
-        let rings = vec![hansard_capture::host::Missing::Rings];
-        let line = host_events(true, true, support(rings));
-        assert_eq!(line.verdict, Verdict::Warn);
-        assert!(line.what.contains("io_uring"), "{line:?}");
-        let line = host_events(true, false, support(Vec::new()));
-        assert_eq!(line.verdict, Verdict::Ok);
-        assert!(line.what.contains("pinned"), "{line:?}");
-        let none = Unsupported {
-            what: "no BTF".to_owned(),
-            next: "another kernel".to_owned(),
-        };
-        assert_eq!(verdict(true, Err(none.clone())), Verdict::Fail);
-        let line = host_events(false, false, Err(none));
-        assert_eq!(line.verdict, Verdict::Ok);
-        assert!(line.what.starts_with("off") && line.what.contains("no BTF"));
-    }
-
-    #[test]
-    fn clocks() {
-        let verdict = |quality| clock_quality(quality).verdict;
-        assert_eq!(verdict(ClockQuality::Synchronised), Verdict::Ok);
-        assert_eq!(verdict(ClockQuality::Unsynchronised), Verdict::Warn);
-        assert_eq!(verdict(ClockQuality::Unknown), Verdict::Warn);
-    }
-}
+mod tests;

@@ -50,6 +50,7 @@ pub mod notify;
 mod owner;
 pub mod player;
 pub mod policy;
+mod private_keys;
 pub mod retention;
 pub mod run;
 pub mod signals;

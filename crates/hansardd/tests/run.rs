@@ -107,7 +107,13 @@ fn a_key_that_is_gone_or_that_others_can_reach_is_told_and_not_made_anew() {
         let told = said.lines().find(|line| line.contains("private keys"));
         assert!(told.is_some_and(|line| line.contains(name)), "{said}");
         assert_eq!(status_of(&looked), 1, "{said}");
+        let checked = machine.run(&["check"]);
+        let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+        let told = said.lines().find(|line| line.contains("node.data_dir"));
+        assert!(told.is_some_and(|line| line.contains(name)), "{said}");
+        assert_eq!(status_of(&checked), 2, "{said}");
     };
+    assert_eq!(status_of(&machine.run(&["check"])), 0);
     for name in [
         "authority/authority.key",
         "authority/people.key",
@@ -291,6 +297,24 @@ fn check_and_doctor_answer_people_and_programs() {
     let json: serde_json::Value = serde_json::from_slice(&well.stdout).unwrap();
     assert_eq!(json["ok"], true, "{json}");
     assert!(json["lines"].as_array().unwrap().len() > 8);
+    // A certificate that is gone is one line, and everything else is looked at all the same.
+    let tls = "listen: '127.0.0.1:0', tls: {cert_file: /none.pem, key_file: /none.key}";
+    machine.configure(&format!(
+        "store: {{}}\nserve: {{admin: {{}}, web: {{{tls}}}}}"
+    ));
+    let sick = machine.run(&["doctor"]);
+    assert_eq!(status_of(&sick), 1, "{sick:?}");
+    let said = String::from_utf8_lossy(&sick.stdout).into_owned();
+    assert!(
+        said.contains("fail  web: serve.web.tls.cert_file: /none.pem: "),
+        "{said}"
+    );
+    assert!(said.contains("ok    private keys: "), "{said}");
+    // What contradicts itself is refused as before.
+    machine.configure("store: {}\nserve: {admin: {}, web: {listen: '0.0.0.0:0'}}");
+    let wrong = machine.run(&["doctor"]);
+    assert_eq!(status_of(&wrong), 2, "{wrong:?}");
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("in the open"));
 }
 
 #[test]

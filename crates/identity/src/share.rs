@@ -99,7 +99,7 @@ impl Wish {
         }
         let until_ms = self.until_ms.unwrap_or(u64::MAX);
         if self.from_ms.unwrap_or(0) >= until_ms {
-            return bad("the stretch ends before it begins".to_owned());
+            return bad("the stretch ends where it begins, or before".to_owned());
         }
         Ok(())
     }

@@ -59,7 +59,12 @@ impl fmt::Display for ShellError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProgram => f.write_str("no program to run"),
-            Self::NotStarted { program, source } => write!(f, "cannot run {program}: {source}"),
+            Self::NotStarted { program, source } => {
+                // In the words of the C library, without Rust's number.
+                let why = source.to_string();
+                let why = why.split(" (os error").next().unwrap_or_default();
+                write!(f, "cannot run {program}: {why}")
+            }
             Self::Io { what, source } => write!(f, "cannot {what}: {source}"),
             Self::Refused(why) => f.write_str(why),
             Self::Lost(lost) => write!(f, "session ended because it cannot be recorded: {lost}"),

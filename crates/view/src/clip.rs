@@ -25,6 +25,10 @@ pub struct Clip<D> {
     has_shown: bool,
     has_begun: bool,
     is_over: bool,
+    /// The header, until it is known that there is something of the stretch.
+    header: Option<Body>,
+    /// When the last event was that came before the first moment.
+    last_ns: u64,
     ready: VecDeque<(u64, Body)>,
     next_seq: u64,
 }
@@ -32,8 +36,9 @@ pub struct Clip<D> {
 impl<D: Decoder> Clip<D> {
     /// From `from_ns` to `until_ns`, both included, nanoseconds since the recording's start. The
     /// header's identifier is made of the recording's and these moments, so that the same clip has
-    /// the same one; the recording is its parent. A clip of nothing (the first moment behind the last
-    /// one, or behind the end) has a header and the last screen before it.
+    /// the same one; the recording is its parent. Where nothing happened between them it has a header and
+    /// the last screen before them; where the recording had ended before, nothing at all
+    /// ([`Self::ended_before_ns`]).
     pub fn new(of: D, from_ns: u64, until_ns: u64) -> Self {
         Self {
             of,
@@ -43,18 +48,40 @@ impl<D: Decoder> Clip<D> {
             has_shown: false,
             has_begun: false,
             is_over: false,
+            header: None,
+            last_ns: 0,
             ready: VecDeque::new(),
             next_seq: 0,
         }
+    }
+
+    /// How long the recording is, where it had ended before the first moment: then nothing was handed out.
+    /// Known once there is nothing more.
+    #[must_use]
+    pub fn ended_before_ns(&self) -> Option<u64> {
+        let is_behind = self.is_over && self.header.is_some();
+        is_behind.then_some(self.last_ns)
+    }
+
+    /// Whether anything was handed out.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.next_seq > 0
     }
 
     fn take(&mut self, event: Event) {
         match event.body {
             Body::Start(session) => {
                 let session = self.header(*session);
-                self.ready.push_back((0, Body::Start(Box::new(session))));
+                self.header = Some(Body::Start(Box::new(session)));
+                if self.from_ns == 0 {
+                    self.begin();
+                }
             }
-            body if event.at_ns < self.from_ns => self.pass(&body),
+            body if event.at_ns < self.from_ns => {
+                self.last_ns = event.at_ns;
+                self.pass(&body);
+            }
             _ if event.at_ns > self.until_ns => self.finish(),
             body => {
                 self.begin();
@@ -99,9 +126,15 @@ impl<D: Decoder> Clip<D> {
         self.has_shown |= stream == Some(Stream::Output);
     }
 
-    /// The screen at the first moment. A program without a terminal has none.
+    /// The header, and the screen at the first moment. A program without a terminal has none.
     fn begin(&mut self) {
-        if std::mem::replace(&mut self.has_begun, true) || self.from_ns == 0 {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return;
+        }
+        if let Some(header) = self.header.take() {
+            self.ready.push_back((0, header));
+        }
+        if self.from_ns == 0 {
             return;
         }
         let (cols, rows) = self.screen.size();
@@ -133,9 +166,8 @@ impl<D: Decoder> Decoder for Clip<D> {
             }
             match self.of.next_event()? {
                 Some(event) => self.take(event),
-                // Nothing at all is no recording, and a clip of it none either.
-                None if self.next_seq == 0 => return Ok(None),
-                None => self.finish(),
+                // Of nothing at all, or of what ended before the first moment, there is no clip.
+                None => self.is_over = true,
             }
         }
     }
@@ -253,14 +285,28 @@ mod tests {
     }
 
     #[test]
-    fn behind_the_end_there_is_the_last_screen() {
-        for (from_ns, until_ns) in [(100, 200), (15, 10)] {
-            let got = clip(vec![(10, shown("a"))], from_ns, until_ns);
+    fn where_nothing_happened_there_is_the_last_screen() {
+        for (from_ns, until_ns) in [(15, 20), (15, 15), (15, 10)] {
+            let got = clip(vec![(10, shown("a")), (30, shown("b"))], from_ns, until_ns);
             let mut screen = Screen::default();
             got.iter().for_each(|event| screen.apply(&event.body));
             assert_eq!(screen.text(), "a\n");
             assert_eq!(got.last().unwrap().at_ns, 0);
         }
+    }
+
+    #[test]
+    fn behind_the_end_there_is_no_clip_and_it_says_how_long_the_recording_is() {
+        let of = |from_ns| {
+            let given = Given(events(vec![(10, shown("a"))]).into());
+            let mut clip = Clip::new(given, from_ns, 200);
+            let first = clip.next_event().unwrap();
+            while clip.next_event().unwrap().is_some() {}
+            (first.is_some(), clip.has_begun(), clip.ended_before_ns())
+        };
+        assert_eq!(of(11), (false, false, Some(10)));
+        assert_eq!(of(10), (true, true, None));
+        assert_eq!(of(0), (true, true, None));
     }
 
     #[test]
@@ -278,5 +324,6 @@ mod tests {
     fn of_nothing_there_is_no_clip() {
         let mut clip = Clip::new(Given(VecDeque::new()), 1, 2);
         assert_eq!(clip.next_event().unwrap(), None);
+        assert_eq!(clip.ended_before_ns(), None);
     }
 }

@@ -98,12 +98,20 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
         ("format=avi", "format"),
         ("format=raw&from_ms=2000&until_ms=1000", "until_ms"),
         ("format=raw&from_ms=-1", "from_ms"),
+        // It has 2 s. A film is not read beforehand.
+        ("format=raw&from_ms=2001", "which is 2.000 s long"),
+        (
+            "format=asciicast-v3&from_ms=90000&until_ms=120000",
+            "which is 2.000 s long",
+        ),
+        ("format=gif&from_ms=2001", "which is 2.000 s long"),
     ] {
         let answer = ask(&service, query);
         assert_eq!(answer.status, 400, "{query}: {answer:?}");
         let said = answer.json()["error"]["message"].to_string();
         assert!(said.contains(about), "{query}: {said}");
     }
+    assert_eq!(ask(&service, "format=raw&from_ms=2000").status, 200);
     let path = format!("/v1/sessions/{}/export?format=raw", id(77));
     assert_eq!(get(&service, &path).status, 404);
 }

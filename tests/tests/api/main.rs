@@ -22,6 +22,7 @@ mod keep;
 mod looks;
 mod own;
 mod policy;
+mod roles;
 mod routes;
 mod saved;
 mod search;

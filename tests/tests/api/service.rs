@@ -19,8 +19,8 @@ use hansardd::api::refusals::Refusals;
 use hansardd::api::role::{Known, Peer, Role};
 use hansardd::api::sign_ins::{SignIn, SignIns};
 use hansardd::api::{Api, Parts, socket};
-use hansardd::behind::{Keyed, Linked, Locked, LockingOut, People, Stored};
-use hansardd::config::Local;
+use hansardd::behind::{Definitions, Keyed, Linked, Locked, LockingOut, People, Stored};
+use hansardd::config::{Config, Local};
 use hansardd::ingest::Connections;
 use hansardd::live::Live;
 use hansardd::player::Player;
@@ -256,7 +256,16 @@ fn people(scratch: &Scratch) -> People {
         users: Arc::new(opened.unwrap().0),
         clock: Arc::new(RealClock),
         cluster: "test".to_owned(),
+        definitions: definitions(),
     }
+}
+
+/// The roles that there are besides the four.
+fn definitions() -> Definitions {
+    Arc::new(|| {
+        let config = Config::parse("access: {roles: [{name: ops}, {name: oncall}]}");
+        config.0.access.definitions()
+    })
 }
 
 /// Links over real files.
@@ -280,6 +289,7 @@ fn locking(scratch: &Scratch) -> LockingOut {
         here: None,
         live: Live::new(clock, Arc::new(|_, _| {})),
         there: Arc::new(|_, _, _, _| false),
+        definitions: definitions(),
     }
 }
 

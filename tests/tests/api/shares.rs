@@ -86,6 +86,19 @@ fn what_may_not_be_shared_is_refused_and_nothing_is_on_record() {
             vec!["share", &over, "--for", "x", "--until", "2026-01-01"],
             "that is over",
         ),
+        (
+            vec!["share", &over, "--for", "x", "--clip", "2.1.."],
+            "which is 2.000 s long",
+        ),
+        // Without its beginning it would lead to all of it.
+        (
+            vec!["share", &over, "--for", "x", "--clip", "end.."],
+            "nothing is behind that",
+        ),
+        (
+            vec!["share", &over, "--for", "x", "--clip", "1..1"],
+            "ends where it begins",
+        ),
         (vec!["share", "rm", "nobody"], "nothing here"),
         (vec!["share", &over], "--for"),
     ] {

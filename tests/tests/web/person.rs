@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value as Json;
 
-use crate::place::{PASSWORD, Place, WITHIN, sections, wait_for};
+use crate::place::{ACCESS, PASSWORD, Place, WITHIN, sections, wait_for};
 use crate::tls::{host, place};
 
 /// A certificate and its key.
@@ -337,7 +337,7 @@ fn a_certificate_that_is_over_is_refused_and_nobody_gets_another_with_one() {
 #[test]
 fn a_login_brings_a_certificate_that_the_client_shows() {
     let mut place = place("web-person-login");
-    let access = "access:\n  roles:\n  - name: user\n    logins: [\"{user}\"]\n    hosts: {\"*\": \"*\"}\n    \
+    let access = "  - name: user\n    logins: [\"{user}\"]\n    hosts: {\"*\": \"*\"}\n    \
                   channels: [shell]\n";
     place.daemon.stop();
     let path = |name: &str| place.scratch.join(name).to_str().unwrap().to_owned();
@@ -346,7 +346,7 @@ fn a_login_brings_a_certificate_that_the_client_shows() {
         path("web.pem"),
         path("web.key")
     );
-    let text = sections("{local: {}}", &tls) + "\n" + access;
+    let text = sections("{local: {}}", &tls).replace(ACCESS, &format!("{ACCESS}{access}"));
     place.daemon.configure("keeper", &text);
     place.daemon.start();
     let status: Json = serde_json::from_str(&place.client(&["status", "--json"], "")).unwrap();

@@ -26,6 +26,16 @@ serve:
   admin: {}
   web:";
 
+/// A role that some have besides the one that says what they may at the service.
+pub(crate) const ACCESS: &str = "\
+access:
+  roles:
+  - name: more
+    logins: [more]
+    hosts: {env: more}
+    channels: [exec]
+";
+
 /// A configuration with this section `capture` and these lines in its section `serve.web`.
 pub(crate) fn sections(capture: &str, web: &str) -> String {
     let listen = match web.contains("listen: ") {
@@ -34,7 +44,7 @@ pub(crate) fn sections(capture: &str, web: &str) -> String {
     };
     let lines = web.lines().map(|line| format!("\n    {line}"));
     format!(
-        "capture: {capture}\n{SECTIONS}{listen}{}",
+        "{ACCESS}capture: {capture}\n{SECTIONS}{listen}{}",
         lines.collect::<String>()
     )
 }

@@ -69,6 +69,10 @@ const GLOBAL: &str = "global request";
 const CHANNEL: &str = "channel";
 const INSIDE: &str = "request in a channel";
 
+/// What is said of a request whose name the library does not say.
+const UNNAMED: &str =
+    "not known here, and so refused: no-more-sessions, keepalive or another; its type was not seen";
+
 #[rustfmt::skip] // one row, one or two lines
 const ROWS: [Row; 28] = [
     row((SIGN_IN, "publickey, with a certificate"), Recorded, (Place::Connection, "auth"), ("method", "publickey"), "the certificate decides"),
@@ -80,7 +84,7 @@ const ROWS: [Row; 28] = [
     row((GLOBAL, "cancel-tcpip-forward"), Refused, (Place::Connection, "port.cancel"), ("BindHost", "127.0.0.1"), ""),
     row((GLOBAL, "streamlocal-forward@openssh.com"), Refused, (Place::Connection, "forward_streamlocal"), ("Path", "/tmp/no"), ""),
     row((GLOBAL, "cancel-streamlocal-forward@openssh.com"), Refused, (Place::Connection, "cancel_forward_streamlocal"), ("Path", "/tmp/no"), ""),
-    row((GLOBAL, "no-more-sessions, keepalive, hostkeys-prove and any other"), Refused, (Place::Connection, "global_request"), ("requestType", ""), "seen by the witness, without its name"),
+    row((GLOBAL, "no-more-sessions, keepalive, hostkeys-prove and any other"), Refused, (Place::Connection, "global_request"), ("error", UNNAMED), "seen by the witness, without its name"),
     row((CHANNEL, "session"), Recorded, (Place::Connection, "new_channel"), ("channelType", "session"), "what runs in it is a recording of its own"),
     row((CHANNEL, "direct-tcpip"), Refused, (Place::Connection, "port.local"), ("addr", "127.0.0.1:9"), ""),
     row((CHANNEL, "direct-streamlocal@openssh.com"), Refused, (Place::Connection, "new_channel"), ("channelType", "direct-streamlocal@openssh.com"), ""),

@@ -154,14 +154,21 @@ fn what_could_not_be_recorded_is_refused_and_said() {
         ("new_channel", "channelType", "direct-tcpip"),
         ("port.remote", "addr", "127.0.0.1:0"),
         ("subsystem", "name", "no-such-subsystem"),
-        // What the library refuses without a hook.
-        ("global_request", "requestType", ""),
+        // What the library refuses without a hook, and without its name.
+        (
+            "global_request",
+            "error",
+            "not known here, and so refused: no-more-sessions, keepalive or another; its type was not seen",
+        ),
     ] {
         let found = facts(&all, event);
         let found = found.iter().find(|f| f.fields.text(field) == Some(value));
         let found = found.unwrap_or_else(|| panic!("{event} {value}: {all:#?}"));
         assert_eq!(found.fields.get("success"), Some(&false.into()), "{event}");
         assert!(found.fields.text("error").is_some(), "{event}");
+    }
+    for fact in facts(&all, "global_request") {
+        assert_eq!(fact.fields.get("requestType"), None, "{fact:?}");
     }
 }
 

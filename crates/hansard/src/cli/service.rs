@@ -66,7 +66,7 @@ pub(crate) struct PageArgs {
     pub(crate) cursor: Option<String>,
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     let n = text.parse::<usize>().ok().filter(|n| *n > 0);
     n.ok_or_else(|| "not a number of at least 1".to_owned())
 }

@@ -3,8 +3,9 @@
 use std::io::{self, Write as _};
 
 use hansard_record::Environment;
-use hansard_view::escape_for_humans;
-use hansard_view::question::Question;
+use hansard_view::document::catalogue;
+use hansard_view::question::{Question, Sought};
+use hansard_view::{escape_for_humans, nearest};
 use serde_json::Value as Json;
 
 use crate::cli::SearchArgs;
@@ -27,6 +28,7 @@ pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
     let question = Question::parse(&args.text, now_ns)
         .map_err(|e| Failure::new(STATUS_WRONG_USE, e.to_string()))?;
     let is_of_one = question.bounds.session.is_some();
+    let unheard = unheard(&question);
     let service = Service::new(&args.read.look.service)?;
     let mut cursor = args.filter.cursor.clone();
     let (mut found, mut is_whole) = (0, true);
@@ -68,6 +70,9 @@ pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
     if found > 0 && !args.json {
         say("`hansard play SESSION --at MOMENT` shows a moment");
     }
+    if found == 0 {
+        unheard.iter().for_each(|what| say(what));
+    }
     if !is_whole {
         say(
             "not everything was searched: there are recordings that are not in the index yet; \
@@ -79,6 +84,31 @@ pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
         0 => STATUS_UNFINISHED,
         _ => 0,
     })
+}
+
+/// What is said of fields that no event has, as far as this version knows. A newer service may know more, and
+/// so may an imported recording: so it is no reason not to ask.
+fn unheard(question: &Question) -> Vec<String> {
+    let mut said = Vec::new();
+    for item in &question.items {
+        let Sought::Field { name, .. } = &item.sought else {
+            continue;
+        };
+        if catalogue::rows().any(|row| row.field(name).is_some()) {
+            continue;
+        }
+        let own = |row: &&'static catalogue::Row| row.fields.iter().flat_map(|group| group.iter());
+        let fields = catalogue::rows().collect::<Vec<_>>();
+        let known = fields.iter().flat_map(own).chain(&catalogue::COMMON);
+        let near = nearest(name, known.map(|field| field.name));
+        let name = escape_for_humans(name);
+        let next = match near {
+            Some(near) => format!("did you mean {near}:?"),
+            None => "docs/events.md has all fields; in quotes it is a phrase".to_owned(),
+        };
+        said.push(format!("no event is known that has a field {name}; {next}"));
+    }
+    said
 }
 
 fn asked(args: &SearchArgs, cursor: Option<&str>) -> Asked {
@@ -156,4 +186,17 @@ fn print(
 fn say(what: &str) {
     // A closed standard error has nobody to tell.
     let _ = writeln!(io::stderr(), "hansard: {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_no_event_has_is_said_with_the_one_that_is_near() {
+        let said = |text: &str| unheard(&Question::parse(text, 0).unwrap()).join("\n");
+        assert_eq!(said("word path:/etc addr.remote:10.0.* user:ada"), "");
+        assert!(said("pth:/etc").ends_with("a field pth; did you mean path:?"));
+        assert!(said("xyzzyx:1").contains("in quotes it is a phrase"));
+    }
 }

@@ -48,9 +48,12 @@ fn long_ns(text: &str) -> Result<u64, String> {
     long.ok_or_else(|| "not a duration; write 90s, 30m, 2h or 7d".to_owned())
 }
 
-/// The same as seconds, for options; a second at least.
+/// The same as seconds, for options of how long something holds: not at all is no answer.
 pub(crate) fn long_s(text: &str) -> Result<u64, String> {
-    Ok((long_ns(text)? / 1_000_000_000).max(1))
+    match long_ns(text)? / 1_000_000_000 {
+        0 => Err("that is over at once; write 1s or more".to_owned()),
+        s => Ok(s),
+    }
 }
 
 impl FromStr for Time {

@@ -245,7 +245,10 @@ pub(super) fn token_make(tokens: Arc<dyn Tokens>) -> Handler {
             return Err(Problem::bad("role: only `host` joins with a token"));
         }
         if !(1..=TOKEN_TTL_S_MAX).contains(&ttl_s) {
-            return Err(Problem::bad(format!("ttl_s: 1 to {TOKEN_TTL_S_MAX}")));
+            let days = TOKEN_TTL_S_MAX / 86_400;
+            return Err(Problem::bad(format!(
+                "ttl_s: 1 to {TOKEN_TTL_S_MAX}, which are {days} days"
+            )));
         }
         if !(1..=TOKEN_USES_MAX).contains(&uses) {
             return Err(Problem::bad(format!("uses: 1 to {TOKEN_USES_MAX}")));

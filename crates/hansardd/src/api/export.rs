@@ -49,7 +49,7 @@ pub(super) fn export(
         let wish = Wish::of(call)?;
         // Read once before anything is sent: what is said about the copy comes before it.
         let said = match again()? {
-            Some(reader) => aside(|| wish.look_ahead(reader))?,
+            Some(reader) => aside(|| wish.look_ahead(reader))??,
             None => HeaderMap::new(),
         };
         Ok(Sending {
@@ -160,15 +160,19 @@ impl Wish {
 
     /// What there is to say about a copy before it is made; nothing where finding that out takes too long,
     /// or where nothing can be read, which the copy itself says then.
-    fn look_ahead(&self, reader: Box<dyn Read + Send>) -> HeaderMap {
+    fn look_ahead(&self, reader: Box<dyn Read + Send>) -> Result<HeaderMap, Problem> {
         let reader = InTime::new(reader, LOOK_AHEAD_MAX);
         let mut decoder = SegmentDecoder::new(BufReader::new(reader));
-        let until_ns = self.stretch_ns.map_or(u64::MAX, |(_, until_ns)| until_ns);
+        let (from_ns, until_ns) = self.stretch_ns.unwrap_or((0, u64::MAX));
+        let mut last_ns = None;
         loop {
             match decoder.next_event() {
-                Ok(Some(event)) if event.at_ns <= until_ns => {}
-                Ok(_) => return Passed::by(&decoder).said(),
-                Err(_) => return HeaderMap::new(),
+                Ok(Some(event)) if event.at_ns <= until_ns => last_ns = Some(event.at_ns),
+                Ok(None) if last_ns.is_some_and(|last_ns| last_ns < from_ns) => {
+                    return Err(nothing_there(last_ns.unwrap_or(0)));
+                }
+                Ok(_) => return Ok(Passed::by(&decoder).said()),
+                Err(_) => return Ok(HeaderMap::new()),
             }
         }
     }
@@ -215,7 +219,12 @@ impl Wish {
         let copied = match self.stretch_ns {
             Some((from_ns, until_ns)) => {
                 let mut clip = Clip::new(&mut decoder, from_ns, until_ns);
-                copy(&mut clip, &mut *encoder)
+                let copied = copy(&mut clip, &mut *encoder);
+                // Nothing was written: an empty file would say that nothing was shown there.
+                if let Some(end_ns) = clip.ended_before_ns() {
+                    return Err(EncodeError::Refused(behind_the_end(end_ns)).into());
+                }
+                copied
             }
             None => copy(&mut decoder, &mut *encoder),
         };
@@ -228,6 +237,20 @@ impl Wish {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What is said of a stretch that begins behind the end of a recording of this length.
+fn behind_the_end(end_ns: u64) -> String {
+    let (s, ms) = (end_ns / 1_000_000_000, end_ns / 1_000_000 % 1000);
+    format!("the stretch begins behind the end of the recording, which is {s}.{ms:03} s long")
+}
+
+/// The same as an answer.
+pub(super) fn nothing_there(end_ns: u64) -> Problem {
+    Problem {
+        next_step: "choose a stretch that begins before that".to_owned(),
+        ..Problem::bad(behind_the_end(end_ns))
     }
 }
 

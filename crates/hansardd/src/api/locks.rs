@@ -43,6 +43,10 @@ pub trait Locking: Send + Sync {
     /// As sorted by [`Trouble`].
     fn keep(&self, lock: &LockRow) -> Result<(), Trouble>;
 
+    /// Why a lock on this may be about nobody; `None` where nothing says so. A lock is made all the same: a role
+    /// that was taken out of the configuration is in certificates that still hold.
+    fn note(&self, target: &Target) -> Option<String>;
+
     /// Locks that hold, by name, after this one; at most `most`, fewer only at the end.
     ///
     /// # Errors
@@ -86,7 +90,9 @@ pub(super) fn make(locks: Arc<dyn Locking>, audit: Audit) -> Handler {
             audit(told(&call, (Op::LockMake, &lock), Some(why))?).map_err(Problem::not_recorded)?;
             return Err(trouble.into());
         }
-        Ok(Json::Object(row(&lock)))
+        let mut made = row(&lock);
+        made.insert("note".to_owned(), json!(locks.note(&wish.target)));
+        Ok(Json::Object(made))
     })
 }
 
@@ -143,8 +149,8 @@ fn row(lock: &LockRow) -> Map<String, Json> {
 }
 
 /// Schemas of what goes in and comes out.
-pub(super) fn schemas() -> [(&'static str, Json); 3] {
-    let fields = [
+pub(super) fn schemas() -> [(&'static str, Json); 4] {
+    let mut fields = vec![
         ("name", text(), "its name, to lift it by"),
         ("target", text(), "who or what, as `user:anna`"),
         ("message", text(), "what they are told"),
@@ -170,9 +176,13 @@ pub(super) fn schemas() -> [(&'static str, Json); 3] {
             "for how many seconds; until it is lifted unless said",
         ),
     ];
+    let lock = object("A lock that holds.", &fields);
+    let note = "why it may be about nobody: there is no such role";
+    fields.push(("note", or_null(text()), note));
     [
         ("LockWish", object("A lock that is wanted.", &wish)),
-        ("Lock", object("A lock that holds.", &fields)),
+        ("Lock", lock),
+        ("LockMade", object("A lock that was made.", &fields)),
         ("Locks", listing("Locks, by name.", "locks", "Lock", false)),
     ]
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::answers::{REASON_BYTES_MAX, blocking, body, done, listed, living, page};
+use super::export::nothing_there;
 use super::problem::{Problem, Trouble};
 use super::role::Caller;
 use super::router::{Call, Handler, event};
@@ -77,8 +78,14 @@ pub(super) fn make(listings: Arc<dyn Listings>, shares: Arc<dyn Shares>, audit: 
             let most = REASON_BYTES_MAX;
             return Err(Problem::bad(format!("reason: at most {most} bytes")));
         }
+        let (session, last_ns) = over(&call, &*listings)?;
+        // What begins behind the end would show nothing, and nobody would know why.
+        let from_ms = asked.from_ms.unwrap_or(0);
+        if from_ms > last_ns / 1_000_000 {
+            return Err(nothing_there(last_ns));
+        }
         let wish = Wish {
-            session: over(&call, &*listings)?,
+            session,
             viewer: asked.viewer,
             from_ms: asked.from_ms,
             until_ms: asked.until_ms,
@@ -102,8 +109,8 @@ pub(super) fn make(listings: Arc<dyn Listings>, shares: Arc<dyn Shares>, audit: 
     })
 }
 
-/// The session, which must have ended: a link is no live view.
-fn over(call: &Call, listings: &dyn Listings) -> Result<SessionId, Problem> {
+/// The session, which must have ended: a link is no live view. And how long it was.
+fn over(call: &Call, listings: &dyn Listings) -> Result<(SessionId, u64), Problem> {
     let session = living(call, listings)?;
     let query = Query {
         session: Some(session),
@@ -117,7 +124,7 @@ fn over(call: &Call, listings: &dyn Listings) -> Result<SessionId, Problem> {
         let next = "`hansard ls` says when it has; `hansard follow` shows it meanwhile";
         return Err(Trouble::NotNow(words.to_owned(), next).into());
     }
-    Ok(session)
+    Ok((session, row.last_ns))
 }
 
 fn told(

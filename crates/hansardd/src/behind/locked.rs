@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use hansard_capture::registry::Registry;
+use hansard_core::lock::{LockKind, Target};
 use hansard_core::{Lockable, Locks};
 use hansard_identity::Locks as Kept;
 use hansard_identity::locks::LockRow;
 use hansard_record::clock::Clock;
 
+use super::certified::Definitions;
+use super::defined::unknown;
 use super::ending::EndThere;
 use super::people::trouble;
 use crate::api::locks::{LockWish, Locking};
@@ -43,6 +46,8 @@ pub struct LockingOut {
     pub live: Live,
     /// How hosts are asked.
     pub there: EndThere,
+    /// The roles that there are besides the four.
+    pub definitions: Definitions,
 }
 
 impl LockingOut {
@@ -81,6 +86,14 @@ impl Locking for LockingOut {
         // Whatever the disk does, it holds from now on.
         self.sweep();
         kept.map_err(trouble)
+    }
+
+    fn note(&self, target: &Target) -> Option<String> {
+        let is_role = target.kind == LockKind::Role;
+        let what = is_role.then(|| unknown(&target.name, &self.definitions))??;
+        Some(format!(
+            "{what}; the lock is about whoever has it in a certificate all the same"
+        ))
     }
 
     fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<LockRow>, Trouble> {

@@ -8,6 +8,8 @@ use hansard_identity::user::{User, check_name};
 use hansard_identity::users::{NewUser, check_roles};
 use hansard_record::clock::Clock;
 
+use super::certified::Definitions;
+use super::defined::unknown;
 use crate::api::problem::Trouble;
 use crate::api::role::{Caller, Role};
 use crate::api::users::{PasswordWish, UserMade, UserRow, UserWish, Users};
@@ -21,6 +23,8 @@ pub struct People {
     pub clock: Arc<dyn Clock>,
     /// Name of the cluster, which an authenticator shows.
     pub cluster: String,
+    /// The roles that there are besides the four.
+    pub definitions: Definitions,
 }
 
 pub(super) fn trouble(failure: Failure) -> Trouble {
@@ -47,6 +51,19 @@ fn role(wish: &UserWish) -> Result<Role, Trouble> {
 }
 
 impl People {
+    /// That each of these is one of the configuration. One that is not gives nothing, and whoever misspelt it
+    /// would hear of it from the person who cannot get in. One that is to come is written down there first.
+    fn are_defined(&self, roles: &[String]) -> Result<(), Trouble> {
+        let next = "name one of them; another one is written into access.roles first";
+        match roles
+            .iter()
+            .find_map(|role| unknown(role, &self.definitions))
+        {
+            Some(what) => Err(Trouble::NotNow(what, next)),
+            None => Ok(()),
+        }
+    }
+
     fn made(&self, made: NewUser) -> UserMade {
         let name = made.user.name.clone();
         let totp = made.totp_secret.map(|secret| {
@@ -82,6 +99,7 @@ impl Users for People {
         hansard_identity::user::password::check(&wish.password).map_err(trouble)?;
         role(wish)?;
         check_roles(&wish.roles).map_err(trouble)?;
+        self.are_defined(&wish.roles)?;
         match self.users.get(&wish.name) {
             Some(user) => Err(Trouble::Conflict(format!("there is a user {}", user.name))),
             None => Ok(()),
@@ -103,6 +121,8 @@ impl Users for People {
     }
 
     fn set_roles(&self, name: &str, roles: &[String]) -> Result<Option<UserRow>, Trouble> {
+        check_roles(roles).map_err(trouble)?;
+        self.are_defined(roles)?;
         let set = self.users.set_roles(name, roles).map_err(trouble)?;
         Ok(set.map(row))
     }

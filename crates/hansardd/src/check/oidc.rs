@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use hansard_identity::Role;
+use hansard_view::nearest;
 
 use crate::config::{Config, Finding, Oidc};
 use crate::web::oidc::settings::{PROVIDERS_MAX, is_loopback_issuer};
@@ -114,11 +115,13 @@ fn rules(oidc: &Oidc, at: &dyn Fn(&str) -> String, found: &mut Vec<Finding>) {
             }
         }
         if rule.role.parse::<Role>().is_err() {
-            found.push(Finding::error(
-                at("role"),
-                "not a role (admin, auditor, reviewer, user)",
-                "write one of them",
-            ));
+            let near = nearest(&rule.role, Role::ALL.map(Role::as_str));
+            let next = near.map_or_else(
+                || "write one of them".to_owned(),
+                |near| format!("did you mean {near}?"),
+            );
+            let what = "not a role (admin, auditor, reviewer, user)";
+            found.push(Finding::error(at("role"), what, next));
         }
     }
 }

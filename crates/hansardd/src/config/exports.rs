@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use hansard_export::tlog::Action;
 use hansard_export::tlog::place::{FACILITIES, PRIORITIES};
+use hansard_view::nearest;
 
-use super::key::{Kind, Reading, Value, nearest, section};
+use super::key::{Kind, Reading, Value, section};
 use super::quoted;
 use super::tree::Tree;
 use super::value::{Size, Span, text};

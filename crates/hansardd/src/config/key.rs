@@ -1,6 +1,8 @@
 //! A key and everything that is said about it, in one place: the macro [`section!`] makes of it the
 //! struct, its defaults, its reader, and the table that `docs/configuration.md` is made from.
 
+use hansard_view::nearest;
+
 use super::tree::{Node, Place, Tree};
 use super::{Finding, quoted};
 
@@ -180,47 +182,6 @@ fn unknown(name: &str, place: Place, keys: &[Key], reading: &mut Reading) {
     reading.wrong(place, what, next);
 }
 
-/// The known word that is so near that it was probably meant.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A word that is far longer than any key is none of them, and would only cost time.
-    const WORD_CHARS_MAX: usize = 64;
-    if word.chars().count() > WORD_CHARS_MAX {
-        return None;
-    }
-    let word = word.to_lowercase().replace('-', "_");
-    let by_distance = known
-        .into_iter()
-        .map(|known| (distance(&word, known), known));
-    let (distance, nearest) = by_distance.min_by_key(|(distance, _)| *distance)?;
-    let allowed = 1 + nearest.chars().count() / 4;
-    (distance <= allowed).then_some(nearest)
-}
-
-/// How many characters must be put in, left out, replaced or swapped with their neighbour to make
-/// one word of the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=to.len()).collect();
-    let mut previous = None;
-    for (i, a) in from.chars().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in to.iter().enumerate() {
-            let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
-            let replaced = at(&last, j) + usize::from(a != *b);
-            let mut best = replaced.min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
-            let is_swap = j > 0 && previous == Some(*b) && to.get(j - 1) == Some(&a);
-            if is_swap {
-                best = best.min(at(&before_last, j - 1) + 1);
-            }
-            row.push(best);
-        }
-        previous = Some(a);
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last.last().copied().unwrap_or(0)
-}
-
 /// Declares a section. Each key has its documentation, name, type and default; behind the default may
 /// stand its bound, `, in [low, high]`, and `=> live` if a reload is enough to change it.
 macro_rules! section {
@@ -313,30 +274,5 @@ impl Reading {
             self.wrong(tree.place, what, "choose a value within its bound");
             self.path.pop();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_word_is_what_was_meant() {
-        let known = ["pack_bytes", "pack_age", "retention", "event_log"];
-        for (word, meant) in [
-            ("pack_byte", "pack_bytes"),
-            ("pack-bytes", "pack_bytes"),
-            ("pakc_age", "pack_age"),
-            ("Retention", "retention"),
-            ("eventlog", "event_log"),
-        ] {
-            assert_eq!(nearest(word, known), Some(meant), "{word}");
-        }
-        for word in ["password", "", "x", &"pack_bytes".repeat(100)] {
-            assert_eq!(nearest(word, known), None, "{word}");
-        }
-        assert_eq!(distance("ab", "ba"), 1);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -3,8 +3,9 @@
 
 use hansard_core::policy::set::RULES_MAX;
 use hansard_core::policy::{Decider, OnEnd, OnLoss, PolicySet, Scope, Selector, Settings, Watch};
+use hansard_view::nearest;
 
-use super::key::{Kind, Reading, Value, nearest, section};
+use super::key::{Kind, Reading, Value, section};
 use super::tree::{Node, Place, Tree, parse_within};
 use super::value::{Labels, Size, Span};
 use super::{Finding, quoted};

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hansard_core::policy::OnLoss;
+use hansard_view::nearest;
 
-use super::key::{Key, Kind, Reading, Value, nearest};
+use super::key::{Key, Kind, Reading, Value};
 use super::quoted;
 use super::tree::{Node, Tree};
 

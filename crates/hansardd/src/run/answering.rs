@@ -240,6 +240,7 @@ impl Answering<'_> {
             here: self.running.clone(),
             live: self.keeping.live.clone(),
             there: self.there(),
+            definitions: self.definitions(),
         }
     }
 
@@ -292,6 +293,7 @@ impl Answering<'_> {
                 users: Arc::clone(&kept.users),
                 clock: Arc::clone(&door.environment.clock),
                 cluster: door.cluster.clone(),
+                definitions: self.definitions(),
             }),
             passkeys: Arc::new(Keyed {
                 users: Arc::clone(&kept.users),

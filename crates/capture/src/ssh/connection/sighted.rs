@@ -135,6 +135,10 @@ fn more(remote: SocketAddr, asks: Asks, times: u64) -> Body {
 
 const UNKNOWN: &str = "not known here, and so refused";
 
+/// Of a request for the whole connection the library does not say which one it refuses by itself.
+const UNNAMED: &str = "not known here, and so refused: no-more-sessions, keepalive or another; its type \
+                       was not seen";
+
 /// The event of something that the library refused by itself.
 fn refused(remote: SocketAddr, asks: Asks, name: &str, why: &str, bytes: u64) -> Body {
     let fields = Fields::new();
@@ -154,8 +158,13 @@ fn refused(remote: SocketAddr, asks: Asks, name: &str, why: &str, bytes: u64) ->
             fact::auth("auth", fact::outcome(fields, Some(why)))
         }
         Asks::Global => {
-            let fields = fields.with("requestType", name).with("length", bytes);
-            fact::channel("global_request", fact::outcome(fields, Some(UNKNOWN)))
+            let (fields, why) = match name {
+                // An empty type would look like one that the client sent.
+                "" => (fields, UNNAMED),
+                name => (fields.with("requestType", name), UNKNOWN),
+            };
+            let fields = fields.with("length", bytes);
+            fact::channel("global_request", fact::outcome(fields, Some(why)))
         }
         Asks::Channel => {
             let fields = fields.with("channelType", name).with("length", bytes);

@@ -13,7 +13,7 @@ pub(super) const LOCK_MAKE: Route = Route {
     doc: "Sessions that it is about end within two seconds, new ones are refused, and no certificate is \
 issued. On record (`lock.created`) before it holds.",
     body: Some("LockWish"),
-    answer: Answer::Json("Lock"),
+    answer: Answer::Json("LockMade"),
     noted: Some(Noted {
         event: "lock.created",
         format: None,

@@ -24,23 +24,27 @@ impl Answering<'_> {
         opened.map(Arc::new).map_err(unusable)
     }
 
+    /// The roles of the configuration in force.
+    pub(super) fn definitions(&self) -> Definitions {
+        let in_force = Arc::clone(self.door.in_force);
+        Arc::new(move || {
+            let config = in_force.read().unwrap_or_else(PoisonError::into_inner);
+            config.access.definitions()
+        })
+    }
+
     pub(super) fn certified(&self, kept: &Kept) -> Result<Certified, Failure> {
         let source = Arc::clone(&self.door.environment.random);
         let random: Arc<dyn Random> = Arc::new(move |bytes: &mut [u8]| source.fill(bytes));
         let directory = authority_dir(&self.dir.keys());
         let authorities = SshAuthorities::open(&directory, &*random).map_err(unusable)?;
-        let in_force = Arc::clone(self.door.in_force);
-        let definitions: Definitions = Arc::new(move || {
-            let config = in_force.read().unwrap_or_else(PoisonError::into_inner);
-            config.access.definitions()
-        });
         Ok(Certified {
             authorities,
             clock: Arc::clone(&self.door.environment.clock),
             random,
             users: Arc::clone(&kept.users),
             people: Arc::clone(&kept.people),
-            definitions,
+            definitions: self.definitions(),
             locked: Some(self.locked.clone()),
             reached: reached(&self.door.start.config),
         })

@@ -6,7 +6,7 @@ use super::fields::{ORIGIN, TIMES};
 use super::{Field, Row, failed, h, ok, our, row};
 
 const REQUEST: &[Field] = &[
-    h("requestType", Text, "its type"),
+    h("requestType", Text, "its type, where it was seen"),
     h("from_target", Bool, "whether the target of a proxy asked"),
     LENGTH,
     TIMES,
@@ -43,7 +43,7 @@ pub(super) const ROWS: [Row; 29] = [
         &[ok("H8003I", "done"), failed("H8003W", "failed")],
         &[]),
     row(our("global_request"), "channel", "A request for the whole connection.",
-        &[ok("H8004I", "asked"), failed("H8004W", "could not be read")],
+        &[ok("H8004I", "asked"), failed("H8004W", "refused, or could not be read")],
         &[REQUEST]),
     row(our("port.cancel"), "channel", "A forwarded port was given up.",
         &[ok("H8005I", "given up"), failed("H8005W", "refused")],

@@ -1,5 +1,5 @@
 //! Private keys in the data directory: that each is there, and its owner's alone. The start refuses what is
-//! found here, key by key as it needs them.
+//! found here, key by key as it needs them; `check` and `doctor` tell it before.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -7,27 +7,40 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::{Line, Verdict};
-use crate::failure::shown;
+use crate::failure::{plain, shown};
 use crate::init::keys::{authority_dir, host_dir};
-
-/// What is found under this name.
-const ABOUT: &str = "private keys";
+use crate::owner;
 
 /// Files of one of these directories that are looked at; there are a dozen.
 const FILES_MAX: usize = 1000;
 
-/// One line for each key that is wrong, or one that says that none is.
-pub(super) fn lines(keys: &Path) -> Vec<Line> {
+/// What is wrong with one, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) what: String,
+    pub(crate) next: String,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Found {
+    /// How many keys nothing is wrong with.
+    pub(crate) sound: usize,
+    /// What is wrong with the others.
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// Looks at all of them. Nothing of a directory that is not there, or that this account may not look into.
+pub(crate) fn look(keys: &Path) -> Found {
     let (host, authority) = (host_dir(keys), authority_dir(keys));
-    let mut lines = Vec::new();
-    let mut sound = 0;
+    let mut found = Found::default();
+    let owner = fs::metadata(keys).ok().map(|directory| directory.uid());
     for directory in [keys, &host, &authority] {
         let names = names(directory);
         for name in names.iter().filter(|name| has_end(name, "key")) {
-            match reached(&directory.join(name)) {
-                Some(line) => lines.push(line),
-                None => sound += 1,
+            match reached(&directory.join(name), owner) {
+                Some(fault) => found.faults.push(fault),
+                None => found.sound += 1,
             }
         }
         // A host keeps the authority that it believes in beside its own certificates.
@@ -43,15 +56,14 @@ pub(super) fn lines(keys: &Path) -> Vec<Line> {
                     shown(&directory.join(key))
                 );
                 let next = "put it back from a backup: the daemon makes no other in its place";
-                lines.push(Line::new(Verdict::Fail, ABOUT, what, next));
+                found.faults.push(Fault {
+                    what,
+                    next: next.to_owned(),
+                });
             }
         }
     }
-    if lines.is_empty() && sound > 0 {
-        let what = format!("{sound}, each its owner's alone");
-        lines.push(Line::ok(ABOUT, what));
-    }
-    lines
+    found
 }
 
 /// Whether a name ends with `.END`.
@@ -69,21 +81,27 @@ fn names(directory: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// What is wrong with who can reach it.
-fn reached(path: &Path) -> Option<Line> {
+/// What is wrong with who can reach it. `owner`: whose the directory of all keys is, and so the daemon.
+fn reached(path: &Path, owner: Option<u32>) -> Option<Fault> {
     let at = shown(path);
-    let mode = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata.mode() & 0o777,
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
         Err(e) => {
-            let what = format!("{at}: {}", crate::failure::plain(&e));
-            let next = crate::owner::denied(path);
-            return Some(Line::new(Verdict::Fail, ABOUT, what, next));
+            let what = format!("{at}: {}", plain(&e));
+            let next = owner::denied(path);
+            return Some(Fault { what, next });
         }
     };
-    (mode & 0o077 != 0).then(|| {
-        let what = format!("{at} can be read or written by others (mode {mode:04o})");
-        let next = format!("find out who could, and chmod 0600 {at}");
-        Line::new(Verdict::Fail, ABOUT, what, next)
+    if let Some(owner) = owner.filter(|owner| *owner != metadata.uid()) {
+        let (owner, theirs) = (owner::called(owner), owner::called(metadata.uid()));
+        let what = format!("{at} belongs to {theirs}, and its directory to {owner}");
+        let next = format!("find out how, and as root: chown {owner} {at}");
+        return Some(Fault { what, next });
+    }
+    let mode = metadata.mode() & 0o777;
+    (mode & 0o077 != 0).then(|| Fault {
+        what: format!("{at} can be read or written by others (mode {mode:04o})"),
+        next: format!("find out who could, and chmod 0600 {at}"),
     })
 }
 
@@ -95,12 +113,12 @@ mod tests {
 
     #[test]
     fn keys_that_are_gone_or_that_others_can_reach_are_named() {
-        let at = std::env::temp_dir().join(format!("hansardd-doctor-keys-{}", std::process::id()));
+        let at = std::env::temp_dir().join(format!("hansardd-keys-{}", std::process::id()));
         let (host, authority) = (host_dir(&at), authority_dir(&at));
         for directory in [&host, &authority] {
             fs::create_dir_all(directory).unwrap();
         }
-        assert_eq!(lines(&at), []);
+        assert_eq!(look(&at), Found::default());
         let key = |path: &Path| {
             fs::write(path, "").unwrap();
             fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -122,23 +140,26 @@ mod tests {
         ] {
             fs::write(path, "").unwrap();
         }
-        let found = lines(&at);
-        assert_eq!(
-            (found.len(), found[0].verdict),
-            (1, Verdict::Ok),
-            "{found:?}"
-        );
-        assert!(found[0].what.starts_with("4, "), "{found:?}");
+        let found = look(&at);
+        assert_eq!((found.sound, &*found.faults), (4, &[][..]));
         fs::set_permissions(&node, fs::Permissions::from_mode(0o640)).unwrap();
         fs::remove_file(authority.join("authority.key")).unwrap();
-        let found = lines(&at);
-        let what: Vec<&str> = found.iter().map(|line| line.what.as_str()).collect();
-        assert!(found.iter().all(|line| line.verdict == Verdict::Fail));
-        assert!(what[0].ends_with("ssh_node.key can be read or written by others (mode 0640)"));
-        assert!(what[1].ends_with("authority.key is gone, and authority.pem is there"));
-        assert_eq!(what.len(), 2, "{what:?}");
+        let what = || {
+            let faults = look(&at).faults.into_iter();
+            faults.map(|fault| fault.what).collect::<Vec<_>>()
+        };
+        let found = what();
+        assert!(found[0].ends_with("ssh_node.key can be read or written by others (mode 0640)"));
+        assert!(found[1].ends_with("authority.key is gone, and authority.pem is there"));
+        assert_eq!(found.len(), 2, "{found:?}");
         fs::remove_file(&node).unwrap();
-        assert!(lines(&at)[0].what.contains("ssh_node.key is gone"));
+        assert!(what()[0].contains("ssh_node.key is gone"));
+        let tls = host.join("tls.key");
+        // Only root can give a file away.
+        if std::os::unix::fs::chown(&tls, Some(4711), None).is_ok() {
+            let found = what();
+            assert!(found[1].contains("tls.key belongs to 4711"), "{found:?}");
+        }
         fs::remove_dir_all(&at).unwrap();
     }
 }
