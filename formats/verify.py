@@ -17,21 +17,14 @@ before any content is decoded. Never more than one frame is in memory, and its s
 before it is read (stored) or decompressed (raw).
 """
 
-import base64
-import hashlib
-import json
-import os
-import stat
-import sys
-import uuid
+import base64, hashlib, json, os, stat, sys, uuid
 from struct import pack
 
 import zstandard
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-MAGIC, VERSION, FRAME, SEAL = b"\x89HNSD\r\n\x1a", 1, b"\xf7", b"\x9c"
-MIB = 1 << 20
+MAGIC, VERSION, FRAME, SEAL, MIB = b"\x89HNSD\r\n\x1a", 1, b"\xf7", b"\x9c", 1 << 20
 MAX_PAYLOAD, MAX_SEAL = 2 * MIB, 65_535  # 6.1, in the order of the table
 MAX_FRAME_RAW, MAX_SEGMENT_RAW, MAX_WINDOW = 4 * MIB, 256 * MIB, 8 * MIB
 MAX_EVENTS, MAX_BODY, MAX_FRAMES = 65_536, MIB, 1_048_576
@@ -63,21 +56,16 @@ ON_LOSS = {0: "end", 1: "hold", 2: "continue"}
 SWITCHES = ("stdin", "keystrokes", "stdout", "stderr", "passwords", "forwarding", "files", "strict")
 TERMS = ("idle_ms_max", "bulk_bytes_max", "version", "rule")
 
-class Damage(Exception):
-    """Bytes that no sound recording can hold."""
-
-class Torn(Exception):
-    """The bytes end inside a record, and are right as far as they go."""
-
-class Foreign(Damage):
-    """A sound seal of another key."""
-
-class Refused(Exception):
-    """This reader cannot read it, damaged or not: no recording, another version, encryption."""
+class Damage(Exception): """Bytes that no sound recording can hold."""
+class Torn(Exception): """The bytes end inside a record, and are right as far as they go."""
+class Foreign(Damage): """A sound seal of another key."""
+class Refused(Exception): """It cannot be read, damaged or not: no recording, another version."""
 
 def bad(condition, why):
     if condition:
         raise Damage(why)
+
+def up_to(most, what): return lambda number: bad(number > most, f"{what} exceeds {most}")
 
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
@@ -134,12 +122,13 @@ def typed(value, kind):
             raise Damage("a text is not UTF-8") from None
     return value
 
-def record(buf, schema, required=()):
-    """A message as {number: value}: of two fields the last one, without the unknown ones."""
+def record(buf, schema, required=(), each=None):
+    """A message as {number: value}, of two fields the last one; each is checked by each[number]."""
     found = {}
     for number, value in message(buf):
         if number in schema:
             found[number] = typed(value, schema[number])
+            (each or {}).get(number, bool)(found[number])
     for number in required:
         bad(number not in found, f"the required field {number} is absent")
     return found
@@ -191,13 +180,17 @@ def plain_fields(buf):
     bad(name is not None, "a field has a name and no value")
     return dict(pairs) if len({name for name, _ in pairs}) == len(pairs) else pairs
 
+def terms(buf):
+    """The policy of a Start."""
+    schema = dict.fromkeys(range(1, 14), "number") | {14: "text"}
+    return record(buf, schema, each={9: up_to(2, "the policy on loss")})
+
 def plain_session(body):
     """A Start (5.1), as it is printed."""
-    f = record(body, SESSION, (1,))
+    f = record(body, SESSION, (1,), dict.fromkeys((4, 5, 6), plain_fields) | {9: terms})
     groups = {name: plain_fields(f.get(number, b""))
               for number, name in ((4, "subject"), (5, "origin"), (6, "target"))}
-    p = record(f.get(9, b""), dict.fromkeys(range(1, 14), "number") | {14: "text"})
-    bad(p.get(9, 0) not in ON_LOSS, "the policy on loss is unknown")
+    p = terms(f.get(9, b""))
     policy = {name: p.get(number) == 1 for number, name in enumerate(SWITCHES, 1)}
     policy |= {"on_loss": ON_LOSS[p.get(9, 0)], "hold_ms_max": p.get(10, 0)}
     policy |= {name: p[n] for n, name in enumerate(TERMS, 11) if p.get(n)}
@@ -215,14 +208,14 @@ def plain_event(kind, body):
         except UnicodeDecodeError:
             return {"family": "data", "stream": STREAMS[kind], "base64": b64(body)}
     if kind in FACTS:
-        f = record(body, {1: "text", 2: "bytes"})
+        f = record(body, {1: "text", 2: "bytes"}, each={2: plain_fields})
         return {"family": FACTS[kind], "event": f.get(1, ""), "fields": plain_fields(f.get(2, b""))}
     if kind == START:
         return {"family": "start", **plain_session(body)}
     if kind in OTHERS:
         family, *schema = OTHERS[kind]
-        f = record(body, {n: type for n, (_, type, _) in enumerate(schema, 1)})
-        bad(kind == END and f.get(2, 0) > 255, "an exit status exceeds 255")
+        each = {2: up_to(255, "an exit status")} if kind == END else None
+        f = record(body, {n: type for n, (_, type, _) in enumerate(schema, 1)}, each=each)
         bad(kind == RESIZE and max(f.values(), default=0) > 65_535, "a size exceeds 65535")
         event = {name: f.get(n, default) for n, (name, _, default) in enumerate(schema, 1)}
         if "quality" in event:
@@ -290,6 +283,11 @@ def columns(raw):
     return steps, kinds, bodies
 
 # ---------------------------------------------------------------------------- recordings (3, 6)
+def is_small(point):
+    """Whether these 32 bytes are a point of order 8 or less (3.3) of the curve in RFC 8032, 5.1."""
+    y, p = int.from_bytes(point, "little") & (1 << 255) - 1, (1 << 255) - 19
+    return y * (y * y - 1) * (121_666 * (2 * y * y - 1) - 121_665 * y ** 4) % p == 0
+
 class Segment:
     """The segment being read."""
     def __init__(self, header):
@@ -460,7 +458,9 @@ class Recording:
 
     def seal(self, statement, signature, behind):
         segment = self.segment
-        s = record(statement, STATEMENT, STATEMENT)
+        number, final = up_to(U32, "a number of a seal"), up_to(1, "the word on the end")
+        s = record(statement, STATEMENT, STATEMENT, {2: number, 3: number, 8: final})
+        bad(is_small(s[7]) or is_small(signature[:32]), "the seal's signature is not valid")
         try:
             signed = b"hansard seal 1\0" + statement
             Ed25519PublicKey.from_public_bytes(s[7]).verify(signature, signed)

@@ -188,6 +188,40 @@ fn verdict(status: Option<i32>, text: &str) -> (Option<i32>, Option<u64>) {
     )
 }
 
+/// A recording that nobody signed: its key is a point of small order, under which this one signature fits everything.
+const UNSIGNED: &str = concat!(
+    "89484e53440d0a1a013a00b31a0a10070707070707070707070707070707071000180020002a20000000000000000000",
+    "000000000000000000000000000000000000000000000022a91c28b52ffd0058cc0000880100013a0a10071a04657865",
+    "6352200100020040441d30028a5996aae38c50baf711d78670000001010e0a0a06657869746564100047cfb0b32965ad",
+    "339ca0018f4b0a100707070707070707070707070707070710001802200228013220a215a4ae54632d3e3875a217b29e",
+    "3ee21b1feb47c2908306f7d0a121252157f93a2001000000000000000000000000000000000000000000000000000000",
+    "000000004001010000000000000000000000000000000000000000000000000000000000000000000000000000000000",
+    "00000000000000000000000000000000000000000000",
+);
+
+#[test]
+fn both_readers_refuse_a_key_under_which_one_signature_fits_everything() {
+    let Some(python) = python() else {
+        return skipped("no Python with cryptography and zstandard");
+    };
+    let scratch = Scratch::new("second-unsigned");
+    let file = scratch.join("unsigned.hansard");
+    let digits = UNSIGNED.as_bytes().chunks(2);
+    let bytes = digits.map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap());
+    fs::write(&file, bytes.collect::<Vec<_>>()).unwrap();
+    let ours = Command::new(hansard())
+        .arg("verify")
+        .arg(&file)
+        .output()
+        .unwrap();
+    let theirs = second(&python, "verify", std::slice::from_ref(&file));
+    for output in [ours, theirs] {
+        let said = String::from_utf8_lossy(&output.stdout);
+        let found = verdict(output.status.code(), &said);
+        assert_eq!(found.0, Some(3), "{said}");
+    }
+}
+
 #[test]
 fn both_readers_come_to_the_same_verdict_on_damaged_copies() {
     let Some(python) = python() else {

@@ -206,6 +206,24 @@ fn a_program_that_dies_leaves_a_gap_and_an_end() {
     });
 }
 
+/// A program that may go on unrecorded may have done so before it went, and nobody but itself has counted
+/// how much that was: the recording does not say that it was little.
+#[test]
+fn a_program_that_may_go_on_unrecorded_leaves_a_gap_of_which_nobody_knows_how_large_it_is() {
+    let daemon = Daemon::with(TempDir::new(), SpoolOptions::default(), |config| {
+        config.policy.on_loss = OnLoss::Continue;
+    });
+    let tape = daemon.tape();
+    let id = tape.session().id;
+    tape.data(Stream::Output, b"last words").unwrap();
+    tape.flush().unwrap();
+    drop(tape);
+    let events = daemon.complete(id);
+    let gap = gaps(&events)[0];
+    assert_eq!(gap.cause, THE_CLIENT_WENT_AWAY);
+    assert_eq!((gap.bytes, gap.bytes_max), (None, None));
+}
+
 /// Speaks to the socket without the program's half.
 fn says(daemon: &Daemon, message: &[u8]) -> FromDaemon {
     let mut stream = UnixStream::connect(daemon.socket()).unwrap();

@@ -144,7 +144,7 @@ fn check_kept(path: &Path, session: SessionId, look: &LookArgs) -> Result<Report
     for difference in differences.into_iter().flatten() {
         let what = difference.get("what").and_then(|w| w.as_str());
         let what = escape_for_humans(what.unwrap_or("a segment is not what was archived"));
-        differs(format!("in the archive: {what}"));
+        differs(format!("at the service: {what}"));
     }
     Ok(report)
 }

@@ -308,7 +308,7 @@ impl Follow {
     }
 }
 
-fn opening(segment: u32) -> Spot {
+pub(crate) fn opening(segment: u32) -> Spot {
     Spot {
         segment,
         place: Place::Frame(0),

@@ -90,20 +90,18 @@ pub fn open(dir: &DataDir, who: &str, keys: &[[u8; 32]]) -> Result<Stores, Failu
     let at = made(&dir.catalog())?;
     let broken = match at.join(REBUILDING).exists() {
         true => Some("building it anew was interrupted".to_owned()),
+        false if is_gone(&*blobs, &at)? => Some("it is gone".to_owned()),
         false => match SqliteCatalog::open(&at, who) {
             Ok(catalog) => {
                 let catalog: Arc<dyn Catalog> = Arc::new(catalog);
-                let adopted = adopt(&*blobs, &*catalog)
-                    .and_then(|adopted| superfluous(&*blobs, &*catalog).map(|_| adopted));
-                match adopted {
-                    Ok(adopted) => {
-                        let mark = at.join(RECALLING);
+                match adopted(&*blobs, &*catalog, &at) {
+                    Ok((adopted, recalling)) => {
                         return Ok(Stores {
                             blobs,
                             catalog,
                             opened: Opened {
                                 rebuilt: None,
-                                recalling: mark.exists().then_some(mark),
+                                recalling,
                                 recalled: Recalled::default(),
                                 adopted,
                                 projected: Progress::default(),
@@ -134,6 +132,43 @@ pub fn reindexed(
     let blobs = blobs(dir, who)?;
     let at = made(&dir.catalog())?;
     rebuild(blobs, &at, who, keys, why.to_owned())
+}
+
+/// Whether there is no catalog where there was one: an empty one is made where nothing was archived yet, and
+/// never beside packs. It would not know what is held, and rules would delete that.
+fn is_gone(blobs: &dyn BlobStore, at: &Path) -> Result<bool, Failure> {
+    if SqliteCatalog::is_there(at) {
+        return Ok(false);
+    }
+    let packs = blobs.list(hansard_store::pack::FAMILY, None, 1);
+    let packs = packs.map_err(|e| Failure::about(at, &std::io::Error::other(e.to_string())))?;
+    Ok(!packs.is_empty())
+}
+
+/// Adopts what no segment of the catalog is in, and answers where the mark is that holds and deletions are to be
+/// recalled, if they are. They are where more was adopted than a crash leaves, which is one pack: then the
+/// catalog is older than the packs, and what was held and deleted since is in them alone.
+fn adopted(
+    blobs: &dyn BlobStore,
+    catalog: &dyn Catalog,
+    at: &Path,
+) -> Result<(Adopted, Option<PathBuf>), ArchiveError> {
+    let failed = |e: std::io::Error| ArchiveError::Retry(format!("{}: {e}", shown(at)));
+    let mark = at.join(RECALLING);
+    let was_marked = mark.exists();
+    if !was_marked {
+        // Before, so that no crash leaves a catalog that looks as if it knew everything.
+        std::fs::write(&mark, b"").map_err(failed)?;
+        sync_dir(at).map_err(failed)?;
+    }
+    let adopted = adopt(blobs, catalog)?;
+    superfluous(blobs, catalog)?;
+    let is_older = adopted.segments > 0 && adopted.packs > 1;
+    if was_marked || is_older {
+        return Ok((adopted, Some(mark)));
+    }
+    recalled(&mark).map_err(failed)?;
+    Ok((adopted, None))
 }
 
 fn blobs(dir: &DataDir, who: &str) -> Result<Arc<dyn BlobStore>, Failure> {

@@ -11,12 +11,14 @@
 mod support;
 
 use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hansard_core::frame::Place;
+use hansard_core::frame::{Part, Place};
 use hansard_core::verify::Verdict;
 use hansard_core::{Body, Event, Sink as _};
+use hansard_record::disk::Disk as _;
 use hansard_store::Query;
 use hansard_view::Screen;
 use hansardd::api::seams::{Following as _, Listings as _, Recordings as _, Seen, Watch};
@@ -86,6 +88,56 @@ fn what_is_archived_is_checked_there_and_what_is_not_as_it_is() {
     let found = kept.verify(id(1)).unwrap().unwrap();
     assert_eq!(found.newest.unwrap().0, 2);
     assert!(found.is_intact() && found.report.verdict == Verdict::Complete);
+}
+
+/// Flips a bit of a part where it lies in the spool.
+fn rot(world: &World, part: &Part) {
+    let names = world.disk.list(Path::new("/spool")).unwrap();
+    for name in names.iter().filter(|n| n.to_str().unwrap() != "lock") {
+        let path = Path::new("/spool").join(name);
+        let content = world.disk.content(&path).unwrap();
+        let bytes = part.bytes();
+        if let Some(at) = content.windows(bytes.len()).position(|w| w == bytes) {
+            return world.disk.rot(&path, at + bytes.len() / 2, 3);
+        }
+    }
+    panic!("it is not in the spool");
+}
+
+#[test]
+fn a_session_of_which_a_part_was_lost_on_its_way_is_not_intact() {
+    for (is_found_at_a_start, archived) in [(true, 0), (true, 4), (false, 0), (false, 4)] {
+        let world = World::new();
+        let recording = parts(3, Shape::of(3, 3));
+        let mut life = world.life();
+        life.put(&recording[..archived]);
+        life.settle();
+        life.put(&recording[archived..]);
+        // What is written after it says that it was durable.
+        life.put(&parts(4, Shape::of(1, 1)));
+        let found = recordings(&life).verify(id(3)).unwrap().unwrap();
+        assert!(found.is_intact());
+        let lost = &recording[6];
+        rot(&world, lost);
+        if is_found_at_a_start {
+            drop(life);
+            life = world.life();
+        }
+        life.settle();
+        let found = recordings(&life).verify(id(3)).unwrap().unwrap();
+        let [difference] = &found.differences[..] else {
+            panic!("{:?}", found.differences);
+        };
+        assert_eq!(difference.segment, lost.segment(), "{difference:?}");
+        assert!(!found.is_intact());
+        // Its sender has it, and offers it again.
+        drop(life);
+        life = world.life();
+        life.put(&recording);
+        life.settle();
+        let found = recordings(&life).verify(id(3)).unwrap().unwrap();
+        assert!(found.is_intact() && found.report.verdict == Verdict::Complete);
+    }
 }
 
 /// What a watcher sees until there is nothing more.

@@ -144,6 +144,49 @@ fn a_catalog_that_is_lost_takes_no_hold_and_no_row_with_it() {
     daemon.stop();
 }
 
+/// Without a word on it an empty one would be made, which holds nothing: rules would delete what is held.
+#[test]
+fn a_catalog_that_is_gone_or_older_than_the_packs_takes_no_hold_with_it() {
+    let machine = Machine::new("gone", STORE);
+    machine.must(&["init"]);
+    let catalog = machine.data().join("catalog/catalog.sqlite");
+    machine.start().stop();
+    let daemon = machine.start();
+    let first = ended(&machine, 1).remove(0);
+    hold(&machine, &first);
+    daemon.stop();
+    let older = fs::read(&catalog).unwrap();
+    // Each of these days is a recording in a pack of its own.
+    for _ in 0..2 {
+        machine.start().stop();
+    }
+    let daemon = machine.start();
+    let mut both = ended(&machine, 2);
+    both.truncate(2);
+    hold(&machine, &both[1]);
+    daemon.stop();
+    machine.start().stop();
+    let recalled = |told: usize| {
+        let daemon = machine.start();
+        machine.wait_until(|| held(&machine) == both);
+        let recalled = "holds and deletions were recalled";
+        machine.wait_until(|| machine.said().matches(recalled).count() == told);
+        assert!(!machine.data().join("catalog/recalling").exists());
+        daemon.stop();
+    };
+    // As it was put by before the second hold.
+    fs::write(&catalog, &older).unwrap();
+    recalled(1);
+    fs::remove_file(&catalog).unwrap();
+    recalled(2);
+    assert!(machine.said().contains("built anew"), "{}", machine.said());
+    fs::write(&catalog, b"").unwrap();
+    recalled(3);
+    // One that is as it was left has nothing to recall.
+    machine.start().stop();
+    recalled(3);
+}
+
 #[test]
 fn rules_delete_what_is_old_and_tell_before_and_spare_what_is_held() {
     let rules = STORE.replace("pack_age: 1s", "pack_age: 1s, retention: [{keep: 2s}]");

@@ -36,7 +36,8 @@
 //! file's head or a later entry says was durable is so, for ever: where no sound entry stands in
 //! that, the medium has damaged it, and everything around it is kept. The first spot after it
 //! without a sound entry is the tail that the crash tore, and the file is cut there; so what is cut
-//! was never promised. Sound entries between the two can be read, but perhaps only because a failed
+//! was never promised, but for what the last sync before the crash made durable: no later word says
+//! so, and a medium that loses just that cannot be told from a crash. Sound entries between the two can be read, but perhaps only because a failed
 //! sync left them in memory: they are put again, by the ordinary way, before anything else happens.
 //! Files found are not appended to; the next part begins a new one.
 //!

@@ -15,8 +15,9 @@ use std::io::Read;
 use std::sync::Arc;
 
 use hansard_core::event::{End, Fact};
+use hansard_core::seal::SigningKey;
 use hansard_core::writer::{Bounds, SegmentWriter};
-use hansard_core::{Body, Class, Fields, SessionId};
+use hansard_core::{Body, Class, Fields, Session, SessionId};
 use hansard_store::archive::ArchiveError;
 use hansard_store::blob::memory::MemoryBlobs;
 use hansard_store::catalog::memory::MemoryCatalog;
@@ -350,7 +351,11 @@ fn burial(by: &str) -> Burial {
 fn diary(number: u64, told: &[(&str, SessionId)]) -> Vec<SealedSegment> {
     let mut header = support::header(number, &key(number));
     header.kind = "service".to_owned();
-    let mut writer = SegmentWriter::new(header, key(number), Bounds::default()).unwrap();
+    day(header, &key(number), told)
+}
+
+fn day(header: Session, key: &SigningKey, told: &[(&str, SessionId)]) -> Vec<SealedSegment> {
+    let mut writer = SegmentWriter::new(header, key.clone(), Bounds::default()).unwrap();
     for (at, (event, about)) in told.iter().enumerate() {
         let fact = Fact {
             event: event.trim_start_matches('!').to_owned(),
@@ -411,4 +416,39 @@ fn a_catalog_that_is_built_anew_recalls_holds_and_deletions_of_its_own_services_
     assert_eq!(world.catalog.held(&[id(0), id(1)]).unwrap(), [false, true]);
     let (again, _) = reindex(&blobs, &anew).unwrap();
     assert_eq!((again.segments, again.deleted as usize), (0, all[2].len()));
+}
+
+/// Each day of a service begins with a later or an earlier clock than the one before it.
+#[test]
+fn the_last_word_on_a_hold_is_the_one_that_was_said_last_whatever_the_clock_said() {
+    let begun = |order: [u64; 4]| {
+        let world = World::new();
+        let (service, mut all) = (key(50), sessions());
+        let says: [&[(&str, SessionId)]; 4] = [
+            &[("recording.held", id(0)), ("recording.held", id(1))],
+            &[("recording.released", id(0))],
+            &[],
+            &[("recording.held", id(0)), ("recording.released", id(1))],
+        ];
+        for (n, (day_of, says)) in order.iter().zip(says).enumerate() {
+            let mut header = support::header(50 + n as u64, &service);
+            header.kind = "service".to_owned();
+            header.start_utc_ns = THEN + day_of * DAY;
+            if n > 0 {
+                let before = id(50 + n as u64 - 1).to_string();
+                header.target.push("previous.session", before);
+            }
+            all.push(day(header, &service, says));
+        }
+        world.keep(&all);
+        let catalog = MemoryCatalog::default();
+        let (blobs, anew): (Arc<dyn BlobStore>, Arc<dyn Catalog>) =
+            (Arc::new(world.blobs.clone()), Arc::new(catalog.clone()));
+        reindex(&blobs, &anew).unwrap();
+        recall(&catalog, &[service.public()]).unwrap();
+        catalog.held(&[id(0), id(1)]).unwrap()
+    };
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [0, 9, 1, 2], [5, 9, 9, 1]] {
+        assert_eq!(begun(order), [true, false], "{order:?}");
+    }
 }

@@ -12,6 +12,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use hansard_core::reader::{Item, Reader};
+use hansard_core::verify::{Verdict, verify};
 use hansard_store::archive::SessionSource;
 use hansard_store::blob::memory::MemoryBlobs;
 use hansard_store::catalog::memory::MemoryCatalog;
@@ -86,6 +87,21 @@ fn one_that_goes_on_or_is_unknown_is_none() {
     kept.archive.flush();
     assert!(kept.archive.source(session).unwrap().is_some());
     assert!(kept.archive.source(id(77)).unwrap().is_none());
+}
+
+#[test]
+fn a_last_segment_that_is_lost_is_damage_and_no_torn_tail() {
+    let segments = recording(1, 6);
+    let kept = kept(&segments);
+    let session = segments[0].facts().session;
+    for number in [5, 4] {
+        let row = kept.catalog.segments(session, number, 1).unwrap().remove(0);
+        kept.blobs.delete(&row.place.blob).unwrap();
+        let source = Arc::new(kept.archive.source(session).unwrap().unwrap());
+        let report = verify(Cursor::new(source, 0)).unwrap();
+        assert_eq!(report.verdict, Verdict::Damaged, "without segment {number}");
+        assert_eq!(report.segments, u64::from(number));
+    }
 }
 
 #[test]

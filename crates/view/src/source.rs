@@ -31,15 +31,19 @@ pub trait ReadAt: Send + Sync {
 /// What a disk loses at a time, at least.
 const SECTOR_BYTES: u64 = 512;
 
-/// A file on a disk that may have bad sectors: there it reads as zeros, which whoever reads finds to be damaged,
-/// and goes on behind. An error would cost all that comes after it.
+/// What stands where bytes are lost. Not zero: zeros at the end of a recording are what a loss of power leaves, and
+/// say that nothing was there.
+pub const LOST_BYTE: u8 = 0xee;
+
+/// A file on a disk that may have bad sectors: there it reads as [`LOST_BYTE`]s, which whoever reads finds to be
+/// damaged, and goes on behind. An error would cost all that comes after it.
 impl ReadAt for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         match FileExt::read_at(self, buffer, offset) {
             Err(e) if is_lost(&e) => {}
             read => return read,
         }
-        // In small steps, so that no more is zeros than cannot be read.
+        // In small steps, so that no more is taken for lost than cannot be read.
         let rest = SECTOR_BYTES - offset % SECTOR_BYTES;
         let rest = rest.min(ReadAt::len(self)?.saturating_sub(offset));
         let rest = usize::try_from(rest).unwrap_or(usize::MAX);
@@ -47,7 +51,7 @@ impl ReadAt for File {
         let piece = buffer.get_mut(..rest).unwrap_or_default();
         match FileExt::read_at(self, piece, offset) {
             Err(e) if is_lost(&e) => {
-                piece.fill(0);
+                piece.fill(LOST_BYTE);
                 Ok(rest)
             }
             read => read,

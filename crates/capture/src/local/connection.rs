@@ -4,9 +4,9 @@ use std::io::{self, BufReader};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use hansard_core::Session;
 use hansard_core::event::{Body, End, Gap};
 use hansard_core::policy::Watch;
+use hansard_core::{OnLoss, Session};
 use hansard_record::handoff::{
     Closed, DATA_BYTES_MAX, FromClient, FromDaemon, Incoming, LOSS_BYTES_MAX, Login,
     MESSAGE_BYTES_MAX, OPEN_BYTES_MAX, Opened, ReadFailed, read_message,
@@ -91,6 +91,7 @@ fn record(
     }
     let uid = peer.uid;
     (shared.means.tell)(Happening::Began { session: id, uid });
+    let lost_max = lost_max(&session);
     let notice = match said.as_str() {
         "" => header::notice(&session),
         said => format!("{said}\n{}", header::notice(&session)),
@@ -107,7 +108,7 @@ fn record(
     // The registry's handle goes first: closing waits for nobody who follows.
     let ended = shared.registry.finish(id);
     drop(watched);
-    let outcome = finish(&recorder, over, ended, heard_ns);
+    let outcome = finish(&recorder, over, ended, (heard_ns, lost_max));
     drop(recorder);
     let happened = match outcome {
         Ok((reason, closed)) => {
@@ -237,12 +238,18 @@ fn broken(what: &str) -> Over {
     Over::Away(format!("the client does not keep to the protocol: {what}"))
 }
 
+/// Most bytes that a program takes with it when it goes without a word. One that may go on unrecorded may
+/// have done so for long: it alone counted that, so nobody knows.
+fn lost_max(session: &Session) -> Option<u64> {
+    (session.policy.on_loss != OnLoss::Continue).then_some(LOSS_BYTES_MAX)
+}
+
 /// Brings the recording to its end; answers the reason it gives.
 fn finish(
     recorder: &Recorder,
     over: Over,
     ended: Option<Ended>,
-    heard_ns: u64,
+    (heard_ns, lost_max): (u64, Option<u64>),
 ) -> Result<(String, Closed), Lost> {
     let is_away = matches!(over, Over::Away(_));
     let mut end = match over {
@@ -252,7 +259,7 @@ fn finish(
             let gap = Gap {
                 cause: why.clone(),
                 from_ns: heard_ns,
-                bytes_max: Some(LOSS_BYTES_MAX),
+                bytes_max: lost_max,
                 ..Gap::default()
             };
             recorder.event(Body::Gap(gap))?;

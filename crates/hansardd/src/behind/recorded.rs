@@ -13,6 +13,8 @@ use crate::api::problem::Trouble;
 use crate::api::seams::{Recordings, Verified};
 use crate::follow::{Follow, FollowError, Followed, Next};
 
+mod waiting;
+
 /// Recordings of a service.
 pub struct Recorded {
     /// Where they are.
@@ -58,10 +60,17 @@ impl Recordings for Recorded {
 
     fn verify(&self, session: SessionId) -> Result<Option<Verified>, Trouble> {
         let archived = self.from.archive.verify_session(session);
-        match archived.map_err(|e| Trouble::Retry(e.to_string()))? {
-            Some(found) => Ok(Some(found.into())),
-            None => self.verify_waiting(session),
-        }
+        let found = match archived.map_err(|e| Trouble::Retry(e.to_string()))? {
+            Some(found) => Some(found.into()),
+            None => self.verify_waiting(session)?,
+        };
+        let Some(mut found) = found else {
+            return Ok(None);
+        };
+        found
+            .differences
+            .extend(waiting::broken(&self.from, session)?);
+        Ok(Some(found))
     }
 }
 

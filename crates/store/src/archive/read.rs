@@ -129,6 +129,15 @@ impl Archive {
         Ok(Some((row, bytes)))
     }
 
+    /// The newest segment of a session. `None` where nothing of it is archived.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub fn head(&self, session: SessionId) -> Result<Option<SegmentRow>, ArchiveError> {
+        let heads = self.catalog.heads(&[session])?;
+        Ok(heads.into_iter().next().flatten())
+    }
+
     /// What is left of a session that was deleted: by whom, why and when.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hansard_core::SessionId;
-use hansard_view::source::ReadAt;
+use hansard_view::source::{LOST_BYTE, ReadAt};
 
 use super::read::{Fetch, fetch_current};
 use super::{Archive, ArchiveError};
@@ -22,7 +22,7 @@ const PLACES: usize = 1024;
 const KEPT: usize = 4;
 
 /// A session's segments, one behind the other. Each is compared with the digest of what was archived
-/// when it is fetched. One that is lost reads as zeros, so that everything behind it stays in its
+/// when it is fetched. One that is lost reads as [`LOST_BYTE`]s, so that everything behind it stays in its
 /// place; one that is not what was archived is given as it is. Whoever reads
 /// ([`hansard_core::reader`]) finds both out, and goes on with the next.
 pub struct SessionSource {
@@ -91,7 +91,8 @@ impl SessionSource {
             Err(Fetch::Lost(_)) => Vec::new(),
             Err(Fetch::Failed(e)) => return Err(io::Error::other(e)),
         };
-        bytes.resize(length(row), 0);
+        // No zeros: at the end they would pass for the tail that a loss of power tears.
+        bytes.resize(length(row), LOST_BYTE);
         let bytes = Arc::new(bytes);
         if kept.len() >= KEPT {
             kept.remove(0);

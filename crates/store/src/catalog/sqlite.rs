@@ -51,6 +51,12 @@ struct Readers {
 }
 
 impl SqliteCatalog {
+    /// Whether there is a catalog in this directory, sound or not. One without a byte is none: opening makes it.
+    #[must_use]
+    pub fn is_there(dir: &Path) -> bool {
+        std::fs::metadata(dir.join(FILE)).is_ok_and(|file| file.len() > 0)
+    }
+
     /// Opens the catalog in this directory, which must exist; a file that is not there is made.
     /// `holder` is who takes the lock, for the message to whoever tries next.
     ///

@@ -2,6 +2,8 @@
 //! services' own recordings. Without this a catalog that was built anew would have what was deleted,
 //! as far as its bytes are still there, and would let what is held be deleted.
 
+use std::collections::HashMap;
+
 use hansard_core::SessionId;
 
 use crate::archive::ArchiveError;
@@ -28,20 +30,17 @@ pub struct Recalled {
 /// `Retry` when the catalog fails; `Refused` beyond [`RECALLED_MAX`]. Repeating is harmless.
 pub fn recall(catalog: &dyn Catalog, keys: &[[u8; 32]]) -> Result<Recalled, ArchiveError> {
     let mut recalled = Recalled::default();
-    let mut holds = Vec::new();
+    let mut told_of = Vec::new();
     for (name, held) in [("recording.held", true), ("recording.released", false)] {
         let told = told(catalog, name, keys)?;
-        holds.extend(
-            told.into_iter()
-                .map(|(row, session)| (row.time_ns, session, held)),
-        );
+        told_of.extend(told.into_iter().map(|(row, session)| (row, session, held)));
     }
     // The last word counts.
-    holds.sort_unstable();
-    for (_, session, held) in &holds {
+    let holds = in_order(catalog, told_of)?;
+    for (session, held) in &holds {
         catalog.hold(*session, *held)?;
     }
-    let mut sessions: Vec<SessionId> = holds.iter().map(|(_, session, _)| *session).collect();
+    let mut sessions: Vec<SessionId> = holds.iter().map(|(session, _)| *session).collect();
     sessions.sort_unstable();
     sessions.dedup();
     for some in sessions.chunks(1000) {
@@ -63,6 +62,82 @@ pub fn recall(catalog: &dyn Catalog, keys: &[[u8; 32]]) -> Result<Recalled, Arch
     Ok(recalled)
 }
 
+/// What was said of holds, as it was said one after the other: in the order of a recording's events, and of the
+/// recordings each of which names the one before. Not by the clock, which may have been set back between them:
+/// a hold would end with a word that came before it. It decides only between recordings of which nothing says
+/// how they follow each other.
+fn in_order(
+    catalog: &dyn Catalog,
+    told_of: Vec<(EventRow, SessionId, bool)>,
+) -> Result<Vec<(SessionId, bool)>, ArchiveError> {
+    let mut chain = Chain::default();
+    let mut begins: HashMap<SessionId, u64> = HashMap::new();
+    let mut placed = Vec::with_capacity(told_of.len());
+    for (row, session, held) in told_of {
+        let (first, place) = chain.place(catalog, row.session)?;
+        let begin = begins.entry(first).or_insert(row.time_ns);
+        *begin = row.time_ns.min(*begin);
+        placed.push((first, place, (row.seq, row.ordinal, session, held)));
+    }
+    placed.sort_unstable_by_key(|(first, place, said)| {
+        (begins.get(first).copied(), *first, *place, *said)
+    });
+    let said = placed.into_iter().map(|(.., said)| said);
+    Ok(said.map(|(_, _, session, held)| (session, held)).collect())
+}
+
+/// Recordings each of which names the one before.
+#[derive(Default)]
+struct Chain {
+    /// The first that is known of a recording's chain, and how many are between.
+    places: HashMap<SessionId, (SessionId, u64)>,
+}
+
+impl Chain {
+    fn place(
+        &mut self,
+        catalog: &dyn Catalog,
+        session: SessionId,
+    ) -> Result<(SessionId, u64), ArchiveError> {
+        let (mut at, mut behind) = (session, Vec::new());
+        let (first, mut place) = loop {
+            if let Some(place) = self.places.get(&at) {
+                break *place;
+            }
+            behind.push(at);
+            match previous(catalog, at)? {
+                // One that names one behind it is no chain.
+                Some(before) if !behind.contains(&before) => at = before,
+                _ => {
+                    behind.pop();
+                    self.places.insert(at, (at, 0));
+                    break (at, 0);
+                }
+            }
+        };
+        for session in behind.into_iter().rev() {
+            place = place.saturating_add(1);
+            self.places.insert(session, (first, place));
+        }
+        Ok((first, place))
+    }
+}
+
+/// The recording that this one says it follows.
+fn previous(catalog: &dyn Catalog, session: SessionId) -> Result<Option<SessionId>, ArchiveError> {
+    let query = Query {
+        session: Some(session),
+        limit: 1,
+        ..Query::default()
+    };
+    let first = catalog.events(&query)?.rows.into_iter().next();
+    let first = first.filter(|row| row.seq == 0);
+    let json: Option<serde_json::Value> =
+        first.and_then(|row| serde_json::from_str(&row.facts).ok());
+    let named = json.as_ref().and_then(|json| json.get("previous.session"));
+    Ok(named.and_then(|named| named.as_str()?.parse().ok()))
+}
+
 /// Events of this name in recordings of these keys, with the session that each is about, by time.
 fn told(
     catalog: &dyn Catalog,
@@ -73,7 +148,7 @@ fn told(
         name: Some(name.to_owned()),
         ..Query::default()
     };
-    let (mut all, mut trusted) = (Vec::new(), std::collections::HashMap::new());
+    let (mut all, mut trusted) = (Vec::new(), HashMap::new());
     loop {
         let page = catalog.events(&query)?;
         for row in page.rows {
