@@ -176,11 +176,21 @@ fn browsers_are_answered_by_tls_1_2_and_later_and_told_to_stay_with_it() {
 #[test]
 fn a_certificate_is_exchanged_while_connections_go_on() {
     let place = place("web-tls-exchanged");
+    // Somebody who asks nothing for some seconds is let go: so nothing that takes long is done while somebody stays, and
+    // they ask all the time.
+    for name in ["next", "other"] {
+        certificate(&place.scratch, name, ("-1", "60"));
+    }
+    let take = |name: &str, end: &str| {
+        let file = |name: &str| place.scratch.join(&format!("{name}.{end}"));
+        std::fs::copy(file(name), file("web")).unwrap();
+    };
     let first = shown(&place);
     let mut stays = connect(&place);
-    // Somebody who asks nothing for some seconds is let go, so this one asks all the time.
     let mut goes_on = || assert!(get(&place, &mut stays).contains("not_signed_in"));
-    certificate(&place.scratch, "web", ("-1", "60"));
+    goes_on();
+    take("next", "key");
+    take("next", "pem");
     wait_for("the new certificate", || {
         goes_on();
         shown(&place) != first
@@ -194,12 +204,7 @@ fn a_certificate_is_exchanged_while_connections_go_on() {
             .filter(|event| event["success"] == success)
             .collect::<Vec<_>>()
     };
-    certificate(&place.scratch, "other", ("-1", "60"));
-    std::fs::copy(
-        place.scratch.join("other.pem"),
-        place.scratch.join("web.pem"),
-    )
-    .unwrap();
+    take("other", "pem");
     wait_for("the fault", || {
         goes_on();
         !told(false).is_empty()
@@ -212,11 +217,7 @@ fn a_certificate_is_exchanged_while_connections_go_on() {
     );
     assert!(!told(true).is_empty());
     // With the second of the two files they are whole again.
-    std::fs::copy(
-        place.scratch.join("other.key"),
-        place.scratch.join("web.key"),
-    )
-    .unwrap();
+    take("other", "key");
     wait_for("the third certificate", || {
         goes_on();
         shown(&place) != second
