@@ -233,6 +233,28 @@ fn who_asks_for_what_is_not_there_is_told_what_that_was_and_what_there_is() {
 }
 
 #[test]
+fn what_is_in_the_way_of_a_user_is_said_with_the_step_that_is_meant() {
+    for (name, step, next) in [
+        ("taken", "look at what is there first", "`hansard user ls`"),
+        (
+            "undefined",
+            "write it into access.roles first",
+            "access.roles",
+        ),
+    ] {
+        let service = Service::new(&format!("answers-user-{name}"), move |_| {
+            let error = serde_json::json!({ "error": {
+                "code": "conflict", "message": "no", "next_step": step, "request_id": "r",
+            }});
+            json("409 Conflict", &error)
+        });
+        let (code, _, err) = service.run(&["user", "roles", "bob", "ops"]);
+        assert_eq!(code, Some(2), "{err}");
+        assert!(err.contains("hint: ") && err.contains(next), "{err}");
+    }
+}
+
+#[test]
 fn a_policy_that_is_refused_is_named_with_what_to_do() {
     let service = Service::new("answers-policy", |_| {
         let error = serde_json::json!({ "error": {

@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_stretch_has_something_in_it() {
-        let at = |s| Moment::At(s * 1_000_000_000);
+        let at = |s: u64| Moment::At(s * 1_000_000_000);
         for (text, from, until) in [
             ("1:30..2:00", at(90), at(120)),
             ("90..", at(90), Moment::End),

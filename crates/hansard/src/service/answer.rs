@@ -87,6 +87,9 @@ impl Service {
     }
 }
 
+/// The step that the service says where something is in the way.
+const LOOK_FIRST: &str = "look at what is there first";
+
 /// The service speaks of its API; whoever runs a command is told of commands.
 fn next_step(asked: &Asked, code: Option<&str>, said: Option<String>) -> Option<String> {
     let next = match code {
@@ -103,7 +106,10 @@ fn next_step(asked: &Asked, code: Option<&str>, said: Option<String>) -> Option<
             "credentials" => "`hansard credential ls` lists credentials",
             _ => return said,
         },
-        Some("conflict") if asked.collection() == "users" => {
+        // Of a name that is taken; of anything else the service's own words say what is first.
+        Some("conflict")
+            if asked.collection() == "users" && said.as_deref() == Some(LOOK_FIRST) =>
+        {
             "`hansard user ls` lists users; `hansard user passwd` and `roles` change one"
         }
         Some("changed") => "`hansard policy get` shows what is there now",
