@@ -140,7 +140,7 @@ impl Drop for Running {
 /// The process's half: forks until nobody asks any more. Returns in each of those that were forked as well, when its
 /// session is over.
 pub(super) fn serve(line: UnixStream, service: &str) -> io::Result<()> {
-    sys::prepare(service);
+    let _loaded = sys::prepare(service);
     // Nobody waits for what is forked: the daemon hears how it ends on its line.
     let ignored = process::ignore(Signal::CHILD)?;
     let mut line = Incoming::new(line);

@@ -475,12 +475,10 @@ pub(super) fn line_at(number: RawFd) -> Option<UnixStream> {
 }
 
 /// What all processes that are forked have in common is done once, and memory for many threads is not theirs: the
-/// library is loaded, and with it the modules that this service names. None of them is asked anything.
-pub(super) fn prepare(service: &str) {
+/// library is loaded, and with it the modules that this service names, as long as the answer is held: each process that
+/// is forked finds them loaded when it reads the service's file for itself. None of them is asked anything. `None`: there
+/// are none, which each session says.
+pub(super) fn prepare(service: &str) -> Option<Modules> {
     crate::sys::keep_little_memory(1);
-    // Never ended: what it has loaded stays, and each process that is forked finds it loaded when it reads the
-    // service's file for itself. Where there is none each session says so.
-    if let Ok(modules) = Modules::begin(service, "root") {
-        std::mem::forget(modules);
-    }
+    Modules::begin(service, "root").ok()
 }
