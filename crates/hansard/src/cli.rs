@@ -200,7 +200,7 @@ pub(crate) struct PlayArgs {
     )]
     pub(crate) file: PathBuf,
     /// How fast: 1 is as it was, 0.0625 to 64
-    #[arg(short, long, default_value_t = 1.0, value_name = "FACTOR", value_parser = number)]
+    #[arg(short, long, default_value_t = 1.0, value_name = "FACTOR")]
     pub(crate) speed: f64,
     /// Let no pause last longer than this many seconds
     #[arg(short, long, value_name = "SECONDS", value_parser = number)]
@@ -378,7 +378,7 @@ fn formats(can: fn(Format) -> bool) -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(names.map(Format::as_str)).try_map(|name| name.parse::<Format>())
 }
 
-/// A number as pauses and speeds are given.
+/// A number as pauses are given.
 fn number(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok();
     let number = number.filter(|number| number.is_finite() && *number >= 0.0);
