@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::cli::{EventsArgs, PageArgs};
 use crate::failure::{Failure, STATUS_DAMAGED};
-use crate::listing::{self, text};
+use crate::listing::{self, say, text};
 use crate::ls::filtered;
 use crate::service::{Asked, Service};
 
@@ -43,11 +43,7 @@ pub(crate) fn run(args: &EventsArgs) -> Result<u8, Failure> {
         .with("session", session.as_deref());
     if args.follow {
         // It may wait for ever for an event of that name.
-        args.event
-            .as_deref()
-            .and_then(unheard)
-            .iter()
-            .for_each(|what| say(what));
+        say_unheard(args);
         return follow(&service, asked, args);
     }
     let order = if args.oldest { "oldest" } else { "newest" };
@@ -57,18 +53,15 @@ pub(crate) fn run(args: &EventsArgs) -> Result<u8, Failure> {
     })?;
     if shown == 0 {
         say("no such events");
-        args.event
-            .as_deref()
-            .and_then(unheard)
-            .iter()
-            .for_each(|what| say(what));
+        say_unheard(args);
     }
     Ok(0)
 }
 
-fn say(what: &str) {
-    // A closed standard error has nobody to tell.
-    let _ = writeln!(io::stderr(), "hansard: {what}");
+fn say_unheard(args: &EventsArgs) {
+    if let Some(what) = args.event.as_deref().and_then(unheard) {
+        say(&what);
+    }
 }
 
 /// What is said of a name that no event has, as far as this version knows. Of a newer service, or in an

@@ -103,7 +103,8 @@ fn behind(document: &Json) {
     }
 }
 
-fn say(what: &str) {
+/// Tells whoever runs a command something beside its answer.
+pub(crate) fn say(what: &str) {
     // A closed standard error has nobody to tell.
     let _ = writeln!(io::stderr(), "hansard: {what}");
 }

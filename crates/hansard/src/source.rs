@@ -208,13 +208,20 @@ pub(crate) fn are_for(path: &Path, read: &ReadArgs, format: Format) -> Result<()
 
 /// A regular file (or a pipe), never a directory; and its length.
 pub(crate) fn open_file(path: &Path) -> Result<(File, u64), Failure> {
-    let file = File::open(path).map_err(|e| Failure::about(path, &e))?;
-    let metadata = file.metadata().map_err(|e| Failure::about(path, &e))?;
+    opened(path, Failure::about)
+}
+
+/// The same of a recording, which may have been meant to be the service's.
+pub(crate) fn open_recording(path: &Path) -> Result<(File, u64), Failure> {
+    opened(path, Failure::of_recording)
+}
+
+fn opened(path: &Path, about: fn(&Path, &io::Error) -> Failure) -> Result<(File, u64), Failure> {
+    let file = File::open(path).map_err(|e| about(path, &e))?;
+    let metadata = file.metadata().map_err(|e| about(path, &e))?;
     if metadata.is_dir() {
-        return Err(Failure::new(
-            STATUS_WRONG_USE,
-            format!("{}: is a directory", shown(path)),
-        ));
+        let what = format!("{}: is a directory", shown(path));
+        return Err(Failure::new(STATUS_WRONG_USE, what).hint("name a file in it"));
     }
     Ok((file, metadata.len()))
 }

@@ -1,6 +1,5 @@
 //! `hansard verify`: the verdict on recordings, and who signed them.
 
-use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
@@ -19,7 +18,7 @@ use crate::moment;
 use crate::progress::{Meter, Progress};
 use crate::service::{Asked, Service};
 use crate::session;
-use crate::source::not_a_recording;
+use crate::source::{not_a_recording, open_recording};
 use crate::trust::{Anchors, Trust};
 
 /// Checks all files; the worst verdict is the exit status.
@@ -70,16 +69,8 @@ fn check(path: &Path, look: &LookArgs) -> Result<Report, Failure> {
     let (reader, total): (Box<dyn Read>, _) = if path.as_os_str() == "-" {
         (Box::new(io::stdin().lock()), None)
     } else {
-        let about = |e: io::Error| Failure::of_recording(path, &e);
-        let there = path.metadata().map_err(about)?;
-        if there.is_dir() {
-            let what = format!("{}: is a directory", shown(path));
-            return Err(Failure::new(STATUS_WRONG_USE, what)
-                .hint("name the recordings in it; several can be named at once"));
-        }
-        let len = there.len();
-        let file = File::open(path).map_err(about)?;
-        let reader = reading(file).map_err(about)?;
+        let (file, len) = open_recording(path)?;
+        let reader = reading(file).map_err(|e| Failure::about(path, &e))?;
         (reader, Some(len))
     };
     check_bytes(path, reader, total)

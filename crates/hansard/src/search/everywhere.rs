@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use crate::cli::SearchArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_UNFINISHED, STATUS_WRONG_USE};
-use crate::listing::{text, time};
+use crate::listing::{say, text, time};
 use crate::moment;
 use crate::service::{Asked, Service};
 
@@ -181,11 +181,6 @@ fn print(
         )?;
     }
     Ok(hits.len())
-}
-
-fn say(what: &str) {
-    // A closed standard error has nobody to tell.
-    let _ = writeln!(io::stderr(), "hansard: {what}");
 }
 
 #[cfg(test)]
