@@ -468,6 +468,60 @@ fn odd_but_harmless_casts_are_read() {
 }
 
 #[test]
+fn comments_keep_their_place_beside_exits_that_are_no_end() {
+    let header = CAST_V3.lines().next().unwrap();
+    let exits = "[1.0,\"x\",\"1\"]\n# one\n[1.0,\"x\",\"3\"]\n# two\n# three\n";
+    let foreign = |body: &Body| match body {
+        Body::Channel(fact) => fact
+            .fields
+            .iter()
+            .map(|(_, value)| match value {
+                Value::Text(text) => text.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect(),
+        Body::End(end) => vec![format!("end {:?}", end.exit_status)],
+        other => panic!("{other:?}"),
+    };
+    let told = |cast: &str| {
+        let (events, _) = decode(Format::AsciicastV3, cast.as_bytes());
+        let told = events[2..].iter();
+        told.map(|event| {
+            format!(
+                "{} {}",
+                event.at_ns / 1_000_000,
+                foreign(&event.body).join(" ")
+            )
+        })
+        .collect::<Vec<_>>()
+    };
+    // Behind the last exit they stand before it, or nothing would end the recording.
+    let wanted = [
+        "1000 x 1",
+        "1000  one",
+        "1000  two",
+        "1000  three",
+        "2000 end Some(3)",
+    ];
+    assert_eq!(told(&format!("{header}\n{exits}")), wanted);
+    // An event behind them shows that it was no end; a line that cannot be read does not.
+    let more = ["2000 x 3", "2000  two", "2000  three", "3000 u v"];
+    let cast = format!("{header}\n{exits}[1.0,\"u\",\"v\"]\n");
+    assert_eq!(told(&cast)[2..6], more);
+    for bad in ["[1.0,\"r\",\"wide\"]", "[1.0,7]", "[-1.0,\"o\",\"\"]", "?"] {
+        let cut = told(&format!("{header}\n{exits}{bad}\n"));
+        assert_eq!(cut[..4], wanted[..4], "{bad}");
+        assert_eq!(cut[4..], ["2000 x 3"], "{bad}");
+    }
+    // As many as one likes: none is lost, and few are held.
+    let many = "# and on and on and on\n".repeat(50_000);
+    let many = told(&format!("{header}\n{exits}{many}[1.0,\"u\",\"v\"]\n"));
+    let last = many.len() - 1;
+    assert_eq!(last, 2 + 2 + 50_000 + 2);
+    assert!(many[last - 1].ends_with("u v"), "{}", many[last - 1]);
+}
+
+#[test]
 fn endless_lines_are_refused_in_bounded_memory() {
     let header = "{\"version\":2,\"width\":80,\"height\":24}\n[1,\"o\",\"";
     let endless = header.as_bytes().chain(std::io::repeat(b'x'));

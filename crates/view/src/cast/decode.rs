@@ -18,6 +18,11 @@ use crate::steps::{Ready, Steps};
 /// Longest text of an event that becomes one event: with its names it fits the limit of ours.
 const EVENT_BYTES_MAX: usize = BODY_BYTES_MAX - 1024;
 
+/// Most that comments behind an exit hold until it is known whether that is the end, each with what
+/// it costs to keep one, in bytes.
+const HELD_BYTES_MAX: usize = 1024 * 1024;
+const HELD_COST: usize = 64;
+
 /// Reads a cast as a recording: its header becomes the session and the first size, its events
 /// become events of the same kinds, an unknown code becomes a `channel` event that keeps it.
 pub struct CastDecoder<R> {
@@ -27,6 +32,9 @@ pub struct CastDecoder<R> {
     ready: Ready,
     /// An exit status that was read: the recording's end, unless something follows it.
     exit: Option<u8>,
+    /// Comments behind that exit, and what they hold.
+    held: Vec<String>,
+    held_bytes: usize,
     at_ns: u64,
     /// The moment of the event before that of `at_ns`.
     before_ns: u64,
@@ -41,6 +49,8 @@ impl<R: Read> CastDecoder<R> {
             import,
             ready: Ready::default(),
             exit: None,
+            held: Vec::new(),
+            held_bytes: 0,
             at_ns: 0,
             before_ns: 0,
         }
@@ -74,6 +84,7 @@ impl<R: Read> CastDecoder<R> {
     fn read_line(&mut self) -> Result<(), DecodeError> {
         if !self.lines.advance(LINE_BYTES_MAX)? {
             self.ready.finish();
+            self.give_held(self.before_ns);
             let end = self.end();
             self.ready.push_back((self.at_ns, Body::End(end)));
             return Ok(());
@@ -90,37 +101,54 @@ impl<R: Read> CastDecoder<R> {
             Ok(event) => event,
             Err(e) => return self.unknown(&e),
         };
-        self.no_exit_yet();
-        (self.before_ns, self.at_ns) = (self.at_ns, self.moment(time)?);
+        // An event that cannot be read leaves an exit before it the last that was.
+        let at_ns = self.moment(time)?;
         match (code.as_str(), data.len()) {
-            ("o" | "i", EVENT_BYTES_MAX..) => self.long_data(&code, &data),
+            ("o" | "i", EVENT_BYTES_MAX..) => {
+                self.go_to(at_ns);
+                self.long_data(&code, &data);
+            }
             (_, EVENT_BYTES_MAX..) => {
                 return Err(self.too_long("an event", data.len()));
             }
-            _ => {
-                if let Some(body) = self.body(code, data)? {
-                    self.ready.push_back((self.at_ns, body));
+            _ => match self.exit_of(&code, &data) {
+                Some(status) => {
+                    self.go_to(at_ns);
+                    self.exit = Some(status);
                 }
-            }
+                None => {
+                    let body = self.body(code, data)?;
+                    self.go_to(at_ns);
+                    self.ready.push_back((at_ns, body));
+                }
+            },
         }
         Ok(())
     }
 
-    /// A line for people. It is no event of the cast's, so an exit before it is still the end, and
-    /// it stands before that, where it will be written again.
+    /// A line for people. It is no event of the cast's, so an exit before it is still the end if no
+    /// event follows; then it stands before that, where it will be written again.
     fn comment(&mut self, text: &str) -> Result<(), DecodeError> {
         if text.len() >= EVENT_BYTES_MAX {
             return Err(self.too_long("a comment", text.len()));
         }
-        let fields = Fields::new().with(COMMENT, text);
-        let event = FOREIGN_EVENT.to_owned();
-        let at_ns = match self.exit {
-            Some(_) => self.before_ns,
-            None => self.at_ns,
-        };
-        self.ready
-            .push_back((at_ns, Body::Channel(Fact { event, fields })));
+        if self.exit.is_none() {
+            self.ready.push_back((self.at_ns, said(text.to_owned())));
+            return Ok(());
+        }
+        self.held_bytes += text.len() + HELD_COST;
+        self.held.push(text.to_owned());
+        if self.held_bytes > HELD_BYTES_MAX {
+            self.give_held(self.before_ns);
+        }
         Ok(())
+    }
+
+    fn give_held(&mut self, at_ns: u64) {
+        self.held_bytes = 0;
+        for text in self.held.drain(..) {
+            self.ready.push_back((at_ns, said(text)));
+        }
     }
 
     fn too_long(&self, what: &str, bytes: usize) -> DecodeError {
@@ -142,12 +170,12 @@ impl<R: Read> CastDecoder<R> {
         if json.len() >= EVENT_BYTES_MAX {
             return Err(self.too_long("an event", json.len()));
         }
-        self.no_exit_yet();
-        self.at_ns = self.moment(time)?;
+        let at_ns = self.moment(time)?;
+        self.go_to(at_ns);
         let fields = Fields::new().with("code", code).with("json", json);
         let event = FOREIGN_EVENT.to_owned();
         self.ready
-            .push_back((self.at_ns, Body::Channel(Fact { event, fields })));
+            .push_back((at_ns, Body::Channel(Fact { event, fields })));
         Ok(())
     }
 
@@ -158,6 +186,13 @@ impl<R: Read> CastDecoder<R> {
             self.ready
                 .push_back((self.at_ns, foreign("x".to_owned(), exit.to_string())));
         }
+        self.give_held(self.at_ns);
+    }
+
+    /// Goes on to an event's moment: what was before it is done.
+    fn go_to(&mut self, at_ns: u64) {
+        self.no_exit_yet();
+        (self.before_ns, self.at_ns) = (self.at_ns, at_ns);
     }
 
     /// More text than one event of ours holds: several at the same moment, cut between characters.
@@ -201,27 +236,27 @@ impl<R: Read> CastDecoder<R> {
         Ok(at_ns)
     }
 
-    fn body(&mut self, code: String, data: String) -> Result<Option<Body>, DecodeError> {
-        Ok(Some(match (code.as_str(), self.version) {
-            ("o", _) => Body::Data {
+    /// The status of an exit that may be the end.
+    fn exit_of(&self, code: &str, data: &str) -> Option<u8> {
+        (code == "x" && self.version == CastVersion::V3)
+            .then(|| canonical_status(data))
+            .flatten()
+    }
+
+    fn body(&self, code: String, data: String) -> Result<Body, DecodeError> {
+        Ok(match code.as_str() {
+            "o" => Body::Data {
                 stream: Stream::Output,
                 bytes: data.into_bytes(),
             },
-            ("i", _) => Body::Data {
+            "i" => Body::Data {
                 stream: Stream::Keystrokes,
                 bytes: data.into_bytes(),
             },
-            ("m", _) => Body::Mark { label: data },
-            ("r", _) => self.resize(&data)?,
-            ("x", CastVersion::V3) => match canonical_status(&data) {
-                Some(status) => {
-                    self.exit = Some(status);
-                    return Ok(None);
-                }
-                None => foreign(code, data),
-            },
+            "m" => Body::Mark { label: data },
+            "r" => self.resize(&data)?,
             _ => foreign(code, data),
-        }))
+        })
     }
 
     fn resize(&self, data: &str) -> Result<Body, DecodeError> {
@@ -253,6 +288,13 @@ fn canonical_status(data: &str) -> Option<u8> {
         .filter(|status| status.to_string() == data)
 }
 
+fn said(comment: String) -> Body {
+    Body::Channel(Fact {
+        event: FOREIGN_EVENT.to_owned(),
+        fields: Fields::new().with(COMMENT, comment),
+    })
+}
+
 fn foreign(code: String, data: String) -> Body {
     Body::Channel(Fact {
         event: FOREIGN_EVENT.to_owned(),
@@ -281,7 +323,9 @@ impl<R: Read> Steps for CastDecoder<R> {
             _ => self.read_line(),
         };
         if step.is_err() {
-            // An exit was sound, even if what follows it is not.
+            // An exit was sound, even if what follows it is not; comments stand where a cast that
+            // ends here has them.
+            self.give_held(self.before_ns);
             self.no_exit_yet();
         }
         step
