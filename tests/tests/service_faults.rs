@@ -14,9 +14,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -292,4 +293,119 @@ fn a_recording_that_is_damaged_is_named_and_the_others_stay() {
     );
     let later = recorded(&pair, "echo later-one", "later-one");
     hansard_at(&runtime, &["verify", &later]);
+}
+
+/// A session that goes on until it is told, a line at a time, to show much or to end.
+struct Talking(Child);
+
+impl Talking {
+    fn begin(pair: &Pair, word: &str) -> Self {
+        // Noise is stored as it is: several segments each time.
+        let script = format!(
+            "echo {word}; while read go; do head -c 1500000 /dev/urandom | base64; done; echo over-{word}"
+        );
+        let mut command = Command::new(hansard());
+        command.args(["rec", "--", "sh", "-c", &script]);
+        command.env("HANSARD_RUNTIME_DIR", pair.host.runtime());
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    fn show_much(&self) {
+        self.0.stdin.as_ref().unwrap().write_all(b"\n").unwrap();
+    }
+
+    fn end(mut self) {
+        self.0.stdin = None;
+        let done = self.0.wait().unwrap();
+        assert!(done.success(), "{done}");
+    }
+}
+
+/// What the service has of the session whose command has this word in it: its name and newest segment.
+fn archived(pair: &Pair, word: &str) -> Option<(String, u64)> {
+    let rows = listed(&pair.service.runtime());
+    let mut rows = rows.iter();
+    let row = rows.find(|row| row["title"].as_str().unwrap_or_default().contains(word))?;
+    let id = row["sid"].as_str().unwrap().to_owned();
+    let report = client(&pair.service.runtime(), &["verify", &id, "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout).ok()?;
+    let newest = report["archived_segment"].as_u64()?;
+    Some((id, newest))
+}
+
+/// Waits until so many more segments are archived, and the host has forgotten all of them.
+fn wait_for_archive(pair: &Pair, word: &str, more_than: u64) -> (String, u64) {
+    let mut found = None;
+    until("segments are archived", pair, || {
+        found = archived(pair, word).filter(|(_, newest)| *newest > more_than);
+        found.is_some()
+    });
+    until("the host has forgotten them", pair, || {
+        let status = hansard_at(&pair.host.runtime(), &["status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        status["spool_parts"].as_u64().unwrap() < 16
+    });
+    found.unwrap()
+}
+
+#[test]
+fn an_older_copy_of_the_services_disk_costs_what_it_lacks_and_says_so() {
+    let mut pair = Pair::new("older-copy");
+    let known = Talking::begin(&pair, "known-before");
+    known.show_much();
+    let (id, newest) = wait_for_archive(&pair, "known-before", 2);
+    pair.service.stop();
+    let (data, copy) = (
+        pair.service.data(),
+        pair.service.data().with_extension("copy"),
+    );
+    let copied = |from: &Path, to: &Path| {
+        let done = Command::new("cp").arg("-a").args([from, to]).status();
+        assert!(done.unwrap().success());
+    };
+    copied(&data, &copy);
+    pair.service.start();
+    known.show_much();
+    let unknown = Talking::begin(&pair, "begun-since");
+    unknown.show_much();
+    wait_for_archive(&pair, "known-before", newest + 2);
+    let (other, _) = wait_for_archive(&pair, "begun-since", 2);
+    pair.service.stop();
+    fs::remove_dir_all(&data).unwrap();
+    copied(&copy, &data);
+    pair.service.start();
+    // Of both somebody is told, and what goes on is not held up.
+    known.show_much();
+    unknown.show_much();
+    let runtime = pair.service.runtime();
+    let mut alarms = String::new();
+    until("somebody is told of both", &pair, || {
+        alarms = hansard_at(&runtime, &["events", "--event", "alarm", "--json"]);
+        let lost = alarms.lines().filter(|line| line.contains("\"lost\""));
+        let lost = lost.collect::<String>();
+        lost.contains(&id) && lost.contains(&other)
+    });
+    known.end();
+    unknown.end();
+    until("the end of the one that was known is here", &pair, || {
+        ended(&pair, "known-before").is_some()
+    });
+    let rest = client(&runtime, &["cat", &id]);
+    assert!(rest.stdout.ends_with(b"over-known-before\n"), "{rest:?}");
+    let report = client(&runtime, &["verify", &id]);
+    assert_eq!(report.status.code(), Some(3), "{report:?}");
+    let said = text(&report.stdout);
+    assert!(said.contains("lost") || said.contains("missing"), "{said}");
+    // The other's host keeps what is not taken.
+    let aside = pair.host.data().join("quarantine").join(&other);
+    until("its parts are put aside", &pair, || aside.is_dir());
+    let mut status = serde_json::Value::Null;
+    until("nothing waits any more", &pair, || {
+        let said = hansard_at(&pair.host.runtime(), &["status", "--json"]);
+        status = serde_json::from_str(&said).unwrap();
+        status["spool_parts"].as_u64().unwrap() < 8
+    });
+    // Others notice nothing.
+    recorded(&pair, "echo and-on", "and-on");
 }

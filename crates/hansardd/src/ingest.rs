@@ -36,6 +36,6 @@ pub use connections::{Connected, Connections, Control, NotSent, To};
 pub use depot::Depot;
 pub use figures::{Figures, Snapshot};
 pub use gate::{Gate, KeyGate, Ruling};
-pub use note::{Note, Witness};
+pub use note::{Cause, Note, Witness};
 pub use requests::Answer;
 pub use sparingly::Sparingly;

@@ -36,6 +36,7 @@ mod backoff;
 mod growing;
 mod headers;
 mod learning;
+mod losses;
 mod owner;
 mod projecting;
 mod reading;
@@ -55,6 +56,7 @@ pub use growing::GROWING_BYTES_MAX;
 use growing::Growing;
 pub use headers::HEADERS_BYTES_MAX;
 use headers::Headers;
+use losses::Losses;
 pub use owner::Owners;
 pub use projecting::{OnProjected, Projecting, ProjectingFigures};
 use reading::Held;
@@ -182,6 +184,7 @@ pub struct Keeper {
     held: Option<Held>,
     /// Sessions whose hole was filled, to be read on.
     filled: VecDeque<SessionId>,
+    losses: Losses,
     /// Parts of segments that were archived before.
     repeats: BTreeMap<SegmentId, Vec<Pending>>,
     repeats_len: usize,
@@ -228,6 +231,7 @@ impl Keeper {
             headers: Headers::default(),
             held: None,
             filled: VecDeque::new(),
+            losses: Losses::default(),
             repeats: BTreeMap::new(),
             repeats_len: 0,
             ready: ReadyQueue::default(),

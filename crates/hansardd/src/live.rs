@@ -14,6 +14,7 @@ use std::time::Duration;
 use hansard_core::frame::{Part, Place};
 use hansard_core::{Event, Lockable, Session, SessionId};
 use hansard_record::clock::Clock;
+use hansard_record::order::Spot;
 use hansard_store::catalog::{CatalogError, EventRow, Query, StartFacts};
 use hansard_store::project::{start_facts, unknown_header};
 use hansard_store::segment::SegmentFacts;
@@ -58,6 +59,8 @@ struct Shared {
     watchers: Watchers,
     /// Whether any session is refused, so that nobody asks for nothing.
     refuses_any: AtomicBool,
+    /// See [`Live::begins_at`].
+    beginnings: Mutex<HashMap<SessionId, Spot>>,
 }
 
 #[derive(Default)]
@@ -82,6 +85,7 @@ impl Live {
             reading: Reading::default(),
             watchers: Watchers::new(control),
             refuses_any: AtomicBool::new(false),
+            beginnings: Mutex::default(),
         }))
     }
 
@@ -110,6 +114,25 @@ impl Live {
             registry.refused.insert(session, why);
         }
         self.0.refuses_any.store(true, Ordering::Release);
+    }
+
+    /// Who sends a session has nothing of it before this part, though that is not archived. Beyond
+    /// [`LIVE_SESSIONS_MAX`] of them it is not noted: the next connection says it again.
+    pub fn begins_at(&self, session: SessionId, spot: Spot) {
+        let mut beginnings = self.beginnings();
+        if beginnings.len() < LIVE_SESSIONS_MAX {
+            beginnings.insert(session, spot);
+        }
+    }
+
+    /// What was said so since this was asked last.
+    pub(crate) fn take_beginnings(&self) -> HashMap<SessionId, Spot> {
+        std::mem::take(&mut *self.beginnings())
+    }
+
+    fn beginnings(&self) -> MutexGuard<'_, HashMap<SessionId, Spot>> {
+        let beginnings = self.0.beginnings.lock();
+        beginnings.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Parts have become durable.

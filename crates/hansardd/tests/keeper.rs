@@ -10,12 +10,14 @@
 
 mod support;
 
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use hansard_core::frame::{Frame, Part};
 use hansard_core::{Sink, SinkError};
 use hansard_record::disk::Disk;
+use hansard_record::order::Spot;
 use hansard_store::catalog::{Burial, Retention};
 use hansard_store::fault::{Fault, Faults};
 use hansard_store::{AlarmKind, Catalog};
@@ -301,6 +303,134 @@ fn a_hole_waits_for_its_sender_and_is_then_read_in_order() {
     life.settle();
     world.must_be_done(&life, &[recording, other]);
     assert_eq!(world.alarms.lock().unwrap().len(), 1);
+}
+
+/// Segments 0 and 1 are archived, and the sender has nothing before segment 4 any more.
+fn with_a_loss() -> (World, Vec<Part>, Vec<Part>) {
+    let world = World::new();
+    world.log.lock().unwrap().has_gaps = true;
+    let recording = parts(3, Shape::of(6, 3));
+    let of = |from: u32, to: u32| -> Vec<Part> {
+        let is_of = |part: &&Part| (from..to).contains(&part.segment());
+        recording.iter().filter(is_of).cloned().collect()
+    };
+    let (first, rest) = (of(0, 2), of(4, 6));
+    let mut life = world.life();
+    life.put(&first);
+    life.settle();
+    assert_eq!(world.stored(id(3)), bytes_of(&first));
+    (world, recording, rest)
+}
+
+/// Without a word about what is missing.
+fn read_through(life: &support::Life) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let reader = life.archive.open_session(id(3)).unwrap();
+    reader.unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn matters(world: &World) -> Vec<Matter> {
+    let alarms = world.alarms.lock().unwrap();
+    alarms.iter().map(|alarm| alarm.matter).collect()
+}
+
+#[test]
+fn what_a_sender_has_no_more_is_lost_and_what_follows_is_archived() {
+    let (world, recording, rest) = with_a_loss();
+    let mut life = world.life();
+    life.live.begins_at(id(3), Spot::of(&rest[0]));
+    life.put(&rest);
+    life.settle();
+    assert_eq!(matters(&world), [Matter::Lost]);
+    let what = world.alarms.lock().unwrap()[0].what.clone();
+    assert!(what.starts_with("segments 2 to 3 had been"), "{what}");
+    assert_eq!(life.spool.usage().parts, 0);
+    let last = world.catalog.heads(&[id(3)]).unwrap()[0].clone().unwrap();
+    assert!(last.is_final && last.number == 5);
+    let tail = bytes_of(&rest);
+    assert!(read_through(&life).ends_with(&tail));
+    for segment in [0, 1, 4, 5] {
+        assert!(world.settled.lock().unwrap().contains(&(id(3), segment)));
+    }
+    // Nothing of it is heard again.
+    drop(life);
+    let mut life = world.life();
+    life.put(&recording[..2]);
+    life.put(&rest);
+    life.settle();
+    assert_eq!(matters(&world), [Matter::Lost]);
+    assert_eq!(life.spool.usage().parts, 0);
+}
+
+#[test]
+fn a_hole_that_waits_is_a_loss_when_its_sender_says_where_it_begins() {
+    let (world, recording, rest) = with_a_loss();
+    let mut life = world.life();
+    // A segment that was handed over in part, and is not offered again.
+    let part_of = recording.iter().position(|p| p.segment() == 2).unwrap();
+    let part_of = &recording[part_of..part_of + 2];
+    life.put(part_of);
+    life.put(&rest[..4]);
+    life.settle();
+    assert_eq!(matters(&world), [Matter::Hole]);
+    // Another place than that of the hole says nothing about it.
+    let second = rest.iter().find(|part| part.segment() == 5).unwrap();
+    life.live.begins_at(id(3), Spot::of(second));
+    life.settle();
+    assert_eq!(matters(&world), [Matter::Hole]);
+    life.live.begins_at(id(3), Spot::of(&rest[0]));
+    life.put(&rest);
+    life.settle();
+    assert_eq!(matters(&world), [Matter::Hole, Matter::Lost]);
+    assert_eq!(world.aside(id(3)), bytes_of(part_of));
+    assert_eq!(life.spool.usage().parts, 0);
+    assert!(read_through(&life).ends_with(&bytes_of(&rest)));
+}
+
+#[test]
+fn a_loss_is_told_again_after_a_kill_and_archived_once() {
+    let (world, _, rest) = with_a_loss();
+    let mut life = world.life();
+    life.live.begins_at(id(3), Spot::of(&rest[0]));
+    life.put(&rest[..3]);
+    life.keeper.step();
+    assert_eq!(matters(&world), [Matter::Lost]);
+    drop(life);
+    let mut life = world.life();
+    life.settle();
+    assert_eq!(matters(&world), [Matter::Lost, Matter::Hole]);
+    life.live.begins_at(id(3), Spot::of(&rest[0]));
+    life.put(&rest);
+    life.settle();
+    assert_eq!(matters(&world), [Matter::Lost, Matter::Hole, Matter::Lost]);
+    assert_eq!(life.spool.usage().parts, 0);
+    assert!(read_through(&life).ends_with(&bytes_of(&rest)));
+}
+
+#[test]
+fn nothing_is_given_up_that_is_here_nor_another_key_taken_behind_a_loss() {
+    let world = World::new();
+    let whole = parts(3, Shape::of(6, 3));
+    let fourth = whole.iter().find(|part| part.segment() == 4).unwrap();
+    let mut life = world.life();
+    life.live.begins_at(id(3), Spot::of(fourth));
+    life.put(&whole);
+    life.settle();
+    world.must_be_done(&life, &[whole]);
+    assert_eq!(matters(&world), []);
+
+    let (world, ..) = with_a_loss();
+    let forged = parts_signed(3, Shape::of(6, 3), &key(99));
+    let forged: Vec<Part> = forged.into_iter().filter(|p| p.segment() >= 4).collect();
+    let mut life = world.life();
+    life.live.begins_at(id(3), Spot::of(&forged[0]));
+    life.put(&forged);
+    life.settle();
+    let wanted = [Matter::Lost, Matter::Chain(AlarmKind::SecondWriter)];
+    assert_eq!(matters(&world), wanted);
+    let newest = world.catalog.heads(&[id(3)]).unwrap()[0].clone().unwrap();
+    assert_eq!(newest.number, 1);
 }
 
 #[test]

@@ -227,6 +227,17 @@ fn another_version_is_named_and_its_claims_are_not_read() {
         error.contains("version 7") && error.contains("version 1"),
         "{error}"
     );
+    // Also where it is said behind claims that could be read.
+    let claims = claims();
+    let open = FromClient::Open(Open {
+        version: VERSION,
+        claims: Box::new(claims),
+    });
+    let mut twice = hansard_core::wire::MessageWriter::new();
+    twice.uint(1, 7);
+    let message = [read_back(&from_client(&open)), twice.finish()].concat();
+    let error = FromClient::decode(&message).unwrap_err().0;
+    assert!(error.contains("version 7"), "{error}");
 }
 
 /// A daemon that does what a test says, for one connection.

@@ -287,12 +287,10 @@ impl Archive {
                 };
             }
             match turn(waiting.tip(facts.session), facts) {
-                Turn::Next => match waiting.add(segment, now_ns, self.options.pack_bytes) {
-                    Some(ticket) => Gathered::In(ticket),
-                    None => Gathered::No(ArchiveError::Retry(
-                        "too much waits to be archived".to_owned(),
-                    )),
-                },
+                Turn::Next => self.add(&mut waiting, segment, now_ns),
+                Turn::TooEarly if segment.is_after_loss() => {
+                    self.add(&mut waiting, segment, now_ns)
+                }
                 Turn::Earlier => Gathered::Earlier,
                 Turn::TooEarly => Gathered::Doubtful(ArchiveError::Retry(format!(
                     "a segment before segment {} of {} is missing",
@@ -302,6 +300,15 @@ impl Archive {
             }
         };
         segments.iter().map(judge).collect()
+    }
+
+    fn add(&self, waiting: &mut Waiting, segment: &SealedSegment, now_ns: u64) -> Gathered {
+        match waiting.add(segment, now_ns, self.options.pack_bytes) {
+            Some(ticket) => Gathered::In(ticket),
+            None => Gathered::No(ArchiveError::Retry(
+                "too much waits to be archived".to_owned(),
+            )),
+        }
     }
 
     /// A segment whose place is taken in the catalog: by itself, or by another.
@@ -324,7 +331,7 @@ impl Archive {
             // It was archived, and deleted since: whoever still has it may forget it.
             Ok(Some(_)) => Gathered::Archived,
             Ok(None) => Gathered::No(ArchiveError::Refused(format!(
-                "segment {} of {} was given up when the catalog was built anew",
+                "segment {} of {} was given up as lost",
                 facts.number, facts.session
             ))),
         }
@@ -397,7 +404,7 @@ impl Archive {
                     offset: *offset,
                     bytes: *bytes,
                 };
-                row(facts, place, false)
+                row(facts, place, closed.is_after_loss(facts))
             })
             .collect();
         // A crash after this leaves archived segments that their senders offer again.

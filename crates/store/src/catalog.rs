@@ -81,7 +81,8 @@ pub struct SegmentRow {
     pub last_ns: u64,
     /// Whether the session ends with it.
     pub is_final: bool,
-    /// Set by reindexing alone: segments before it are lost, so it need not continue the head.
+    /// Segments before it are lost, so it need not continue the head: set by reindexing, and where a
+    /// sender has them no more.
     pub after_loss: bool,
     /// Where it is.
     pub place: Place,

@@ -131,10 +131,17 @@ pub enum Turn {
     Next,
     /// Its place is taken: by itself, or by another.
     Earlier,
-    /// One before it is missing.
+    /// One before it is missing. Where that is lost for good, it is the next all the same.
     TooEarly,
     /// It is in the next place and must not be.
     Wrong(Alarm),
+}
+
+/// Whether events that begin so may stand behind a chain that ends so, with others between that are
+/// missing.
+#[must_use]
+pub fn continues(tip: &Tip, first_seq: u64, base_ns: u64) -> bool {
+    first_seq >= tip.next_seq && base_ns >= tip.last_ns
 }
 
 /// Whether a segment continues the chain that ends so.
@@ -173,7 +180,13 @@ pub fn turn(tip: Option<&Tip>, facts: &SegmentFacts) -> Turn {
         );
     }
     if facts.number - tip.number > 1 {
-        return Turn::TooEarly;
+        return match continues(tip, facts.first_seq, facts.base_ns) {
+            true => Turn::TooEarly,
+            false => wrong(
+                AlarmKind::BrokenChain,
+                "its events begin before the newest segment's end",
+            ),
+        };
     }
     if facts.predecessor != tip.digest {
         return wrong(

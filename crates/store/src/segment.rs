@@ -70,6 +70,7 @@ pub struct SegmentFacts {
 pub struct SealedSegment {
     bytes: Vec<u8>,
     facts: SegmentFacts,
+    is_after_loss: bool,
 }
 
 impl SealedSegment {
@@ -120,7 +121,28 @@ impl SealedSegment {
             Ok::<(), Unfit>(())
         })?;
         check.conclude(&facts)?;
-        Ok(Self { bytes, facts })
+        Ok(Self::new(bytes, facts))
+    }
+
+    /// What was checked.
+    fn new(bytes: Vec<u8>, facts: SegmentFacts) -> Self {
+        Self {
+            bytes,
+            facts,
+            is_after_loss: false,
+        }
+    }
+
+    /// Segments before it are lost for good: an archive takes it though it does not continue what is
+    /// there. To be said only by who knows that nobody has them any more.
+    pub fn set_after_loss(&mut self) {
+        self.is_after_loss = true;
+    }
+
+    /// See [`SealedSegment::set_after_loss`].
+    #[must_use]
+    pub fn is_after_loss(&self) -> bool {
+        self.is_after_loss
     }
 
     /// Its bytes, exactly as they were sealed.

@@ -326,6 +326,37 @@ fn a_segment_that_comes_too_early_is_asked_for_again() {
 }
 
 #[test]
+fn what_follows_a_loss_is_taken_where_it_is_known_that_nobody_has_it() {
+    let f = fixture();
+    let segments = recording(1, 7);
+    f.archive.put(&segments[..2], 0);
+    f.archive.flush();
+    let mut behind = segments[4].clone();
+    behind.set_after_loss();
+    f.archive.put(&[behind, segments[5].clone()], 0);
+    let flushed = f.archive.flush();
+    assert!(flushed.settled.iter().all(|s| s.outcome.is_ok()));
+    assert_eq!(flushed.settled.len(), 2);
+    let session = segments[0].facts().session;
+    let rows = f.catalog.segments(session, 0, 10).unwrap();
+    let numbers: Vec<(u32, bool)> = rows.iter().map(|r| (r.number, r.after_loss)).collect();
+    assert_eq!(numbers, [(0, false), (1, false), (4, true), (5, false)]);
+    // Whoever reads it is told of what is missing, and so is who checks it.
+    let mut reader = f.archive.open_session(session).unwrap().unwrap();
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).unwrap();
+    assert!(reader.problems_count() > 0);
+    // What was given up is not taken any more, nor what is another's or of an earlier time.
+    let late = f.archive.put(&segments[2..3], 0);
+    assert!(matches!(late.receipts[..], [Err(ArchiveError::Refused(_))]));
+    let mut early = recording(1, 40)[39].clone();
+    early.set_after_loss();
+    assert!(early.facts().number > 5);
+    f.archive.put(&segments[6..], 0);
+    assert_eq!(alarm(&f.archive.put(&[early], 0)), AlarmKind::AfterEnd);
+}
+
+#[test]
 fn another_archive_over_the_same_catalog_is_noticed() {
     let f = fixture();
     let options = ArchiveOptions::default();

@@ -127,7 +127,7 @@ impl Notes {
         let alarm = |note| match note {
             Note::NotTaken {
                 session,
-                is_alarm: true,
+                cause: Cause::Foreign | Cause::Lost,
                 ..
             } => Some(session),
             _ => None,

@@ -3,6 +3,7 @@
 use hansard_core::seal::Digest;
 use hansard_core::{SessionId, Sink};
 use hansard_identity::Peer;
+use hansard_record::order::Spot;
 
 /// What ingest puts parts into. All of it is called on threads that may block.
 ///
@@ -19,6 +20,10 @@ pub trait Depot: Send + Sync {
     /// # Errors
     /// Why it cannot be known now.
     fn archived(&self, session: SessionId) -> Result<Option<u32>, String>;
+
+    /// A host has nothing of a session before this part, the first of a segment, and segments before it
+    /// are not archived. Is said before the part is put.
+    fn begins_at(&self, session: SessionId, spot: Spot);
 
     /// Whether the archive has this segment with this digest (the one in its seal). MUST NOT say
     /// so of another one in its place.

@@ -15,6 +15,9 @@ pub enum Ruling {
     Refused(String),
     /// It may not, and an administrator has to know.
     Alarm(String),
+    /// Nothing is known here of how the session began, and its sender has that no more. An
+    /// administrator has to know.
+    Lost(String),
 }
 
 /// Says who may write which session.
@@ -70,11 +73,11 @@ impl Gate for KeyGate {
             }
             Header::Unreadable(why) => return Ruling::Alarm(why),
         };
+        // A host offers what it has from its beginning: it has nothing of this before.
         let Some(key) = archived.or(begun) else {
-            return Ruling::Retry(
-                "nothing is known here of how the session began: offer it from its beginning"
-                    .to_owned(),
-            );
+            let why = "nothing is known here of how the session began, and its host has that no \
+                       more: it was taken and is lost here, or was deleted";
+            return Ruling::Lost(why.to_owned());
         };
         if begun.is_some_and(|begun| begun != key) {
             let why = "the session is in the archive already, signed with another key";
@@ -200,7 +203,7 @@ mod tests {
         assert_eq!(rule(Ok(None), &mine[0]), Ruling::Allowed);
         assert_eq!(rule(Ok(Some(key(1))), &mine[0]), Ruling::Allowed);
         assert_eq!(rule(Ok(Some(key(1))), &mine[9]), Ruling::Allowed);
-        assert!(matches!(rule(Ok(None), &mine[9]), Ruling::Retry(_)));
+        assert!(matches!(rule(Ok(None), &mine[9]), Ruling::Lost(_)));
         let down = Err("the catalog is down".to_owned());
         assert!(matches!(rule(down, &mine[0]), Ruling::Retry(_)));
         for (archived, first) in [

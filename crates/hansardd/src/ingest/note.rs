@@ -38,7 +38,7 @@ pub enum Note {
         /// How many more there were that were not told of, to keep this bounded.
         untold: u64,
     },
-    /// A session is not taken. An alarm, unless `kind` is `Refused` and `is_alarm` is not set.
+    /// A session is not taken. An alarm, unless `kind` is `Refused` and it is nobody's fault.
     NotTaken {
         /// Who sent it.
         peer: Peer,
@@ -50,9 +50,20 @@ pub enum Note {
         kind: ProblemKind,
         /// Why.
         why: String,
-        /// Whether an administrator has to know.
-        is_alarm: bool,
+        /// Whose fault it is.
+        cause: Cause,
     },
+}
+
+/// Whose fault it is that a session is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Nobody's.
+    Nobody,
+    /// Its sender's: it is not sound, or not this host's. An administrator has to know.
+    Foreign,
+    /// This service's: it has lost how the session began. An administrator has to know.
+    Lost,
 }
 
 /// Makes events of what happened. `note` MUST NOT block for long; it may be called from any thread,

@@ -22,7 +22,7 @@ use crate::ingest::limits::{
     BATCH_BYTES, BATCH_PARTS, BUSY_EVERY, BUSY_PAUSE, FREE_BYTES, LARGE_MESSAGE_MAX, LOOK_EVERY,
     PUT_AGAIN, SAY_MAX, SILENCE_MAX,
 };
-use crate::ingest::note::Note;
+use crate::ingest::note::{Cause, Note};
 use crate::ingest::taker::{Offer, Taken, Taker};
 use crate::ingest::times::Times;
 use crate::ingest::working::{Asking, Looking, Working, look, outcome, work};
@@ -223,7 +223,7 @@ impl Stream {
             self.unstored.remove(&session);
         }
         for trouble in taken.troubles.drain(..) {
-            self.note_trouble(&trouble.problem, trouble.is_alarm);
+            self.note_trouble(&trouble.problem, trouble.cause);
             Down::Problem(trouble.problem).encode(&mut out);
         }
         for (session, segment, digest) in taken.sealed.drain(..) {
@@ -257,7 +257,7 @@ impl Stream {
         self.say(out).await
     }
 
-    fn note_trouble(&self, problem: &hansard_record::forward::wire::Problem, is_alarm: bool) {
+    fn note_trouble(&self, problem: &hansard_record::forward::wire::Problem, cause: Cause) {
         let figures = &self.shared.figures;
         match problem.kind {
             ProblemKind::Retry => return add(&figures.retries, 1),
@@ -270,7 +270,7 @@ impl Stream {
             session: problem.session,
             kind: problem.kind,
             why: problem.why.clone(),
-            is_alarm,
+            cause,
         });
     }
 

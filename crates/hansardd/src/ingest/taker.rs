@@ -14,6 +14,7 @@ use hansard_record::order::Spot;
 use crate::ingest::depot::Depot;
 use crate::ingest::gate::{Gate, Ruling};
 use crate::ingest::limits::SESSIONS_MAX;
+use crate::ingest::note::Cause;
 
 /// Something that was offered.
 pub(super) enum Offer {
@@ -30,7 +31,7 @@ pub(super) enum Offer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trouble {
     pub(super) problem: Problem,
-    pub(super) is_alarm: bool,
+    pub(super) cause: Cause,
 }
 
 /// What became of a batch.
@@ -75,6 +76,9 @@ pub(super) struct Taker {
     sink: Box<dyn Sink + Send>,
     route: Route,
     sessions: HashMap<SessionId, Known>,
+    /// Sessions were forgotten on this connection: the first part of one that is not known may not be
+    /// the first that the host has.
+    has_forgotten: bool,
     batches: u64,
     /// What is still to be put.
     owed: Vec<Part>,
@@ -96,6 +100,7 @@ impl Taker {
             depot,
             route,
             sessions: HashMap::new(),
+            has_forgotten: false,
             batches: 0,
             owed: Vec::new(),
             owed_seals: Vec::new(),
@@ -117,7 +122,14 @@ impl Taker {
                 } => {
                     if self.is_expected(session, spot) {
                         let why = format!("a part of {bytes} bytes is longer than any may be");
-                        self.close(session, spot, ProblemKind::Refused, why, true, &mut taken);
+                        self.close(
+                            session,
+                            spot,
+                            ProblemKind::Refused,
+                            why,
+                            Cause::Foreign,
+                            &mut taken,
+                        );
                     }
                 }
             }
@@ -186,7 +198,7 @@ impl Taker {
                 );
                 continue;
             }
-            self.close(session, spot, kind, why, true, taken);
+            self.close(session, spot, kind, why, Cause::Foreign, taken);
         }
     }
 
@@ -216,7 +228,8 @@ impl Taker {
             Ok(sound) => sound,
             Err(why) => {
                 let why = format!("not a sound part: {why}");
-                return self.close(session, spot, ProblemKind::Refused, why, true, taken);
+                let kind = ProblemKind::Refused;
+                return self.close(session, spot, kind, why, Cause::Foreign, taken);
             }
         };
         let is_open = self
@@ -250,7 +263,8 @@ impl Taker {
             Ok(true) => taken.stored.push((session, spot.segment)),
             Ok(false) => {
                 let why = "the archive has another segment in this place".to_owned();
-                self.close(session, spot, ProblemKind::Conflict, why, true, taken);
+                let kind = ProblemKind::Conflict;
+                self.close(session, spot, kind, why, Cause::Foreign, taken);
             }
             Err(why) => {
                 let at = Spot {
@@ -272,7 +286,7 @@ impl Taker {
                 .push(trouble(session, spot, ProblemKind::Retry, why));
             return false;
         }
-        let (kind, why, is_alarm) = match self.gate.owner(&self.peer, session, part) {
+        let (kind, why, cause) = match self.gate.owner(&self.peer, session, part) {
             Ruling::Allowed => match self.depot.archived(session) {
                 Ok(archived) => {
                     let known = Known {
@@ -281,22 +295,34 @@ impl Taker {
                         used: self.batches,
                     };
                     self.sessions.insert(session, known);
+                    self.note_beginning(session, spot, archived);
                     // Before the put, so that what is said of it from then on comes here. Without
                     // room for that it is looked for now and then.
                     (self.route)(session);
                     return true;
                 }
-                Err(why) => (ProblemKind::Retry, why, false),
+                Err(why) => (ProblemKind::Retry, why, Cause::Nobody),
             },
-            Ruling::Retry(why) => (ProblemKind::Retry, why, false),
-            Ruling::Refused(why) => (ProblemKind::Refused, why, false),
-            Ruling::Alarm(why) => (ProblemKind::Refused, why, true),
+            Ruling::Retry(why) => (ProblemKind::Retry, why, Cause::Nobody),
+            Ruling::Refused(why) => (ProblemKind::Refused, why, Cause::Nobody),
+            Ruling::Alarm(why) => (ProblemKind::Refused, why, Cause::Foreign),
+            Ruling::Lost(why) => (ProblemKind::Refused, why, Cause::Lost),
         };
         match kind {
             ProblemKind::Retry => self.wait(session, spot, why, taken),
-            _ => self.close(session, spot, kind, why, is_alarm, taken),
+            _ => self.close(session, spot, kind, why, cause, taken),
         }
         false
+    }
+
+    /// On each connection a host offers a session from the first part it has: where the archive has not
+    /// what comes before that, only this spool may have it.
+    fn note_beginning(&self, session: SessionId, spot: Spot, archived: Option<u32>) {
+        let next = archived.map_or(0, |newest| newest.saturating_add(1));
+        let is_first = spot.place == Place::Frame(0) && spot.segment > next;
+        if is_first && !self.has_forgotten {
+            self.depot.begins_at(session, spot);
+        }
     }
 
     /// Makes room for one more session.
@@ -315,6 +341,7 @@ impl Taker {
             .map(|(session, _)| *session);
         let Some(oldest) = oldest else { return false };
         self.sessions.remove(&oldest);
+        self.has_forgotten = true;
         taken.forgotten.push(oldest);
         true
     }
@@ -334,13 +361,13 @@ impl Taker {
         spot: Spot,
         kind: ProblemKind,
         why: String,
-        is_alarm: bool,
+        cause: Cause,
         taken: &mut Taken,
     ) {
         // What was sound before it in this batch stands: it was sent by who may send it.
         self.set(session, Standing::Closed);
         taken.troubles.push(Trouble {
-            is_alarm,
+            cause,
             ..trouble(session, spot, kind, why)
         });
     }
@@ -372,7 +399,7 @@ fn trouble(session: SessionId, at: Spot, kind: ProblemKind, why: String) -> Trou
             at,
             why,
         },
-        is_alarm: false,
+        cause: Cause::Nobody,
     }
 }
 

@@ -15,6 +15,9 @@ pub enum Matter {
     Unsound,
     /// What precedes a part is missing. The parts stay in the spool until it comes.
     Hole,
+    /// What precedes a part is missing, and its sender has it no more: this service has lost it. What
+    /// follows is archived behind the gap.
+    Lost,
     /// A part in the spool is damaged. The others of its session stay there; a restart takes what
     /// its sender still has.
     SpoolDamaged,
@@ -35,6 +38,7 @@ impl Matter {
             Self::Chain(kind) => kind.as_str(),
             Self::Unsound => "unsound",
             Self::Hole => "hole",
+            Self::Lost => "lost",
             Self::SpoolDamaged => "spool_damaged",
             Self::ArchiveDamaged => "archive_damaged",
             Self::AsideFull => "aside_full",

@@ -85,7 +85,14 @@ impl Keeper {
         }
     }
 
-    fn put(&mut self, segments: Vec<SealedSegment>, now_ns: u64) {
+    fn put(&mut self, mut segments: Vec<SealedSegment>, now_ns: u64) {
+        for segment in &mut segments {
+            let (session, number) = (segment.facts().session, segment.facts().number);
+            let work = self.sessions.get(&session);
+            if work.is_some_and(|work| work.lost_before == Some(number)) {
+                segment.set_after_loss();
+            }
+        }
         let put = self.stores.archive.put(&segments, now_ns);
         let settled: Vec<SegmentId> = put.flushed.settled.iter().map(|s| s.segment).collect();
         let (mut taken, mut again) = (0usize, Vec::new());
@@ -176,6 +183,7 @@ impl Keeper {
         if let Some(work) = self.sessions.get_mut(&segment.0) {
             work.unsettled = work.unsettled.saturating_sub(1);
         }
+        self.losses.archived(segment);
         self.figures.segments = self.figures.segments.saturating_add(1);
         (self.hooks.settled)(segment.0, segment.1);
         self.live.ring(segment.0);

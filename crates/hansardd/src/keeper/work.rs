@@ -3,7 +3,7 @@
 use hansard_core::frame::{Place, SegmentHeader};
 use hansard_core::seal::NO_PREDECESSOR;
 use hansard_record::order::Spot;
-use hansard_store::chain::{Alarm, AlarmKind, Tip};
+use hansard_store::chain::{Alarm, AlarmKind, Tip, continues};
 
 use crate::tee::Source;
 
@@ -18,6 +18,8 @@ pub(super) struct Work {
     pub(super) state: State,
     /// Segments that are sealed and not settled.
     pub(super) unsettled: u32,
+    /// The segment before which others are lost for good.
+    pub(super) lost_before: Option<u32>,
     pub(super) source: Source,
 }
 
@@ -68,6 +70,7 @@ impl Work {
             tip,
             state: State::Fine,
             unsettled: 0,
+            lost_before: None,
             source,
         }
     }
@@ -110,6 +113,15 @@ impl Work {
         let (digest, next_seq, last_ns) = match &self.tip {
             Some(tip) if tip.is_final => {
                 return wrong(AlarmKind::AfterEnd, "the session has ended before it");
+            }
+            Some(tip) if self.lost_before == Some(header.number) => {
+                return match continues(tip, header.first_seq, header.base_ns) {
+                    true => Ok(()),
+                    false => wrong(
+                        AlarmKind::BrokenChain,
+                        "its events begin before the newest segment's end",
+                    ),
+                };
             }
             Some(tip) => (tip.digest, tip.next_seq, tip.last_ns),
             None => (NO_PREDECESSOR, 0, 0),

@@ -326,6 +326,7 @@ fn refusal(raised: &Raised) -> Option<Problem> {
         Matter::Chain(_) | Matter::Unsound => {}
         // The sender can do nothing about what is wrong here, or has what is missing.
         Matter::Hole
+        | Matter::Lost
         | Matter::SpoolDamaged
         | Matter::ArchiveDamaged
         | Matter::AsideFull
@@ -467,6 +468,7 @@ mod tests {
         // Whoever put these aside would lose what the service still wants, or can mend by itself.
         for matter in [
             Matter::Hole,
+            Matter::Lost,
             Matter::SpoolDamaged,
             Matter::ArchiveDamaged,
             Matter::AsideFull,

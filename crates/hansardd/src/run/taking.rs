@@ -15,6 +15,7 @@ use hansard_record::Environment;
 use hansard_record::clock::Clock;
 use hansard_record::diary::Diary;
 use hansard_record::forward::wire::ProblemKind;
+use hansard_record::order::Spot;
 use hansard_record::spool::Spool;
 use hansard_store::Catalog;
 use rustls::time_provider::DefaultTimeProvider;
@@ -28,7 +29,8 @@ use super::{Closer, Start};
 use crate::config::Ingest as IngestConfig;
 use crate::failure::{Failure, STATUS_FAILED};
 use crate::ingest::{
-    Answer, Depot, Figures, Ingest, KeyGate, Note, Parts, RegistryAdmission, Sparingly, Witness,
+    Answer, Cause, Depot, Figures, Ingest, KeyGate, Note, Parts, RegistryAdmission, Sparingly,
+    Witness,
 };
 use crate::keeper::Owners;
 use crate::live::Live;
@@ -233,6 +235,10 @@ impl Depot for Kept {
         Ok(heads.into_iter().next().flatten().map(|head| head.number))
     }
 
+    fn begins_at(&self, session: SessionId, spot: Spot) {
+        self.live.begins_at(session, spot);
+    }
+
     fn holds(&self, session: SessionId, segment: u32, digest: &Digest) -> Result<bool, String> {
         let rows = self.catalog.segments(session, segment, 1);
         let rows = rows.map_err(|e| e.to_string())?;
@@ -253,7 +259,11 @@ impl Witness for Told {
     fn note(&self, note: Note) {
         let said = said(&note);
         match &note {
-            Note::TurnedAway { .. } | Note::NotTaken { is_alarm: true, .. } => {
+            Note::TurnedAway { .. }
+            | Note::NotTaken {
+                cause: Cause::Foreign | Cause::Lost,
+                ..
+            } => {
                 self.journal.warning("at the door", &[("what", &said)]);
             }
             _ => self.journal.info("at the door", &[("what", &said)]),
@@ -320,12 +330,13 @@ fn fact_of(note: Note) -> Body {
             session,
             kind,
             why,
-            ..
+            cause,
         } => {
-            let kind = match kind {
-                ProblemKind::Conflict => "conflict",
-                ProblemKind::Refused => "foreign_session",
-                ProblemKind::Retry => "refused",
+            let kind = match (kind, cause) {
+                (ProblemKind::Conflict, _) => "conflict",
+                (ProblemKind::Refused, Cause::Lost) => "lost",
+                (ProblemKind::Refused, _) => "foreign_session",
+                (ProblemKind::Retry, _) => "refused",
             };
             let fields = of_peer(&peer)
                 .with("alarm", kind)

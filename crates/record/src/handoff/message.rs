@@ -423,10 +423,11 @@ fn decode_open(bytes: &[u8]) -> Result<(u64, Box<Session>), Malformed> {
         Ok(())
     })?;
     match claims {
-        Some(claims) => Ok((version, claims)),
-        None if version != VERSION => Err(Malformed(format!(
+        // Said twice, the last counts.
+        _ if version != VERSION => Err(Malformed(format!(
             "version {version} of the handoff, where this daemon speaks version {VERSION}"
         ))),
+        Some(claims) => Ok((version, claims)),
         None => Err(Malformed("open: no claims".into())),
     }
 }

@@ -1,7 +1,7 @@
 //! What an archive holds in memory: where chains end, the open pack, and closed packs that are not
 //! written yet. All of it may be lost: senders have it too.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use hansard_core::SessionId;
@@ -36,7 +36,15 @@ impl Ticket {
 pub(super) struct Closed {
     pub(super) number: u64,
     pub(super) pack: Arc<Pack>,
+    after_loss: Arc<HashSet<SegmentId>>,
     outcomes: Outcomes,
+}
+
+impl Closed {
+    /// Whether segments before this one of the pack are lost.
+    pub(super) fn is_after_loss(&self, facts: &SegmentFacts) -> bool {
+        self.after_loss.contains(&(facts.session, facts.number))
+    }
 }
 
 #[derive(Default)]
@@ -47,6 +55,8 @@ pub(super) struct Waiting {
     /// How many of a session's segments are in packs.
     counts: HashMap<SessionId, usize>,
     open: PackBuilder,
+    /// Segments in the open pack before which others are lost.
+    open_after_loss: HashSet<SegmentId>,
     open_outcomes: Outcomes,
     open_first_ns: u64,
     closed: VecDeque<Closed>,
@@ -109,6 +119,9 @@ impl Waiting {
         self.open.push(segment);
         let key = (facts.session, facts.number);
         self.segments.insert(key, (facts.content, ticket.clone()));
+        if segment.is_after_loss() {
+            self.open_after_loss.insert(key);
+        }
         *self.counts.entry(facts.session).or_default() += 1;
         self.tips.insert(facts.session, Some(Tip::from(facts)));
         if self.open.bytes() >= pack_bytes || self.open.segments() >= PACK_SEGMENTS_MAX {
@@ -125,6 +138,7 @@ impl Waiting {
         self.closed.push_back(Closed {
             number: self.next_number,
             pack: Arc::new(std::mem::take(&mut self.open).finish()),
+            after_loss: Arc::new(std::mem::take(&mut self.open_after_loss)),
             outcomes: std::mem::take(&mut self.open_outcomes),
         });
         self.next_number = self.next_number.saturating_add(1);

@@ -102,10 +102,7 @@ impl GrowingSegment {
             is_final,
         };
         self.check.conclude(&facts)?;
-        Ok(SealedSegment {
-            bytes: self.bytes,
-            facts,
-        })
+        Ok(SealedSegment::new(self.bytes, facts))
     }
 
     /// Where a part says that it stands must be where its bytes say.

@@ -16,6 +16,8 @@ struct State {
     ruling: Option<Ruling>,
     archived: HashMap<SessionId, Vec<Digest>>,
     is_down: bool,
+    /// What was said of where sessions begin.
+    beginnings: Vec<(SessionId, Spot)>,
     /// Answers of sinks, before they are asked.
     refusals: Vec<(SessionId, SinkError)>,
     memory: MemorySink,
@@ -54,6 +56,10 @@ impl Depot for World {
         }
         let stored = state.archived.get(&session).map_or(0, Vec::len);
         Ok(stored.checked_sub(1).map(|n| n as u32))
+    }
+
+    fn begins_at(&self, session: SessionId, spot: Spot) {
+        self.0.lock().unwrap().beginnings.push((session, spot));
     }
 
     fn holds(&self, session: SessionId, segment: u32, digest: &Digest) -> Result<bool, String> {
@@ -112,7 +118,7 @@ fn bytes(parts: &[Part]) -> Vec<u8> {
 }
 
 fn kinds(taken: &Taken) -> Vec<(SessionId, ProblemKind, bool)> {
-    let of = |t: &Trouble| (t.problem.session, t.problem.kind, t.is_alarm);
+    let of = |t: &Trouble| (t.problem.session, t.problem.kind, t.cause == Cause::Foreign);
     taken.troubles.iter().map(of).collect()
 }
 
@@ -192,6 +198,41 @@ fn a_session_that_waits_is_taken_up_where_it_was_left_or_before() {
     let taken = taker.take(offers(&parts));
     assert!(taken.troubles.is_empty());
     assert_eq!(world.kept(session), bytes(&parts));
+}
+
+#[test]
+fn where_a_host_begins_behind_the_archive_is_told() {
+    let world = World::default();
+    let parts = sample_parts(1).unwrap();
+    let session = parts[0].session();
+    let of = |segment: u32| -> Vec<Part> {
+        let rest = parts.iter().filter(|part| part.segment() >= segment);
+        rest.cloned().collect()
+    };
+    let told = || world.0.lock().unwrap().beginnings.clone();
+    let first = parts.iter().filter(|part| part.segment() == 0);
+    world.archive(&first.cloned().collect::<Vec<_>>());
+    // From the beginning, from what the archive has, and where that ends: nothing is missing.
+    for from in [0, 1] {
+        world.taker().take(offers(&of(from)));
+    }
+    let middle = of(2).split_off(1);
+    world.taker().take(offers(&middle));
+    assert_eq!(told(), []);
+    world.taker().take(offers(&of(2)));
+    let at = Spot::of(&of(2)[0]);
+    assert_eq!(told(), [(session, at)]);
+    // Where sessions were forgotten, the first part of one may be any.
+    let mut taker = world.taker();
+    taker.has_forgotten = true;
+    taker.take(offers(&of(2)));
+    assert_eq!(told(), [(session, at)]);
+    // Nor is anything told of who may not send it, but why.
+    world.set(|state| state.ruling = Some(Ruling::Lost("gone".into())));
+    let taken = world.taker().take(offers(&of(2)));
+    assert_eq!(taken.troubles[0].cause, Cause::Lost);
+    assert_eq!(taken.troubles[0].problem.kind, ProblemKind::Refused);
+    assert_eq!(told(), [(session, at)]);
 }
 
 #[test]
