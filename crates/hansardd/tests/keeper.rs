@@ -371,6 +371,9 @@ fn a_hole_that_waits_is_a_loss_when_its_sender_says_where_it_begins() {
     let part_of = recording.iter().position(|p| p.segment() == 2).unwrap();
     let part_of = &recording[part_of..part_of + 2];
     life.put(part_of);
+    life.settle();
+    drop(life);
+    let mut life = world.life();
     life.put(&rest[..4]);
     life.settle();
     assert_eq!(matters(&world), [Matter::Hole]);

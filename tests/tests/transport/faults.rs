@@ -48,6 +48,9 @@ impl Scene {
         self.host.wait_until_stored();
         assert_eq!(self.service.archive.sessions(), all.len());
         assert!(self.service.notes.alarms().is_empty());
+        // Whatever happened on the way, nothing is taken for lost.
+        let losses = self.service.switches.losses.lock().unwrap().clone();
+        assert_eq!(losses, []);
         assert!(self.host.alarms.lock().unwrap().is_empty());
     }
 

@@ -4,6 +4,7 @@ use hansard_core::frame::Part;
 use hansard_core::{Frame, SessionId};
 use hansard_identity::HostIdentity;
 use hansard_record::forward::wire::{Down, Hello, PART_BYTES_MAX, ProblemKind, Up};
+use hansardd::ingest::{Cause, Note};
 
 use crate::cluster::{Cluster, until};
 use crate::host::Host;
@@ -182,6 +183,30 @@ fn a_session_that_begins_in_the_middle_is_asked_for_from_its_beginning() {
     assert_eq!(refused(&said), []);
     scene.service.wait_for(&parts);
     assert!(scene.service.notes.alarms().is_empty());
+}
+
+#[test]
+fn a_session_whose_beginning_its_host_has_no_more_is_refused_and_told() {
+    let scene = scene();
+    let parts = scene.recording(1);
+    let is_later = |part: &Part| part.segment() == 1;
+    let rest = &parts[parts.iter().position(is_later).unwrap()..];
+    let mut raw = scene.raw();
+    raw.hello();
+    rest.iter().for_each(|part| raw.part(part));
+    let said = raw.until_received(rest.len() as u64);
+    assert_eq!(refused(&said), [id(1)]);
+    assert_eq!(scene.service.notes.alarms(), [id(1)]);
+    let is_lost = |note: &Note| {
+        matches!(
+            note,
+            Note::NotTaken {
+                cause: Cause::Lost,
+                ..
+            }
+        )
+    };
+    assert!(scene.service.notes.all().iter().any(is_lost));
 }
 
 #[test]

@@ -15,7 +15,8 @@ use hansard_record::order::Spot;
 use hansard_record::sim::SimDisk;
 use hansard_record::spool::{Pending, Spool, SpoolOptions};
 use hansardd::ingest::{
-    Answer, Connections, Depot, Figures, Ingest, KeyGate, Note, Parts, RegistryAdmission, Witness,
+    Answer, Cause, Connections, Depot, Figures, Ingest, KeyGate, Note, Parts, RegistryAdmission,
+    Witness,
 };
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -60,6 +61,8 @@ pub(crate) struct Switches {
     pub(crate) keeper_is_mute: AtomicBool,
     /// The catalog cannot be asked.
     pub(crate) catalog_is_down: AtomicBool,
+    /// What was taken for lost.
+    pub(crate) losses: Mutex<Vec<(SessionId, Spot)>>,
 }
 
 pub(crate) struct TestDepot {
@@ -106,6 +109,10 @@ impl Depot for TestDepot {
         self.catalog()?;
         let stored = self.archive.of(session).digests.len();
         Ok(stored.checked_sub(1).map(|n| n as u32))
+    }
+
+    fn begins_at(&self, session: SessionId, spot: Spot) {
+        self.switches.losses.lock().unwrap().push((session, spot));
     }
 
     fn holds(&self, session: SessionId, segment: u32, digest: &Digest) -> Result<bool, String> {

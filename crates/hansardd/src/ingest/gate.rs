@@ -1,8 +1,10 @@
 //! Which host may write which session: the one whose certified key the session's header names.
 
+use hansard_core::frame::Place;
 use hansard_core::reader::{Item, Reader};
 use hansard_core::{Body, Part, Session, SessionId};
 use hansard_identity::Peer;
+use hansard_record::order::Spot;
 
 /// What a gate says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +75,15 @@ impl Gate for KeyGate {
             }
             Header::Unreadable(why) => return Ruling::Alarm(why),
         };
-        // A host offers what it has from its beginning: it has nothing of this before.
         let Some(key) = archived.or(begun) else {
+            // A host forgets whole segments, and offers what it has from its beginning: of what it
+            // offers from a segment's beginning it has nothing before.
+            if Spot::of(first).place != Place::Frame(0) {
+                return Ruling::Retry(
+                    "nothing is known here of how the session began: offer it from its beginning"
+                        .to_owned(),
+                );
+            }
             let why = "nothing is known here of how the session began, and its host has that no \
                        more: it was taken and is lost here, or was deleted";
             return Ruling::Lost(why.to_owned());
@@ -203,7 +212,11 @@ mod tests {
         assert_eq!(rule(Ok(None), &mine[0]), Ruling::Allowed);
         assert_eq!(rule(Ok(Some(key(1))), &mine[0]), Ruling::Allowed);
         assert_eq!(rule(Ok(Some(key(1))), &mine[9]), Ruling::Allowed);
-        assert!(matches!(rule(Ok(None), &mine[9]), Ruling::Lost(_)));
+        let is_later = |part: &&Part| part.segment() > 0 && part.place() == Place::Frame(0);
+        let later = mine.iter().find(is_later).unwrap();
+        assert!(matches!(rule(Ok(None), later), Ruling::Lost(_)));
+        let inside = mine.iter().find(|part| part.place() == Place::Frame(1));
+        assert!(matches!(rule(Ok(None), inside.unwrap()), Ruling::Retry(_)));
         let down = Err("the catalog is down".to_owned());
         assert!(matches!(rule(down, &mine[0]), Ruling::Retry(_)));
         for (archived, first) in [
