@@ -344,7 +344,7 @@ fn what_a_sender_has_no_more_is_lost_and_what_follows_is_archived() {
     life.settle();
     assert_eq!(matters(&world), [Matter::Lost]);
     let what = world.alarms.lock().unwrap()[0].what.clone();
-    assert!(what.starts_with("segments 2 to 3 had been"), "{what}");
+    assert!(what.starts_with("segments 2 to 3 are not here"), "{what}");
     assert_eq!(life.spool.usage().parts, 0);
     let last = world.catalog.heads(&[id(3)]).unwrap()[0].clone().unwrap();
     assert!(last.is_final && last.number == 5);

@@ -85,7 +85,7 @@ impl Gate for KeyGate {
                 );
             }
             let why = "nothing is known here of how the session began, and its host has that no \
-                       more: it was taken and is lost here, or was deleted";
+                       more: it is lost, or was deleted";
             return Ruling::Lost(why.to_owned());
         };
         if begun.is_some_and(|begun| begun != key) {

@@ -62,7 +62,7 @@ pub enum Cause {
     Nobody,
     /// Its sender's: it is not sound, or not this host's. An administrator has to know.
     Foreign,
-    /// This service's: it has lost how the session began. An administrator has to know.
+    /// Nobody knows: how the session began is lost. An administrator has to know.
     Lost,
 }
 

@@ -15,8 +15,8 @@ pub enum Matter {
     Unsound,
     /// What precedes a part is missing. The parts stay in the spool until it comes.
     Hole,
-    /// What precedes a part is missing, and its sender has it no more: this service has lost it. What
-    /// follows is archived behind the gap.
+    /// What precedes a part is missing, and its sender has it no more. What follows is archived behind
+    /// the gap.
     Lost,
     /// A part in the spool is damaged. The others of its session stay there; a restart takes what
     /// its sender still has.

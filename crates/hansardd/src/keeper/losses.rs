@@ -1,5 +1,5 @@
-//! What this service has lost: a sender has nothing of a session before some part, and here it is not
-//! either. So it is after an older copy of the service's disk was put back.
+//! What is lost: a sender has nothing of a session before some part, and here it is not either. So it
+//! is after an older copy of the service's disk was put back, or where the sender's spool is damaged.
 
 use std::collections::HashMap;
 
@@ -70,16 +70,13 @@ impl Keeper {
         }
         self.put_between_aside(session, expect.segment, spot)?;
         self.growing.take(session);
-        let missing = match (expect.segment, spot.segment - 1) {
-            (first, last) if first == last => format!("segment {first}"),
-            (first, last) => format!("segments {first} to {last}"),
-        };
+        let missing = format!("segments {} to {}", expect.segment, spot.segment - 1);
         self.raise(&Raised {
             matter: Matter::Lost,
             session: Some(session),
             segment: Some(expect.segment),
             what: format!(
-                "{missing} had been handed over, and this service has lost what was (an older copy of its disk may have been put back): what follows is archived behind the gap"
+                "{missing} are not here, and its host has nothing of that any more: lost here, if an older copy of this service's disk was put back, or there; what follows is archived behind the gap"
             ),
             kept: None,
         });

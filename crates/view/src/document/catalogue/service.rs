@@ -213,7 +213,7 @@ pub(super) const ROWS: [Row; 33] = [
           any("H5126E", "a session could not be recorded on, and was lost").case("alarm", "recording_lost"),
           any("H5127E", "the service has something else in its place").case("alarm", "conflict"),
           any("H5128E", "holds cannot be recalled: nothing is deleted").case("alarm", "recall"),
-          any("H5129E", "the service has lost what it had taken").case("alarm", "lost"),
+          any("H5129E", "what comes before a part is lost: its host has it no more").case("alarm", "lost"),
           any("H5130W", "programs can type into their own terminal").case("alarm", "terminal_input"),
           any("H5131W", "the daemon may not take logins' terminals").case("alarm", "terminals_not_taken"),
           any("H5132W", "an account logged in while no daemon was there").case("alarm", "break_glass"),
