@@ -392,6 +392,29 @@ fn a_hole_that_waits_is_a_loss_when_its_sender_says_where_it_begins() {
 }
 
 #[test]
+fn without_room_aside_a_loss_stays_a_hole_and_holds_up_nobody() {
+    let (world, recording, rest) = with_a_loss();
+    let world = World {
+        aside_bytes_max: 10,
+        ..world
+    };
+    let part_of = recording.iter().position(|p| p.segment() == 2).unwrap();
+    let mut life = world.life();
+    life.put(&recording[part_of..part_of + 2]);
+    life.settle();
+    drop(life);
+    let mut life = world.life();
+    life.live.begins_at(id(3), Spot::of(&rest[0]));
+    life.put(&rest);
+    let other = parts(4, Shape::of(2, 2));
+    life.put(&other);
+    life.settle();
+    assert_eq!(matters(&world), [Matter::Hole]);
+    assert_eq!(world.stored(id(4)), bytes_of(&other));
+    assert_eq!(life.spool.usage().parts, rest.len() + 2);
+}
+
+#[test]
 fn a_loss_is_told_again_after_a_kill_and_archived_once() {
     let (world, _, rest) = with_a_loss();
     let mut life = world.life();

@@ -8,7 +8,6 @@ use hansard_core::frame::Place;
 use hansard_record::order::Spot;
 use hansard_store::archive::SegmentId;
 
-use super::reading::Pause;
 use super::setting_aside::Put;
 use super::work::State;
 use super::{Keeper, Matter, Raised, WORKS_MAX};
@@ -36,7 +35,7 @@ impl Losses {
 
 impl Keeper {
     /// Takes up what was said of beginnings, also of sessions whose hole is waited for already.
-    pub(super) fn note_beginnings(&mut self) -> Result<(), Pause> {
+    pub(super) fn note_beginnings(&mut self) {
         for (session, at) in self.live.take_beginnings() {
             if self.losses.beginnings.len() >= WORKS_MAX {
                 break;
@@ -44,31 +43,31 @@ impl Keeper {
             self.losses.beginnings.insert(session, at);
             let is_holed = |work: &super::Work| work.state == State::Holed;
             if self.sessions.get(&session).is_some_and(is_holed) {
-                self.goes_on_behind(session, at)?;
+                self.goes_on_behind(session, at);
             }
         }
-        Ok(())
     }
 
     /// Whether a session is read on at this part though what precedes it is missing, for its sender
     /// has that no more. Somebody is told, and what is here of a segment in between is put aside.
     ///
     /// A crash in here leaves the hole as it was: the sender says again where it begins.
-    pub(super) fn goes_on_behind(&mut self, session: SessionId, spot: Spot) -> Result<bool, Pause> {
+    pub(super) fn goes_on_behind(&mut self, session: SessionId, spot: Spot) -> bool {
         let is_beginning = self.losses.beginnings.get(&session) == Some(&spot);
         let Some(work) = self.sessions.get(&session) else {
-            return Ok(false);
+            return false;
         };
         let (expect, newest) = (work.expect, work.tip.map(|tip| tip.number));
         let may_go_on = matches!(work.state, State::Fine | State::Holed) && newest.is_some();
         let is_behind = spot.place == Place::Frame(0) && spot.segment > expect.segment;
-        if !is_beginning || !may_go_on || !is_behind {
-            return Ok(false);
+        if !is_beginning || !may_go_on || !is_behind || !self.is_in_spool(session, spot) {
+            return false;
         }
-        if !self.is_in_spool(session, spot) {
-            return Ok(false);
+        if let Err(why) = self.put_between_aside(session, expect.segment, spot) {
+            // It stays a hole, until the next connection says the same.
+            self.figures.trouble = Some(why);
+            return false;
         }
-        self.put_between_aside(session, expect.segment, spot)?;
         self.growing.take(session);
         let missing = format!("segments {} to {}", expect.segment, spot.segment - 1);
         self.raise(&Raised {
@@ -86,7 +85,7 @@ impl Keeper {
             work.lost_before = Some(spot.segment);
         }
         self.filled.push_back(session);
-        Ok(true)
+        true
     }
 
     fn is_in_spool(&self, session: SessionId, spot: Spot) -> bool {
@@ -99,7 +98,7 @@ impl Keeper {
     }
 
     /// What is in the spool of segments that will never be whole.
-    fn put_between_aside(&mut self, session: SessionId, from: u32, to: Spot) -> Result<(), Pause> {
+    fn put_between_aside(&mut self, session: SessionId, from: u32, to: Spot) -> Result<(), String> {
         let mut after = from.checked_sub(1).map(|segment| Spot {
             segment,
             place: Place::Seal,
@@ -113,7 +112,7 @@ impl Keeper {
             after = Some(last.spot);
             match self.put_files(&between) {
                 Put::Done => {}
-                Put::Full(why) | Put::Failed(why) => return Err(Pause(why)),
+                Put::Full(why) | Put::Failed(why) => return Err(why),
             }
             let spots: Vec<_> = between.iter().map(|p| (p.session, p.spot)).collect();
             self.stores.spool.forget(&spots);

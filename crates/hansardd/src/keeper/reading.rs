@@ -57,7 +57,7 @@ impl Keeper {
 
     fn read_batch(&mut self) -> Result<bool, Pause> {
         self.tell_held()?;
-        self.note_beginnings()?;
+        self.note_beginnings();
         self.read_filled()?;
         let arrived = self.live.arrived_so_far();
         let batch = self.stores.spool.pending(self.after.as_ref(), BATCH_PARTS);
@@ -94,18 +94,20 @@ impl Keeper {
                 self.condemn_further(pending.session, pending.spot.segment);
                 Ok(())
             }
-            Stands::TooEarly => self.too_early(pending.session, pending.spot),
+            Stands::TooEarly => {
+                self.too_early(pending.session, pending.spot);
+                Ok(())
+            }
             Stands::Done | Stands::Lame => Ok(()),
         }
     }
 
     /// A part whose predecessor is not there. A hole is waited for, unless its sender has nothing
     /// before this part: then what follows is read on.
-    pub(super) fn too_early(&mut self, session: SessionId, spot: Spot) -> Result<(), Pause> {
-        if !self.goes_on_behind(session, spot)? {
+    fn too_early(&mut self, session: SessionId, spot: Spot) {
+        if !self.goes_on_behind(session, spot) {
             self.note_hole(session, spot);
         }
-        Ok(())
     }
 
     fn note_hole(&mut self, session: SessionId, spot: Spot) {
@@ -158,7 +160,7 @@ impl Keeper {
                     let holed = still.map(|pending| pending.spot);
                     self.filled.pop_front();
                     if let Some(spot) = holed {
-                        self.too_early(session, spot)?;
+                        self.too_early(session, spot);
                     }
                 }
             }
