@@ -50,18 +50,33 @@ pub(super) fn write(body: &Body) -> Option<(u8, Vec<u8>)> {
         Body::Channel(fact) if fact.event == FOREIGN_EVENT => {
             let entry = text_of(fact.fields.get(ENTRY)?)?;
             match entry {
-                [b'H', b' ', text @ ..] => {
-                    // What the end says is written there.
-                    let (name, _) = timing::name_and_value(text);
-                    let of_end = matches!(name, b"DURATION" | b"EXIT_CODE");
-                    (!of_end).then(|| (b'H', one_line(text)))
-                }
-                [b'S', b' ', text @ ..] => Some((b'S', one_line(text))),
+                [b'H', b' ', text @ ..] => write_fact(one_line(text)),
+                [b'S', b' ', text @ ..] => Some(write_signal(one_line(text))),
                 _ => None,
             }
         }
         _ => None,
     }
+}
+
+/// A fact's entry. On its line a break is a blank, so it may be read as more than it was before: it
+/// is written as what it will be read as.
+fn write_fact(text: Vec<u8>) -> Option<(u8, Vec<u8>)> {
+    match timing::name_and_value(&text) {
+        // What the end says is written there.
+        (b"DURATION" | b"EXIT_CODE", _) => None,
+        _ => match read(&text) {
+            Body::Channel(_) => Some((b'H', text)),
+            said => write(&said),
+        },
+    }
+}
+
+/// A signal's entry, likewise.
+fn write_signal(text: Vec<u8>) -> (u8, Vec<u8>) {
+    let size = timing::size(&text).map(|(cols, rows)| Body::Resize { cols, rows });
+    let written = size.and_then(|size| write(&size));
+    written.unwrap_or((b'S', text))
 }
 
 /// The line of an unknown kind that this event keeps, if it is one.

@@ -156,6 +156,25 @@ fn a_typescript_comes_back_as_it_was_through_our_own_format() {
 }
 
 #[test]
+fn a_break_inside_a_name_does_not_make_it_another_when_it_is_read_again() {
+    let shown = out(&SHOWN[..17]);
+    for odd in [
+        "H 0.000001 DURATION\r4\r0",
+        "H 0.000001 EXIT_CODE\r7",
+        "H 0.000001 GAP\r007 - - - why",
+        "H 0.000001 MARK\rhere",
+        "H 0.000001 MARK\r",
+        "S 0.000001 SIGWINCH\rROWS=030 COLS=100",
+    ] {
+        let timing = TIMING.replace("S 0.000001 SIGUSR1", odd);
+        assert!(timing.contains(odd));
+        let first = write(&mut with_input(&shown, timing.as_bytes(), TYPED));
+        let back = write(&mut with_input(&first[0], &first[1], &first[2]));
+        assert_eq!(text(&back[1]), text(&first[1]), "{odd:?}");
+    }
+}
+
+#[test]
 fn everything_that_script_says_becomes_events() {
     let (shown, typed) = (out(&SHOWN[..17]), out(&TYPED[..9]));
     let seen = drain(with_input(&shown, TIMING.as_bytes(), &typed));
