@@ -334,19 +334,25 @@ fn sealed(pair: &Pair, word: &str) -> Option<(String, u64)> {
     Some((id, report["segments"].as_u64()?))
 }
 
-/// Waits until there are more segments than so many, and the host has forgotten them.
+/// Waits until there are more segments than so many, and the host has forgotten most of them.
 fn wait_for_archive(pair: &Pair, word: &str, more_than: u64) -> (String, u64) {
     let mut found = None;
     until("segments are sealed", pair, || {
         found = sealed(pair, word).filter(|(_, segments)| *segments > more_than);
         found.is_some()
     });
+    // Of each session a segment that is not sealed may wait, of a quarter of a million bytes.
     until("the host has forgotten them", pair, || {
-        let status = hansard_at(&pair.host.runtime(), &["status", "--json"]);
-        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
-        status["spool_parts"].as_u64().unwrap() < 16
+        waiting(pair) < 900_000
     });
     found.unwrap()
+}
+
+/// Bytes that the host has and the service has not in its archive.
+fn waiting(pair: &Pair) -> u64 {
+    let status = hansard_at(&pair.host.runtime(), &["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    status["bytes_waiting"].as_u64().unwrap()
 }
 
 #[test]
@@ -402,11 +408,8 @@ fn an_older_copy_of_the_services_disk_costs_what_it_lacks_and_says_so() {
     // The other's host keeps what is not taken.
     let aside = pair.host.data().join("quarantine").join(&other);
     until("its parts are put aside", &pair, || aside.is_dir());
-    let mut status = serde_json::Value::Null;
-    until("nothing waits any more", &pair, || {
-        let said = hansard_at(&pair.host.runtime(), &["status", "--json"]);
-        status = serde_json::from_str(&said).unwrap();
-        status["spool_parts"].as_u64().unwrap() < 8
+    until("nothing of them waits any more", &pair, || {
+        waiting(&pair) < 100_000
     });
     // Others notice nothing.
     recorded(&pair, "echo and-on", "and-on");
