@@ -12,11 +12,13 @@
 mod daemon;
 mod journald;
 mod ports;
+mod programs;
 mod repeater;
 
 pub use daemon::Daemon;
 pub use journald::Journald;
 pub use ports::free_port;
+pub use programs::{copy_program, write_program};
 pub use repeater::Repeater;
 
 pub mod fault_proxy;

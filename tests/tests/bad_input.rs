@@ -10,11 +10,10 @@
 )]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hansard_tests::{Scratch, hansard, repository};
+use hansard_tests::{Scratch, hansard, repository, write_program};
 
 /// Runs under a limit on the address space, so that an allocation of what a file merely claims
 /// fails the test. The limit is 256 MiB of memory; addresses also hold the program.
@@ -330,8 +329,7 @@ fn a_notice_in_every_line_is_told_a_thousand_times() {
 #[test]
 fn a_journal_without_an_entry_is_said_with_what_to_do() {
     let scratch = Scratch::new("bad-journal");
-    let program = write(&scratch, "journalctl", b"#!/bin/sh\nexit 0\n");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&scratch.join("journalctl"), "#!/bin/sh\nexit 0\n");
     for words in [&["cat"][..], &["screen"]] {
         let done = Command::new(hansard())
             .args(words)

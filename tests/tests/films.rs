@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use hansard_tests::{Scratch, hansard, in_ci, skipped};
+use hansard_tests::{Scratch, hansard, in_ci, skipped, write_program};
 use serde_json::Value as Json;
 
 /// A second, another one, a pause of a minute, a word in red.
@@ -190,9 +190,7 @@ fn what_cannot_be_filmed_is_refused_and_leaves_nothing() {
     let fake = scratch.join("bin");
     fs::create_dir(&fake).unwrap();
     let script = "#!/bin/sh\necho 'no such encoder' >&2\nexit 7\n";
-    fs::write(fake.join("ffmpeg"), script).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(fake.join("ffmpeg"), mode).unwrap();
+    write_program(&fake.join("ffmpeg"), script);
     fs::write(&input, CAST).unwrap();
     let out = Command::new(hansard())
         .args(["convert", "--to", "mp4"])

@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use hansard_tests::{Scratch, hansard, hansardd, skipped};
+use hansard_tests::{Scratch, copy_program, hansard, hansardd, skipped};
 
 /// An account without a name, which is not root.
 const DAEMON: u32 = 61_234;
@@ -36,7 +36,7 @@ impl Fresh {
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
         // Another account may not reach the program where it was built.
         let program = scratch.join("hansardd");
-        fs::copy(hansardd(), &program).unwrap();
+        copy_program(hansardd(), &program);
         let (config, data) = (scratch.join("hansard.yaml"), scratch.join("data"));
         let run = scratch.join("run");
         fs::create_dir(&run).unwrap();

@@ -14,11 +14,11 @@ mod pair;
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::chown;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Daemon, Scratch, free_port, skipped};
+use hansard_tests::{Daemon, Scratch, free_port, skipped, write_program};
 use pair::{hansard_at, listed};
 use serde_json::Value as Json;
 
@@ -243,8 +243,7 @@ fn with_all(name: &str) -> Option<Place> {
         "#!/bin/sh\necho \"$PAM_TYPE $PAM_USER $PAM_RHOST $PAM_TTY $PAM_SERVICE\" >>{}\n",
         told.display()
     );
-    fs::write(&hook, script).unwrap();
-    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&hook, &script);
     Some(place)
 }
 
@@ -351,10 +350,7 @@ fn who_is_turned_away_is_told_why_and_so_is_the_record() {
         return;
     };
     let may = place.scratch.join("may");
-    let set = |script: &str| {
-        fs::write(&may, script).unwrap();
-        fs::set_permissions(&may, fs::Permissions::from_mode(0o755)).unwrap();
-    };
+    let set = |script: &str| write_program(&may, script);
     set("#!/bin/sh\nexit 0\n");
     place.write("access.conf", "+:ALL:ALL\n");
     let refused = |part: &str| {
@@ -481,8 +477,7 @@ fn without_pam_the_system_is_asked_as_sshd_asks_it() {
 /// Runs `id -un` as this account, by answering what is asked with what this script says.
 fn answering(place: &Place, account: &str, script: &str) -> Output {
     let askpass = place.scratch.join("askpass");
-    fs::write(&askpass, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&askpass, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&askpass, &format!("#!/bin/sh\n{script}\n"));
     let mut ssh = Command::new("ssh");
     ssh.args(["-F", "none", "-p", &place.port.to_string(), "-l", account]);
     for option in [

@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use hansard_tests::{Scratch, hansard, repository};
+use hansard_tests::{Scratch, copy_program, hansard, repository};
 
 /// An account that nobody has.
 const NOBODY: u32 = 65_534;
@@ -142,7 +142,7 @@ fn who_may_not_is_told_whose_it_is() {
     fs::copy(golden(), &file).unwrap();
     // The program itself may lie where others cannot reach it.
     let program = scratch.join("hansard");
-    fs::copy(hansard(), &program).unwrap();
+    copy_program(hansard(), &program);
     let as_nobody = |args: &[&str], path: &Path| {
         let mut command = Command::new(&program);
         command.args(args).arg(path).uid(NOBODY).gid(NOBODY);

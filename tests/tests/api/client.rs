@@ -359,7 +359,7 @@ fn another_account_has_another_role() {
     let service = Service::start("api-uids");
     service.roles.lock().unwrap().insert(65_534, Role::User);
     let program = service.scratch.join("hansard");
-    std::fs::copy(hansard_tests::hansard(), &program).unwrap();
+    hansard_tests::copy_program(hansard_tests::hansard(), &program);
     let as_nobody = |args: &[&str]| {
         let mut command = std::process::Command::new(&program);
         let socket = service.socket.to_str().unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Daemon, Scratch, hansard, skipped};
+use hansard_tests::{Daemon, Scratch, copy_program, hansard, skipped};
 
 use crate::outer::{Outer, PATIENCE};
 
@@ -223,7 +223,7 @@ fn lay_out(dir: &Path) {
         fs::set_permissions(dir.join(name), open(0o755)).unwrap();
     }
     let shell = dir.join("bin/hansard-shell");
-    fs::copy(hansard(), &shell).unwrap();
+    copy_program(hansard(), &shell);
     // As it is installed: who cannot read it cannot look into its process either.
     fs::set_permissions(&shell, open(0o711)).unwrap();
     accounts(dir, &shell);

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hansard_tests::{hansard, skipped};
+use hansard_tests::{copy_program, hansard, skipped};
 
 use crate::outer::PATIENCE;
 use crate::place::{BEN, CARL, Place, must};
@@ -236,7 +236,7 @@ fn a_group_of_the_directory_has_a_role() {
     };
     let _sssd = Sssd::start(&place);
     let program = place.scratch.join("bin/hansard");
-    fs::copy(hansard(), &program).unwrap();
+    copy_program(hansard(), &program);
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let list = format!("{} ls", program.display());
     let ls = |user| {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 
-use hansard_tests::{hansardd, repository};
+use hansard_tests::{copy_program, hansardd, repository};
 
 use crate::found::{Connection, commands, end, is_from, place, session};
 use crate::place::{ANNA, CARL, Place};
@@ -65,7 +65,7 @@ fn a_daemon_with_the_capabilities_of_its_unit_tells_host_events() {
     };
     place.daemon.stop();
     let program = place.scratch.join("bin/hansardd");
-    fs::copy(hansardd(), &program).unwrap();
+    copy_program(hansardd(), &program);
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     give(&place.daemon.data());
     give(&place.daemon.runtime());

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::outer::{Outer, lives, number_after};
 use crate::support::{end_of, recordings, shown, stream, wait_for};
 use crate::terminal::{name_of, owner_of};
-use crate::world::{TTY, UID, World, built};
+use crate::world::{TTY, UID, World, built, copy_program};
 
 /// The number that the shell says of this expression.
 fn ask(screen: &mut Outer, expression: &str) -> i32 {
@@ -130,7 +130,7 @@ fn nobody_looks_into_the_login_or_takes_its_descriptors() {
         text(&done.stderr)
     );
     let thief = world.daemon.dir.path().join("thief");
-    fs::copy(built("take_descriptors"), &thief).unwrap();
+    copy_program(&built("take_descriptors"), &thief);
     let steal = |from: i32| text(&as_user(&format!("{} {from}", thief.display())).stdout);
     assert_eq!(steal(stub), "got 0\n");
     assert_ne!(

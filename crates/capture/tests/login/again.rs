@@ -13,7 +13,7 @@ use hansard_record::handoff::{
 };
 
 use crate::support::TempDir;
-use crate::world::{UID, built, is_root};
+use crate::world::{UID, built, copy_program, is_root};
 
 /// The next daemon hears of the program's end what the last one was told, delivers, and is done, all before the login
 /// has heard that there is another. It has nobody to tell again then, and still ends as its program did.
@@ -26,7 +26,7 @@ fn a_daemon_that_is_done_before_it_is_answered_leaves_the_program_its_status() {
     let open = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(dir.path(), open(0o755)).unwrap();
     let (program, socket) = (dir.path().join("login_shell"), dir.path().join("socket"));
-    std::fs::copy(built("login_shell"), &program).unwrap();
+    copy_program(&built("login_shell"), &program);
     let listener = UnixListener::bind(&socket).unwrap();
     std::fs::set_permissions(&socket, open(0o666)).unwrap();
     let (uid, gid) = (format!("--reuid={UID}"), format!("--regid={UID}"));

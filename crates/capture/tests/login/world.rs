@@ -91,7 +91,7 @@ impl World {
         let open = |mode| std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(dir.path(), open(0o755)).unwrap();
         let program = dir.path().join("login_shell");
-        std::fs::copy(built("login_shell"), &program).unwrap();
+        copy_program(&built("login_shell"), &program);
         // As it is installed: whoever cannot read it cannot look into its process either.
         std::fs::set_permissions(&program, open(0o711)).unwrap();
         let gate = Arc::new(Decided {
@@ -183,6 +183,13 @@ impl World {
         assert_eq!(all.len(), 1);
         self.daemon.complete(*all.keys().next().unwrap())
     }
+}
+
+/// By a process of its own: a file that this one has open to write is so, too, in a child that another
+/// test is just starting, and cannot be run until that has gone on (ETXTBSY).
+pub fn copy_program(from: &Path, to: &Path) {
+    let done = Command::new("cp").args([from, to]).status().unwrap();
+    assert!(done.success(), "cp {from:?} {to:?}: {done}");
 }
 
 pub fn built(example: &str) -> PathBuf {
