@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hansard_tests::{Scratch, hansard, skipped};
+use hansard_tests::{Scratch, copy_program, hansard, skipped};
 use serde_json::Value;
 
 const SHELL: &str = "/usr/bin/hansard-shell";
@@ -142,7 +142,7 @@ impl Machine {
         for path in words.chain(["/usr/sbin/sshd"]) {
             let to = self.0.join(path.trim_start_matches('/'));
             fs::create_dir_all(to.parent().unwrap()).unwrap();
-            fs::copy(path, to).unwrap();
+            copy_program(Path::new(path), &to);
         }
         fs::create_dir_all(self.0.join("run/sshd")).unwrap();
         let mut passwd = PASSWD.to_owned();

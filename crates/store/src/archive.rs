@@ -287,9 +287,9 @@ impl Archive {
                 };
             }
             match turn(waiting.tip(facts.session), facts) {
-                Turn::Next => self.add(&mut waiting, segment, now_ns),
+                Turn::Next => self.add(&mut waiting, (segment, false), now_ns),
                 Turn::TooEarly if segment.is_after_loss() => {
-                    self.add(&mut waiting, segment, now_ns)
+                    self.add(&mut waiting, (segment, true), now_ns)
                 }
                 Turn::Earlier => Gathered::Earlier,
                 Turn::TooEarly => Gathered::Doubtful(ArchiveError::Retry(format!(
@@ -302,7 +302,8 @@ impl Archive {
         segments.iter().map(judge).collect()
     }
 
-    fn add(&self, waiting: &mut Waiting, segment: &SealedSegment, now_ns: u64) -> Gathered {
+    /// Puts a segment into the open pack; whether others before it are lost is kept with it.
+    fn add(&self, waiting: &mut Waiting, segment: (&SealedSegment, bool), now_ns: u64) -> Gathered {
         match waiting.add(segment, now_ns, self.options.pack_bytes) {
             Some(ticket) => Gathered::In(ticket),
             None => Gathered::No(ArchiveError::Retry(

@@ -9,7 +9,7 @@ use hansard_record::order::Spot;
 use hansard_store::archive::SegmentId;
 
 use super::setting_aside::Put;
-use super::work::State;
+use super::work::{State, before};
 use super::{Keeper, Matter, Raised, WORKS_MAX};
 
 /// Parts that are put aside at once.
@@ -89,20 +89,16 @@ impl Keeper {
     }
 
     fn is_in_spool(&self, session: SessionId, spot: Spot) -> bool {
-        let before = spot.segment.checked_sub(1).map(|segment| Spot {
-            segment,
-            place: Place::Seal,
-        });
-        let first = self.stores.spool.pending_of(session, before, 1);
+        let first = self
+            .stores
+            .spool
+            .pending_of(session, before(spot.segment), 1);
         first.first().is_some_and(|pending| pending.spot == spot)
     }
 
     /// What is in the spool of segments that will never be whole.
     fn put_between_aside(&mut self, session: SessionId, from: u32, to: Spot) -> Result<(), String> {
-        let mut after = from.checked_sub(1).map(|segment| Spot {
-            segment,
-            place: Place::Seal,
-        });
+        let mut after = before(from);
         loop {
             let found = self.stores.spool.pending_of(session, after, PARTS);
             let between: Vec<_> = found.into_iter().take_while(|p| p.spot < to).collect();

@@ -13,7 +13,7 @@ use hansard_store::segment::Unfit;
 use hansard_store::{Alarm, GrowingSegment, SealedSegment};
 
 use super::repeats::REPEATS_MAX;
-use super::work::{Stands, State, Work, opening};
+use super::work::{Stands, State, Work, before, opening};
 use super::{Keeper, Matter, READY_MAX, Raised, Told};
 use crate::tee::Source;
 
@@ -135,21 +135,18 @@ impl Keeper {
     /// Reads on in sessions that had a hole: the parts behind it were put before what fills it.
     fn read_filled(&mut self) -> Result<(), Pause> {
         while let Some(session) = self.filled.front().copied() {
-            let before = |work: &Work| match (work.expect.segment, work.expect.place) {
+            let read_last = |work: &Work| match (work.expect.segment, work.expect.place) {
                 (segment, Place::Frame(index)) if index > 0 => Some(Spot {
                     segment,
                     place: Place::Frame(index - 1),
                 }),
-                (segment, _) => segment.checked_sub(1).map(|segment| Spot {
-                    segment,
-                    place: Place::Seal,
-                }),
+                (segment, _) => before(segment),
             };
             let Some(work) = self.sessions.get(&session) else {
                 self.filled.pop_front();
                 continue;
             };
-            let next = self.stores.spool.pending_of(session, before(work), 1);
+            let next = self.stores.spool.pending_of(session, read_last(work), 1);
             match next.first() {
                 Some(pending) if work.stands(pending.spot) == Stands::Next => {
                     let pending = *pending;
@@ -249,20 +246,17 @@ impl Keeper {
         self.figures.rereads = self.figures.rereads.saturating_add(1);
         let number = pending.spot.segment;
         let mut segment: Option<GrowingSegment> = None;
-        let mut after = number.checked_sub(1).map(|segment| Spot {
-            segment,
-            place: Place::Seal,
-        });
+        let mut after = before(number);
         loop {
             let spool = &self.stores.spool;
             let batch = spool.pending_of(pending.session, after, BATCH_PARTS);
-            let before = batch.iter().take_while(|p| p.spot < pending.spot);
-            let before: Vec<Pending> = before.copied().collect();
-            let Some(last) = before.last() else {
+            let earlier = batch.iter().take_while(|p| p.spot < pending.spot);
+            let earlier: Vec<Pending> = earlier.copied().collect();
+            let Some(last) = earlier.last() else {
                 return Ok(segment);
             };
             after = Some(last.spot);
-            for pending in &before {
+            for pending in &earlier {
                 let Some(part) = self.fetch(pending).map_err(GrowError::Pause)? else {
                     return Ok(None);
                 };

@@ -2,15 +2,14 @@
 
 use std::io;
 
-use hansard_core::frame::Place;
 use hansard_core::{Class, Receipt, SessionId};
-use hansard_record::order::Spot;
 use hansard_record::spool::Pending;
 use hansard_store::archive::{Flushed, SegmentId, Settled};
 use hansard_store::segment::Unfit;
 use hansard_store::{Alarm, ArchiveError, SealedSegment};
 
 use super::ready::Ready;
+use super::work::before;
 use super::{Keeper, Matter};
 
 /// Parts that are asked from the spool at once.
@@ -227,18 +226,15 @@ impl Keeper {
 
     /// The parts of a segment that are in the spool, in order.
     fn parts_of(&self, (session, number): SegmentId) -> Vec<Pending> {
-        let mut after = number.checked_sub(1).map(|segment| Spot {
-            segment,
-            place: Place::Seal,
-        });
+        let mut after = before(number);
         let mut all = Vec::new();
         loop {
             let batch = self.stores.spool.pending_of(session, after, PARTS);
             let of_it = batch.iter().filter(|p| p.spot.segment == number);
-            let before = all.len();
+            let had = all.len();
             all.extend(of_it.copied());
             match batch.last() {
-                Some(last) if all.len() - before == PARTS => after = Some(last.spot),
+                Some(last) if all.len() - had == PARTS => after = Some(last.spot),
                 _ => return all,
             }
         }

@@ -60,6 +60,14 @@ pub(super) fn opening(segment: u32) -> Spot {
     }
 }
 
+/// What a segment's parts come behind; `None` for the first.
+pub(super) fn before(segment: u32) -> Option<Spot> {
+    segment.checked_sub(1).map(|segment| Spot {
+        segment,
+        place: Place::Seal,
+    })
+}
+
 impl Work {
     /// A session whose archived segments end so.
     pub(super) fn new(tip: Option<Tip>, source: Source) -> Self {

@@ -101,7 +101,7 @@ impl Waiting {
     /// waits already.
     pub(super) fn add(
         &mut self,
-        segment: &SealedSegment,
+        (segment, is_after_loss): (&SealedSegment, bool),
         now_ns: u64,
         pack_bytes: u64,
     ) -> Option<Ticket> {
@@ -119,7 +119,7 @@ impl Waiting {
         self.open.push(segment);
         let key = (facts.session, facts.number);
         self.segments.insert(key, (facts.content, ticket.clone()));
-        if segment.is_after_loss() {
+        if is_after_loss {
             self.open_after_loss.insert(key);
         }
         *self.counts.entry(facts.session).or_default() += 1;

@@ -173,9 +173,7 @@ impl<R: Read> CastDecoder<R> {
         let at_ns = self.moment(time)?;
         self.go_to(at_ns);
         let fields = Fields::new().with("code", code).with("json", json);
-        let event = FOREIGN_EVENT.to_owned();
-        self.ready
-            .push_back((at_ns, Body::Channel(Fact { event, fields })));
+        self.ready.push_back((at_ns, kept(fields)));
         Ok(())
     }
 
@@ -289,17 +287,17 @@ fn canonical_status(data: &str) -> Option<u8> {
 }
 
 fn said(comment: String) -> Body {
-    Body::Channel(Fact {
-        event: FOREIGN_EVENT.to_owned(),
-        fields: Fields::new().with(COMMENT, comment),
-    })
+    kept(Fields::new().with(COMMENT, comment))
 }
 
 fn foreign(code: String, data: String) -> Body {
-    Body::Channel(Fact {
-        event: FOREIGN_EVENT.to_owned(),
-        fields: foreign_fields(code, data),
-    })
+    kept(foreign_fields(code, data))
+}
+
+/// The event that keeps what only a cast says.
+fn kept(fields: Fields) -> Body {
+    let event = FOREIGN_EVENT.to_owned();
+    Body::Channel(Fact { event, fields })
 }
 
 /// Seconds to nanoseconds; the caller has checked the range.
