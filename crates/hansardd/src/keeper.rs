@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hansard_core::{Session, SessionId};
 use hansard_record::Spool;
 use hansard_record::clock::Clock;
+use hansard_record::forward::wire::Stored;
 use hansard_record::spool::Pending;
 use hansard_store::archive::SegmentId;
 use hansard_store::chain::Tip;
@@ -76,7 +77,7 @@ pub const WORKS_MAX: usize = 65_536;
 pub type OnAlarm = Arc<dyn Fn(&Raised) + Send + Sync>;
 
 /// See [`Hooks::settled`].
-pub type OnSettled = Arc<dyn Fn(SessionId, u32) + Send + Sync>;
+pub type OnSettled = Arc<dyn Fn(Stored) + Send + Sync>;
 
 /// See [`Hooks::before_forget`].
 pub type BeforeForget = Arc<dyn Fn(SessionId, &Tip) -> Result<(), String> + Send + Sync>;
@@ -104,7 +105,7 @@ impl Default for Hooks {
     fn default() -> Self {
         Self {
             alarm: Arc::new(|_| {}),
-            settled: Arc::new(|_, _| {}),
+            settled: Arc::new(|_| {}),
             before_forget: Arc::new(|_, _| Ok(())),
             source_of: Arc::new(|_| None),
         }

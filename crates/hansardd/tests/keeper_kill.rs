@@ -144,7 +144,7 @@ fn the_power_cut_at_every_write() {
             let settled = world.settled.lock().unwrap().clone();
             let again: Vec<Part> = all
                 .iter()
-                .filter(|p| !settled.contains(&(p.session(), p.segment())))
+                .filter(|p| !settled.contains_key(&(p.session(), p.segment())))
                 .cloned()
                 .collect();
             let bad_aside = bytes_of(&bad) == world.aside(bad[0].session());

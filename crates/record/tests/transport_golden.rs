@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use hansard_core::frame::{Frame, Part, Place};
 use hansard_core::{Seal, SessionId};
 use hansard_record::forward::wire::{
-    Decoder, Down, Hello, InForce, Message, PolicyPiece, Problem, ProblemKind, Up,
+    Decoder, Down, Hello, InForce, Message, PolicyPiece, Problem, ProblemKind, Stored, Up,
 };
 use hansard_record::order::Spot;
 
@@ -73,9 +73,12 @@ fn downs() -> Vec<(&'static str, Down)> {
         version: 1,
         software: "hansardd 0.1.0".to_owned(),
     };
-    let stored = Down::Stored {
-        session: session(1),
-        segment: 2,
+    let stored = |digest| {
+        Down::Stored(Stored {
+            session: session(1),
+            segment: 2,
+            digest,
+        })
     };
     let end = Down::End {
         session: session(1),
@@ -98,7 +101,8 @@ fn downs() -> Vec<(&'static str, Down)> {
     vec![
         ("welcome", welcome),
         ("received", Down::Received { ordinal: 300 }),
-        ("stored", stored),
+        ("stored", stored(None)),
+        ("stored: with a digest", stored(Some([0xd3; 32]))),
         (
             "problem: retry",
             problem(ProblemKind::Retry, Place::Frame(3)),

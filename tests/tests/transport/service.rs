@@ -380,7 +380,7 @@ impl Keeper {
         let names: Vec<_> = parts.iter().map(|p| (p.session(), Spot::of(p))).collect();
         self.spool.forget(&names);
         if !self.switches.keeper_is_mute.load(Ordering::SeqCst) {
-            self.connections.stored(id, n);
+            self.connections.stored(Stored::new(id, n, digest));
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hansard_core::SessionId;
 use hansard_identity::{HostId, Peer};
-use hansard_record::forward::wire::{Down, InForce, PolicyText, Problem};
+use hansard_record::forward::wire::{Down, InForce, PolicyText, Problem, Stored};
 
 use crate::ingest::limits::{PEER_CONNECTIONS_MAX, SESSIONS_MAX};
 use crate::ingest::waiting::Line;
@@ -148,9 +148,9 @@ impl Connections {
 
     /// A segment of a session, and all before it, is in the archive. MUST be called for every
     /// segment that becomes so. May be called from any thread; waits for nobody.
-    pub fn stored(&self, session: SessionId, segment: u32) {
-        if let Some(line) = self.line_of(session) {
-            line.stored(session, segment);
+    pub fn stored(&self, stored: Stored) {
+        if let Some(line) = self.line_of(stored.session) {
+            line.stored(stored);
         }
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hansard_core::SessionId;
 use hansard_core::seal::Digest;
 use hansard_record::forward::Pieces;
-use hansard_record::forward::wire::{Decoder, Down, Hello, InForce, ProblemKind, Up};
+use hansard_record::forward::wire::{Decoder, Down, Hello, InForce, ProblemKind, Stored, Up};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
@@ -231,8 +231,8 @@ impl Stream {
                 self.unstored.insert(session, (segment, digest));
             }
         }
-        for (session, segment) in taken.stored.drain(..) {
-            self.tell_stored(session, segment, &mut out);
+        for stored in taken.stored.drain(..) {
+            self.tell_stored(stored, &mut out);
         }
         if let Some(why) = taken.again.take() {
             let failures = self.full.take().map_or(0, |(_, failures)| failures);
@@ -358,8 +358,8 @@ impl Stream {
     async fn say_what_waits(&mut self) -> Result<(), Ended> {
         let waiting = self.place.line.take();
         let mut out = Vec::new();
-        for (session, segment) in waiting.stored {
-            self.tell_stored(session, segment, &mut out);
+        for stored in waiting.stored.into_values() {
+            self.tell_stored(stored, &mut out);
         }
         for (session, problem) in waiting.problems {
             self.unstored.remove(&session);
@@ -382,7 +382,10 @@ impl Stream {
         waiting.cut.map_or(Ok(()), Err)
     }
 
-    fn tell_stored(&mut self, session: SessionId, segment: u32, out: &mut Vec<u8>) {
+    fn tell_stored(&mut self, stored: Stored, out: &mut Vec<u8>) {
+        let Stored {
+            session, segment, ..
+        } = stored;
         add(&self.shared.figures.stored_told, 1);
         if self
             .unstored
@@ -395,14 +398,14 @@ impl Stream {
             let told = self.told.entry(session).or_default();
             *told = segment.max(*told);
         }
-        Down::Stored { session, segment }.encode(out);
+        Down::Stored(stored).encode(out);
     }
 
-    async fn say_stored(&mut self, stored: Vec<(SessionId, u32)>) -> Result<(), Ended> {
+    async fn say_stored(&mut self, stored: Vec<Stored>) -> Result<(), Ended> {
         self.looking = None;
         let mut out = Vec::new();
-        for (session, segment) in stored {
-            self.tell_stored(session, segment, &mut out);
+        for stored in stored {
+            self.tell_stored(stored, &mut out);
         }
         self.say(out).await
     }

@@ -8,7 +8,7 @@ use hansard_core::frame::{Part, Place, Sound};
 use hansard_core::seal::Digest;
 use hansard_core::{SessionId, Sink, SinkError};
 use hansard_identity::Peer;
-use hansard_record::forward::wire::{Problem, ProblemKind};
+use hansard_record::forward::wire::{Problem, ProblemKind, Stored};
 use hansard_record::order::Spot;
 
 use crate::ingest::depot::Depot;
@@ -39,7 +39,7 @@ pub(super) struct Trouble {
 pub(super) struct Taken {
     pub(super) troubles: Vec<Trouble>,
     /// Segments that the archive has already.
-    pub(super) stored: Vec<(SessionId, u32)>,
+    pub(super) stored: Vec<Stored>,
     /// Segments that are complete here now, and not known to be in the archive.
     pub(super) sealed: Vec<(SessionId, u32, Digest)>,
     /// Sessions that were forgotten to make room.
@@ -155,7 +155,7 @@ impl Taker {
             // Asked behind the put, so that nothing is stored between the two and never told.
             for (session, segment, digest) in std::mem::take(&mut self.owed_seals) {
                 match self.depot.holds(session, segment, &digest) {
-                    Ok(true) => taken.stored.push((session, segment)),
+                    Ok(true) => taken.stored.push(Stored::new(session, segment, digest)),
                     // If it cannot be known, it is asked again later.
                     Ok(false) | Err(_) => taken.sealed.push((session, segment, digest)),
                 }
@@ -260,7 +260,10 @@ impl Taker {
     /// A seal in the place of an archived one: the same, or a conflict.
     fn compare(&mut self, session: SessionId, spot: Spot, digest: &Digest, taken: &mut Taken) {
         match self.depot.holds(session, spot.segment, digest) {
-            Ok(true) => taken.stored.push((session, spot.segment)),
+            Ok(true) => {
+                let stored = Stored::new(session, spot.segment, *digest);
+                taken.stored.push(stored);
+            }
             Ok(false) => {
                 let why = "the archive has another segment in this place".to_owned();
                 let kind = ProblemKind::Conflict;

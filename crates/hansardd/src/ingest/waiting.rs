@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use hansard_core::SessionId;
 use hansard_identity::Peer;
-use hansard_record::forward::wire::{Down, InForce, Problem};
+use hansard_record::forward::wire::{Down, InForce, Problem, Stored};
 use tokio::sync::Notify;
 
 use crate::ingest::limits::CONTROLS_MAX;
@@ -33,7 +33,7 @@ pub(super) struct Line {
 #[derive(Default)]
 pub(super) struct Waiting {
     /// The newest segment that is stored, of sessions of this connection.
-    pub(super) stored: HashMap<SessionId, u32>,
+    pub(super) stored: HashMap<SessionId, Stored>,
     pub(super) problems: HashMap<SessionId, Problem>,
     pub(super) controls: VecDeque<Down>,
     /// The policy has to be sent: the newest there is when it is.
@@ -70,10 +70,12 @@ impl Line {
         std::mem::take(&mut self.waiting())
     }
 
-    pub(super) fn stored(&self, session: SessionId, segment: u32) {
+    pub(super) fn stored(&self, stored: Stored) {
         let mut waiting = self.waiting();
-        let newest = waiting.stored.entry(session).or_default();
-        *newest = segment.max(*newest);
+        let newest = waiting.stored.entry(stored.session).or_insert(stored);
+        if newest.segment < stored.segment {
+            *newest = stored;
+        }
         drop(waiting);
         self.wake.notify_one();
     }

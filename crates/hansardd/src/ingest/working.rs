@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hansard_core::SessionId;
 use hansard_core::seal::Digest;
+use hansard_record::forward::wire::Stored;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
@@ -20,7 +21,7 @@ pub(super) type Working = Pin<Box<dyn Future<Output = Option<(Taker, Taken)>> + 
 pub(super) type Asking = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
 /// A look into the archive: what of it is stored.
-pub(super) type Looking = Pin<Box<dyn Future<Output = Vec<(SessionId, u32)>> + Send>>;
+pub(super) type Looking = Pin<Box<dyn Future<Output = Vec<Stored>> + Send>>;
 
 /// A segment that is complete here.
 pub(super) type Unstored = (SessionId, (u32, Digest));
@@ -33,7 +34,7 @@ pub(super) fn look(depot: Arc<dyn Depot>, unstored: Vec<Unstored>) -> Looking {
                 depot.holds(*session, *segment, digest) == Ok(true)
             };
             let held = unstored.iter().filter(|of| holds(of));
-            held.map(|(session, (segment, _))| (*session, *segment))
+            held.map(|(session, (segment, digest))| Stored::new(*session, *segment, *digest))
                 .collect()
         };
         let looked = tokio::task::spawn_blocking(look).await;

@@ -9,6 +9,7 @@ use hansard_store::chain::Tip;
 use hansard_store::{AlarmKind, ArchiveError};
 
 use super::setting_aside::Put;
+use super::work::receipt;
 use super::{Keeper, Matter, Raised, split};
 
 /// Such parts that wait to be compared; at as many the keeper reads no further.
@@ -101,7 +102,7 @@ impl Keeper {
             self.figures.trouble = Some(why);
             return false;
         }
-        (self.hooks.settled)(segment.0, segment.1);
+        (self.hooks.settled)(receipt(segment, Some(tip)));
         self.figures.segments = self.figures.segments.saturating_add(1);
         let spots: Vec<_> = parts.iter().map(|p| (p.session, p.spot)).collect();
         self.stores.spool.forget(&spots);

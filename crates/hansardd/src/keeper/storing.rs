@@ -9,7 +9,7 @@ use hansard_store::segment::Unfit;
 use hansard_store::{Alarm, ArchiveError, SealedSegment};
 
 use super::ready::Ready;
-use super::work::before;
+use super::work::{before, receipt};
 use super::{Keeper, Matter};
 
 /// Parts that are asked from the spool at once.
@@ -184,7 +184,7 @@ impl Keeper {
         }
         self.losses.archived(segment);
         self.figures.segments = self.figures.segments.saturating_add(1);
-        (self.hooks.settled)(segment.0, segment.1);
+        (self.hooks.settled)(receipt(segment, tip.as_ref()));
         self.live.ring(segment.0);
         self.unforgotten.push_back((segment, tip));
     }

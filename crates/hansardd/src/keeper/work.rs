@@ -2,7 +2,9 @@
 
 use hansard_core::frame::{Place, SegmentHeader};
 use hansard_core::seal::NO_PREDECESSOR;
+use hansard_record::forward::wire::Stored;
 use hansard_record::order::Spot;
+use hansard_store::archive::SegmentId;
 use hansard_store::chain::{Alarm, AlarmKind, Tip, continues};
 
 use crate::tee::Source;
@@ -57,6 +59,16 @@ pub(super) fn opening(segment: u32) -> Spot {
     Spot {
         segment,
         place: Place::Frame(0),
+    }
+}
+
+/// The receipt for a segment, of which this is known. Of a deleted session only its last segment is.
+pub(super) fn receipt((session, segment): SegmentId, tip: Option<&Tip>) -> Stored {
+    let of_it = tip.filter(|tip| tip.number == segment);
+    Stored {
+        session,
+        segment,
+        digest: of_it.map(|tip| tip.digest),
     }
 }
 

@@ -280,7 +280,7 @@ impl Ground<'_> {
             facts.mention(fact::raised(raised));
         };
         let told = connections.clone();
-        let settled = move |session: SessionId, segment: u32| told.stored(session, segment);
+        let settled = move |stored| told.stored(stored);
         let open = self.open.clone();
         let own = self.key;
         let before_forget = move |session: SessionId, tip: &hansard_store::chain::Tip| {

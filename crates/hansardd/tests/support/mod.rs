@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use hansard_core::event::{End, Event, Fact, Gap, Stream};
 use hansard_core::frame::Part;
 use hansard_core::reader::{Item, Reader};
-use hansard_core::seal::SigningKey;
+use hansard_core::seal::{Digest, SigningKey};
 use hansard_core::session::{ClockQuality, Session};
 use hansard_core::writer::{Bounds, SegmentWriter};
 use hansard_core::{Body, Fields, Policy, SessionId, Sink};
@@ -281,7 +281,7 @@ pub struct World {
     pub clock: SimClock,
     pub log: Arc<Mutex<Log>>,
     pub alarms: Arc<Mutex<Vec<Raised>>>,
-    pub settled: Arc<Mutex<BTreeSet<(SessionId, u32)>>>,
+    pub settled: Arc<Mutex<BTreeMap<(SessionId, u32), Option<Digest>>>>,
     pub aside_bytes_max: u64,
 }
 
@@ -339,8 +339,9 @@ impl World {
         let (alarms, settled) = (self.alarms.clone(), self.settled.clone());
         let mut hooks = Hooks {
             alarm: Arc::new(move |raised| alarms.lock().unwrap().push(raised.clone())),
-            settled: Arc::new(move |session, segment| {
-                settled.lock().unwrap().insert((session, segment));
+            settled: Arc::new(move |stored| {
+                let id = (stored.session, stored.segment);
+                settled.lock().unwrap().insert(id, stored.digest);
             }),
             ..Hooks::default()
         };

@@ -7,7 +7,7 @@ use hansard_core::SessionId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::forward::wire::Problem;
+use crate::forward::wire::{Problem, Stored};
 use crate::spool::Pending;
 
 /// Parts that are sent and not received, whatever their size; at it, nothing is sent.
@@ -42,8 +42,18 @@ struct Inner {
 #[derive(Default)]
 pub(super) struct Inbox {
     /// Segments that are stored: the newest of each session.
-    pub(super) stored: BTreeMap<SessionId, u32>,
+    pub(super) stored: BTreeMap<SessionId, Stored>,
     pub(super) problems: Vec<Problem>,
+}
+
+impl Inbox {
+    /// Of a session only the newest segment counts.
+    pub(super) fn note(&mut self, stored: Stored) {
+        let newest = self.stored.entry(stored.session).or_insert(stored);
+        if newest.segment < stored.segment {
+            *newest = stored;
+        }
+    }
 }
 
 impl Flow {

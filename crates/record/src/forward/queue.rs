@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hansard_core::SessionId;
-use hansard_core::frame::Part;
+use hansard_core::frame::{Part, Sound};
 
 use crate::forward::backoff::jittered;
 use crate::forward::status::Status;
-use crate::forward::wire::{Problem, ProblemKind};
+use crate::forward::wire::{Problem, ProblemKind, Stored};
 use crate::order::Spot;
 use crate::quarantine::Quarantine;
 use crate::random::Random;
@@ -256,8 +256,45 @@ impl Queue {
         }
     }
 
-    /// The service has these segments, and all before them, in its archive.
-    pub(super) fn stored(&mut self, session: SessionId, segment: u32) {
+    /// The service has a segment, and all before it, in its archive. They are forgotten if that is what is
+    /// here: two machines that are copies of one may go on with the same session, each in its own way.
+    pub(super) fn stored(&mut self, stored: &Stored, now: Instant) {
+        let Stored {
+            session, segment, ..
+        } = *stored;
+        match self.is_what_is_here(stored) {
+            Ok(Some(true)) => self.forget_up_to(session, segment),
+            // Forgotten before, or not got that far: nothing here is proven.
+            Ok(None) => {}
+            Ok(Some(false)) => {
+                self.status
+                    .count(|c| c.conflicts = c.conflicts.saturating_add(1));
+                let why = format!("the archive has another segment {segment} than is here");
+                self.give_up(session, AlarmKind::Conflict, &why, now);
+            }
+            // Offered again on the next connection, and put aside if it cannot be read then.
+            Err(e) => self.status.note_error(&format!("session {session}: {e}")),
+        }
+    }
+
+    /// Whether a receipt is for what is here; `None` where nothing is.
+    fn is_what_is_here(&self, stored: &Stored) -> io::Result<Option<bool>> {
+        let Some(digest) = stored.digest else {
+            return Ok(Some(true));
+        };
+        let pending = self.spool.pending_in(stored.session, stored.segment);
+        let Some(last) = pending.last() else {
+            return Ok(None);
+        };
+        let part = match self.spool.read(last) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read?,
+        };
+        let is_it = matches!(part.check(), Ok(Sound::Seal(seal)) if seal.digest == digest);
+        Ok(Some(is_it))
+    }
+
+    fn forget_up_to(&mut self, session: SessionId, segment: u32) {
         self.held
             .remove(&session)
             .filter(|held| !matches!(held.phase, Phase::Flowing))

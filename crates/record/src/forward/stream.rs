@@ -251,10 +251,7 @@ impl<'a> Stream<'a> {
                 self.status.lock().busy = None;
                 true
             }
-            Down::Stored { session, segment } => self.flow.say(|inbox| {
-                let newest = inbox.stored.entry(session).or_default();
-                *newest = segment.max(*newest);
-            }),
+            Down::Stored(stored) => self.flow.say(|inbox| inbox.note(stored)),
             Down::Problem(problem) => self.flow.say(|inbox| inbox.problems.push(problem)),
             Down::Busy { pause_ms, why } => {
                 let pause = Duration::from_millis(pause_ms).min(PAUSE_MAX);
@@ -299,8 +296,8 @@ impl<'a> Stream<'a> {
             let inbox = self.flow.take_inbox();
             let now = Instant::now().into_std();
             let can_go_on = with_queue(self.queue, move |queue| {
-                for (session, segment) in inbox.stored {
-                    queue.stored(session, segment);
+                for stored in inbox.stored.values() {
+                    queue.stored(stored, now);
                 }
                 let mut problems = inbox.problems.iter();
                 problems.all(|problem| queue.problem(problem, now))

@@ -18,7 +18,7 @@ mod down;
 mod policy;
 pub(super) mod up;
 
-pub use down::{Down, Problem, ProblemKind};
+pub use down::{Down, Problem, ProblemKind, Stored};
 pub use policy::{
     Assembly, InForce, POLICY_BYTES_MAX, POLICY_PIECE_BYTES, PolicyPiece, PolicyText,
 };

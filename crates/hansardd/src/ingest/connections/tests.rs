@@ -2,7 +2,7 @@
 
 use super::*;
 use hansard_identity::Principal;
-use hansard_record::forward::wire::ProblemKind;
+use hansard_record::forward::wire::{ProblemKind, Stored};
 use hansard_record::order::Spot;
 
 fn host(n: u8) -> HostId {
@@ -36,28 +36,39 @@ fn problem(n: u8) -> Problem {
     }
 }
 
+fn stored(n: u8, segment: u32) -> Stored {
+    let digest = [u8::try_from(segment).unwrap(); 32];
+    Stored::new(session(n), segment, digest)
+}
+
 #[test]
 fn what_is_stored_is_told_to_who_sent_it_last_and_only_the_newest() {
     let connections = Connections::new();
     let (old, new) = (enter(&connections, 1), enter(&connections, 1));
     assert!(connections.route(old.line.number, session(1)));
-    connections.stored(session(1), 0);
+    connections.stored(stored(1, 0));
     assert!(connections.route(new.line.number, session(1)));
-    connections.stored(session(1), 2);
-    connections.stored(session(1), 1);
-    connections.stored(session(2), 9);
+    connections.stored(stored(1, 2));
+    connections.stored(stored(1, 1));
+    connections.stored(stored(2, 9));
     connections.problem(problem(1));
     connections.problem(problem(1));
-    assert_eq!(old.line.take().stored, HashMap::from([(session(1), 0)]));
+    assert_eq!(
+        old.line.take().stored,
+        HashMap::from([(session(1), stored(1, 0))])
+    );
     let waiting = new.line.take();
-    assert_eq!(waiting.stored, HashMap::from([(session(1), 2)]));
+    assert_eq!(waiting.stored, HashMap::from([(session(1), stored(1, 2))]));
     assert_eq!(waiting.problems.len(), 1);
     // When the old one ends, nothing changes for the new.
     drop(old);
-    connections.stored(session(1), 3);
-    assert_eq!(new.line.take().stored, HashMap::from([(session(1), 3)]));
+    connections.stored(stored(1, 3));
+    assert_eq!(
+        new.line.take().stored,
+        HashMap::from([(session(1), stored(1, 3))])
+    );
     connections.unroute(new.line.number, session(1));
-    connections.stored(session(1), 4);
+    connections.stored(stored(1, 4));
     assert!(new.line.take().stored.is_empty());
 }
 

@@ -242,7 +242,7 @@ fn what_is_archived_is_compared_and_not_put_again() {
     let session = parts[0].session();
     world.archive(&parts);
     let taken = world.taker().take(offers(&parts));
-    let segments: Vec<u32> = taken.stored.iter().map(|(_, n)| *n).collect();
+    let segments: Vec<u32> = taken.stored.iter().map(|stored| stored.segment).collect();
     let seals = parts.iter().filter(|p| p.place() == Place::Seal).count() as u32;
     assert_eq!(segments, (0..seals).collect::<Vec<_>>());
     assert!(world.kept(session).is_empty() && taken.troubles.is_empty());

@@ -80,6 +80,16 @@ fn of(parts: &[Part], session: SessionId) -> Vec<Part> {
     mine.cloned().collect()
 }
 
+/// What a service says that has archived a segment of these.
+fn receipt(parts: &[Part], segment: u32) -> Stored {
+    let mut seals = parts.iter().filter(|part| part.segment() == segment);
+    let seal = seals.find_map(|part| match part.check() {
+        Ok(Sound::Seal(seal)) => Some(seal.digest),
+        _ => None,
+    });
+    Stored::new(parts[0].session(), segment, seal.unwrap())
+}
+
 #[test]
 fn all_that_is_not_stored_is_sent_in_order_on_every_connection() {
     let (both, a, _) = mixed();
@@ -88,7 +98,7 @@ fn all_that_is_not_stored_is_sent_in_order_on_every_connection() {
     assert_eq!(drain(&mut scene.queue, now), both);
     assert!(drain(&mut scene.queue, now).is_empty());
     let session = a[0].session();
-    scene.queue.stored(session, 1);
+    scene.queue.stored(&receipt(&a, 1), now);
     scene.queue.rewind();
     let left: Vec<Part> = both
         .iter()
@@ -134,7 +144,8 @@ fn a_session_that_is_to_be_retried_waits_longer_each_time_and_holds_nobody_up() 
     let c = sample_parts(3).unwrap();
     scene.spool.clone().put(&c).unwrap();
     assert_eq!(drain(&mut scene.queue, now), c);
-    scene.queue.stored(mine, u32::MAX);
+    let last = a.last().unwrap().segment();
+    scene.queue.stored(&receipt(&a, last), now);
     assert_eq!(of(&drain(&mut scene.queue, now), mine), []);
     assert!(scene.queue.held.is_empty());
     assert_eq!(scene.status.snapshot().retries, 12);
@@ -242,4 +253,56 @@ fn a_part_that_rots_on_the_disk_costs_its_session_and_no_other() {
     assert!(alarm.failed.unwrap().contains("damaged"));
     // What cannot be read stays for whoever repairs the medium.
     assert_eq!(scene.spool.usage().parts, b.len() + 1);
+}
+
+#[test]
+fn only_what_is_here_is_forgotten_for_a_receipt() {
+    let parts = sample_parts(1).unwrap();
+    let session = parts[0].session();
+    let held = |scene: &Scene| scene.spool.usage().parts;
+    let now = Instant::now();
+
+    // Of a session that was deleted, or from a service that says no digest: it is taken at its word.
+    let mut old = scene(&parts);
+    let word = Stored {
+        digest: None,
+        ..receipt(&parts, 1)
+    };
+    old.queue.stored(&word, now);
+    assert!(held(&old) < parts.len() && held(&old) > 0);
+
+    // Another machine has gone further with the same session: nothing is known of what is here.
+    let begun = parts.iter().take_while(|part| part.segment() < 2).count();
+    let mut behind = scene(&parts[..begun]);
+    behind.queue.stored(&receipt(&parts, 2), now);
+    assert_eq!(held(&behind), begun);
+    assert!(behind.alarms.lock().unwrap().is_empty());
+    behind.queue.stored(&receipt(&parts, 1), now);
+    assert_eq!(held(&behind), 0);
+    // Said again, there is nothing to forget.
+    behind.queue.stored(&receipt(&parts, 1), now);
+    assert!(behind.alarms.lock().unwrap().is_empty());
+
+    // It has gone on otherwise than this one: the segment is another, or not complete here.
+    let open = parts.iter().rposition(|part| part.segment() == 2).unwrap();
+    let other = Stored {
+        digest: Some([7; 32]),
+        ..receipt(&parts, 2)
+    };
+    for (here, said) in [(&parts[..], other), (&parts[..open], receipt(&parts, 2))] {
+        let mut scene = scene(here);
+        drain(&mut scene.queue, now);
+        scene.queue.stored(&said, now);
+        let alarms = scene.alarms.lock().unwrap().clone();
+        let [alarm] = &alarms[..] else {
+            panic!("{alarms:?}");
+        };
+        assert_eq!((alarm.session, alarm.kind), (session, AlarmKind::Conflict));
+        assert!(alarm.why.contains("another segment 2"), "{}", alarm.why);
+        assert_eq!(
+            (alarm.parts, alarm.failed.as_ref()),
+            (here.len() as u64, None)
+        );
+        assert_eq!(scene.status.snapshot().conflicts, 1);
+    }
 }

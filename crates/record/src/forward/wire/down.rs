@@ -1,6 +1,7 @@
 //! What a service says to a host.
 
 use hansard_core::SessionId;
+use hansard_core::seal::Digest;
 use hansard_core::wire::{Field, Malformed, MessageReader, MessageWriter};
 
 use super::{
@@ -54,6 +55,30 @@ pub struct Problem {
     pub why: String,
 }
 
+/// A segment of a session, and all before it, are in the archive (class S).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// The session.
+    pub session: SessionId,
+    /// The segment, from 0.
+    pub segment: u32,
+    /// The digest in the archived segment's seal, which binds all before it. `None` of a session that was
+    /// deleted, of whose segments nothing is left but the last one's, and from a service that says none.
+    pub digest: Option<Digest>,
+}
+
+impl Stored {
+    /// Of a segment with this digest.
+    #[must_use]
+    pub fn new(session: SessionId, segment: u32, digest: Digest) -> Self {
+        Self {
+            session,
+            segment,
+            digest: Some(digest),
+        }
+    }
+}
+
 /// What a service says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Down {
@@ -70,13 +95,8 @@ pub enum Down {
         /// The ordinal, from 1.
         ordinal: u64,
     },
-    /// This segment, and all before it in its session, are in the archive (class S).
-    Stored {
-        /// The session.
-        session: SessionId,
-        /// The segment, from 0.
-        segment: u32,
-    },
+    /// A host may forget a segment, and all before it, if that is what it has itself.
+    Stored(Stored),
     /// A session is not taken.
     Problem(Problem),
     /// Nothing is taken at the moment, and nothing is lost: what was sent is waiting here.
@@ -149,8 +169,12 @@ impl Down {
                 m.uint(1, *ordinal);
                 RECEIVED
             }
-            Self::Stored { session, segment } => {
-                m.bytes(1, session.as_bytes()).uint(2, u64::from(*segment));
+            Self::Stored(stored) => {
+                m.bytes(1, stored.session.as_bytes())
+                    .uint(2, u64::from(stored.segment));
+                if let Some(digest) = &stored.digest {
+                    m.bytes(3, digest);
+                }
                 STORED
             }
             Self::Problem(problem) => {
@@ -216,7 +240,8 @@ fn shape(kind: u8) -> Option<&'static [u8]> {
     match kind {
         WELCOME | BUSY => Some(b"nt"),
         RECEIVED | PONG => Some(b"n"),
-        STORED | FOLLOW => Some(b"sn"),
+        STORED => Some(b"snd"),
+        FOLLOW => Some(b"sn"),
         PROBLEM => Some(b"snnnt"),
         END => Some(b"stt"),
         BYE => Some(b"t"),
@@ -307,10 +332,11 @@ impl Message for Down {
                 software: text_2,
             },
             RECEIVED => Self::Received { ordinal: first },
-            STORED => Self::Stored {
+            STORED => Self::Stored(Stored {
                 session,
                 segment: small(second)?,
-            },
+                digest: fields.sha256,
+            }),
             PROBLEM => Self::Problem(problem(session, fields.numbers, text_5)?),
             BUSY => Self::Busy {
                 pause_ms: first,

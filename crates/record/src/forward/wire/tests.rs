@@ -37,10 +37,16 @@ fn downs() -> Vec<Down> {
     vec![
         Down::welcome("hansardd 0.1.0"),
         Down::Received { ordinal: 1 << 40 },
-        Down::Stored {
+        Down::Stored(Stored {
             session: id(1),
             segment: 0,
-        },
+            digest: None,
+        }),
+        Down::Stored(Stored {
+            session: id(1),
+            segment: 7,
+            digest: Some([9; 32]),
+        }),
         problem(ProblemKind::Retry, Place::Frame(3)),
         problem(ProblemKind::Conflict, Place::Seal),
         problem(ProblemKind::Refused, Place::Frame(0)),
