@@ -427,7 +427,7 @@ impl World {
             let last = parts.last().unwrap().segment();
             let settled = self.settled.lock().unwrap();
             for segment in 0..=last {
-                assert!(settled.contains(&(session, segment)));
+                assert!(settled.contains_key(&(session, segment)));
             }
         }
     }
