@@ -585,6 +585,15 @@ fn whose_a_session_is_is_known_from_its_first_frame_on() {
         ..world
     };
     let life = world.life();
-    let owners = Owners::new(life.live.clone(), life.spool.clone(), catalog);
+    let owners = Owners::new(life.live.clone(), life.spool.clone(), catalog.clone());
     assert_eq!(owners.owner_key(id(1)).unwrap(), wanted, "from the catalog");
+    world.projector().run_all().unwrap();
+    let burial = Burial {
+        by: "alice".to_owned(),
+        why: "asked for".to_owned(),
+        utc_ns: 1,
+    };
+    catalog.bury(id(1), &burial).unwrap();
+    let key = owners.owner_key(id(1)).unwrap();
+    assert_eq!(key, wanted, "of what was deleted");
 }

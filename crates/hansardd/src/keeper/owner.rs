@@ -30,7 +30,7 @@ impl Owners {
     }
 
     /// The recorder's key that a session's header names, or with which its newest archived segment is
-    /// signed. `None`: nothing of the session is known here, so only its first frame may be taken,
+    /// signed, also if it was deleted. `None`: nothing of the session is known here, so only its first frame may be taken,
     /// and that says whose it is ([`header_of`]).
     ///
     /// # Errors
@@ -39,10 +39,15 @@ impl Owners {
         if let Some(key) = self.live.recorder_key(session) {
             return Ok(Some(key));
         }
-        let heads = self.catalog.heads(&[session]);
-        let heads = heads.map_err(|e| SinkError::Retry(e.to_string()))?;
+        let retry = |e: hansard_store::CatalogError| SinkError::Retry(e.to_string());
+        let heads = self.catalog.heads(&[session]).map_err(retry)?;
         if let Some(head) = heads.into_iter().next().flatten() {
             return Ok(Some(head.key));
+        }
+        // Who still has what was deleted here gets the receipt for it, and forgets it, too.
+        let tombstones = self.catalog.tombstones(&[session]).map_err(retry)?;
+        if let Some(tombstone) = tombstones.into_iter().next().flatten() {
+            return Ok(Some(tombstone.key));
         }
         let first = self.spool.pending_of(session, None, 1);
         let Some(first) = first.into_iter().find(|p| p.spot == opening(0)) else {
