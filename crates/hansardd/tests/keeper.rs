@@ -19,7 +19,7 @@ use hansard_core::seal::Digest;
 use hansard_core::{Sink, SinkError};
 use hansard_record::disk::Disk;
 use hansard_record::order::Spot;
-use hansard_store::catalog::{Burial, Retention};
+use hansard_store::catalog::{Burial, Buried, Retention};
 use hansard_store::fault::{Fault, Faults};
 use hansard_store::{AlarmKind, Catalog};
 use hansardd::keeper::{Matter, Owners};
@@ -593,7 +593,8 @@ fn whose_a_session_is_is_known_from_its_first_frame_on() {
         why: "asked for".to_owned(),
         utc_ns: 1,
     };
-    catalog.bury(id(1), &burial).unwrap();
+    let buried = catalog.bury(id(1), &burial).unwrap();
+    assert!(matches!(buried, Buried::Done(_)), "{buried:?}");
     let key = owners.owner_key(id(1)).unwrap();
     assert_eq!(key, wanted, "of what was deleted");
 }
