@@ -270,6 +270,9 @@ impl Tap for LogTap {
     }
 }
 
+/// What was told to be archived, and with which digest.
+pub type Settled = BTreeMap<(SessionId, u32), Option<Digest>>;
+
 /// What outlives a keeper.
 #[derive(Clone)]
 pub struct World {
@@ -281,7 +284,7 @@ pub struct World {
     pub clock: SimClock,
     pub log: Arc<Mutex<Log>>,
     pub alarms: Arc<Mutex<Vec<Raised>>>,
-    pub settled: Arc<Mutex<BTreeMap<(SessionId, u32), Option<Digest>>>>,
+    pub settled: Arc<Mutex<Settled>>,
     pub aside_bytes_max: u64,
 }
 
