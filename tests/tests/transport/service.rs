@@ -11,6 +11,7 @@ use hansard_core::frame::{Part, Sound};
 use hansard_core::seal::Digest;
 use hansard_core::{Receipt, SessionId, Sink, SinkError};
 use hansard_identity::{HostIdentity, Peer};
+use hansard_record::forward::wire;
 use hansard_record::order::Spot;
 use hansard_record::sim::SimDisk;
 use hansard_record::spool::{Pending, Spool, SpoolOptions};
@@ -380,7 +381,7 @@ impl Keeper {
         let names: Vec<_> = parts.iter().map(|p| (p.session(), Spot::of(p))).collect();
         self.spool.forget(&names);
         if !self.switches.keeper_is_mute.load(Ordering::SeqCst) {
-            self.connections.stored(Stored::new(id, n, digest));
+            self.connections.stored(wire::Stored::new(id, n, digest));
         }
     }
 }

@@ -2,7 +2,7 @@
 //! services' own recordings. Without this a catalog that was built anew would have what was deleted,
 //! as far as its bytes are still there, and would let what is held be deleted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hansard_core::SessionId;
 
@@ -12,6 +12,11 @@ use crate::catalog::{Burial, Buried, Catalog, EventRow, Query};
 /// Holds and deletions that are recalled at most; with more, reindexing says so and stops before
 /// anything could be deleted wrongly.
 pub const RECALLED_MAX: usize = 1_000_000;
+
+/// Names of the events that tell of it.
+const HELD: &str = "recording.held";
+const RELEASED: &str = "recording.released";
+const DELETED: &str = "recording.deleted";
 
 /// What was recalled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,59 +36,72 @@ pub struct Recalled {
 pub fn recall(catalog: &dyn Catalog, keys: &[[u8; 32]]) -> Result<Recalled, ArchiveError> {
     let mut recalled = Recalled::default();
     let mut told_of = Vec::new();
-    for (name, held) in [("recording.held", true), ("recording.released", false)] {
-        let told = told(catalog, name, keys)?;
-        told_of.extend(told.into_iter().map(|(row, session)| (row, session, held)));
+    for name in [HELD, RELEASED, DELETED] {
+        told_of.extend(told(catalog, name, keys)?);
     }
-    // The last word counts.
-    let holds = in_order(catalog, told_of)?;
+    let (mut holds, mut burials) = (BTreeMap::new(), BTreeMap::new());
+    for (row, session) in in_order(catalog, told_of)? {
+        if row.name == DELETED {
+            burials.insert(session, burial(&row));
+            continue;
+        }
+        // The last word counts. And somebody may have been told of a deletion that a hold then prevented: of
+        // what was deleted, holds are not changed any more.
+        holds.insert(session, row.name == HELD);
+        burials.remove(&session);
+    }
     for (session, held) in &holds {
         catalog.hold(*session, *held)?;
     }
-    let mut sessions: Vec<SessionId> = holds.iter().map(|(session, _)| *session).collect();
-    sessions.sort_unstable();
-    sessions.dedup();
-    for some in sessions.chunks(1000) {
-        let held = catalog.held(some)?;
-        recalled.held += held.into_iter().filter(|held| *held).count() as u64;
-    }
-    // Somebody may have been told of a deletion that a hold then prevented: what is held stays.
-    for (row, session) in told(catalog, "recording.deleted", keys)? {
-        let json: serde_json::Value = serde_json::from_str(&row.facts).unwrap_or_default();
-        let said = |name: &str| json.get(name).and_then(|v| v.as_str()).map(str::to_owned);
-        let burial = Burial {
-            by: said("rule").or_else(|| said("user")).unwrap_or_default(),
-            why: said("reason").unwrap_or_default(),
-            utc_ns: row.time_ns,
-        };
-        let buried = catalog.bury(session, &burial)?;
+    recalled.held = holds.values().filter(|held| **held).count() as u64;
+    for (session, burial) in &burials {
+        let buried = catalog.bury(*session, burial)?;
         recalled.deleted += u64::from(matches!(buried, Buried::Done(_)));
     }
     Ok(recalled)
 }
 
-/// What was said of holds, as it was said one after the other: in the order of a recording's events, and of the
+/// What an event of a deletion says of it.
+fn burial(row: &EventRow) -> Burial {
+    let json: serde_json::Value = serde_json::from_str(&row.facts).unwrap_or_default();
+    let said = |name: &str| json.get(name).and_then(|v| v.as_str()).map(str::to_owned);
+    Burial {
+        by: said("rule").or_else(|| said("user")).unwrap_or_default(),
+        why: said("reason").unwrap_or_default(),
+        utc_ns: row.time_ns,
+    }
+}
+
+/// What was said of holds and deletions, as it was said one after the other: in the order of a recording's events, and of the
 /// recordings each of which names the one before. Not by the clock, which may have been set back between them:
 /// a hold would end with a word that came before it. It decides only between recordings of which nothing says
 /// how they follow each other.
 fn in_order(
     catalog: &dyn Catalog,
-    told_of: Vec<(EventRow, SessionId, bool)>,
-) -> Result<Vec<(SessionId, bool)>, ArchiveError> {
+    told_of: Vec<(EventRow, SessionId)>,
+) -> Result<Vec<(EventRow, SessionId)>, ArchiveError> {
     let mut chain = Chain::default();
     let mut begins: HashMap<SessionId, u64> = HashMap::new();
     let mut placed = Vec::with_capacity(told_of.len());
-    for (row, session, held) in told_of {
+    for (row, session) in told_of {
         let (first, place) = chain.place(catalog, row.session)?;
         let begin = begins.entry(first).or_insert(row.time_ns);
         *begin = row.time_ns.min(*begin);
-        placed.push((first, place, (row.seq, row.ordinal, session, held)));
+        placed.push((first, place, row, session));
     }
-    placed.sort_unstable_by_key(|(first, place, said)| {
-        (begins.get(first).copied(), *first, *place, *said)
+    placed.sort_by_key(|(first, place, row, _)| {
+        (
+            begins.get(first).copied(),
+            *first,
+            *place,
+            row.seq,
+            row.ordinal,
+        )
     });
-    let said = placed.into_iter().map(|(.., said)| said);
-    Ok(said.map(|(_, _, session, held)| (session, held)).collect())
+    let said = placed
+        .into_iter()
+        .map(|(_, _, row, session)| (row, session));
+    Ok(said.collect())
 }
 
 /// Recordings each of which names the one before.
