@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use hansard_core::event::{Body, End, Fact};
 use hansard_core::fields::Value;
+use hansard_core::limits::FIELDS_MAX;
 use hansard_core::policy::{Policy, Watch};
 use hansard_core::{Fields, Login, Session, SessionId};
 use hansard_record::Recorder;
@@ -231,7 +232,8 @@ fn header(
     target.push("login_program", arrival.door.as_str());
     target.push("shell", first.path.as_str());
     if !first.argv.is_empty() {
-        let argv = first.argv.iter().map(|word| Value::from(word.as_str()));
+        let argv = first.argv.iter().take(FIELDS_MAX);
+        let argv = argv.map(|word| Value::from(word.as_str()));
         target.push("argv", Value::List(argv.collect()));
     }
     target.push(

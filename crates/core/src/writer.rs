@@ -71,6 +71,8 @@ pub enum WriteError {
         /// Its length in bytes.
         bytes: usize,
     },
+    /// No reader would take it: it has too many fields, or a list that is too long or too deep.
+    Unreadable(String),
     /// The recording has its `End` already.
     Ended,
     /// A second `Start`.
@@ -88,6 +90,7 @@ impl fmt::Display for WriteError {
                     "an event of {bytes} bytes, where at most {BODY_BYTES_MAX} fit"
                 )
             }
+            Self::Unreadable(why) => write!(f, "an event that no reader takes: {why}"),
             Self::Ended => f.write_str("the recording has ended"),
             Self::SecondStart => f.write_str("a recording starts once"),
             Self::Compression(why) => write!(f, "compressing a frame: {why}"),
@@ -131,7 +134,7 @@ impl SegmentWriter {
     /// Begins a recording: its `Start` event is in the first part at once.
     ///
     /// # Errors
-    /// When the header is longer than an event may be, or memory is short.
+    /// When the header is longer than an event may be, or nobody could read it, or memory is short.
     pub fn new(session: Session, key: SigningKey, bounds: Bounds) -> Result<Self, WriteError> {
         let mut writer = Self::at_chain(session.id, key, bounds, (0, NO_PREDECESSOR))?;
         writer.push_encoded(0, &Body::Start(Box::new(session)))?;
@@ -317,6 +320,8 @@ impl SegmentWriter {
                 bytes: encoded.len(),
             });
         }
+        // One event that a reader refuses costs its frame, and all that is archived behind it.
+        body::decode(kind, &encoded).map_err(|e| WriteError::Unreadable(e.to_string()))?;
         let delta = self.advance(at_ns)?;
         self.columns.push(delta, kind, &encoded);
         Ok(())

@@ -13,7 +13,7 @@ use hansard_core::reader::{Item, Reader, Tail};
 use hansard_core::seal::SigningKey;
 use hansard_core::session::{ClockQuality, Session};
 use hansard_core::verify::{Verdict, verify};
-use hansard_core::writer::{Bounds, SegmentWriter};
+use hansard_core::writer::{Bounds, SegmentWriter, WriteError};
 use hansard_core::{Body, Event, Fields, SessionId, Stream, Value};
 use proptest::prelude::*;
 
@@ -171,6 +171,51 @@ proptest! {
         let report = verify(&like[..]).unwrap();
         prop_assert!(report.verdict != Verdict::Complete);
     }
+}
+
+/// One event that no reader takes would cost the frame that it is in, and everything behind that.
+#[test]
+fn what_no_reader_would_take_is_not_written() {
+    let list = |n: usize| Value::List(vec![Value::from(""); n]);
+    let wide = |n: usize| (0..n).fold(Fields::new(), |f, i| f.with(&format!("f{i}"), "x"));
+    let deep = |n: usize| (0..n).fold(Value::from("x"), |inner, _| Value::List(vec![inner]));
+    let fact = |fields| {
+        let event = "session.command".to_owned();
+        Body::Command(Fact { event, fields })
+    };
+    let most = hansard_core::limits::FIELDS_MAX;
+    let deepest = hansard_core::limits::VALUE_DEPTH_MAX;
+    let taken = [
+        fact(Fields::new().with("argv", list(most))),
+        fact(wide(most)),
+        fact(Fields::new().with("argv", deep(deepest))),
+    ];
+    let refused = [
+        fact(Fields::new().with("argv", list(most + 1))),
+        fact(wide(most + 1)),
+        fact(Fields::new().with("argv", deep(deepest + 1))),
+    ];
+    let mut writer = SegmentWriter::new(session(1), key(), Bounds::default()).unwrap();
+    for (body, other) in taken.iter().zip(&refused) {
+        writer.push(1, body).unwrap();
+        let why = writer.push(2, other).unwrap_err();
+        assert!(matches!(why, WriteError::Unreadable(_)), "{why}");
+    }
+    writer.finish(3, &End::default()).unwrap();
+    let parts = writer.parts();
+    let bytes: Vec<u8> = parts.iter().flat_map(|p| p.bytes().to_vec()).collect();
+    assert_eq!(verify(&bytes[..]).unwrap().verdict, Verdict::Complete);
+    let (events, damages, _) = read(&bytes);
+    let bodies: Vec<Body> = events.into_iter().map(|event| event.body).collect();
+    assert_eq!((damages, &bodies[1..4]), (Vec::new(), &taken[..]));
+
+    let target = wide(most + 1);
+    let header = Session {
+        target,
+        ..session(1)
+    };
+    let begun = SegmentWriter::new(header, key(), Bounds::default());
+    assert!(matches!(begun.err(), Some(WriteError::Unreadable(_))));
 }
 
 #[test]

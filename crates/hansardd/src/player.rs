@@ -12,7 +12,7 @@ mod kept;
 mod moments;
 mod survey;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write as _};
 use std::ops::ControlFlow;
@@ -52,6 +52,13 @@ pub const AHEAD_BYTES_MIN: u64 = 512 << 10;
 /// Recordings that are made ready at the same time; whoever wants a further one is told to come again.
 pub const MAKING_MAX: usize = 2;
 
+/// One that takes longer does not count among these any more: who recorded something that takes an emulator
+/// minutes keeps nobody from seeing the recordings of others.
+const MAKING_LONG: Duration = Duration::from_secs(10);
+
+/// Recordings that are made ready at the same time with those that take long.
+const MAKING_ALL_MAX: usize = 6;
+
 /// After how long a recording that still grows is read again for who asks for all of it.
 const GROWING: Duration = Duration::from_secs(3);
 
@@ -62,7 +69,7 @@ pub struct Player {
     kept: Kept,
     names: AtomicU64,
     shelf: Mutex<HashMap<SessionId, Place>>,
-    making: Mutex<usize>,
+    making: Mutex<Making>,
 }
 
 struct Place {
@@ -326,13 +333,11 @@ impl Player {
 
     /// A turn to make a recording ready.
     fn turn(&self) -> Result<Turn<'_>, Trouble> {
-        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if *making >= MAKING_MAX {
+        let turn = Turn::take(&self.making, Instant::now());
+        turn.ok_or_else(|| {
             let words = "other recordings are just being made ready to be played";
-            return Err(Trouble::Busy(words.to_owned()));
-        }
-        *making += 1;
-        Ok(Turn(&self.making))
+            Trouble::Busy(words.to_owned())
+        })
     }
 
     /// A file whose name is gone before anything is written into it: a crash leaves nothing of what
@@ -359,12 +364,34 @@ fn refuse_long(bytes: u64) -> Result<(), Trouble> {
     Err(Trouble::Refused(words.to_owned()))
 }
 
-struct Turn<'a>(&'a Mutex<usize>);
+/// Since when recordings are made ready, by the number of the turn.
+#[derive(Default)]
+struct Making {
+    begun: BTreeMap<u64, Instant>,
+    next: u64,
+}
+
+struct Turn<'a>(&'a Mutex<Making>, u64);
+
+impl<'a> Turn<'a> {
+    fn take(making: &'a Mutex<Making>, now: Instant) -> Option<Self> {
+        let mut all = making.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_short = |begun: &&Instant| now.saturating_duration_since(**begun) < MAKING_LONG;
+        let short = all.begun.values().filter(is_short).count();
+        if short >= MAKING_MAX || all.begun.len() >= MAKING_ALL_MAX {
+            return None;
+        }
+        let number = all.next;
+        all.next += 1;
+        all.begun.insert(number, now);
+        Some(Self(making, number))
+    }
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut making = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *making = making.saturating_sub(1);
+        making.begun.remove(&self.1);
     }
 }
 

@@ -233,7 +233,11 @@ impl Pump {
     fn account(&mut self, written: Result<(), WriteError>, bytes: usize, at_ns: u64) {
         match written {
             Ok(()) => self.fed.add(bytes),
-            Err(e @ (WriteError::TooLong { .. } | WriteError::SecondStart)) => {
+            Err(
+                e @ (WriteError::TooLong { .. }
+                | WriteError::Unreadable(_)
+                | WriteError::SecondStart),
+            ) => {
                 let count = Count {
                     events: 1,
                     bytes: bytes as u64,
@@ -255,7 +259,7 @@ impl Pump {
 
     fn write_gap(&mut self, dropped: Dropped, now_ns: u64, cause: &str) {
         let gap = Gap {
-            cause: cause.to_owned(),
+            cause: clipped(cause),
             from_ns: dropped.from_ns,
             events: Some(dropped.count.events),
             bytes: Some(dropped.count.bytes),
@@ -277,7 +281,13 @@ impl Pump {
 
     /// Writes the end and the final seal.
     pub(crate) fn finish(&mut self, now_ns: u64, end: &End) {
-        match self.writer.finish(now_ns, end) {
+        // Somebody else may have said why: a reason that does not fit must not cost the end.
+        let end = End {
+            reason: clipped(&end.reason),
+            signal: end.signal.as_deref().map(clipped),
+            ..end.clone()
+        };
+        match self.writer.finish(now_ns, &end) {
             Ok(()) if self.state == State::Running => self.state = State::Ending,
             Ok(()) => {}
             Err(e) => self.fail(broken(&e)),
@@ -465,6 +475,17 @@ impl Pump {
             ..self.totals
         }
     }
+}
+
+/// Longest reason of an end or a gap, in bytes; a longer one is cut there.
+const REASON_BYTES_MAX: usize = 16 * 1024;
+
+fn clipped(text: &str) -> String {
+    let mut end = text.len().min(REASON_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().to_owned()
 }
 
 fn broken(error: &WriteError) -> Lost {

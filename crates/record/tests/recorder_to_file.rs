@@ -12,11 +12,11 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hansard_core::event::End;
+use hansard_core::event::{End, Fact};
 use hansard_core::policy::OnLoss;
 use hansard_core::reader::Tail;
 use hansard_core::verify::{Verdict, verify};
-use hansard_core::{Body, Class, Part, Receipt, Sink, SinkError, Stream};
+use hansard_core::{Body, Class, Fields, Part, Receipt, Sink, SinkError, Stream, Value};
 use hansard_record::real_disk::RealDisk;
 use hansard_record::{Cause, Count, Environment, FileSink, Lost, Options, Recorder};
 use support::{TempDir, key, read_all, session};
@@ -108,6 +108,47 @@ fn nothing_follows_the_end() {
         Cause::Closed
     );
     assert_eq!(recorder.close(ended()).unwrap_err().cause, Cause::Closed);
+}
+
+#[test]
+fn an_event_that_nobody_could_read_and_a_reason_without_end_cost_nothing_else() {
+    let dir = TempDir::new("unreadable");
+    let path = dir.path().join("a.hansard");
+    let recorder = open(&path, Options::default());
+    recorder.data(Stream::Output, b"before").unwrap();
+    let argv = Value::List(vec![Value::from(""); 5000]);
+    let fact = Fact {
+        event: "session.command".into(),
+        fields: Fields::new().with("argv", argv),
+    };
+    recorder.event(Body::Command(fact)).unwrap();
+    recorder.data(Stream::Output, b" after").unwrap();
+    let reason = "é".repeat(1 << 20);
+    let end = End {
+        reason: reason.clone(),
+        signal: Some(reason.clone()),
+        ..ended()
+    };
+    recorder.close(end).unwrap();
+    let stored = std::fs::read(&path).unwrap();
+    assert_eq!(
+        verify(stored.as_slice()).unwrap().verdict,
+        Verdict::Complete
+    );
+    let (events, tail) = read_all(&stored);
+    assert_eq!(tail, Tail::Complete);
+    assert_eq!(bytes_of(&events, Stream::Output), b"before after");
+    let gap = events.iter().find_map(|event| match &event.body {
+        Body::Gap(gap) => Some(gap),
+        _ => None,
+    });
+    let gap = gap.unwrap();
+    assert!(gap.cause.contains("no reader takes"), "{}", gap.cause);
+    assert_eq!(gap.events, Some(1));
+    let Some(Body::End(end)) = events.last().map(|event| &event.body) else {
+        panic!("{:?}", events.last());
+    };
+    assert!(reason.starts_with(&end.reason) && end.reason.len() > 1000);
 }
 
 #[test]

@@ -54,6 +54,7 @@ pub mod escape;
 mod fill;
 pub mod film;
 pub mod format;
+mod heavy;
 pub mod import;
 pub mod index;
 pub mod jsonl;

@@ -5,6 +5,7 @@ use avt::{Line, Terminal};
 use hansard_core::{Body, Stream};
 
 use crate::conceal::{CONCEAL_BYTES, Conceal};
+use crate::heavy::lightened;
 use crate::limits::{REFLOW_CELLS_MAX, SCREEN_COLS_MAX, SCREEN_DEFAULT, SCREEN_ROWS_MAX};
 use crate::utf8::Utf8;
 
@@ -23,6 +24,7 @@ pub struct Screen {
     terminal: Terminal,
     utf8: Utf8,
     conceal: Conceal,
+    work: u64,
 }
 
 impl std::fmt::Debug for Screen {
@@ -60,20 +62,13 @@ impl Screen {
             terminal: blank(cols, rows),
             utf8: Utf8::new(),
             conceal: Conceal::default(),
+            work: 0,
         }
     }
 
     /// Feeds bytes that a terminal was sent.
     pub fn feed(&mut self, bytes: &[u8]) {
-        let Self {
-            terminal,
-            utf8,
-            conceal,
-        } = self;
-        utf8.feed(bytes, |text| {
-            conceal.feed(text);
-            terminal.feed(text);
-        });
+        self.feed_with(bytes, &mut ());
     }
 
     /// Feeds bytes and lets an observer of the emulator look on.
@@ -82,11 +77,20 @@ impl Screen {
             terminal,
             utf8,
             conceal,
+            work,
         } = self;
         utf8.feed(bytes, |text| {
             conceal.feed(text);
-            terminal.feed_with(text, &mut *observer);
+            let (text, more) = lightened(text, terminal.size());
+            *work = work.saturating_add(more);
+            terminal.feed_with(&text, &mut *observer);
         });
+    }
+
+    /// What sequences of few bytes made of it since this screen was made, in about as many printed characters.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        self.work
     }
 
     /// Gives the screen another size, within the bounds of the type. Lines are wrapped anew, as
@@ -252,6 +256,7 @@ impl Screen {
             terminal,
             utf8: Utf8::holding(held),
             conceal: Conceal::from_bytes(conceal),
+            work: 0,
         })
     }
 

@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use hansard_core::event::{Body, Fact};
 use hansard_core::fields::{Fields, Value};
+use hansard_core::limits::FIELDS_MAX;
 
 use super::Switches;
 use super::address::{Address, Ends};
@@ -133,14 +134,21 @@ fn command(record: &Record) -> Fields {
     let [.., bytes, count] = record.args;
     let mut words = words(list);
     let own = words.next();
-    let argv: Vec<Value> = words.map(Value::from_os_bytes).collect();
+    // An event has so many elements in a list; empty arguments take the kernel's room for a byte each.
+    let argv = words.by_ref().take(FIELDS_MAX).map(Value::from_os_bytes);
+    let argv: Vec<Value> = argv.collect();
+    let more = words.count() as u64;
     let asked = record.text(usize::from(is_run));
     let is_its_name = |own: &&[u8]| asked.rsplit(|b| *b == b'/').next() == Some(*own);
     if let Some(own) = own.filter(|own| *own != asked.as_slice() && !is_its_name(own)) {
         text(&mut fields, "argv0", own);
     }
     fields.push("argv", Value::List(argv));
-    if record.has(flag::CUT) {
+    let is_cut = record.has(flag::CUT);
+    if more > 0 && !is_cut {
+        fields.push("argc", FIELDS_MAX as u64 + 1 + more);
+    }
+    if is_cut {
         fields.push("argc", count);
         if is_run {
             fields.push("argv_bytes", bytes);

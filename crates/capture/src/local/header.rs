@@ -2,6 +2,7 @@
 //! claims.
 
 use hansard_core::fields::{Fields, Value};
+use hansard_core::limits::FIELDS_MAX;
 use hansard_core::policy::Policy;
 use hansard_core::{Session, SessionId};
 
@@ -53,6 +54,12 @@ pub(crate) fn session(
     }
     let mut target = means.facts.clone();
     add(&mut target, &claims.target, &TOLD_OF_TARGET);
+    let fields = origin.len().max(target.len());
+    if fields > FIELDS_MAX {
+        return Err(format!(
+            "a session with {fields} fields, where at most {FIELDS_MAX} fit"
+        ));
+    }
     Ok(Session {
         id: SessionId::new_v7(start_utc_ns / 1_000_000, random),
         parent: None,

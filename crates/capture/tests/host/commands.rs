@@ -113,3 +113,15 @@ one=$(printf '%0900d' 0)
     let bytes = 10 + 9 * 2 + 90 * 3 + 900 * 4 + 7001 * 5;
     assert_eq!(int(cut, "argv_bytes"), Some(bytes));
 }
+
+/// An argument of no bytes takes one of the kernel's room: there are more of them than an event has place for, and
+/// an event that nobody can read would cost the recording.
+#[test]
+fn of_arguments_without_end_as_many_are_told_as_an_event_has_room_for() {
+    let Some(host) = host() else { return };
+    let script = "perl -e 'exec \"/bin/true\", (\"\") x 5000'\n";
+    let told = World::new(host, script).told();
+    let wide = told.one("session.command", |fields| fields.get("argc").is_some());
+    assert_eq!(text(wide, "path"), "/usr/bin/true");
+    assert_eq!((argv(wide).len(), int(wide, "argc")), (4096, Some(5001)));
+}

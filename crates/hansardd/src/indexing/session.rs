@@ -42,6 +42,8 @@ pub(super) struct Session {
     /// Blocks below this number are in the index for good, and are not put again.
     kept: u32,
     ready: Vec<Text>,
+    /// What was read and is left for the next turn.
+    unread: std::vec::IntoIter<Event>,
     /// Whether nothing more can come of it.
     is_ended: bool,
     /// Whether it is of this daemon's own recordings.
@@ -66,6 +68,7 @@ impl Session {
             // The last one may have been closed because nothing came for long.
             kept: kept.blocks.saturating_sub(1),
             ready: Vec::new(),
+            unread: Vec::new().into_iter(),
             is_ended: false,
             is_own: false,
             shown: None,
@@ -97,6 +100,14 @@ impl Session {
         self.is_behind = false;
         let began = Instant::now();
         for _ in 0..FRAMES_PER_TURN {
+            // An event of some kilobytes may be a second's work for the emulator.
+            while began.elapsed() < TURN_MAX
+                && let Some(event) = self.unread.next()
+            {
+                self.turn(&event, own, &mut done);
+                self.put(index)?;
+                leisure.rest();
+            }
             if began.elapsed() >= TURN_MAX {
                 break;
             }
@@ -108,11 +119,7 @@ impl Session {
                 Ok(Told::Events(events)) => {
                     self.touched = Instant::now();
                     self.is_changed = true;
-                    for event in &events {
-                        self.turn(event, own, &mut done);
-                        self.put(index)?;
-                        leisure.rest();
-                    }
+                    self.unread = events.into_iter();
                 }
                 // The text of what is lost is lost; the next segment goes on.
                 Ok(Told::Lost { .. }) => {

@@ -71,8 +71,10 @@ pub(super) fn stretch(
             found.damages = replay.damages_count();
             return Ok(found);
         }
+        let before = replay.screen().work();
         let event = replay.advance()?;
         events += 1;
+        bytes = bytes.saturating_add(made(replay.screen().work().saturating_sub(before)));
         match event.map(|event| event.body) {
             Some(Body::Data {
                 stream,
@@ -90,6 +92,11 @@ pub(super) fn stretch(
     }
     found.damages = replay.damages_count();
     Ok(found)
+}
+
+/// What an emulator made of some bytes of a sequence, which counts like as many bytes.
+fn made(work: u64) -> usize {
+    usize::try_from(work).unwrap_or(usize::MAX)
 }
 
 /// About how many bytes of an answer a change takes.

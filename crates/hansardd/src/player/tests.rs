@@ -451,3 +451,30 @@ fn what_is_deleted_leaves_no_screen_behind() {
     assert_eq!(names(&dir), Vec::<String>::new());
     fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn what_takes_long_to_be_made_ready_keeps_others_waiting_for_some_seconds_only() {
+    let making = Mutex::default();
+    let now = Instant::now();
+    let first = Turn::take(&making, now).unwrap();
+    let second = Turn::take(&making, now).unwrap();
+    assert!(Turn::take(&making, now + MAKING_LONG / 2).is_none());
+    let later = now + MAKING_LONG;
+    let others = [Turn::take(&making, later), Turn::take(&making, later)];
+    assert!(others.iter().all(Option::is_some));
+    assert!(Turn::take(&making, later).is_none());
+    // However long they take, there is a bound.
+    let much_later = later + MAKING_LONG;
+    let last = [
+        Turn::take(&making, much_later),
+        Turn::take(&making, much_later),
+    ];
+    assert!(last.iter().all(Option::is_some));
+    let in_the_end = much_later + MAKING_LONG;
+    assert!(Turn::take(&making, in_the_end).is_none());
+    drop((first, second));
+    let next = Turn::take(&making, in_the_end);
+    assert!(next.is_some());
+    drop((others, last, next));
+    assert_eq!(making.lock().unwrap().begun.len(), 0);
+}

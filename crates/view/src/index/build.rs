@@ -259,7 +259,9 @@ impl<'a> Builder<'a> {
     }
 
     fn event(&mut self, event: &Event) {
+        let before = self.screen.work();
         self.screen.apply(&event.body);
+        self.work += self.screen.work().saturating_sub(before);
         self.next_seq = event.seq.saturating_add(1);
         self.last_ns = event.at_ns.max(self.last_ns);
         let shown = shown_bytes(&event.body);
