@@ -83,7 +83,7 @@ impl Screen {
             conceal.feed(text);
             let (text, more) = lightened(text, terminal.size());
             *work = work.saturating_add(more);
-            terminal.feed_with(&text, &mut *observer);
+            terminal.feed_with(&*text, &mut *observer);
         });
     }
 
