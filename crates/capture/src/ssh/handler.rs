@@ -140,7 +140,7 @@ impl Hooks for Handler {
         let judged = self.asked(user).and_then(|(login, to)| {
             let node = &self.connection.node;
             let attempt = Attempt {
-                login: answers::login_of(certificate, login, to.as_ref()),
+                login: answers::login_of(certificate, login, node.leads.is_some() && to.is_none()),
                 from: self.connection.remote.ip(),
                 now_s: now_s(),
             };

@@ -15,10 +15,12 @@ use hansard_core::{Body, Fields};
 
 use super::limits::SFTP_PENDING_MAX;
 
+mod attributes;
 mod file;
 mod packet;
 mod request;
 
+use attributes::Attributes;
 use file::{Files, Open};
 use packet::{Packets, Reading, Unreadable};
 use request::{Answer, Request, kind};
@@ -205,10 +207,11 @@ impl State {
                     action,
                     path,
                     target,
+                    wanted,
                 },
                 answer,
             ) => {
-                let fields = did(action, path, target);
+                let fields = did(action, path, target, &wanted);
                 self.say(fields, failed(answer).as_deref());
             }
             (Request::Reads { file: None, .. }, Answer::Data(_)) => {
@@ -276,7 +279,8 @@ impl State {
                 action,
                 path,
                 target,
-            } => did(action, path, target),
+                wanted,
+            } => did(action, path, target, &wanted),
             Request::Extended { name, paths } => extended(name, paths),
             // What was written is counted, and told with its file.
             Request::Reads { .. }
@@ -306,7 +310,8 @@ impl State {
             true => Action::OpenDirectory,
             false => Action::Open,
         };
-        let mut fields = did(action, open.path, None).with("flags", u64::from(open.flags));
+        let mut fields =
+            did(action, open.path, None, &open.wanted).with("flags", u64::from(open.flags));
         let (read, written) = (open.read, open.written);
         self.totals.received = self.totals.received.saturating_add(written.bytes);
         self.totals.sent = self.totals.sent.saturating_add(read.bytes);
@@ -327,14 +332,15 @@ impl State {
 }
 
 /// What is told of an action.
-fn did(action: Action, path: String, target: Option<String>) -> Fields {
-    let fields = Fields::new()
+fn did(action: Action, path: String, target: Option<String>, wanted: &Attributes) -> Fields {
+    let mut fields = Fields::new()
         .with("action", (action as u8).to_string())
         .with("path", path);
-    match target {
-        Some(target) => fields.with("target_path", target),
-        None => fields,
+    if let Some(target) = target {
+        fields.push("target_path", target);
     }
+    wanted.tell(&mut fields);
+    fields
 }
 
 /// What is told of a request that is not the draft's.

@@ -30,7 +30,7 @@ fn a_certificate_lets_in_whom_it_names_when_and_from_where_it_says() {
         let all: Vec<String> = now.iter().chain(more).map(ToString::to_string).collect();
         all
     };
-    let cases: [(&str, Vec<String>, &str); 6] = [
+    let cases: [(&str, Vec<String>, &str); 7] = [
         (
             "other-ca",
             with(&["-n", &own]),
@@ -38,6 +38,14 @@ fn a_certificate_lets_in_whom_it_names_when_and_from_where_it_says() {
         ),
         ("ca", with(&["-n", "somebody-else"]), "not for the account"),
         ("ca", with(&[]), "not for the account"),
+        // Whose name is that of an account has no right to it by that.
+        (
+            "ca",
+            ["-I", &own, "-n", "somebody-else", "-V", "-5m:+1h"]
+                .map(ToOwned::to_owned)
+                .into(),
+            "not for the account",
+        ),
         (
             "ca",
             with(&["-n", &own, "-O", "source-address=192.0.2.0/24"]),

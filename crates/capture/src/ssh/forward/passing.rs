@@ -189,10 +189,14 @@ async fn up(
     while let Some(message) = read.wait().await {
         match message {
             ChannelMsg::Data { data } => {
-                came(both, true, &data)?;
-                let Some(to_target) = to_target.as_ref().filter(|_| !data.is_empty()) else {
+                // Behind the end of what it sends there is nothing that the target gets.
+                let Some(to_target) = &to_target else {
                     continue;
                 };
+                came(both, true, &data)?;
+                if data.is_empty() {
+                    continue;
+                }
                 // Given back when the target has taken them.
                 both.connection.forwarded.take(data.len()).await;
                 let _ = to_target.send(data);

@@ -258,12 +258,19 @@ impl Handler {
     ) -> Result<(), Over> {
         self.connection.handled()?;
         let inside = self.connection.inside()?;
-        if let Err(why) = inside.may_start(&asked) {
-            self.waiting.remove(&channel);
+        // Told to end, it may take a moment to do so: nothing is begun in it.
+        if let Some(why) = self.connection.ender.said() {
+            return self.answer(channel, session, event, Err(why));
+        }
+        let waiting = self.waiting.remove(&channel);
+        // What ends a channel in which nothing runs would end what runs in one.
+        if let Err(why) = inside.may_start(&asked)
+            && waiting.is_some()
+        {
             return self.nothing_runs(channel, session, event, (&why, FAILED));
         }
         let (mut is_here, mut place) = (false, None);
-        let started = match self.waiting.remove(&channel) {
+        let started = match waiting {
             None => Err("something runs in the channel already".to_owned()),
             Some(waiting) => {
                 place = waiting.place().upgrade();
@@ -351,15 +358,16 @@ pub(in crate::ssh) fn now_s() -> u64 {
     now.map_or(0, |now| now.as_secs())
 }
 
-/// The account that a certificate has to be for. Somebody who goes nowhere yet (`ssh -J`) may give their own
-/// name: where they go to, they are asked again.
+/// The account that a certificate has to be for. Somebody who goes nowhere yet through a proxy (`ssh -J`) may give
+/// their own name: where they go to, they are asked again. On a node the name is the account that they get, and
+/// nothing but the certificate's principals says which that may be.
 pub(super) fn login_of<'a>(
     certificate: &'a Certificate,
     login: &'a str,
-    to: Option<&Destination>,
+    goes_nowhere_yet: bool,
 ) -> &'a str {
     let first = certificate.valid_principals().first();
-    match first.filter(|_| to.is_none() && login == certificate.key_id()) {
+    match first.filter(|_| goes_nowhere_yet && login == certificate.key_id()) {
         Some(first) => first,
         None => login,
     }

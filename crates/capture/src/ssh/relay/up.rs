@@ -28,6 +28,7 @@ pub(super) async fn incoming(
     to_program: UnboundedSender<Bytes>,
 ) -> Result<(), Why> {
     let mut to_program = Some(to_program);
+    let mut is_late_told = false;
     let mut line = Line::Open(Box::pin(shared.connection.closing()));
     loop {
         let message = match early.next() {
@@ -42,10 +43,18 @@ pub(super) async fn incoming(
                 if let Some(pace) = &shared.pace {
                     pace.typed();
                 }
-                came(shared, &data)?;
-                let Some(to_program) = to_program.as_ref().filter(|_| !data.is_empty()) else {
+                let Some(to_program) = &to_program else {
+                    // The program does not get it, so it is none of its input.
+                    if !std::mem::replace(&mut is_late_told, true) {
+                        let why = "the client had ended its input before";
+                        refused(shared, 0, data.len(), why)?;
+                    }
                     continue;
                 };
+                came(shared, &data)?;
+                if data.is_empty() {
+                    continue;
+                }
                 // Given back when the program has taken them.
                 line.room(&shared.room, data.len()).await;
                 let _ = to_program.send(data);
@@ -72,15 +81,20 @@ pub(super) async fn incoming(
                 shared.recorder.event(fact::channel("signal", fields))?;
             }
             ChannelMsg::ExtendedData { ext, data } => {
-                let fields = Fields::new()
-                    .with("stream", u64::from(ext))
-                    .with("length", data.len() as u64);
-                let fields = fact::outcome(fields, Some("clients have no such stream"));
-                shared.recorder.event(fact::channel("io", fields))?;
+                refused(shared, ext, data.len(), "clients have no such stream")?;
             }
             _ => {}
         }
     }
+}
+
+/// Bytes that the program does not get.
+fn refused(shared: &Shared, stream: u32, bytes: usize, why: &str) -> Result<(), Lost> {
+    let fields = Fields::new()
+        .with("stream", u64::from(stream))
+        .with("length", bytes as u64);
+    let fields = fact::outcome(fields, Some(why));
+    shared.recorder.event(fact::channel("io", fields))
 }
 
 /// Whether what is read of a channel comes from a connection that there is.

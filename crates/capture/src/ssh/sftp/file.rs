@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use sha2::{Digest as _, Sha256};
 
 use super::Stop;
+use super::attributes::Attributes;
 use crate::ssh::limits::SFTP_HANDLES_MAX;
 
 /// Bytes of a file in one direction, as long as they come one after the other from its beginning: then
@@ -15,6 +16,8 @@ pub(super) struct Passed {
     next: u64,
     digest: Sha256,
     is_broken: bool,
+    /// The file is at least so long.
+    least: u64,
 }
 
 impl Passed {
@@ -33,9 +36,15 @@ impl Passed {
         self.is_broken = true;
     }
 
+    /// The file gets another length. That of what has passed changes nothing, and clients say it at the end.
+    fn resize(&mut self, size: u64) {
+        self.is_broken |= size < self.next;
+        self.least = size.max(self.least);
+    }
+
     /// SHA-256 in hexadecimal, where all came in order.
     pub(super) fn sha256(self) -> Option<String> {
-        if self.is_broken || self.bytes == 0 {
+        if self.is_broken || self.bytes == 0 || self.next < self.least {
             return None;
         }
         let digest = self.digest.finalize();
@@ -49,6 +58,8 @@ pub(super) struct Open {
     pub(super) path: String,
     pub(super) flags: u32,
     pub(super) is_directory: bool,
+    /// What it is to have if it is made.
+    pub(super) wanted: Attributes,
     pub(super) read: Passed,
     pub(super) written: Passed,
     /// The first error of the server about it.
@@ -114,6 +125,14 @@ impl Files {
     /// What is behind a handle that may be named.
     pub(super) fn behind(&mut self, handle: &[u8]) -> Option<&mut Open> {
         self.get(*self.handles.get(handle)?)
+    }
+
+    /// A file is to have these attributes, perhaps another length.
+    pub(super) fn change(&mut self, path: &str, wanted: &Attributes) {
+        let Some(size) = wanted.size else { return };
+        for open in self.open.values_mut().filter(|open| open.path == path) {
+            open.written.resize(size);
+        }
     }
 
     /// The file of this number.

@@ -1,5 +1,6 @@
 //! What a client asks for, and what may come as an answer to it.
 
+use super::attributes::Attributes;
 use super::file::{Files, Open};
 use super::packet::{Reading, Unreadable};
 use super::{Action, Stop};
@@ -45,6 +46,7 @@ pub(super) enum Request {
         action: Action,
         path: String,
         target: Option<String>,
+        wanted: Attributes,
     },
     /// Bytes of a file; `None`: of none that is open, which no honest answer has bytes of.
     Reads {
@@ -77,9 +79,20 @@ impl Request {
             action,
             path,
             target: None,
+            wanted: Attributes::default(),
+        };
+        let with = |action, path, wanted| Self::Does {
+            action,
+            path,
+            target: None,
+            wanted,
         };
         Ok(match kind {
-            kind::OPEN => Self::Opens(Open::file(body.path()?, body.uint32()?)),
+            kind::OPEN => {
+                let mut open = Open::file(body.path()?, body.uint32()?);
+                open.wanted = Attributes::read(body)?;
+                Self::Opens(open)
+            }
             kind::OPENDIR => Self::Opens(Open::directory(body.path()?)),
             kind::CLOSE => Self::Closes {
                 file: files.closing(body.string()?).ok_or_else(not_open)?,
@@ -98,13 +111,21 @@ impl Request {
                 }
                 Self::Writes { file }
             }
-            kind::SETSTAT => one(Action::SetStat, body.path()?),
+            kind::SETSTAT => {
+                let path = body.path()?;
+                let wanted = Attributes::read(body)?;
+                files.change(&path, &wanted);
+                with(Action::SetStat, path, wanted)
+            }
             kind::FSETSTAT => {
                 let open = files.behind(body.string()?).ok_or_else(not_open)?;
-                one(Action::SetStat, open.path.clone())
+                let wanted = Attributes::read(body)?;
+                let path = open.path.clone();
+                files.change(&path, &wanted);
+                with(Action::SetStat, path, wanted)
             }
             kind::REMOVE => one(Action::Remove, body.path()?),
-            kind::MKDIR => one(Action::MakeDirectory, body.path()?),
+            kind::MKDIR => with(Action::MakeDirectory, body.path()?, Attributes::read(body)?),
             kind::RMDIR => one(Action::RemoveDirectory, body.path()?),
             kind::RENAME => two(Action::Rename, body)?,
             // OpenSSH's order, which is not the draft's: what it points to first.
@@ -145,6 +166,7 @@ fn two(action: Action, body: &mut Reading<'_>) -> Result<Request, Unreadable> {
         action,
         path: body.path()?,
         target: Some(body.path()?),
+        wanted: Attributes::default(),
     })
 }
 
@@ -158,6 +180,7 @@ fn extended(body: &mut Reading<'_>, files: &mut Files) -> Result<Request, Stop> 
             action: Action::SetStat,
             path: body.path()?,
             target: None,
+            wanted: Attributes::read(body)?,
         },
         "copy-data" => {
             let from = body.string()?;

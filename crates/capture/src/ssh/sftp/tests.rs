@@ -192,3 +192,76 @@ fn what_is_no_sftp_is_stopped() {
         .find_map(Result::err);
     assert!(flood.unwrap().0.contains("wait for an answer"));
 }
+
+/// What a file gets besides bytes: a mode with set-user-ID, an owner, a length.
+#[test]
+fn attributes_are_told_and_another_length_is_another_file() {
+    let attributes = |flags: u32, values: &[u32]| {
+        let all = std::iter::once(&flags).chain(values);
+        all.flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>()
+    };
+    let write = |n: u32| {
+        packet(
+            kind::WRITE,
+            &[&id(n), &string(b"h1"), &[0; 8], &string(b"hello")],
+        )
+    };
+    let resize = |n: u32, size: u32| {
+        let size = attributes(1, &[0, size]);
+        packet(kind::FSETSTAT, &[&id(n), &string(b"h1"), &size])
+    };
+    let setuid = attributes(4, &[0o4755]);
+    let told = |changes: &[Vec<u8>]| {
+        let mut sftp = begun();
+        let open = packet(kind::OPEN, &[&id(1), &string(b"/a"), &id(26), &setuid]);
+        sftp.up(&open).unwrap();
+        sftp.down(&packet(kind::HANDLE, &[&id(1), &string(b"h1")]))
+            .unwrap();
+        let mut said = Vec::new();
+        for (n, change) in (2..).zip(changes) {
+            sftp.up(change).unwrap();
+            said.extend(sftp.down(&status(n, 0)).unwrap());
+        }
+        sftp.up(&packet(kind::CLOSE, &[&id(99), &string(b"h1")]))
+            .unwrap();
+        said.extend(sftp.down(&status(99, 0)).unwrap());
+        said.iter().map(fields).collect::<Vec<_>>()
+    };
+    let whole = told(&[write(2)]);
+    let digest = whole[0].text("sha256").unwrap().to_owned();
+    assert_eq!(whole[0].get("mode"), Some(&0o4755_u64.into()));
+    let is_told = |all: &[Fields]| all.last().unwrap().text("sha256").map(str::to_owned);
+    // As long as what was written, before or after: the same file.
+    for same in [
+        [write(2), resize(3, 5)],
+        [resize(2, 5), write(3)],
+        [resize(2, 0), write(3)],
+    ] {
+        assert_eq!(is_told(&told(&same)).as_ref(), Some(&digest));
+    }
+    // Cut, or longer than what passed.
+    for other in [
+        [write(2), resize(3, 2)],
+        [write(2), resize(3, 9)],
+        [resize(2, 9), write(3)],
+    ] {
+        let all = told(&other);
+        assert_eq!(is_told(&all), None);
+        assert!(all[0].get("length").is_some(), "{all:?}");
+    }
+    let mut sftp = begun();
+    let wanted = attributes(2 | 4 | 8, &[1000, 1001, 0o100_640, 7, 9]);
+    let asked = packet(kind::SETSTAT, &[&id(1), &string(b"/b"), &wanted]);
+    sftp.up(&asked).unwrap();
+    let said = fields(&sftp.down(&status(1, 0)).unwrap()[0]);
+    let numbers = ["new_owner", "new_group", "mode", "new_atime", "new_mtime"];
+    let numbers = numbers.map(|name| said.get(name).cloned());
+    let wanted = [1000_u64, 1001, 0o100_640, 7, 9].map(|n| Some(n.into()));
+    assert_eq!(numbers, wanted);
+    // Cut in the middle it is no request.
+    let cut = packet(
+        kind::SETSTAT,
+        &[&id(2), &string(b"/b"), &attributes(1, &[7])],
+    );
+    assert!(sftp.up(&cut).is_err());
+}
