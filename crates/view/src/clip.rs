@@ -140,7 +140,7 @@ impl<D: Decoder> Clip<D> {
         let (cols, rows) = self.screen.size();
         self.ready.push_back((0, Body::Resize { cols, rows }));
         if self.has_shown {
-            for piece in self.screen.dump().as_bytes().chunks(PIECE_BYTES_MAX) {
+            for piece in self.screen.dump_bytes().chunks(PIECE_BYTES_MAX) {
                 let (stream, bytes) = (Stream::Output, piece.to_vec());
                 self.ready.push_back((0, Body::Data { stream, bytes }));
             }
@@ -239,6 +239,21 @@ mod tests {
         let mut clip = Clip::new(given, from_ns, until_ns);
         let mut next = || clip.next_event().unwrap();
         std::iter::from_fn(&mut next).collect()
+    }
+
+    #[test]
+    fn a_character_that_is_cut_by_the_first_moment_is_whole() {
+        let data = |bytes: &[u8]| Body::Data {
+            stream: Stream::Output,
+            bytes: bytes.to_vec(),
+        };
+        let (first, rest) = ("A日".as_bytes().split_at(2), "B".as_bytes());
+        let bodies = vec![(1, data(first.0)), (20, data(&[first.1, rest].concat()))];
+        let mut screen = Screen::default();
+        clip(bodies, 10, 30)
+            .iter()
+            .for_each(|event| screen.apply(&event.body));
+        assert_eq!(screen.text(), "A日B\n");
     }
 
     #[test]

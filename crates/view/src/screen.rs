@@ -213,6 +213,14 @@ impl Screen {
         self.terminal.dump()
     }
 
+    /// The same, and behind it the bytes of a character that is not whole yet: what follows completes it.
+    #[must_use]
+    pub fn dump_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.dump().into_bytes();
+        bytes.extend_from_slice(self.utf8.held());
+        bytes
+    }
+
     /// Everything needed to go on from here, in the layout of keyframes in an index.
     #[must_use]
     pub fn to_keyframe(&self) -> Vec<u8> {
