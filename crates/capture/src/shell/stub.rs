@@ -107,6 +107,10 @@ impl Way for Stub<'_> {
             .is_some_and(|stopping| stopping.load(Ordering::SeqCst))
     }
 
+    fn is_given_up(&self) -> bool {
+        self.line.is_given_up()
+    }
+
     fn types_inside(&mut self) -> bool {
         self.inside.is_some_and(|(kin, of)| kin.is_outer(of))
     }

@@ -68,6 +68,12 @@ pub trait Line {
         false
     }
 
+    /// Whether nothing more of the session is to be waited for. Asked once its process has left: as long as that is
+    /// there, it is heard to have gone.
+    fn is_given_up(&self) -> bool {
+        false
+    }
+
     /// Whether the program's terminal is itself held for another login inside this one: what is
     /// typed then is that one's to keep, and its hidden prompts are not seen from here.
     fn types_inside(&mut self) -> bool;
@@ -217,7 +223,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
     }
 
     fn turn(&mut self, ready: &Ready) {
-        if ready.line || self.line.is_waiting() {
+        if !self.is_away && (ready.line || self.line.is_waiting()) {
             self.hear();
         }
         if ready.screen {
@@ -251,7 +257,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
     fn wait(&self) -> Result<Ready, ShellError> {
         let now = Instant::now();
         let until = [
-            (self.held.pty.is_some()).then_some(self.look_at),
+            (self.held.pty.is_some() || self.is_away).then_some(self.look_at),
             self.typed.as_ref().and_then(|typed| typed.look_again(now)),
         ];
         let mut timeout = until
@@ -261,7 +267,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
             .and_then(|at| Timespec::try_from(at.saturating_duration_since(now)).ok());
         // After the program's end its terminal is read until it is empty, which nothing else tells.
         let drains = self.ended.is_some() && self.held.screen.as_ref().is_some_and(is_free);
-        if self.line.is_waiting() || drains {
+        if drains || (!self.is_away && self.line.is_waiting()) {
             timeout = Some(Timespec::default());
         }
         let when = |flags: PollFlags, so: bool| if so { flags } else { PollFlags::empty() };
@@ -450,9 +456,13 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
             self.line.drained(self.leavings.fault().as_deref());
         }
         if self.drained && self.held.outputs.iter().all(Option::is_none) {
-            let reason = with_fault(end.reason, self.leavings.fault().as_deref());
-            self.end(Over::Program(End { reason, ..end }));
+            self.end_as_program(end);
         }
+    }
+
+    fn end_as_program(&mut self, end: End) {
+        let reason = with_fault(end.reason, self.leavings.fault().as_deref());
+        self.end(Over::Program(End { reason, ..end }));
     }
 
     fn keep(&mut self, what: impl FnOnce(&T) -> Result<(), TapeLost>) {
