@@ -325,6 +325,9 @@ fn hold(
     } = ready;
     drop(given);
     let kin = shared.logins.as_ref().map(|logins| &logins.kin);
+    if let (Some(kin), Err(_)) = (kin, &granted) {
+        kin.lets_go(session.id);
+    }
     let stub = Stub {
         line,
         source,

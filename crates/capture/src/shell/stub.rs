@@ -107,6 +107,12 @@ impl Way for Stub<'_> {
             .is_some_and(|stopping| stopping.load(Ordering::SeqCst))
     }
 
+    fn lets_go(&mut self) {
+        if let Some((kin, (session, _))) = self.inside {
+            kin.lets_go(session);
+        }
+    }
+
     fn is_given_up(&self) -> bool {
         self.line.is_given_up()
     }

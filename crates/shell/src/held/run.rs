@@ -68,6 +68,9 @@ pub trait Line {
         false
     }
 
+    /// Hears that the program's terminal is about to go: whatever comes next may be given its name.
+    fn lets_go(&mut self) {}
+
     /// Whether nothing more of the session is to be waited for. Asked once its process has left: as long as that is
     /// there, it is heard to have gone.
     fn is_given_up(&self) -> bool {
@@ -193,19 +196,24 @@ impl Held {
             held: self,
         };
         session.pending.extend_from_slice(untyped);
-        session.begin();
-        while session.over.is_none() {
-            let ready = session.wait()?;
-            session.turn(&ready);
-        }
-        session.keep_rest_of_typed();
-        session.keep_rest_of_output();
-        let over = session.over.take();
-        Ok(over.unwrap_or(Over::Hangup))
+        let over = session.until_over();
+        session.line.lets_go();
+        over
     }
 }
 
 impl<T: Tape, L: Line> Session<'_, T, L> {
+    fn until_over(&mut self) -> Result<Over, ShellError> {
+        self.begin();
+        while self.over.is_none() {
+            let ready = self.wait()?;
+            self.turn(&ready);
+        }
+        self.keep_rest_of_typed();
+        self.keep_rest_of_output();
+        Ok(self.over.take().unwrap_or(Over::Hangup))
+    }
+
     fn begin(&mut self) {
         // One that begins in the background must not change a terminal that others type at; it
         // takes it when it comes to the foreground.
@@ -401,6 +409,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
     /// as it was.
     fn let_go_of_terminal(&mut self) {
         self.keep_rest_of_typed();
+        self.line.lets_go();
         self.held.screen = None;
         self.held.keys = None;
         self.held.pty = None;
