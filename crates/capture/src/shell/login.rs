@@ -337,7 +337,7 @@ fn hold(
         program: None,
         inside: kin.zip(place.terminal.map(|name| (session.id, name))),
         kills,
-        stopping: kept.is_some().then_some(&shared.stopping),
+        outlives: kept.is_some().then_some((shared, session.id)),
     };
     let holding = Holding {
         id: session.id,

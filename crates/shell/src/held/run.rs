@@ -63,7 +63,7 @@ pub trait Line {
     /// would be taken.
     fn may_type(&mut self) -> bool;
 
-    /// Whether the holder is to let go of a login that another one will hold ([`Over::Paused`]).
+    /// Whether the holder is to let go of a login that another one will hold ([`Over::Paused`]), which it does then.
     fn pauses(&self) -> bool {
         false
     }

@@ -21,7 +21,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
             return self.look_whether_given_up();
         }
         self.follow_size();
-        if self.line.pauses() && self.ended.is_none() {
+        if self.ended.is_none() && self.line.pauses() {
             return self.pause();
         }
         let had = std::mem::replace(&mut self.has_keys, self.line.may_type());
