@@ -373,7 +373,10 @@ fn one_connection_too_many_is_told_so_and_the_others_go_on() {
         config.connections_max = 0;
     });
     let refused = HandoffTape::open(&daemon.socket(), claims());
-    assert!(matches!(refused, Err(NotOpened::Refused(why)) if why.contains("no more")));
+    let Err(NotOpened::Refused(why)) = refused else {
+        panic!("not refused")
+    };
+    assert!(why.contains("(capture.local.sessions_max)"), "{why}");
 }
 
 #[test]

@@ -28,14 +28,13 @@ impl Place {
         if connections.all >= all_max {
             return Err(format!(
                 "{all_max} sessions are being recorded on this machine, no more may be \
-                 (capture.local.connections_max)"
+                 (capture.local.sessions_max)"
             ));
         }
         let of_user = connections.of_user.entry(uid).or_default();
         if *of_user >= user_max {
             return Err(format!(
-                "{user_max} sessions of yours are being recorded on this machine, no more may be \
-                 (capture.local.connections_of_user_max)"
+                "{user_max} sessions of yours are being recorded on this machine, no more of one user may be"
             ));
         }
         drop(connections);
