@@ -380,6 +380,23 @@ fn one_connection_too_many_is_told_so_and_the_others_go_on() {
 }
 
 #[test]
+fn who_has_many_connections_leaves_places_for_others() {
+    let daemon = Daemon::with(TempDir::new(), SpoolOptions::default(), |config| {
+        config.connections_max = 20;
+    });
+    // Also those that say nothing.
+    let silent: Vec<_> = (0..10)
+        .map(|_| UnixStream::connect(daemon.socket()).unwrap())
+        .collect();
+    let refused = HandoffTape::open(&daemon.socket(), claims());
+    let Err(NotOpened::Refused(why)) = refused else {
+        panic!("not refused")
+    };
+    assert!(why.contains("the last 10 places"), "{why}");
+    drop(silent);
+}
+
+#[test]
 fn a_full_spool_ends_the_session_and_the_next_start_its_recording() {
     let small = SpoolOptions {
         bytes_max: 600_000,
