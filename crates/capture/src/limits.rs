@@ -8,6 +8,16 @@ pub const CONNECTIONS_MAX: usize = 1024;
 /// Default of [`crate::local::Config::connections_of_user_max`].
 pub const CONNECTIONS_OF_USER_MAX: usize = 128;
 
+/// How many connections of one user are few. Of all places that there are a share is kept for users with fewer: one in
+/// [`PLACES_KEPT_OF`], at least [`PLACES_KEPT_MIN`], at most half. Others are refused there, with that word.
+pub(crate) const PLACES_FEW: usize = 8;
+
+/// See [`PLACES_FEW`].
+pub(crate) const PLACES_KEPT_OF: usize = 5;
+
+/// See [`PLACES_FEW`].
+pub(crate) const PLACES_KEPT_MIN: usize = 16;
+
 /// How long a program may take to introduce its session. At the bound it is refused.
 pub(crate) const OPEN_WAIT_MAX: Duration = Duration::from_secs(10);
 

@@ -90,6 +90,12 @@ struct Running {
     stays: bool,
 }
 
+impl Running {
+    fn ends_with_daemon(&self) -> bool {
+        !self.stays || self.ended.is_some()
+    }
+}
+
 /// Who ended a session, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ended {
@@ -170,7 +176,7 @@ impl Registry {
         }
     }
 
-    /// A session outlives the daemon: [`Registry::end_all`] leaves it out.
+    /// A session outlives the daemon: [`Registry::end_all`] leaves it out, unless somebody has ended it.
     pub(crate) fn stays(&self, session: SessionId) {
         if let Some(running) = self.lock().get_mut(&session) {
             running.stays = true;
@@ -180,7 +186,9 @@ impl Registry {
     /// Ends all, because the daemon stops.
     pub(crate) fn end_all(&self, reason: &str, wait: Duration) {
         let running = self.lock();
-        let ends = running.iter().filter(|(_, running)| !running.stays);
+        let ends = running
+            .iter()
+            .filter(|(_, running)| running.ends_with_daemon());
         let all: Vec<SessionId> = ends.map(|(session, _)| *session).collect();
         drop(running);
         let ended = Ended {
@@ -296,6 +304,19 @@ impl Registry {
         // Somebody may have been locked between being let in and standing here: whoever made that lock has
         // not seen this session, or sees it now.
         self.end_locked(Some(header.id));
+    }
+
+    /// Takes a session off the list for the next daemon to go on with, and answers so; not one that somebody has ended.
+    /// Whoever wants to end it from now on hears that it is not here.
+    pub(crate) fn leave(&self, session: SessionId) -> bool {
+        let mut running = self.lock();
+        let may = running
+            .get(&session)
+            .is_some_and(|running| running.ended.is_none());
+        if may {
+            running.remove(&session);
+        }
+        may
     }
 
     /// Takes a session off the list; answers who ended it, if somebody did.

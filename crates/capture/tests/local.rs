@@ -373,7 +373,27 @@ fn one_connection_too_many_is_told_so_and_the_others_go_on() {
         config.connections_max = 0;
     });
     let refused = HandoffTape::open(&daemon.socket(), claims());
-    assert!(matches!(refused, Err(NotOpened::Refused(why)) if why.contains("no more")));
+    let Err(NotOpened::Refused(why)) = refused else {
+        panic!("not refused")
+    };
+    assert!(why.contains("(capture.local.sessions_max)"), "{why}");
+}
+
+#[test]
+fn who_has_many_connections_leaves_places_for_others() {
+    let daemon = Daemon::with(TempDir::new(), SpoolOptions::default(), |config| {
+        config.connections_max = 20;
+    });
+    // Also those that say nothing.
+    let silent: Vec<_> = (0..10)
+        .map(|_| UnixStream::connect(daemon.socket()).unwrap())
+        .collect();
+    let refused = HandoffTape::open(&daemon.socket(), claims());
+    let Err(NotOpened::Refused(why)) = refused else {
+        panic!("not refused")
+    };
+    assert!(why.contains("the last 10 places"), "{why}");
+    drop(silent);
 }
 
 #[test]

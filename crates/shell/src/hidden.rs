@@ -98,7 +98,8 @@ impl Held {
 pub(crate) struct Typed {
     held: VecDeque<Held>,
     held_bytes: usize,
-    /// Hidden until Enter: it began hidden, however the terminal looks by now.
+    /// Hidden until Enter: it began hidden, however the terminal looks by now. Whoever leaves its prompt otherwise ends that
+    /// as well; if that was no end (a program may take such a key as any other), the terminal hides what follows still.
     hidden: bool,
     line: Line,
     screen: Screen,
@@ -166,7 +167,8 @@ impl Typed {
         self.screen.key(now);
         if echo == Echo::Off || self.hidden || self.prompts.ask(&self.line.text()) {
             // All of them: behind an Enter in the same bytes may be the next secret.
-            self.hidden = !ends_line(bytes);
+            let leaves = echo == Echo::Off && leaves_prompt(bytes, !self.hidden);
+            self.hidden = !ends_line(bytes) && !leaves;
             return;
         }
         if self.needs_echo {
@@ -419,6 +421,16 @@ impl Typed {
 
 fn ends_line(bytes: &[u8]) -> bool {
     bytes.last().is_some_and(|b| matches!(b, b'\r' | b'\n'))
+}
+
+/// Whether whoever types this at a terminal that collects a line and hides it has left the prompt: interrupted or stopped it,
+/// or ended a line in which nothing is. Amid a line, an end (^D) only hands over what was typed so far.
+fn leaves_prompt(bytes: &[u8], is_new_line: bool) -> bool {
+    match bytes {
+        [.., 0x03 | 0x1a] => true,
+        [0x04] => is_new_line,
+        _ => false,
+    }
 }
 
 #[cfg(test)]

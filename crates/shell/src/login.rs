@@ -177,6 +177,10 @@ impl Asked {
         }
         match FromDaemon::decode(&answer) {
             Ok(FromDaemon::Granted(granted)) => {
+                // From now on a daemon that says nothing may be followed by another; one that closed is heard of.
+                let socket = line.get_ref().socket();
+                socket.set_read_timeout(None).map_err(|e| broken(&e))?;
+                socket.set_write_timeout(None).map_err(|e| broken(&e))?;
                 let given = line.get_mut().take();
                 Ok((line, granted, given))
             }
@@ -236,6 +240,7 @@ fn become_it(command: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::os::fd::AsFd as _;
 
     use super::*;
@@ -273,6 +278,26 @@ mod tests {
         let command = asked.command(OsStr::new("/bin/bash"));
         assert_eq!(command.argv, [OsString::from("/bin/bash")]);
         assert_eq!(command.arg0, Some("-bash".into()));
+    }
+
+    #[test]
+    fn once_granted_a_daemon_that_is_away_is_waited_for() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let granted = Granted {
+            session: None,
+            shell: b"/bin/sh".to_vec(),
+            terminal: None,
+        };
+        let mut answer = Vec::new();
+        FromDaemon::Granted(granted).encode(&mut answer);
+        theirs.write_all(&answer).unwrap();
+        let asked = Asked::of(&["hansard-shell".into()], None);
+        let Ok((line, ..)) = asked.ask(ours) else {
+            panic!("not granted")
+        };
+        let socket = line.get_ref().socket();
+        assert_eq!(socket.read_timeout().unwrap(), None);
+        assert_eq!(socket.write_timeout().unwrap(), None);
     }
 
     #[test]

@@ -4,12 +4,48 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Shared;
+use crate::limits::{PLACES_FEW, PLACES_KEPT_MIN, PLACES_KEPT_OF};
 
 /// How many connections there are; at most `connections_max` users have any.
 #[derive(Default)]
 pub(super) struct Connections {
     pub(super) all: usize,
     of_user: HashMap<u32, usize>,
+}
+
+impl Connections {
+    /// Whether one more of this user may be, of at most so many of all and of each; if not, why.
+    fn admits(&self, uid: u32, (all_max, user_max): (usize, usize)) -> Result<(), String> {
+        let of_user = self.of_user.get(&uid).copied().unwrap_or_default();
+        if self.all >= all_max {
+            return Err(format!(
+                "{all_max} sessions are being recorded on this machine, no more may be \
+                 (capture.local.sessions_max)"
+            ));
+        }
+        if of_user >= user_max {
+            return Err(format!(
+                "{user_max} sessions of yours are being recorded on this machine, no more of one user may be"
+            ));
+        }
+        let kept = kept(all_max);
+        if of_user >= PLACES_FEW && self.all >= all_max - kept {
+            return Err(format!(
+                "{} sessions are being recorded on this machine, {of_user} of them yours, and the last {kept} \
+                 places are for users with fewer than {PLACES_FEW} (capture.local.sessions_max)",
+                self.all
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// How many of so many places are kept for users who have few: what a few users open, and be it without a word, shuts
+/// nobody else out.
+fn kept(all_max: usize) -> usize {
+    (all_max / PLACES_KEPT_OF)
+        .max(PLACES_KEPT_MIN)
+        .min(all_max / 2)
 }
 
 /// A connection's place among those there may be, until it is dropped.
@@ -24,21 +60,7 @@ impl Place {
             shared.config.connections_max,
             shared.config.connections_of_user_max,
         );
-        let mut connections = shared.lock();
-        if connections.all >= all_max {
-            return Err(format!(
-                "{all_max} sessions are being recorded on this machine, no more may be \
-                 (capture.local.connections_max)"
-            ));
-        }
-        let of_user = connections.of_user.entry(uid).or_default();
-        if *of_user >= user_max {
-            return Err(format!(
-                "{user_max} sessions of yours are being recorded on this machine, no more may be \
-                 (capture.local.connections_of_user_max)"
-            ));
-        }
-        drop(connections);
+        shared.lock().admits(uid, (all_max, user_max))?;
         Ok(Self::of(shared, uid))
     }
 
@@ -66,5 +88,43 @@ impl Drop for Place {
             }
         }
         self.shared.fewer.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_users_never_take_the_last_places() {
+        let maxes = (1000, 128);
+        let mut connections = Connections::default();
+        // As many as eight users get who take whatever there is.
+        for n in 0..8 * 128 {
+            let uid = n % 8;
+            if connections.admits(uid, maxes).is_ok() {
+                *connections.of_user.entry(uid).or_default() += 1;
+                connections.all += 1;
+            }
+        }
+        assert_eq!(connections.all, 800);
+        let why = connections.admits(7, maxes).unwrap_err();
+        assert!(why.contains("the last 200 places"), "{why}");
+        // Everybody else has room.
+        for uid in 1000..1025 {
+            for _ in 0..PLACES_FEW {
+                connections.admits(uid, maxes).unwrap();
+                *connections.of_user.entry(uid).or_default() += 1;
+                connections.all += 1;
+            }
+            assert!(connections.admits(uid, maxes).is_err());
+        }
+        let why = connections.admits(2000, maxes).unwrap_err();
+        assert!(why.contains("no more may be"), "{why}");
+    }
+
+    #[test]
+    fn where_there_is_little_room_half_is_kept() {
+        assert_eq!([0, 1, 10, 20, 50, 1000].map(kept), [0, 0, 5, 10, 16, 200]);
     }
 }

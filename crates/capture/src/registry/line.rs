@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use hansard_record::handoff::FromDaemon;
@@ -17,6 +18,8 @@ pub(crate) struct Line {
     writing: Mutex<()>,
     /// What whoever writes just now is to send next.
     next: Mutex<Vec<u8>>,
+    /// Nothing more is to come of it, also where its program has left and something else keeps the session open.
+    is_given_up: AtomicBool,
 }
 
 impl Line {
@@ -25,7 +28,18 @@ impl Line {
             stream,
             writing: Mutex::new(()),
             next: Mutex::new(Vec::new()),
+            is_given_up: AtomicBool::new(false),
         }
+    }
+
+    /// Whether its session's time is over, or its program could not be told something at once.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::SeqCst)
+    }
+
+    fn end_connection(&self, how: Shutdown) {
+        self.is_given_up.store(true, Ordering::SeqCst);
+        let _ = self.stream.shutdown(how);
     }
 
     /// Says it, and waits for a program that does not read as long as the stream's limit allows.
@@ -62,7 +76,7 @@ impl Line {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             if send(&self.stream, &bytes, flags) != Ok(bytes.len()) {
                 // Half a message makes nonsense of the next one, so there is none.
-                let _ = self.stream.shutdown(Shutdown::Both);
+                self.end_connection(Shutdown::Both);
             }
         }
     }
@@ -80,7 +94,7 @@ impl Runs for Line {
 
     /// Nothing more is read from it: what the program has sent already is, and then its end comes.
     fn give_up(&self) {
-        let _ = self.stream.shutdown(Shutdown::Read);
+        self.end_connection(Shutdown::Read);
     }
 }
 

@@ -199,7 +199,7 @@ fn hold_again(
         program: None,
         inside: place.terminal.map(|name| (&logins.kin, (session.id, name))),
         kills: process.filter(|_| kills),
-        stopping: kept.is_some().then_some(&shared.stopping),
+        outlives: kept.is_some().then_some((shared, session.id)),
     };
     let holding = Holding {
         id: session.id,

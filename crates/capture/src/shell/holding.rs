@@ -94,7 +94,6 @@ fn pause(
     (id, recorder): (SessionId, Recorder),
     (kept, on_its_way): (Kept, OnItsWay),
 ) -> Happening {
-    drop(shared.registry.finish(id));
     let is_durable = match recorder.settle() {
         Ok(is_durable) => is_durable,
         Err(lost) => {

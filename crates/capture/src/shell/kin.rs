@@ -18,7 +18,7 @@ pub(super) struct Place {
     pub(super) process: Option<Process>,
     /// The terminal that it came on.
     pub(super) outer: Option<Name>,
-    /// The terminal that it was given.
+    /// The terminal that it was given, as long as it has that.
     pub(super) terminal: Option<Name>,
     /// Its audit session.
     pub(super) audit: Option<u32>,
@@ -37,6 +37,13 @@ impl Kin {
 
     pub(super) fn begin(&self, session: SessionId, place: Place) {
         self.lock().insert(session, place);
+    }
+
+    /// A login's terminal is about to go: the next one of its name is not the login's. To be called before it goes.
+    pub(super) fn lets_go(&self, session: SessionId) {
+        if let Some(place) = self.lock().get_mut(&session) {
+            place.terminal = None;
+        }
     }
 
     pub(super) fn end(&self, session: SessionId) {

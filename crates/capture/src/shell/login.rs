@@ -325,6 +325,9 @@ fn hold(
     } = ready;
     drop(given);
     let kin = shared.logins.as_ref().map(|logins| &logins.kin);
+    if let (Some(kin), Err(_)) = (kin, &granted) {
+        kin.lets_go(session.id);
+    }
     let stub = Stub {
         line,
         source,
@@ -334,7 +337,7 @@ fn hold(
         program: None,
         inside: kin.zip(place.terminal.map(|name| (session.id, name))),
         kills,
-        stopping: kept.is_some().then_some(&shared.stopping),
+        outlives: kept.is_some().then_some((shared, session.id)),
     };
     let holding = Holding {
         id: session.id,

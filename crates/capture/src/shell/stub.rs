@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use hansard_core::SessionId;
 use hansard_record::handoff::{FromClient, FromDaemon, MESSAGE_BYTES_MAX, read_message};
@@ -12,8 +12,8 @@ use super::kin::Kin;
 use super::process::Process;
 use super::remains::Led;
 use super::terminals::{Hold, Name};
-use crate::local::THE_CLIENT_WENT_AWAY;
 use crate::local::connection::Source;
+use crate::local::{Shared, THE_CLIENT_WENT_AWAY};
 use crate::registry::Line;
 
 /// The way to a login's process, while its session lasts.
@@ -31,8 +31,8 @@ pub(super) struct Stub<'a> {
     pub(super) inside: Option<(&'a Kin, (SessionId, Name))>,
     /// The login's process, where what its program leaves running is killed.
     pub(super) kills: Option<Process>,
-    /// Where it outlives this daemon: whether that stops.
-    pub(super) stopping: Option<&'a AtomicBool>,
+    /// Where it outlives this daemon: which one it is there.
+    pub(super) outlives: Option<(&'a Shared, SessionId)>,
 }
 
 impl Stub<'_> {
@@ -103,8 +103,20 @@ impl Way for Stub<'_> {
     }
 
     fn pauses(&self) -> bool {
-        self.stopping
-            .is_some_and(|stopping| stopping.load(Ordering::SeqCst))
+        // One that somebody ended ends here: the next daemon would know nothing of that.
+        self.outlives.is_some_and(|(daemon, session)| {
+            daemon.stopping.load(Ordering::SeqCst) && daemon.registry.leave(session)
+        })
+    }
+
+    fn lets_go(&mut self) {
+        if let Some((kin, (session, _))) = self.inside {
+            kin.lets_go(session);
+        }
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.line.is_given_up()
     }
 
     fn types_inside(&mut self) -> bool {

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Output, Stdio};
 use std::time::Instant;
 
+use hansard_capture::local::THE_DAEMON_STOPS;
 use hansard_core::Stream;
 
 use crate::outer::PATIENCE;
@@ -174,6 +175,52 @@ fn a_background_job_writes_on_after_the_command_has_ended() {
     let events = world.daemon.complete(session);
     assert_eq!(stream(&events, Stream::Stdout), all.as_bytes());
     assert_eq!(end_of(&events).exit_status, Some(6));
+}
+
+/// A command that has ended and left a job that holds its output.
+fn left_job(world: &World) -> Child {
+    let script = "trap '' HUP; sleep 600 & echo $!; exit 6";
+    let mut child = piped(world, &["sh", "-c", script]);
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(6));
+    child
+}
+
+/// Ends the job, which whoever is under test does not.
+fn end_job(child: &mut Child) {
+    let mut said = [0; 32];
+    let n = child.stdout.as_mut().unwrap().read(&mut said).unwrap();
+    let job = String::from_utf8_lossy(&said[..n]).trim().to_owned();
+    let done = std::process::Command::new("kill").arg(job).status();
+    assert!(done.unwrap().success());
+}
+
+#[test]
+fn a_session_that_only_a_job_keeps_open_is_ended() {
+    let Some(world) = World::new() else { return };
+    let mut child = left_job(&world);
+    let session = world.running();
+    let registry = world.daemon.server.registry();
+    registry.end(session, "enough", "root").unwrap();
+    world.wait_for_end();
+    let events = world.daemon.complete(session);
+    assert_eq!(end_of(&events).reason, "ended by root: enough");
+    assert_eq!(end_of(&events).exit_status, Some(6));
+    end_job(&mut child);
+}
+
+#[test]
+fn a_session_that_only_a_job_keeps_open_does_not_hold_up_the_daemons_stop() {
+    let Some(world) = World::new() else { return };
+    let mut child = left_job(&world);
+    let session = world.running();
+    let World { daemon, .. } = world;
+    let spool = daemon.spool.clone();
+    assert_eq!(daemon.server.stop(), 0);
+    let bytes = crate::support::recordings(&spool).remove(&session);
+    let events = crate::support::events(&bytes.unwrap());
+    assert_eq!(end_of(&events).reason, THE_DAEMON_STOPS);
+    end_job(&mut child);
 }
 
 #[test]

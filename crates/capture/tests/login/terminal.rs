@@ -5,10 +5,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
+use hansard_core::SessionId;
 use hansard_core::event::Body;
 
 use crate::outer::{Outer, Scratch};
-use crate::support::{end_of, header, shown};
+use crate::support::{end_of, header, recordings, shown, wait_for};
 use crate::world::{TTY, UID, World, everything};
 
 /// The name of the terminal that a login came on.
@@ -136,6 +137,55 @@ fn a_login_inside_a_login_has_it_as_its_parent() {
         header(&events).target.text("command"),
         Some("echo inside; exit 5")
     );
+}
+
+/// A login whose program has ended, whose terminal is gone, and which a job holds open by a pipe. What its terminal was.
+fn without_its_terminal(world: &World) -> (Outer, PathBuf) {
+    let script = "\"$@\" -c 'trap \"\" HUP; echo at $(tty) >&2; sleep 30 2>/dev/null & exit' | cat >/dev/null";
+    let own = "chown \"$0\" \"$(tty)\"; chmod 620 \"$(tty)\"; exec sh -c \"$@\"";
+    let mut words: Vec<OsString> = ["sh", "-c", own, &format!("{UID}:{TTY}"), script, "sh"]
+        .map(OsString::from)
+        .to_vec();
+    words.extend(world.words(&[], &["sh"]));
+    let mut screen = Outer::with(Scratch::new(), words, |_| {});
+    screen.expect("at ");
+    screen.expect("\r\n");
+    let text = screen.text();
+    let at = text.rsplit("at ").next().unwrap().trim();
+    let terminal = PathBuf::from(at);
+    wait_for("its terminal to go", || owner_of(&screen).0 == UID);
+    (screen, terminal)
+}
+
+#[test]
+fn a_terminal_that_has_the_name_of_one_that_went_is_in_nobodys_session() {
+    let Some(world) = World::new() else { return };
+    // Other tests may be given the name in between.
+    for _ in 0..20 {
+        let (_kept, terminal) = without_its_terminal(&world);
+        let before = world.daemon.server.registry().list();
+        let mut others = Vec::new();
+        let screen = std::iter::repeat_with(|| world.login()).take(8);
+        let found = screen.into_iter().find_map(|screen| {
+            let is_it = name_of(&screen) == terminal;
+            if is_it {
+                return Some(screen);
+            }
+            others.push(screen);
+            None
+        });
+        let Some(mut screen) = found else { continue };
+        screen.expect("$ ");
+        screen.type_in(b"exit\r");
+        assert_eq!(screen.wait(), 0);
+        let is_new = |id: &SessionId| !before.iter().any(|one| one.session == *id);
+        for id in recordings(&world.daemon.spool).into_keys().filter(is_new) {
+            let bytes = world.daemon.recording(id);
+            assert_eq!(header(&crate::support::events(&bytes)).parent, None);
+        }
+        return;
+    }
+    panic!("the name is never given again");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use hansard_capture::host::HostEvents;
-use hansard_capture::shell::{Config, Logins};
+use hansard_capture::shell::{Config, Keeps, Logins};
 use hansard_core::policy::{OnEnd, Policy, Watch};
 use hansard_core::{Decision, Event, Gate, Login, SessionId};
 use hansard_record::SpoolOptions;
@@ -84,6 +84,19 @@ impl World {
         spool: SpoolOptions,
         host: Option<HostEvents>,
     ) -> Option<Self> {
+        Self::of(decision, spool, (host, None))
+    }
+
+    /// One where somebody keeps logins for the next daemon.
+    pub fn kept(by: Arc<dyn Keeps>) -> Option<Self> {
+        Self::of(everything(), SpoolOptions::default(), (None, Some(by)))
+    }
+
+    fn of(
+        decision: Decision,
+        spool: SpoolOptions,
+        (host, keeper): (Option<HostEvents>, Option<Arc<dyn Keeps>>),
+    ) -> Option<Self> {
         if !is_root() {
             return None;
         }
@@ -105,7 +118,7 @@ impl World {
             notes: dir.path().join("terminals"),
             utmp: dir.path().join("utmp"),
             tlog_conf: dir.path().join("tlog-rec-session.conf"),
-            keeper: None,
+            keeper,
             break_glass: dir.path().join("break-glass"),
         };
         let (logins, _) = Logins::new(config).unwrap();

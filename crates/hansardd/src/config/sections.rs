@@ -229,8 +229,8 @@ section! {
         idle_limit: Span = Span::seconds(0), in [Span::seconds(0), Span::days(365)];
         /// Kill what a login leaves running, instead of leaving it without a terminal.
         kill_remains: bool = false;
-        /// Most sessions at a time. One more is refused, with the reason, and the refusal is an
-        /// event.
+        /// Most sessions at a time, and 128 of one user; a fifth of the places is kept for users who have fewer
+        /// than 8. One more is refused, with the reason, and the refusal is an event.
         sessions_max: u32 = 1000, in [1, 100_000];
     }
 }

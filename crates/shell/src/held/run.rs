@@ -63,8 +63,17 @@ pub trait Line {
     /// would be taken.
     fn may_type(&mut self) -> bool;
 
-    /// Whether the holder is to let go of a login that another one will hold ([`Over::Paused`]).
+    /// Whether the holder is to let go of a login that another one will hold ([`Over::Paused`]), which it does then.
     fn pauses(&self) -> bool {
+        false
+    }
+
+    /// Hears that the program's terminal is about to go: whatever comes next may be given its name.
+    fn lets_go(&mut self) {}
+
+    /// Whether nothing more of the session is to be waited for. Asked once its process has left: as long as that is
+    /// there, it is heard to have gone.
+    fn is_given_up(&self) -> bool {
         false
     }
 
@@ -187,19 +196,24 @@ impl Held {
             held: self,
         };
         session.pending.extend_from_slice(untyped);
-        session.begin();
-        while session.over.is_none() {
-            let ready = session.wait()?;
-            session.turn(&ready);
-        }
-        session.keep_rest_of_typed();
-        session.keep_rest_of_output();
-        let over = session.over.take();
-        Ok(over.unwrap_or(Over::Hangup))
+        let over = session.until_over();
+        session.line.lets_go();
+        over
     }
 }
 
 impl<T: Tape, L: Line> Session<'_, T, L> {
+    fn until_over(&mut self) -> Result<Over, ShellError> {
+        self.begin();
+        while self.over.is_none() {
+            let ready = self.wait()?;
+            self.turn(&ready);
+        }
+        self.keep_rest_of_typed();
+        self.keep_rest_of_output();
+        Ok(self.over.take().unwrap_or(Over::Hangup))
+    }
+
     fn begin(&mut self) {
         // One that begins in the background must not change a terminal that others type at; it
         // takes it when it comes to the foreground.
@@ -217,7 +231,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
     }
 
     fn turn(&mut self, ready: &Ready) {
-        if ready.line || self.line.is_waiting() {
+        if !self.is_away && (ready.line || self.line.is_waiting()) {
             self.hear();
         }
         if ready.screen {
@@ -251,7 +265,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
     fn wait(&self) -> Result<Ready, ShellError> {
         let now = Instant::now();
         let until = [
-            (self.held.pty.is_some()).then_some(self.look_at),
+            (self.held.pty.is_some() || self.is_away).then_some(self.look_at),
             self.typed.as_ref().and_then(|typed| typed.look_again(now)),
         ];
         let mut timeout = until
@@ -261,7 +275,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
             .and_then(|at| Timespec::try_from(at.saturating_duration_since(now)).ok());
         // After the program's end its terminal is read until it is empty, which nothing else tells.
         let drains = self.ended.is_some() && self.held.screen.as_ref().is_some_and(is_free);
-        if self.line.is_waiting() || drains {
+        if drains || (!self.is_away && self.line.is_waiting()) {
             timeout = Some(Timespec::default());
         }
         let when = |flags: PollFlags, so: bool| if so { flags } else { PollFlags::empty() };
@@ -395,6 +409,7 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
     /// as it was.
     fn let_go_of_terminal(&mut self) {
         self.keep_rest_of_typed();
+        self.line.lets_go();
         self.held.screen = None;
         self.held.keys = None;
         self.held.pty = None;
@@ -450,9 +465,13 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
             self.line.drained(self.leavings.fault().as_deref());
         }
         if self.drained && self.held.outputs.iter().all(Option::is_none) {
-            let reason = with_fault(end.reason, self.leavings.fault().as_deref());
-            self.end(Over::Program(End { reason, ..end }));
+            self.end_as_program(end);
         }
+    }
+
+    fn end_as_program(&mut self, end: End) {
+        let reason = with_fault(end.reason, self.leavings.fault().as_deref());
+        self.end(Over::Program(End { reason, ..end }));
     }
 
     fn keep(&mut self, what: impl FnOnce(&T) -> Result<(), TapeLost>) {

@@ -142,6 +142,53 @@ fn what_a_terminal_hides_is_forgotten_until_enter() {
 }
 
 #[test]
+fn who_leaves_a_hidden_prompt_has_the_next_line_stored() {
+    for leaves in [0x03, 0x1a] {
+        let (mut typed, now) = typed();
+        typed.typed(b"hunt", Off, now);
+        typed.typed(&[leaves], Off, now);
+        typed.typed(b"ls\r", On, now);
+        assert_eq!(typed.released(now + LATER), b"ls\r", "{leaves:#x}");
+    }
+    // An end of what is typed, where nothing was.
+    let (mut typed, now) = typed();
+    typed.typed(b"hunter2\r", Off, now);
+    typed.typed(b"\x04", Off, now);
+    typed.typed(b"ls\r", On, now);
+    assert_eq!(typed.released(now + LATER), b"ls\r");
+}
+
+#[test]
+fn what_leaves_no_prompt_is_part_of_the_secret() {
+    // Amid a line it only hands over what was typed so far.
+    let (mut typed, now) = typed();
+    typed.typed(b"hunt", Off, now);
+    typed.typed(b"\x04", Off, now);
+    typed.typed(b"er2\r", On, now);
+    assert_eq!(typed.rest(On), b"");
+    // Where that came as one with it, or something behind what leaves.
+    for keys in [&b"hunt\x04"[..], b"\x03hunt", b"hunt\x03er2"] {
+        let (mut typed, now) = self::typed();
+        typed.typed(keys, Off, now);
+        typed.typed(b"er2\r", On, now);
+        assert_eq!(typed.rest(On), b"", "{keys:?}");
+    }
+    // A program that reads raw keys takes any of them, and says by its prompt that they are secret.
+    for echo in [Raw, On] {
+        let (mut typed, now) = self::typed();
+        typed.shown(b"Passphrase: ", now);
+        for key in b"a\x03b\x1ac\x04d\r" {
+            typed.typed(&[*key], echo, now);
+            typed.shown(b"*", now);
+        }
+        assert_eq!(typed.rest(echo), b"");
+        typed.shown(b"\r\n$ ", now);
+        typed.typed(b"id\r", On, now);
+        assert_eq!(typed.rest(On), b"id\r", "{echo:?}");
+    }
+}
+
+#[test]
 fn typed_ahead_of_a_prompt_is_forgotten() {
     let (mut typed, now) = typed();
     typed.typed(b"su\rhunter2\r", On, now);

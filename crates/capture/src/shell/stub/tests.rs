@@ -44,7 +44,7 @@ fn program(process: Process, uid: u32, says: &[FromClient]) -> Option<Led> {
         program: None,
         inside: None,
         kills: Some(process),
-        stopping: None,
+        outlives: None,
     };
     for message in says {
         let mut bytes = Vec::new();

@@ -13,17 +13,28 @@ impl<T: Tape, L: Line> Session<'_, T, L> {
     /// Looks by itself at what the login's process would say: one that is stopped says nothing.
     pub(super) fn look(&mut self) {
         let now = Instant::now();
-        if now < self.look_at || self.held.pty.is_none() {
+        if now < self.look_at || (self.held.pty.is_none() && !self.is_away) {
             return;
         }
         self.look_at = now + HELD_LOOK_EVERY;
+        if self.is_away {
+            return self.look_whether_given_up();
+        }
         self.follow_size();
-        if self.line.pauses() && self.ended.is_none() {
+        if self.ended.is_none() && self.line.pauses() {
             return self.pause();
         }
         let had = std::mem::replace(&mut self.has_keys, self.line.may_type());
         if self.has_keys && !had {
             self.take_terminal();
+        }
+    }
+
+    /// With its process gone, the session is kept open by background jobs alone: nothing else says that it is to end.
+    fn look_whether_given_up(&mut self) {
+        let ended = self.ended.as_ref().map(|(end, _)| end.clone());
+        if let Some(end) = ended.filter(|_| self.line.is_given_up()) {
+            self.end_as_program(end);
         }
     }
 
