@@ -59,6 +59,7 @@ pub mod index;
 pub mod jsonl;
 pub mod limits;
 mod lines;
+mod margins;
 pub mod nearest;
 pub mod open;
 pub mod parts;
