@@ -69,6 +69,7 @@ pub mod raw;
 pub mod replay;
 pub mod sanitize;
 pub mod screen;
+mod scrolling;
 pub mod search;
 mod seconds;
 pub mod segments;

@@ -4,6 +4,8 @@
 use avt::Operation;
 use avt::parser::Function;
 
+use crate::screen::Screen;
+
 /// The rows that scroll, as far as they were set.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Margins {
@@ -13,6 +15,17 @@ pub(crate) struct Margins {
 }
 
 impl Margins {
+    /// Those that are set on this screen: the emulator tells them only among the sequences that bring a terminal
+    /// into its state.
+    pub(crate) fn of(screen: &Screen) -> Self {
+        let (mut margins, mut parser) = (Self::default(), avt::Parser::new());
+        let rows = usize::from(screen.size().1);
+        for function in screen.dump().chars().filter_map(|c| parser.feed(c)) {
+            margins.note(&Operation::Function(function), || rows);
+        }
+        margins
+    }
+
     /// To be told of everything that the emulator is about to do, on a screen of so many rows.
     #[inline]
     pub(crate) fn note(&mut self, operation: &Operation, rows: impl FnOnce() -> usize) {
@@ -36,6 +49,12 @@ impl Margins {
                 bottom: (bottom < rows).then_some(bottom - 1),
             };
         }
+    }
+
+    /// How many rows scroll.
+    pub(crate) fn height(&self, rows: usize) -> usize {
+        let (top, bottom) = self.rows(rows);
+        (bottom + 1).saturating_sub(top).max(1)
     }
 
     /// Whether lines that scroll off the top of the region are not those that scroll off the screen's.
