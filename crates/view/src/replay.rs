@@ -106,23 +106,29 @@ impl Replay {
     /// # Errors
     /// As [`Self::peek`].
     pub fn advance(&mut self) -> Result<Option<Event>, ReadError> {
-        self.advance_with(&mut ())
+        let event = self.take_next()?;
+        if let Some(event) = &event {
+            self.show(&event.body, &mut ());
+        }
+        Ok(event)
     }
 
-    pub(crate) fn advance_with<O: Observer>(
-        &mut self,
-        observer: &mut O,
-    ) -> Result<Option<Event>, ReadError> {
+    /// The next event, which is not shown yet: that is [`Self::show`], of all of it, before anything else.
+    pub(crate) fn take_next(&mut self) -> Result<Option<Event>, ReadError> {
         if self.peek()?.is_none() {
             return Ok(None);
         }
         let event = self.ready.pop_front();
         if let Some(event) = &event {
-            self.screen.apply_with(&event.body, observer);
             self.next_seq = event.seq.saturating_add(1);
             self.at_ns = event.at_ns;
         }
         Ok(event)
+    }
+
+    /// Shows an event that was taken, or a piece of it.
+    pub(crate) fn show<O: Observer>(&mut self, body: &Body, observer: &mut O) {
+        self.screen.apply_with(body, observer);
     }
 
     /// Goes past every event up to and including this moment.

@@ -4,13 +4,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
 
-use avt::Line;
 use avt::observer::{Observation, Observer};
+use avt::{Line, Operation};
+use hansard_core::{Body, Event};
 
 use crate::index::{IndexError, Indexed};
 use crate::limits::NEEDLE_BYTES_MAX;
+use crate::margins::Margins;
 use crate::replay::Replay;
-use crate::screen::row_text;
+use crate::screen::{Screen, row_text};
+use crate::scrolling::in_steps;
+
+mod run;
+
+use run::Run;
 
 /// A row of the screen that holds the text that was searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,9 +26,9 @@ pub struct Match {
     pub at_ns: u64,
     /// Number of the event that put it there.
     pub seq: u64,
-    /// The row, from 0; `None` if it scrolled out of the screen within the same event.
+    /// The row in which it begins, from 0; `None` if it scrolled out of the screen within the same event.
     pub row: Option<usize>,
-    /// The whole row.
+    /// The whole row, with those that it wraps into as far as the text that was searched for goes.
     pub text: String,
 }
 
@@ -41,12 +48,14 @@ impl fmt::Display for NotANeedle {
 impl std::error::Error for NotANeedle {}
 
 /// Goes through a recording and finds rows that hold a text, as they appear: what stood on the
-/// screen after an event, and what scrolled away within one. A row that moves is found once. A
-/// text that was drawn and drawn over within one event is not found.
+/// screen after an event, and what scrolled away within one, also where nothing is kept of it. A row
+/// that moves is found once. A text that wraps is found where it begins. One that was drawn and drawn
+/// over within one event is not found.
 ///
-/// Holds one screen and one frame; goes only as far as it is asked to.
+/// Holds one screen and one frame, and what scrolls away of a line that wraps, up to a bound; goes only as far as it is asked to.
 pub struct Search {
     replay: Replay,
+    margins: Margins,
     needle: String,
     /// Rows with the text that stood on the screen after the last event, and how often.
     standing: HashMap<String, usize>,
@@ -82,23 +91,19 @@ impl Search {
     /// Searches behind the moment `from_ns`, at which this replay stands, up to and including `to_ns`.
     #[must_use]
     pub fn behind(replay: Replay, needle: &str, from_ns: u64, to_ns: u64) -> Self {
-        let mut search = Self {
+        let mut standing = HashMap::new();
+        for (_, text) in seen(Run::default(), replay.screen(), needle) {
+            *standing.entry(text).or_default() += 1;
+        }
+        Self {
+            margins: Margins::of(replay.screen()),
             replay,
             needle: needle.to_owned(),
-            standing: HashMap::new(),
+            standing,
             found: Vec::new().into_iter(),
             from_ns,
             to_ns,
-        };
-        search.standing =
-            search
-                .rows_now()
-                .into_iter()
-                .fold(HashMap::new(), |mut map, (_, text)| {
-                    *map.entry(text).or_default() += 1;
-                    map
-                });
-        search
+        }
     }
 
     /// The next match, or `None`.
@@ -148,59 +153,79 @@ impl Search {
     }
 
     fn step(&mut self) -> Result<(), IndexError> {
-        let mut gone = Gone {
-            needle: &self.needle,
-            rows: Vec::new(),
-            dirty: false,
-        };
-        let Some(event) = self.replay.advance_with(&mut gone)? else {
+        let Some(event) = self.replay.take_next()? else {
             return Ok(());
-        };
-        let (rows, dirty) = (gone.rows, gone.dirty);
-        if !dirty && rows.is_empty() {
-            return Ok(());
-        }
-        let (at_ns, seq) = (event.at_ns, event.seq);
-        let mut before = std::mem::take(&mut self.standing);
-        let mut is_new = |text: &str| match before.get_mut(text) {
-            Some(count) if *count > 0 => {
-                *count -= 1;
-                false
-            }
-            _ => true,
         };
         let mut found = Vec::new();
-        for text in rows {
-            if is_new(&text) {
-                found.push(Match {
-                    at_ns,
-                    seq,
-                    row: None,
-                    text,
-                });
+        match in_steps(self.replay.screen(), &self.margins, &event.body) {
+            None => self.show(&event, &event.body, &mut found),
+            Some(steps) => {
+                for body in &steps {
+                    self.show(&event, body, &mut found);
+                }
             }
-        }
-        for (row, text) in self.rows_now() {
-            if is_new(&text) {
-                found.push(Match {
-                    at_ns,
-                    seq,
-                    row: Some(row),
-                    text: text.clone(),
-                });
-            }
-            *self.standing.entry(text).or_default() += 1;
         }
         self.found = found.into_iter();
         Ok(())
     }
 
-    /// Rows of the screen that hold the text.
-    fn rows_now(&self) -> Vec<(usize, String)> {
-        let rows = self.replay.screen().lines().map(row_text).enumerate();
-        rows.filter(|(_, text)| text.contains(&self.needle))
-            .collect()
+    /// Shows an event, or a step of it.
+    fn show(&mut self, event: &Event, body: &Body, found: &mut Vec<Match>) {
+        let mut gone = Gone {
+            margins: &mut self.margins,
+            needle: &self.needle,
+            run: Run::default(),
+            rows: Vec::new(),
+            dirty: false,
+        };
+        self.replay.show(body, &mut gone);
+        let Gone {
+            run, rows, dirty, ..
+        } = gone;
+        if !dirty && rows.is_empty() && run.is_empty() {
+            return;
+        }
+        // Where those are that earlier steps have found is seen below.
+        for earlier in &mut *found {
+            earlier.row = None;
+        }
+        let mut before = std::mem::take(&mut self.standing);
+        let rows = rows.into_iter().map(|text| (None, text));
+        for (row, text) in rows.chain(seen(run, self.replay.screen(), &self.needle)) {
+            if row.is_some() {
+                *self.standing.entry(text.clone()).or_default() += 1;
+            }
+            match before.get_mut(&text) {
+                Some(count) if *count > 0 => {
+                    *count -= 1;
+                    let mut earlier = found.iter_mut();
+                    if let Some(same) = earlier.find(|m| m.row.is_none() && m.text == text) {
+                        same.row = row;
+                    }
+                }
+                _ if found.len() < FOUND_MAX => found.push(Match {
+                    at_ns: event.at_ns,
+                    seq: event.seq,
+                    row,
+                    text,
+                }),
+                _ => {}
+            }
+        }
     }
+}
+
+/// Rows with the text, and where they are: of these, which have left the screen above it, and of the screen.
+fn seen(mut run: Run, screen: &Screen, needle: &str) -> Vec<(Option<usize>, String)> {
+    let mut seen = Vec::new();
+    for (row, line) in screen.lines().enumerate() {
+        run.push(Some(row), line);
+        if !line.is_wrapped() {
+            run.take(needle, &mut seen);
+        }
+    }
+    run.take(needle, &mut seen);
+    seen
 }
 
 /// Whether a text can be searched for.
@@ -216,12 +241,15 @@ pub fn check_needle(needle: &str) -> Result<(), NotANeedle> {
     }
 }
 
-/// Most rows that scrolled away within one event and are found; more are passed over.
-const GONE_ROWS_MAX: usize = 10_000;
+/// Most rows that are found in one event; more are passed over.
+const FOUND_MAX: usize = 10_000;
 
 /// Rows with the text that scrolled away, and whether anything changed at all.
 struct Gone<'a> {
+    margins: &'a mut Margins,
     needle: &'a str,
+    /// Those whose line has not ended.
+    run: Run,
     rows: Vec<String>,
     dirty: bool,
 }
@@ -229,17 +257,34 @@ struct Gone<'a> {
 impl Observer for Gone<'_> {
     type Output = ();
 
+    fn before(&mut self, context: &mut Observation<'_>, operation: &Operation) {
+        self.margins.note(operation, || context.terminal().size().1);
+    }
+
     fn dirty(&mut self, _: std::ops::Range<usize>) {
         self.dirty = true;
     }
 
     fn evicted(&mut self, _: &mut Observation<'_>, line: &Line) {
-        if self.rows.len() < GONE_ROWS_MAX {
+        if self.rows.len() >= FOUND_MAX {
+            return;
+        }
+        if self.run.is_empty() && !line.is_wrapped() {
+            // Nearly all of them.
             let text = row_text(line);
             if text.contains(self.needle) {
                 self.rows.push(text);
             }
+            return;
         }
+        let mut seen = Vec::new();
+        self.run.push(None, line);
+        if line.is_wrapped() {
+            self.run.take_some(self.needle, &mut seen);
+        } else {
+            self.run.take(self.needle, &mut seen);
+        }
+        self.rows.extend(seen.into_iter().map(|(_, text)| text));
     }
 
     fn end(&mut self, _: &mut Observation<'_>) {}

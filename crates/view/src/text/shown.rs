@@ -7,7 +7,8 @@
 //!
 //! After each event only rows that the emulator calls dirty are looked at. What was drawn and drawn
 //! over within one event was on nobody's screen and is not told; what scrolled away within one is,
-//! also where the emulator does not say so (`scrolling`).
+//! also where the emulator does not say so ([`in_steps`]). What stood there between two of those steps is told with
+//! the event's moment.
 
 use std::ops::Range;
 
@@ -17,10 +18,11 @@ use avt::{Line, Operation};
 use hansard_core::{Body, Event};
 
 use super::{GONE_LINES_MAX, STEPS_MAX, Step, TEXT_BYTES_MAX, Text, What, pieces};
+use crate::margins::Margins;
 use crate::screen::Screen;
+use crate::scrolling::in_steps;
 
 mod rows;
-mod scrolling;
 
 use rows::{ByKey, Row, look_at, mix, read};
 
@@ -71,8 +73,7 @@ pub(super) struct ShownLines {
     shell: ShellTracker,
     /// Whether a shell ever said where its commands are.
     has_marks: bool,
-    /// Whether a scroll region begins below the top.
-    has_region: bool,
+    margins: Margins,
     rows: Vec<Row>,
     places: Vec<Place>,
     standing: ByKey<Standing>,
@@ -96,7 +97,7 @@ impl std::fmt::Debug for ShownLines {
 struct Watch<'a> {
     shell: &'a mut ShellTracker,
     has_marks: &'a mut bool,
-    has_region: &'a mut bool,
+    margins: &'a mut Margins,
     gone: Vec<GoneRow>,
     gone_texts: String,
     gone_count: u64,
@@ -108,11 +109,7 @@ impl Observer for Watch<'_> {
     type Output = ();
 
     fn before(&mut self, context: &mut Observation<'_>, operation: &Operation) {
-        match operation {
-            Operation::Function(Function::Decstbm(top, _)) => *self.has_region = *top > 1,
-            Operation::Function(Function::Ris | Function::Decstr) => *self.has_region = false,
-            _ => {}
-        }
+        self.margins.note(operation, || context.terminal().size().1);
         // This is asked for each character, and until the first mark nothing concerns the tracker.
         if !*self.has_marks {
             let Operation::Function(Function::Osc(Osc::ShellIntegration(_))) = operation else {
@@ -159,12 +156,22 @@ impl ShownLines {
     }
 
     /// Shows an event's bytes, or gives the screen another size.
+    pub(super) fn apply(&mut self, event: &Event, out: &mut Vec<Text>) {
+        let Some(steps) = in_steps(&self.screen, &self.margins, &event.body) else {
+            return self.show(event, out);
+        };
+        let (seq, at_ns) = (event.seq, event.at_ns);
+        for body in steps {
+            self.show(&Event { seq, at_ns, body }, out);
+        }
+    }
+
     fn show(&mut self, event: &Event, out: &mut Vec<Text>) {
         let now = event.at_ns;
         let mut watch = Watch {
             shell: &mut self.shell,
             has_marks: &mut self.has_marks,
-            has_region: &mut self.has_region,
+            margins: &mut self.margins,
             gone: Vec::new(),
             gone_texts: String::new(),
             gone_count: 0,
@@ -183,7 +190,6 @@ impl ShownLines {
         if matches!(event.body, Body::Resize { .. }) {
             self.rows.clear();
             self.head = Head::default();
-            self.has_region = false;
         } else if dirty.is_none() && gone.is_empty() {
             self.last_ns = now;
             return;

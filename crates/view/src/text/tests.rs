@@ -378,3 +378,74 @@ fn what_scrolls_off_in_one_write_is_told_wherever_it_scrolls() {
         }
     }
 }
+
+/// Long lines in one write, and what scrolls without a line feed.
+#[test]
+fn what_scrolls_off_in_one_write_is_told_however_it_scrolls() {
+    let long = |n: usize| format!("first{n}. {}last{n}.", "x".repeat(455));
+    let poured: String = (0..40).map(|n| format!("{}\r\n", long(n))).collect();
+    let by = |feed: &str| -> String {
+        let lines = (0..60).map(|n| format!("first{n}. last{n}.\r{feed}"));
+        lines.collect()
+    };
+    let endless: String = (0..40).map(long).collect();
+    let wide: String = (0..40)
+        .map(|n| format!("first{n}. {}last{n}.\r\n", "界".repeat(200)))
+        .collect();
+    for before in [
+        "\x1b[?1049h",
+        "\x1b[?25;01049h",
+        "\x1b[3;20r\x1b[20H",
+        "\x1b[3;20r\x1b[1;99r\x1b[20H",
+    ] {
+        for (poured, count) in [
+            (&poured, 40),
+            (&endless, 40),
+            (&wide, 40),
+            (&by("\x0b"), 60),
+            (&by("\x0c"), 60),
+            (&by("\x1bD"), 60),
+            (&by("\x1bE"), 60),
+            (&by("\u{85}"), 60),
+            (&by("\n\x1b[2S"), 60),
+            (&by("\n\x1b[400b"), 60),
+        ] {
+            for is_one in [false, true] {
+                let mut made = Made::default();
+                match is_one {
+                    true => made.shows(&format!("{before}{poured}")),
+                    false => made.shows(before).shows(poured),
+                };
+                let told: Vec<String> = made.lines().into_iter().map(|(text, ..)| text).collect();
+                let has = |word: &String| told.iter().any(|line| line.contains(word.as_str()));
+                let words = (0..count).flat_map(|n| [format!("first{n}."), format!("last{n}.")]);
+                let missing: Vec<String> = words.filter(|word| !has(word)).collect();
+                assert!(
+                    missing.is_empty(),
+                    "{before:?} {:?} {missing:?}",
+                    &poured[..30]
+                );
+            }
+        }
+    }
+}
+
+/// An editor draws its screen with more bytes than the screen has room for, which scroll nothing.
+#[test]
+fn a_screen_drawn_in_many_bytes_is_one() {
+    let row = |n: usize| {
+        format!(
+            "\x1b[{n};1H\x1b[38;5;{n}mrow {n} {}\x1b[m\x1b[K",
+            "─".repeat(70)
+        )
+    };
+    let screen: String = (1..=24).map(row).collect();
+    let mut made = Made::default();
+    made.shows("\x1b[?1049h").shows(&screen);
+    for _ in 0..3 {
+        made.shows(&format!("\x1b[H\x1b[2J{screen}"));
+    }
+    let lines = made.lines();
+    assert_eq!(lines.len(), 24, "{lines:?}");
+    assert!(lines.iter().all(|line| (line.1, line.2) == (2, 5)));
+}
