@@ -53,6 +53,7 @@ pub struct Search {
     found: std::vec::IntoIter<Match>,
     from_ns: u64,
     to_ns: u64,
+    has_left_out: bool,
 }
 
 impl Search {
@@ -89,6 +90,7 @@ impl Search {
             found: Vec::new().into_iter(),
             from_ns,
             to_ns,
+            has_left_out: false,
         };
         search.standing =
             search
@@ -141,6 +143,17 @@ impl Search {
         self.replay.at_ns().max(self.from_ns)
     }
 
+    /// From now on goes no further than up to and including this moment.
+    pub fn end_at(&mut self, to_ns: u64) {
+        self.to_ns = self.to_ns.min(to_ns);
+    }
+
+    /// Whether more rows than are found scrolled away within one event.
+    #[must_use]
+    pub fn has_left_out(&self) -> bool {
+        self.has_left_out
+    }
+
     /// How many damaged places the search came upon, and passed over.
     #[must_use]
     pub fn damages_count(&self) -> u64 {
@@ -152,11 +165,13 @@ impl Search {
             needle: &self.needle,
             rows: Vec::new(),
             dirty: false,
+            has_left_out: false,
         };
         let Some(event) = self.replay.advance_with(&mut gone)? else {
             return Ok(());
         };
         let (rows, dirty) = (gone.rows, gone.dirty);
+        self.has_left_out |= gone.has_left_out;
         if !dirty && rows.is_empty() {
             return Ok(());
         }
@@ -224,6 +239,7 @@ struct Gone<'a> {
     needle: &'a str,
     rows: Vec<String>,
     dirty: bool,
+    has_left_out: bool,
 }
 
 impl Observer for Gone<'_> {
@@ -234,9 +250,14 @@ impl Observer for Gone<'_> {
     }
 
     fn evicted(&mut self, _: &mut Observation<'_>, line: &Line) {
-        if self.rows.len() < GONE_ROWS_MAX {
-            let text = row_text(line);
-            if text.contains(self.needle) {
+        let is_full = self.rows.len() >= GONE_ROWS_MAX;
+        if is_full && self.has_left_out {
+            return;
+        }
+        let text = row_text(line);
+        if text.contains(self.needle) {
+            self.has_left_out |= is_full;
+            if !is_full {
                 self.rows.push(text);
             }
         }
