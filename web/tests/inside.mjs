@@ -43,4 +43,28 @@ await lead(async () => {
     assert.deepEqual(asked, ['0', '5', '0']);
     await page.unroute(pattern);
   });
+
+  await step('happenings that are close together are led to one by one, there and back', async () => {
+    const moments = [100, 150, 150.0004, 190.4, 190.6, 250];
+    await page.route('**/timeline', async (route) => {
+      const response = await route.fetch();
+      const happenings = moments.map((ms, ei) => ({ at_ns: Math.round(ms * 1e6), ei, lane: 'others', label: `number ${ei}` }));
+      await route.fulfill({ response, json: { ...(await response.json()), happenings } });
+    });
+    await page.goto('about:blank');
+    await page.goto(`${ORIGIN}/sessions/${MANY}#t=0`);
+    await until('all of them', () => beside.locator('ol.happenings li').count(), (count) => count === moments.length);
+    const body = page.locator('body');
+    const goes = async (key, stops) => {
+      for (const stop of stops) {
+        await body.press(key);
+        await until(`${key} to ${stop}`, () => page.url(), (url) => url.endsWith(`#t=${stop}`));
+      }
+    };
+    // What comes within one millisecond is one moment.
+    const stops = ['0.100', '0.150', '0.151', '0.191', '0.250'];
+    await goes('m', [...stops, stops.at(-1)]);
+    await goes('M', [...stops.toReversed().slice(1), stops[0]]);
+    await page.unroute('**/timeline');
+  });
 });

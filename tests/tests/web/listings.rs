@@ -29,6 +29,6 @@ fn listings_of_what_is_inside_a_recording_are_whole() {
     assert!(place.record("many", MANY).wait().unwrap().success());
     let session = place.session("many", true);
     let many = session["sid"].as_str().unwrap();
-    assert_eq!(led("inside.mjs", &place.origin, &[("MANY", many)]), 2);
+    assert_eq!(led("inside.mjs", &place.origin, &[("MANY", many)]), 3);
     place.daemon.stop();
 }
