@@ -70,4 +70,56 @@ await lead(async () => {
     await stands(1, 3000);
     await page.unroute(/\/v1\/events\?/);
   });
+
+  /** From when until when the page asks, once it asks for a time. */
+  const asks = async (other, path) => {
+    const request = await other.waitForRequest((one) => {
+      const url = new URL(one.url());
+      return url.pathname === path && url.searchParams.has('from');
+    });
+    const said = new URL(request.url()).searchParams;
+    return [said.get('from'), said.get('until')];
+  };
+
+  await step('a moment that an address names is asked for, also where its hour comes twice', async () => {
+    const berlin = await open({ storageState: await page.context().storageState(), timezoneId: 'Europe/Berlin' });
+    const leads = async (path, query) => {
+      const asked = asks(berlin, `/v1${path}`);
+      await berlin.goto('about:blank');
+      await berlin.goto(`${ORIGIN}${path}?${query}`);
+      return asked;
+    };
+    const [first, last] = ['2026-10-25T01:30:00.000Z', '2026-10-25T01:45:30.250Z'];
+    assert.deepEqual(await leads('/events', `from=${first}&until=${last}`), [first, last]);
+    const said = () => ['from', 'until'].map((name) => new URL(berlin.url()).searchParams.get(name));
+    assert.deepEqual(said(), [first, last]);
+    const field = berlin.getByLabel('From');
+    assert.match(await field.inputValue(), /^2026-10-25T02:30(:00)?$/);
+    // Another field that is edited leaves it what it is; of one that is edited, what it says counts.
+    const again = async () => {
+      const asked = asks(berlin, '/v1/events');
+      await berlin.getByRole('button', { name: 'Filter' }).click();
+      return asked;
+    };
+    await berlin.getByLabel('Until').fill('2026-10-25T03:00:01');
+    assert.deepEqual(await again(), [first, '2026-10-25T02:00:01.000Z']);
+    await field.fill('2026-10-25T01:59:59');
+    assert.deepEqual(await again(), ['2026-10-24T23:59:59.000Z', '2026-10-25T02:00:01.000Z']);
+    await berlin.context().close();
+  });
+
+  await step('a day is as long as it was', async () => {
+    const berlin = await open({ storageState: await page.context().storageState(), timezoneId: 'Europe/Berlin' });
+    for (const [day, first, last] of [
+      ['2026-10-25', '2026-10-24T22:00:00.000Z', '2026-10-25T23:00:00.000Z'],
+      ['2026-03-29', '2026-03-28T23:00:00.000Z', '2026-03-29T22:00:00.000Z'],
+      ['2026-07-01', '2026-06-30T22:00:00.000Z', '2026-07-01T22:00:00.000Z'],
+    ]) {
+      const asked = asks(berlin, '/v1/sessions');
+      await berlin.goto('about:blank');
+      await berlin.goto(`${ORIGIN}/sessions?from=${day}&until=${day}`);
+      assert.deepEqual(await asked, [first, last], day);
+    }
+    await berlin.context().close();
+  });
 });

@@ -15,7 +15,7 @@ fn listings_have_no_holes_and_times_are_what_was_asked_for() {
     }
     let mut place = Place::new("web-listings");
     place.user("ada", "admin", &["--no-totp"]);
-    assert_eq!(led("listings.mjs", &place.origin, &[]), 2);
+    assert_eq!(led("listings.mjs", &place.origin, &[]), 4);
     place.daemon.stop();
 }
 
