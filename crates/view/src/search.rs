@@ -62,6 +62,7 @@ pub struct Search {
     found: std::vec::IntoIter<Match>,
     from_ns: u64,
     to_ns: u64,
+    has_left_out: bool,
 }
 
 impl Search {
@@ -103,6 +104,7 @@ impl Search {
             found: Vec::new().into_iter(),
             from_ns,
             to_ns,
+            has_left_out: false,
         }
     }
 
@@ -146,6 +148,17 @@ impl Search {
         self.replay.at_ns().max(self.from_ns)
     }
 
+    /// From now on goes no further than up to and including this moment.
+    pub fn end_at(&mut self, to_ns: u64) {
+        self.to_ns = self.to_ns.min(to_ns);
+    }
+
+    /// Whether more rows than are found scrolled away within one event.
+    #[must_use]
+    pub fn has_left_out(&self) -> bool {
+        self.has_left_out
+    }
+
     /// How many damaged places the search came upon, and passed over.
     #[must_use]
     pub fn damages_count(&self) -> u64 {
@@ -177,11 +190,17 @@ impl Search {
             run: Run::default(),
             rows: Vec::new(),
             dirty: false,
+            has_left_out: false,
         };
         self.replay.show(body, &mut gone);
         let Gone {
-            run, rows, dirty, ..
+            run,
+            rows,
+            dirty,
+            has_left_out,
+            ..
         } = gone;
+        self.has_left_out |= has_left_out;
         if !dirty && rows.is_empty() && run.is_empty() {
             return;
         }
@@ -209,7 +228,7 @@ impl Search {
                     row,
                     text,
                 }),
-                _ => {}
+                _ => self.has_left_out = true,
             }
         }
     }
@@ -252,6 +271,7 @@ struct Gone<'a> {
     run: Run,
     rows: Vec<String>,
     dirty: bool,
+    has_left_out: bool,
 }
 
 impl Observer for Gone<'_> {
@@ -267,6 +287,7 @@ impl Observer for Gone<'_> {
 
     fn evicted(&mut self, _: &mut Observation<'_>, line: &Line) {
         if self.rows.len() >= FOUND_MAX {
+            self.has_left_out = self.has_left_out || row_text(line).contains(self.needle);
             return;
         }
         if self.run.is_empty() && !line.is_wrapped() {

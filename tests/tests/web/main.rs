@@ -14,6 +14,7 @@ mod browser;
 mod controls;
 mod damaged;
 mod films;
+mod listings;
 mod meeting;
 mod mix_up;
 mod oidc;

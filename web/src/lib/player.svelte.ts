@@ -38,6 +38,8 @@ const AHEAD_MS = 20_000;
 const REST_MS = 200;
 /** A moment behind every end, milliseconds. */
 const END_MS = 1e12;
+/** How far behind a happening it still counts as the one that was just led to, while it plays, milliseconds. */
+const NEAR_MS = 200;
 /** What an idle stretch is shortened to, milliseconds. */
 const IDLE_KEPT_MS = 400;
 
@@ -262,9 +264,13 @@ export class Player {
 
   /** To the next happening, or to the one before. */
   mark(by: 1 | -1): Happening | undefined {
-    const [at_ns, near] = [this.at * 1e6, 200e6];
     const all = this.timeline?.happenings ?? [];
-    const next = by > 0 ? all.find((one) => one.at_ns > at_ns + near) : all.findLast((one) => one.at_ns < at_ns - near);
+    // Where it is shown, and where we are: a moment that was led to is left by the next step, however near the next one is.
+    const moment = (one: Happening) => wholeMs(one.at_ns / 1e6);
+    const at = this.playing ? this.at : wholeMs(this.at);
+    // What plays has gone on a little before somebody presses again.
+    const before = this.playing ? at - NEAR_MS : at;
+    const next = by > 0 ? all.find((one) => moment(one) > at) : all.findLast((one) => moment(one) < before);
     if (next) {
       void this.seek(next.at_ns / 1e6);
     }

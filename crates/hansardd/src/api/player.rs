@@ -83,8 +83,11 @@ pub struct Finding {
 pub struct Found {
     /// Rows that hold it, by time.
     pub findings: Vec<Finding>,
-    /// Up to where was searched, nanoseconds since the start; `None`: to the end.
+    /// Up to where was searched, nanoseconds since the start, whole milliseconds: all that came up to
+    /// then is in `findings`, and nothing behind it. `None`: to the end.
     pub until_ns: Option<u64>,
+    /// More rows hold it, or may, than are in `findings`: so much came within one millisecond.
+    pub has_left_out: bool,
     /// Places that are damaged and were passed over: what stood there is not found.
     pub damages: u64,
 }
@@ -235,6 +238,7 @@ pub(super) fn find(listings: Arc<dyn Listings>, playing: Arc<dyn Playing>) -> Ha
             "findings": findings,
             "complete": found.until_ns.is_none(),
             "until_ns": found.until_ns,
+            "more_findings": found.has_left_out,
             "damages": found.damages,
         }))
     })
@@ -327,6 +331,36 @@ style `[foreground, background, marks]`: colours are numbers of the 256 or `#rrg
     ]
 }
 
+/// Of what is found; of damage, these words.
+fn places(passed: &'static str) -> Json {
+    let finding = [
+        ("at_ns", count(), "nanoseconds since the start"),
+        (
+            "row",
+            or_null(count()),
+            "from 0; `null`: it scrolled away at once",
+        ),
+        ("text", text(), "the whole row"),
+    ];
+    let finding = object("A row that holds the text.", &finding);
+    let found = [
+        ("findings", list(&finding), "by time"),
+        ("complete", truth(), "whether the end was reached"),
+        (
+            "until_ns",
+            or_null(count()),
+            "up to where it was searched, whole milliseconds: go on from there",
+        ),
+        (
+            "more_findings",
+            truth(),
+            "whether more rows hold it, or may: so much came within one millisecond",
+        ),
+        ("damages", count(), passed),
+    ];
+    object("Where a text stood.", &found)
+}
+
 pub(super) fn schemas() -> Vec<(&'static str, Json)> {
     let since = "nanoseconds since the start";
     let numbers = list(&count());
@@ -367,32 +401,12 @@ pub(super) fn schemas() -> Vec<(&'static str, Json)> {
         ("duration_ns", count(), "time of the last event"),
         ("damages", count(), passed),
     ];
-    let finding = [
-        ("at_ns", count(), since),
-        (
-            "row",
-            or_null(count()),
-            "from 0; `null`: it scrolled away at once",
-        ),
-        ("text", text(), "the whole row"),
-    ];
-    let finding = object("A row that holds the text.", &finding);
-    let found = [
-        ("findings", list(&finding), "by time"),
-        ("complete", truth(), "whether the end was reached"),
-        (
-            "until_ns",
-            or_null(count()),
-            "up to where it was searched; go on from there",
-        ),
-        ("damages", count(), passed),
-    ];
     let mut all = painted();
     all.extend([
         ("Happening", object("Something that happened.", &happening)),
         ("Timeline", object("A recording at a glance.", &timeline)),
         ("Frames", object("What changed in a stretch.", &frames)),
-        ("Places", object("Where a text stood.", &found)),
+        ("Places", places(passed)),
     ]);
     all
 }

@@ -128,6 +128,12 @@ impl Within {
 
     /// Rows that came to stand there in it.
     pub(super) fn found(self, mut found: Found) -> Found {
+        // What was left out is there, or before, where the last row was found, or where the search ended.
+        let last = found.findings.last().map(|row| row.at_ns);
+        let is_outside = |at_ns: u64| at_ns > self.until_ns;
+        if last.is_some_and(is_outside) || found.until_ns.is_some_and(is_outside) {
+            found.has_left_out = false;
+        }
         found.findings.retain(|row| self.has(row.at_ns));
         found.until_ns = found.until_ns.filter(|at_ns| *at_ns < self.until_ns);
         found
@@ -194,6 +200,7 @@ mod tests {
             WITHIN.found(Found {
                 findings: rows.iter().copied().map(row).collect(),
                 until_ns,
+                has_left_out: true,
                 damages: 1,
             })
         };
@@ -202,6 +209,8 @@ mod tests {
             (cut.findings.len(), cut.until_ns, cut.damages),
             (1, None, 1)
         );
+        assert!(!cut.has_left_out, "more there may be outside");
+        assert!(found(&[19, 21], Some(40)).has_left_out);
         assert_eq!(found(&[], Some(30)).until_ns, Some(30));
         assert_eq!((WITHIN.clamp(0), WITHIN.clamp(99)), (20, 40));
     }

@@ -23,11 +23,30 @@ const STRETCH_EVENTS_MAX: u64 = 100_000;
 /// Bytes of output in a stretch; it ends there. They take the emulator some hundredths of a second.
 const STRETCH_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Findings of one answer.
-const FINDINGS_MAX: usize = 200;
+/// What one answer to who searches may come to. Whoever goes on does so by whole milliseconds, so that
+/// the one in which there is enough is searched to its end first; somebody may have made one without end.
+#[derive(Clone, Copy)]
+pub(super) struct Enough {
+    /// Findings.
+    pub(super) findings: usize,
+    /// How long it is searched.
+    pub(super) lasts: Duration,
+    /// About bytes of the answer; then what is left of the millisecond is left out.
+    pub(super) weight_most: usize,
+    /// How long it is searched at most; then the same.
+    pub(super) lasts_most: Duration,
+}
 
-/// Longest search for one answer; then it says how far it came.
-const SEARCH_MAX: Duration = Duration::from_secs(5);
+/// What an answer comes to.
+pub(super) const ENOUGH: Enough = Enough {
+    findings: 200,
+    lasts: Duration::from_secs(5),
+    weight_most: 1024 * 1024,
+    lasts_most: Duration::from_secs(10),
+};
+
+/// A millisecond, as moments are asked for.
+const MS_NS: u64 = 1_000_000;
 
 /// Events between two looks at the clock while searching.
 const SEARCH_STEP: usize = 1000;
@@ -109,26 +128,48 @@ fn weigh(change: &Change) -> usize {
 
 /// Rows that come to hold this text.
 pub(super) fn find(indexed: &Indexed, needle: &str, from_ns: u64) -> Result<Found, IndexError> {
+    find_enough(indexed, needle, from_ns, ENOUGH)
+}
+
+/// The same, as far as that is enough.
+pub(super) fn find_enough(
+    indexed: &Indexed,
+    needle: &str,
+    from_ns: u64,
+    enough: Enough,
+) -> Result<Found, IndexError> {
     let mut search = match from_ns {
         0 => Search::from_start(indexed, needle, u64::MAX),
         from_ns => Search::behind(indexed.seek_once(from_ns)?, needle, from_ns, u64::MAX),
     };
-    let (began, mut found) = (Instant::now(), Found::default());
+    let (began, mut found, mut weight) = (Instant::now(), Found::default(), 0usize);
     loop {
         match search.next_match_within(SEARCH_STEP)? {
             ControlFlow::Break(None) => break,
-            ControlFlow::Break(Some(one)) => found.findings.push(Finding {
-                at_ns: one.at_ns,
-                row: one.row.map(|row| row as u64),
-                text: one.text,
-            }),
+            ControlFlow::Break(Some(one)) => {
+                weight = weight.saturating_add(one.text.len()).saturating_add(64);
+                found.findings.push(Finding {
+                    at_ns: one.at_ns,
+                    row: one.row.map(|row| row as u64),
+                    text: one.text,
+                });
+            }
             ControlFlow::Continue(()) => {}
         }
-        if found.findings.len() >= FINDINGS_MAX || began.elapsed() >= SEARCH_MAX {
-            found.until_ns = Some(search.at_ns());
+        let lasted = began.elapsed();
+        let is_enough = found.findings.len() >= enough.findings || lasted >= enough.lasts;
+        if is_enough && found.until_ns.is_none() {
+            // Who asks from 0 on is given what is there at 0, too: that is no place to go on from.
+            let ms = search.at_ns().div_ceil(MS_NS).max(1);
+            search.end_at(ms.saturating_mul(MS_NS));
+            found.until_ns = Some(ms.saturating_mul(MS_NS));
+        }
+        if is_enough && (weight >= enough.weight_most || lasted >= enough.lasts_most) {
+            found.has_left_out = true;
             break;
         }
     }
+    found.has_left_out |= search.has_left_out();
     found.damages = search.damages_count();
     Ok(found)
 }

@@ -16,6 +16,7 @@ use super::*;
 use crate::api::seams::Verified;
 
 mod damage;
+mod finding;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
