@@ -7,8 +7,7 @@
 //!
 //! After each event only rows that the emulator calls dirty are looked at. What was drawn and drawn
 //! over within one event was on nobody's screen and is not told; what scrolled away within one is,
-//! also where the emulator does not say so ([`in_steps`]). What stood there between two of those steps is told with
-//! the event's moment.
+//! also where the emulator does not say so ([`in_steps`]).
 
 use std::ops::Range;
 
