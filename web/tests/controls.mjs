@@ -204,8 +204,11 @@ await lead(async () => {
       const before = await to('the happening before', (t) => t < end);
       await page.getByRole('button', { name: 'Happening before' }).click();
       const more = await to('one more before', (t) => t < before);
+      await calm(page);
+      await press(page, 'M');
+      const first = await to('and one more', (t) => t < more);
       await page.getByRole('button', { name: 'Next happening' }).click();
-      const on = await to('on again', (t) => t > more);
+      const on = await to('on again', (t) => t > first);
       await calm(page);
       await press(page, 'm');
       await to('and again', (t) => t > on);

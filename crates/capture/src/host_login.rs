@@ -48,7 +48,7 @@ pub(crate) fn listen(shared: &Arc<Shared>) {
             return;
         }
         let uid = found.arrival.uid;
-        let taken = Place::take(&shared, uid).and_then(|place| {
+        let taken = Place::take_any(&shared, uid).and_then(|place| {
             let of_thread = Arc::clone(&shared);
             std::thread::Builder::new()
                 .name("found-login".to_owned())

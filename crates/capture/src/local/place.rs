@@ -28,8 +28,15 @@ impl Connections {
                 "{user_max} sessions of yours are being recorded on this machine, no more of one user may be"
             ));
         }
+        Ok(())
+    }
+
+    /// Whether those who have few find a place after one more of this user; if not, why.
+    fn leaves_room(&self, uid: u32, all_max: usize) -> Result<(), String> {
+        let of_user = self.of_user.get(&uid).copied().unwrap_or_default();
         let kept = kept(all_max);
-        if of_user >= PLACES_FEW && self.all >= all_max - kept {
+        let are_kept = (all_max - kept..all_max).contains(&self.all);
+        if of_user >= PLACES_FEW && are_kept {
             return Err(format!(
                 "{} sessions are being recorded on this machine, {of_user} of them yours, and the last {kept} \
                  places are for users with fewer than {PLACES_FEW} (capture.local.sessions_max)",
@@ -55,7 +62,16 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Of one who connects.
     pub(crate) fn take(shared: &Arc<Shared>, uid: u32) -> Result<Self, String> {
+        shared
+            .lock()
+            .leaves_room(uid, shared.config.connections_max)?;
+        Self::take_any(shared, uid)
+    }
+
+    /// Of a login that goes on whether there is a place or not: it takes also those that are kept for others.
+    pub(crate) fn take_any(shared: &Arc<Shared>, uid: u32) -> Result<Self, String> {
         let (all_max, user_max) = (
             shared.config.connections_max,
             shared.config.connections_of_user_max,
@@ -99,27 +115,31 @@ mod tests {
     fn a_few_users_never_take_the_last_places() {
         let maxes = (1000, 128);
         let mut connections = Connections::default();
+        let admits = |connections: &Connections, uid| {
+            connections.leaves_room(uid, maxes.0)?;
+            connections.admits(uid, maxes)
+        };
         // As many as eight users get who take whatever there is.
         for n in 0..8 * 128 {
             let uid = n % 8;
-            if connections.admits(uid, maxes).is_ok() {
+            if admits(&connections, uid).is_ok() {
                 *connections.of_user.entry(uid).or_default() += 1;
                 connections.all += 1;
             }
         }
         assert_eq!(connections.all, 800);
-        let why = connections.admits(7, maxes).unwrap_err();
+        let why = admits(&connections, 7).unwrap_err();
         assert!(why.contains("the last 200 places"), "{why}");
         // Everybody else has room.
         for uid in 1000..1025 {
             for _ in 0..PLACES_FEW {
-                connections.admits(uid, maxes).unwrap();
+                admits(&connections, uid).unwrap();
                 *connections.of_user.entry(uid).or_default() += 1;
                 connections.all += 1;
             }
-            assert!(connections.admits(uid, maxes).is_err());
+            assert!(admits(&connections, uid).is_err());
         }
-        let why = connections.admits(2000, maxes).unwrap_err();
+        let why = admits(&connections, 2000).unwrap_err();
         assert!(why.contains("no more may be"), "{why}");
     }
 
