@@ -177,7 +177,7 @@ proptest! {
 #[test]
 fn what_no_reader_would_take_is_not_written() {
     let list = |n: usize| Value::List(vec![Value::from(""); n]);
-    let wide = |n: usize| (0..n).fold(Fields::new(), |f, i| f.with(&format!("f{i}"), "x"));
+    let wide = |n: usize| (0..n).fold(Fields::new(), |f, i| f.with(format!("f{i}"), "x"));
     let deep = |n: usize| (0..n).fold(Value::from("x"), |inner, _| Value::List(vec![inner]));
     let fact = |fields| {
         let event = "session.command".to_owned();
