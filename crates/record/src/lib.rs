@@ -36,6 +36,7 @@
 pub mod bulk;
 pub mod clock;
 pub mod conformance;
+mod cut;
 pub mod diary;
 pub mod disk;
 pub mod environment;

@@ -10,6 +10,7 @@ use hansard_core::writer::{Bounds, SegmentWriter, WriteError};
 use hansard_core::{Body, OnLoss, Session, Sink, SinkError};
 
 use crate::clock::Clock;
+use crate::cut::cut;
 use crate::intake::{Batch, Dropped, Entry};
 use crate::lost::{Cause, Count, Lost, Summary};
 use crate::recorder::Group;
@@ -481,11 +482,7 @@ impl Pump {
 const REASON_BYTES_MAX: usize = 16 * 1024;
 
 fn clipped(text: &str) -> String {
-    let mut end = text.len().min(REASON_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default().to_owned()
+    cut(text, REASON_BYTES_MAX).to_owned()
 }
 
 fn broken(error: &WriteError) -> Lost {

@@ -107,22 +107,18 @@ fn what_wraps_is_found_where_it_begins() {
         (3, output(b"\r\n\r\n\r\n\r\ny")),
     ]);
     // It moves and goes, and is found once.
-    assert_eq!(
-        found(&wrapped, "important/data"),
-        [line(Some(1), "$ rm -rf /srv/important/data/of/customer")]
-    );
-    assert_eq!(
-        found(&wrapped, "of/cust"),
-        [line(Some(2), "ant/data/of/customer")]
-    );
-    assert_eq!(
-        found(&wrapped, "rm -rf"),
-        [line(Some(1), "$ rm -rf /srv/import")]
-    );
-    assert_eq!(
-        found(&wrapped, "omers"),
-        [line(Some(2), "ant/data/of/customers")]
-    );
+    for (needle, row, text) in [
+        (
+            "important/data",
+            1,
+            "$ rm -rf /srv/important/data/of/customer",
+        ),
+        ("of/cust", 2, "ant/data/of/customer"),
+        ("rm -rf", 1, "$ rm -rf /srv/import"),
+        ("omers", 2, "ant/data/of/customers"),
+    ] {
+        assert_eq!(found(&wrapped, needle), [line(Some(row), text)]);
+    }
     assert_eq!(found(&wrapped, "customers$").len(), 0);
     // It grows to it; it goes within the event, whole or but for its end.
     let grown = narrow(&[

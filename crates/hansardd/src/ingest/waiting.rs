@@ -73,9 +73,7 @@ impl Line {
     pub(super) fn stored(&self, stored: Stored) {
         let mut waiting = self.waiting();
         let newest = waiting.stored.entry(stored.session).or_insert(stored);
-        if newest.segment < stored.segment {
-            *newest = stored;
-        }
+        newest.raise(stored);
         drop(waiting);
         self.wake.notify_one();
     }

@@ -50,9 +50,7 @@ impl Inbox {
     /// Of a session only the newest segment counts.
     pub(super) fn note(&mut self, stored: Stored) {
         let newest = self.stored.entry(stored.session).or_insert(stored);
-        if newest.segment < stored.segment {
-            *newest = stored;
-        }
+        newest.raise(stored);
     }
 }
 

@@ -12,6 +12,7 @@ use hansard_core::limits::FRAME_STORED_BYTES_MAX;
 use hansard_core::wire::Malformed;
 use hansard_core::{Seal, SessionId};
 
+use crate::cut::cut;
 use crate::order::Spot;
 
 mod down;
@@ -255,11 +256,7 @@ fn part_from(session: SessionId, spot: Spot, bytes: Vec<u8>) -> Part {
 
 /// A text as it goes into a message: at most [`TEXT_BYTES_MAX`], cut between characters.
 fn clipped(text: &str) -> &str {
-    let mut end = text.len().min(TEXT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end = end.saturating_sub(1);
-    }
-    text.get(..end).unwrap_or_default()
+    cut(text, TEXT_BYTES_MAX)
 }
 
 /// A text out of a message.

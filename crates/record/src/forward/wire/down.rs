@@ -77,6 +77,13 @@ impl Stored {
             digest: Some(digest),
         }
     }
+
+    /// Of two of one session the newer one counts.
+    pub fn raise(&mut self, other: Self) {
+        if self.segment < other.segment {
+            *self = other;
+        }
+    }
 }
 
 /// What a service says.
