@@ -391,7 +391,10 @@ fn everything_on_one_machine() {
     assert!(doctor.contains("admin.sock answers"), "{doctor}");
     let (status, _) = daemon.stop();
     assert_eq!(status, Some(0), "{}", machine.said());
-    assert!(!machine.said().contains(" error: "), "{}", machine.said());
+    // How full the disk under the test is, is not its concern.
+    let said = machine.said();
+    let wrong = |line: &&str| line.contains(" error: ") && !line.contains("it fills up");
+    assert_eq!(said.lines().find(wrong), None, "{said}");
     let lines = fs::read_to_string(&log).unwrap();
     let starts = lines.matches("\"event\":\"daemon.start\"").count();
     assert_eq!(starts, 1, "{lines}");
