@@ -3,7 +3,8 @@
  *
  * A task carries the tag of its session from its first moment on (task storage, set at
  * task_newtask), so double forks, setsid, other control groups and other namespaces change nothing.
- * User space seeds it: the program that holds a session. Everything else follows.
+ * User space seeds it: the program that holds a session. Everything else follows. What is in a session
+ * already and holds another one is no seed: what it does is told where it was, what it starts there.
  *
  * Calls are read when they return: what was opened is the file that is open then, whatever the
  * program's memory said before or after. Tracepoints with the kernel's own types only, because some
@@ -81,17 +82,15 @@ struct {
 
 static __always_inline bool is_recorded(struct tag *tag, __u8 class)
 {
-	__u64 session;
 	__u32 *switches;
 
 	if (!tag || tag->is_seed)
 		return false;
-	session = tag->session;
-	switches = bpf_map_lookup_elem(&sessions, &session);
+	switches = switches_of(tag);
 	if (!switches || !(*switches & class))
 		return false;
 	if (tag->is_left_out && class != COMMANDS) {
-		leave_out(session);
+		leave_out(tag->session);
 		return false;
 	}
 	return true;
@@ -196,16 +195,14 @@ int BPF_PROG(on_fork, struct task_struct *child, unsigned long flags)
 		forget(child);
 		return 0;
 	}
-	copy.session = tag->session;
-	copy.is_left_out = tag->is_left_out;
-	if (flags & CLONE_THREAD_) {
-		copy.is_seed = tag->is_seed;
-		copy.forked_by = tag->forked_by;
-	} else {
+	copy = *tag;
+	if (!(flags & CLONE_THREAD_)) {
+		enter(&copy);
+		copy.is_seed = 0;
 		copy.forked_by = pid_of(task);
 	}
 	if (put_tag(child, &copy))
-		lose(tag->session, true);
+		lose(copy.session, true);
 	if (!(flags & CLONE_NEW_) || !is_recorded(tag, COMMANDS))
 		return 0;
 	draft = begin(OF_FORK, task, tag, NAMESPACE);
@@ -232,6 +229,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old, struct linux_binprm *
 		return 0;
 	/* What the seed turns into is no longer the program that holds the session. */
 	tag->is_seed = 0;
+	enter(tag);
 	tag->is_left_out = is_left_out_program(binary->file);
 	forget_number(task, old);
 	if (!is_recorded(tag, COMMANDS))

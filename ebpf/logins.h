@@ -45,12 +45,7 @@ static __noinline bool is_door(struct file *file)
 
 static __always_inline bool is_live(struct tag *tag)
 {
-	__u64 session;
-
-	if (!tag)
-		return false;
-	session = tag->session;
-	return bpf_map_lookup_elem(&sessions, &session) != 0;
+	return tag && switches_of(tag) != 0;
 }
 
 /* Whether it was called as one: by a name with `-` before it. */
@@ -137,6 +132,7 @@ static __noinline int let_in(struct task_struct *task, struct tag *old)
 	if (old) {
 		before = *old;
 		draft->record.args[0] = before.session;
+		tag.outer = goes_on(before.outer) ? before.outer : before.session;
 	}
 	draft->record.forked_by = 0;
 	door = BPF_CORE_READ(task, real_parent, mm, exe_file);

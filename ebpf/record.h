@@ -41,6 +41,9 @@ enum {
 /* Classes of what is recorded, as bits of a session's switches. */
 enum { COMMANDS = 1, FILES = 2, NETWORK = 4, LOGINS = 8 };
 
+/* A session's switches have this bit once its recording has ended. */
+#define IS_OVER (1U << 31)
+
 #define TEXTS 4
 #define DATA_MAX 32768
 #define TEXT_MAX 4096
@@ -87,6 +90,8 @@ struct draft {
 /* What a task carries. It is its children's from their first moment on. */
 struct tag {
 	__u64 session;
+	__u64 outer;  /* the session that this one began in: what this one leaves running goes on there */
+	__u64 begins; /* the program holds this session, within its own: what it forks is of that one */
 	__u32 forked_by;
 	__u32 is_seed; /* the program that holds the session: what it forks is recorded, not it */
 	__u32 is_left_out; /* the program is one whose files and connections nobody wants to know */

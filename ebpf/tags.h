@@ -108,4 +108,41 @@ static __always_inline void has_ended(struct task_struct *task, bool is_last)
 	}
 }
 
+/* Whether a session's recording has not ended. */
+static __always_inline bool goes_on(__u64 session)
+{
+	__u32 *switches = session ? bpf_map_lookup_elem(&sessions, &session) : 0;
+
+	return switches && !(*switches & IS_OVER);
+}
+
+/* Switches of the session that a task is of, 0 if nobody is told of it any more. What is left of one
+ * that has ended goes on in the one that it began in, if that does. */
+static __always_inline __u32 *switches_of(struct tag *tag)
+{
+	__u64 session = tag->session, outer = tag->outer;
+	__u32 *switches = bpf_map_lookup_elem(&sessions, &session), *others;
+
+	if (!outer || (switches && !(*switches & IS_OVER)))
+		return switches;
+	others = bpf_map_lookup_elem(&sessions, &outer);
+	if (!others || (switches && *others & IS_OVER))
+		return switches;
+	tag->session = outer;
+	tag->outer = 0;
+	return others;
+}
+
+/* What a program that holds a session within its own starts, or turns into, is of that session. */
+static __always_inline void enter(struct tag *tag)
+{
+	if (goes_on(tag->begins)) {
+		/* The outermost one that goes on: the others end before it. */
+		if (!goes_on(tag->outer))
+			tag->outer = tag->session;
+		tag->session = tag->begins;
+	}
+	tag->begins = 0;
+}
+
 #endif

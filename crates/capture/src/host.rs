@@ -39,6 +39,8 @@ mod pins;
 mod record;
 mod resolved;
 mod sessions;
+mod tag;
+mod watch;
 
 pub use access::{ACCESS_PER_MINUTE_MAX, Access, Source};
 pub use afterwards::{AFTERWARDS_MAX, Tell};
@@ -120,6 +122,15 @@ struct Switches {
 }
 
 impl Switches {
+    /// With what these bits say besides.
+    fn with(self, bits: u32) -> Self {
+        Self {
+            command: self.command || bits & 1 != 0,
+            disk: self.disk || bits & 2 != 0,
+            network: self.network || bits & 4 != 0,
+        }
+    }
+
     /// Bits of `ebpf/record.h`.
     fn bits(self) -> u32 {
         u32::from(self.command) | u32::from(self.disk) << 1 | u32::from(self.network) << 2

@@ -12,7 +12,8 @@ use hansard_record::Recorder;
 use libbpf_rs::{MapCore as _, MapFlags};
 
 use super::HostEvents;
-use super::events::{Watched, mark};
+use super::events::Watched;
+use super::tag::Tag;
 
 impl Watched {
     /// From now on what this thread does belongs to the session, and what it starts. Whether it does:
@@ -27,7 +28,7 @@ impl Watched {
         let done = loaded
             .maps
             .tags
-            .update(&key, &mark(self.tag, false), MapFlags::ANY);
+            .update(&key, &Tag::of(self.tag).bytes(), MapFlags::ANY);
         done.is_ok()
     }
 }

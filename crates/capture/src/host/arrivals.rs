@@ -217,12 +217,24 @@ impl Sessions {
         self.arrivals.take(self, (arrival, waiting));
     }
 
-    /// A recorder has what this tag belongs to: if that is a login that was found, it is left to it.
+    /// Whether this tag is that of a login that was found, waits, and began with a recorder.
+    pub(super) fn is_of_recorder(&self, tag: u64) -> bool {
+        let waiting = self.waiting(tag);
+        waiting.is_some_and(|waiting| lock(&waiting.state).is_of_recorder)
+    }
+
+    /// The recorder with which this login began has it: it is left to that.
     pub(super) fn has_recorder(&self, tag: u64) {
-        // Nothing is waited for while nobody else can look.
-        let entry = lock(&self.by_tag).get(&tag).cloned();
-        if let Some(Entry::Waiting(waiting)) = entry {
+        if let Some(waiting) = self.waiting(tag) {
             waiting.is_elsewhere();
+        }
+    }
+
+    fn waiting(&self, tag: u64) -> Option<Arc<Waiting>> {
+        // Nothing is waited for while nobody else can look.
+        match lock(&self.by_tag).get(&tag)? {
+            Entry::Waiting(waiting) => Some(Arc::clone(waiting)),
+            Entry::Open(_) | Entry::Over(_) => None,
         }
     }
 
@@ -293,6 +305,7 @@ impl Shared {
             shared: Arc::clone(self),
             tag,
             session,
+            stays: false,
         }
     }
 

@@ -2,29 +2,23 @@
 
 use std::fmt;
 use std::io::{self, PipeReader, PipeWriter};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hansard_core::SessionId;
-use hansard_core::policy::Watch;
-use hansard_record::Recorder;
 use libbpf_rs::{MapCore as _, MapFlags, RingBuffer, RingBufferBuilder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::afterwards::{Over, Tell};
 use super::doors;
 use super::facts;
-use super::fold::Fold;
 use super::kernel::{self, Loaded, Support};
 use super::sessions::{Entry, Lost, Session, Sessions, lock};
 use super::{Config, Unsupported};
-use crate::local::peer::effective_uid;
 
 /// Records that are read at a time; between two such turns others may have the ring.
 const TURN_RECORDS: usize = 4096;
@@ -43,9 +37,11 @@ const DRAINED_MAX: usize = 4_000_000;
 /// How far apart the kernel may count moments and hand them over in another order, nanoseconds.
 const DISORDER_NS: u64 = 2_000_000;
 
-/// Bytes of `struct tag` and `struct lost` of `ebpf/record.h`.
-const TAG_BYTES: usize = 24;
-const LOST_BYTES: usize = 32;
+/// Bytes of `struct lost` of `ebpf/record.h`.
+pub(super) const LOST_BYTES: usize = 32;
+
+/// `IS_OVER` of `ebpf/record.h`.
+const IS_OVER: u32 = 1 << 31;
 
 /// Why a gap is there.
 const OVERFLOWED: &str = "host events came faster than they could be taken";
@@ -83,7 +79,7 @@ pub(super) struct Shared {
     pub(super) loaded: Loaded,
     ring: Mutex<RingBuffer<'static>>,
     pub(super) watched: Arc<Sessions>,
-    next_tag: AtomicU64,
+    pub(super) next_tag: AtomicU64,
     /// Logins that the kernel could not follow, of which was told.
     turned_away: AtomicU64,
 }
@@ -93,6 +89,8 @@ pub struct Watched {
     pub(super) shared: Arc<Shared>,
     pub(super) tag: u64,
     pub(super) session: Arc<Mutex<Session>>,
+    /// Another daemon goes on with it.
+    pub(super) stays: bool,
 }
 
 impl fmt::Debug for HostEvents {
@@ -177,77 +175,6 @@ impl HostEvents {
             sessions: watched.open() as u64,
         }
     }
-
-    /// From now on, what the children of this process do goes into this recording, and what theirs
-    /// do. The process itself is the program that holds the session: of what it does nothing is told.
-    /// It must be this user's still: its number may be another's by now. What the policy does not say
-    /// of what is told, the configuration does; the recording begins with it.
-    ///
-    /// # Errors
-    /// Why not, for the recording to say. Nothing is watched then.
-    pub fn watch(
-        &self,
-        (uid, pid): (u32, Option<i32>),
-        (id, recorder): (SessionId, Recorder),
-        policy: Watch,
-    ) -> Result<Watched, String> {
-        let shared = &self.0.shared;
-        let pid = pid.and_then(Pid::from_raw);
-        let pid = pid.ok_or("the system does not say which process holds the session")?;
-        let process = pidfd_open(pid, PidfdFlags::empty())
-            .map_err(|e| format!("the process that holds the session is gone: {e}"))?;
-        // Held before it is looked at: whoever has the number later is not marked in its place.
-        if effective_uid(&pid.as_raw_nonzero().to_string()) != Some(uid) {
-            return Err("the process that holds the session is gone".to_owned());
-        }
-        // Never given twice: what a session leaves running is not taken for another's.
-        let tag = shared.next_tag.fetch_add(1, Ordering::Relaxed);
-        let switches = shared.config.of(policy);
-        let (support, left_out) = (&shared.loaded.support, &shared.config.left_out);
-        // A recording that failed ends its session by itself.
-        let _ = recorder.witness(facts::watched(support, switches, left_out));
-        let session = Session {
-            id,
-            looked_ns: recorder.now_ns(),
-            recorder,
-            fold: Fold::default(),
-            lost: Lost::default(),
-            leader: None,
-        };
-        let watched = Watched {
-            shared: Arc::clone(shared),
-            tag,
-            session: Arc::new(Mutex::new(session)),
-        };
-        let of_reader = Entry::Open(Arc::clone(&watched.session));
-        lock(&shared.watched.by_tag).insert(tag, of_reader);
-        // From here on dropping it takes back what was done.
-        let maps = &shared.loaded.maps;
-        let by_number = shared.loaded.by_number;
-        let key = tag.to_ne_bytes();
-        let any = MapFlags::ANY;
-        let switches = switches.bits().to_ne_bytes();
-        let of_process = match by_number {
-            true => pid.as_raw_nonzero().get().to_ne_bytes(),
-            false => process.as_raw_fd().to_ne_bytes(),
-        };
-        let before = maps.tags.lookup(&of_process, any).ok().flatten();
-        shared.note(tag, id, Lost::default());
-        maps.losses
-            .update(&key, &[0; LOST_BYTES], any)
-            .and_then(|()| maps.sessions.update(&key, &switches, any))
-            .and_then(|()| maps.tags.update(&of_process, &mark(tag, true), any))
-            .map_err(|e| format!("the kernel takes no more sessions: {e}"))?;
-        if by_number && has_ended(&process) {
-            // Its number may be another's already, which is not to be marked in its place.
-            let _ = maps.tags.delete(&of_process);
-            return Err("the process that holds the session is gone".to_owned());
-        }
-        if let Some(before) = before.and_then(|bytes| bytes.first_chunk().copied()) {
-            shared.watched.has_recorder(u64::from_ne_bytes(before));
-        }
-        Ok(watched)
-    }
 }
 
 impl Drop for Inner {
@@ -265,29 +192,14 @@ impl Drop for Inner {
     }
 }
 
-/// Whether this process has ended.
-fn has_ended(process: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(process, PollFlags::IN)];
-    !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
-}
-
-/// `struct tag` of the process that holds a session, or of one of those that it started.
-pub(super) fn mark(tag: u64, is_seed: bool) -> [u8; TAG_BYTES] {
-    let mut bytes = [0; TAG_BYTES];
-    let parts = [
-        &tag.to_ne_bytes()[..],
-        &0u32.to_ne_bytes(),
-        &u32::from(is_seed).to_ne_bytes(),
-    ];
-    for (to, from) in bytes.iter_mut().zip(parts.concat()) {
-        *to = from;
-    }
-    bytes
-}
-
 impl Watched {
     /// Ends it: what was done until now is in the recording when this returns, or a gap is.
     pub fn end(self) {}
+
+    /// The same of one that another daemon goes on with: its processes keep their marks.
+    pub(crate) fn stay(mut self) {
+        self.stays = true;
+    }
 
     /// The same of a login that was found; how what was started for it ended, if it did.
     pub(crate) fn ended(self) -> Option<i64> {
@@ -297,7 +209,23 @@ impl Watched {
         leader.and_then(|leader| leader.exit)
     }
 
+    /// What is left running goes on in the session that this one began in, if that goes on. Nothing is
+    /// where this one is to be gone on with by another daemon.
+    fn lets_go(&self) {
+        let (maps, key) = (&self.shared.loaded.maps, self.tag.to_ne_bytes());
+        let found = maps.sessions.lookup(&key, MapFlags::ANY).ok().flatten();
+        let switches = found.and_then(|bytes| bytes.first_chunk().copied());
+        if let Some(switches) = switches.map(u32::from_ne_bytes) {
+            let over = (switches | IS_OVER).to_ne_bytes();
+            // Failing means that it was there no more.
+            let _ = maps.sessions.update(&key, &over, MapFlags::EXIST);
+        }
+    }
+
     fn finish(&self) {
+        if !self.stays {
+            self.lets_go();
+        }
         let is_read = self.shared.drain();
         // While nobody reads: what comes after this is not the recording's any more.
         let reading = lock(&self.shared.ring);

@@ -57,7 +57,10 @@ impl Holding {
         };
         let over = match (over, kept) {
             (Over::Paused(on_its_way), Some(kept)) => {
-                drop((listed, watched));
+                drop(listed);
+                if let Some(watched) = watched {
+                    watched.stay();
+                }
                 return pause(shared, stub, (id, recorder), (kept, on_its_way));
             }
             // Whatever it was, nobody is to find it any more.

@@ -7,7 +7,7 @@ use hansard_core::Body;
 use hansard_core::policy::Watch;
 
 use super::support::{gaps, wait_for};
-use super::watching::{AFTERWARDS, ID, World, argv, host, int, text, tricks};
+use super::watching::{AFTERWARDS, ID, Within, World, argv, host, int, text, tricks};
 
 #[test]
 fn whatever_a_process_does_it_stays_in_its_session() {
@@ -150,4 +150,81 @@ fn what_a_session_leaves_running_is_told_under_its_name() {
     };
     wait_for("what was left", || found().is_some());
     assert_eq!(text(&found().unwrap().fields, "recording"), ID.to_string());
+}
+
+#[test]
+fn who_opens_a_session_in_a_session_hides_nothing() {
+    let Some(host) = host() else { return };
+    // What it does itself, what it starts, and what that starts and leaves running; then once more.
+    let script = "mkfifo $DIR/go $DIR/left; exec 3<>$DIR/go 4<>$DIR/left\n\
+        echo $$ >$DIR/pid.new; mv $DIR/pid.new $DIR/pid\n\
+        read _ <&3\n\
+        : >$DIR/own; /usr/bin/env printf started\n\
+        (read _ <&4; : >$DIR/of-left; /usr/bin/env printf left; : >$DIR/left-is-done) &\n\
+        : >$DIR/ready\n\
+        read _ <&3\n\
+        : >$DIR/own-again; /usr/bin/env printf again; wait\n";
+    for policy in [Watch::default(), nothing()] {
+        let world = World::new(host, script);
+        let at = |name: &str| world.dir.path().join(name);
+        let say = |name: &str| std::fs::write(at(name), "go\n").unwrap();
+        wait_for("the shell", || at("pid").exists());
+        let pid = std::fs::read_to_string(at("pid")).unwrap();
+        let within = Within::held_by(host, &pid, policy);
+        say("go");
+        wait_for("what it starts", || at("ready").exists());
+        let inner = within.told();
+        say("left");
+        wait_for("what it left running", || at("left-is-done").exists());
+        say("go");
+        let outer = world.told();
+        // Of what the policy of the inner one leaves out, nothing is: the outer one's does not.
+        assert!(inner.printed("started") && !outer.printed("started"));
+        assert!(outer.touched("/own") && !inner.touched("/own"));
+        for word in ["left", "again"] {
+            assert!(outer.printed(word) && !inner.printed(word), "{word}");
+        }
+        for name in ["/own-again", "/of-left"] {
+            assert!(outer.touched(name) && !inner.touched(name), "{name}");
+        }
+        assert!(gaps(&inner.events).is_empty() && gaps(&outer.events).is_empty());
+    }
+}
+
+/// A policy that wants none of host events.
+fn nothing() -> Watch {
+    Watch {
+        command: Some(false),
+        disk: Some(false),
+        network: Some(false),
+    }
+}
+
+#[test]
+fn what_ends_within_goes_on_in_the_outermost_that_goes_on() {
+    let Some(host) = host() else { return };
+    // A session, one within it, and one within that, whose child outlives both.
+    let script = "mkfifo $DIR/go $DIR/deep $DIR/left; exec 3<>$DIR/go 4<>$DIR/deep 5<>$DIR/left\n\
+        echo $$ >$DIR/pid.new; mv $DIR/pid.new $DIR/pid\n\
+        read _ <&3\n\
+        sh -c 'echo $$ >$DIR/second.new; mv $DIR/second.new $DIR/second; read _ <&4; \
+        (read _ <&5; /usr/bin/env printf deep; : >$DIR/done) & : >$DIR/ready; wait'\n";
+    let world = World::new(host, script);
+    let at = |name: &str| world.dir.path().join(name);
+    let say = |name: &str| std::fs::write(at(name), "go\n").unwrap();
+    let process = |name: &str| {
+        wait_for(name, || at(name).exists());
+        std::fs::read_to_string(at(name)).unwrap()
+    };
+    let first = Within::held_by(host, &process("pid"), Watch::default());
+    say("go");
+    let second = Within::held_by(host, &process("second"), Watch::default());
+    say("deep");
+    wait_for("what it starts", || at("ready").exists());
+    let second = second.told();
+    let first = first.told();
+    say("left");
+    wait_for("what it left running", || at("done").exists());
+    let outer = world.told();
+    assert!(outer.printed("deep") && !first.printed("deep") && !second.printed("deep"));
 }

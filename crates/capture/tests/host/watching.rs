@@ -124,17 +124,50 @@ impl World {
     /// Waits for the script's end, ends the session, and answers what its recording says.
     pub fn told(mut self) -> Told {
         self.wait();
-        self.watched.take().unwrap().end();
-        let end = End {
-            reason: "exited".into(),
-            ..End::default()
-        };
-        self.recorder.close(end).unwrap();
-        let bytes = std::fs::read(self.dir.path().join("r.hansard")).unwrap();
-        Told {
-            dir: self.dir.path().to_owned(),
-            events: events(&bytes),
+        let watched = self.watched.take().unwrap();
+        ended(&self.dir, watched, &self.recorder)
+    }
+}
+
+/// A session that a process of another one opens, and holds.
+pub struct Within {
+    dir: TempDir,
+    recorder: Recorder,
+    watched: Watched,
+}
+
+impl Within {
+    pub fn held_by(host: &HostEvents, pid: &str, policy: Watch) -> Self {
+        let dir = TempDir::new();
+        let recorder = recorder(dir.path(), |sink| Box::new(sink));
+        let pid = pid.trim().parse().unwrap();
+        let watched = host
+            .watch((0, Some(pid)), (ID, recorder.clone()), policy)
+            .unwrap();
+        Self {
+            dir,
+            recorder,
+            watched,
         }
+    }
+
+    /// Ends it, and answers what its recording says.
+    pub fn told(self) -> Told {
+        ended(&self.dir, self.watched, &self.recorder)
+    }
+}
+
+fn ended(dir: &TempDir, watched: Watched, recorder: &Recorder) -> Told {
+    watched.end();
+    let end = End {
+        reason: "exited".into(),
+        ..End::default()
+    };
+    recorder.close(end).unwrap();
+    let bytes = std::fs::read(dir.path().join("r.hansard")).unwrap();
+    Told {
+        dir: dir.path().to_owned(),
+        events: events(&bytes),
     }
 }
 
@@ -199,6 +232,20 @@ impl Told {
             line.join(" ")
         })
         .collect()
+    }
+
+    /// Whether `printf WORD` was started.
+    pub fn printed(&self, word: &str) -> bool {
+        let all = self.facts("session.command");
+        all.iter()
+            .any(|fact| argv(&fact.fields) == ["printf", word])
+    }
+
+    /// Whether a file of this name was touched.
+    pub fn touched(&self, name: &str) -> bool {
+        let all = self.facts("session.disk");
+        let paths = all.iter().map(|fact| text(&fact.fields, "path"));
+        paths.into_iter().any(|path| path.ends_with(name))
     }
 
     /// The command whose arguments are these.
