@@ -16,7 +16,6 @@ login_place='
     cp -a /etc /run/demo/etc
     mount --bind /run/demo/etc /etc
     install -m 711 "$1" /run/demo/hansard-shell
-    echo /run/demo/hansard-shell >>/etc/shells
     useradd -K MAIL_DIR=/nowhere -m -d /run/demo/home/anna -s /run/demo/hansard-shell hansard-anna
     useradd -K MAIL_DIR=/nowhere -m -d /run/demo/home/ben -s /bin/bash hansard-ben
     printf "%s:%s\n" hansard-ben "$2" | chpasswd

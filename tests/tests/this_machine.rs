@@ -183,7 +183,8 @@ fn shells_are_changed_and_given_back() {
     ] {
         assert_eq!(machine.shell_of(name), shell, "{name}");
     }
-    assert!(machine.read("etc/shells").lines().any(|line| line == SHELL));
+    // Whoever has a shell that is listed may exchange it.
+    assert!(!machine.read("etc/shells").contains(SHELL));
     assert_eq!(machine.covered("anna", "su"), "recorded");
     assert_eq!(machine.covered("anna", "cron"), "no");
     assert_eq!(machine.covered("anna", "at"), "absent");
@@ -208,7 +209,6 @@ fn shells_are_changed_and_given_back() {
         (machine.shell_of("anna"), machine.shell_of("ben")),
         ("/bin/zsh".into(), SHELL.into())
     );
-    assert!(machine.read("etc/shells").lines().any(|line| line == SHELL));
     let passwd = machine.read("etc/passwd").replace(SHELL, "/bin/sh");
     machine.write("etc/passwd", &passwd);
     assert!(
@@ -221,6 +221,30 @@ fn shells_are_changed_and_given_back() {
         .replace("/bin/sh\n", "/bin/bash\n");
     machine.write("etc/passwd", &passwd);
     assert_eq!(machine.files(), before);
+}
+
+#[test]
+fn nobody_is_left_who_may_exchange_the_recorder() {
+    let Some(machine) = Machine::new("enable-listed") else {
+        return;
+    };
+    // As a version before left it.
+    let shells = machine.read("etc/shells") + "\n";
+    let listed = format!("{shells}{SHELL}\n");
+    machine.write("etc/shells", &listed);
+    machine.write("etc/hansard/shells", &format!("+{SHELL}\n"));
+    let said = machine.must(&["enable", "shell", "anna"]);
+    assert!(said.contains("hansard-shell is removed"), "{said}");
+    assert_eq!(machine.read("etc/shells"), shells);
+    assert!(!machine.must(&["status"]).contains("in /etc/shells"));
+
+    // A line of the administrator's own stays, and is named each time.
+    machine.write("etc/shells", &listed);
+    for said in [&["enable", "shell", "anna"][..], &["status"]] {
+        assert!(machine.must(said).contains("may exchange it"));
+    }
+    machine.must(&["disable", "shell"]);
+    assert_eq!(machine.read("etc/shells"), listed);
 }
 
 #[test]
@@ -379,14 +403,6 @@ fn sshd_takes_what_is_written() {
     let config =
         "Include /etc/ssh/sshd_config.d/*.conf\nSubsystem sftp /usr/lib/openssh/sftp-server\n";
     machine.write("etc/ssh/sshd_config", config);
-    machine.write(
-        "etc/shells",
-        before
-            .iter()
-            .find(|(path, _)| path.ends_with("/etc/shells"))
-            .unwrap()
-            .1,
-    );
     assert_eq!(machine.files(), before);
 }
 

@@ -269,7 +269,7 @@ fn accounts(dir: &Path, shell: &Path) {
     hash.wait().unwrap();
     let hashed = hashed.trim();
     let existing = |name: &str| fs::read_to_string(format!("/etc/{name}")).unwrap_or_default();
-    let mut texts = ["passwd", "group", "shadow", "shells"].map(|name| (name, existing(name)));
+    let mut texts = ["passwd", "group", "shadow"].map(|name| (name, existing(name)));
     let recorder = shell.display().to_string();
     for (user, uid) in UIDS {
         let home = dir.join("home").join(user);
@@ -286,7 +286,6 @@ fn accounts(dir: &Path, shell: &Path) {
         texts[1].1 += &format!("{user}:x:{uid}:\n");
         texts[2].1 += &format!("{user}:{hashed}:19000:0:99999:7:::\n");
     }
-    texts[3].1 += &format!("{recorder}\n");
     for (name, text) in texts {
         let path = dir.join("etc").join(name);
         fs::write(&path, text).unwrap();

@@ -92,7 +92,8 @@ const WAYS: [(&str, &[&str], &str); 7] = [
         "su",
         &["/bin/su", "/usr/bin/su"],
         "of the account that is entered: `su` runs its login shell; `su -s` and `su -p` run another if \
-         the login shell is one of /etc/shells, and are recorded as far as the session they are typed in",
+         root asks or the login shell is one of /etc/shells, and are recorded as far as the session they are \
+         typed in",
     ),
     (
         "sudo",
@@ -223,9 +224,10 @@ fn facts(root: &Root, program: Option<&Path>) -> Result<Vec<(&'static str, Strin
     let program = root.program(program);
     facts.push(match program {
         Ok(path) if shells(root)?.contains(&path) => {
-            ("recorder", format!("{path}, in /etc/shells"))
+            let may = "in /etc/shells: an account may exchange it (`chsh`, `su -s`)";
+            ("recorder", format!("{path}, {may}"))
         }
-        Ok(path) => ("recorder", format!("{path}, not in /etc/shells")),
+        Ok(path) => ("recorder", path),
         Err(_) => ("recorder", "hansard-shell is not installed".to_owned()),
     });
     // Who is let in, recorded by their own process, while there is no daemon.

@@ -1,5 +1,6 @@
 //! Login shells of accounts.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use super::accounts::{Account, accounts, people, shells};
@@ -11,7 +12,7 @@ use crate::failure::{Failure, STATUS_WRONG_USE, shown};
 
 const SHELLS: &str = "/etc/shells";
 
-/// Where `/etc/shells` is made.
+/// Where `/etc/shells` is written again.
 const SHELLS_MODE: u32 = 0o644;
 
 /// What the daemon starts where it is told nothing else.
@@ -39,13 +40,17 @@ pub(super) fn enable(
             .before
             .insert(account.name.clone(), account.shell.clone());
     }
-    if !listed.iter().any(|line| line == program) {
-        notes.added.insert(program.to_owned());
-    }
     notes.write(root)?;
-    if !listed.iter().any(|line| line == program) {
-        list(root, program)?;
-        said.push(format!("{SHELLS}: {program} is added"));
+    // Those of earlier versions put it there.
+    let ours = std::mem::take(&mut notes.added);
+    let added = ours.iter().any(|line| line == program);
+    unlist(root, ours, &mut said)?;
+    notes.write(root)?;
+    if listed.iter().any(|line| line == program) && !added {
+        said.push(format!(
+            "{SHELLS} has {program}: whoever knows an account's password may exchange it \
+             (`chsh`) or pass it over (`su -s`); take the line away"
+        ));
     }
     for account in &chosen {
         if account.shell == program {
@@ -176,7 +181,7 @@ pub(super) fn disable(
         }
         notes.before.remove(&name);
     }
-    unlist(root, &mut notes, &mut said)?;
+    unlist(root, std::mem::take(&mut notes.added), &mut said)?;
     notes.write(root)?;
     if said.is_empty() && stuck.is_empty() {
         said.push("no account's shell was changed by `hansard host enable`".to_owned());
@@ -197,41 +202,20 @@ fn is_ours(root: &Root, shell: &str) -> bool {
     name == "hansard-shell" || (is_recorder(shell) && linked(root).is_some())
 }
 
-/// A login shell is in `/etc/shells`, or ftp, chsh and pam_shells take the account for a service's.
-fn list(root: &Root, program: &str) -> Result<(), Failure> {
-    let mut text = root.read(SHELLS)?.unwrap_or_default();
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    root.replace(SHELLS, &format!("{text}{program}\n"), SHELLS_MODE)
-}
-
-/// Takes away lines of `/etc/shells` that are ours and that no account needs.
-fn unlist(root: &Root, notes: &mut Notes, said: &mut Vec<String>) -> Result<(), Failure> {
-    let there = accounts(root)?;
-    let needed = |path: &String| there.iter().any(|account| account.shell == *path);
-    let mut gone: Vec<String> = notes
-        .added
-        .iter()
-        .filter(|path| !needed(path))
-        .cloned()
-        .collect();
-    // Who is still to be given a shell back is still recorded.
-    gone.retain(|_| notes.before.is_empty());
-    if gone.is_empty() {
+/// Takes away lines of `/etc/shells` that are ours. What stands there may be exchanged by whoever has it as
+/// their login shell: `chsh` and `su --shell` take one that does not for a restriction.
+fn unlist(root: &Root, ours: BTreeSet<String>, said: &mut Vec<String>) -> Result<(), Failure> {
+    if ours.is_empty() {
         return Ok(());
     }
     let text = root.read(SHELLS)?.unwrap_or_default();
-    let kept = text
-        .lines()
-        .filter(|line| !gone.iter().any(|path| path == line.trim()));
+    let kept = text.lines().filter(|line| !ours.contains(line.trim()));
     let kept = kept.fold(String::new(), |kept, line| kept + line + "\n");
     if kept != text {
         root.replace(SHELLS, &kept, SHELLS_MODE)?;
     }
-    for path in gone {
+    for path in ours {
         said.push(format!("{SHELLS}: {path} is removed"));
-        notes.added.remove(&path);
     }
     Ok(())
 }
