@@ -328,7 +328,8 @@ fn nobody_is_locked_out() {
             .refused(&["enable", "shell", "anna"])
             .contains("line 1")
     );
-    fs::remove_file(machine.0.join("etc/hansard/shells")).unwrap();
+    machine.write("etc/hansard/shells", &format!("+{SHELL}\n"));
+    machine.write("etc/shells", &(machine.read("etc/shells") + SHELL));
     fs::rename(
         machine.0.join("etc/shells"),
         machine.0.join("etc/elsewhere"),

@@ -67,7 +67,10 @@ impl Place {
         let address = budget_of(address);
         let mut counts = node.door.lock();
         if counts.all >= config.connections_max {
-            return Err("too many connections (capture.ssh.connections_max)");
+            return Err(match config.proxy {
+                Some(_) => "too many connections (capture.proxy.connections_max)",
+                None => "too many connections (capture.ssh.connections_max)",
+            });
         }
         if counts.unknown >= config.unknown_max {
             return Err("too many connections that have not signed in");

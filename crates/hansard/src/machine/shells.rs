@@ -30,7 +30,7 @@ pub(super) fn enable(
     plain_names(users)?;
     let listed = shells(root)?;
     let there = accounts(root)?;
-    let chosen = chosen(root, &there, &listed, (users, all), program)?;
+    let chosen = chosen(root, &there, &listed, (users, all))?;
     let mut said = Vec::new();
     let mut notes = Notes::read(root)?;
     // A recorder that is installed elsewhere now is nobody's own shell: what was noted stands.
@@ -73,10 +73,10 @@ fn chosen<'a>(
     there: &'a [Account],
     listed: &[String],
     (users, all): (&[String], bool),
-    program: &str,
 ) -> Result<Vec<&'a Account>, Failure> {
     let (min, max) = people(root)?;
-    let is_listed = |account: &Account| listed.contains(&account.shell) || account.shell == program;
+    let is_listed =
+        |account: &Account| listed.contains(&account.shell) || is_ours(root, &account.shell);
     let mut chosen: Vec<&Account> = Vec::new();
     for name in users {
         let account = there.iter().find(|account| account.name == *name);
