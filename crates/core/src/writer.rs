@@ -272,6 +272,16 @@ impl SegmentWriter {
         self.close_frame()
     }
 
+    /// Closes and seals all there is, without an end: no more will come, and nobody says that it ended. The
+    /// recording is unfinished, and all of it is signed.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn seal_unfinished(&mut self) -> Result<(), WriteError> {
+        self.close_frame()?;
+        self.seal_and_continue(self.last_ns)
+    }
+
     /// Changes how long a frame may stay open (1 s; 100 ms while somebody follows).
     pub fn set_frame_ns(&mut self, frame_ns: u64) {
         self.bounds.frame_ns = frame_ns;

@@ -2,7 +2,10 @@
 //! any other.
 //!
 //! It knows just enough of the grammar of control sequences to see SGR, the resets, and whether
-//! a character is printed; it never changes what the emulator is fed.
+//! a character is printed. Who wants to know which cells are concealed has the emulator blink
+//! there ([`Conceal::feed_marking`]); nothing else ever changes what it is fed.
+
+use std::borrow::Cow;
 
 /// Longest piece of concealed text that is held until somebody takes it; the rest is counted
 /// only.
@@ -26,6 +29,10 @@ enum State {
 /// Colour arguments that are still to come inside SGR: they are not attributes.
 const MODE_FOLLOWS: u8 = 255;
 
+/// What an emulator is told so that its cells say which are concealed. It does not know SGR 8, and
+/// goes through all that moves cells and brings attributes back by itself.
+const MARK: [&str; 2] = ["\x1b[25m", "\x1b[5m"];
+
 /// Where the tap is in the stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Conceal {
@@ -33,6 +40,10 @@ pub(crate) struct Conceal {
     on: bool,
     saved: bool,
     verdict: Option<bool>,
+    /// Whether the SGR that is being read makes the text blink, which is no mark.
+    blinks: bool,
+    /// What is to be told the emulator behind this character.
+    mark: Option<bool>,
     value: u16,
     sub: bool,
     arguments: u8,
@@ -58,6 +69,26 @@ impl Conceal {
     }
 
     pub(crate) fn feed(&mut self, text: &str) {
+        self.feed_noting(text, |_, _| {});
+    }
+
+    /// The same, and answers the text to feed an emulator with in which what is concealed, and nothing else, is to
+    /// blink.
+    pub(crate) fn feed_marking<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
+        let (mut marked, mut from) = (String::new(), 0);
+        self.feed_noting(text, |at, on| {
+            marked.push_str(text.get(from..at).unwrap_or(""));
+            marked.push_str(MARK[usize::from(on)]);
+            from = at;
+        });
+        if marked.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        marked.push_str(text.get(from..).unwrap_or(""));
+        Cow::Owned(marked)
+    }
+
+    fn feed_noting(&mut self, text: &str, mut note: impl FnMut(usize, bool)) {
         let bytes = text.as_bytes();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -82,6 +113,9 @@ impl Conceal {
                 }
             }
             self.byte(byte, rest);
+            if let Some(on) = self.mark.take() {
+                note(bytes.len() - rest.len(), on);
+            }
         }
     }
 
@@ -97,7 +131,8 @@ impl Conceal {
         match (self.state, byte) {
             (_, 0x1b) => self.state = State::Escape,
             (_, 0x18 | 0x1a) | (State::String, 0x07) => self.state = State::Ground,
-            (State::String, _) | (_, 0x00..=0x1f) => {}
+            // Terminals pass over DEL, also inside of a sequence.
+            (State::String, _) | (_, 0x00..=0x1f | 0x7f) => {}
             (State::Ground, _) => self.print(byte, rest),
             (State::Escape, b'[') => self.enter_csi(),
             (State::Escape, b']' | b'P' | b'X' | b'^' | b'_') => self.state = State::String,
@@ -120,7 +155,7 @@ impl Conceal {
             (State::Csi, _) => self.csi(byte),
             (State::CsiOther, _) => {
                 if byte == b'p' && self.intermediate == b'!' {
-                    self.on = false;
+                    self.turn(false);
                 }
                 self.state = State::Ground;
             }
@@ -149,6 +184,7 @@ impl Conceal {
     fn enter_csi(&mut self) {
         self.state = State::Csi;
         self.verdict = None;
+        self.blinks = false;
         self.value = 0;
         self.sub = false;
         self.arguments = 0;
@@ -156,9 +192,12 @@ impl Conceal {
 
     fn escape(&mut self, byte: u8) {
         match byte {
-            b'c' => (self.on, self.saved) = (false, false),
+            b'c' => {
+                self.turn(false);
+                self.saved = false;
+            }
             b'7' => self.saved = self.on,
-            b'8' => self.on = self.saved,
+            b'8' => self.turn(self.saved),
             _ => {}
         }
         self.state = State::Ground;
@@ -167,9 +206,21 @@ impl Conceal {
     fn csi(&mut self, byte: u8) {
         if byte == b'm' {
             self.parameter();
-            self.on = self.verdict.unwrap_or(self.on);
+            self.turn(self.verdict.unwrap_or(self.on));
+            if self.blinks {
+                self.mark = Some(self.on);
+            }
         }
         self.state = State::Ground;
+    }
+
+    /// Concealed or not from here on. What is concealed is marked again behind every SGR, which may
+    /// have said something else to the emulator.
+    fn turn(&mut self, on: bool) {
+        if on || self.on {
+            self.mark = Some(on);
+        }
+        self.on = on;
     }
 
     /// One parameter of (what may be) an SGR is complete.
@@ -181,6 +232,7 @@ impl Conceal {
             (1.., _) => self.arguments -= 1,
             (0, 8) => self.verdict = Some(true),
             (0, 0 | 28) => self.verdict = Some(false),
+            (0, 5 | 6) => self.blinks = true,
             (0, 38 | 48 | 58) if !self.sub => self.arguments = MODE_FOLLOWS,
             (0, _) => {}
         }
@@ -241,6 +293,8 @@ impl Conceal {
             on: on != 0,
             saved: saved != 0,
             verdict: verdict.checked_sub(1).map(|v| v != 0),
+            blinks: false,
+            mark: None,
             value: u16::from_le_bytes([low, high]),
             sub: sub != 0,
             arguments,
@@ -289,9 +343,40 @@ mod tests {
             ("\x1b]0;\x1b[8mab", true, 2),
             ("\x1b[8\x18mab", false, 0),
             ("\x1b[8\nmab", true, 2),
+            ("\x1b[8\x7fma\x7fb", true, 2),
         ] {
             let tap = after(text);
             assert_eq!((tap.is_on(), tap.chars()), (on, chars), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_emulator_blinks_where_text_is_concealed_and_nowhere_else() {
+        let (on, off) = ("\x1b[5m", "\x1b[25m");
+        for (text, marked) in [
+            ("a\x1b[1;31mb\x1b[0mc", "a\x1b[1;31mb\x1b[0mc".to_owned()),
+            ("a\x1b[8mb\x1b[0mc", format!("a\x1b[8m{on}b\x1b[0m{off}c")),
+            // It stays marked, whatever comes between.
+            (
+                "\x1b[8ma\x1b[25mb\x1b[28mc",
+                format!("\x1b[8m{on}a\x1b[25m{on}b\x1b[28m{off}c"),
+            ),
+            // What blinks by itself does not any more; a colour of that number is none.
+            (
+                "\x1b[5ma\x1b[38;5;6mb",
+                format!("\x1b[5m{off}a\x1b[38;5;6mb"),
+            ),
+            (
+                "\x1b[8m\x1b7\x1b[m\x1b8a\x1bcb",
+                format!("\x1b[8m{on}\x1b7\x1b[m{off}\x1b8{on}a\x1bc{off}b"),
+            ),
+        ] {
+            assert_eq!(Conceal::default().feed_marking(text), marked, "{text:?}");
+            assert_eq!(after(text), {
+                let mut tap = Conceal::default();
+                tap.feed_marking(text);
+                tap
+            });
         }
     }
 

@@ -10,13 +10,24 @@ use std::fmt::Write as _;
 /// look escaped.
 #[must_use]
 pub fn escape_for_humans(text: &str) -> Cow<'_, str> {
-    if !text.contains(|c| c == '\\' || must_escape(c)) {
+    escape(text, true)
+}
+
+/// The same for what stood on a screen, shown by itself, row by row: a backslash is left as it is, because nearly
+/// every one of them is a path or a pattern that somebody wants to read, or to copy.
+#[must_use]
+pub fn escape_shown(text: &str) -> Cow<'_, str> {
+    escape(text, false)
+}
+
+fn escape(text: &str, with_backslash: bool) -> Cow<'_, str> {
+    if !text.contains(|c| (with_backslash && c == '\\') || must_escape(c)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match c {
-            '\\' => out.push_str("\\\\"),
+            '\\' if with_backslash => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
@@ -72,6 +83,16 @@ mod tests {
             ),
         ] {
             assert_eq!(escape_for_humans(text), shown);
+        }
+    }
+
+    #[test]
+    fn what_stood_on_a_screen_keeps_its_backslashes() {
+        for (text, shown) in [
+            ("C:\\n", "C:\\n"),
+            ("grep 'a\\.b'\u{202e}\x1b", "grep 'a\\.b'\\u{202e}\\u{1b}"),
+        ] {
+            assert_eq!(escape_shown(text), shown);
         }
     }
 

@@ -89,7 +89,7 @@ pub mod utf8;
 pub use cell::{Cell, Color, Style};
 pub use clip::Clip;
 pub use codec::{CopyError, DecodeError, Decoder, EncodeError, Encoder, copy};
-pub use escape::escape_for_humans;
+pub use escape::{escape_for_humans, escape_shown};
 pub use format::Format;
 pub use import::Import;
 pub use index::Indexed;

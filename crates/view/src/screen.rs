@@ -1,5 +1,7 @@
 //! What a terminal showed: an emulator fed with a recording's bytes.
 
+use std::borrow::Cow;
+
 use avt::observer::Observer;
 use avt::{Line, Terminal};
 use hansard_core::{Body, Stream};
@@ -24,6 +26,8 @@ pub struct Screen {
     terminal: Terminal,
     utf8: Utf8,
     conceal: Conceal,
+    /// Whether cells blink where they are concealed, and nowhere else.
+    marks: bool,
     work: u64,
 }
 
@@ -62,7 +66,17 @@ impl Screen {
             terminal: blank(cols, rows),
             utf8: Utf8::new(),
             conceal: Conceal::default(),
+            marks: false,
             work: 0,
+        }
+    }
+
+    /// A screen whose cells blink where they are concealed, and nowhere else. It is for looking at cells: its keyframes
+    /// are not those of the recording.
+    pub(crate) fn marking() -> Self {
+        Self {
+            marks: true,
+            ..Self::default()
         }
     }
 
@@ -77,11 +91,17 @@ impl Screen {
             terminal,
             utf8,
             conceal,
+            marks,
             work,
         } = self;
         utf8.feed(bytes, |text| {
-            conceal.feed(text);
-            let (text, more) = lightened(text, terminal.size());
+            let text = if *marks {
+                conceal.feed_marking(text)
+            } else {
+                conceal.feed(text);
+                Cow::Borrowed(text)
+            };
+            let (text, more) = lightened(&text, terminal.size());
             *work = work.saturating_add(more);
             terminal.feed_with(&*text, &mut *observer);
         });
@@ -264,6 +284,7 @@ impl Screen {
             terminal,
             utf8: Utf8::holding(held),
             conceal: Conceal::from_bytes(conceal),
+            marks: false,
             work: 0,
         })
     }

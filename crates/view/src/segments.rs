@@ -74,7 +74,7 @@ impl<W: Write> Encoder for SegmentEncoder<W> {
 
     fn end(&mut self) -> Result<(), EncodeError> {
         if let Some(writer) = &mut self.writer {
-            writer.cut()?;
+            writer.seal_unfinished()?;
         }
         self.write_parts()?;
         Ok(self.out.flush()?)
@@ -82,7 +82,7 @@ impl<W: Write> Encoder for SegmentEncoder<W> {
 }
 
 /// What a made-up header has instead of what is lost with the recording's own.
-const LOST: &str = "lost with the recording's header";
+pub const LOST: &str = "lost with the recording's header";
 
 /// Reads a recording. Damage is passed over, with a notice, up to the next sound segment; one whose
 /// header is damaged gets one that says so.
@@ -297,5 +297,32 @@ fn unreadable(e: ReadError) -> DecodeError {
             offset: 0,
             what: other.to_string(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hansard_core::Stream;
+    use hansard_core::verify::{Verdict, verify};
+
+    use super::*;
+
+    #[test]
+    fn what_has_no_end_is_sealed_to_its_last_event() {
+        let mut out = Vec::new();
+        let mut encoder = SegmentEncoder::new(&mut out, SigningKey::from_seed([7; 32]));
+        let session = headerless(SessionId::from_bytes([1; 16]), [0; 32]);
+        encoder.begin(&session).unwrap();
+        let body = Body::Data {
+            stream: Stream::Output,
+            bytes: b"the last that is there".to_vec(),
+        };
+        let (seq, at_ns) = (1, 5);
+        encoder.event(&Event { seq, at_ns, body }).unwrap();
+        encoder.end().unwrap();
+        drop(encoder);
+        let report = verify(out.as_slice()).unwrap();
+        assert_eq!(report.verdict, Verdict::Unfinished);
+        assert_eq!((report.segments, report.events_sealed), (1, report.events));
     }
 }

@@ -231,7 +231,7 @@ impl Texts {
     }
 
     fn show(&mut self, event: &Event, out: &mut Vec<Text>) {
-        let shown = self.shown.get_or_insert_default();
+        let shown = self.shown.get_or_insert_with(ShownLines::new);
         shown.apply(event, out);
     }
 

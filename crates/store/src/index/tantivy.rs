@@ -36,7 +36,7 @@ use spots::{Place, Spots};
 
 /// Version of what is in the directory; another one's is thrown away. It counts the fields, the
 /// words, the layout of blocks, what of a recording is text, and the library's own format.
-const VERSION: &str = "v6-tantivy-0.27";
+const VERSION: &str = "v7-tantivy-0.27";
 
 /// Memory of the thread that puts words together; what is more goes to the disk early.
 const WRITER_BYTES: usize = 32 * 1024 * 1024;

@@ -23,7 +23,7 @@ use crate::scrolling::in_steps;
 
 mod rows;
 
-use rows::{ByKey, Row, look_at, mix, read};
+use rows::{ByKey, Hidden, Row, look_at, mix, read};
 
 /// A line that stands on the screen: its first row's number, counted over everything that ever
 /// scrolled away, and its key.
@@ -39,8 +39,7 @@ struct Standing {
     text: String,
     first_ns: u64,
     steps: Vec<Step>,
-    is_concealed: bool,
-    is_blended: bool,
+    hidden: Hidden,
     is_cut: bool,
     /// The turn in which it was last seen.
     turn: u64,
@@ -52,7 +51,7 @@ struct GoneRow {
     /// Where its text ends among those of all rows that went with it; it begins where the one before
     /// ends.
     end: usize,
-    is_blended: bool,
+    hidden: Hidden,
 }
 
 /// The beginning of a line whose rest is at the top of the screen.
@@ -61,7 +60,7 @@ struct Head {
     text: String,
     hash: u64,
     number: u64,
-    is_blended: bool,
+    hidden: Hidden,
     is_cut: bool,
 }
 
@@ -132,11 +131,14 @@ impl Observer for Watch<'_> {
             return;
         }
         let row = look_at(line);
-        let is_blended = row.hash != 0 && read(line, &mut self.gone_texts);
+        let hidden = match row.hash {
+            0 => Hidden::default(),
+            _ => read(line, &mut self.gone_texts),
+        };
         self.gone.push(GoneRow {
             row,
             end: self.gone_texts.len(),
-            is_blended,
+            hidden,
         });
     }
 
@@ -150,6 +152,13 @@ impl Observer for Watch<'_> {
 }
 
 impl ShownLines {
+    pub(super) fn new() -> Self {
+        Self {
+            screen: Screen::marking(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn passed_over(&self) -> u64 {
         self.passed_over
     }
@@ -194,11 +203,10 @@ impl ShownLines {
             return;
         }
         self.passed_over += gone_count.saturating_sub(gone.len() as u64);
-        let concealed = self.screen.take_concealed();
         self.turn += 1;
         let left = self.leave(&gone, &gone_texts, gone_count);
         if self.look(dirty, gone_count) || !left.is_empty() {
-            self.settle(left, &concealed, now, out);
+            self.settle(left, now, out);
         }
         for command in commands {
             let lines = pieces(command.trim());
@@ -221,7 +229,7 @@ impl ShownLines {
             }
             self.head.hash = mix(self.head.hash, gone.row.hash);
             self.head.text.push_str(text);
-            self.head.is_blended |= gone.is_blended;
+            self.head.hidden |= gone.hidden;
             let is_long = self.head.text.len() > TEXT_BYTES_MAX;
             if gone.row.is_wrapped && !is_long {
                 continue;
@@ -229,7 +237,7 @@ impl ShownLines {
             let head = std::mem::take(&mut self.head);
             let standing = Standing {
                 text: head.text,
-                is_blended: head.is_blended,
+                hidden: head.hidden,
                 is_cut: head.is_cut || gone.row.is_wrapped,
                 ..Standing::default()
             };
@@ -316,13 +324,7 @@ impl ShownLines {
     }
 
     /// Compares what stood there with what stands there, and tells what is over.
-    fn settle(
-        &mut self,
-        left: Vec<(u64, u64, Standing)>,
-        concealed: &str,
-        now: u64,
-        out: &mut Vec<Text>,
-    ) {
+    fn settle(&mut self, left: Vec<(u64, u64, Standing)>, now: u64, out: &mut Vec<Text>) {
         let before = std::mem::take(&mut self.places);
         let places = self.places_now();
         let mut came = Vec::new();
@@ -336,7 +338,6 @@ impl ShownLines {
         for place in came {
             let mut new = self.read_place(&place);
             new.first_ns = now;
-            new.is_concealed = is_part(&new.text, concealed);
             self.grow(&before, place.number, &mut new, now);
             new.turn = self.turn;
             made.push((place.key, new));
@@ -347,7 +348,6 @@ impl ShownLines {
                 continue;
             }
             line.first_ns = now;
-            line.is_concealed = is_part(&line.text, concealed);
             self.grow(&before, number, &mut line, now);
             tell(line, now, out);
         }
@@ -364,7 +364,8 @@ impl ShownLines {
         }
         for (key, line) in made {
             // Equal lines that came at once are one.
-            self.standing.entry(key).or_insert(line);
+            let hidden = line.hidden;
+            self.standing.entry(key).or_insert(line).hidden |= hidden;
         }
         self.places = places;
     }
@@ -383,7 +384,7 @@ impl ShownLines {
         if old.text.is_empty() || !new.text.starts_with(old.text.as_str()) {
             return;
         }
-        new.is_concealed |= old.is_concealed;
+        new.hidden |= old.hidden;
         let is_shared = old.turn == self.turn;
         let chars = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
         if is_shared {
@@ -419,12 +420,12 @@ impl ShownLines {
         let mut line = Standing::default();
         if self.head.hash != 0 && place.row == 0 {
             line.text.clone_from(&self.head.text);
-            line.is_blended = self.head.is_blended;
+            line.hidden = self.head.hidden;
             line.is_cut = self.head.is_cut;
         }
         let rows = self.rows.iter().zip(self.screen.lines()).skip(place.row);
         for (row, cells) in rows {
-            line.is_blended |= read(cells, &mut line.text);
+            line.hidden |= read(cells, &mut line.text);
             if !row.is_wrapped {
                 break;
             }
@@ -463,8 +464,8 @@ fn tell(mut line: Standing, now: u64, out: &mut Vec<Text>) {
             first_ns: line.first_ns,
             last_ns: now,
             steps: line.steps,
-            is_concealed: line.is_concealed,
-            is_blended: line.is_blended,
+            is_concealed: line.hidden.is_concealed,
+            is_blended: line.hidden.is_blended,
             is_cut,
         });
         return out.extend(told);
@@ -482,19 +483,9 @@ fn tell(mut line: Standing, now: u64, out: &mut Vec<Text>) {
             first_ns: line.first_ns,
             last_ns: now,
             steps,
-            is_concealed: line.is_concealed,
-            is_blended: line.is_blended,
+            is_concealed: line.hidden.is_concealed,
+            is_blended: line.hidden.is_blended,
             is_cut,
         });
     }
-}
-
-/// Whether concealed text is in this line; blanks are not counted among it.
-fn is_part(line: &str, concealed: &str) -> bool {
-    if concealed.is_empty() {
-        return false;
-    }
-    let dense: String = line.chars().filter(|c| *c != ' ').collect();
-    // What was printed at once may be spread over lines.
-    dense.contains(concealed) || (!dense.is_empty() && concealed.contains(&dense))
 }

@@ -5,6 +5,8 @@ use hansard_core::{Body, Event, Fields, Stream};
 
 use super::*;
 
+mod hidden;
+
 /// A session whose events are a millisecond apart.
 #[derive(Default)]
 struct Made {
@@ -181,25 +183,6 @@ fn an_endless_line_is_cut_and_does_not_multiply() {
     for n in 0..2000 {
         assert!(whole.contains(&format!("{n:0>40}")), "{n}");
     }
-}
-
-#[test]
-fn hidden_text_is_flagged() {
-    let mut made = Made::default();
-    made.shows("open\r\n\x1b[8mthe secret\x1b[0m\r\n\x1b[31;41mred on red\x1b[0m\r\n");
-    let all = made.all();
-    let flags: Vec<_> = all
-        .iter()
-        .map(|t| (t.text.as_str(), t.is_concealed, t.is_blended))
-        .collect();
-    assert_eq!(
-        flags,
-        [
-            ("open", false, false),
-            ("the secret", true, false),
-            ("red on red", false, true)
-        ]
-    );
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::BitOrAssign;
 
-use avt::{Cell, Line};
+use avt::{Cell, Color, Line};
 
 /// Keys are hashes already.
 #[derive(Default)]
@@ -35,25 +36,39 @@ pub(super) struct Row {
     pub(super) is_wrapped: bool,
 }
 
+/// How some of a text was printed so that who sat there may not have seen it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Hidden {
+    pub(super) is_concealed: bool,
+    pub(super) is_blended: bool,
+}
+
+impl BitOrAssign for Hidden {
+    fn bitor_assign(&mut self, other: Self) {
+        self.is_concealed |= other.is_concealed;
+        self.is_blended |= other.is_blended;
+    }
+}
+
 /// Puts the text of a row behind `text`, trailing blanks cut unless it wraps; answers whether some of it
-/// has the colour of its ground.
-pub(super) fn read(line: &Line, text: &mut String) -> bool {
+/// is hidden.
+pub(super) fn read(line: &Line, text: &mut String) -> Hidden {
     let cells = used(line);
     text.reserve(cells.len());
-    let mut is_blended = false;
+    let mut hidden = Hidden::default();
     for cells in cells.chunks(PIECE) {
-        is_blended |= read_ascii(cells, text).unwrap_or_else(|| read_any(cells, text));
+        hidden |= read_ascii(cells, text).unwrap_or_else(|| read_any(cells, text));
     }
-    is_blended
+    hidden
 }
 
 /// Cells that are read at once where all are ASCII.
 const PIECE: usize = 32;
 
 /// Nearly all text: it is copied, not put together character by character. `None` where it is not.
-fn read_ascii(cells: &[Cell], text: &mut String) -> Option<bool> {
+fn read_ascii(cells: &[Cell], text: &mut String) -> Option<Hidden> {
     let mut bytes = [0; PIECE];
-    let (mut all, mut is_narrow, mut is_blended) = (0, true, false);
+    let (mut all, mut is_narrow, mut hidden) = (0, true, Hidden::default());
     for (byte, cell) in bytes.iter_mut().zip(cells) {
         let c = u32::from(cell.char());
         all |= c;
@@ -61,28 +76,51 @@ fn read_ascii(cells: &[Cell], text: &mut String) -> Option<bool> {
         #[allow(clippy::cast_possible_truncation)] // another one is seen in `all`
         let low = c as u8;
         *byte = low;
-        is_blended |= is_blended_cell(cell);
+        hidden |= hidden_cell(cell);
     }
     if all >= 0x80 || !is_narrow {
         return None;
     }
     text.push_str(std::str::from_utf8(bytes.get(..cells.len())?).ok()?);
-    Some(is_blended)
+    Some(hidden)
 }
 
-fn read_any(cells: &[Cell], text: &mut String) -> bool {
-    let mut is_blended = false;
+fn read_any(cells: &[Cell], text: &mut String) -> Hidden {
+    let mut hidden = Hidden::default();
     for cell in cells.iter().filter(|cell| cell.width() > 0) {
         text.push(cell.char());
-        is_blended |= is_blended_cell(cell);
+        hidden |= hidden_cell(cell);
     }
-    is_blended
+    hidden
 }
 
-fn is_blended_cell(cell: &Cell) -> bool {
+/// On a screen that marks what is concealed.
+fn hidden_cell(cell: &Cell) -> Hidden {
+    let (pen, is_blank) = (cell.pen(), cell.char() == ' ');
     // Few have a ground of their own.
-    let ground = cell.pen().background();
-    ground.is_some() && cell.char() != ' ' && ground == cell.pen().foreground()
+    let is_blended = match (pen.background(), pen.foreground()) {
+        (Some(ground), Some(colour)) => !is_blank && of_the_cube(ground) == of_the_cube(colour),
+        _ => false,
+    };
+    Hidden {
+        is_concealed: !is_blank && pen.is_blink(),
+        is_blended,
+    }
+}
+
+/// The colours 16 to 255 are the same in every terminal, and can be written as what they are.
+fn of_the_cube(colour: Color) -> Color {
+    const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+    let Color::Indexed(number @ 16..) = colour else {
+        return colour;
+    };
+    if number >= 232 {
+        let grey = 8 + 10 * (number - 232);
+        return Color::rgb(grey, grey, grey);
+    }
+    let number = number - 16;
+    let level = |n: u8| LEVELS.get(usize::from(n % 6)).copied().unwrap_or(0);
+    Color::rgb(level(number / 36), level(number / 6), level(number))
 }
 
 /// The cells of a row up to its last character, all of them where it wraps.
