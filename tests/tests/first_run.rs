@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use hansard_tests::{Scratch, copy_program, hansard, hansardd, skipped};
+use hansard_tests::{Daemon, Scratch, copy_program, hansard, hansardd, skipped};
 
 /// An account without a name, which is not root.
 const DAEMON: u32 = 61_234;
@@ -90,6 +90,25 @@ fn owners(dir: &Path, found: &mut Vec<u32>) {
             owners(&entry.path(), found);
         }
     }
+}
+
+#[test]
+fn a_directory_that_others_can_reach_is_made_private_and_that_is_said() {
+    let scratch = Scratch::new("first-run-open");
+    let daemon = Daemon::new(
+        &scratch.join("service"),
+        "host-a",
+        "capture:\n  local: {}\nstore: {}\nserve:\n  admin: {}\n",
+    );
+    fs::create_dir_all(daemon.data()).unwrap();
+    fs::set_permissions(daemon.data(), fs::Permissions::from_mode(0o755)).unwrap();
+    let said = daemon.must("init", &[]);
+    let mode = fs::metadata(daemon.data()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "{said:?}");
+    assert!(
+        format!("{said:?}").contains("(mode 755); its mode is 700 now"),
+        "{said:?}"
+    );
 }
 
 #[test]

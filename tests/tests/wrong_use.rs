@@ -236,3 +236,138 @@ fn options_that_would_be_passed_over_are_refused() {
     let said = refused(&["policy", "set", policy.to_str().unwrap()]);
     assert!(said.contains("there is no policy in it"), "{said}");
 }
+
+#[test]
+fn what_is_no_recording_says_what_it_looks_like() {
+    let scratch = Scratch::new("wrong-alike");
+    let zstd = b"\x28\xb5\x2f\xfd\x04\x00\x01\x00\x00";
+    for (name, bytes, what) in [
+        (
+            "a.gz",
+            &b"\x1f\x8b\x08\0\0\0\0\0\0\x03"[..],
+            "compressed by gzip",
+        ),
+        ("a.zst", zstd, "compressed by zstd"),
+        ("a.xz", b"\xfd7zXZ\0\0\x04", "compressed by xz"),
+        (
+            "a.cast",
+            b"{\"version\": 1, \"stdout\": []}",
+            "an asciicast of version 1",
+        ),
+        (
+            "a.timing",
+            b"0.012 42\n0.5 3\n",
+            "the timing of a typescript",
+        ),
+        ("a.txt", b"a line\n", "plain text"),
+        ("a.png", b"\x89PNG\r\n\x1a\n\0\0", "a picture (PNG)"),
+        ("a.elf", b"\x7fELF\x02\x01\x01", "a program (ELF)"),
+    ] {
+        let file = scratch.join(name);
+        fs::write(&file, bytes).unwrap();
+        for command in ["info", "screen", "cat", "verify"] {
+            let said = refused(&[command, file.to_str().unwrap()]);
+            let wanted = format!("it looks like {what}\n");
+            assert!(said.contains(&wanted), "{command} {name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_of_sudo_logs_says_which_one_to_name() {
+    let scratch = Scratch::new("wrong-sudo");
+    let session = scratch.join("sud/00/00/01");
+    fs::create_dir_all(&session).unwrap();
+    for name in ["log", "timing", "ttyout"] {
+        fs::write(session.join(name), "").unwrap();
+    }
+    fs::write(
+        session.join("log"),
+        "1795219200:anna:root::/dev/pts/1\n/\n/bin/ls\n",
+    )
+    .unwrap();
+    let named = session.to_str().unwrap();
+    for above in ["sud", "sud/00", "sud/00/00"] {
+        let above = scratch.join(above);
+        for command in ["info", "play", "screen", "verify"] {
+            let said = refused(&[command, above.to_str().unwrap()]);
+            let wanted = format!("hint: name one session's directory, such as {named}\n");
+            assert!(
+                said.contains(&wanted),
+                "{command} {}: {said}",
+                above.display()
+            );
+        }
+    }
+    let said = refused(&["info", session.join("log").to_str().unwrap()]);
+    assert!(
+        said.contains(&format!("name the directory, {named}\n")),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_moment_has_no_fraction_before_a_colon() {
+    for at in ["1.5:30", "-1", "-1:30"] {
+        let (status, _, err) = run(&["screen", "--at", at, &golden()]);
+        assert_eq!(status, Some(2), "{at}: {err}");
+        assert!(err.contains("not a moment; write seconds"), "{at}: {err}");
+    }
+}
+
+#[test]
+fn a_key_is_for_what_is_signed() {
+    let scratch = Scratch::new("wrong-key");
+    let (key, out) = (scratch.join("key"), scratch.join("out"));
+    let (key, out) = (key.to_str().unwrap(), out.to_str().unwrap());
+    assert_eq!(run(&["keygen", key]).0, Some(0));
+    let said = refused(&["convert", "--to", "raw", "--key", key, &golden(), out]);
+    assert!(said.contains("raw has no signature"), "{said}");
+    // A part of a recording has no end, and all of it is signed.
+    let args = [
+        "convert",
+        "--to",
+        "hansard",
+        "--key",
+        key,
+        "--clip",
+        "0..1",
+        &golden(),
+        out,
+    ];
+    let (status, _, err) = run(&args);
+    assert_eq!(status, Some(0), "{err}");
+    let (status, said, err) = run(&["verify", "--trust", &format!("{key}.pub"), out]);
+    assert_eq!(status, Some(1), "{said}{err}");
+    assert!(said.contains(": unfinished, intact"), "{said}");
+    assert!(said.contains(", 0 events not sealed"), "{said}");
+    assert!(said.contains("(trusted)"), "{said}");
+}
+
+#[test]
+fn what_was_found_stands_at_the_moment_that_is_said() {
+    let scratch = Scratch::new("found-moment");
+    let (jsonl, tlog) = (scratch.join("it.jsonl"), scratch.join("it.tlog"));
+    let (file, tlog) = (jsonl.to_str().unwrap(), tlog.to_str().unwrap());
+    let golden = golden();
+    let head = run(&["convert", "--to", "jsonl", &golden, "-"]).1;
+    let mut text = format!("{}\n", head.lines().next().unwrap());
+    text.push_str("{\"seq\":1,\"at_ns\":3006802856,\"family\":\"data\",\"stream\":\"output\",\"text\":\"C:\\\\temp quokka\"}\n");
+    fs::write(&jsonl, text).unwrap();
+    let (status, found, err) = run(&["search", "quokka", file]);
+    assert_eq!(
+        (status, found.as_str()),
+        (Some(0), "0:03.007\t1\tC:\\temp quokka\n"),
+        "{err}"
+    );
+    let (status, screen, err) = run(&["screen", "--at", "0:03.007", file]);
+    assert_eq!((status, err.as_str()), (Some(0), ""));
+    assert_eq!(screen, "C:\\temp quokka\n");
+    // Nothing of a recording that showed nothing is in a format of what was shown.
+    fs::write(&jsonl, format!("{}\n", head.lines().next().unwrap())).unwrap();
+    for format in ["tlog", "ttyrec"] {
+        let (status, _, err) = run(&["convert", "--force", "--to", format, file, tlog]);
+        assert_eq!(status, Some(0), "{err}");
+        assert!(err.contains("is empty: "), "{format}: {err}");
+    }
+}

@@ -206,7 +206,7 @@ pub(crate) struct PlayArgs {
     #[arg(short, long, value_name = "SECONDS", value_parser = number)]
     pub(crate) idle_limit: Option<f64>,
     /// Begin at this moment: seconds, [H:]M:S, or 1h2m3s
-    #[arg(long, value_name = "MOMENT")]
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true)]
     pub(crate) at: Option<Moment>,
     /// Begin paused
     #[arg(short, long)]
@@ -283,7 +283,12 @@ pub(crate) struct ScreenArgs {
     /// A session of the service (its UUID), or a file in any format that can be read
     pub(crate) file: PathBuf,
     /// Which moment: seconds, [H:]M:S, 1h2m3s, or `end`
-    #[arg(long, value_name = "MOMENT", default_value = "end")]
+    #[arg(
+        long,
+        value_name = "MOMENT",
+        default_value = "end",
+        allow_hyphen_values = true
+    )]
     pub(crate) at: Moment,
     /// As a picture (SVG) instead of text
     #[arg(long, conflicts_with = "json")]

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter};
 
 use hansard_view::codec::CopyError;
-use hansard_view::{Clip, EncodeError, Encoder, copy};
+use hansard_view::{Clip, EncodeError, Encoder, Format, copy};
 
 use crate::cli::ConvertArgs;
 use crate::draft::{Draft, OUT_BYTES};
@@ -11,10 +11,19 @@ use crate::failure::{Failure, STATUS_WRONG_USE, shown};
 use crate::key;
 use crate::moment;
 use crate::originals::Originals;
-use crate::source::Source;
+use crate::source::{Source, say};
 
 /// Converts; what was sound before damage is in the output, and the status says so.
 pub(crate) fn run(args: &ConvertArgs) -> Result<u8, Failure> {
+    if args.key.is_some() && args.to != Format::Hansard {
+        let what = format!(
+            "--key signs a Hansard recording, and {} has no signature",
+            args.to
+        );
+        return Err(
+            Failure::new(STATUS_WRONG_USE, what).hint("leave it out, or convert `--to hansard`")
+        );
+    }
     let key = key::signing_key(args.key.as_deref())?;
     let mut source = Source::open(&args.input, &args.read, "converting")?;
     if args.output.as_os_str() == "-" {
@@ -28,6 +37,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<u8, Failure> {
         return finish(args, source, cut);
     }
     let originals = Originals::new(&args.input, &args.read, source.format());
+    let is_shown_only = matches!(args.to, Format::Tlog | Format::Ttyrec);
     let draft = Draft::new(&args.output, args.to.beside(), args.force, &originals)?;
     let cut = match args.to.create(Box::new(draft.outputs()), key) {
         Ok(mut encoder) => cut(args, &mut source, &mut *encoder),
@@ -39,6 +49,14 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<u8, Failure> {
     };
     if cut.has_begun && !matches!(cut.copied, Err(CopyError::Write(_))) {
         draft.keep()?;
+        let is_empty = args.output.metadata().is_ok_and(|file| file.len() == 0);
+        if is_shown_only && is_empty {
+            let what = format!(
+                "is empty: {} has only what was shown or typed, and nothing was",
+                args.to
+            );
+            say(&args.output, &what);
+        }
     }
     finish(args, source, cut)
 }

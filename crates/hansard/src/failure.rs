@@ -132,9 +132,11 @@ fn denied(path: &Path) -> Option<String> {
         true => format!("{at} is yours, and its mode {mode:o} keeps you out: chmod changes it"),
         false => {
             let (owner, us) = (called(metadata.uid()), called(us));
-            format!(
-                "{at} belongs to {owner} (mode {mode:o}), and this is {us}: ask {owner}, or root"
-            )
+            let whom = match metadata.uid() {
+                0 => "root".to_owned(),
+                _ => format!("{owner}, or root"),
+            };
+            format!("{at} belongs to {owner} (mode {mode:o}), and this is {us}: ask {whom}")
         }
     })
 }

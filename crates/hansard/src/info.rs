@@ -8,6 +8,7 @@ use hansard_core::policy::OnLoss;
 use hansard_core::{Event, Fields, Policy, Session, Value};
 use hansard_view::escape_for_humans;
 use hansard_view::jsonl::event_json;
+use hansard_view::segments::LOST;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -113,13 +114,13 @@ impl Info {
         for (at_ns, label) in &self.marks {
             line(
                 "mark",
-                format!("{} {}", moment::show(*at_ns), escape_for_humans(label)),
+                format!("{} {}", moment::show_from(*at_ns), escape_for_humans(label)),
             );
         }
         for (at_ns, cause) in &self.gaps {
             line(
                 "gap",
-                format!("{} {}", moment::show(*at_ns), escape_for_humans(cause)),
+                format!("{} {}", moment::show_from(*at_ns), escape_for_humans(cause)),
             );
         }
         text
@@ -133,13 +134,18 @@ impl Info {
         };
         let session = self.session.as_ref().map(|session| {
             let body = Body::Start(Box::new(session.clone()));
-            event_json(&Event {
+            let event = event_json(&Event {
                 seq: 0,
                 at_ns: 0,
                 body,
-            })
-            .get("session")
-            .cloned()
+            });
+            let mut said = event.get("session").cloned().unwrap_or_default();
+            if session.recorder == LOST
+                && let Some(policy) = said.get_mut("policy")
+            {
+                *policy = serde_json::Value::Null;
+            }
+            said
         });
         json!({
             "file": args.file.to_string_lossy(),
@@ -180,8 +186,8 @@ fn session_lines(session: &Session, line: &mut impl FnMut(&str, String)) {
         escape_for_humans(&session.recorder).into_owned(),
     );
     line("signer", signer);
-    // Of a foreign recording nobody knows what was to be kept.
-    if session.recorder_key != [0; 32] {
+    // Of a foreign recording, and of one whose header is lost, nobody knows what was to be kept.
+    if session.recorder_key != [0; 32] && session.recorder != LOST {
         line("policy", policy(&session.policy));
     }
 }

@@ -15,6 +15,7 @@
     )
 )]
 
+mod alike;
 mod cat;
 mod cert;
 mod cli;

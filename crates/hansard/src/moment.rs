@@ -98,8 +98,10 @@ fn clock(text: &str) -> Option<u64> {
         return None;
     }
     let minutes = front.iter().try_fold(0u64, |sum, part| {
-        sum.checked_mul(60)?
-            .checked_add(seconds(part)? / 1_000_000_000)
+        // Half a minute would be passed over without a word.
+        let is_whole = part.bytes().all(|b| b.is_ascii_digit());
+        let part = part.parse::<u64>().ok().filter(|_| is_whole)?;
+        sum.checked_mul(60)?.checked_add(part)
     })?;
     minutes
         .checked_mul(60_000_000_000)?
@@ -143,6 +145,17 @@ pub(crate) fn show(ns: u64) -> String {
         text.push_str(&format!(".{t}"));
     }
     text
+}
+
+/// A moment at which something was there, to be asked for again: the first whole millisecond at which it was.
+/// `0:03.007`, `1:02:03`.
+pub(crate) fn show_from(ns: u64) -> String {
+    let ms = ns.div_ceil(1_000_000);
+    let text = show(ms / 1000 * 1_000_000_000);
+    match ms % 1000 {
+        0 => text,
+        ms => format!("{text}.{ms:03}"),
+    }
 }
 
 /// A UTC time as RFC 3339 with milliseconds; civil calendar after H. Hinnant's algorithm.
@@ -203,6 +216,9 @@ mod tests {
             "",
             "x",
             "-1",
+            "1.5:30",
+            "1:0.5:30",
+            "+1:30",
             "1:2:3:4",
             "1h2",
             "5y",
@@ -237,6 +253,17 @@ mod tests {
         assert_eq!(show(0), "0:00");
         assert_eq!(show(61_500_000_000), "1:01.5");
         assert_eq!(show(3_723_000_000_000), "1:02:03");
+        for (ns, shown) in [
+            (0, "0:00"),
+            (1, "0:00.001"),
+            (3_006_802_856, "0:03.007"),
+            (3_007_000_000, "0:03.007"),
+            (3_999_000_001, "0:04"),
+            (3_723_500_000_000, "1:02:03.500"),
+        ] {
+            assert_eq!(show_from(ns), shown);
+            assert!(shown.parse::<Moment>().unwrap().at_ns() >= ns, "{shown}");
+        }
         assert_eq!(utc(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(utc(951_782_400_000_000_000), "2000-02-29T00:00:00.000Z");
         assert_eq!(utc(1_795_219_200_123_000_000), "2026-11-21T00:00:00.123Z");

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write as _};
 
-use hansard_view::escape_for_humans;
+use hansard_view::escape_shown;
 use hansard_view::search::{Match, Search, check_needle};
 use serde_json::json;
 
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<u8, Failure> {
 
 fn print(out: &mut impl io::Write, args: &SearchArgs, hit: &Match) -> io::Result<()> {
     if args.json {
-        let at = moment::show(hit.at_ns);
+        let at = moment::show_from(hit.at_ns);
         return writeln!(
             out,
             "{}",
@@ -62,7 +62,7 @@ fn print(out: &mut impl io::Write, args: &SearchArgs, hit: &Match) -> io::Result
     writeln!(
         out,
         "{}\t{row}\t{}",
-        moment::show(hit.at_ns),
-        escape_for_humans(&hit.text)
+        moment::show_from(hit.at_ns),
+        escape_shown(&hit.text)
     )
 }

@@ -14,7 +14,7 @@ use hansard_view::{DecodeError, Decoder, Format, Import, OpenError};
 use crate::cli::ReadArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_WRONG_USE, shown};
 use crate::watched::Watched;
-use crate::{journal, session};
+use crate::{alike, journal, session};
 
 /// A recording that is being read.
 pub(crate) struct Source {
@@ -221,7 +221,8 @@ fn opened(path: &Path, about: fn(&Path, &io::Error) -> Failure) -> Result<(File,
     let metadata = file.metadata().map_err(|e| about(path, &e))?;
     if metadata.is_dir() {
         let what = format!("{}: is a directory", shown(path));
-        return Err(Failure::new(STATUS_WRONG_USE, what).hint("name a file in it"));
+        let hint = alike::directory_hint(path).unwrap_or_else(|| "name a file in it".to_owned());
+        return Err(Failure::new(STATUS_WRONG_USE, what).hint(hint));
     }
     Ok((file, metadata.len()))
 }
@@ -235,17 +236,22 @@ pub(crate) fn not_a_recording(path: &Path) -> Failure {
     if there.as_ref().is_some_and(Metadata::is_dir) {
         let what = "is a directory, and no recording of sudo or Teleport, which are directories";
         return Failure::new(STATUS_WRONG_USE, format!("{}: {what}", shown(path)))
-            .hint("name a file in it");
+            .hint(alike::directory_hint(path).unwrap_or_else(|| "name a file in it".to_owned()));
     }
     if there.is_some_and(|there| there.is_file() && there.len() == 0) {
         return Failure::new(STATUS_WRONG_USE, format!("{}: is empty", shown(path)))
             .hint("nothing was written into it: see how it was made, or copied here");
     }
-    Failure::new(
-        STATUS_WRONG_USE,
-        format!("{}: not a recording of a known format", shown(path)),
-    )
-    .hint(format!(
+    let what = format!("{}: not a recording of a known format", shown(path));
+    if let Some(hint) = alike::directory_hint(path) {
+        return Failure::new(STATUS_WRONG_USE, what).hint(hint);
+    }
+    let seen = alike::of_file(path).filter(|_| session::named(path).is_none());
+    if let Some(alike) = seen {
+        let what = format!("{what}; it looks like {}", alike.what);
+        return Failure::new(STATUS_WRONG_USE, what).hint(alike.hint);
+    }
+    Failure::new(STATUS_WRONG_USE, what).hint(format!(
         "say which one it is with --from FORMAT ({})",
         readable_formats().join(", ")
     ))

@@ -11,6 +11,7 @@ use hansard_view::escape_for_humans;
 use hansard_view::source::reading;
 use serde_json::json;
 
+use crate::alike;
 use crate::cli::{LookArgs, VerifyArgs};
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_UNFINISHED, STATUS_WRONG_USE, shown};
 use crate::key::hex;
@@ -81,7 +82,9 @@ fn check_bytes(path: &Path, reader: Box<dyn Read>, total: Option<u64>) -> Result
     let meter = Meter::new(Progress::new("checking", total));
     verify(meter.reading(reader)).map_err(|error| match error {
         ReadError::Io(error) => Failure::about(path, &error),
-        ReadError::NotARecording if total == Some(0) => not_a_recording(path),
+        ReadError::NotARecording if total == Some(0) || alike::of_file(path).is_some() => {
+            not_a_recording(path)
+        }
         ReadError::NotARecording => Failure::new(
             STATUS_WRONG_USE,
             format!("{}: not a Hansard recording", shown(path)),

@@ -25,7 +25,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use hansard_record::disk::Disk as _;
@@ -277,6 +279,7 @@ impl DataDir {
         make_dir(&self.0).map_err(|e| owner::not_made(&self.0, &e, 0o700))?;
         owner::is_ours(&self.0)?;
         self.is_free()?;
+        make_private(&self.0).map_err(about(&self.0))?;
         let unfinished = self.0.join(UNFINISHED);
         write_new(&unfinished, b"").map_err(about(&unfinished))?;
         let _lock = self.lock(who)?;
@@ -346,7 +349,15 @@ impl DataDir {
     }
 }
 
-/// Makes a directory for this user only; one that is there is as good, and made so.
+/// Takes from others what they may do with a directory.
+fn make_private(path: &Path) -> io::Result<()> {
+    match fs::metadata(path)?.mode() & 0o077 {
+        0 => Ok(()),
+        _ => fs::set_permissions(path, fs::Permissions::from_mode(0o700)),
+    }
+}
+
+/// Makes a directory for this user only; one that is there is as good.
 fn make_dir(path: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),

@@ -1,6 +1,7 @@
 //! `hansardd init`: makes the data directory, keys and stores, explicitly and once. Nothing else in
 //! the daemon does.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -106,6 +107,7 @@ pub fn init(
     }
     let dir = DataDir::new(&config.node.data_dir);
     let node = config.node_name();
+    let was = std::fs::metadata(&config.node.data_dir).map(|there| there.mode() & 0o777);
     let mut made = None;
     let mark = dir.make(&holder("init"), |dir| {
         let identity = match origin {
@@ -130,7 +132,14 @@ pub fn init(
         made = Some(identity);
         Ok(mark)
     })?;
-    let made = made.ok_or_else(|| Failure::new(STATUS_FAILED, "no identity was made", ""))?;
+    let none = || Failure::new(STATUS_FAILED, "no identity was made", "");
+    let mut made: Identity = made.ok_or_else(none)?;
+    if let Ok(was) = was
+        && was & 0o077 != 0
+    {
+        let what = format!("others could reach it (mode {was:o}); its mode is 700 now");
+        made.facts.push(("data_dir".to_owned(), what));
+    }
     Ok((mark, made))
 }
 

@@ -32,14 +32,14 @@ pub(crate) struct LookArgs {
 /// What is listed.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
-    /// Not before this time (UTC): 2026-11-21 or 2026-11-21T08:00
-    #[arg(long, value_name = "TIME")]
+    /// The same as --since
+    #[arg(long, value_name = "TIME", value_parser = Time::since)]
     pub(crate) from: Option<Time>,
-    /// Before this time (UTC)
-    #[arg(long, value_name = "TIME")]
+    /// Before, as --since
+    #[arg(long, value_name = "TIME", value_parser = Time::since)]
     pub(crate) until: Option<Time>,
-    /// Not longer ago than this: 30m, 2h, 7d
-    #[arg(long, value_name = "DURATION", conflicts_with = "from", value_parser = Time::ago)]
+    /// Not before: 30m, 2h, 7d ago, 2026-11-21 or 2026-11-21T08:00 (UTC)
+    #[arg(long, value_name = "TIME", conflicts_with = "from", value_parser = Time::since)]
     pub(crate) since: Option<Time>,
     /// Of this user
     #[arg(long, value_name = "NAME")]

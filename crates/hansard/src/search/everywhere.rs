@@ -5,8 +5,8 @@ use std::io::{self, Write as _};
 use hansard_record::Environment;
 use hansard_view::document::catalogue;
 use hansard_view::question::{Question, Sought};
-use hansard_view::{escape_for_humans, nearest};
-use serde_json::Value as Json;
+use hansard_view::{escape_for_humans, escape_shown, nearest};
+use serde_json::{Value as Json, json};
 
 use crate::cli::SearchArgs;
 use crate::failure::{Failure, STATUS_DAMAGED, STATUS_UNFINISHED, STATUS_WRONG_USE};
@@ -38,32 +38,35 @@ pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
         let document =
             service.document(&asked(args, cursor.as_deref()).with("limit", Some(&page)))?;
         let sessions = document.get("sessions").and_then(Json::as_array);
-        let mut is_cut = false;
-        for session in sessions.into_iter().flatten() {
+        // The session that was not shown whole, and how many were before it.
+        let mut cut = None;
+        for (before, session) in sessions.into_iter().flatten().enumerate() {
             let left = args.limit.saturating_sub(found);
             let hits = session.get("hits").and_then(Json::as_array);
-            is_cut |= hits.is_some_and(|hits| hits.len() > left);
+            if cut.is_none() && hits.is_some_and(|hits| hits.len() > left) {
+                cut = Some((text(session, "sid"), before));
+            }
             if left > 0 {
                 found += print(args, session, left, is_of_one)?;
             }
         }
         is_whole &= document.get("index_complete") != Some(&Json::Bool(false));
-        cursor = document
-            .get("next")
-            .and_then(Json::as_str)
-            .map(str::to_owned);
         // The cursor is for what comes behind the answer, and not all of the answer was shown.
-        if is_cut {
-            say(&format!(
-                "stopped after {found} findings, and there are more: --limit allows more"
-            ));
+        if let Some((sid, before)) = cut {
+            let from = match before {
+                0 => cursor,
+                _ => behind(&service, args, cursor.as_deref(), before)?,
+            };
+            stopped_within(args, found, &sid, from.as_deref())?;
             break;
         }
+        cursor = next_of(&document);
         let Some(next) = &cursor else { break };
         if found >= args.limit {
             say(&format!(
                 "stopped after {found} findings, and there may be more: go on with --cursor {next}"
             ));
+            tell_next(args, Some(next))?;
             break;
         }
     }
@@ -84,6 +87,51 @@ pub(super) fn run(args: &SearchArgs) -> Result<u8, Failure> {
         0 => STATUS_UNFINISHED,
         _ => 0,
     })
+}
+
+fn next_of(document: &Json) -> Option<String> {
+    let next = document.get("next").and_then(Json::as_str);
+    next.map(str::to_owned)
+}
+
+/// The cursor behind so many sessions of an answer.
+fn behind(
+    service: &Service,
+    args: &SearchArgs,
+    cursor: Option<&str>,
+    sessions: usize,
+) -> Result<Option<String>, Failure> {
+    let page = sessions.to_string();
+    let document = service.document(&asked(args, cursor).with("limit", Some(&page)))?;
+    Ok(next_of(&document))
+}
+
+/// Says how to go on where the limit came within a session: from the beginning of that one.
+fn stopped_within(
+    args: &SearchArgs,
+    found: usize,
+    sid: &str,
+    from: Option<&str>,
+) -> Result<(), Failure> {
+    let sid = escape_for_humans(sid);
+    let next = match from {
+        Some(cursor) => {
+            format!("go on with --cursor {cursor}, which begins with that session again")
+        }
+        None => "--limit allows more".to_owned(),
+    };
+    say(&format!(
+        "stopped after {found} findings, within session {sid}, and there are more: {next}"
+    ));
+    tell_next(args, from)
+}
+
+/// Whoever reads JSON finds in its last line where to go on; `null` is from the beginning.
+fn tell_next(args: &SearchArgs, next: Option<&str>) -> Result<(), Failure> {
+    if args.json {
+        writeln!(io::stdout(), "{}", json!({ "next": next }))?;
+    }
+    Ok(())
 }
 
 /// What is said of fields that no event has, as far as this version knows. A newer service may know more, and
@@ -156,7 +204,7 @@ fn print(
         let at_ns = hit.get("at_ns").and_then(Json::as_u64).unwrap_or(0);
         let line = text(hit, "text");
         let mut line: String = line.trim().chars().take(LINE_CHARS_MAX).collect();
-        line = escape_for_humans(&line).into_owned();
+        line = escape_shown(&line).into_owned();
         let flag = |name: &str| hit.get(name).and_then(Json::as_bool) == Some(true);
         if flag("concealed") || flag("same_colour") {
             line.push_str("  [hidden]");
@@ -168,7 +216,7 @@ fn print(
             _ => what,
         };
         let what = escape_for_humans(&what);
-        writeln!(out, "  {}\t{what}\t{line}", moment::show(at_ns))?;
+        writeln!(out, "  {}\t{what}\t{line}", moment::show_from(at_ns))?;
     }
     // Who asks for one session gets all of it, page by page.
     if !is_of_one && session.get("more_hits").and_then(Json::as_bool) == Some(true) {

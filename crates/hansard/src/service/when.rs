@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use hansard_record::Environment;
 use hansard_view::calendar::{civil, days};
+use hansard_view::question::times::utc_ns;
 
 use crate::moment::{self, Moment};
 
@@ -24,11 +25,17 @@ impl Time {
         self.utc_ns
     }
 
-    /// `2h`, `30m`, `7d`: so long before now.
-    pub(crate) fn ago(text: &str) -> Result<Self, String> {
+    /// `2h`, `30m`, `7d`, `2w`: so long before now; or a day, or a day and a time.
+    pub(crate) fn since(text: &str) -> Result<Self, String> {
         let now = Environment::real().clock.utc_ns();
-        let utc_ns = now.saturating_sub(long_ns(text)?);
-        Ok(Self { utc_ns })
+        let ago = long_ns(text).map(|ns| now.saturating_sub(ns)).ok();
+        let utc_ns = ago.or_else(|| utc_ns(text, now));
+        let bad =
+            "not a time; write 30m, 2h or 7d ago, or 2026-11-21 or 2026-11-21T08:00[:00], in UTC";
+        match utc_ns {
+            Some(utc_ns) => Ok(Self { utc_ns }),
+            None => text.parse().map_err(|_| bad.to_owned()),
+        }
     }
 }
 
@@ -122,11 +129,29 @@ mod tests {
         ] {
             assert!(bad.parse::<Time>().is_err(), "{bad}");
         }
-        for good in ["90s", "30m", "2h", "1h30m", "7d"] {
-            assert!(Time::ago(good).is_ok(), "{good}");
+        for good in [
+            "90s",
+            "30m",
+            "2h",
+            "1h30m",
+            "7d",
+            "2w",
+            "2026-11-21",
+            "2026-11-21T08:00",
+            "2026-11-21 08:05:09Z",
+        ] {
+            assert!(Time::since(good).is_ok(), "{good}");
         }
-        for bad in ["", "2", "2w", "-1h", "start", "h", "99999999999999999999d"] {
-            assert!(Time::ago(bad).is_err(), "{bad}");
+        for bad in [
+            "",
+            "2",
+            "-1h",
+            "start",
+            "h",
+            "99999999999999999999d",
+            "2026-02-30",
+        ] {
+            assert!(Time::since(bad).is_err(), "{bad}");
         }
     }
 }
