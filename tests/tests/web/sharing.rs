@@ -272,7 +272,12 @@ fn a_link_answers_no_longer_than_who_made_it_may_make_one() {
         ("Cookie", session.as_str()),
     ];
     let wish = json!({ "viewer": "Ms Outside", "ttl_s": 600 }).to_string();
-    let made = ask(&shared.place, ("POST", &shared.of("/shares")), &headers, &wish);
+    let made = ask(
+        &shared.place,
+        ("POST", &shared.of("/shares")),
+        &headers,
+        &wish,
+    );
     let link = made.json()["link"].as_str().unwrap().to_owned();
     let status = |link: &str| shared.by(link, ("GET", "/v1/shared")).status;
     assert_eq!(status(&link), 200);
