@@ -331,7 +331,10 @@ fn of_users(parts: &Parts) -> [(Op, Handler); 7] {
     let audit = || Arc::clone(&parts.audit);
     [
         (Op::Users, users::list(users())),
-        (Op::UserMake, users::make(users(), audit())),
+        (
+            Op::UserMake,
+            users::make(users(), Arc::clone(&parts.saved), audit()),
+        ),
         (
             Op::UserRemove,
             users::remove(users(), Arc::clone(&parts.saved)),

@@ -163,6 +163,12 @@ impl DataDir {
         self.0.join("users")
     }
 
+    /// From where users signed in.
+    #[must_use]
+    pub fn places(&self) -> PathBuf {
+        self.0.join("places")
+    }
+
     /// Locks on people, roles, accounts, hosts and sessions.
     #[must_use]
     pub fn locks(&self) -> PathBuf {

@@ -4,7 +4,8 @@
 //! - [`pages`]: the application itself, which is part of this program, and what a browser is told to
 //!   refuse of it
 //! - [`origin`]: under which names we are asked, and by which page; [`proxies`]: from where
-//! - [`signed_in`]: who is signed in; [`attempts`]: how often somebody may try; [`sign_in`]: trying;
+//! - [`signed_in`]: who is signed in; [`attempts`]: how often somebody may try; `seen`: who is known from before;
+//!   [`sign_in`]: trying;
 //!   `passkey`: trying with a passkey, which answers one of the [`challenges`]; `link`: who has a link to
 //!   one session; `certified`: who has a certificate; [`oidc`]: trying at a provider; [`waiting`]: what waits for an answer
 //! - connections: [`serve`]; [`tls`]: a certificate of its own; [`files`]: what is configured as files
@@ -22,6 +23,7 @@ pub mod origin;
 pub mod pages;
 mod passkey;
 pub mod proxies;
+mod seen;
 pub mod serve;
 pub mod sign_in;
 pub mod signed_in;
@@ -42,7 +44,7 @@ use hansard_core::{Lockable, Locks};
 use hansard_identity::random::Random;
 use hansard_identity::user::User;
 use hansard_identity::users::Standing;
-use hansard_identity::{PeopleAuthority, Shares, Users};
+use hansard_identity::{Devices, PeopleAuthority, Places, Shares, Users};
 use hansard_record::clock::Clock;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -51,7 +53,7 @@ use tokio::sync::Semaphore;
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::api::role::{Asker, Outside, Visitor};
-use crate::api::seams::{Audit, Log};
+use crate::api::seams::{Admit, Audit, Log};
 use crate::api::until::Until;
 use attempts::Attempts;
 use challenges::Challenges;
@@ -103,6 +105,8 @@ pub struct Parts {
     pub users: Arc<Users>,
     /// Links for people without an account.
     pub shares: Arc<Shares>,
+    /// Who has which role on this machine.
+    pub admit: Admit,
     /// Who is locked out.
     pub locks: Option<Arc<dyn Locks>>,
     /// The service's own recording.
@@ -123,6 +127,10 @@ pub struct Parts {
     pub random: Arc<dyn Random>,
     /// Who tried and failed.
     pub attempts: Arc<Attempts>,
+    /// From where users signed in.
+    pub places: Arc<Places>,
+    /// Knows browsers again in which somebody signed in.
+    pub devices: Devices,
     /// How we are reached.
     pub origins: Origins,
     /// Proxies that are believed in who they were asked by.

@@ -37,6 +37,8 @@ pub mod certificate;
 #[cfg(feature = "authority")]
 pub mod credentials;
 mod der;
+#[cfg(feature = "authority")]
+pub mod device;
 mod extensions;
 #[cfg(feature = "authority")]
 mod fact;
@@ -66,6 +68,8 @@ pub mod peer;
 pub mod pem;
 #[cfg(feature = "authority")]
 pub mod people;
+#[cfg(feature = "authority")]
+pub mod places;
 #[cfg(feature = "authority")]
 pub mod random;
 pub mod recorder;
@@ -103,6 +107,8 @@ pub use certificate::{BadCertificate, Certificate, Purpose};
 #[cfg(feature = "authority")]
 pub use credentials::Credentials;
 #[cfg(feature = "authority")]
+pub use device::Devices;
+#[cfg(feature = "authority")]
 pub use failure::Failure;
 pub use host_id::HostId;
 #[cfg(feature = "authority")]
@@ -112,6 +118,8 @@ pub use locks::Locks;
 pub use peer::{Peer, Principal};
 #[cfg(feature = "authority")]
 pub use people::{PeopleAuthority, Person};
+#[cfg(feature = "authority")]
+pub use places::Places;
 pub use recorder::check_recorder;
 #[cfg(feature = "authority")]
 pub use registry::Registry;

@@ -102,8 +102,20 @@ pub const SSH_COMMAND_BYTES_MAX: usize = 4096;
 /// Longest public key of SSH, characters of base64; a longer one is refused.
 pub const SSH_KEY_BYTES_MAX: usize = 1024;
 
-/// Locks of one service. At the limit none is made until another is lifted or over.
+/// Locks of one service that hold at a time. At the limit none is made until another is lifted or over.
 pub const LOCKS_MAX: usize = 10_000;
+
+/// Of those, kept for root at the service's own machine: whatever others lock, root can lock somebody out.
+pub const LOCKS_KEPT: usize = 1000;
+
+/// Of those, made by one and the same, but for root. At the limit they make none until one of theirs is lifted or over.
+pub const LOCKS_OF_ONE_MAX: usize = 2000;
+
+/// Files of locks that are read: those that are over lie there until others are made. A service with more does not start.
+pub const LOCK_FILES_MAX: usize = 2 * LOCKS_MAX;
+
+/// Files of locks that are over, removed when another is made: so many, so that it is not long in coming.
+pub const LOCKS_OVER_AT_ONCE: usize = 64;
 
 /// Bytes of what somebody is told who is locked. A longer message is refused.
 pub const LOCK_MESSAGE_BYTES_MAX: usize = 512;
@@ -122,6 +134,21 @@ pub const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// Users of one service. At the limit none is added until another is removed.
 pub const USERS_MAX: usize = 10_000;
+
+/// How long it is remembered from where a user signed in, seconds (30 days).
+pub const PLACE_LIFE_S: u64 = 30 * 24 * 3600;
+
+/// How long that somebody signed in at a place once more is not written anew, seconds (a day).
+pub const PLACE_KEPT_S: u64 = 24 * 3600;
+
+/// Such places of one user; for a further one the oldest of theirs is forgotten.
+pub const PLACES_OF_ONE_MAX: usize = 16;
+
+/// Users of whom places are remembered; for a further one those of who signed in longest ago are forgotten.
+pub const PLACES_USERS_MAX: usize = USERS_MAX;
+
+/// How long a browser is known in which somebody signed in, seconds (180 days).
+pub const DEVICE_LIFE_S: u64 = 180 * 24 * 3600;
 
 /// Links to sessions of one service, those included that expired lately. At the limit none is made
 /// until old ones are gone.

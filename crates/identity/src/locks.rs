@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::files::{Files, SECRET};
 use crate::hex;
-use crate::limits::{LOCK_MESSAGE_BYTES_MAX, LOCKS_MAX, PAGE_ROWS_MAX};
+use crate::limits::{
+    LOCK_FILES_MAX, LOCK_MESSAGE_BYTES_MAX, LOCKS_KEPT, LOCKS_MAX, LOCKS_OF_ONE_MAX,
+    LOCKS_OVER_AT_ONCE, PAGE_ROWS_MAX,
+};
 use crate::moment::iso;
 use crate::random::{Random, draw};
 use crate::registry::read_all;
@@ -53,6 +56,17 @@ impl LockRow {
     }
 }
 
+/// Who makes a lock, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Maker<'a> {
+    /// By which name.
+    pub name: &'a str,
+    /// Whether it is root at the service's own machine, who is bound by nothing but [`LOCKS_MAX`].
+    pub is_root: bool,
+    /// Now, UTC nanoseconds since 1970.
+    pub utc_ns: u64,
+}
+
 /// The locks of one service.
 pub struct Locks {
     directory: PathBuf,
@@ -65,16 +79,17 @@ pub struct Locks {
 }
 
 impl Locks {
-    /// Opens the locks in `directory`, which is made if it is not there.
+    /// Opens the locks in `directory`, which is made if it is not there. Those that are over stay where they are:
+    /// a clock that is ahead while a machine starts must lift none for good.
     ///
     /// # Errors
     /// `Refused` for a file that is no lock: whoever it locked would be let in. `Conflict` with more than
-    /// [`LOCKS_MAX`], `Retry` when the disk fails.
+    /// [`LOCK_FILES_MAX`], `Retry` when the disk fails.
     pub fn open(directory: &Path, random: Arc<dyn Random>) -> Result<Self, Failure> {
         let files = Files::default();
         files.make_directory(directory)?;
         let mut known = BTreeMap::new();
-        for (name, row) in read_all::<LockRow>(directory, LOCKS_MAX)? {
+        for (name, row) in read_all::<LockRow>(directory, LOCK_FILES_MAX)? {
             let target = row.and_then(|row| match row.id == name {
                 true => Ok((Target::parse(&row.target)?, row)),
                 false => Err("its name is another's".to_owned()),
@@ -99,39 +114,65 @@ impl Locks {
     /// Makes a lock that does not hold yet, so that it can be put on record first.
     ///
     /// # Errors
-    /// `Malformed` for a message too long or a time that is over, `Conflict` at [`LOCKS_MAX`], `Retry`
-    /// without randomness.
+    /// `Malformed` for a message too long or a time that is over, `Conflict` at [`LOCKS_MAX`], before that for
+    /// whoever is not root ([`LOCKS_KEPT`], [`LOCKS_OF_ONE_MAX`]), `Retry` without randomness.
     pub fn prepare(
         &self,
         target: &Target,
         message: &str,
         until_ns: Option<u64>,
-        (by, utc_ns): (&str, u64),
+        maker: Maker<'_>,
     ) -> Result<LockRow, Failure> {
         if message.len() > LOCK_MESSAGE_BYTES_MAX || message.contains(char::is_control) {
             return Err(Failure::Malformed(format!(
                 "a lock's message is one line of at most {LOCK_MESSAGE_BYTES_MAX} bytes"
             )));
         }
-        if until_ns.is_some_and(|until| until <= utc_ns) {
+        if until_ns.is_some_and(|until| until <= maker.utc_ns) {
             return Err(Failure::Malformed("a lock that is over already".into()));
         }
-        if self.known().len() >= LOCKS_MAX {
-            let words = format!("there are {LOCKS_MAX} locks: lift one first");
-            return Err(Failure::Conflict(words));
-        }
+        self.room(maker)?;
         let id: [u8; 8] = draw(&*self.random)?;
         Ok(LockRow {
             id: hex::encode(&id),
             target: target.to_string(),
             message: message.to_owned(),
-            created_ns: utc_ns,
-            created_by: by.to_owned(),
+            created_ns: maker.utc_ns,
+            created_by: maker.name.to_owned(),
             until_ns,
         })
     }
 
-    /// Keeps a lock: it holds from now on, also if the disk fails. Locks that are over make room.
+    /// Whether there is room for one more. Those that are over take none.
+    fn room(&self, maker: Maker<'_>) -> Result<(), Failure> {
+        let known = self.known();
+        let rows = known.values().map(|(_, row)| row);
+        let (mut all, mut own) = (0usize, 0usize);
+        for row in rows.filter(|row| row.holds_at(maker.utc_ns)) {
+            all = all.saturating_add(1);
+            own = own.saturating_add(usize::from(row.created_by == maker.name));
+        }
+        drop(known);
+        let full = Failure::Conflict;
+        if all >= LOCKS_MAX {
+            let words = format!("there are {LOCKS_MAX} locks: lift one first");
+            return Err(full(words));
+        }
+        if maker.is_root {
+            return Ok(());
+        }
+        if all >= LOCKS_MAX.saturating_sub(LOCKS_KEPT) {
+            let words = "there are {} locks, and the rest is for root: lift one first";
+            return Err(full(words.replace("{}", &all.to_string())));
+        }
+        if own >= LOCKS_OF_ONE_MAX {
+            let words = format!("{} has made {own} locks: lift one first", maker.name);
+            return Err(full(words));
+        }
+        Ok(())
+    }
+
+    /// Keeps a lock: it holds from now on, also if the disk fails. Some of those that are over go.
     ///
     /// # Errors
     /// `Retry` when the disk fails: it holds until a restart then.
@@ -139,19 +180,24 @@ impl Locks {
         let target = Target::parse(&row.target).map_err(Failure::Malformed)?;
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.put(row.id.clone(), Some((target, row.clone())));
+        let bytes = serde_json::to_vec(row)
+            .map_err(|e| Failure::Retry(format!("a lock cannot be written: {e}")))?;
+        self.files.replace(&self.path(&row.id), &bytes, SECRET)?;
         let known = self.known();
         let over = known
             .values()
             .filter(|(_, old)| !old.holds_at(row.created_ns));
+        let over = over.take(LOCKS_OVER_AT_ONCE);
         let over: Vec<String> = over.map(|(_, old)| old.id.clone()).collect();
         drop(known);
         for id in over {
-            self.files.remove(&self.path(&id))?;
+            // One that cannot be removed is over all the same; the next lock tries again.
+            if self.files.remove(&self.path(&id)).is_err() {
+                break;
+            }
             self.put(id, None);
         }
-        let bytes = serde_json::to_vec(row)
-            .map_err(|e| Failure::Retry(format!("a lock cannot be written: {e}")))?;
-        self.files.replace(&self.path(&row.id), &bytes, SECRET)
+        Ok(())
     }
 
     /// Lifts a lock; `None` if there is none of that name.

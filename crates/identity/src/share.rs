@@ -121,6 +121,30 @@ fn is_invisible(c: char) -> bool {
     c.is_control() || formats.iter().any(|range| range.contains(&c))
 }
 
+/// Who made a link, as far as that can be asked again later. Their name is beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Maker {
+    /// A user of this service.
+    User,
+    /// An account of the service's machine.
+    Account {
+        /// Its number.
+        uid: u32,
+        /// Its group's.
+        gid: u32,
+    },
+    /// Somebody whom an OpenID provider vouched for.
+    Outside {
+        /// Who the provider is.
+        issuer: String,
+        /// Who they are for it.
+        subject: String,
+        /// Which role they had.
+        role: String,
+    },
+}
+
 /// A link, as everybody else sees it: nothing that opens it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
@@ -138,6 +162,8 @@ pub struct Share {
     pub created_ns: u64,
     /// By whom.
     pub created_by: String,
+    /// The same, to be asked again; `None` of links from before that was kept.
+    pub maker: Option<Maker>,
     /// Until when it holds, UTC nanoseconds since 1970.
     pub expires_ns: u64,
     /// When it was revoked, UTC nanoseconds since 1970, and by whom.
@@ -151,6 +177,8 @@ pub enum Over {
     Expired,
     /// Somebody took it back.
     Revoked,
+    /// Who made it is gone, locked, or may not share any more.
+    Maker,
 }
 
 impl Over {
@@ -160,6 +188,7 @@ impl Over {
         match self {
             Self::Expired => "the link has expired",
             Self::Revoked => "the link was revoked",
+            Self::Maker => "whoever made the link may share nothing (any more)",
         }
     }
 }
@@ -201,13 +230,20 @@ pub(crate) struct ShareRow {
     pub(crate) secret_sha256: String,
     created_ns: u64,
     created_by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    maker: Option<Maker>,
     pub(crate) expires_ns: u64,
     pub(crate) revoked_ns: Option<u64>,
     pub(crate) revoked_by: Option<String>,
 }
 
 impl ShareRow {
-    pub(crate) fn new(wish: &Wish, secret: &Secret, by: &str, utc_ns: u64) -> Self {
+    pub(crate) fn new(
+        wish: &Wish,
+        secret: &Secret,
+        (by, maker): (&str, Maker),
+        utc_ns: u64,
+    ) -> Self {
         Self {
             id: secret.id(),
             session: wish.session.to_string(),
@@ -217,6 +253,7 @@ impl ShareRow {
             secret_sha256: hex::encode(&secret.digest()),
             created_ns: utc_ns,
             created_by: by.to_owned(),
+            maker: Some(maker),
             expires_ns: utc_ns.saturating_add(wish.life_ns),
             revoked_ns: None,
             revoked_by: None,
@@ -234,6 +271,7 @@ impl ShareRow {
             until_ms: self.until_ms,
             created_ns: self.created_ns,
             created_by: self.created_by.clone(),
+            maker: self.maker.clone(),
             expires_ns: self.expires_ns,
             revoked: self.revoked_ns.map(|ns| (ns, by())),
         })

@@ -11,7 +11,7 @@ use crate::hex;
 use crate::limits::{PAGE_ROWS_MAX, SHARE_KEPT_NS, SHARES_MAX};
 use crate::random::Random;
 use crate::rows::{Row, Rows};
-use crate::share::{Secret, Share, ShareRow, Wish};
+use crate::share::{Maker, Secret, Share, ShareRow, Wish};
 
 /// The links of one service.
 pub struct Shares {
@@ -64,7 +64,12 @@ impl Shares {
     ///
     /// # Errors
     /// `Malformed` as [`Wish::check`], `Conflict` at [`SHARES_MAX`], `Retry` without randomness.
-    pub fn prepare(&self, wish: &Wish, by: &str, utc_ns: u64) -> Result<Prepared, Failure> {
+    pub fn prepare(
+        &self,
+        wish: &Wish,
+        by: (&str, Maker),
+        utc_ns: u64,
+    ) -> Result<Prepared, Failure> {
         wish.check()?;
         let is_old = |row: &ShareRow| is_old(row, utc_ns);
         let known = self.rows.known();

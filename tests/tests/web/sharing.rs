@@ -262,6 +262,42 @@ fn what_is_over_or_no_link_at_all_opens_nothing_and_is_on_record() {
 }
 
 #[test]
+fn a_link_answers_no_longer_than_who_made_it_may_make_one() {
+    let shared = Shared::new("web-link-maker");
+    shared.place.user("bob", "admin", &["--no-totp"]);
+    let session = cookie(&shared.place, "bob");
+    let headers = [
+        ("Origin", shared.place.origin.as_str()),
+        ("Content-Type", "application/json"),
+        ("Cookie", session.as_str()),
+    ];
+    let wish = json!({ "viewer": "Ms Outside", "ttl_s": 600 }).to_string();
+    let made = ask(
+        &shared.place,
+        ("POST", &shared.of("/shares")),
+        &headers,
+        &wish,
+    );
+    let link = made.json()["link"].as_str().unwrap().to_owned();
+    let status = |link: &str| shared.by(link, ("GET", "/v1/shared")).status;
+    assert_eq!(status(&link), 200);
+    let lock = shared.place.client(&["lock", "add", "user:bob"], "");
+    assert_eq!(status(&link), 410);
+    shared.place.client(&["lock", "rm", lock.trim()], "");
+    assert_eq!(status(&link), 200);
+    shared.place.client(&["user", "rm", "bob"], "");
+    assert_eq!(status(&link), 410);
+    // Another one of that name did not make it.
+    shared.place.user("bob", "admin", &["--no-totp"]);
+    assert_eq!(status(&link), 410);
+    wait_for("the refusals on record", || {
+        let looks = shared.place.events("session.recording.access");
+        let words = "whoever made the link may share nothing (any more)";
+        looks.iter().filter(|look| look["error"] == words).count() >= 3
+    });
+}
+
+#[test]
 fn a_link_in_a_browser() {
     if !is_here() {
         return;

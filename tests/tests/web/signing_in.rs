@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use serde_json::json;
+
 use crate::place::{PASSWORD, Place, wait_for};
 use crate::speak::{ask, ask_until, cookie, get, request, sign_in};
 
@@ -84,6 +86,44 @@ fn attempts_are_bounded_and_what_is_refused_unseen_is_told_once() {
     // Another user is none the worse for it.
     place.user("bob", "user", &["--no-totp"]);
     cookie(&place, "bob");
+}
+
+#[test]
+fn a_browser_in_which_somebody_signed_in_is_not_kept_out_by_strangers_at_its_address() {
+    let mut place = Place::new("web-known-browser");
+    place.user("ada", "auditor", &["--no-totp"]);
+    let first = sign_in(&place, "ada", PASSWORD, "");
+    let lines = first.head.lines().filter_map(|line| line.split_once(": "));
+    let mut set = lines.filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+    let known = set.find_map(|(_, value)| {
+        let is_it = value.starts_with("hansard_browser=");
+        is_it.then(|| value.split(';').next().unwrap().to_owned())
+    });
+    let known = known.expect("a cookie for the browser");
+    // The key that knows it is kept over a restart.
+    place.again("");
+    for _ in 0..10 {
+        assert_eq!(sign_in(&place, "ada", "wrong password", "").status, 401);
+    }
+    assert_eq!(sign_in(&place, "ada", PASSWORD, "").status, 429);
+    let try_it = |user: &str, password: &str, cookie: &str| {
+        let body = json!({ "user": user, "password": password }).to_string();
+        let headers = [
+            ("Origin", place.origin.as_str()),
+            ("Content-Type", "application/json"),
+            ("Cookie", cookie),
+        ];
+        ask(&place, ("POST", "/v1/sign-in"), &headers, &body).status
+    };
+    assert_eq!(try_it("ada", PASSWORD, &format!("{known}x")), 429);
+    assert_eq!(try_it("ada", PASSWORD, &known), 200);
+    // Nobody guesses with it either.
+    for _ in 0..10 {
+        assert_eq!(try_it("ada", "wrong password", &known), 401);
+    }
+    assert_eq!(try_it("ada", PASSWORD, &known), 429);
+    let places = place.daemon.data().join("places");
+    assert_eq!(std::fs::read_dir(places).unwrap().count(), 1);
 }
 
 #[test]

@@ -27,6 +27,9 @@ const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Longest file of authorities that is read, bytes.
 const AUTHORITIES_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// What the cookie of whoever is signed in begins with, by HTTP and by HTTPS.
+const TICKETS: [&str; 2] = ["hansard_session=", "__Host-hansard_session="];
+
 /// How long a connection and its handshake may take.
 const CONNECT_MAX: Duration = Duration::from_secs(20);
 
@@ -219,6 +222,10 @@ impl Place {
         for cookie in answer.headers().get_all(SET_COOKIE) {
             let text = cookie.to_str().unwrap_or_default();
             let pair = text.split(';').next().unwrap_or_default().trim();
+            // There are others, which are for browsers.
+            if !TICKETS.iter().any(|name| pair.starts_with(name)) {
+                continue;
+            }
             *web.ticket.borrow_mut() = Some(pair.to_owned()).filter(|pair| !pair.ends_with('='));
         }
     }

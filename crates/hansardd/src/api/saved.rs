@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::answers::{blocking, body, done};
 use super::problem::{Problem, Trouble};
+use super::role::Asker;
 use super::router::{Call, Handler, event};
 use super::schema::{list as list_schema, named, object, text};
 use super::seams::Audit;
@@ -21,18 +22,24 @@ pub(super) fn trouble(failure: Failure) -> Problem {
     }
 }
 
-/// Whose searches these are.
-fn owner(call: &Call) -> Result<&str, Problem> {
+/// Whose searches these are. Of somebody whom a provider vouches for by what stays theirs: the name may be somebody
+/// else's later. No user's name has such a character.
+fn owner(call: &Call) -> Result<String, Problem> {
+    if let Asker::Browser(visitor) = &call.caller.asker
+        && let Some(outside) = &visitor.outside
+    {
+        return Ok(format!("\0{}\0{}", outside.issuer, outside.subject));
+    }
     let none = || {
         let words = "searches are kept for users, and you have no name here";
         Problem::from(Trouble::Conflict(words.to_owned()))
     };
-    call.caller.account.as_deref().ok_or_else(none)
+    call.caller.account.clone().ok_or_else(none)
 }
 
 pub(super) fn list(kept: Arc<SavedSearches>) -> Handler {
     blocking(move |call| {
-        let searches = kept.of(owner(&call)?).map_err(trouble)?;
+        let searches = kept.of(&owner(&call)?).map_err(trouble)?;
         let rows: Vec<Json> = searches.iter().map(row).collect();
         Ok(json!({ "searches": rows }))
     })
@@ -47,7 +54,7 @@ pub(super) fn keep(kept: Arc<SavedSearches>, audit: Audit) -> Handler {
             audit(told(&call, &saved, error)?).map_err(Problem::not_recorded)
         };
         tell(None)?;
-        if let Err(failure) = kept.keep(owner, &saved) {
+        if let Err(failure) = kept.keep(&owner, &saved) {
             // It is on record as kept; that it was not belongs there, too.
             tell(Some("it was not kept after all"))?;
             return Err(trouble(failure));
@@ -73,7 +80,7 @@ fn told(call: &Call, saved: &Saved, error: Option<&str>) -> Result<Body, Problem
 }
 
 pub(super) fn remove(kept: Arc<SavedSearches>) -> Handler {
-    blocking(move |call| done(kept.remove(owner(&call)?, call.name()?).map_err(trouble)?))
+    blocking(move |call| done(kept.remove(&owner(&call)?, call.name()?).map_err(trouble)?))
 }
 
 fn row(saved: &Saved) -> Json {

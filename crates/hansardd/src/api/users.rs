@@ -156,11 +156,13 @@ pub(super) fn list(users: Arc<dyn Users>) -> Handler {
     })
 }
 
-pub(super) fn make(users: Arc<dyn Users>, audit: Audit) -> Handler {
+pub(super) fn make(users: Arc<dyn Users>, saved: Arc<SavedSearches>, audit: Audit) -> Handler {
     blocking(move |call| {
         let wish: UserWish = body(&call)?;
         users.check(&wish)?;
         audit(told(&call, &wish, None)?).map_err(Problem::not_recorded)?;
+        // Whoever had the name before, and was removed without this, is not whom the new one is.
+        saved.forget(&wish.name).map_err(super::saved::trouble)?;
         match users.make(&wish, &call.caller) {
             Ok(user) => Ok(made(&user)),
             Err(trouble) => {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use hansard_core::SessionId;
 use hansard_identity::Shares as Kept;
-use hansard_identity::share::{Secret, Share, Wish};
+use hansard_identity::share::{Maker, Secret, Share, Wish};
 use hansard_identity::shares::Prepared;
 use hansard_record::clock::Clock;
 
 use super::people::trouble;
 use crate::api::problem::Trouble;
-use crate::api::role::Caller;
+use crate::api::role::{Asker, Caller};
 use crate::api::shares::Shares;
 use crate::web::shared_address;
 
@@ -25,6 +25,28 @@ pub struct Linked {
     pub origin: Option<String>,
 }
 
+/// Who makes a link, so that they can be asked for again.
+fn maker(by: &Caller) -> Result<Maker, Trouble> {
+    Ok(match &by.asker {
+        Asker::Process(peer) => Maker::Account {
+            uid: peer.uid,
+            gid: peer.gid,
+        },
+        Asker::Browser(visitor) => match &visitor.outside {
+            None => Maker::User,
+            Some(outside) => Maker::Outside {
+                issuer: outside.issuer.clone(),
+                subject: outside.subject.clone(),
+                role: outside.rule.role.as_str().to_owned(),
+            },
+        },
+        Asker::Link(_) => {
+            let words = "a link makes no other".to_owned();
+            return Err(Trouble::Conflict(words));
+        }
+    })
+}
+
 impl Shares for Linked {
     fn prepare(&self, wish: &Wish, by: &Caller) -> Result<Prepared, Trouble> {
         if self.origin.is_none() {
@@ -32,7 +54,9 @@ impl Shares for Linked {
             let next = "switch it on in hansard.yaml and start the service again: docs/web.md";
             return Err(Trouble::NotNow(words.to_owned(), next));
         }
-        let prepared = self.shares.prepare(wish, &by.user, self.clock.utc_ns());
+        let maker = maker(by)?;
+        let now_ns = self.clock.utc_ns();
+        let prepared = self.shares.prepare(wish, (&by.user, maker), now_ns);
         prepared.map_err(trouble)
     }
 

@@ -6,7 +6,7 @@ use hansard_capture::registry::Registry;
 use hansard_core::lock::{LockKind, Target};
 use hansard_core::{Lockable, Locks};
 use hansard_identity::Locks as Kept;
-use hansard_identity::locks::LockRow;
+use hansard_identity::locks::{LockRow, Maker};
 use hansard_record::clock::Clock;
 
 use super::certified::Definitions;
@@ -15,7 +15,7 @@ use super::ending::EndThere;
 use super::people::trouble;
 use crate::api::locks::{LockWish, Locking};
 use crate::api::problem::Trouble;
-use crate::api::role::Caller;
+use crate::api::role::{Asker, Caller};
 use crate::live::Live;
 use crate::tee::Source;
 
@@ -74,10 +74,14 @@ impl Locking for LockingOut {
         let now_ns = self.locked.clock.utc_ns();
         let life_ns = wish.ttl_s.map(|ttl_s| ttl_s.saturating_mul(1_000_000_000));
         let until_ns = life_ns.map(|ns| now_ns.saturating_add(ns));
-        let whose = (by.user.as_str(), now_ns);
+        let maker = Maker {
+            name: &by.user,
+            is_root: matches!(&by.asker, Asker::Process(peer) if peer.uid == 0),
+            utc_ns: now_ns,
+        };
         let locks = &self.locked.locks;
         locks
-            .prepare(&wish.target, &wish.message, until_ns, whose)
+            .prepare(&wish.target, &wish.message, until_ns, maker)
             .map_err(trouble)
     }
 

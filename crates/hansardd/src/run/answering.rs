@@ -12,7 +12,7 @@ use hansard_identity::random::Random;
 use hansard_identity::registry::Registry;
 use hansard_identity::role::{Holders, Roles};
 use hansard_identity::tls::CaPin;
-use hansard_identity::{HostId, PeopleAuthority, SavedSearches, Shares, Users};
+use hansard_identity::{Devices, HostId, PeopleAuthority, Places, SavedSearches, Shares, Users};
 use hansard_record::Environment;
 use hansard_record::diary::Diary;
 use serde_json::{Map, Value, json};
@@ -146,6 +146,8 @@ pub(super) struct Kept {
     pub(super) signed_in: Arc<SignedIn>,
     pub(super) people: Arc<PeopleAuthority>,
     pub(super) locked: Locked,
+    pub(super) places: Arc<Places>,
+    pub(super) devices: Devices,
 }
 
 /// What answering stands on.
@@ -179,6 +181,8 @@ impl Answering<'_> {
             signed_in: Arc::new(SignedIn::new(self.door.random())),
             people: self.people()?,
             locked: self.locked.clone(),
+            places: self.places()?,
+            devices: self.devices()?,
         };
         let parts = self.parts(&kept, browsing.as_ref())?;
         crate::run::locking::hold(self.locking_out(), runtime, stop.clone());
@@ -211,6 +215,26 @@ impl Answering<'_> {
         })?;
         self.unreadable(unreadable);
         Ok(Arc::new(shares))
+    }
+
+    /// From where users signed in. A file that cannot be read is forgotten, and says so.
+    fn places(&self) -> Result<Arc<Places>, Failure> {
+        let path = self.dir.places();
+        let (places, unreadable) = Places::open(&path).map_err(|e| {
+            let next = "see that data_dir is there and writable";
+            Failure::new(STATUS_FAILED, format!("{}: {e}", shown(&path)), next)
+        })?;
+        self.unreadable(unreadable);
+        Ok(Arc::new(places))
+    }
+
+    /// What knows browsers again.
+    fn devices(&self) -> Result<Devices, Failure> {
+        let path = self.dir.keys().join("browsers.key");
+        Devices::open(&path, &*self.door.random()).map_err(|e| {
+            let next = "remove it, and browsers are known again from their next sign-in on";
+            Failure::new(STATUS_FAILED, format!("{}: {e}", shown(&path)), next)
+        })
     }
 
     /// Searches that users keep.

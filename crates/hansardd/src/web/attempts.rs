@@ -1,15 +1,17 @@
 //! How often somebody may try to sign in. Each attempt counts when it begins, so that many at once
 //! gain nothing; one that succeeds clears what its user failed at its address before.
 //!
-//! Nobody can use up what somebody else needs: where more windows are wanted than are kept, those with the fewest
-//! attempts are forgotten, and never that of a user; and who signed in from an address lately is not bound by
-//! what others tried elsewhere.
+//! Where more windows are wanted than are kept, those with the fewest attempts are forgotten, and never that of a
+//! user. Who signed in from an address lately is not bound by what others tried elsewhere; and a browser in which
+//! a user signed in is not bound by what anybody else tried, wherever it is. Whoever is neither can be kept out by
+//! others: what is tried for a user has to have an end.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hansard_identity::device::Number;
 use sha2::{Digest as _, Sha256};
 
 /// Attempts for one user from one address in a window; a further one is refused unseen until the
@@ -20,8 +22,11 @@ pub const PAIR_MAX: u32 = 10;
 pub const ADDRESS_MAX: u32 = 50;
 
 /// Attempts for one user, wherever they come from; likewise. High, because somebody else can use
-/// them up; those from where that user signed in within [`PLACE_LIFE`] neither count nor are refused by it.
+/// them up; those that come from where that user signed in lately neither count nor are refused by it.
 pub const USER_MAX: u32 = 100;
+
+/// Attempts of one browser in which that user signed in before; likewise, and it is all that counts for them.
+pub const DEVICE_MAX: u32 = 10;
 
 /// How long a window is, from its first attempt on.
 pub const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -29,12 +34,6 @@ pub const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Windows that are kept besides those of users that there are; for a further one that with the fewest attempts is
 /// forgotten, the oldest of them.
 pub const WINDOWS_MAX: usize = 4096;
-
-/// How long it is remembered from where a user signed in.
-pub const PLACE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// Such places that are remembered; for a further one the oldest is forgotten.
-pub const PLACES_MAX: usize = 16_384;
 
 /// Whom an attempt is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +46,17 @@ pub enum For<'a> {
     Unsaid,
 }
 
+/// What is known of where an attempt comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing.
+    Never,
+    /// The user signed in from that network lately.
+    Place,
+    /// The user signed in with that very browser.
+    Device(Number),
+}
+
 /// What is kept of a name: as long whatever somebody sends.
 type Name = [u8; 16];
 
@@ -55,6 +65,7 @@ enum Key {
     Pair(Name, IpAddr),
     Address(IpAddr),
     User(Name, bool),
+    Device(Number),
 }
 
 impl Key {
@@ -63,6 +74,7 @@ impl Key {
             Self::Pair(..) => PAIR_MAX,
             Self::Address(_) => ADDRESS_MAX,
             Self::User(..) => USER_MAX,
+            Self::Device(_) => DEVICE_MAX,
         }
     }
 
@@ -89,6 +101,10 @@ pub struct TooMany {
     pub told: Option<u64>,
 }
 
+/// An attempt that has begun, and how it was counted.
+#[derive(Debug, Default)]
+pub struct Begun(Vec<Key>);
+
 /// What was tried lately.
 #[derive(Debug, Default)]
 pub struct Attempts {
@@ -98,8 +114,6 @@ pub struct Attempts {
 #[derive(Debug, Default)]
 struct State {
     windows: HashMap<Key, Window>,
-    /// From where users signed in, and when last.
-    places: HashMap<(Name, IpAddr), Instant>,
     refused: u64,
     told_at: Option<Instant>,
 }
@@ -116,15 +130,17 @@ impl Attempts {
     ///
     /// # Errors
     /// When there were too many.
-    pub fn begin(&self, who: For<'_>, address: IpAddr, now: Instant) -> Result<(), TooMany> {
+    pub fn begin(
+        &self,
+        who: For<'_>,
+        (address, seen): (IpAddr, Seen),
+        now: Instant,
+    ) -> Result<Begun, TooMany> {
         let mut state = self.lock();
         state
             .windows
             .retain(|_, window| now.duration_since(window.began) < WINDOW);
-        let mut keys = keys(who, address).to_vec();
-        if state.is_place(who, address, now) {
-            keys.retain(|key| !matches!(key, Key::User(..)));
-        }
+        let keys = keys(who, address, seen);
         let full = keys.iter().filter_map(|key| {
             let window = state.windows.get(key)?;
             let over = WINDOW.saturating_sub(now.duration_since(window.began));
@@ -133,20 +149,21 @@ impl Attempts {
         if let Some(after) = full.max() {
             return Err(state.refuse(after, now));
         }
-        for key in keys {
-            state.count(key, now);
+        for key in &keys {
+            state.count(key.clone(), now);
         }
-        Ok(())
+        Ok(Begun(keys))
     }
 
-    /// Whether another attempt from this address would be refused; it is none yet.
+    /// Whether another attempt from this address, of nobody who is known, would be refused; it is none yet.
     ///
     /// # Errors
     /// When there were too many.
-    pub fn look(&self, address: IpAddr, now: Instant) -> Result<(), TooMany> {
+    pub fn look(&self, (address, seen): (IpAddr, Seen), now: Instant) -> Result<(), TooMany> {
         let mut state = self.lock();
-        let window = state.windows.get(&Key::Address(network(address)));
-        let full = window.filter(|window| window.tried >= ADDRESS_MAX);
+        let key = from_there(address, seen);
+        let window = state.windows.get(&key);
+        let full = window.filter(|window| window.tried >= key.most());
         let since = full.map(|window| now.duration_since(window.began));
         match since.filter(|since| *since < WINDOW) {
             Some(since) => Err(state.refuse(WINDOW.saturating_sub(since), now)),
@@ -154,34 +171,16 @@ impl Attempts {
         }
     }
 
-    /// A user's attempt succeeded.
-    pub fn succeeded(&self, user: &str, address: IpAddr, now: Instant) {
+    /// An attempt succeeded: it counts no more, nor does what failed before it in the same place or browser.
+    pub fn succeeded(&self, begun: &Begun) {
         let mut state = self.lock();
-        let [pair, address_key, user_key] = keys(For::User(user), address);
-        state.windows.remove(&pair);
-        let was_counted = !state.is_place(For::User(user), address, now);
-        let user_key = Some(user_key).filter(|_| was_counted);
-        for key in [Some(address_key), user_key].into_iter().flatten() {
-            if let Some(window) = state.windows.get_mut(&key) {
+        for key in &begun.0 {
+            if matches!(key, Key::Pair(..) | Key::Device(_)) {
+                state.windows.remove(key);
+            } else if let Some(window) = state.windows.get_mut(key) {
                 window.tried = window.tried.saturating_sub(1);
             }
         }
-        drop(state);
-        self.is_at(user, address, now);
-    }
-
-    /// A user signed in from here, by whatever way.
-    pub fn is_at(&self, user: &str, address: IpAddr, now: Instant) {
-        let mut state = self.lock();
-        let place = (name(For::User(user)), network(address));
-        let places = &mut state.places;
-        if !places.contains_key(&place) && places.len() >= PLACES_MAX {
-            let oldest = places.iter().min_by_key(|(_, seen)| **seen);
-            if let Some(oldest) = oldest.map(|(place, _)| *place) {
-                places.remove(&oldest);
-            }
-        }
-        places.insert(place, now);
     }
 
     /// How many were refused and not told of yet: for the end of the service.
@@ -191,13 +190,6 @@ impl Attempts {
 }
 
 impl State {
-    /// Whether it is for a user who signed in from there lately.
-    fn is_place(&self, who: For<'_>, address: IpAddr, now: Instant) -> bool {
-        let seen = self.places.get(&(name(who), network(address)));
-        matches!(who, For::User(_))
-            && seen.is_some_and(|seen| now.duration_since(*seen) < PLACE_LIFE)
-    }
-
     /// Counts an attempt.
     fn count(&mut self, key: Key, now: Instant) {
         if !self.windows.contains_key(&key) && key.is_passing() {
@@ -232,22 +224,34 @@ impl State {
     }
 }
 
-fn keys(who: For<'_>, address: IpAddr) -> [Key; 3] {
-    let (name, network) = (name(who), network(address));
-    [
-        Key::Pair(name, network),
-        Key::Address(network),
-        Key::User(name, !matches!(who, For::Nobody(_))),
-    ]
+fn keys(who: For<'_>, address: IpAddr, seen: Seen) -> Vec<Key> {
+    let (text, is_user) = match who {
+        For::User(text) => (text, true),
+        For::Nobody(text) => (text, false),
+        For::Unsaid => ("", true),
+    };
+    let (name, network) = (name(text), network(address));
+    let here = [Key::Pair(name, network), Key::Address(network)];
+    match seen {
+        // No name that others could use up.
+        Seen::Never if matches!(who, For::Unsaid) => here.to_vec(),
+        Seen::Never => [&here[..], &[Key::User(name, is_user)]].concat(),
+        Seen::Place => here.to_vec(),
+        Seen::Device(number) => vec![Key::Device(number)],
+    }
+}
+
+/// What bounds all attempts from where this one comes, whomever they are for.
+fn from_there(address: IpAddr, seen: Seen) -> Key {
+    match seen {
+        Seen::Device(number) => Key::Device(number),
+        _ => Key::Address(network(address)),
+    }
 }
 
 /// A name that nobody has is counted as a user's is: how often it may be tried tells nobody that there is no such
 /// user.
-fn name(who: For<'_>) -> Name {
-    let text = match who {
-        For::User(name) | For::Nobody(name) => name,
-        For::Unsaid => "",
-    };
+fn name(text: &str) -> Name {
     let digest: [u8; 32] = Sha256::digest(text).into();
     let mut name = Name::default();
     name.iter_mut()
@@ -273,6 +277,10 @@ mod tests {
 
     const ADA: For<'static> = For::User("ada");
 
+    fn never(address: IpAddr) -> (IpAddr, Seen) {
+        (address, Seen::Never)
+    }
+
     fn from(n: u8) -> IpAddr {
         [192, 0, 2, n].into()
     }
@@ -282,34 +290,45 @@ mod tests {
         let now = Instant::now();
         let attempts = Attempts::default();
         for _ in 0..PAIR_MAX {
-            attempts.begin(ADA, from(1), now).unwrap();
+            attempts.begin(ADA, never(from(1)), now).unwrap();
         }
-        let refused = attempts.begin(ADA, from(1), now + WINDOW / 3).unwrap_err();
+        let refused = attempts
+            .begin(ADA, never(from(1)), now + WINDOW / 3)
+            .unwrap_err();
         assert_eq!(refused.told, Some(1));
         assert_eq!(refused.after, WINDOW - WINDOW / 3);
-        assert!(attempts.begin(ADA, from(2), now).is_ok(), "another address");
         assert!(
-            attempts.begin(For::User("bob"), from(1), now).is_ok(),
+            attempts.begin(ADA, never(from(2)), now).is_ok(),
+            "another address"
+        );
+        assert!(
+            attempts
+                .begin(For::User("bob"), never(from(1)), now)
+                .is_ok(),
             "another user"
         );
         assert!(
-            attempts.begin(ADA, from(1), now + WINDOW).is_ok(),
+            attempts.begin(ADA, never(from(1)), now + WINDOW).is_ok(),
             "another window"
         );
         let attempts = Attempts::default();
         for n in 0..ADDRESS_MAX {
             attempts
-                .begin(For::Nobody(&n.to_string()), from(1), now)
+                .begin(For::Nobody(&n.to_string()), never(from(1)), now)
                 .unwrap();
         }
-        assert!(attempts.begin(For::User("eve"), from(1), now).is_err());
-        assert!(attempts.look(from(1), now).is_err());
-        assert!(attempts.look(from(2), now).is_ok());
-        assert!(attempts.look(from(1), now + WINDOW).is_ok());
+        assert!(
+            attempts
+                .begin(For::User("eve"), never(from(1)), now)
+                .is_err()
+        );
+        assert!(attempts.look(never(from(1)), now).is_err());
+        assert!(attempts.look(never(from(2)), now).is_ok());
+        assert!(attempts.look(never(from(1)), now + WINDOW).is_ok());
         let attempts = Attempts::default();
         let mut let_in = 0;
         for n in 0..200u8 {
-            let_in += u32::from(attempts.begin(ADA, from(n), now).is_ok());
+            let_in += u32::from(attempts.begin(ADA, never(from(n)), now).is_ok());
         }
         assert_eq!(let_in, USER_MAX);
         assert_eq!(attempts.left(), 99, "the first was told of");
@@ -321,16 +340,22 @@ mod tests {
         let now = Instant::now();
         let attempts = Attempts::default();
         for _ in 0..1000 {
-            attempts.begin(ADA, from(1), now).unwrap();
-            attempts.succeeded("ada", from(1), now);
+            let begun = attempts.begin(ADA, never(from(1)), now).unwrap();
+            attempts.succeeded(&begun);
         }
         for n in 0..PAIR_MAX {
             let address: IpAddr = format!("2001:db8::{n:x}").parse().unwrap();
-            attempts.begin(For::User("eve"), address, now).unwrap();
+            attempts
+                .begin(For::User("eve"), never(address), now)
+                .unwrap();
         }
         assert!(
             attempts
-                .begin(For::User("eve"), "2001:db8::ff".parse().unwrap(), now)
+                .begin(
+                    For::User("eve"),
+                    never("2001:db8::ff".parse().unwrap()),
+                    now
+                )
                 .is_err()
         );
     }
@@ -341,7 +366,7 @@ mod tests {
         let attempts = Attempts::default();
         for n in 0..USER_MAX {
             let from = IpAddr::from((0xc000_0200 + n / 5).to_be_bytes());
-            attempts.begin(ADA, from, now).unwrap();
+            attempts.begin(ADA, never(from), now).unwrap();
         }
         let long = "x".repeat(16 * 1024);
         for n in 0..6_000u32 {
@@ -349,15 +374,21 @@ mod tests {
             let who = For::Nobody(&long);
             let _ = attempts.begin(
                 if n % 2 == 0 { who } else { For::Nobody("y") },
-                address,
+                never(address),
                 now,
             );
             let name = n.to_string();
-            attempts.begin(For::Nobody(&name), address, now).unwrap();
+            attempts
+                .begin(For::Nobody(&name), never(address), now)
+                .unwrap();
         }
         assert!(attempts.lock().windows.len() <= WINDOWS_MAX + 1);
-        assert!(attempts.begin(For::User("bob"), from(9), now).is_ok());
-        let refused = attempts.begin(ADA, "192.0.3.9".parse().unwrap(), now);
+        assert!(
+            attempts
+                .begin(For::User("bob"), never(from(9)), now)
+                .is_ok()
+        );
+        let refused = attempts.begin(ADA, never("192.0.3.9".parse().unwrap()), now);
         assert!(
             refused.is_err(),
             "what was tried for a user is not forgotten"
@@ -368,33 +399,66 @@ mod tests {
     fn who_signed_in_from_somewhere_is_not_kept_out_there_by_what_others_try() {
         let now = Instant::now();
         let attempts = Attempts::default();
-        attempts.begin(ADA, from(1), now).unwrap();
-        attempts.succeeded("ada", from(1), now);
         for n in 0..USER_MAX {
             let from = IpAddr::from((0x0a00_0000 + n).to_be_bytes());
-            attempts.begin(ADA, from, now).unwrap();
+            attempts.begin(ADA, never(from), now).unwrap();
         }
-        assert!(attempts.begin(ADA, from(2), now).is_err(), "from elsewhere");
+        assert!(attempts.begin(ADA, never(from(2)), now).is_err());
+        let place = (from(1), Seen::Place);
         for _ in 0..PAIR_MAX {
-            attempts.begin(ADA, from(1), now).unwrap();
+            attempts.begin(ADA, place, now).unwrap();
         }
         assert!(
-            attempts.begin(ADA, from(1), now).is_err(),
+            attempts.begin(ADA, place, now).is_err(),
             "nobody guesses there"
         );
-        // A place is its user's, and is forgotten.
-        assert!(attempts.begin(For::Nobody("ada"), from(1), now).is_err());
-        let late = now + PLACE_LIFE;
-        for n in 0..USER_MAX {
-            let from = IpAddr::from((0x0a00_0000 + n).to_be_bytes());
-            attempts.begin(ADA, from, late).unwrap();
+    }
+
+    #[test]
+    fn a_browser_that_is_known_has_a_bound_of_its_own_and_no_other() {
+        let now = Instant::now();
+        let attempts = Attempts::default();
+        // Strangers at the same address, for this user and for others.
+        for n in 0..ADDRESS_MAX {
+            let _ = attempts.begin(ADA, never(from(1)), now);
+            let name = n.to_string();
+            let _ = attempts.begin(For::Nobody(&name), never(from(1)), now);
         }
-        assert!(attempts.begin(ADA, from(1), late).is_err());
-        for n in 0..17_000u32 {
-            let from = IpAddr::from((0x0a00_0000 + n).to_be_bytes());
-            attempts.is_at("ada", from, late);
+        assert!(attempts.look(never(from(1)), now).is_err());
+        let browser = (from(1), Seen::Device([1; 16]));
+        assert!(attempts.look(browser, now).is_ok());
+        for _ in 0..DEVICE_MAX - 1 {
+            attempts.begin(ADA, browser, now).unwrap();
         }
-        assert!(attempts.lock().places.len() <= PLACES_MAX);
+        let begun = attempts.begin(ADA, browser, now).unwrap();
+        assert!(attempts.begin(ADA, browser, now).is_err());
+        assert!(attempts.begin(For::Unsaid, browser, now).is_err());
+        assert!(attempts.look(browser, now).is_err());
+        let other = (from(1), Seen::Device([2; 16]));
+        assert!(attempts.begin(ADA, other, now).is_ok());
+        attempts.succeeded(&begun);
+        assert!(attempts.begin(ADA, browser, now).is_ok());
+    }
+
+    #[test]
+    fn attempts_that_name_nobody_count_for_their_address_and_share_nothing_else() {
+        let now = Instant::now();
+        let attempts = Attempts::default();
+        for n in 0..200u8 {
+            attempts.begin(For::Unsaid, never(from(n)), now).unwrap();
+        }
+        for _ in 1..PAIR_MAX {
+            attempts.begin(For::Unsaid, never(from(1)), now).unwrap();
+        }
+        assert!(attempts.begin(For::Unsaid, never(from(1)), now).is_err());
+        for n in PAIR_MAX..ADDRESS_MAX {
+            let name = n.to_string();
+            let who = For::Nobody(&name);
+            attempts.begin(who, never(from(1)), now).unwrap();
+        }
+        assert!(attempts.look(never(from(1)), now).is_err());
+        assert!(attempts.begin(ADA, never(from(1)), now).is_err());
+        assert!(attempts.begin(ADA, never(from(2)), now).is_ok());
     }
 
     #[test]
@@ -402,11 +466,15 @@ mod tests {
         let now = Instant::now();
         let attempts = Attempts::default();
         for _ in 0..20_000u32 {
-            let _ = attempts.begin(ADA, from(1), now);
+            let _ = attempts.begin(ADA, never(from(1)), now);
         }
-        let later = attempts.begin(ADA, from(1), now + TELL_EVERY).unwrap_err();
+        let later = attempts
+            .begin(ADA, never(from(1)), now + TELL_EVERY)
+            .unwrap_err();
         assert!(later.told.is_some_and(|n| n > 15_000), "{later:?}");
-        let again = attempts.begin(ADA, from(1), now + TELL_EVERY).unwrap_err();
+        let again = attempts
+            .begin(ADA, never(from(1)), now + TELL_EVERY)
+            .unwrap_err();
         assert_eq!(again.told, None);
     }
 }

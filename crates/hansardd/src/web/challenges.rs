@@ -12,7 +12,8 @@ use super::waiting::{Bounds, Waiting};
 /// How long a challenge holds: as long as somebody may look for their key.
 pub const CHALLENGE_LIFE: Duration = Duration::from_secs(5 * 60);
 
-/// Challenges that are open; beyond that the oldest is forgotten, and whoever answers it is refused.
+/// Challenges that are open; beyond that the oldest of the network that has most is forgotten, and whoever answers
+/// it is refused.
 pub const CHALLENGES_MAX: usize = 4096;
 
 /// Of those, for one address; likewise.

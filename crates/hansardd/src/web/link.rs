@@ -8,18 +8,26 @@ use std::time::Instant;
 
 use axum::http::{HeaderMap, StatusCode, header};
 use hansard_core::event::Fact;
-use hansard_core::{Body as EventBody, Fields};
-use hansard_identity::share::Secret;
+use hansard_core::{Body as EventBody, Fields, Lockable};
+use hansard_identity::share::{Maker, Over, Secret, Share};
 
 use super::Web;
-use super::attempts::For;
+use super::attempts::{For, Seen};
 use crate::api::problem::Problem;
-use crate::api::role::Guest;
+use crate::api::role::{Guest, Peer, Role};
+use crate::api::table::{Op, ROUTES};
 
 /// The address that a link is given away as.
 #[must_use]
 pub fn shared_address(origin: &str, secret: &Secret) -> String {
     format!("{origin}/shared#{}", secret.reveal())
+}
+
+/// The role that makes links.
+fn least() -> Role {
+    let mut routes = ROUTES.iter();
+    let make = routes.find(|route| route.op == Op::ShareMake);
+    make.map_or(Role::Admin, |route| route.least)
 }
 
 impl Web {
@@ -29,6 +37,10 @@ impl Web {
         headers: &HeaderMap,
         address: IpAddr,
     ) -> Result<Guest, Problem> {
+        let unknown = (address, Seen::Never);
+        if let Err(too_many) = self.parts.attempts.look(unknown, Instant::now()) {
+            return Err(self.too_many(too_many, address).await);
+        }
         let text = headers.get(header::AUTHORIZATION);
         let text = text.and_then(|value| value.to_str().ok());
         let secret = text.and_then(|text| Secret::parse(text.strip_prefix("Bearer ")?));
@@ -37,6 +49,10 @@ impl Web {
             return Err(self.no_such_link(address).await);
         };
         let over = share.over(self.parts.clock.utc_ns());
+        let over = match over {
+            None => self.maker_over(&share).await.then_some(Over::Maker),
+            over => over,
+        };
         Ok(Guest {
             share,
             address,
@@ -44,12 +60,65 @@ impl Web {
         })
     }
 
+    /// Whether who made a link may make none any more.
+    async fn maker_over(self: &Arc<Self>, share: &Share) -> bool {
+        let by = share.created_by.as_str();
+        match share.maker.clone() {
+            // Another user of the same name did not make it.
+            Some(Maker::User) => !self.parts.users.get(by).is_some_and(|user| {
+                user.role >= least()
+                    && user.created_ns <= share.created_ns
+                    && self.locked(&user).is_none()
+            }),
+            // What the machine knows of its accounts may take a while.
+            Some(Maker::Account { uid, gid }) => {
+                let (web, by) = (Arc::clone(self), by.to_owned());
+                let asked = tokio::task::spawn_blocking(move || web.may_account((uid, gid), &by));
+                !asked.await.unwrap_or(false)
+            }
+            // Whether the provider still vouches for them nobody knows until they come again.
+            Some(Maker::Outside { role, .. }) => self
+                .parts
+                .locks
+                .as_ref()
+                .and_then(|locks| {
+                    locks.locked(&Lockable {
+                        user: by.to_owned(),
+                        roles: vec![role],
+                        ..Lockable::default()
+                    })
+                })
+                .is_some(),
+            None => false,
+        }
+    }
+
+    fn may_account(&self, (uid, gid): (u32, u32), name: &str) -> bool {
+        let pid = None;
+        let peer = Peer { uid, gid, pid };
+        let known = (self.parts.admit)(&peer);
+        let Some(role) = known.role.filter(|role| *role >= least()) else {
+            return false;
+        };
+        let account = known.user.unwrap_or_else(|| format!("uid {uid}"));
+        let locked = self.parts.locks.as_ref().filter(|_| uid != 0);
+        let locked = locked.and_then(|locks| {
+            locks.locked(&Lockable {
+                user: account.clone(),
+                roles: vec![role.as_str().to_owned()],
+                login: account.clone(),
+                ..Lockable::default()
+            })
+        });
+        account == name && locked.is_none()
+    }
+
     /// Somebody tries links that there are not. That counts as trying to sign in does.
     async fn no_such_link(self: &Arc<Self>, address: IpAddr) -> Problem {
         let begun = self
             .parts
             .attempts
-            .begin(For::Unsaid, address, Instant::now());
+            .begin(For::Unsaid, (address, Seen::Never), Instant::now());
         if let Err(too_many) = begun {
             return self.too_many(too_many, address).await;
         }

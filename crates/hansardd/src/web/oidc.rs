@@ -28,7 +28,7 @@ use hansard_identity::hex;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::attempts::For;
+use super::attempts::{For, Seen};
 use super::sign_in::read;
 use super::signed_in::{Begun, Who};
 use super::{Cookie, Web, cookies, json as answer};
@@ -96,6 +96,10 @@ impl Web {
         let origin = self.parts.origins.of(request.headers());
         let known = self.binding(request.headers());
         let wish: Wish = read(request, "the name of a provider is wanted").await?;
+        let unknown = (address, Seen::Never);
+        if let Err(too_many) = self.parts.attempts.look(unknown, Instant::now()) {
+            return Err(self.too_many(too_many, address).await);
+        }
         // One for all attempts of a browser, so that two of its pages do not get in each other's way.
         let binding = match known {
             Some(binding) => binding,
@@ -129,7 +133,8 @@ impl Web {
         let origin = self.parts.origins.of(request.headers());
         let binding = self.binding(request.headers());
         let back: CameBack = read(request, "what the provider sent back is wanted").await?;
-        if let Err(too_many) = self.parts.attempts.look(address, Instant::now()) {
+        let unknown = (address, Seen::Never);
+        if let Err(too_many) = self.parts.attempts.look(unknown, Instant::now()) {
             return Err(self.too_many(too_many, address).await);
         }
         let Some(binding) = binding else {
@@ -205,7 +210,7 @@ impl Web {
         let begun = self
             .parts
             .attempts
-            .begin(For::Unsaid, address, Instant::now());
+            .begin(For::Unsaid, (address, Seen::Never), Instant::now());
         if let Err(too_many) = begun {
             return self.too_many(too_many, address).await;
         }

@@ -17,6 +17,7 @@ use serde_json::json;
 use super::Web;
 use super::attempts::For;
 use super::challenges::Purpose;
+use super::seen::known;
 use super::sign_in::read;
 use crate::api::passkeys::check_host;
 use crate::api::problem::Problem;
@@ -90,21 +91,29 @@ impl Web {
         request: Request<Body>,
         address: IpAddr,
     ) -> Result<Response<Body>, Problem> {
+        let device = self.device(request.headers());
+        let place = (address, known(device.as_ref()));
         let wish: Wish = read(request, "what the authenticator said is wanted").await?;
         let Some(bytes) = wish.bytes() else {
             return Err(Problem::bad("the body: base 64 for addresses is wanted"));
         };
+        if let Err(too_many) = self.parts.attempts.look(place, Instant::now()) {
+            return Err(self.too_many(too_many, address).await);
+        }
         let web = Arc::clone(self);
         let tried = tokio::task::spawn_blocking(move || web.by_passkey(&bytes)).await;
         let fault = |_| Problem::unavailable("signing in has a fault");
         match tried.map_err(fault)? {
-            Ok((user, standing)) => self.let_in(&user, standing, (METHOD, address)).await,
+            Ok((user, standing)) => {
+                let place = (METHOD, address);
+                self.let_in(&user, standing, place, device.as_ref()).await
+            }
             Err((name, why)) => {
                 // Failures count; a passkey that is one needs no bound.
                 let begun = self
                     .parts
                     .attempts
-                    .begin(For::Unsaid, address, Instant::now());
+                    .begin(For::Unsaid, place, Instant::now());
                 // What was signed by a copy nobody else can say: it is told of in any case.
                 let is_copy = matches!(why, SignInFault::Passkey(Fault::Counter));
                 if let (Err(too_many), false) = (begun, is_copy) {

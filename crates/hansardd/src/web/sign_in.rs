@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use hansard_core::event::Fact;
 use hansard_core::{Body as EventBody, Fields, Value};
+use hansard_identity::device::Device;
 use hansard_identity::user::User;
 use hansard_identity::users::{SignInFault, Standing};
 use serde::Deserialize;
@@ -42,6 +43,7 @@ impl Web {
         request: Request<Body>,
         address: IpAddr,
     ) -> Result<Response<Body>, Problem> {
+        let device = self.device(request.headers());
         let wish: SignIn = read(request, "user, password and code are wanted").await?;
         // Waiting for a place comes first: whoever waits has not tried yet.
         let place = timeout(ANSWER_MAX, self.checks.acquire()).await;
@@ -52,10 +54,15 @@ impl Web {
             Some(_) => For::User(&wish.user),
             None => For::Nobody(&wish.user),
         };
-        let begun = self.parts.attempts.begin(who, address, Instant::now());
-        if let Err(too_many) = begun {
-            return Err(self.too_many(too_many, address).await);
-        }
+        let seen = self.seen(who, address, device.as_ref());
+        let begun = self
+            .parts
+            .attempts
+            .begin(who, (address, seen), Instant::now());
+        let begun = match begun {
+            Ok(begun) => begun,
+            Err(too_many) => return Err(self.too_many(too_many, address).await),
+        };
         let (web, tried) = (Arc::clone(self), wish);
         let tried = tokio::task::spawn_blocking(move || {
             let now_ns = web.parts.clock.utc_ns();
@@ -76,7 +83,10 @@ impl Web {
                     changed_ns: user.changed_ns,
                     passkey: None,
                 };
-                self.let_in(&user, standing, (BY_PASSWORD, address)).await
+                let place = (BY_PASSWORD, address);
+                let response = self.let_in(&user, standing, place, device.as_ref()).await?;
+                self.parts.attempts.succeeded(&begun);
+                Ok(response)
             }
             Err(why) => Err(self.refuse(&name, &why, (BY_PASSWORD, address)).await),
         }
@@ -87,6 +97,7 @@ impl Web {
         user: &User,
         standing: Standing,
         (method, address): (&'static str, IpAddr),
+        device: Option<&Device>,
     ) -> Result<Response<Body>, Problem> {
         if let Some(why) = self.locked(user) {
             return Err(self.lock_out(user, why, (method, address)).await);
@@ -98,12 +109,6 @@ impl Web {
         self.note(fields, (method, address))
             .await
             .map_err(Problem::not_recorded)?;
-        // A passkey began no attempt that could be taken back.
-        let (attempts, now) = (&self.parts.attempts, Instant::now());
-        match method {
-            BY_PASSWORD => attempts.succeeded(&user.name, address, now),
-            _ => attempts.is_at(&user.name, address, now),
-        }
         let begun = self.parts.signed_in.begin(
             Begun {
                 who: Who::Kept(user.name.clone(), standing),
@@ -117,6 +122,10 @@ impl Web {
         let mut response = done();
         let cookie = self.cookie(&cookie, None);
         response.headers_mut().insert(header::SET_COOKIE, cookie);
+        self.remember(&user.name, address).await;
+        if let Some(cookie) = self.device_cookie(&user.name, device) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
         Ok(response)
     }
 

@@ -49,7 +49,7 @@ fn wish() -> Wish {
 }
 
 fn make(shares: &Shares, wish: &Wish, utc_ns: u64) -> (Share, String) {
-    let prepared = shares.prepare(wish, "ada", utc_ns).unwrap();
+    let prepared = shares.prepare(wish, ("ada", Maker::User), utc_ns).unwrap();
     shares.keep(&prepared).unwrap();
     (prepared.share.clone(), prepared.secret.reveal())
 }
@@ -62,7 +62,9 @@ fn of(shares: &Shares, text: &str) -> Option<Share> {
 fn a_link_opens_its_session_until_it_expires_or_is_revoked_also_after_a_restart() {
     let place = Place::new("life");
     let (shares, _) = place.open();
-    let prepared = shares.prepare(&wish(), "ada", NOW_NS).unwrap();
+    let prepared = shares
+        .prepare(&wish(), ("ada", Maker::User), NOW_NS)
+        .unwrap();
     let text = prepared.secret.reveal();
     // Until it is kept it opens nothing.
     assert_eq!(of(&shares, &text), None);
@@ -123,7 +125,10 @@ fn what_no_link_may_be_is_refused_and_old_ones_make_room() {
     let place = Place::new("bounds");
     let (shares, _) = place.open();
     let refused = |wish: Wish| {
-        let failure = shares.prepare(&wish, "ada", NOW_NS).err().unwrap();
+        let failure = shares
+            .prepare(&wish, ("ada", Maker::User), NOW_NS)
+            .err()
+            .unwrap();
         assert!(matches!(failure, Failure::Malformed(_)), "{failure:?}");
     };
     for name in [

@@ -82,6 +82,7 @@ impl Browsing {
             api,
             users: kept.users,
             shares: kept.shares,
+            admit: door.admit(),
             locks: Some(Arc::new(kept.locked)),
             challenges: kept.challenges,
             signed_in: kept.signed_in,
@@ -92,6 +93,8 @@ impl Browsing {
             log: door.log(),
             clock: Arc::clone(&door.environment.clock),
             attempts: Arc::clone(&attempts),
+            places: kept.places,
+            devices: kept.devices,
             origins: self.origins,
             trusted_proxies: self.trusted_proxies,
         });

@@ -28,7 +28,8 @@ use crate::web::waiting::{Bounds, Waiting};
 /// How long somebody may take at the provider; whoever comes back later is refused.
 pub const ATTEMPT_LIFE: Duration = Duration::from_secs(10 * 60);
 
-/// Attempts that wait for their browser to come back; beyond that the oldest is forgotten.
+/// Attempts that wait for their browser to come back; beyond that the oldest of the network that has most is
+/// forgotten.
 pub const ATTEMPTS_MAX: usize = 4096;
 
 /// Of those, for one address; likewise.
