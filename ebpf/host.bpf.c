@@ -19,6 +19,7 @@
 
 #define AT_FDCWD_ (-100)
 #define EAGAIN_ 11
+#define SENDMMSG 307
 #define X32_BIT 0x40000000ULL
 #define TS_COMPAT_ 2
 #define SIGNAL_GROUP_EXIT_ 4
@@ -350,20 +351,54 @@ static __noinline int on_send(struct draft *draft, __u32 kind)
 		if (draft->record.flags & COMPAT) {
 			__u32 name[2] = {};
 
-			bpf_probe_read_user(name, sizeof(name), message);
+			if (bpf_probe_read_user(name, sizeof(name), message))
+				draft->record.flags |= UNREADABLE;
 			address = (void *)(unsigned long)name[0];
 			length = name[1];
 		} else {
-			bpf_probe_read_user(&address, sizeof(address), message);
-			bpf_probe_read_user(&length, sizeof(length), message + 8);
+			length = 0;
+			address = 0;
+			if (bpf_probe_read_user(&address, sizeof(address), message) ||
+			    bpf_probe_read_user(&length, sizeof(length), message + 8))
+				draft->record.flags |= UNREADABLE;
 		}
 	}
-	/* Without a destination of its own it goes where the socket is connected to, which is known. */
-	if (!address || !length)
+	/* Without a destination of its own it goes where the socket is connected to, which is known. One that
+	 * cannot be read any more was one: the program took it away while it sent. */
+	if ((!address || !length) && !(draft->record.flags & UNREADABLE))
 		return 0;
 	append_address(draft, address, length, 0);
 	append_socket(draft, fd);
-	return draft->record.lengths[0] != 0;
+	return 1;
+}
+
+/* The messages that sendmmsg sent: each has a destination of its own, and is told by itself. */
+#define MESSAGES_MAX 1024
+struct messages {
+	struct draft *draft;
+	__u64 next;
+};
+
+static long message_step(__u32 at, struct messages *messages)
+{
+	struct draft *draft = messages->draft;
+	struct record *record;
+
+	if (!draft)
+		return 1;
+	record = &draft->record;
+	if ((__s64)at >= record->ret)
+		return 1;
+	record->args[1] = messages->next;
+	record->flags &= COMPAT;
+	draft->used = 0;
+	for (int i = 0; i < TEXTS; i++)
+		record->lengths[i] = 0;
+	/* The kernel's `struct mmsghdr`, of both ABIs. */
+	messages->next += record->flags & COMPAT ? 32 : 64;
+	if (on_send(draft, SEND_MESSAGE))
+		hand_over(draft);
+	return 0;
 }
 
 static __noinline int on_open(struct draft *draft, __u32 directory, __u32 path)
@@ -481,6 +516,9 @@ static __noinline __u32 unpack_socketcall(struct draft *draft)
 	case 18:
 		record->nr = 288;
 		return ACCEPT;
+	case 20:
+		record->nr = 307;
+		return SEND_MESSAGE;
 	}
 	return NOTHING;
 }
@@ -575,9 +613,15 @@ int BPF_PROG(on_call, struct pt_regs *regs, long ret)
 		break;
 	case SEND:
 	case SEND_MESSAGE:
+		draft->record.kind = SEND;
+		if (draft->record.nr == SENDMMSG && ret > 0) {
+			struct messages messages = { .draft = draft, .next = draft->record.args[1] };
+
+			bpf_loop(MESSAGES_MAX, message_step, &messages, 0);
+			return 0;
+		}
 		if (!on_send(draft, kind))
 			return 0;
-		draft->record.kind = SEND;
 		break;
 	default:
 		on_other(draft, call);

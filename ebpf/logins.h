@@ -92,6 +92,8 @@ static __always_inline bool is_let_in(struct task_struct *task, struct tag *tag,
 	 * root's has somebody's numbers, too, once it knows whom it lets in, and root's is above it. */
 	if (is_live(tag) && tag->forked_by == 0)
 		return false; /* It was let in already, or holds a session: what it turns into stays. */
+	if (is_live(tag) && tag->forked_by != pid_of(parent))
+		return false; /* Somebody who was let in has made it the door's child (CLONE_PARENT). */
 	if (is_live(tag) && is_somebody)
 		return is_roots_door(is_before ? parent->real_parent->real_parent :
 						 parent->real_parent);

@@ -71,7 +71,7 @@ static __always_inline int on_ring(struct io_kiocb *request)
 		nr = 42;
 		class = NETWORK;
 		break;
-	case 9: case 13: case 26: case 45: case 56: case 57:
+	case 9: case 13: case 26: case 45: case 47: case 48: case 56: case 57:
 		kind = RING;
 		nr = opcode;
 		class = NETWORK;

@@ -312,6 +312,27 @@ fn a_login_through_an_sshd_that_somebody_started_by_hand_is_its_own_session() {
 }
 
 #[test]
+fn a_process_that_is_made_the_doors_child_stays_in_its_login() {
+    let Some(place) = place("found-cloned") else {
+        return;
+    };
+    // CLONE_PARENT: its parent is sshd then. A session of the system by itself, and another program.
+    let cloned = "import ctypes, os, time\n\
+        if ctypes.CDLL(None).syscall(56, 0x8011, 0, 0, 0, 0) == 0:\n\
+        \x20   os.setsid()\n\
+        \x20   os.environ['SSH_CONNECTION'] = '203.0.113.9 4444 203.0.113.1 22'\n\
+        \x20   os.execv('/usr/bin/env', ['env', 'printf', 'cloned'])\n\
+        time.sleep(1)\n";
+    let command = format!("exec /usr/bin/python3 -c \"{cloned}\"");
+    let (_, status, from) = Connection::new(&place, &["-T"], CARL, &command).over();
+    assert_eq!(status, Some(0));
+    let (start, all) = session_of(&place, ["printf", "cloned"]);
+    assert!(is_from(&start, &from), "{start:#?}");
+    let python = |words: &Vec<String>| words.iter().any(|word| word.contains("python3"));
+    assert!(commands(&all).iter().any(python), "{all:#?}");
+}
+
+#[test]
 fn one_that_takes_no_notice_of_its_end_is_killed() {
     let Some(place) = place("found-kill") else {
         return;

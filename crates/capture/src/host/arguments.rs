@@ -47,9 +47,12 @@ pub(super) fn say(record: &Record, fields: &mut Fields) {
         105 | 106 | 122 | 123 => numbers(fields, &[first]),
         113 | 114 => numbers(fields, &[first, second]),
         117 | 119 => numbers(fields, &[first, second, third]),
-        62 | 234 | 424 => {
+        62 | 129 | 200 | 234 | 297 | 424 => {
             fields.push("target_pid", first & 0xffff_ffff);
-            let signal = if record.nr == 234 { third } else { second };
+            let signal = match record.nr {
+                234 | 297 => third,
+                _ => second,
+            };
             fields.push("signal_number", signal & 0xff);
         }
         101 => {
@@ -93,7 +96,7 @@ fn texts(record: &Record, fields: &mut Fields) {
             put("source", &below(&one));
             put("path", &below(&two));
         }
-        161 | 163 | 166 | 167 | 168 | 428 | 442 => put("path", &below(&one)),
+        161 | 163 | 166 | 167 | 168 | 428 | 442 | 467 => put("path", &below(&one)),
         _ => put("name", &one),
     }
 }

@@ -6,7 +6,7 @@ pub(super) fn name(nr: u32) -> &'static str {
     known.map_or("unknown", |(_, name)| name)
 }
 
-const CALLS: [(u32, &str); 93] = [
+const CALLS: [(u32, &str); 100] = [
     (2, "open"),
     (42, "connect"),
     (43, "accept"),
@@ -42,6 +42,7 @@ const CALLS: [(u32, &str); 93] = [
     (122, "setfsuid"),
     (123, "setfsgid"),
     (126, "capset"),
+    (129, "rt_sigqueueinfo"),
     (133, "mknod"),
     (155, "pivot_root"),
     (161, "chroot"),
@@ -61,6 +62,7 @@ const CALLS: [(u32, &str); 93] = [
     (197, "removexattr"),
     (198, "lremovexattr"),
     (199, "fremovexattr"),
+    (200, "tkill"),
     (227, "clock_settime"),
     (234, "tgkill"),
     (246, "kexec_load"),
@@ -75,6 +77,7 @@ const CALLS: [(u32, &str); 93] = [
     (268, "fchmodat"),
     (272, "unshare"),
     (288, "accept4"),
+    (297, "rt_tgsigqueueinfo"),
     (298, "perf_event_open"),
     (304, "open_by_handle_at"),
     (305, "clock_adjtime"),
@@ -100,6 +103,10 @@ const CALLS: [(u32, &str); 93] = [
     (438, "pidfd_getfd"),
     (442, "mount_setattr"),
     (452, "fchmodat2"),
+    (463, "setxattrat"),
+    (466, "removexattrat"),
+    (467, "open_tree_attr"),
+    (469, "file_setattr"),
 ];
 
 /// An operation of io_uring, by its number.
@@ -112,6 +119,8 @@ pub(super) fn ring_operation(number: u32) -> &'static str {
         41 => "fsetxattr",
         42 => "setxattr",
         45 => "socket",
+        47 => "send_zc",
+        48 => "sendmsg_zc",
         55 => "ftruncate",
         56 => "bind",
         57 => "listen",

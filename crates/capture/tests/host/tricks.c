@@ -287,6 +287,27 @@ int main(int argc, char **argv)
 		connect(socket(AF_INET, SOCK_STREAM, 0), (void *)&in, sizeof(in));
 		return 0;
 	}
+	if (argc > 4 && !strcmp(what, "datagrams")) {
+		struct sockaddr_in to[2] = { inet(argv[2], argv[4]), inet(argv[3], argv[4]) };
+		struct iovec part = { "x", 1 };
+		struct mmsghdr messages[2] = {};
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+		for (int i = 0; i < 2; i++)
+			messages[i].msg_hdr = (struct msghdr){ .msg_name = &to[i], .msg_namelen = sizeof(to[i]),
+							       .msg_iov = &part, .msg_iovlen = 1 };
+		return sendmmsg(fd, messages, 2, 0) != 2;
+	}
+	if (argc > 2 && !strcmp(what, "newer")) {
+		/* Whether this kernel has them or not: setxattrat, removexattrat, file_setattr. */
+		syscall(463, AT_FDCWD, argv[2], 0, "user.x", 0, 0);
+		syscall(466, AT_FDCWD, argv[2], 0, "user.x");
+		syscall(469, AT_FDCWD, argv[2], 0, 0, 0);
+		syscall(SYS_rt_sigqueueinfo, getpid(), 0, 0);
+		syscall(SYS_tkill, getpid(), 0);
+		syscall(SYS_rt_tgsigqueueinfo, getpid(), getpid(), 0, 0);
+		return 0;
+	}
 	if (argc > 3 && !strncmp(what, "udp", 3)) {
 		struct sockaddr_in in = inet(argv[2], argv[3]);
 		struct iovec part = { "x", 1 };

@@ -160,6 +160,27 @@ fn what_changes_what_a_process_may_do() {
 }
 
 #[test]
+fn newer_and_rarer_calls_for_the_same_are_told() {
+    let Some(host) = host() else { return };
+    let trick = tricks().display();
+    let script = format!("{trick} newer $DIR/none\n{trick} datagrams 127.0.0.1 127.0.0.2 9\n:\n");
+    let told = World::new(host, &script).told();
+    for name in ["setxattrat", "removexattrat", "file_setattr"] {
+        told.file(name, &told.at("none"));
+    }
+    for name in ["rt_sigqueueinfo", "tkill", "rt_tgsigqueueinfo"] {
+        let call = told.one("session.call", |fields| text(fields, "call") == name);
+        assert!(int(call, "target_pid") > Some(1), "{name}: {call:?}");
+        assert_eq!(int(call, "signal_number"), Some(0), "{name}");
+    }
+    // Each message has its own destination.
+    for to in ["127.0.0.1", "127.0.0.2"] {
+        let sent = told.one("session.network", |fields| text(fields, "dst_addr") == to);
+        assert_eq!(text(sent, "call"), "sendmmsg");
+    }
+}
+
+#[test]
 fn what_runs_no_program_or_names_no_path_is_told_by_what_it_does() {
     let Some(host) = host() else { return };
     // Built-ins; and a file by a number that was asked for before, on a file system that gives numbers.
