@@ -28,6 +28,20 @@ impl Value {
         }
     }
 
+    /// About how much memory it takes.
+    fn memory_bytes(&self) -> usize {
+        let behind = match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(values) => values
+                .iter()
+                .map(Self::memory_bytes)
+                .fold(0, usize::saturating_add),
+            Self::Uint(_) | Self::Int(_) | Self::Bool(_) => 0,
+        };
+        behind.saturating_add(std::mem::size_of::<Self>())
+    }
+
     /// The text, if it is text.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
@@ -110,6 +124,16 @@ impl Fields {
     /// The fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(n, v)| (n.as_str(), v))
+    }
+
+    /// About how much memory they take.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let each = |(name, value): &(String, Value)| {
+            let name = name.len().saturating_add(std::mem::size_of::<String>());
+            name.saturating_add(value.memory_bytes())
+        };
+        self.0.iter().map(each).fold(0, usize::saturating_add)
     }
 
     /// How many there are.

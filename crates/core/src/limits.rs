@@ -57,5 +57,10 @@ pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// Deepest nesting of lists inside a field's value.
 pub const VALUE_DEPTH_MAX: usize = 4;
 
+/// Memory that a session's header takes at most, bytes ([`crate::Session::memory_bytes`]). A file's may
+/// take more; a daemon, which keeps those of many sessions at a time, takes none that does: of fields
+/// that compress well, a few hundred stored bytes make a megabyte.
+pub const SESSION_MEMORY_BYTES_MAX: usize = 512 * 1024;
+
 /// Most fields in one event, and most elements in one list.
 pub const FIELDS_MAX: usize = 4096;

@@ -3,12 +3,14 @@
 use std::fmt;
 
 use crate::Value;
-use crate::fields::Fields;
 use crate::id::SessionId;
 use crate::session::Session;
 
 /// Longest name of what is locked, bytes. A longer one is refused.
 pub const LOCKED_NAME_BYTES_MAX: usize = 253;
+
+/// Roles by which one session may have been let in. [`Lockable::unlockable`] says of one with more.
+pub const LOCKED_ROLES_MAX: usize = 256;
 
 /// What a lock is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,32 +138,90 @@ pub struct Lockable {
 }
 
 impl Lockable {
-    /// What a session's header says.
+    /// What a session's header says. Of what is longer than any lock's name nothing is kept: no lock is
+    /// about it, and whoever sends headers decides how long it is.
     #[must_use]
     pub fn of(session: &Session) -> Self {
-        let texts = |fields: &Fields, names: &[&str]| -> Vec<String> {
-            let texts = names.iter().filter_map(|name| fields.text(name));
-            texts.map(str::to_owned).collect()
-        };
-        let user = session.subject.text("user").unwrap_or_default();
-        let roles = match session.subject.get("user_roles") {
-            Some(Value::List(roles)) => roles.as_slice(),
-            _ => &[],
-        };
-        let role = |value: &Value| match value {
-            Value::Text(role) => Some(role.clone()),
-            _ => None,
-        };
+        let named = |name: &&str| name.len() <= LOCKED_NAME_BYTES_MAX;
+        let owned = |name: Option<&str>| name.filter(named).unwrap_or_default().to_owned();
+        let Said {
+            user, login, roles, ..
+        } = Said::of(session);
+        let roles = roles.iter().filter_map(Value::as_text).filter(named);
         let parent = session.parent.iter().map(ToString::to_string);
         Self {
-            user: user.to_owned(),
-            roles: roles.iter().filter_map(role).collect(),
-            login: session.subject.text("login").unwrap_or(user).to_owned(),
-            hosts: texts(&session.target, &["server_hostname", "server_id"]),
+            user: owned(user),
+            roles: roles.take(LOCKED_ROLES_MAX).map(str::to_owned).collect(),
+            login: owned(login),
+            hosts: Said::hosts(session)
+                .filter(named)
+                .map(str::to_owned)
+                .collect(),
             sessions: std::iter::once(session.id.to_string())
                 .chain(parent)
                 .collect(),
         }
+    }
+
+    /// Why not every lock could be held against a session with this header, if so: it names somebody or
+    /// something by more than a lock's name may have. Who takes sessions from elsewhere MUST NOT take it:
+    /// under such a name it would go on whatever is locked.
+    #[must_use]
+    pub fn unlockable(session: &Session) -> Option<String> {
+        let Said { user, login, roles } = Said::of(session);
+        let names = user.into_iter().chain(login).chain(Said::hosts(session));
+        let longest = names
+            .chain(roles.iter().filter_map(Value::as_text))
+            .map(str::len)
+            .max();
+        if let Some(bytes) = longest.filter(|bytes| *bytes > LOCKED_NAME_BYTES_MAX) {
+            return Some(format!(
+                "it names its user, a role, its account or its host with {bytes} bytes, and no lock with \
+                 more than {LOCKED_NAME_BYTES_MAX}"
+            ));
+        }
+        let count = roles.len();
+        (count > LOCKED_ROLES_MAX)
+            .then(|| format!("it names {count} roles, where {LOCKED_ROLES_MAX} are the most"))
+    }
+
+    /// About how much memory it takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let lists = [&self.roles, &self.hosts, &self.sessions];
+        let listed = lists.into_iter().flatten();
+        let each = |text: &String| text.len().saturating_add(std::mem::size_of::<String>());
+        [&self.user, &self.login]
+            .into_iter()
+            .chain(listed)
+            .map(each)
+            .fold(0, usize::saturating_add)
+    }
+}
+
+/// What a header says that locks are about.
+struct Said<'a> {
+    user: Option<&'a str>,
+    login: Option<&'a str>,
+    roles: &'a [Value],
+}
+
+impl<'a> Said<'a> {
+    fn of(session: &'a Session) -> Self {
+        let user = session.subject.text("user");
+        Self {
+            user,
+            login: session.subject.text("login").or(user),
+            roles: match session.subject.get("user_roles") {
+                Some(Value::List(roles)) => roles,
+                _ => &[],
+            },
+        }
+    }
+
+    fn hosts(session: &'a Session) -> impl Iterator<Item = &'a str> {
+        let names = ["server_hostname", "server_id"].into_iter();
+        names.filter_map(|name| session.target.text(name))
     }
 }
 
@@ -176,6 +236,43 @@ pub trait Locks: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::Fields;
+
+    #[test]
+    fn what_no_lock_could_name_is_not_kept_and_said() {
+        let header = |user: &str, roles: usize, host: &str| {
+            let roles = (0..roles).map(|n| Value::from(format!("r{n}"))).collect();
+            Session {
+                id: SessionId::from_bytes([1; 16]),
+                parent: None,
+                kind: "exec".into(),
+                subject: Fields::new()
+                    .with("user", user)
+                    .with("user_roles", Value::List(roles)),
+                origin: Fields::new(),
+                target: Fields::new().with("server_hostname", host),
+                start_utc_ns: 1,
+                clock: crate::session::ClockQuality::Unknown,
+                policy: crate::Policy::default(),
+                recorder_key: [0; 32],
+                recorder: String::new(),
+            }
+        };
+        let long = "a".repeat(1_000_000);
+        let longest = "a".repeat(LOCKED_NAME_BYTES_MAX);
+        assert!(Lockable::unlockable(&header(&longest, LOCKED_ROLES_MAX, &longest)).is_none());
+        for wrong in [
+            header(&long, 1, "web1"),
+            header("anna", 1, &long),
+            header("anna", LOCKED_ROLES_MAX + 1, "web1"),
+        ] {
+            assert!(Lockable::unlockable(&wrong).is_some());
+            let kept = Lockable::of(&wrong);
+            assert!(kept.memory_bytes() < 16 * 1024, "{}", kept.memory_bytes());
+        }
+        assert!(header(&long, 1, "web1").memory_bytes() > long.len());
+        assert_eq!(Lockable::of(&header("anna", 1, "web1")).user, "anna");
+    }
 
     #[test]
     fn a_lock_is_about_what_it_names_and_nothing_else() {

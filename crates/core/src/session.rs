@@ -60,3 +60,14 @@ pub struct Session {
     /// Program and version that recorded, such as `hansard 0.1.0`.
     pub recorder: String,
 }
+
+impl Session {
+    /// About how much memory it takes. What it took as stored says nothing of that.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let fields = [&self.subject, &self.origin, &self.target].map(Fields::memory_bytes);
+        let texts = [&self.kind, &self.recorder, &self.policy.rule].map(String::len);
+        let all = fields.into_iter().chain(texts);
+        all.fold(std::mem::size_of::<Self>(), usize::saturating_add)
+    }
+}

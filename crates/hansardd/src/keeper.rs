@@ -82,6 +82,9 @@ pub type OnSettled = Arc<dyn Fn(Stored) + Send + Sync>;
 /// See [`Hooks::before_forget`].
 pub type BeforeForget = Arc<dyn Fn(SessionId, &Tip) -> Result<(), String> + Send + Sync>;
 
+/// See [`Hooks::trouble`].
+pub type OnTrouble = Arc<dyn Fn(Option<&str>) + Send + Sync>;
+
 /// See [`Hooks::source_of`].
 pub type SourceOf = Arc<dyn Fn(&Session) -> Option<Source> + Send + Sync>;
 
@@ -98,6 +101,8 @@ pub struct Hooks {
     pub before_forget: BeforeForget,
     /// Who offers a session, for parts that were in the spool before this start.
     pub source_of: SourceOf,
+    /// Something begins to keep it from its work, with the reason; `None`: nothing does any more.
+    pub trouble: OnTrouble,
 }
 
 impl Default for Hooks {
@@ -108,6 +113,7 @@ impl Default for Hooks {
             settled: Arc::new(|_| {}),
             before_forget: Arc::new(|_, _| Ok(())),
             source_of: Arc::new(|_| None),
+            trouble: Arc::new(|_| {}),
         }
     }
 }
@@ -204,6 +210,8 @@ pub struct Keeper {
     figures: Figures,
     shown: Arc<Mutex<Figures>>,
     told_damaged: bool,
+    /// What was said last of [`Hooks::trouble`].
+    is_in_trouble: bool,
     settled_bell: Bell,
 }
 
@@ -248,6 +256,7 @@ impl Keeper {
             figures: Figures::default(),
             shown: Arc::default(),
             told_damaged: false,
+            is_in_trouble: false,
             settled_bell: Bell::default(),
         }
     }
@@ -305,20 +314,23 @@ impl Keeper {
     }
 
     fn due_ns(&self) -> Option<u64> {
-        let pauses = [
-            &self.reading,
-            &self.storing,
-            &self.comparing,
-            &self.forgetting,
-            &self.putting_aside,
-        ];
-        let pauses = pauses.into_iter().filter_map(|pause| pause.due_ns());
+        let pauses = self.pauses().into_iter().filter_map(Backoff::due_ns);
         let pack = self
             .stores
             .archive
             .due_ns()
             .filter(|_| !self.storing.is_failing());
         pauses.chain(pack).min()
+    }
+
+    fn pauses(&self) -> [&Backoff; 5] {
+        [
+            &self.reading,
+            &self.storing,
+            &self.comparing,
+            &self.forgetting,
+            &self.putting_aside,
+        ]
     }
 
     /// Forgets sessions of which nothing is in the spool, if there are too many.
@@ -337,6 +349,7 @@ impl Keeper {
             }
             self.sealed.pop_front();
         }
+        self.tell_trouble();
         self.figures.segments_waiting = self.unsettled.len();
         self.figures.waiting_since_ns = self.sealed.front().map(|(since_ns, _)| *since_ns);
         self.figures.aside_bytes = self.stores.aside.bytes();
@@ -344,6 +357,19 @@ impl Keeper {
         self.figures.growing = self.growing.len();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.clone_from(&self.figures);
+    }
+
+    /// Says when trouble begins and when it is over.
+    fn tell_trouble(&mut self) {
+        let is_failing = self.pauses().into_iter().any(Backoff::is_failing);
+        if !is_failing {
+            self.figures.trouble = None;
+        }
+        let trouble = self.figures.trouble.as_deref();
+        if trouble.is_some() != self.is_in_trouble {
+            self.is_in_trouble = trouble.is_some();
+            (self.hooks.trouble)(trouble);
+        }
     }
 
     fn raise(&self, raised: &Raised) {

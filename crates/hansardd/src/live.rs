@@ -46,6 +46,10 @@ pub const LIVE_SESSION_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of all such events together; beyond them the same happens to the session that comes next.
 pub const LIVE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Memory of what the headers of those sessions say, bytes; beyond them the same happens as beyond
+/// [`LIVE_SESSIONS_MAX`].
+pub const LIVE_HEADERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The registry. Clones are the same registry.
 #[derive(Clone)]
 pub struct Live(Arc<Shared>);
@@ -68,6 +72,8 @@ struct Registry {
     sessions: HashMap<SessionId, LiveSession>,
     /// Bytes of events that are kept.
     bytes: usize,
+    /// Memory of what is kept of headers.
+    headers_bytes: usize,
     refused: HashMap<SessionId, String>,
     /// Events of sessions were dropped that are not known here any more.
     forgot: bool,
@@ -257,7 +263,7 @@ impl Live {
         };
         known.projected(segment, bytes);
         if known.is_over() {
-            sessions.remove(&session);
+            registry.remove(session);
         }
     }
 
@@ -269,7 +275,7 @@ impl Live {
             .get(&session)
             .is_some_and(|known| known.has_nothing())
         {
-            registry.sessions.remove(&session);
+            registry.remove(session);
         }
     }
 
@@ -283,9 +289,7 @@ impl Live {
     /// archived are not listed.
     pub(crate) fn set_aside(&self, session: SessionId, why: &str) {
         let mut registry = self.registry();
-        if let Some(known) = registry.sessions.remove(&session) {
-            registry.bytes = registry.bytes.saturating_sub(known.bytes());
-        }
+        registry.remove(session);
         drop(registry);
         self.0.watchers.set_aside(session, why);
     }
@@ -403,18 +407,32 @@ impl Live {
 
 impl Registry {
     fn begin(&mut self, header: &Session, source: Source, now_ns: u64) {
-        self.begin_as(header.id, start_facts(header), source, now_ns);
-        if let Some(known) = self.sessions.get_mut(&header.id) {
-            *known.who = Lockable::of(header);
-        }
+        let begun = LiveSession::new(start_facts(header), source, now_ns);
+        self.insert(header.id, begun.of(Lockable::of(header)));
     }
 
     fn begin_as(&mut self, session: SessionId, start: StartFacts, source: Source, now_ns: u64) {
-        if self.sessions.len() >= LIVE_SESSIONS_MAX {
+        self.insert(session, LiveSession::new(start, source, now_ns));
+    }
+
+    fn insert(&mut self, session: SessionId, begun: LiveSession) {
+        let bytes = begun.header_bytes();
+        while self.sessions.len() >= LIVE_SESSIONS_MAX
+            || !self.sessions.is_empty()
+                && self.headers_bytes.saturating_add(bytes) > LIVE_HEADERS_BYTES_MAX
+        {
             self.forget_silent();
         }
-        self.sessions
-            .insert(session, LiveSession::new(start, source, now_ns));
+        self.remove(session);
+        self.headers_bytes = self.headers_bytes.saturating_add(bytes);
+        self.sessions.insert(session, begun);
+    }
+
+    fn remove(&mut self, session: SessionId) {
+        if let Some(known) = self.sessions.remove(&session) {
+            self.bytes = self.bytes.saturating_sub(known.bytes());
+            self.headers_bytes = self.headers_bytes.saturating_sub(known.header_bytes());
+        }
     }
 
     /// Forgets the eighth of the sessions that was silent for longest.
@@ -430,12 +448,14 @@ impl Registry {
         let Self {
             sessions,
             bytes,
+            headers_bytes,
             forgot,
             ..
         } = self;
         sessions.retain(|_, known| {
             let stays = known.touched_ns > bound;
             if !stays {
+                *headers_bytes = headers_bytes.saturating_sub(known.header_bytes());
                 *bytes = bytes.saturating_sub(known.bytes());
                 *forgot |= !known.has_nothing();
             }

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use hansard_core::event::Fact;
-use hansard_core::{Body, Fields};
+use hansard_core::{Body, Fields, SessionId};
 use hansard_identity::hex::encode as hex;
 use hansard_record::clock::Clock;
 use hansard_store::archive::ArchiveError;
-use hansard_store::catalog::{Burial, SegmentRow, SessionRow};
-use hansard_store::retention::{Retired, Rule, run};
-use hansard_store::{BlobStore, Catalog, Query};
+use hansard_store::catalog::{Burial, SegmentRow, SessionRow, StartFacts, Tombstone};
+use hansard_store::retention::{Retired, Rule, Telling, run};
+use hansard_store::{BlobStore, Catalog};
 
 use crate::config::Rule as Configured;
 use crate::eventlog::day::text;
@@ -74,48 +74,79 @@ impl Retention {
             return Ok(Retired::default());
         }
         let rules: Vec<Rule> = rules.iter().enumerate().map(rule).collect();
-        let mut tell = |row: &SessionRow, burial: &Burial| {
-            let heads = self
-                .catalog
-                .heads(&[row.session])
-                .map_err(|e| e.to_string())?;
-            let newest = heads.into_iter().next().flatten();
-            diarist(deleted(row, burial, newest.as_ref()))
+        let mut tell = |telling: &Telling<'_>| match telling {
+            Telling::Deleting(row, burial) => {
+                let heads = self
+                    .catalog
+                    .heads(&[row.session])
+                    .map_err(|e| e.to_string())?;
+                let newest = heads.into_iter().next().flatten();
+                diarist(deleted(row, burial, newest.as_ref()))
+            }
+            Telling::Held { session, told_in } => diarist(held(*session, *told_in)),
+            Telling::Deleted(tombstone) => diarist(deleted_before(tombstone)),
         };
         run(&*self.blobs, &*self.catalog, &rules, utc, &mut tell)
     }
 
-    /// The newest time that was written down before this start: of the last session's start.
+    /// The newest time that this service's own clock has written down before this start. What a recording
+    /// says of when it was made is its host's word: one that is dated into the future would stop the rules.
     fn newest(&self) -> Result<Option<u64>, ArchiveError> {
-        let query = Query {
-            newest_first: true,
-            limit: 1,
-            ..Query::default()
-        };
-        let rows = self.catalog.sessions(&query)?.rows;
-        Ok(rows.first().map(|row| row.start.utc_ns(row.last_ns)))
+        Ok(self.catalog.newest_date()?)
     }
 }
 
 /// The event that tells of a deletion.
 #[must_use]
 pub fn deleted(row: &SessionRow, burial: &Burial, newest: Option<&SegmentRow>) -> Body {
-    let start = &row.start;
     let digest = newest.map(|newest| hex(&newest.digest)).unwrap_or_default();
-    admin(
-        "recording.deleted",
-        Fields::new()
-            .with("recording", row.session.to_string())
-            .with("rule", burial.by.as_str())
-            .with("reason", burial.why.as_str())
-            .with("owner", start.user.as_str())
-            .with("host", start.host.as_str())
-            .with("session_kind", start.kind.as_str())
-            .with("session_start", text(start.start_utc_ns))
-            .with("segments", row.segments)
-            .with("bytes", row.stored_bytes)
-            .with("digest", digest),
-    )
+    let mut fields = of_deleted(row.session, &row.start, burial)
+        .with("segments", row.segments)
+        .with("bytes", row.stored_bytes)
+        .with("digest", digest);
+    if let Some(newest) = newest {
+        fields.push("newest", u64::from(newest.number));
+        fields.push("key", hex(&newest.key));
+    }
+    admin("recording.deleted", fields)
+}
+
+/// The same, told again of what was deleted before.
+fn deleted_before(tombstone: &Tombstone) -> Body {
+    let Tombstone {
+        session,
+        start,
+        burial,
+        ..
+    } = tombstone;
+    let fields = of_deleted(*session, start, burial)
+        .with("segments", tombstone.segments)
+        .with("bytes", tombstone.stored_bytes)
+        .with("digest", hex(&tombstone.digest))
+        .with("newest", u64::from(tombstone.number))
+        .with("key", hex(&tombstone.key))
+        .with("deleted_ms", burial.utc_ns / 1_000_000);
+    admin("recording.deleted", fields)
+}
+
+fn of_deleted(session: SessionId, start: &StartFacts, burial: &Burial) -> Fields {
+    Fields::new()
+        .with("recording", session.to_string())
+        .with("rule", burial.by.as_str())
+        .with("reason", burial.why.as_str())
+        .with("owner", start.user.as_str())
+        .with("host", start.host.as_str())
+        .with("session_kind", start.kind.as_str())
+        .with("session_start", text(start.start_utc_ns))
+}
+
+/// The event that tells again of a hold in force.
+fn held(session: SessionId, told_in: SessionId) -> Body {
+    let reason = format!("it is held still; {told_in}, which told of it, is deleted next");
+    let fields = Fields::new()
+        .with("recording", session.to_string())
+        .with("reason", reason);
+    admin("recording.held", fields)
 }
 
 fn admin(event: &str, fields: Fields) -> Body {

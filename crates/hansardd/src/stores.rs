@@ -94,7 +94,7 @@ pub fn open(dir: &DataDir, who: &str, keys: &[[u8; 32]]) -> Result<Stores, Failu
         false => match SqliteCatalog::open(&at, who) {
             Ok(catalog) => {
                 let catalog: Arc<dyn Catalog> = Arc::new(catalog);
-                match adopted(&*blobs, &*catalog, &at) {
+                match adopted(&*blobs, &*catalog, &at, keys) {
                     Ok((adopted, recalling)) => {
                         return Ok(Stores {
                             blobs,
@@ -147,11 +147,13 @@ fn is_gone(blobs: &dyn BlobStore, at: &Path) -> Result<bool, Failure> {
 
 /// Adopts what no segment of the catalog is in, and answers where the mark is that holds and deletions are to be
 /// recalled, if they are. They are where more was adopted than a crash leaves, which is one pack: then the
-/// catalog is older than the packs, and what was held and deleted since is in them alone.
+/// catalog is older than the packs, and what was held and deleted since is in them alone. So it may be of a
+/// single pack with something of the service's own in it.
 fn adopted(
     blobs: &dyn BlobStore,
     catalog: &dyn Catalog,
     at: &Path,
+    keys: &[[u8; 32]],
 ) -> Result<(Adopted, Option<PathBuf>), ArchiveError> {
     let failed = |e: std::io::Error| ArchiveError::Retry(format!("{}: {e}", shown(at)));
     let mark = at.join(RECALLING);
@@ -163,7 +165,8 @@ fn adopted(
     }
     let adopted = adopt(blobs, catalog)?;
     superfluous(blobs, catalog)?;
-    let is_older = adopted.segments > 0 && adopted.packs > 1;
+    let tells = keys.iter().any(|key| adopted.signers.contains(key));
+    let is_older = tells || adopted.segments > 0 && adopted.packs > 1;
     if was_marked || is_older {
         return Ok((adopted, Some(mark)));
     }
@@ -296,5 +299,45 @@ fn sorted(error: &CatalogError) -> Failure {
             what,
             "install the version of hansardd that made it, or run `hansardd reindex`",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hansard_core::SessionId;
+    use hansard_core::event::End;
+    use hansard_core::seal::SigningKey;
+    use hansard_core::writer::{Bounds, SegmentWriter};
+    use hansard_store::blob::memory::MemoryBlobs;
+    use hansard_store::catalog::memory::MemoryCatalog;
+    use hansard_store::project::unknown_header;
+    use hansard_store::{Archive, SealedSegment};
+
+    use super::*;
+
+    /// A catalog that was put back from a copy which is one pack older looks as if a crash had left that pack.
+    #[test]
+    fn what_one_pack_of_the_services_own_tells_is_recalled() {
+        let key = SigningKey::from_seed([1; 32]);
+        let mut header = unknown_header(SessionId::from_bytes([1; 16]));
+        header.recorder_key = key.public();
+        let mut writer = SegmentWriter::new(header, key.clone(), Bounds::default()).unwrap();
+        writer.finish(5, &End::default()).unwrap();
+        let segment = SealedSegment::from_parts(&writer.parts()).unwrap();
+        let blobs = MemoryBlobs::default();
+        let newer = Arc::new(MemoryCatalog::default());
+        let archive = Archive::new(Arc::new(blobs.clone()), newer, ArchiveOptions::default());
+        assert!(archive.put(&[segment], 0).receipts[0].is_ok());
+        let dir = std::env::temp_dir().join(format!("hansardd-older-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let marked = |keys: &[[u8; 32]]| {
+            let older = MemoryCatalog::default();
+            let (adopted, mark) = adopted(&blobs, &older, &dir, keys).unwrap();
+            assert_eq!((adopted.packs, adopted.segments), (1, 1));
+            mark.is_some()
+        };
+        assert!(!marked(&[[9; 32]]));
+        assert!(marked(&[key.public()]));
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -81,7 +81,12 @@ fn while_the_archive_fails_events_are_told_and_parts_wait() {
         ..World::new()
     };
     let sessions = sessions(8);
-    let mut life = world.life();
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let of_said = Arc::clone(&said);
+    let mut life = world.life_with(|hooks| {
+        let say = move |why: Option<&str>| of_said.lock().unwrap().push(why.is_some());
+        hooks.trouble = Arc::new(say);
+    });
     let all = interleave(&sessions, 5);
     life.put(&all[..20]);
     life.settle();
@@ -102,6 +107,8 @@ fn while_the_archive_fails_events_are_told_and_parts_wait() {
     life.settle();
     world.must_be_done(&life, &sessions);
     assert_eq!(life.keeper_figures().trouble, None);
+    // Once each, however often it was tried.
+    assert_eq!(*said.lock().unwrap(), [true, false]);
 }
 
 #[test]

@@ -285,6 +285,12 @@ impl Spool {
         }
     }
 
+    /// Bytes of what is not released, by session. Costs a look at each session that is in it.
+    #[must_use]
+    pub fn bytes_of_sessions(&self) -> Vec<(SessionId, u64)> {
+        self.0.lock().index.bytes_of_sessions()
+    }
+
     /// From now on `listener` is called each time that parts have become durable, by the thread
     /// that put them, before its `put` returns. It MUST be quick and MUST NOT put. There is no way
     /// to take it back: it is for the one or two readers that a spool has.

@@ -67,6 +67,9 @@ pub const PROJECT_ROWS: usize = 8192;
 /// forgets all, and asks the stores.
 pub const PROJECT_SESSIONS_MAX: usize = 10_000;
 
+/// Memory of those headers, bytes; beyond it the same happens.
+pub const PROJECT_HEADERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Segments that reindexing looks at in one round; with more, it reads the packs' tables again for
 /// the next round.
 pub const REINDEX_ENTRIES_MAX: usize = 250_000;

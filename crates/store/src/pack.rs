@@ -112,6 +112,16 @@ impl PackBuilder {
         self.bytes.len() as u64
     }
 
+    /// Bytes of the pack that this segment would end.
+    #[must_use]
+    pub fn bytes_with(&self, segment: &SealedSegment) -> u64 {
+        let lines = self.facts.len().saturating_add(1);
+        let table = lines.saturating_mul(ENTRY_BYTES).saturating_add(FOOT_BYTES);
+        let segment = segment.bytes().len();
+        self.bytes()
+            .saturating_add(table.saturating_add(segment) as u64)
+    }
+
     /// Segments so far.
     #[must_use]
     pub fn segments(&self) -> usize {

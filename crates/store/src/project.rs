@@ -19,7 +19,7 @@ use crate::blob::{BlobError, BlobStore};
 use crate::catalog::{
     Catalog, CatalogError, EventRow, Quarantined, Query, SegmentRow, SegmentUpdate,
 };
-use crate::limits::{PROJECT_ROWS, PROJECT_SESSIONS_MAX};
+use crate::limits::{PROJECT_HEADERS_BYTES_MAX, PROJECT_ROWS, PROJECT_SESSIONS_MAX};
 use crate::segment::{Unfit, walk};
 
 mod facts;
@@ -53,6 +53,8 @@ pub struct Projector {
     blobs: Arc<dyn BlobStore>,
     catalog: Arc<dyn Catalog>,
     running: HashMap<SessionId, Running>,
+    /// Memory of the headers in `running`.
+    running_bytes: usize,
     events: Vec<EventRow>,
     putter: Putter,
     updates: Vec<SegmentUpdate>,
@@ -90,6 +92,7 @@ impl Projector {
             putter: Putter::new(Arc::clone(&catalog)),
             catalog,
             running: HashMap::new(),
+            running_bytes: 0,
             events: Vec::new(),
             updates: Vec::new(),
             progress: Progress::default(),
@@ -119,7 +122,7 @@ impl Projector {
         let done = self.run_rows(segments_max);
         if done.is_err() {
             // What is remembered is ahead of what was written.
-            self.running.clear();
+            self.forget();
         }
         done.map(|()| self.progress)
     }
@@ -220,6 +223,8 @@ impl Projector {
     fn running_of(&mut self, row: &SegmentRow) -> Result<Running, ArchiveError> {
         let session = row.session;
         if let Some(running) = self.running.remove(&session) {
+            let bytes = running.header.memory_bytes();
+            self.running_bytes = self.running_bytes.saturating_sub(bytes);
             return Ok(running);
         }
         let unknown = || Arc::new(unknown_header(session));
@@ -262,13 +267,22 @@ impl Projector {
     }
 
     fn remember(&mut self, session: SessionId, running: Running) -> Result<(), CatalogError> {
-        if self.running.len() >= PROJECT_SESSIONS_MAX {
+        let bytes = running.header.memory_bytes();
+        let all_bytes = self.running_bytes.saturating_add(bytes);
+        let is_full = self.running.len() >= PROJECT_SESSIONS_MAX;
+        if is_full || all_bytes > PROJECT_HEADERS_BYTES_MAX {
             // What is forgotten is asked from the catalog, which must have it.
             self.write()?;
-            self.running.clear();
+            self.forget();
         }
+        self.running_bytes = self.running_bytes.saturating_add(bytes);
         self.running.insert(session, running);
         Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.running.clear();
+        self.running_bytes = 0;
     }
 
     /// Writes what was gathered: events first, so that a segment that is counted has all its rows.

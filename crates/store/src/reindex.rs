@@ -2,7 +2,7 @@
 //! a catalog that is lost is built anew. Both are the same function, and rows are made by the same
 //! projection as ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hansard_core::SessionId;
@@ -40,6 +40,8 @@ pub struct Adopted {
     pub deleted: u64,
     /// Segments that are not sound, or are forks.
     pub quarantined: u64,
+    /// Keys of the segments that the catalog did not know.
+    pub signers: BTreeSet<[u8; 32]>,
     /// What to raise, at most [`PROBLEMS_LISTED_MAX`].
     pub alarms: Vec<Alarm>,
 }
@@ -70,6 +72,7 @@ pub fn reindex(
 
 mod recall;
 
+pub(crate) use recall::told_of;
 pub use recall::{RECALLED_MAX, Recalled, recall};
 
 /// What is to be looked at: the places of segments by session, number and content.
@@ -369,7 +372,10 @@ impl<'a> Adoption<'a> {
         let outcomes = self.catalog.advance(&self.rows)?;
         for (row, outcome) in std::mem::take(&mut self.rows).into_iter().zip(outcomes) {
             match outcome {
-                Advanced::Done => self.adopted.segments += 1,
+                Advanced::Done => {
+                    self.adopted.segments += 1;
+                    self.adopted.signers.insert(row.key);
+                }
                 Advanced::Already => self.adopted.known += 1,
                 Advanced::Conflict | Advanced::TooEarly => {
                     let spot = Spot {

@@ -11,6 +11,9 @@
 //! A crash leaves the rest of it to the next run. After 1 somebody was told of a deletion that then
 //! happens later; after 2 the session is deleted, and what is left is swept up.
 //!
+//! A service's own recordings, which tell of holds and deletions, grow old, too. Before one is deleted, what it
+//! told of and still is so is told again, in today's.
+//!
 //! Age is counted twice, and both must be enough: from the session's last event by its own clock, and
 //! from when this service dated it by its own ([`Retention::date`]). Whether that can be believed is
 //! the caller's question: no clock here.
@@ -25,11 +28,15 @@ use crate::catalog::{
 };
 use crate::limits::{REPACK_DEAD_PERCENT, RETENTION_BATCH, SWEEP_ROWS};
 use crate::pack::{PackBuilder, TableError, read_table};
+use crate::reindex::told_of;
 use crate::segment::SealedSegment;
 
 /// How much longer a session is kept that has no end: it may be going on, quietly, or on a host that is cut off, and once it
 /// is deleted nothing of it is taken any more.
 pub const UNENDED_NS: u64 = 90 * DAY_NS;
+
+/// The kind of a service's own recordings.
+const SERVICE: &str = "service";
 
 const DAY_NS: u64 = 86_400_000_000_000;
 
@@ -59,6 +66,7 @@ impl Rule {
         Expiry {
             ended_before_ns: before_ns,
             dated_before_ns: before_ns,
+            unended_dated_before_ns: before_ns.saturating_sub(UNENDED_NS),
             kind: self.kind.clone(),
             host: self.host.clone(),
             user: self.user.clone(),
@@ -79,9 +87,25 @@ impl Rule {
     }
 }
 
+/// What somebody is told, durably, before something is deleted.
+#[derive(Debug)]
+pub enum Telling<'a> {
+    /// This session is deleted now.
+    Deleting(&'a SessionRow, &'a Burial),
+    /// A session is held, and the recording that told of it is deleted next.
+    Held {
+        /// What is held.
+        session: SessionId,
+        /// What told of it.
+        told_in: SessionId,
+    },
+    /// A session was deleted, and the recording that told of it is deleted next.
+    Deleted(&'a Tombstone),
+}
+
 /// Told of each session before it is deleted. An error stops the run: nothing is deleted of which
 /// nobody could be told. May be told twice of the same session, when a crash comes between.
-pub type Tell<'a> = dyn FnMut(&SessionRow, &Burial) -> Result<(), String> + 'a;
+pub type Tell<'a> = dyn FnMut(&Telling<'_>) -> Result<(), String> + 'a;
 
 /// What one run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,9 +183,33 @@ pub fn delete(
     if catalog.held(&[row.session])?.first() == Some(&true) {
         return Ok(false);
     }
-    tell(row, burial).map_err(ArchiveError::Retry)?;
+    if row.start.kind == SERVICE {
+        tell_again(catalog, row.session, tell)?;
+    }
+    tell(&Telling::Deleting(row, burial)).map_err(ArchiveError::Retry)?;
     let buried = catalog.bury(row.session, burial)?;
     Ok(matches!(buried, Buried::Done(_)))
+}
+
+/// Says once more what a service's own recording told of holds in force and of deletions: without it, a
+/// catalog that is built anew would not know of them ([`crate::reindex::recall`]).
+fn tell_again(
+    catalog: &dyn Catalog,
+    told_in: SessionId,
+    tell: &mut Tell<'_>,
+) -> Result<(), ArchiveError> {
+    for session in told_of(catalog, told_in)? {
+        let tombstone = catalog.tombstones(&[session])?.into_iter().next();
+        let telling = match &tombstone {
+            Some(Some(tombstone)) => Telling::Deleted(tombstone),
+            _ if catalog.held(&[session])?.first() == Some(&true) => {
+                Telling::Held { session, told_in }
+            }
+            _ => continue,
+        };
+        tell(&telling).map_err(ArchiveError::Retry)?;
+    }
+    Ok(())
 }
 
 /// Sweeps up what deletions left: rows of events, and blobs.

@@ -25,7 +25,7 @@ use hansard_store::catalog::{Burial, Buried, Catalog, Retention as _};
 use hansard_store::fault::{Fault, Faults};
 use hansard_store::project::Projector;
 use hansard_store::reindex::{adopt, recall, reindex};
-use hansard_store::retention::{self, Retired, Rule};
+use hansard_store::retention::{self, Retired, Rule, Telling, UNENDED_NS};
 use hansard_store::{AlarmKind, Archive, ArchiveOptions, BlobStore, Query, SealedSegment};
 use support::{bytes_of, id, key, recording, split};
 
@@ -70,13 +70,7 @@ impl World {
     }
 
     fn run(&self, rules: &[Rule], utc_ns: u64) -> Result<Retired, ArchiveError> {
-        retention::run(
-            &self.blobs,
-            &self.catalog,
-            rules,
-            utc_ns,
-            &mut |_, _| Ok(()),
-        )
+        retention::run(&self.blobs, &self.catalog, rules, utc_ns, &mut |_| Ok(()))
     }
 
     fn packs(&self) -> usize {
@@ -154,7 +148,10 @@ fn the_first_rule_that_fits_decides_and_both_clocks_must_agree() {
         &world.catalog,
         &rules,
         now + 11 * DAY,
-        &mut |row, burial| {
+        &mut |telling| {
+            let Telling::Deleting(row, burial) = telling else {
+                panic!("{telling:?}")
+            };
             // Before it is done.
             assert!(world.catalog.heads(&[row.session]).unwrap()[0].is_some());
             told.push((row.start.user.clone(), burial.by.clone()));
@@ -206,7 +203,9 @@ fn what_has_no_end_is_kept_for_longer_as_it_may_be_going_on() {
     let lost = recording(15, 3);
     world.keep(&[lost[..2].to_vec()]);
     world.run(&rules, days(111)).unwrap();
-    assert_eq!(world.run(&rules, days(122)).unwrap().sessions, 1);
+    // By its own clock it has been quiet for long enough, by the service's not yet.
+    assert_eq!(world.run(&rules, days(122)).unwrap().sessions, 0);
+    assert_eq!(world.run(&rules, days(212)).unwrap().sessions, 1);
     assert!(world.is_gone(id(15)), "quiet for longer than keep and that");
 }
 
@@ -216,7 +215,7 @@ fn nothing_is_deleted_of_which_nobody_could_be_told() {
     world.keep(&sessions());
     let rules = [rule("user-1", Some(1))];
     world.run(&rules, THEN + DAY).unwrap();
-    let mut deaf = |_: &_, _: &_| Err("the diary is full".to_owned());
+    let mut deaf = |_: &Telling<'_>| Err("the diary is full".to_owned());
     let now = THEN + 9 * DAY;
     let failed = retention::run(&world.blobs, &world.catalog, &rules, now, &mut deaf);
     assert_eq!(
@@ -363,7 +362,10 @@ fn day(header: Session, key: &SigningKey, told: &[(&str, SessionId)]) -> Vec<Sea
                 .with("success", !event.starts_with('!'))
                 .with("recording", about.to_string())
                 .with("rule", "the rule")
-                .with("reason", "old"),
+                .with("reason", "old")
+                .with("host", "web1")
+                .with("segments", 3)
+                .with("digest", "ab".repeat(32)),
         };
         writer.push(at as u64 * 1000, &Body::Admin(fact)).unwrap();
     }
@@ -425,6 +427,97 @@ fn a_catalog_that_is_built_anew_recalls_holds_and_deletions_of_its_own_services_
     let (again, _) = reindex(&blobs, &anew).unwrap();
     let gone = all[2].len() + all[5].len();
     assert_eq!((again.segments, again.deleted as usize), (0, gone));
+}
+
+/// What the event of a deletion says of a session that is in no pack any more is all that is left of it.
+#[test]
+fn a_catalog_that_is_built_anew_has_the_tombstones_of_what_is_gone() {
+    let world = World::new();
+    let told = [
+        ("recording.deleted", id(77)),
+        ("recording.deleted", id(78)),
+        ("recording.held", id(78)),
+    ];
+    let forged = diary(51, &[("recording.deleted", id(79))]);
+    world.keep(&[diary(50, &told), forged]);
+    for n in 0..2 {
+        let recalled = recall(&world.catalog, &[key(50).public()]).unwrap();
+        assert_eq!((recalled.held, recalled.deleted), (1, 1 - n));
+    }
+    let tombstone = world.archive().tombstone(id(77)).unwrap().unwrap();
+    assert_eq!(tombstone.burial.by, "the rule");
+    assert_eq!((tombstone.segments, tombstone.number), (3, 2));
+    assert_eq!((tombstone.digest, tombstone.key), ([0xab; 32], [0; 32]));
+    assert_eq!(tombstone.start.host, "web1");
+    for n in [78, 79] {
+        assert!(world.archive().tombstone(id(n)).unwrap().is_none());
+    }
+}
+
+/// The recording that told of a hold is old, the hold is in force: without being told again it would be lost with
+/// the next catalog.
+#[test]
+fn before_what_tells_of_holds_and_deletions_is_deleted_it_is_told_again() {
+    let world = World::new();
+    let told = [
+        ("recording.held", id(0)),
+        ("recording.held", id(1)),
+        ("recording.released", id(1)),
+        ("recording.deleted", id(2)),
+        ("recording.deleted", id(3)),
+    ];
+    world.keep(&[sessions(), vec![diary(50, &told)]].concat());
+    let catalog = &world.catalog;
+    catalog.hold(id(0), true).unwrap();
+    catalog.bury(id(2), &burial("the rule")).unwrap();
+    let rule = Rule {
+        name: "of the service".to_owned(),
+        kind: Some("service".to_owned()),
+        keep_ns: Some(DAY),
+        ..Rule::default()
+    };
+    let mut told = Vec::new();
+    for days in [10, 12] {
+        let mut tell = |telling: &Telling<'_>| {
+            told.push(match telling {
+                Telling::Deleting(row, _) => ("deleting", row.session),
+                Telling::Held { session, told_in } => {
+                    assert_eq!(*told_in, id(50));
+                    ("held", *session)
+                }
+                Telling::Deleted(tombstone) => ("deleted", tombstone.session),
+            });
+            Ok(())
+        };
+        let rules = std::slice::from_ref(&rule);
+        retention::run(&world.blobs, catalog, rules, THEN + days * DAY, &mut tell).unwrap();
+    }
+    assert!(world.is_gone(id(50)));
+    told[..2].sort_unstable();
+    let again = [("deleted", id(2)), ("held", id(0))];
+    assert_eq!(told[..2], again);
+    assert_eq!(told[2..], [("deleting", id(50))]);
+}
+
+/// A host whose clock is years ahead or behind says that a session which goes on is long quiet.
+#[test]
+fn a_session_without_an_end_is_deleted_by_the_services_clock_too() {
+    let world = World::new();
+    let header = support::header(1, &key(1));
+    let mut writer = SegmentWriter::new(header, key(1), Bounds::default()).unwrap();
+    writer.tick(70_000_000_000).unwrap();
+    world.keep(&[split(&writer.parts())]);
+    let rules = [Rule {
+        name: "all".to_owned(),
+        keep_ns: Some(10 * DAY),
+        ..Rule::default()
+    }];
+    let now = THEN + 10_000 * DAY;
+    let deleted = |at| world.run(&rules, at).unwrap().sessions;
+    assert_eq!(deleted(now), 0);
+    assert_eq!(deleted(now + 11 * DAY), 0);
+    assert_eq!(deleted(now + 10 * DAY + UNENDED_NS), 0);
+    assert_eq!(deleted(now + 11 * DAY + UNENDED_NS), 1);
 }
 
 /// Each day of a service begins with a later or an earlier clock than the one before it.

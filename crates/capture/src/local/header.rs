@@ -2,7 +2,7 @@
 //! claims.
 
 use hansard_core::fields::{Fields, Value};
-use hansard_core::limits::FIELDS_MAX;
+use hansard_core::limits::{FIELDS_MAX, SESSION_MEMORY_BYTES_MAX};
 use hansard_core::policy::Policy;
 use hansard_core::{Session, SessionId};
 
@@ -60,7 +60,7 @@ pub(crate) fn session(
             "a session with {fields} fields, where at most {FIELDS_MAX} fit"
         ));
     }
-    Ok(Session {
+    let session = Session {
         id: SessionId::new_v7(start_utc_ns / 1_000_000, random),
         parent: None,
         kind: claims.kind,
@@ -72,7 +72,14 @@ pub(crate) fn session(
         policy,
         recorder_key: means.key.public(),
         recorder: means.recorder.clone(),
-    })
+    };
+    let bytes = session.memory_bytes();
+    if bytes > SESSION_MEMORY_BYTES_MAX {
+        return Err(format!(
+            "a session whose header takes {bytes} bytes of memory, where at most {SESSION_MEMORY_BYTES_MAX} fit"
+        ));
+    }
+    Ok(session)
 }
 
 fn claimed(name: &str) -> String {

@@ -183,10 +183,13 @@ fn retention_that_is_wrong_or_never_applies() {
 fn packs_and_event_logs() {
     let with = |store: &str| BASE.replace("store: {}", &format!("store: {{{store}}}"));
     let large = format!(
-        "{}node: {{spool_bytes_max: 512MiB}}",
-        with("pack_bytes: 300MiB")
+        "{}node: {{spool_bytes_max: 64MiB}}",
+        with("pack_bytes: 40MiB")
     );
-    assert_eq!(warnings(&large), ["store.pack_bytes"]);
+    assert_eq!(
+        warnings(&large),
+        ["node.spool_file_bytes_max", "store.pack_bytes"]
+    );
     let log = with("event_log: {compress_after: 30d, keep: 7d}");
     assert_eq!(warnings(&log), ["store.event_log.compress_after"]);
 }

@@ -318,7 +318,7 @@ section! {
     /// The archive, the catalog and the event log.
     Store {
         /// Size at which a pack of segments is full and is written.
-        pack_bytes: Size = Size::mib(5), in [Size::kib(64), Size::mib(512)];
+        pack_bytes: Size = Size::mib(5), in [Size::kib(64), Size::mib(48)];
         /// Age at which a pack is written though it is not full. Until it is written, senders keep
         /// their copy.
         pack_age: Span = Span::seconds(30), in [Span::seconds(1), Span::seconds(3600)];

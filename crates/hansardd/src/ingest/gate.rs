@@ -1,8 +1,9 @@
 //! Which host may write which session: the one whose certified key the session's header names.
 
 use hansard_core::frame::Place;
+use hansard_core::limits::SESSION_MEMORY_BYTES_MAX;
 use hansard_core::reader::{Item, Reader};
-use hansard_core::{Body, Part, Session, SessionId};
+use hansard_core::{Body, Lockable, Part, Session, SessionId};
 use hansard_identity::Peer;
 use hansard_record::order::Spot;
 
@@ -71,6 +72,10 @@ impl Gate for KeyGate {
                 if let Some(why) = foreign(peer, &header) {
                     return Ruling::Alarm(why);
                 }
+                // What was taken before there were these bounds goes on.
+                if let Some(why) = boundless(&header).filter(|_| archived.is_none()) {
+                    return Ruling::Alarm(why);
+                }
                 Some(header.recorder_key)
             }
             Header::Unreadable(why) => return Ruling::Alarm(why),
@@ -116,6 +121,17 @@ fn foreign(peer: &Peer, header: &Session) -> Option<String> {
     })
 }
 
+/// Why a header is none to be kept in memory, or to run unlocked.
+fn boundless(header: &Session) -> Option<String> {
+    let bytes = header.memory_bytes();
+    if bytes > SESSION_MEMORY_BYTES_MAX {
+        return Some(format!(
+            "the session's header takes {bytes} bytes of memory, where {SESSION_MEMORY_BYTES_MAX} are the most"
+        ));
+    }
+    Lockable::unlockable(header)
+}
+
 /// Of an identifier that is told, so many characters at most: it is whatever the host wrote.
 const ID_CHARS_MAX: usize = 36;
 
@@ -145,6 +161,7 @@ fn header(part: &Part) -> Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hansard_core::Fields;
     use hansard_core::event::End;
     use hansard_core::seal::SigningKey;
     use hansard_core::writer::{Bounds, SegmentWriter};
@@ -176,16 +193,41 @@ mod tests {
 
     /// The first part of a session of the host's own key that says this of its place.
     fn placed(ids: &[&str]) -> Part {
+        begun(|header| {
+            for id in ids {
+                header.target.push("server_id", *id);
+            }
+        })
+    }
+
+    fn begun(change: impl FnOnce(&mut Session)) -> Part {
         let key = SigningKey::from_seed([1; 32]);
         let Header::Of(mut header) = header(&sample_parts(1).unwrap()[0]) else {
             panic!("a sample begins with a header");
         };
-        for id in ids {
-            header.target.push("server_id", *id);
-        }
+        change(&mut header);
         let mut writer = SegmentWriter::new(*header, key, Bounds::default()).unwrap();
         writer.finish(1, &End::default()).unwrap();
         writer.parts().remove(0)
+    }
+
+    #[test]
+    fn a_header_that_is_larger_than_it_looks_is_not_taken() {
+        let long = "a".repeat(1_000_000);
+        let user = begun(|header| header.subject = Fields::new().with("user", long.as_str()));
+        let unnamed = begun(|header| header.origin.push("x", long.as_str()));
+        assert!(user.bytes().len() < 1000, "{}", user.bytes().len());
+        for first in [&user, &unnamed] {
+            let ruling = rule(Ok(None), first);
+            assert!(matches!(ruling, Ruling::Alarm(_)), "{ruling:?}");
+            // What a version before this one took is brought to its end.
+            assert_eq!(rule(Ok(Some(key(1))), first), Ruling::Allowed);
+        }
+        let name = "a".repeat(300);
+        let evading = begun(|header| header.subject = Fields::new().with("user", name.as_str()));
+        assert!(matches!(rule(Ok(None), &evading), Ruling::Alarm(_)));
+        let argv = begun(|header| header.target.push("command", "a".repeat(128 * 1024)));
+        assert_eq!(rule(Ok(None), &argv), Ruling::Allowed);
     }
 
     #[test]

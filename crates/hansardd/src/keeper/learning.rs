@@ -104,8 +104,7 @@ impl Keeper {
             Some(Body::Start(start)) => Some(Arc::new(*start)),
             _ => None,
         };
-        let stored_bytes = part.map_or(0, |part| part.bytes().len());
-        self.headers.put(session, header.clone(), stored_bytes);
+        self.headers.put(session, header.clone());
         if let (Some(header), Some(work)) = (&header, self.sessions.get_mut(&session))
             && let Some(source) = (self.hooks.source_of)(header)
         {

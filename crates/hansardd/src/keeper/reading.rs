@@ -295,7 +295,7 @@ impl Keeper {
         let session = part.session();
         if let Some(Body::Start(start)) = events.first().map(|event| &event.body) {
             let header = Some(Arc::new((**start).clone()));
-            self.headers.put(session, header, part.bytes().len());
+            self.headers.put(session, header);
             if let Some(source) = (self.hooks.source_of)(start)
                 && let Some(work) = self.sessions.get_mut(&session)
             {

@@ -158,6 +158,29 @@ impl LiveSession {
         }
     }
 
+    /// With what locks are held against.
+    pub(super) fn of(mut self, who: Lockable) -> Self {
+        *self.who = who;
+        self
+    }
+
+    /// About how much memory what is kept of its header takes. Never changes.
+    pub(super) fn header_bytes(&self) -> usize {
+        let StartFacts {
+            kind,
+            user,
+            login,
+            host,
+            title,
+            labels,
+            ..
+        } = &*self.start;
+        let texts = [kind, user, login, host, title].into_iter().chain(labels);
+        let texts = texts.map(|text| text.len().saturating_add(std::mem::size_of::<String>()));
+        let own = self.who.memory_bytes();
+        texts.fold(own, usize::saturating_add)
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

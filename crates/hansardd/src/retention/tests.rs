@@ -19,6 +19,10 @@ use crate::eventlog::day::DAY_NS;
 const NOON: u64 = 1_795_262_400_000_000_000;
 
 fn keep(archive: &Archive, number: u8, labels: &[&str]) {
+    keep_of(archive, number, labels, NOON);
+}
+
+fn keep_of(archive: &Archive, number: u8, labels: &[&str], start_utc_ns: u64) {
     let key = SigningKey::from_seed([number; 32]);
     let labels = labels.iter().map(|label| Value::from(*label)).collect();
     let session = Session {
@@ -30,7 +34,7 @@ fn keep(archive: &Archive, number: u8, labels: &[&str]) {
         target: Fields::new()
             .with("server_hostname", "host-1")
             .with("server_labels", Value::List(labels)),
-        start_utc_ns: NOON,
+        start_utc_ns,
         clock: ClockQuality::Synchronised,
         policy: Policy::default(),
         recorder_key: key.public(),
@@ -110,4 +114,36 @@ fn a_clock_that_jumps_deletes_nothing_and_time_does() {
     assert_eq!(deleted.text("digest").map(str::len), Some(64));
     let tombstone = archive.tombstone(SessionId::from_bytes([2; 16])).unwrap();
     assert_eq!(tombstone.unwrap().burial.by, "retention rule 2");
+}
+
+/// One host whose clock is ten years ahead.
+#[test]
+fn a_recording_that_is_dated_into_the_future_stops_no_rule() {
+    let clock = SimClock::new(NOON);
+    let (blobs, catalog) = (
+        Arc::new(MemoryBlobs::default()),
+        Arc::new(MemoryCatalog::default()),
+    );
+    let archive = Archive::new(blobs.clone(), catalog.clone(), ArchiveOptions::default());
+    keep(&archive, 1, &[]);
+    keep_of(&archive, 2, &[], NOON + 3652 * DAY_NS);
+    Projector::new(blobs.clone(), catalog.clone())
+        .run_all()
+        .unwrap();
+    let mut rules = vec![Configured::default()];
+    rules[0].keep = Span::days(3);
+    let mut told = 0;
+    // Each time as at a start.
+    let mut run = |clock: &SimClock| {
+        let mut retention = Retention::new(blobs.clone(), catalog.clone(), Arc::new(clock.clone()));
+        let done = retention.run(&rules, &mut |_| {
+            told += 1;
+            Ok(())
+        });
+        done.unwrap().sessions
+    };
+    assert_eq!(run(&clock), 0);
+    clock.advance(6 * DAY_NS);
+    assert_eq!(run(&clock), 1);
+    assert_eq!(told, 1);
 }

@@ -422,7 +422,7 @@ impl Answering<'_> {
                 "sessions_quarantined": kept.sessions_aside,
                 "segments_projected": rows.segments,
                 "keeper": if keeper.is_running() { "running" } else { "stopped" },
-                "trouble": rows.trouble.or(index.trouble),
+                "trouble": kept.trouble.or(rows.trouble).or(index.trouble),
                 "index_blocks": index.blocks,
                 "index_bytes": index.bytes,
                 "index_complete": index.is_caught_up,

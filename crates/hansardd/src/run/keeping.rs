@@ -310,7 +310,13 @@ impl Ground<'_> {
                 .host_of_recorder_key(&header.recorder_key)?;
             Some(Source::Host(host.to_string().into()))
         };
+        let journal = self.start.journal.clone();
+        let trouble = move |why: Option<&str>| match why {
+            Some(why) => journal.error("the keeper is held up", &[("error", &why)]),
+            None => journal.notice("the keeper goes on", &[]),
+        };
         Hooks {
+            trouble: Arc::new(trouble),
             alarm: Arc::new(alarm),
             settled: Arc::new(settled),
             before_forget: Arc::new(before_forget),

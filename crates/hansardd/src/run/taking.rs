@@ -1,6 +1,7 @@
 //! The role that takes recordings from hosts.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -28,9 +29,10 @@ use super::opening::{SPOOL_RESERVE_BYTES, listen};
 use super::{Closer, Start};
 use crate::config::Ingest as IngestConfig;
 use crate::failure::{Failure, STATUS_FAILED};
+use crate::ingest::shares::OWN_SHARES;
 use crate::ingest::{
-    Answer, Cause, Depot, Figures, Ingest, KeyGate, Note, Parts, RegistryAdmission, Sparingly,
-    Witness,
+    Answer, Cause, Depot, Figures, Ingest, KeyGate, Note, Parts, RegistryAdmission, Shares,
+    Sparingly, Witness,
 };
 use crate::keeper::Owners;
 use crate::live::Live;
@@ -124,7 +126,8 @@ impl Taking<'_> {
             admission: Arc::new(admission),
             gate: Arc::new(KeyGate::new(Box::new(is_key_of), Box::new(archived_key))),
             depot: Arc::new(Kept {
-                spool: self.spool.leaving(SPOOL_RESERVE_BYTES),
+                shares: self.shares(&live),
+                spool: self.spool.leaving(self.left_to_own_sessions()),
                 live,
                 catalog,
             }),
@@ -137,6 +140,34 @@ impl Taking<'_> {
             connections: keeping.connections.clone(),
             software: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
         }
+    }
+
+    /// Bytes of the spool that hosts leave to what this machine records itself.
+    fn left_to_own_sessions(&self) -> u64 {
+        let share = self.spool.usage().bytes_max / OWN_SHARES;
+        share.max(SPOOL_RESERVE_BYTES.saturating_mul(2))
+    }
+
+    fn shares(&self, live: &Live) -> Shares {
+        let (facts, journal) = (self.facts.clone(), self.start.journal.clone());
+        let registry = Arc::clone(self.registry);
+        let alarms = Arc::clone(&self.keeping.alarms);
+        let on_over = move |source: &Source, bytes: u64, bytes_max: u64| {
+            let row = match source {
+                Source::Host(id) => id.parse().ok().and_then(|id| registry.host(id)),
+                Source::Local => None,
+            };
+            let name = row.map(|row| row.name).unwrap_or_default();
+            let what = format!(
+                "{source} ({name}) has {bytes} bytes in the spool that are not archived, of {bytes_max} that it may \
+                 have: nothing more is taken from it until they are; sessions that are never sealed stay there"
+            );
+            alarms.fetch_add(1, Ordering::Relaxed);
+            journal.error("alarm", &[("matter", &"spool_share"), ("what", &what)]);
+            facts.mention(super::fact::alarm("spool_share", None, None, &what));
+        };
+        let clock: Arc<dyn Clock> = Arc::clone(&self.environment.clock);
+        Shares::new(self.spool.clone(), live.clone(), clock, Box::new(on_over))
     }
 
     /// A small request: what happened is recorded before it is answered. Anybody may ask, so of what is refused
@@ -218,6 +249,7 @@ fn asked_from(mut body: Body, remote: SocketAddr, untold: u64) -> Body {
 
 /// Where parts of hosts go.
 struct Kept {
+    shares: Shares,
     spool: Spool,
     live: Live,
     catalog: Arc<dyn Catalog>,
@@ -227,7 +259,8 @@ impl Depot for Kept {
     fn sink(&self, peer: &Peer) -> Box<dyn Sink + Send> {
         let id = peer.principal.id().map(|id| id.to_string());
         let source = Source::Host(id.unwrap_or_default().into());
-        Box::new(Tee::new(self.spool.clone(), self.live.clone(), source))
+        let tee = Tee::new(self.spool.clone(), self.live.clone(), source.clone());
+        Box::new(self.shares.sink(tee, source))
     }
 
     fn archived(&self, session: SessionId) -> Result<Option<u32>, String> {

@@ -60,6 +60,8 @@ pub(super) struct Live {
 #[derive(Debug, Default)]
 struct Parts {
     known: BTreeMap<Spot, Known>,
+    /// Bytes of the entries that are not released.
+    bytes: u64,
     /// The highest spot that was forgotten.
     floor: Option<Spot>,
     /// It was found when the spool was opened, and nothing was put since. Parts that were released
@@ -174,7 +176,7 @@ impl Index {
         parts.is_found = !self.is_open;
         if let Some(old) = parts.known.get(&entry.spot).and_then(|known| known.at) {
             at.turn = old.turn;
-            self.strike(&old);
+            self.strike(entry.session, &old);
         }
         self.put_down(entry.session, entry.spot, at);
         let digest = entry.digest;
@@ -210,12 +212,15 @@ impl Index {
         };
         at.end = copy.end();
         let new = *at;
-        self.strike(&old);
+        self.strike(session, &old);
         self.put_down(session, spot, new);
     }
 
     /// Notes where an entry lies.
     fn put_down(&mut self, session: SessionId, spot: Spot, at: At) {
+        if let Some(parts) = self.sessions.get_mut(&session) {
+            parts.bytes = parts.bytes.saturating_add(at.bytes());
+        }
         self.pending.insert(at.turn, (session, spot));
         if at.turn != at.place {
             self.moved.insert(at.place, (session, spot));
@@ -227,7 +232,10 @@ impl Index {
     }
 
     /// Takes that back.
-    fn strike(&mut self, at: &At) {
+    fn strike(&mut self, session: SessionId, at: &At) {
+        if let Some(parts) = self.sessions.get_mut(&session) {
+            parts.bytes = parts.bytes.saturating_sub(at.bytes());
+        }
         self.pending.remove(&at.turn);
         self.moved.remove(&at.place);
         if let Some(live) = self.live.get_mut(&at.place.file) {
@@ -273,7 +281,7 @@ impl Index {
             .and_then(|parts| parts.known.remove(&spot))
             .and_then(|known| known.at)
         {
-            self.strike(&at);
+            self.strike(session, &at);
         }
         self.drop_if_empty(session);
     }
@@ -291,7 +299,7 @@ impl Index {
             return None;
         }
         known.at = None;
-        self.strike(&at);
+        self.strike(session, &at);
         self.released.push_back((session, spot));
         while self.released.len() > RELEASED_MAX {
             self.forget_oldest();
@@ -323,6 +331,13 @@ impl Index {
         {
             self.sessions.remove(&session);
         }
+    }
+
+    /// Bytes of the entries of each session that are not released.
+    pub(super) fn bytes_of_sessions(&self) -> Vec<(SessionId, u64)> {
+        let all = self.sessions.iter().filter(|(_, parts)| parts.bytes > 0);
+        all.map(|(session, parts)| (*session, parts.bytes))
+            .collect()
     }
 
     /// Parts that are not released, in the order of their turns, after one.

@@ -10,7 +10,7 @@ use hansard_core::seal::Digest;
 use super::{SegmentId, Settled, fork};
 use crate::catalog::Advanced;
 use crate::chain::{Alarm, Tip};
-use crate::limits::{PACK_SEGMENTS_MAX, TIPS_MAX, WAITING_BYTES_MAX};
+use crate::limits::{BLOB_BYTES_MAX, PACK_SEGMENTS_MAX, TIPS_MAX, WAITING_BYTES_MAX};
 use crate::pack::{Pack, PackBuilder};
 use crate::segment::{SealedSegment, SegmentFacts};
 
@@ -108,6 +108,10 @@ impl Waiting {
         if self.size().0 > WAITING_BYTES_MAX {
             return None;
         }
+        if self.open.bytes_with(segment) > BLOB_BYTES_MAX as u64 {
+            // A pack that no store takes would wait for ever, and everything behind it.
+            self.close();
+        }
         if self.open.segments() == 0 {
             self.open_first_ns = now_ns;
         }
@@ -190,5 +194,57 @@ impl Waiting {
         // Set once: a closed pack is settled once.
         let _ = closed.outcomes.set(outcomes);
         settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hansard_core::Stream;
+    use hansard_core::event::End;
+    use hansard_core::seal::SigningKey;
+    use hansard_core::writer::{Bounds, SegmentWriter};
+
+    use super::*;
+    use crate::project::unknown_header;
+
+    /// A segment of about 15 MiB.
+    fn large() -> SealedSegment {
+        let key = SigningKey::from_seed([1; 32]);
+        let mut header = unknown_header(SessionId::from_bytes([1; 16]));
+        header.recorder_key = key.public();
+        let bounds = Bounds {
+            segment_bytes: u64::MAX,
+            segment_raw_bytes: u64::MAX,
+            ..Bounds::default()
+        };
+        let mut writer = SegmentWriter::new(header, key, bounds).unwrap();
+        let mut state = 1u64;
+        let noise: Vec<u8> = (0..15 * 1024 * 1024)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state >> 24) as u8
+            })
+            .collect();
+        writer.push_data(1, Stream::Output, &noise).unwrap();
+        writer.finish(2, &End::default()).unwrap();
+        SealedSegment::from_parts(&writer.parts()).unwrap()
+    }
+
+    #[test]
+    fn no_pack_is_larger_than_a_store_takes_whatever_its_bound() {
+        let segment = large();
+        let length = segment.bytes().len() as u64;
+        let mut waiting = Waiting::default();
+        let mut added = 0u64;
+        while waiting.add((&segment, false), 0, u64::MAX).is_some() {
+            added += 1;
+            assert!(added < 10);
+        }
+        assert!(added * length > BLOB_BYTES_MAX as u64);
+        let closed = waiting.first_closed().unwrap();
+        assert!(closed.pack.bytes().len() <= BLOB_BYTES_MAX);
+        assert!(closed.pack.segments().len() > 3);
     }
 }

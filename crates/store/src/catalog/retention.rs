@@ -13,6 +13,8 @@ pub struct Expiry {
     pub ended_before_ns: u64,
     /// Their last segment was dated ([`Retention::date`]) before this time.
     pub dated_before_ns: u64,
+    /// The same of those that have no end: that they are quiet is their host's word alone, and its clock's.
+    pub unended_dated_before_ns: u64,
     /// Of this kind.
     pub kind: Option<String>,
     /// On this host.
@@ -104,6 +106,7 @@ pub struct Move {
 ///   and nothing but `sweep` sees the rows of its events; whoever asks for events MAY see them until
 ///   then.
 /// - `hold` MUST be durable when `Ok`, and MAY be set for sessions that nobody knows.
+/// - `entomb` MUST do nothing to a session that has segments or a tombstone. `Ok` MUST mean durable.
 /// - `date` MUST give every session the time of the first call after the last segment was counted
 ///   into its row, and never another for the same number of segments.
 /// - `expired` MUST NOT answer sessions that are held, not dated, or of which segments wait.
@@ -136,6 +139,12 @@ pub trait Retention: Send + Sync {
     /// As sorted by [`CatalogError`].
     fn date(&self, utc_ns: u64) -> Result<(), CatalogError>;
 
+    /// The newest time that [`Retention::date`] gave to a session that is there; `None` where none has one.
+    ///
+    /// # Errors
+    /// As sorted by [`CatalogError`].
+    fn newest_date(&self) -> Result<Option<u64>, CatalogError>;
+
     /// Sessions that are old, by start.
     ///
     /// # Errors
@@ -147,6 +156,12 @@ pub trait Retention: Send + Sync {
     /// # Errors
     /// As sorted by [`CatalogError`].
     fn bury(&self, session: SessionId, burial: &Burial) -> Result<Buried, CatalogError>;
+
+    /// Keeps the tombstone of a session of which nothing else is known here; answers whether it did.
+    ///
+    /// # Errors
+    /// As sorted by [`CatalogError`].
+    fn entomb(&self, tombstone: &Tombstone) -> Result<bool, CatalogError>;
 
     /// What is left of these sessions, where they were deleted.
     ///

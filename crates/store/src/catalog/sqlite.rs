@@ -322,6 +322,17 @@ impl Retention for SqliteCatalog {
         }
     }
 
+    fn newest_date(&self) -> Result<Option<u64>, CatalogError> {
+        self.read(retention::newest_date)
+    }
+
+    fn entomb(&self, tombstone: &Tombstone) -> Result<bool, CatalogError> {
+        match self.retain(Act::Entomb(Box::new(tombstone.clone())))? {
+            Done::Entombed(is_new) => Ok(is_new),
+            _ => Ok(false),
+        }
+    }
+
     fn tombstones(&self, sessions: &[SessionId]) -> Result<Vec<Option<Tombstone>>, CatalogError> {
         self.read(|connection| retention::tombstones(connection, sessions))
     }

@@ -2,12 +2,13 @@
 //! services' own recordings. Without this a catalog that was built anew would have what was deleted,
 //! as far as its bytes are still there, and would let what is held be deleted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hansard_core::SessionId;
 
 use crate::archive::ArchiveError;
-use crate::catalog::{Burial, Buried, Catalog, EventRow, Query};
+use crate::catalog::rows::TIME_NS_MAX;
+use crate::catalog::{Burial, Buried, Catalog, EventRow, Query, StartFacts, Tombstone};
 
 /// Holds and deletions that are recalled at most; with more, reindexing says so and stops before
 /// anything could be deleted wrongly.
@@ -42,7 +43,7 @@ pub fn recall(catalog: &dyn Catalog, keys: &[[u8; 32]]) -> Result<Recalled, Arch
     let (mut holds, mut burials) = (BTreeMap::new(), BTreeMap::new());
     for (row, session) in in_order(catalog, told_of)? {
         if row.name == DELETED {
-            burials.insert(session, burial(&row));
+            burials.insert(session, row);
             continue;
         }
         // The last word counts. And somebody may have been told of a deletion that a hold then prevented: of
@@ -54,22 +55,96 @@ pub fn recall(catalog: &dyn Catalog, keys: &[[u8; 32]]) -> Result<Recalled, Arch
         catalog.hold(*session, *held)?;
     }
     recalled.held = holds.values().filter(|held| **held).count() as u64;
-    for (session, burial) in &burials {
-        let buried = catalog.bury(*session, burial)?;
-        recalled.deleted += u64::from(matches!(buried, Buried::Done(_)));
+    for (session, row) in &burials {
+        let told = tombstone(*session, row);
+        let done = match catalog.bury(*session, &told.burial)? {
+            Buried::Done(_) => true,
+            // Nothing of it is there any more, as it should be. That it was is kept for ever.
+            Buried::Unknown if holds.get(session) != Some(&true) => catalog.entomb(&told)?,
+            Buried::Already(_) | Buried::Held | Buried::Waits | Buried::Unknown => false,
+        };
+        recalled.deleted += u64::from(done);
     }
     Ok(recalled)
 }
 
-/// What an event of a deletion says of it.
-fn burial(row: &EventRow) -> Burial {
+/// The tombstone that an event of a deletion tells of. What it does not say is as for a session that is
+/// not known.
+fn tombstone(session: SessionId, row: &EventRow) -> Tombstone {
     let json: serde_json::Value = serde_json::from_str(&row.facts).unwrap_or_default();
     let said = |name: &str| json.get(name).and_then(|v| v.as_str()).map(str::to_owned);
-    Burial {
-        by: said("rule").or_else(|| said("user")).unwrap_or_default(),
-        why: said("reason").unwrap_or_default(),
-        utc_ns: row.time_ns,
+    let number = |name: &str| json.get(name).and_then(serde_json::Value::as_u64);
+    let digest = |name: &str| said(name).and_then(|text| hex(&text)).unwrap_or_default();
+    let start = StartFacts::unknown(session);
+    let segments = number("segments").unwrap_or_default();
+    // Of versions that did not say it: where none was lost it was the last of so many.
+    let newest = number("newest").unwrap_or_else(|| segments.saturating_sub(1));
+    let deleted_ns = number("deleted_ms").map(|ms| ms.saturating_mul(1_000_000));
+    Tombstone {
+        session,
+        start: StartFacts {
+            kind: said("session_kind").unwrap_or(start.kind),
+            user: said("owner").unwrap_or_default(),
+            host: said("host").unwrap_or_default(),
+            recorder_key: digest("key"),
+            ..start
+        },
+        last_ns: 0,
+        number: u32::try_from(newest).unwrap_or(u32::MAX),
+        digest: digest("digest"),
+        key: digest("key"),
+        next_seq: 0,
+        is_final: true,
+        segments,
+        stored_bytes: number("bytes").unwrap_or_default(),
+        burial: Burial {
+            by: said("rule").or_else(|| said("user")).unwrap_or_default(),
+            why: said("reason").unwrap_or_default(),
+            utc_ns: deleted_ns.unwrap_or(row.time_ns).min(TIME_NS_MAX),
+        },
     }
+}
+
+/// A digest or key from 64 hexadecimal digits.
+fn hex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (n, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * n..2 * n + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Sessions of which a recording tells that they were held or deleted.
+pub(crate) fn told_of(
+    catalog: &dyn Catalog,
+    told_in: SessionId,
+) -> Result<BTreeSet<SessionId>, ArchiveError> {
+    let mut all = BTreeSet::new();
+    for name in [HELD, DELETED] {
+        let mut query = Query {
+            name: Some(name.to_owned()),
+            session: Some(told_in),
+            ..Query::default()
+        };
+        loop {
+            let page = catalog.events(&query)?;
+            all.extend(page.rows.iter().filter_map(|row| about(&row.facts)));
+            match page.next {
+                None => break,
+                next => query.after = next,
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The session that an event of a hold or deletion is about.
+fn about(facts: &str) -> Option<SessionId> {
+    let json: serde_json::Value = serde_json::from_str(facts).ok()?;
+    json.get("recording")?.as_str()?.parse().ok()
 }
 
 /// What was said of holds and deletions, as it was said one after the other: in the order of a recording's events, and of the

@@ -6,7 +6,8 @@ use super::{
     session,
 };
 use crate::catalog::{
-    ArrivalCursor, Burial, Buried, CatalogError, Cursor, Expiry, Move, Place, SessionRow, Tombstone,
+    ArrivalCursor, Burial, Buried, CatalogError, Cursor, Expiry, Move, Place, SessionRow,
+    StartFacts, Tombstone,
 };
 
 const FOREVER: u64 = u64::MAX;
@@ -127,12 +128,16 @@ pub(super) fn expires(catalog: &Fresh) -> Result<(), String> {
     let all = Expiry {
         ended_before_ns: FOREVER,
         dated_before_ns: FOREVER,
+        unended_dated_before_ns: FOREVER,
         ..Expiry::default()
     };
     same("not dated", expired(catalog, &all)?.len(), 0)?;
+    same("no date", must("newest", catalog.newest_date())?, None)?;
     must("date", catalog.date(100))?;
     must("date again", catalog.date(5000))?;
+    same("newest", must("newest", catalog.newest_date())?, Some(100))?;
     same("dated", expired(catalog, &all)?, rows.clone())?;
+    expires_without_an_end(catalog, &all, &rows)?;
     let dated = Expiry {
         dated_before_ns: 100,
         ..all.clone()
@@ -180,6 +185,21 @@ pub(super) fn expires(catalog: &Fresh) -> Result<(), String> {
     must("release", catalog.hold(session(3), false))
 }
 
+/// Those without an end, whose date has a bound of its own.
+fn expires_without_an_end(
+    catalog: &Fresh,
+    all: &Expiry,
+    rows: &[SessionRow],
+) -> Result<(), String> {
+    let ended = Expiry {
+        unended_dated_before_ns: 100,
+        ..all.clone()
+    };
+    let is_ended = |row: &&SessionRow| row.end.is_some();
+    let wanted: Vec<_> = rows.iter().filter(is_ended).cloned().collect();
+    same("without an end", expired(catalog, &ended)?, wanted)
+}
+
 pub(super) fn buries(catalog: &Fresh) -> Result<(), String> {
     same("unknown", buried(catalog, 1)?, Buried::Unknown)?;
     let row = counted_session(catalog, 1)?;
@@ -197,6 +217,7 @@ pub(super) fn buries(catalog: &Fresh) -> Result<(), String> {
     let update = super::rows::update(session(1), 1);
     must("project", catalog.project(&[update]))?;
 
+    let told = entombs(catalog)?;
     let Buried::Done(tombstone) = buried(catalog, 1)? else {
         return Err("not deleted".to_owned());
     };
@@ -218,6 +239,8 @@ pub(super) fn buries(catalog: &Fresh) -> Result<(), String> {
     same("again", again, Buried::Already(tombstone))?;
     let found = must("tombstones", catalog.tombstones(&[session(2), session(1)]))?;
     same("found", found, vec![None, Some(wanted)])?;
+    let found = must("tombstones", catalog.tombstones(&[told.session]))?;
+    same("told of", found, vec![Some(told)])?;
     must_head(catalog, session(1), None)?;
     same(
         "segments",
@@ -235,6 +258,38 @@ pub(super) fn buries(catalog: &Fresh) -> Result<(), String> {
     same("sessions", listed, vec![other])?;
 
     sweeps(catalog)
+}
+
+/// Of a session that is not known, and of no other.
+fn entombs(catalog: &Fresh) -> Result<Tombstone, String> {
+    let told = |number| {
+        let session = session(number);
+        Tombstone {
+            session,
+            start: StartFacts::unknown(session),
+            last_ns: 0,
+            number: 3,
+            digest: [7; 32],
+            key: [8; 32],
+            next_seq: 0,
+            is_final: true,
+            segments: 4,
+            stored_bytes: 5,
+            burial: burial(70),
+        }
+    };
+    let entomb = |number| must("entomb", catalog.entomb(&told(number)));
+    same("of one that is there", entomb(1)?, false)?;
+    same("of one that is not known", entomb(40)?, true)?;
+    same("again", entomb(40)?, false)?;
+    let segment = segment(session(40), 0, 1)?;
+    must_advance(catalog, &[segment], Advanced::Conflict)?;
+    same(
+        "none of the other",
+        must("tombstones", catalog.tombstones(&[session(1)]))?,
+        vec![None],
+    )?;
+    Ok(told(40))
 }
 
 /// The rows of the events of the one session go, and no others.

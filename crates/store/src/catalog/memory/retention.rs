@@ -44,6 +44,16 @@ impl Kept {
         Buried::Done(Box::new(tombstone))
     }
 
+    fn entomb(&mut self, tombstone: &Tombstone) -> bool {
+        let session = tombstone.session;
+        let is_new = self.head(session).is_none() && !self.tombstones.contains_key(&session);
+        if is_new {
+            self.tombstones.insert(session, tombstone.clone());
+            self.unswept.insert(session);
+        }
+        is_new
+    }
+
     fn sweep(&mut self, limit: usize) -> u64 {
         let mut swept = 0u64;
         for session in self.unswept.clone() {
@@ -125,7 +135,8 @@ impl Retention for MemoryCatalog {
             let is_dated = |row: &SessionRow| {
                 let dated = kept.dates.get(&row.session);
                 dated.is_some_and(|(at, segments)| {
-                    *segments == row.segments && *at < expiry.dated_before_ns
+                    let is_over = row.end.is_some() || *at < expiry.unended_dated_before_ns;
+                    *segments == row.segments && *at < expiry.dated_before_ns && is_over
                 })
             };
             let mut rows: Vec<SessionRow> = kept
@@ -143,6 +154,14 @@ impl Retention for MemoryCatalog {
 
     fn bury(&self, session: SessionId, burial: &Burial) -> Result<Buried, CatalogError> {
         self.once(|kept| kept.bury(session, burial))
+    }
+
+    fn newest_date(&self) -> Result<Option<u64>, CatalogError> {
+        self.look(|kept| kept.dates.values().map(|(at, _)| *at).max())
+    }
+
+    fn entomb(&self, tombstone: &Tombstone) -> Result<bool, CatalogError> {
+        self.once(|kept| kept.entomb(tombstone))
     }
 
     fn tombstones(&self, sessions: &[SessionId]) -> Result<Vec<Option<Tombstone>>, CatalogError> {

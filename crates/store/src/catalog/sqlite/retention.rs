@@ -18,6 +18,7 @@ pub(super) enum Act {
     Hold(SessionId, bool),
     Date(u64),
     Bury(SessionId, Burial),
+    Entomb(Box<Tombstone>),
     Sweep(usize),
     Relocate(Vec<Move>),
     Undoom(BlobName),
@@ -29,6 +30,7 @@ pub(super) enum Done {
     #[default]
     Nothing,
     Buried(Buried),
+    Entombed(bool),
     Swept(u64),
 }
 
@@ -51,6 +53,7 @@ pub(super) fn act(connection: &Connection, act: &Act) -> rusqlite::Result<Done> 
             )
             .map(|_| Done::Nothing),
         Act::Bury(session, burial) => bury(connection, *session, burial).map(Done::Buried),
+        Act::Entomb(tombstone) => entomb(connection, tombstone).map(Done::Entombed),
         Act::Sweep(limit) => sweep(connection, *limit).map(Done::Swept),
         Act::Relocate(moves) => {
             for moved in moves {
@@ -99,6 +102,16 @@ fn bury(connection: &Connection, id: SessionId, burial: &Burial) -> rusqlite::Re
     connection.execute("DELETE FROM segments WHERE session = ?", [key])?;
     connection.execute("DELETE FROM sessions WHERE session = ?", [key])?;
     Ok(Buried::Done(Box::new(tombstone)))
+}
+
+fn entomb(connection: &Connection, told: &Tombstone) -> rusqlite::Result<bool> {
+    let heads = super::read::heads(connection, &[told.session])?;
+    let is_new =
+        heads.iter().all(Option::is_none) && tombstone(connection, told.session)?.is_none();
+    if is_new {
+        insert(connection, told)?;
+    }
+    Ok(is_new)
 }
 
 fn insert(connection: &Connection, tombstone: &Tombstone) -> rusqlite::Result<()> {
@@ -246,6 +259,15 @@ fn relocate(connection: &Connection, moved: &Move) -> rusqlite::Result<()> {
     Ok(())
 }
 
+pub(super) fn newest_date(connection: &Connection) -> rusqlite::Result<Option<u64>> {
+    let newest: Option<i64> = connection.query_row(
+        "SELECT max(dated_ns) FROM sessions WHERE dated_segments > 0",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(newest.and_then(|ns| u64::try_from(ns).ok()))
+}
+
 pub(super) fn doomed(
     connection: &Connection,
     after: Option<&BlobName>,
@@ -291,6 +313,7 @@ pub(super) fn expired(
     let mut text = format!(
         "SELECT {SESSION_COLUMNS} FROM sessions
          WHERE min(time_ns + last_ns, {}) < ? AND dated_ns < ? AND dated_segments = segments
+         AND (end_reason IS NOT NULL OR dated_ns < ?)
          AND NOT EXISTS (SELECT 1 FROM holds WHERE holds.session = sessions.session)
          AND NOT EXISTS (SELECT 1 FROM segments WHERE segments.session = sessions.session
                          AND waiting = 1)",
@@ -299,6 +322,7 @@ pub(super) fn expired(
     let mut values = vec![
         Value::Integer(int(expiry.ended_before_ns)),
         Value::Integer(int(expiry.dated_before_ns)),
+        Value::Integer(int(expiry.unended_dated_before_ns)),
     ];
     for (column, wanted) in [
         ("kind", &expiry.kind),

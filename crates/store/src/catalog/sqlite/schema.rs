@@ -72,7 +72,8 @@ CREATE TABLE quarantine (what TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT RO
 pub(super) fn prepare(connection: &Connection) -> Result<(), CatalogError> {
     let set_up = || -> rusqlite::Result<(i32, i32)> {
         connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+            // What is deleted is deleted: rows of sessions that are gone leave no bytes behind.
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
              PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -32768;",
         )?;
         let number = |what| connection.pragma_query_value(None, what, |row| row.get(0));

@@ -140,6 +140,14 @@ const DELETED: &[Field] = &[
         Text,
         "digest of its newest segment, in hexadecimal",
     ),
+    h("newest", Uint, "number of that segment, from 0"),
+    h("key", Text, "public key that signed it, in hexadecimal"),
+    h(
+        "deleted_ms",
+        Uint,
+        "when that was, where it is told again because the recording that told of it is deleted next",
+    )
+    .unit("milliseconds"),
 ];
 
 const LOST: &[Field] = &[
@@ -217,6 +225,7 @@ pub(super) const ROWS: [Row; 33] = [
           any("H5130W", "programs can type into their own terminal").case("alarm", "terminal_input"),
           any("H5131W", "the daemon may not take logins' terminals").case("alarm", "terminals_not_taken"),
           any("H5132W", "an account logged in while no daemon was there").case("alarm", "break_glass"),
+          any("H5133E", "a host has its share of the spool: nothing more is taken from it").case("alarm", "spool_share"),
           any("H5140W", "of what processes of sessions do, not everything is told").case("alarm", "host_events"),
           any("H5141W", "of logins, sudo and su of the host, not everything is told").case("alarm", "host_access")],
         &[&[h("alarm", Text, "what kind of alarm"), t("path", Text, "where the parts are kept")],
