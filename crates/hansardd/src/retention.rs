@@ -74,13 +74,13 @@ impl Retention {
             return Ok(Retired::default());
         }
         let rules: Vec<Rule> = rules.iter().enumerate().map(rule).collect();
-        let mut tell = |row: &SessionRow, burial: &Burial| {
+        let mut tell = |row: &SessionRow, burial: &Burial, why_not: Option<&str>| {
             let heads = self
                 .catalog
                 .heads(&[row.session])
                 .map_err(|e| e.to_string())?;
             let newest = heads.into_iter().next().flatten();
-            diarist(deleted(row, burial, newest.as_ref()))
+            diarist(deleted((row, burial), newest.as_ref(), why_not))
         };
         run(&*self.blobs, &*self.catalog, &rules, utc, &mut tell)
     }
@@ -97,25 +97,31 @@ impl Retention {
     }
 }
 
-/// The event that tells of a deletion.
+/// The event that tells of a deletion; with a reason, that it was not done after all.
 #[must_use]
-pub fn deleted(row: &SessionRow, burial: &Burial, newest: Option<&SegmentRow>) -> Body {
+pub fn deleted(
+    (row, burial): (&SessionRow, &Burial),
+    newest: Option<&SegmentRow>,
+    why_not: Option<&str>,
+) -> Body {
     let start = &row.start;
     let digest = newest.map(|newest| hex(&newest.digest)).unwrap_or_default();
-    admin(
-        "recording.deleted",
-        Fields::new()
-            .with("recording", row.session.to_string())
-            .with("rule", burial.by.as_str())
-            .with("reason", burial.why.as_str())
-            .with("owner", start.user.as_str())
-            .with("host", start.host.as_str())
-            .with("session_kind", start.kind.as_str())
-            .with("session_start", text(start.start_utc_ns))
-            .with("segments", row.segments)
-            .with("bytes", row.stored_bytes)
-            .with("digest", digest),
-    )
+    let mut fields = Fields::new()
+        .with("recording", row.session.to_string())
+        .with("rule", burial.by.as_str())
+        .with("reason", burial.why.as_str())
+        .with("owner", start.user.as_str())
+        .with("host", start.host.as_str())
+        .with("session_kind", start.kind.as_str())
+        .with("session_start", text(start.start_utc_ns))
+        .with("segments", row.segments)
+        .with("bytes", row.stored_bytes)
+        .with("digest", digest);
+    if let Some(why_not) = why_not {
+        fields.push("success", false);
+        fields.push("error", why_not);
+    }
+    admin("recording.deleted", fields)
 }
 
 fn admin(event: &str, fields: Fields) -> Body {

@@ -79,9 +79,10 @@ impl Rule {
     }
 }
 
-/// Told of each session before it is deleted. An error stops the run: nothing is deleted of which
-/// nobody could be told. May be told twice of the same session, when a crash comes between.
-pub type Tell<'a> = dyn FnMut(&SessionRow, &Burial) -> Result<(), String> + 'a;
+/// Told of each session before it is deleted, and once more, with why, when it was not after all. An error stops
+/// the run: nothing is deleted of which nobody could be told. May be told twice of the same session, when a crash
+/// comes between.
+pub type Tell<'a> = dyn FnMut(&SessionRow, &Burial, Option<&str>) -> Result<(), String> + 'a;
 
 /// What one run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,9 +160,16 @@ pub fn delete(
     if catalog.held(&[row.session])?.first() == Some(&true) {
         return Ok(false);
     }
-    tell(row, burial).map_err(ArchiveError::Retry)?;
-    let buried = catalog.bury(row.session, burial)?;
-    Ok(matches!(buried, Buried::Done(_)))
+    tell(row, burial, None).map_err(ArchiveError::Retry)?;
+    let why = match catalog.bury(row.session, burial)? {
+        Buried::Done(_) => return Ok(true),
+        Buried::Already(_) => return Ok(false),
+        Buried::Held => "it was held meanwhile",
+        Buried::Waits | Buried::Unknown => "it is not archived as a whole yet",
+    };
+    // It is on record as deleted: whoever recalls deletions from there must not do this one.
+    tell(row, burial, Some(why)).map_err(ArchiveError::Retry)?;
+    Ok(false)
 }
 
 /// Sweeps up what deletions left: rows of events, and blobs.

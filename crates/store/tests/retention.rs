@@ -10,24 +10,20 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 
-use hansard_core::event::{End, Fact};
-use hansard_core::seal::SigningKey;
-use hansard_core::writer::{Bounds, SegmentWriter};
-use hansard_core::{Body, Class, Fields, Session, SessionId};
+use hansard_core::{Class, SessionId};
 use hansard_store::archive::ArchiveError;
 use hansard_store::blob::memory::MemoryBlobs;
 use hansard_store::catalog::memory::MemoryCatalog;
 use hansard_store::catalog::{Burial, Buried, Catalog, Retention as _};
 use hansard_store::fault::{Fault, Faults};
 use hansard_store::project::Projector;
-use hansard_store::reindex::{adopt, recall, reindex};
+use hansard_store::reindex::adopt;
 use hansard_store::retention::{self, Retired, Rule};
 use hansard_store::{AlarmKind, Archive, ArchiveOptions, BlobStore, Query, SealedSegment};
-use support::{bytes_of, id, key, recording, split};
+use support::{bytes_of, id, recording};
 
 const DAY: u64 = 86_400_000_000_000;
 /// When the sessions of the tests happened.
@@ -70,13 +66,9 @@ impl World {
     }
 
     fn run(&self, rules: &[Rule], utc_ns: u64) -> Result<Retired, ArchiveError> {
-        retention::run(
-            &self.blobs,
-            &self.catalog,
-            rules,
-            utc_ns,
-            &mut |_, _| Ok(()),
-        )
+        retention::run(&self.blobs, &self.catalog, rules, utc_ns, &mut |_, _, _| {
+            Ok(())
+        })
     }
 
     fn packs(&self) -> usize {
@@ -154,7 +146,7 @@ fn the_first_rule_that_fits_decides_and_both_clocks_must_agree() {
         &world.catalog,
         &rules,
         now + 11 * DAY,
-        &mut |row, burial| {
+        &mut |row, burial, _| {
             // Before it is done.
             assert!(world.catalog.heads(&[row.session]).unwrap()[0].is_some());
             told.push((row.start.user.clone(), burial.by.clone()));
@@ -216,7 +208,7 @@ fn nothing_is_deleted_of_which_nobody_could_be_told() {
     world.keep(&sessions());
     let rules = [rule("user-1", Some(1))];
     world.run(&rules, THEN + DAY).unwrap();
-    let mut deaf = |_: &_, _: &_| Err("the diary is full".to_owned());
+    let mut deaf = |_: &_, _: &_, _: Option<&str>| Err("the diary is full".to_owned());
     let now = THEN + 9 * DAY;
     let failed = retention::run(&world.blobs, &world.catalog, &rules, now, &mut deaf);
     assert_eq!(
@@ -344,120 +336,5 @@ fn burial(by: &str) -> Burial {
         by: by.to_owned(),
         why: "old".to_owned(),
         utc_ns: THEN,
-    }
-}
-
-/// A recording whose events say these things of sessions; with a `!`, that it was refused.
-fn diary(number: u64, told: &[(&str, SessionId)]) -> Vec<SealedSegment> {
-    let mut header = support::header(number, &key(number));
-    header.kind = "service".to_owned();
-    day(header, &key(number), told)
-}
-
-fn day(header: Session, key: &SigningKey, told: &[(&str, SessionId)]) -> Vec<SealedSegment> {
-    let mut writer = SegmentWriter::new(header, key.clone(), Bounds::default()).unwrap();
-    for (at, (event, about)) in told.iter().enumerate() {
-        let fact = Fact {
-            event: event.trim_start_matches('!').to_owned(),
-            fields: Fields::new()
-                .with("success", !event.starts_with('!'))
-                .with("recording", about.to_string())
-                .with("rule", "the rule")
-                .with("reason", "old"),
-        };
-        writer.push(at as u64 * 1000, &Body::Admin(fact)).unwrap();
-    }
-    writer.finish(1_000_000, &End::default()).unwrap();
-    split(&writer.parts())
-}
-
-#[test]
-fn a_catalog_that_is_built_anew_recalls_holds_and_deletions_of_its_own_services_only() {
-    let world = World::new();
-    let own = diary(
-        50,
-        &[
-            ("recording.held", id(0)),
-            ("recording.held", id(1)),
-            ("recording.deleted", id(2)),
-            ("recording.deleted", id(1)),
-            // Told, and prevented by a hold that was just set.
-            ("recording.deleted", id(4)),
-            ("recording.held", id(4)),
-            ("recording.released", id(4)),
-            ("recording.held", id(5)),
-            ("recording.deleted", id(5)),
-            ("recording.released", id(5)),
-            ("recording.deleted", id(5)),
-            ("recording.released", id(0)),
-            ("!recording.released", id(1)),
-            ("!recording.held", id(0)),
-        ],
-    );
-    let forged = diary(
-        51,
-        &[("recording.deleted", id(3)), ("recording.released", id(1))],
-    );
-    let mut all = sessions();
-    all.extend([own, forged]);
-    world.keep(&all);
-    // The catalog is lost.
-    let catalog = MemoryCatalog::default();
-    let (blobs, anew): (Arc<dyn BlobStore>, Arc<dyn Catalog>) =
-        (Arc::new(world.blobs.clone()), Arc::new(catalog.clone()));
-    reindex(&blobs, &anew).unwrap();
-    let recalled = recall(&catalog, &[key(50).public()]).unwrap();
-    assert_eq!((recalled.held, recalled.deleted), (1, 2));
-    assert_eq!(recall(&catalog, &[key(50).public()]).unwrap().deleted, 0);
-    let world = World { catalog, ..world };
-    let gone: BTreeMap<u64, bool> = (0..7)
-        .map(|n| (n, world.archive().tombstone(id(n)).unwrap().is_some()))
-        .collect();
-    let gone: BTreeSet<u64> = gone
-        .into_iter()
-        .filter_map(|(n, gone)| gone.then_some(n))
-        .collect();
-    assert_eq!(gone, BTreeSet::from([2, 5]));
-    let tombstone = world.archive().tombstone(id(2)).unwrap().unwrap();
-    assert_eq!(tombstone.burial.by, "the rule");
-    // Adopting leaves alone what is deleted, though its bytes are in a pack with others.
-    assert_eq!(world.catalog.held(&[id(0), id(1)]).unwrap(), [false, true]);
-    let (again, _) = reindex(&blobs, &anew).unwrap();
-    let gone = all[2].len() + all[5].len();
-    assert_eq!((again.segments, again.deleted as usize), (0, gone));
-}
-
-/// Each day of a service begins with a later or an earlier clock than the one before it.
-#[test]
-fn the_last_word_on_a_hold_is_the_one_that_was_said_last_whatever_the_clock_said() {
-    let begun = |order: [u64; 4]| {
-        let world = World::new();
-        let (service, mut all) = (key(50), sessions());
-        let says: [&[(&str, SessionId)]; 4] = [
-            &[("recording.held", id(0)), ("recording.held", id(1))],
-            &[("recording.released", id(0))],
-            &[],
-            &[("recording.held", id(0)), ("recording.released", id(1))],
-        ];
-        for (n, (day_of, says)) in order.iter().zip(says).enumerate() {
-            let mut header = support::header(50 + n as u64, &service);
-            header.kind = "service".to_owned();
-            header.start_utc_ns = THEN + day_of * DAY;
-            if n > 0 {
-                let before = id(50 + n as u64 - 1).to_string();
-                header.target.push("previous.session", before);
-            }
-            all.push(day(header, &service, says));
-        }
-        world.keep(&all);
-        let catalog = MemoryCatalog::default();
-        let (blobs, anew): (Arc<dyn BlobStore>, Arc<dyn Catalog>) =
-            (Arc::new(world.blobs.clone()), Arc::new(catalog.clone()));
-        reindex(&blobs, &anew).unwrap();
-        recall(&catalog, &[service.public()]).unwrap();
-        catalog.held(&[id(0), id(1)]).unwrap()
-    };
-    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [0, 9, 1, 2], [5, 9, 9, 1]] {
-        assert_eq!(begun(order), [true, false], "{order:?}");
     }
 }

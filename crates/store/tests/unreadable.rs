@@ -204,7 +204,7 @@ fn what_is_old_is_deleted_around_what_cannot_be_read() {
     }];
     let start_ns = 1_700_000_000_000_000_000;
     catalog.date(start_ns).unwrap();
-    let retired = run(&blobs, &*catalog, &all, 2 * start_ns, &mut |_, _| Ok(())).unwrap();
+    let retired = run(&blobs, &*catalog, &all, 2 * start_ns, &mut |_, _, _| Ok(())).unwrap();
     assert_eq!(retired.sessions, SESSIONS - 1);
     assert_eq!(retired.repacked as usize, names.len() - 1, "{retired:?}");
     assert_eq!(retired.waiting, 1);

@@ -9,7 +9,7 @@ use std::time::Instant;
 use axum::http::{HeaderMap, StatusCode, header};
 use hansard_core::event::Fact;
 use hansard_core::{Body as EventBody, Fields};
-use hansard_identity::share::Secret;
+use hansard_identity::share::{Secret, Share};
 
 use super::Web;
 use super::attempts::For;
@@ -36,12 +36,17 @@ impl Web {
         let Some(share) = share else {
             return Err(self.no_such_link(address).await);
         };
+        Ok(self.guest_of(share, address))
+    }
+
+    /// Whoever has this link, as it is now.
+    pub(super) fn guest_of(&self, share: Share, address: IpAddr) -> Guest {
         let over = share.over(self.parts.clock.utc_ns());
-        Ok(Guest {
+        Guest {
             share,
             address,
             over,
-        })
+        }
     }
 
     /// Somebody tries links that there are not. That counts as trying to sign in does.
@@ -66,13 +71,18 @@ impl Web {
         if let Ok(Err(lost)) = noted {
             (self.parts.log)(&format!("a refused link could not be recorded: {lost}"));
         }
-        Problem {
-            next_step: "open the whole link, as it was given to you".to_owned(),
-            ..Problem::status(
-                StatusCode::UNAUTHORIZED,
-                "no_such_link",
-                "there is no such link",
-            )
-        }
+        no_such_link()
+    }
+}
+
+/// There is no such link (any more).
+pub(super) fn no_such_link() -> Problem {
+    Problem {
+        next_step: "open the whole link, as it was given to you".to_owned(),
+        ..Problem::status(
+            StatusCode::UNAUTHORIZED,
+            "no_such_link",
+            "there is no such link",
+        )
     }
 }
