@@ -405,5 +405,9 @@ fn while_signed_in(
     response: Response<Body>,
     holds: impl Fn() -> bool + Send + Unpin + 'static,
 ) -> Response<Body> {
+    // That they are signed out is for whoever is.
+    if response.status() == StatusCode::UNAUTHORIZED {
+        return response;
+    }
     response.map(|body| Body::new(Until::new(body, move |_, is_piece| is_piece && !holds())))
 }

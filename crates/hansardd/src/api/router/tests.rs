@@ -42,6 +42,35 @@ impl HttpBody for Never {
     }
 }
 
+/// A body that comes when somebody sends it; that it is waited for is one more permit.
+struct Later(
+    Arc<Semaphore>,
+    Option<tokio::sync::oneshot::Receiver<Bytes>>,
+    bool,
+);
+
+impl HttpBody for Later {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        if !std::mem::replace(&mut self.2, true) {
+            self.0.add_permits(1);
+        }
+        let Some(coming) = &mut self.1 else {
+            return Poll::Ready(None);
+        };
+        let came = Future::poll(Pin::new(coming), context);
+        if came.is_ready() {
+            self.1 = None;
+        }
+        came.map(|came| came.ok().map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
 /// Whoever has this number, and whoever has the role of root.
 const LOCKED: u32 = 666;
 
@@ -284,6 +313,63 @@ fn what_goes_on_ends_when_whoever_asked_may_not_have_it_any_more() {
             assert!(body.frame().await.unwrap().is_err());
         }
         assert!(timeout(AGAIN, kept.frame()).await.is_err());
+    });
+}
+
+/// Takes a role, or a lock, from somebody whose request waits.
+type Takes<'a> = (u32, &'a dyn Fn());
+
+#[test]
+fn what_is_held_back_is_not_done_for_who_may_not_any_more() {
+    let done = Arc::new(Semaphore::new(0));
+    let does: Handler = {
+        let done = Arc::clone(&done);
+        Arc::new(move |_| {
+            done.add_permits(1);
+            Box::pin(async { Ok(Response::new(Body::empty())) })
+        })
+    };
+    let (roles, not_yet) = (Roles::default(), Arc::new(AtomicBool::new(true)));
+    let locks = OneIsLocked {
+        not_yet: Arc::clone(&not_yet),
+    };
+    let handlers = BTreeMap::from([(Op::SavedKeep, Arc::clone(&does)), (Op::LockMake, does)]);
+    let api = api_with(handlers, Arc::clone(&roles), locks);
+    let give = |uid, role| {
+        roles.lock().unwrap().insert(uid, role);
+    };
+    let takes: [(Takes<'_>, &str); 3] = [
+        ((1000, &|| give(1000, None)), "/v1/locks"),
+        ((1001, &|| give(1001, Some(Role::Auditor))), "/v1/locks"),
+        (
+            (LOCKED, &|| not_yet.store(false, Ordering::SeqCst)),
+            "/v1/saved",
+        ),
+    ];
+    run(async {
+        for ((uid, take), path) in takes {
+            if uid != LOCKED {
+                give(uid, Some(Role::Admin));
+            }
+            let waited = Arc::new(Semaphore::new(0));
+            let (send, sent) = tokio::sync::oneshot::channel();
+            let body = Body::new(Later(Arc::clone(&waited), Some(sent), false));
+            let api = api.clone();
+            let asked = tokio::spawn(async move { ask(&api, uid, ("POST", path), body).await });
+            waited.acquire().await.unwrap().forget();
+            take();
+            send.send(Bytes::from_static(b"{}")).unwrap();
+            let (status, words) = asked.await.unwrap();
+            assert_eq!(
+                (status, done.available_permits()),
+                (403, 0),
+                "{uid}: {words}"
+            );
+        }
+        // Whoever still may is answered, however late.
+        not_yet.store(true, Ordering::SeqCst);
+        let asked = ask(&api, 1002, ("POST", "/v1/saved"), Body::from("{}")).await;
+        assert_eq!((asked.0, done.available_permits()), (200, 1), "{}", asked.1);
     });
 }
 
