@@ -4,7 +4,7 @@
 //!   document ([`openapi`]) are made from it
 //! - [`role`]: who asks; [`seams`]: what the API stands on; [`problem`]: why it does not answer
 //! - `router`: past everything that must be so first; `asked`, `params`: what a request asks for; `noted`: what is
-//!   put on record of it; [`places`]: how many are answered, and whose; `standing`, [`until`]: how long an answer may go on
+//!   put on record of it; `telling`: what is of a change, and that it was not made after all; [`places`]: how many are answered, and whose; `standing`, [`until`]: how long an answer may go on
 //! - [`refusals`]: what is told of who was refused; `looks`: what is one look
 //! - `answers`, `counts`, `coverage`, `found`, `holds`, `policy`, `live`, [`player`], `painter`, `transcript`, [`users`], [`passkeys`], [`shares`], `saved`, [`locks`], [`credentials`], [`person`],
 //!   [`sign_ins`]: what the routes do;
@@ -51,6 +51,7 @@ pub mod socket;
 mod standing;
 mod stream;
 pub mod table;
+mod telling;
 mod time;
 mod transcript;
 pub(crate) mod until;
@@ -246,6 +247,7 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
     let recordings = || Arc::clone(&parts.recordings);
     let following = Arc::clone(&parts.following);
     let event_log = Arc::clone(&parts.event_log);
+    let ending = Arc::clone(&parts.ending);
     let tokens = || Arc::clone(&parts.tokens);
     let hosts = || Arc::clone(&parts.hosts);
     let holds = || Arc::clone(&parts.holds);
@@ -281,20 +283,20 @@ fn handlers(parts: &Parts, stopping: &Arc<AtomicBool>) -> BTreeMap<Op, Handler> 
             Op::Verify,
             answers::verify(listings(), recordings(), playing()),
         ),
-        (Op::End, answers::end(listings(), Arc::clone(&parts.ending))),
-        (Op::Hold, holds::hold(listings(), holds())),
-        (Op::Release, holds::release(listings(), holds())),
+        (Op::End, answers::end(listings(), ending, audit())),
+        (Op::Hold, holds::hold(listings(), holds(), audit())),
+        (Op::Release, holds::release(listings(), holds(), audit())),
         (Op::Holds, holds::list(holds())),
         (
             Op::Events,
             live::events(listings(), event_log, followers, log()),
         ),
         (Op::Tokens, answers::tokens(tokens())),
-        (Op::TokenMake, answers::token_make(tokens())),
-        (Op::TokenRemove, answers::token_remove(tokens())),
+        (Op::TokenMake, answers::token_make(tokens(), audit())),
+        (Op::TokenRemove, answers::token_remove(tokens(), audit())),
         (Op::Hosts, answers::hosts(hosts())),
-        (Op::HostLock, answers::host_lock(hosts())),
-        (Op::HostUnlock, answers::host_unlock(hosts())),
+        (Op::HostLock, answers::host_lock(hosts(), audit())),
+        (Op::HostUnlock, answers::host_unlock(hosts(), audit())),
         (Op::Policy, policy::get(policies())),
         (Op::PolicySet, policy::set(policies(), audit())),
         (Op::PolicyTest, policy::test(policies())),
@@ -337,10 +339,10 @@ fn of_users(parts: &Parts) -> [(Op, Handler); 7] {
         ),
         (
             Op::UserRemove,
-            users::remove(users(), Arc::clone(&parts.saved)),
+            users::remove(users(), Arc::clone(&parts.saved), audit()),
         ),
-        (Op::UserPassword, users::set_password(users())),
-        (Op::UserRoles, users::set_roles(users())),
+        (Op::UserPassword, users::set_password(users(), audit())),
+        (Op::UserRoles, users::set_roles(users(), audit())),
         (Op::SignIns, sign_ins::list(sign_ins())),
         (Op::SignInEnd, sign_ins::end(sign_ins(), audit())),
     ]
@@ -354,7 +356,7 @@ fn of_passkeys(parts: &Parts) -> [(Op, Handler); 5] {
         (Op::Passkeys, passkeys::list(passkeys())),
         (Op::PasskeyChallenge, passkeys::challenge(passkeys())),
         (Op::PasskeyMake, passkeys::make(passkeys(), audit())),
-        (Op::PasskeyRename, passkeys::rename(passkeys())),
+        (Op::PasskeyRename, passkeys::rename(passkeys(), audit())),
         (
             Op::PasskeyRemove,
             passkeys::remove(passkeys(), sign_ins, audit()),
@@ -379,8 +381,8 @@ fn of_credentials(parts: &Parts) -> [(Op, Handler); 5] {
         (Op::Credentials, credentials::list(kept())),
         (Op::CredentialMake, credentials::make(kept(), audit())),
         (Op::CredentialReplace, credentials::replace(kept(), audit())),
-        (Op::CredentialRemove, credentials::remove(kept())),
-        (Op::CredentialRotate, credentials::rotate(kept())),
+        (Op::CredentialRemove, credentials::remove(kept(), audit())),
+        (Op::CredentialRotate, credentials::rotate(kept(), audit())),
     ]
 }
 
@@ -389,17 +391,21 @@ fn of_saved(parts: &Parts) -> [(Op, Handler); 3] {
     [
         (Op::Saved, saved::list(kept())),
         (Op::SavedKeep, saved::keep(kept(), Arc::clone(&parts.audit))),
-        (Op::SavedRemove, saved::remove(kept())),
+        (
+            Op::SavedRemove,
+            saved::remove(kept(), Arc::clone(&parts.audit)),
+        ),
     ]
 }
 
 fn of_links(parts: &Parts) -> [(Op, Handler); 4] {
     let shares = || Arc::clone(&parts.shares);
-    let (listings, audit) = (Arc::clone(&parts.listings), Arc::clone(&parts.audit));
+    let audit = || Arc::clone(&parts.audit);
+    let listings = Arc::clone(&parts.listings);
     [
-        (Op::ShareMake, shares::make(listings, shares(), audit)),
+        (Op::ShareMake, shares::make(listings, shares(), audit())),
         (Op::Shares, shares::list(shares())),
-        (Op::ShareRevoke, shares::revoke(shares())),
+        (Op::ShareRevoke, shares::revoke(shares(), audit())),
         (Op::Shared, shared::shared()),
     ]
 }

@@ -74,17 +74,24 @@ impl Retention {
             return Ok(Retired::default());
         }
         let rules: Vec<Rule> = rules.iter().enumerate().map(rule).collect();
-        let mut tell = |telling: &Telling<'_>| match telling {
-            Telling::Deleting(row, burial) => {
+        let mut tell = |telling: &Telling<'_>| {
+            let newest_of = |row: &SessionRow| {
                 let heads = self
                     .catalog
                     .heads(&[row.session])
                     .map_err(|e| e.to_string())?;
-                let newest = heads.into_iter().next().flatten();
-                diarist(deleted(row, burial, newest.as_ref()))
-            }
-            Telling::Held { session, told_in } => diarist(held(*session, *told_in)),
-            Telling::Deleted(tombstone) => diarist(deleted_before(tombstone)),
+                Ok::<_, String>(heads.into_iter().next().flatten())
+            };
+            diarist(match telling {
+                Telling::Deleting(row, burial) => {
+                    deleted((row, burial), newest_of(row)?.as_ref(), None)
+                }
+                Telling::NotDeleted(row, burial, why) => {
+                    deleted((row, burial), newest_of(row)?.as_ref(), Some(why))
+                }
+                Telling::Held { session, told_in } => held(*session, *told_in),
+                Telling::Deleted(tombstone) => deleted_before(tombstone),
+            })
         };
         run(&*self.blobs, &*self.catalog, &rules, utc, &mut tell)
     }
@@ -96,9 +103,13 @@ impl Retention {
     }
 }
 
-/// The event that tells of a deletion.
+/// The event that tells of a deletion; with a reason, that it was not done after all.
 #[must_use]
-pub fn deleted(row: &SessionRow, burial: &Burial, newest: Option<&SegmentRow>) -> Body {
+pub fn deleted(
+    (row, burial): (&SessionRow, &Burial),
+    newest: Option<&SegmentRow>,
+    why_not: Option<&str>,
+) -> Body {
     let digest = newest.map(|newest| hex(&newest.digest)).unwrap_or_default();
     let mut fields = of_deleted(row.session, &row.start, burial)
         .with("segments", row.segments)
@@ -107,6 +118,10 @@ pub fn deleted(row: &SessionRow, burial: &Burial, newest: Option<&SegmentRow>) -
     if let Some(newest) = newest {
         fields.push("newest", u64::from(newest.number));
         fields.push("key", hex(&newest.key));
+    }
+    if let Some(why_not) = why_not {
+        fields.push("success", false);
+        fields.push("error", why_not);
     }
     admin("recording.deleted", fields)
 }

@@ -52,7 +52,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::Api;
 use crate::api::problem::Problem;
-use crate::api::role::{Asker, Outside, Visitor};
+use crate::api::role::{Asker, Outside, Still, Visitor};
 use crate::api::seams::{Admit, Audit, Log};
 use crate::api::until::Until;
 use attempts::Attempts;
@@ -224,7 +224,13 @@ impl Web {
         let scheme = words.and_then(|words| words.as_bytes().split(|b| *b == b' ').next());
         if scheme == Some(b"Bearer") {
             let guest = self.guest(request.headers(), address).await?;
-            return Ok(self.ask(request, Asker::Link(guest)).await);
+            let (web, id) = (Arc::clone(self), guest.share.id.clone());
+            let still = move || {
+                let share = web.parts.shares.get(&id).ok_or_else(link::no_such_link)?;
+                Ok(Asker::Link(web.guest_of(share, address)))
+            };
+            let asker = Asker::Link(guest);
+            return Ok(self.ask(request, asker, Still(Arc::new(still))).await);
         }
         let Some(ticket) = self.ticket(&request) else {
             return self.by_certificate(request, address).await;
@@ -239,24 +245,30 @@ impl Web {
             .ok_or_else(not_signed_in)?;
         // What takes something away may take what its asker stands on; its answer says only that it did.
         let takes_away = request.method() == Method::DELETE;
-        let response = self.ask(request, Asker::Browser(visitor)).await;
+        let web = Arc::clone(self);
+        // A page that is left open is not somebody who does something.
+        let seen = move || web.visitor(&ticket, SignedIn::still, (address, &origin));
+        let seen = Arc::new(seen);
+        let still = {
+            let seen = Arc::clone(&seen);
+            Still(Arc::new(move || {
+                seen().map(Asker::Browser).ok_or_else(not_signed_in)
+            }))
+        };
+        let response = self.ask(request, Asker::Browser(visitor), still).await;
         if takes_away {
             return Ok(response);
         }
-        let web = Arc::clone(self);
-        // A page that is left open is not somebody who does something.
-        let holds = move || {
-            let seen = web.visitor(&ticket, SignedIn::still, (address, &origin));
-            seen.is_some()
-        };
-        Ok(while_signed_in(response, holds))
+        Ok(while_signed_in(response, move || seen().is_some()))
     }
 
-    async fn ask(&self, mut request: Request<Body>, asker: Asker) -> Response<Body> {
+    /// Hands a request to the API, with who asks and how that is found out again.
+    async fn ask(&self, mut request: Request<Body>, asker: Asker, still: Still) -> Response<Body> {
         for secret in [header::COOKIE, header::AUTHORIZATION] {
             request.headers_mut().remove(secret);
         }
         request.extensions_mut().insert(asker);
+        request.extensions_mut().insert(still);
         let router = TowerToHyperService::new(self.parts.api.router());
         let Ok(response) = router.call(request).await;
         response
@@ -401,5 +413,9 @@ fn while_signed_in(
     response: Response<Body>,
     holds: impl Fn() -> bool + Send + Unpin + 'static,
 ) -> Response<Body> {
+    // That they are signed out is for whoever is.
+    if response.status() == StatusCode::UNAUTHORIZED {
+        return response;
+    }
     response.map(|body| Body::new(Until::new(body, move |_, is_piece| is_piece && !holds())))
 }

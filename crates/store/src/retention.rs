@@ -92,6 +92,8 @@ impl Rule {
 pub enum Telling<'a> {
     /// This session is deleted now.
     Deleting(&'a SessionRow, &'a Burial),
+    /// It was not after all, and why.
+    NotDeleted(&'a SessionRow, &'a Burial, &'a str),
     /// A session is held, and the recording that told of it is deleted next.
     Held {
         /// What is held.
@@ -187,8 +189,15 @@ pub fn delete(
         tell_again(catalog, row.session, tell)?;
     }
     tell(&Telling::Deleting(row, burial)).map_err(ArchiveError::Retry)?;
-    let buried = catalog.bury(row.session, burial)?;
-    Ok(matches!(buried, Buried::Done(_)))
+    let why = match catalog.bury(row.session, burial)? {
+        Buried::Done(_) => return Ok(true),
+        Buried::Already(_) => return Ok(false),
+        Buried::Held => "it was held meanwhile",
+        Buried::Waits | Buried::Unknown => "it is not archived as a whole yet",
+    };
+    // It is on record as deleted: whoever recalls deletions from there must not do this one.
+    tell(&Telling::NotDeleted(row, burial, why)).map_err(ArchiveError::Retry)?;
+    Ok(false)
 }
 
 /// Says once more what a service's own recording told of holds in force and of deletions: without it, a

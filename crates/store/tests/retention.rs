@@ -10,24 +10,20 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 
-use hansard_core::event::{End, Fact};
-use hansard_core::seal::SigningKey;
-use hansard_core::writer::{Bounds, SegmentWriter};
-use hansard_core::{Body, Class, Fields, Session, SessionId};
+use hansard_core::{Class, SessionId};
 use hansard_store::archive::ArchiveError;
 use hansard_store::blob::memory::MemoryBlobs;
 use hansard_store::catalog::memory::MemoryCatalog;
 use hansard_store::catalog::{Burial, Buried, Catalog, Retention as _};
 use hansard_store::fault::{Fault, Faults};
 use hansard_store::project::Projector;
-use hansard_store::reindex::{adopt, recall, reindex};
+use hansard_store::reindex::adopt;
 use hansard_store::retention::{self, Retired, Rule, Telling, UNENDED_NS};
 use hansard_store::{AlarmKind, Archive, ArchiveOptions, BlobStore, Query, SealedSegment};
-use support::{bytes_of, id, key, recording, split};
+use support::{bytes_of, id, recording};
 
 const DAY: u64 = 86_400_000_000_000;
 /// When the sessions of the tests happened.
@@ -345,160 +341,6 @@ fn burial(by: &str) -> Burial {
         utc_ns: THEN,
     }
 }
-
-/// A recording whose events say these things of sessions; with a `!`, that it was refused.
-fn diary(number: u64, told: &[(&str, SessionId)]) -> Vec<SealedSegment> {
-    let mut header = support::header(number, &key(number));
-    header.kind = "service".to_owned();
-    day(header, &key(number), told)
-}
-
-fn day(header: Session, key: &SigningKey, told: &[(&str, SessionId)]) -> Vec<SealedSegment> {
-    let mut writer = SegmentWriter::new(header, key.clone(), Bounds::default()).unwrap();
-    for (at, (event, about)) in told.iter().enumerate() {
-        let fact = Fact {
-            event: event.trim_start_matches('!').to_owned(),
-            fields: Fields::new()
-                .with("success", !event.starts_with('!'))
-                .with("recording", about.to_string())
-                .with("rule", "the rule")
-                .with("reason", "old")
-                .with("host", "web1")
-                .with("segments", 3)
-                .with("digest", "ab".repeat(32)),
-        };
-        writer.push(at as u64 * 1000, &Body::Admin(fact)).unwrap();
-    }
-    writer.finish(1_000_000, &End::default()).unwrap();
-    split(&writer.parts())
-}
-
-#[test]
-fn a_catalog_that_is_built_anew_recalls_holds_and_deletions_of_its_own_services_only() {
-    let world = World::new();
-    let own = diary(
-        50,
-        &[
-            ("recording.held", id(0)),
-            ("recording.held", id(1)),
-            ("recording.deleted", id(2)),
-            ("recording.deleted", id(1)),
-            // Told, and prevented by a hold that was just set.
-            ("recording.deleted", id(4)),
-            ("recording.held", id(4)),
-            ("recording.released", id(4)),
-            ("recording.held", id(5)),
-            ("recording.deleted", id(5)),
-            ("recording.released", id(5)),
-            ("recording.deleted", id(5)),
-            ("recording.released", id(0)),
-            ("!recording.released", id(1)),
-            ("!recording.held", id(0)),
-        ],
-    );
-    let forged = diary(
-        51,
-        &[("recording.deleted", id(3)), ("recording.released", id(1))],
-    );
-    let mut all = sessions();
-    all.extend([own, forged]);
-    world.keep(&all);
-    // The catalog is lost.
-    let catalog = MemoryCatalog::default();
-    let (blobs, anew): (Arc<dyn BlobStore>, Arc<dyn Catalog>) =
-        (Arc::new(world.blobs.clone()), Arc::new(catalog.clone()));
-    reindex(&blobs, &anew).unwrap();
-    let recalled = recall(&catalog, &[key(50).public()]).unwrap();
-    assert_eq!((recalled.held, recalled.deleted), (1, 2));
-    assert_eq!(recall(&catalog, &[key(50).public()]).unwrap().deleted, 0);
-    let world = World { catalog, ..world };
-    let gone: BTreeMap<u64, bool> = (0..7)
-        .map(|n| (n, world.archive().tombstone(id(n)).unwrap().is_some()))
-        .collect();
-    let gone: BTreeSet<u64> = gone
-        .into_iter()
-        .filter_map(|(n, gone)| gone.then_some(n))
-        .collect();
-    assert_eq!(gone, BTreeSet::from([2, 5]));
-    let tombstone = world.archive().tombstone(id(2)).unwrap().unwrap();
-    assert_eq!(tombstone.burial.by, "the rule");
-    // Adopting leaves alone what is deleted, though its bytes are in a pack with others.
-    assert_eq!(world.catalog.held(&[id(0), id(1)]).unwrap(), [false, true]);
-    let (again, _) = reindex(&blobs, &anew).unwrap();
-    let gone = all[2].len() + all[5].len();
-    assert_eq!((again.segments, again.deleted as usize), (0, gone));
-}
-
-/// What the event of a deletion says of a session that is in no pack any more is all that is left of it.
-#[test]
-fn a_catalog_that_is_built_anew_has_the_tombstones_of_what_is_gone() {
-    let world = World::new();
-    let told = [
-        ("recording.deleted", id(77)),
-        ("recording.deleted", id(78)),
-        ("recording.held", id(78)),
-    ];
-    let forged = diary(51, &[("recording.deleted", id(79))]);
-    world.keep(&[diary(50, &told), forged]);
-    for n in 0..2 {
-        let recalled = recall(&world.catalog, &[key(50).public()]).unwrap();
-        assert_eq!((recalled.held, recalled.deleted), (1, 1 - n));
-    }
-    let tombstone = world.archive().tombstone(id(77)).unwrap().unwrap();
-    assert_eq!(tombstone.burial.by, "the rule");
-    assert_eq!((tombstone.segments, tombstone.number), (3, 2));
-    assert_eq!((tombstone.digest, tombstone.key), ([0xab; 32], [0; 32]));
-    assert_eq!(tombstone.start.host, "web1");
-    for n in [78, 79] {
-        assert!(world.archive().tombstone(id(n)).unwrap().is_none());
-    }
-}
-
-/// The recording that told of a hold is old, the hold is in force: without being told again it would be lost with
-/// the next catalog.
-#[test]
-fn before_what_tells_of_holds_and_deletions_is_deleted_it_is_told_again() {
-    let world = World::new();
-    let told = [
-        ("recording.held", id(0)),
-        ("recording.held", id(1)),
-        ("recording.released", id(1)),
-        ("recording.deleted", id(2)),
-        ("recording.deleted", id(3)),
-    ];
-    world.keep(&[sessions(), vec![diary(50, &told)]].concat());
-    let catalog = &world.catalog;
-    catalog.hold(id(0), true).unwrap();
-    catalog.bury(id(2), &burial("the rule")).unwrap();
-    let rule = Rule {
-        name: "of the service".to_owned(),
-        kind: Some("service".to_owned()),
-        keep_ns: Some(DAY),
-        ..Rule::default()
-    };
-    let mut told = Vec::new();
-    for days in [10, 12] {
-        let mut tell = |telling: &Telling<'_>| {
-            told.push(match telling {
-                Telling::Deleting(row, _) => ("deleting", row.session),
-                Telling::Held { session, told_in } => {
-                    assert_eq!(*told_in, id(50));
-                    ("held", *session)
-                }
-                Telling::Deleted(tombstone) => ("deleted", tombstone.session),
-            });
-            Ok(())
-        };
-        let rules = std::slice::from_ref(&rule);
-        retention::run(&world.blobs, catalog, rules, THEN + days * DAY, &mut tell).unwrap();
-    }
-    assert!(world.is_gone(id(50)));
-    told[..2].sort_unstable();
-    let again = [("deleted", id(2)), ("held", id(0))];
-    assert_eq!(told[..2], again);
-    assert_eq!(told[2..], [("deleting", id(50))]);
-}
-
 /// A host whose clock is years ahead or behind says that a session which goes on is long quiet.
 #[test]
 fn a_session_without_an_end_is_deleted_by_the_services_clock_too() {
@@ -518,39 +360,4 @@ fn a_session_without_an_end_is_deleted_by_the_services_clock_too() {
     assert_eq!(deleted(now + 11 * DAY), 0);
     assert_eq!(deleted(now + 10 * DAY + UNENDED_NS), 0);
     assert_eq!(deleted(now + 11 * DAY + UNENDED_NS), 1);
-}
-
-/// Each day of a service begins with a later or an earlier clock than the one before it.
-#[test]
-fn the_last_word_on_a_hold_is_the_one_that_was_said_last_whatever_the_clock_said() {
-    let begun = |order: [u64; 4]| {
-        let world = World::new();
-        let (service, mut all) = (key(50), sessions());
-        let says: [&[(&str, SessionId)]; 4] = [
-            &[("recording.held", id(0)), ("recording.held", id(1))],
-            &[("recording.released", id(0))],
-            &[],
-            &[("recording.held", id(0)), ("recording.released", id(1))],
-        ];
-        for (n, (day_of, says)) in order.iter().zip(says).enumerate() {
-            let mut header = support::header(50 + n as u64, &service);
-            header.kind = "service".to_owned();
-            header.start_utc_ns = THEN + day_of * DAY;
-            if n > 0 {
-                let before = id(50 + n as u64 - 1).to_string();
-                header.target.push("previous.session", before);
-            }
-            all.push(day(header, &service, says));
-        }
-        world.keep(&all);
-        let catalog = MemoryCatalog::default();
-        let (blobs, anew): (Arc<dyn BlobStore>, Arc<dyn Catalog>) =
-            (Arc::new(world.blobs.clone()), Arc::new(catalog.clone()));
-        reindex(&blobs, &anew).unwrap();
-        recall(&catalog, &[service.public()]).unwrap();
-        catalog.held(&[id(0), id(1)]).unwrap()
-    };
-    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [0, 9, 1, 2], [5, 9, 9, 1]] {
-        assert_eq!(begun(order), [true, false], "{order:?}");
-    }
 }

@@ -11,6 +11,7 @@ use hansard_core::seal::SigningKey;
 use hansard_core::session::{ClockQuality, Session};
 use hansard_core::writer::{Bounds, SegmentWriter};
 use hansard_core::{Body, Event, Fields, Part, Policy, SessionId, Stream};
+use hansard_identity::users::Standing;
 use hansard_store::blob::memory::MemoryBlobs;
 use hansard_store::catalog::memory::MemoryCatalog;
 use hansard_store::catalog::{Catalog as _, Retention as _};
@@ -119,6 +120,8 @@ pub struct Kept {
     pub hosts: Mutex<BTreeMap<String, HostRow>>,
     pub ended: Mutex<Vec<(SessionId, String, String)>>,
     pub index: MemoryIndex,
+    /// Whether holds cannot be written.
+    pub holds_fail: AtomicBool,
     /// Whether there is more than is in the index.
     pub index_is_behind: AtomicBool,
 }
@@ -320,7 +323,7 @@ impl Certificates for Keeper {
         })
     }
 
-    fn make_own(&self, user: &str, _: &OwnWish) -> Result<OwnMade, Trouble> {
+    fn make_own(&self, (user, _): (&str, &Standing), _: &OwnWish) -> Result<OwnMade, Trouble> {
         Err(Trouble::Refused(format!("{user} has no role")))
     }
 
@@ -334,7 +337,12 @@ impl Certificates for Keeper {
 }
 
 impl People for Keeper {
-    fn make(&self, user: &str, _: [u8; 32], _: u64) -> Result<PersonMade, Trouble> {
+    fn make(
+        &self,
+        (user, _): (&str, &Standing),
+        _: [u8; 32],
+        _: u64,
+    ) -> Result<PersonMade, Trouble> {
         Err(Trouble::Refused(format!("{user} signs in elsewhere")))
     }
 }
@@ -361,6 +369,10 @@ impl Tokens for Keeper {
         Ok(behind.take(most).map(|(_, row)| row.clone()).collect())
     }
 
+    fn knows(&self, name: &str) -> Result<bool, Trouble> {
+        Ok(self.0.tokens.lock().unwrap().contains_key(name))
+    }
+
     fn remove(&self, name: &str, _: &Caller) -> Result<bool, Trouble> {
         Ok(self.0.tokens.lock().unwrap().remove(name).is_some())
     }
@@ -373,6 +385,10 @@ impl Hosts for Keeper {
             .iter()
             .filter(|(n, _)| after.is_none_or(|a| n.as_str() > a));
         Ok(behind.take(most).map(|(_, row)| row.clone()).collect())
+    }
+
+    fn check(&self, id: &str) -> Result<bool, Trouble> {
+        Ok(self.0.hosts.lock().unwrap().contains_key(id))
     }
 
     fn lock(&self, id: &str, reason: Option<&str>, _: &Caller) -> Result<bool, Trouble> {
@@ -389,9 +405,15 @@ impl Hosts for Keeper {
 }
 
 impl Holds for Keeper {
+    fn check(&self, session: SessionId) -> Result<bool, Trouble> {
+        Ok(self.0.catalog.heads(&[session])? != [None])
+    }
+
     fn hold(&self, session: SessionId, held: bool) -> Result<bool, Trouble> {
-        let heads = self.0.catalog.heads(&[session])?;
-        if heads == [None] {
+        if self.0.holds_fail.load(Ordering::SeqCst) {
+            return Err(Trouble::Retry("/var/lib/secret: disk full".to_owned()));
+        }
+        if !Holds::check(self, session)? {
             return Ok(false);
         }
         self.0.catalog.hold(session, held)?;
@@ -404,6 +426,10 @@ impl Holds for Keeper {
 }
 
 impl Ending for Keeper {
+    fn goes_on(&self, session: SessionId) -> Result<bool, Trouble> {
+        Ok(self.0.live.lock().unwrap().contains_key(&session))
+    }
+
     fn end(&self, session: SessionId, reason: &str, by: &Caller) -> Result<bool, Trouble> {
         if !self.0.live.lock().unwrap().contains_key(&session) {
             return Ok(false);

@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod changes;
 mod client;
 mod counts;
 mod coverage;

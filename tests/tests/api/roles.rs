@@ -32,7 +32,7 @@ fn a_role_that_there_is_not_is_refused_and_those_are_named_that_there_are() {
         add(&service, r#""auditr""#),
         "no role auditr (did you mean auditor?)",
     );
-    assert!(service.recorded().is_empty(), "nothing was made");
+    assert!(service.did_nothing(), "nothing was made");
     assert_eq!(add(&service, r#""ops""#).status, 200);
     refused(
         set(&service, r#""ops","opss""#),

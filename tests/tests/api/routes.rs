@@ -52,6 +52,10 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
     service
         .kept
         .store(&[parts(header(1, "ada", "x"), "hi", true)]);
+    // One is asked with a document, and changes nothing.
+    let is_change = |r: &&Route| {
+        r.verb.as_str() != "GET" && !matches!(r.op, Op::PolicyTest | Op::PasskeyChallenge)
+    };
     let mut asked = 0;
     let mut played = std::collections::BTreeSet::new();
     for route in &ROUTES {
@@ -73,14 +77,17 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
                 let named: Vec<_> = record.iter().map(|fact| fact.event.as_str()).collect();
                 // Of what is one look together, the first is on record.
                 let again = route.noted.is_some_and(|noted| noted.once) && !played.insert(role);
-                // Passkeys are made in a browser only; elsewhere there is nothing to be told.
-                let elsewhere = [Op::PasskeyMake, Op::CertificateOwn, Op::PersonOwn];
-                // Nothing is said of a lock or credential that is not there.
-                let missing = [Op::LockRemove, Op::CredentialReplace];
-                let here = !elsewhere.contains(&route.op) && !missing.contains(&route.op);
+                // Those are issued in a browser only; elsewhere there is nothing to be told.
+                let elsewhere = [Op::CertificateOwn, Op::PersonOwn];
+                let here = !elsewhere.contains(&route.op);
                 let noted = route.noted.iter().filter(|_| !again && here);
                 let wanted: Vec<_> = noted.map(|noted| noted.event).collect();
                 assert_eq!(named, wanted, "{what}");
+                // What was not done is not on record as done.
+                let is_told = record.iter().filter(|_| is_change(&route));
+                let done = is_told.filter_map(|fact| fact.fields.get("success"));
+                let is_done = hansard_core::Value::Bool(answer.status == 200);
+                assert!(done.into_iter().all(|told| *told == is_done), "{what}");
             } else {
                 assert_eq!(answer.code(), "forbidden", "{what}");
                 // Whoever has a role at all and reaches too far is on record.
@@ -94,10 +101,6 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
         }
     }
     assert_eq!(asked, ROUTES.len() * 5);
-    // One is asked with a document, and changes nothing.
-    let is_change = |r: &&Route| {
-        r.verb.as_str() != "GET" && !matches!(r.op, Op::PolicyTest | Op::PasskeyChallenge)
-    };
     // Whoever is signed in has passkeys of their own, and keeps searches.
     let is_own = |r: &Route| {
         matches!(
@@ -119,6 +122,12 @@ fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
         changes
             .clone()
             .all(|r| r.noted.is_some() && (r.least == Role::Admin || is_sharing(r) || is_own(r)))
+    );
+    // Only its handler knows what is refused.
+    assert!(
+        changes
+            .clone()
+            .all(|r| r.noted.is_some_and(|noted| noted.by_handler))
     );
     assert_eq!(changes.count(), 29);
 }

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hansard_core::Body;
 use hansard_core::event::Fact;
 use hansard_core::policy::decide::Host;
+use hansard_core::{Body, Value};
 use hansard_identity::{Credentials, Locks, SavedSearches, Shares, Users};
 use hansard_record::clock::RealClock;
 use hansard_record::real_disk::RealDisk;
@@ -195,6 +195,13 @@ impl Service {
         assert!(!output.status.success(), "{args:?}: {output:?}");
         let said = String::from_utf8(output.stderr).unwrap();
         (output.status.code().unwrap(), said)
+    }
+
+    /// Whether all that is on record was refused.
+    pub fn did_nothing(&self) -> bool {
+        let record = self.record.lock().unwrap();
+        let is_refused = |fact: &Fact| fact.fields.get("success") == Some(&Value::Bool(false));
+        record.iter().all(is_refused)
     }
 
     /// Names of the events on record, with the session or name that they are about.

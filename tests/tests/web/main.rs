@@ -14,6 +14,7 @@ mod browser;
 mod controls;
 mod damaged;
 mod films;
+mod held_back;
 mod listings;
 mod meeting;
 mod mix_up;

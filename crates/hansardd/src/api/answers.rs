@@ -16,7 +16,8 @@ use super::problem::{Problem, Trouble};
 use super::role::{Asker, Visitor};
 use super::router::{Answered, Call, Handler};
 use super::rows;
-use super::seams::{Behind, Ending, Hosts, Listings, Recordings, Status, TokenWish, Tokens};
+use super::seams::{Audit, Behind, Ending, Hosts, Listings, Recordings, Status, TokenWish, Tokens};
+use super::telling::changing;
 
 /// Longest time that a token may hold, in seconds: 30 days. A longer one is refused.
 const TOKEN_TTL_S_MAX: u64 = 30 * 86_400;
@@ -169,8 +170,11 @@ struct Reason {
     reason: String,
 }
 
+/// What the words begin with that say what is wrong with a body.
+pub(super) const THE_BODY: &str = "the body: ";
+
 pub(super) fn body<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T, Problem> {
-    serde_json::from_slice(&call.body).map_err(|e| Problem::bad(format!("the body: {e}")))
+    serde_json::from_slice(&call.body).map_err(|e| Problem::bad(format!("{THE_BODY}{e}")))
 }
 
 pub(super) fn reason(call: &Call) -> Result<String, Problem> {
@@ -183,26 +187,33 @@ pub(super) fn reason(call: &Call) -> Result<String, Problem> {
     Ok(reason)
 }
 
-pub(super) fn done(was: bool) -> Result<Json, Problem> {
-    if was {
-        Ok(json!({ "done": true }))
-    } else {
-        Err(Problem::not_found())
-    }
+/// That it is there, before anything is told of it.
+pub(super) fn there(is_there: bool) -> Result<(), Problem> {
+    is_there.then_some(()).ok_or_else(Problem::not_found)
 }
 
-pub(super) fn end(listings: Arc<dyn Listings>, ending: Arc<dyn Ending>) -> Handler {
-    blocking(move |call| {
-        let reason = reason(&call)?;
+pub(super) fn done(was: bool) -> Result<Json, Problem> {
+    there(was)?;
+    Ok(json!({ "done": true }))
+}
+
+pub(super) fn end(listings: Arc<dyn Listings>, ending: Arc<dyn Ending>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        let reason = reason(call)?;
         let session = call.session()?;
-        let ended = ending.end(session, &reason, &call.caller)?;
-        // Whoever has just seen it in the list is not told that there is no such session.
-        if !ended && row_of(session, &*listings)?.is_some() {
-            let why = "no session that is going on: there is nothing to end".to_owned();
-            let next = "look at the session: how it ended stands there";
-            return Err(Trouble::NotNow(why, next).into());
-        }
-        done(ended)
+        let goes_on = |goes_on: bool| -> Result<(), Problem> {
+            // Whoever has just seen it in the list is not told that there is no such session.
+            if !goes_on && row_of(session, &*listings)?.is_some() {
+                let why = "no session that is going on: there is nothing to end".to_owned();
+                let next = "look at the session: how it ended stands there";
+                return Err(Trouble::NotNow(why, next).into());
+            }
+            there(goes_on)
+        };
+        goes_on(ending.goes_on(session)?)?;
+        telling.done()?;
+        goes_on(ending.end(session, &reason, &call.caller)?)?;
+        done(true)
     })
 }
 
@@ -238,9 +249,9 @@ struct Wish {
     uses: u32,
 }
 
-pub(super) fn token_make(tokens: Arc<dyn Tokens>) -> Handler {
-    blocking(move |call| {
-        let Wish { role, ttl_s, uses } = body(&call)?;
+pub(super) fn token_make(tokens: Arc<dyn Tokens>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        let Wish { role, ttl_s, uses } = body(call)?;
         if role != "host" {
             return Err(Problem::bad("role: only `host` joins with a token"));
         }
@@ -253,6 +264,7 @@ pub(super) fn token_make(tokens: Arc<dyn Tokens>) -> Handler {
         if !(1..=TOKEN_USES_MAX).contains(&uses) {
             return Err(Problem::bad(format!("uses: 1 to {TOKEN_USES_MAX}")));
         }
+        telling.done()?;
         let made = tokens.make(&TokenWish { role, ttl_s, uses }, &call.caller)?;
         let mut object = rows::token(&made.row);
         object.insert("token".to_owned(), made.token.into());
@@ -260,8 +272,12 @@ pub(super) fn token_make(tokens: Arc<dyn Tokens>) -> Handler {
     })
 }
 
-pub(super) fn token_remove(tokens: Arc<dyn Tokens>) -> Handler {
-    blocking(move |call| done(tokens.remove(call.name()?, &call.caller)?))
+pub(super) fn token_remove(tokens: Arc<dyn Tokens>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        there(tokens.knows(call.name()?)?)?;
+        telling.done()?;
+        done(tokens.remove(call.name()?, &call.caller)?)
+    })
 }
 
 pub(super) fn hosts(hosts: Arc<dyn Hosts>) -> Handler {
@@ -277,13 +293,19 @@ pub(super) fn hosts(hosts: Arc<dyn Hosts>) -> Handler {
     })
 }
 
-pub(super) fn host_lock(hosts: Arc<dyn Hosts>) -> Handler {
-    blocking(move |call| {
-        let reason = reason(&call)?;
+pub(super) fn host_lock(hosts: Arc<dyn Hosts>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        let reason = reason(call)?;
+        there(hosts.check(call.name()?)?)?;
+        telling.done()?;
         done(hosts.lock(call.name()?, Some(&reason), &call.caller)?)
     })
 }
 
-pub(super) fn host_unlock(hosts: Arc<dyn Hosts>) -> Handler {
-    blocking(move |call| done(hosts.lock(call.name()?, None, &call.caller)?))
+pub(super) fn host_unlock(hosts: Arc<dyn Hosts>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        there(hosts.check(call.name()?)?)?;
+        telling.done()?;
+        done(hosts.lock(call.name()?, None, &call.caller)?)
+    })
 }

@@ -109,7 +109,7 @@ pub(super) fn own(certificates: Arc<dyn Certificates>, audit: Audit) -> Handler 
             key: wish.key,
             ttl_s: wish.ttl_s.unwrap_or(TTL_S),
         };
-        let made = certificates.make_own(&visitor.user, &wish);
+        let made = certificates.make_own((&visitor.user, &visitor.standing), &wish);
         let address = visitor.address.to_string();
         let fact = match &made {
             Ok(own) => said(own.made.fact.clone(), &call.caller, Some(&address)),

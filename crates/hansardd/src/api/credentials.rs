@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use hansard_core::{Body, Fields};
+use hansard_core::Fields;
 use hansard_identity::credentials::{CredentialRow, Prepared, Rotated};
 use hansard_identity::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::answers::{blocking, body, done, listed, page};
+use super::answers::{blocking, body, done, listed, page, there};
 use super::problem::{Problem, Trouble};
 use super::role::Caller;
-use super::router::{Call, Handler, event};
+use super::router::Handler;
 use super::schema::{count, list as list_of, listing, object, text, time as time_schema, truth};
 use super::seams::Audit;
-use super::table::{Op, ROUTES};
+use super::telling::{Telling, changing};
 use super::time;
 
 /// What is to be kept, as it is sent.
@@ -70,6 +70,12 @@ pub trait Credentials: Send + Sync {
     /// As sorted by [`Trouble`].
     fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<CredentialRow>, Trouble>;
 
+    /// Whether there is one of this name.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn knows(&self, name: &str) -> Result<bool, Trouble>;
+
     /// Removes one; `false` if there is none of that name.
     ///
     /// # Errors
@@ -101,8 +107,8 @@ struct Again {
 }
 
 pub(super) fn make(credentials: Arc<dyn Credentials>, audit: Audit) -> Handler {
-    blocking(move |call| {
-        let wish: Wish = body(&call)?;
+    changing(audit, move |call, telling| {
+        let wish: Wish = body(call)?;
         let wish = CredentialWish {
             name: wish.name,
             target: wish.target,
@@ -113,67 +119,41 @@ pub(super) fn make(credentials: Arc<dyn Credentials>, audit: Audit) -> Handler {
             },
         };
         let made = credentials.prepare(wish, &call.caller)?;
-        kept(&call, (Op::CredentialMake, made), &*credentials, &audit)
+        kept(telling, made, &*credentials)
     })
 }
 
 pub(super) fn replace(credentials: Arc<dyn Credentials>, audit: Audit) -> Handler {
-    blocking(move |call| {
-        let wish: Again = body(&call)?;
+    changing(audit, move |call, telling| {
+        let wish: Again = body(call)?;
         let given = Given {
             kind: wish.kind,
             secret: Secret::from(wish.secret),
         };
         let made = credentials.prepare_again(call.name()?, given, &call.caller)?;
         let made = made.ok_or_else(Problem::not_found)?;
-        kept(&call, (Op::CredentialReplace, made), &*credentials, &audit)
+        kept(telling, made, &*credentials)
     })
 }
 
 /// Puts it on record, and keeps it then.
 fn kept(
-    call: &Call,
-    (op, prepared): (Op, Prepared),
+    telling: &Telling<'_>,
+    prepared: Prepared,
     credentials: &dyn Credentials,
-    audit: &Audit,
 ) -> Result<Json, Problem> {
     let made = prepared.row().clone();
-    audit(told(call, (op, &made), None)?).map_err(Problem::not_recorded)?;
-    match credentials.keep(prepared) {
-        Ok(()) => Ok(Json::Object(row(&made))),
-        Err(trouble) => {
-            // It is on record as kept; that it was not belongs there, too.
-            let why = "it could not be kept";
-            audit(told(call, (op, &made), Some(why))?).map_err(Problem::not_recorded)?;
-            Err(trouble.into())
-        }
-    }
-}
-
-fn told(
-    call: &Call,
-    (op, row): (Op, &CredentialRow),
-    error: Option<&str>,
-) -> Result<Body, Problem> {
-    let route = ROUTES.iter().find(|route| route.op == op);
-    let noted = route.and_then(|route| route.noted);
-    let noted = noted.ok_or_else(|| Problem::unavailable("the route has no event"))?;
-    let mut body = event(noted, &call.caller, None, None, error.is_none());
-    if let Body::Admin(fact) = &mut body {
-        let said = Fields::new()
-            .with("name", row.name.as_str())
-            .with("target", row.target.as_str())
-            .with("login", row.login.as_str())
-            .with("kind", row.kind.as_str())
-            .with("key", row.fingerprint.as_str());
-        for (name, value) in said.iter() {
-            fact.fields.push(name, value.clone());
-        }
-        if let Some(error) = error {
-            fact.fields.push("error", error);
-        }
-    }
-    Ok(body)
+    telling.about(
+        Fields::new()
+            .with("name", made.name.as_str())
+            .with("target", made.target.as_str())
+            .with("login", made.login.as_str())
+            .with("kind", made.kind.as_str())
+            .with("key", made.fingerprint.as_str()),
+    );
+    telling.done()?;
+    credentials.keep(prepared)?;
+    Ok(Json::Object(row(&made)))
 }
 
 pub(super) fn list(credentials: Arc<dyn Credentials>) -> Handler {
@@ -185,12 +165,17 @@ pub(super) fn list(credentials: Arc<dyn Credentials>) -> Handler {
     })
 }
 
-pub(super) fn remove(credentials: Arc<dyn Credentials>) -> Handler {
-    blocking(move |call| done(credentials.remove(call.name()?)?))
+pub(super) fn remove(credentials: Arc<dyn Credentials>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        there(credentials.knows(call.name()?)?)?;
+        telling.done()?;
+        done(credentials.remove(call.name()?)?)
+    })
 }
 
-pub(super) fn rotate(credentials: Arc<dyn Credentials>) -> Handler {
-    blocking(move |_| {
+pub(super) fn rotate(credentials: Arc<dyn Credentials>, audit: Audit) -> Handler {
+    changing(audit, move |_, telling| {
+        telling.done()?;
         let rotated = credentials.rotate()?;
         let left = rotated.left.iter();
         let left: Vec<Json> = left

@@ -5,23 +5,31 @@ use std::sync::Arc;
 use hansard_core::SessionId;
 use serde_json::json;
 
-use super::answers::{blocking, done, listed, living, page, reason};
+use super::answers::{blocking, done, listed, living, page, reason, there};
 use super::router::Handler;
-use super::seams::{Holds, Listings};
+use super::seams::{Audit, Holds, Listings};
+use super::telling::changing;
 
-pub(super) fn hold(listings: Arc<dyn Listings>, holds: Arc<dyn Holds>) -> Handler {
-    blocking(move |call| {
-        reason(&call)?;
-        let session = living(&call, &*listings)?;
+pub(super) fn hold(listings: Arc<dyn Listings>, holds: Arc<dyn Holds>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        reason(call)?;
+        let session = living(call, &*listings)?;
+        there(holds.check(session)?)?;
+        telling.done()?;
         let held = holds.hold(session, true)?;
         // A rule may have come first: what was told to be held would be gone all the same.
-        living(&call, &*listings)?;
+        living(call, &*listings)?;
         done(held)
     })
 }
 
-pub(super) fn release(listings: Arc<dyn Listings>, holds: Arc<dyn Holds>) -> Handler {
-    blocking(move |call| done(holds.hold(living(&call, &*listings)?, false)?))
+pub(super) fn release(listings: Arc<dyn Listings>, holds: Arc<dyn Holds>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        let session = living(call, &*listings)?;
+        there(holds.check(session)?)?;
+        telling.done()?;
+        done(holds.hold(session, false)?)
+    })
 }
 
 pub(super) fn list(holds: Arc<dyn Holds>) -> Handler {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hansard_core::Body;
+use hansard_core::Fields;
 use hansard_core::lock::Target;
 use hansard_identity::locks::LockRow;
 use serde::Deserialize;
@@ -11,10 +11,10 @@ use serde_json::{Map, Value as Json, json};
 use super::answers::{blocking, body, done, listed, page};
 use super::problem::Problem;
 use super::role::Caller;
-use super::router::{Call, Handler, event};
+use super::router::Handler;
 use super::schema::{count, listing, object, or_null, text, time as time_schema};
 use super::seams::Audit;
-use super::table::{Op, ROUTES};
+use super::telling::changing;
 use super::time;
 use crate::api::problem::Trouble;
 
@@ -74,8 +74,8 @@ struct Asked {
 }
 
 pub(super) fn make(locks: Arc<dyn Locking>, audit: Audit) -> Handler {
-    blocking(move |call| {
-        let asked: Asked = body(&call)?;
+    changing(audit, move |call, telling| {
+        let asked: Asked = body(call)?;
         let wish = LockWish {
             target: Target::parse(&asked.target)
                 .map_err(|why| Problem::bad(format!("target: {why}")))?,
@@ -83,39 +83,30 @@ pub(super) fn make(locks: Arc<dyn Locking>, audit: Audit) -> Handler {
             ttl_s: asked.ttl_s,
         };
         let lock = locks.prepare(&wish, &call.caller)?;
-        audit(told(&call, (Op::LockMake, &lock), None)?).map_err(Problem::not_recorded)?;
-        if let Err(trouble) = locks.keep(&lock) {
-            // It is on record as made; that it may not outlive a restart belongs there, too.
-            let why = "it could not be kept: it may be gone after a restart";
-            audit(told(&call, (Op::LockMake, &lock), Some(why))?).map_err(Problem::not_recorded)?;
-            return Err(trouble.into());
+        let mut about = about(&lock);
+        if !lock.message.is_empty() {
+            about.push("reason", lock.message.as_str());
         }
+        telling.about(about);
+        telling.done()?;
+        // It holds all the same, and may not outlive a restart: that belongs on record, too.
+        telling.or_else("it could not be kept: it may be gone after a restart");
+        locks.keep(&lock)?;
         let mut made = row(&lock);
         made.insert("note".to_owned(), json!(locks.note(&wish.target)));
         Ok(Json::Object(made))
     })
 }
 
-fn told(call: &Call, (op, lock): (Op, &LockRow), error: Option<&str>) -> Result<Body, Problem> {
-    let route = ROUTES.iter().find(|route| route.op == op);
-    let noted = route.and_then(|route| route.noted);
-    let noted = noted.ok_or_else(|| Problem::unavailable("the route has no event"))?;
-    let reason = match op {
-        Op::LockMake => Some(lock.message.clone()).filter(|message| !message.is_empty()),
-        _ => call.params.text("reason").map(str::to_owned),
-    };
-    let mut body = event(noted, &call.caller, None, reason, error.is_none());
-    if let Body::Admin(fact) = &mut body {
-        fact.fields.push("name", lock.id.as_str());
-        fact.fields.push("target", lock.target.as_str());
-        if let Some(until) = lock.until_ns {
-            fact.fields.push("expires", time::text(until));
-        }
-        if let Some(error) = error {
-            fact.fields.push("error", error);
-        }
+/// What is told of a lock.
+fn about(lock: &LockRow) -> Fields {
+    let mut fields = Fields::new()
+        .with("name", lock.id.as_str())
+        .with("target", lock.target.as_str());
+    if let Some(until) = lock.until_ns {
+        fields.push("expires", time::text(until));
     }
-    Ok(body)
+    fields
 }
 
 pub(super) fn list(locks: Arc<dyn Locking>) -> Handler {
@@ -128,9 +119,10 @@ pub(super) fn list(locks: Arc<dyn Locking>) -> Handler {
 }
 
 pub(super) fn remove(locks: Arc<dyn Locking>, audit: Audit) -> Handler {
-    blocking(move |call| {
+    changing(audit, move |call, telling| {
         let lock = locks.get(call.name()?).ok_or_else(Problem::not_found)?;
-        audit(told(&call, (Op::LockRemove, &lock), None)?).map_err(Problem::not_recorded)?;
+        telling.about(about(&lock));
+        telling.done()?;
         done(locks.remove(&lock.id)?)
     })
 }

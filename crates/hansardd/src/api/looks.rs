@@ -16,13 +16,15 @@ pub(super) const LOOK: Duration = Duration::from_secs(600);
 /// Looks that are remembered; beyond that all are forgotten, and put on record anew.
 pub(super) const LOOKS_MAX: usize = 4096;
 
-/// Who looks, as what, from where, at what.
+/// Who looks, as what, from where, at what, and why: who looks again for another reason has another look.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Look {
     user: String,
     role: Role,
     place: String,
     session: Option<SessionId>,
+    /// At most as long as a parameter may be.
+    reason: Option<String>,
 }
 
 /// Looks that are on record.
@@ -33,7 +35,7 @@ pub(super) struct Looks {
 
 impl Looks {
     /// What makes two requests one look.
-    pub(super) fn key(caller: &Caller, id: Option<&Name>) -> Look {
+    pub(super) fn key((caller, id): (&Caller, Option<&Name>), reason: &Option<String>) -> Look {
         let place = match &caller.asker {
             Asker::Process(_) => String::new(),
             Asker::Browser(visitor) => visitor.address.to_string(),
@@ -48,6 +50,7 @@ impl Looks {
             role: caller.role,
             place,
             session,
+            reason: reason.clone(),
         }
     }
 
@@ -65,12 +68,19 @@ impl Looks {
     /// It is on record now.
     pub(super) fn remember(&self, look: Look, now: Instant) {
         let mut known = self.lock();
-        if known.len() >= LOOKS_MAX {
+        // One more may come: the same without a reason.
+        if known.len() + 1 >= LOOKS_MAX {
             known.retain(|_, at| now.duration_since(*at) < LOOK);
         }
-        if known.len() >= LOOKS_MAX {
+        if known.len() + 1 >= LOOKS_MAX {
             known.clear();
         }
+        // What gives no reason adds nothing to a look that has one.
+        let without = Look {
+            reason: None,
+            ..look.clone()
+        };
+        known.insert(without, now);
         known.insert(look, now);
     }
 }
@@ -93,7 +103,14 @@ mod tests {
             role,
         };
         let id = Name::Session(SessionId::new_v7(session, [0; 10]));
-        Looks::key(&caller, Some(&id))
+        Looks::key((&caller, Some(&id)), &None)
+    }
+
+    fn because(look: &Look, reason: &str) -> Look {
+        Look {
+            reason: Some(reason.to_owned()),
+            ..look.clone()
+        }
     }
 
     #[test]
@@ -115,11 +132,26 @@ mod tests {
     }
 
     #[test]
+    fn a_look_for_another_reason_is_another_and_one_without_belongs_to_any() {
+        let looks = Looks::default();
+        let now = Instant::now();
+        let ada = look("ada", Role::Auditor, 1);
+        looks.remember(ada.clone(), now);
+        assert!(!looks.is_known(&because(&ada, "case 42"), now));
+        looks.remember(because(&ada, "case 42"), now);
+        assert!(looks.is_known(&because(&ada, "case 42"), now));
+        assert!(!looks.is_known(&because(&ada, "case 43"), now));
+        let bob = look("bob", Role::Auditor, 1);
+        looks.remember(because(&bob, "case 42"), now);
+        assert!(looks.is_known(&bob, now));
+    }
+
+    #[test]
     fn what_is_remembered_is_bounded() {
         let looks = Looks::default();
         let now = Instant::now();
         for n in 0..LOOKS_MAX as u64 * 2 + 1 {
-            looks.remember(look("ada", Role::Admin, n), now);
+            looks.remember(because(&look("ada", Role::Admin, n), "x"), now);
         }
         assert!(looks.lock().len() <= LOOKS_MAX);
     }

@@ -4,23 +4,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use hansard_core::{Body, Value};
+use hansard_core::Fields;
 use hansard_identity::base64url;
 use hansard_identity::user::passkey::Passkey;
 use hansard_identity::users::Standing;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::answers::{blocking, body, done, listed};
+use super::answers::{blocking, body, done, listed, there};
 use super::problem::{Problem, Trouble};
 use super::role::{Asker, Visitor};
-use super::router::{Call, Handler, event};
+use super::router::{Call, Handler};
 use super::schema::{
     count, list as list_schema, listing, object, or_null, text, time as time_schema,
 };
 use super::seams::Audit;
 use super::sign_ins::{SignIns, end_of_passkey};
-use super::table::{Op, ROUTES};
+use super::telling::changing;
 use super::time;
 
 /// What a browser is asked to make a passkey with.
@@ -74,6 +74,12 @@ pub trait Passkeys: Send + Sync {
     /// # Errors
     /// As sorted by [`Trouble`]; `Conflict` when they are not signed in by that any more.
     fn keep(&self, user: (&str, &Standing), checked: &Checked) -> Result<Passkey, Trouble>;
+
+    /// Whether one can be called this; MUST change nothing.
+    ///
+    /// # Errors
+    /// As [`Self::rename`].
+    fn check_label(&self, label: &str) -> Result<(), Trouble>;
 
     /// Calls one something else; `false` if there is none of that name.
     ///
@@ -179,10 +185,9 @@ struct Wish {
 }
 
 pub(super) fn make(passkeys: Arc<dyn Passkeys>, audit: Audit) -> Handler {
-    blocking(move |call| {
-        let visitor = visitor(&call)?;
-        let (user, standing) = (visitor.user.clone(), visitor.standing.clone());
-        let wish: Wish = body(&call)?;
+    changing(audit, move |call, telling| {
+        let Visitor { user, standing, .. } = visitor(call)?;
+        let wish: Wish = body(call)?;
         let bytes = |name: &str, text: &str| {
             let bytes = base64url::decode(text);
             bytes.ok_or_else(|| Problem::bad(format!("{name}: base 64 for addresses is wanted")))
@@ -193,42 +198,12 @@ pub(super) fn make(passkeys: Arc<dyn Passkeys>, audit: Audit) -> Handler {
             attestation: bytes("attestation", &wish.attestation)?,
             label: wish.label,
         };
-        let tell = |error: Option<&str>| -> Result<(), Problem> {
-            let told = told(&call, &offered.label, error)?;
-            audit(told).map_err(Problem::not_recorded)
-        };
-        let checked = match passkeys.check(&user, &offered) {
-            Ok(checked) => checked,
-            Err(Trouble::Refused(why)) => {
-                tell(Some(&why))?;
-                return Err(Trouble::Refused(why).into());
-            }
-            Err(other) => return Err(other.into()),
-        };
-        tell(None)?;
-        match passkeys.keep((&user, &standing), &checked) {
-            Ok(passkey) => Ok(Json::Object(row(&passkey))),
-            Err(trouble) => {
-                // It is on record as made; that it was not belongs there, too.
-                tell(Some("it was not made after all"))?;
-                Err(trouble.into())
-            }
-        }
+        telling.about(Fields::new().with("mfa_device_name", offered.label.as_str()));
+        let checked = passkeys.check(user, &offered)?;
+        telling.done()?;
+        let passkey = passkeys.keep((user, standing), &checked)?;
+        Ok(Json::Object(row(&passkey)))
     })
-}
-
-fn told(call: &Call, label: &str, error: Option<&str>) -> Result<Body, Problem> {
-    let route = ROUTES.iter().find(|route| route.op == Op::PasskeyMake);
-    let noted = route.and_then(|route| route.noted);
-    let noted = noted.ok_or_else(|| Problem::unavailable("the route has no event"))?;
-    let mut body = event(noted, &call.caller, None, None, error.is_none());
-    if let Body::Admin(fact) = &mut body {
-        fact.fields.push("mfa_device_name", Value::from(label));
-        if let Some(error) = error {
-            fact.fields.push("error", error);
-        }
-    }
-    Ok(body)
 }
 
 #[derive(Deserialize)]
@@ -237,12 +212,19 @@ struct Rename {
     label: String,
 }
 
-pub(super) fn rename(passkeys: Arc<dyn Passkeys>) -> Handler {
-    blocking(move |call| {
-        let user = &visitor(&call)?.user;
-        let Rename { label } = body(&call)?;
-        done(passkeys.rename(user, call.name()?, &label)?)
+pub(super) fn rename(passkeys: Arc<dyn Passkeys>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        let (user, id) = (&visitor(call)?.user, call.name()?);
+        let Rename { label } = body(call)?;
+        passkeys.check_label(&label)?;
+        there(has(&*passkeys, user, id)?)?;
+        telling.done()?;
+        done(passkeys.rename(user, id, &label)?)
     })
+}
+
+fn has(passkeys: &dyn Passkeys, user: &str, id: &str) -> Result<bool, Problem> {
+    Ok(passkeys.list(user)?.iter().any(|one| one.id == id))
 }
 
 /// Removes one, and signs out whom it let in: it may be gone because somebody else has it.
@@ -251,13 +233,14 @@ pub(super) fn remove(
     sign_ins: Arc<dyn SignIns>,
     audit: Audit,
 ) -> Handler {
-    blocking(move |call| {
-        let (user, id) = (&visitor(&call)?.user, call.name()?);
-        let was = passkeys.remove(user, id)?;
-        if was {
-            end_of_passkey((&*sign_ins, &audit), &call, (user, id))?;
-        }
-        done(was)
+    changing(Arc::clone(&audit), move |call, telling| {
+        let (user, id) = (&visitor(call)?.user, call.name()?);
+        there(has(&*passkeys, user, id)?)?;
+        telling.done()?;
+        there(passkeys.remove(user, id)?)?;
+        telling.stands();
+        end_of_passkey((&*sign_ins, &audit), call, (user, id))?;
+        done(true)
     })
 }
 

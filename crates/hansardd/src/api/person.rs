@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use hansard_core::Value;
 use hansard_identity::hex;
+use hansard_identity::users::Standing;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -33,11 +34,17 @@ pub struct PersonMade {
 
 /// Who certifies people for the web server.
 pub trait People: Send + Sync {
-    /// Issues one for a user's key. Nobody may be given it before its event is durable.
+    /// Issues one for the key of a user who is signed in by this. Nobody may be given it before its event is
+    /// durable.
     ///
     /// # Errors
-    /// As sorted by [`Trouble`].
-    fn make(&self, user: &str, key: [u8; 32], ttl_s: u64) -> Result<PersonMade, Trouble>;
+    /// As sorted by [`Trouble`]: `Refused` where they are not signed in by that any more.
+    fn make(
+        &self,
+        user: (&str, &Standing),
+        key: [u8; 32],
+        ttl_s: u64,
+    ) -> Result<PersonMade, Trouble>;
 }
 
 /// The body of one that somebody wants for themselves.
@@ -65,7 +72,7 @@ pub(super) fn own(people: Arc<dyn People>, audit: Audit) -> Handler {
         })?;
         let ttl_s = wish.ttl_s.unwrap_or(TTL_S);
         let mut made = people
-            .make(&visitor.user, key, ttl_s)
+            .make((&visitor.user, &visitor.standing), key, ttl_s)
             .map_err(|trouble| match trouble {
                 Trouble::Refused(why) => Problem::forbidden(&why),
                 other => other.into(),

@@ -9,6 +9,8 @@ pub use hansard_identity::role::Role;
 use hansard_identity::share::{Over, Share};
 use hansard_identity::users::Standing;
 
+use super::problem::Problem;
+
 /// The process at the other end of the admin socket, as the kernel names it. Never what a client
 /// says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +102,11 @@ impl Asker {
         }
     }
 }
+
+/// Says who is at the other end as it is now, or why it is nobody any more: asked again by who waited for them.
+/// Of a process, that is asked of the machine.
+#[derive(Clone)]
+pub struct Still(pub Arc<dyn Fn() -> Result<Asker, Problem> + Send + Sync>);
 
 /// Who asks, once they were let in.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,11 +17,12 @@ use axum::http::{HeaderName, HeaderValue, Request, Response, header};
 use axum::routing::any;
 use hansard_core::{Body as EventBody, Lockable, Locks, SessionId};
 use hansard_store::Query;
+use hyper::body::Body as _;
 use tokio::time::timeout;
 
 use super::asked::{find, identifier, is_long, read_body};
 use super::certified;
-use super::limits::{REQUESTS, answer_max};
+use super::limits::{AGAIN, REQUESTS, answer_max};
 use super::looks::Looks;
 pub(super) use super::noted::event;
 use super::noted::{reason, said};
@@ -29,11 +30,11 @@ use super::params::Params;
 use super::places::{Full, Place, Places, Whose};
 use super::problem::Problem;
 use super::refusals::{Refusal, Refusals};
-use super::role::{Asker, Caller, Known, Peer, Role};
+use super::role::{Asker, Caller, Known, Peer, Role, Still};
 use super::seams::{Admit, Audit, Log, Owns};
 use super::shared::{self, LOOK_BY_LINK};
 use super::standing::{Right, Standing, Stands, while_it_holds};
-use super::table::{Op, Own, ROUTES, Route};
+use super::table::{Noted, Op, Own, ROUTES, Route, Verb};
 
 /// A request that passed everything the table asks.
 pub(super) struct Call {
@@ -45,6 +46,10 @@ pub(super) struct Call {
     pub(super) body: Bytes,
     /// Its header `if-match`.
     pub(super) if_match: Option<String>,
+    /// What the table says is on record of it.
+    pub(super) noted: Option<Noted>,
+    /// What its answer calls it.
+    pub(super) request_id: String,
     /// Held by whatever works on it, also when nobody waits for the answer any more: work that goes on
     /// takes its place along.
     pub(super) _place: Place<Whose>,
@@ -90,6 +95,9 @@ impl Call {
 pub(super) type Answered = Result<Response<Body>, Problem>;
 pub(super) type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 pub(super) type Handler = Arc<dyn Fn(Call) -> Answering + Send + Sync>;
+
+/// A route, and what stood in the path and behind it.
+type AskedFor<'a> = (&'a Route, Option<&'a Name>, &'a Params);
 
 /// What decides about requests before any handler does.
 pub(super) struct Doors {
@@ -150,7 +158,7 @@ impl Gate {
         let n = self.count.fetch_add(1, Ordering::Relaxed);
         let request_id = format!("{}-{n:x}", self.boot);
         let who = asker.words();
-        let mut response = match self.pass(path, asker, request).await {
+        let mut response = match self.pass(path, (asker, &request_id), request).await {
             Ok(response) => response,
             Err(problem) => {
                 if let Some(inside) = &problem.inside {
@@ -172,14 +180,11 @@ impl Gate {
     async fn pass(
         self: &Arc<Self>,
         path: Option<&'static str>,
-        asker: Asker,
+        (asker, request_id): (Asker, &str),
         request: Request<Body>,
     ) -> Answered {
-        let caller = match asker {
-            Asker::Browser(_) | Asker::Link(_) => self.caller(asker)?,
-            // A directory service may be asked, for as long as it takes.
-            Asker::Process(peer) => self.process(peer).await?,
-        };
+        let still = request.extensions().get::<Still>().cloned();
+        let caller = self.let_in(asker).await?;
         let route = find(path, request.method())?;
         let handler = self.handlers.get(&route.op);
         let handler = handler.ok_or_else(|| match &self.doors.elsewhere {
@@ -188,53 +193,117 @@ impl Gate {
         })?;
         let id = identifier(route, request.uri().path())?;
         let params = Params::read(route, request.uri())?;
-        let only = self.reach(route, &caller, id.as_ref(), &params).await?;
+        let asked = (route, id.as_ref(), &params);
+        let mut only = self.reach(asked, &caller).await?;
+        let mut caller = caller;
         let if_match = request.headers().get(header::IF_MATCH);
         let if_match = if_match.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
         // Whoever is still sending holds no place, or they could keep everybody out; of what may be long
         // only so much is on its way, and only from those who may send it.
         let early = is_long(route).then(|| self.place(&caller)).transpose()?;
+        let is_sent_on = !request.body().is_end_stream();
         let body = read_body(route, request).await?;
-        let place = early.map_or_else(|| self.place(&caller), Ok)?;
-        if let Some(noted) = route.noted.filter(|noted| !noted.by_handler) {
-            let look = noted.once.then(|| Looks::key(&caller, id.as_ref()));
-            let again = |look| self.looks.is_known(look, Instant::now());
-            if !look.as_ref().is_some_and(again) {
-                let noted = said(noted, &params);
-                let reason = reason(&params, &body);
-                let event = event(noted, &caller, id.as_ref(), reason, true);
-                self.note(event).await?;
-                // Only what is on record counts as seen.
-                look.into_iter()
-                    .for_each(|look| self.looks.remember(look, Instant::now()));
-            }
+        if is_sent_on {
+            // Whoever held it back may be nobody by now: nothing is noted or done for who they were.
+            (caller, only) = self.again(asked, (&caller, still.as_ref())).await?;
         }
-        let right = Right {
-            least: route.least,
-            only: only.clone(),
-        };
-        let asker = caller.asker.clone();
+        let place = early.map_or_else(|| self.place(&caller), Ok)?;
+        self.note_look(asked, &caller, &body).await?;
         let call = Call {
-            caller,
-            only,
-            id,
-            params,
+            caller: caller.clone(),
+            only: only.clone(),
+            id: id.clone(),
+            params: params.clone(),
             body,
             if_match,
+            noted: route.noted.map(|noted| said(noted, &params)),
+            request_id: request_id.to_owned(),
             _place: place,
         };
+        let began = Instant::now();
         let answer = timeout(answer_max(route.op), handler(call)).await;
         let late = |_| Err(Problem::unavailable("the answer took too long"));
         let answer = answer.unwrap_or_else(late)?;
-        Ok(match asker {
-            Asker::Process(peer) => {
-                let (known, gate) = (self.standing.of(&peer), Arc::clone(self));
-                let ask = move || Arc::clone(&gate).stands(peer);
-                while_it_holds((known, right), ask, answer)
+        let is_whole = answer.body().size_hint().exact().is_some();
+        // What takes something away may take what its asker stands on; its answer says only that it did.
+        if is_whole && began.elapsed() >= AGAIN && route.verb != Verb::Delete {
+            self.again(asked, (&caller, still.as_ref())).await?;
+        }
+        Ok(self.guarded(route, (caller.asker, only), answer))
+    }
+
+    /// An answer that goes on ends when whoever asked may not have it any more.
+    fn guarded(
+        self: &Arc<Self>,
+        route: &Route,
+        (asker, only): (Asker, Option<String>),
+        answer: Response<Body>,
+    ) -> Response<Body> {
+        // The web server asks for the others itself.
+        let Asker::Process(peer) = asker else {
+            return answer;
+        };
+        let right = Right {
+            least: route.least,
+            only,
+        };
+        let (known, gate) = (self.standing.of(&peer), Arc::clone(self));
+        let ask = move || Arc::clone(&gate).stands(peer);
+        while_it_holds((known, right), ask, answer)
+    }
+
+    /// Puts a look on record, unless it belongs to one that is. What changes something is told by its handler.
+    async fn note_look(
+        self: &Arc<Self>,
+        (route, id, params): AskedFor<'_>,
+        caller: &Caller,
+        body: &Bytes,
+    ) -> Result<(), Problem> {
+        let Some(noted) = route.noted.filter(|noted| !noted.by_handler) else {
+            return Ok(());
+        };
+        let reason = reason(params, body);
+        let look = noted.once.then(|| Looks::key((caller, id), &reason));
+        let again = |look| self.looks.is_known(look, Instant::now());
+        if look.as_ref().is_some_and(again) {
+            return Ok(());
+        }
+        let event = event(said(noted, params), caller, id, reason, true);
+        self.note(event).await?;
+        // Only what is on record counts as seen.
+        if let Some(look) = look {
+            self.looks.remember(look, Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Who asks, if they are let in.
+    async fn let_in(self: &Arc<Self>, asker: Asker) -> Result<Caller, Problem> {
+        match asker {
+            Asker::Browser(_) | Asker::Link(_) => self.caller(asker),
+            // A directory service may be asked, for as long as it takes.
+            Asker::Process(peer) => self.process(peer).await,
+        }
+    }
+
+    /// Who asks and how far they reach, as it is now: time has passed since they were let in.
+    async fn again(
+        self: &Arc<Self>,
+        asked: AskedFor<'_>,
+        (caller, still): (&Caller, Option<&Still>),
+    ) -> Result<(Caller, Option<String>), Problem> {
+        let asker = match &caller.asker {
+            Asker::Process(peer) => Asker::Process(*peer),
+            Asker::Browser(_) | Asker::Link(_) => {
+                let still = still.ok_or_else(|| Problem::unavailable("nobody says who asks"))?;
+                let still = Still::clone(still);
+                let asked = tokio::task::spawn_blocking(move || (still.0)()).await;
+                asked.map_err(|e| Problem::unavailable(e.to_string()))??
             }
-            // The web server asks for these itself.
-            Asker::Browser(_) | Asker::Link(_) => answer,
-        })
+        };
+        let caller = self.let_in(asker).await?;
+        let only = self.reach(asked, &caller).await?;
+        Ok((caller, only))
     }
 
     /// Who a process is, which may take as long as a directory service does.
@@ -308,10 +377,8 @@ impl Gate {
     /// The user to whose own an answer is limited; nobody for a role that may see all.
     async fn reach(
         self: &Arc<Self>,
-        route: &Route,
+        (route, id, params): AskedFor<'_>,
         caller: &Caller,
-        id: Option<&Name>,
-        params: &Params,
     ) -> Result<Option<String>, Problem> {
         let opened = match &caller.asker {
             Asker::Link(guest) => shared::opens(guest, route, id),
@@ -319,7 +386,7 @@ impl Gate {
             _ => Ok(()),
         };
         if let Err(closed) = opened {
-            self.note_refusal(route, caller, id, params).await;
+            self.note_refusal((route, id, params), caller).await;
             return Err(closed);
         }
         if matches!(caller.asker, Asker::Link(_)) || caller.role >= route.least {
@@ -335,7 +402,7 @@ impl Gate {
         if is_own {
             return Ok(caller.account.clone());
         }
-        self.note_refusal(route, caller, id, params).await;
+        self.note_refusal((route, id, params), caller).await;
         let (has, needs) = (caller.role, route.least);
         let what = match route.own {
             Own::Nothing => "this",
@@ -368,13 +435,7 @@ impl Gate {
 
     /// Whoever has a role and reaches for what that role may not is put on record, too. They get
     /// nothing either way, so a record that fails changes nothing for them; the log has it.
-    async fn note_refusal(
-        self: &Arc<Self>,
-        route: &Route,
-        caller: &Caller,
-        id: Option<&Name>,
-        params: &Params,
-    ) {
+    async fn note_refusal(self: &Arc<Self>, (route, id, params): AskedFor<'_>, caller: &Caller) {
         // Whatever somebody tries with a link is a look, or would have been one.
         let noted = match caller.asker {
             Asker::Link(_) => Some(LOOK_BY_LINK),

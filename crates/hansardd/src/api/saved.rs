@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use hansard_core::Body;
+use hansard_core::Fields;
 use hansard_identity::{Failure, Saved, SavedSearches};
 use serde_json::{Value as Json, json};
 
-use super::answers::{blocking, body, done};
+use super::answers::{blocking, body, done, there};
 use super::problem::{Problem, Trouble};
 use super::role::Asker;
-use super::router::{Call, Handler, event};
+use super::router::{Call, Handler};
 use super::schema::{list as list_schema, named, object, text};
 use super::seams::Audit;
-use super::table::{Op, ROUTES};
+use super::telling::changing;
 
 pub(super) fn trouble(failure: Failure) -> Problem {
     match failure {
@@ -46,41 +46,30 @@ pub(super) fn list(kept: Arc<SavedSearches>) -> Handler {
 }
 
 pub(super) fn keep(kept: Arc<SavedSearches>, audit: Audit) -> Handler {
-    blocking(move |call| {
-        let owner = owner(&call)?;
-        let saved: Saved = body(&call)?;
+    changing(audit, move |call, telling| {
+        let owner = owner(call)?;
+        let saved: Saved = body(call)?;
         saved.check().map_err(trouble)?;
-        let tell = |error: Option<&str>| -> Result<(), Problem> {
-            audit(told(&call, &saved, error)?).map_err(Problem::not_recorded)
-        };
-        tell(None)?;
-        if let Err(failure) = kept.keep(&owner, &saved) {
-            // It is on record as kept; that it was not belongs there, too.
-            tell(Some("it was not kept after all"))?;
-            return Err(trouble(failure));
-        }
+        telling.about(
+            Fields::new()
+                .with("name", saved.name.as_str())
+                .with("page", saved.page.as_str())
+                .with("query", saved.query.as_str()),
+        );
+        telling.done()?;
+        kept.keep(&owner, &saved).map_err(trouble)?;
         Ok(row(&saved))
     })
 }
 
-fn told(call: &Call, saved: &Saved, error: Option<&str>) -> Result<Body, Problem> {
-    let route = ROUTES.iter().find(|route| route.op == Op::SavedKeep);
-    let noted = route.and_then(|route| route.noted);
-    let noted = noted.ok_or_else(|| Problem::unavailable("the route has no event"))?;
-    let mut body = event(noted, &call.caller, None, None, error.is_none());
-    if let Body::Admin(fact) = &mut body {
-        fact.fields.push("name", saved.name.as_str());
-        fact.fields.push("page", saved.page.as_str());
-        fact.fields.push("query", saved.query.as_str());
-        if let Some(error) = error {
-            fact.fields.push("error", error);
-        }
-    }
-    Ok(body)
-}
-
-pub(super) fn remove(kept: Arc<SavedSearches>) -> Handler {
-    blocking(move |call| done(kept.remove(&owner(&call)?, call.name()?).map_err(trouble)?))
+pub(super) fn remove(kept: Arc<SavedSearches>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        let (owner, id) = (owner(call)?, call.name()?);
+        let all = kept.of(&owner).map_err(trouble)?;
+        there(all.iter().any(|saved| saved.id() == id))?;
+        telling.done()?;
+        done(kept.remove(&owner, id).map_err(trouble)?)
+    })
 }
 
 fn row(saved: &Saved) -> Json {

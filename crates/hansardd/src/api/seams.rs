@@ -11,6 +11,7 @@ use std::time::Duration;
 use hansard_core::seal::Digest;
 use hansard_core::verify::Report;
 use hansard_core::{Body, Decision, Event, Fields, Login, SessionId};
+use hansard_identity::users::Standing;
 use hansard_store::Query;
 use hansard_store::archive::{Problem as Difference, SessionReport};
 use hansard_store::catalog::{CountWish, EventCounts, EventRow, HostSessions, Page, SessionRow};
@@ -282,6 +283,12 @@ pub trait Tokens: Send + Sync {
     /// As sorted by [`Trouble`].
     fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<TokenRow>, Trouble>;
 
+    /// Whether there is one of this name.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn knows(&self, name: &str) -> Result<bool, Trouble>;
+
     /// Removes one; `false` if there is none of that name.
     ///
     /// # Errors
@@ -327,12 +334,13 @@ pub trait Certificates: Send + Sync {
     /// As sorted by [`Trouble`].
     fn make(&self, wish: &CertificateWish) -> Result<CertificateMade, Trouble>;
 
-    /// Issues one for a user, by the roles that the user has now. Nobody may be given it before its event is
-    /// durable.
+    /// Issues one for a user who is signed in by this, by the roles that the user has now. Nobody may be given it
+    /// before its event is durable.
     ///
     /// # Errors
-    /// As sorted by [`Trouble`]: `Refused` where the roles give nothing.
-    fn make_own(&self, user: &str, wish: &OwnWish) -> Result<OwnMade, Trouble>;
+    /// As sorted by [`Trouble`]: `Refused` where the roles give nothing, or they are not signed in by that any
+    /// more.
+    fn make_own(&self, user: (&str, &Standing), wish: &OwnWish) -> Result<OwnMade, Trouble>;
 
     /// The proxy and the node of this machine, where they are.
     fn reached(&self) -> [Option<Reached>; 2];
@@ -376,6 +384,13 @@ pub trait Hosts: Send + Sync {
     /// As sorted by [`Trouble`].
     fn list(&self, after: Option<&str>, most: usize) -> Result<Vec<HostRow>, Trouble>;
 
+    /// Whether this host could be locked out now, or its lock lifted; `false` if there is no such host. MUST
+    /// change nothing.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    fn check(&self, id: &str) -> Result<bool, Trouble>;
+
     /// Locks a host out, or lifts its lock. MUST hold for connections that there are, too. `false`
     /// if there is no such host.
     ///
@@ -386,6 +401,12 @@ pub trait Hosts: Send + Sync {
 
 /// Sessions are ended through this.
 pub trait Ending: Send + Sync {
+    /// Whether a session of that name is going on, as far as is known. MUST change nothing.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn goes_on(&self, session: SessionId) -> Result<bool, Trouble>;
+
     /// Ends a session that is going on; `false` if none of that name is.
     ///
     /// # Errors
@@ -450,6 +471,13 @@ pub trait Policies: Send + Sync {
 
 /// Legal holds: what is held is not deleted, whatever the rules say.
 pub trait Holds: Send + Sync {
+    /// Whether this session could be held now, or its hold lifted; `false` if there is no such session. MUST
+    /// change nothing.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    fn check(&self, session: SessionId) -> Result<bool, Trouble>;
+
     /// Holds a session, or lifts its hold. `Ok(true)` MUST mean that it is durable, and that nothing
     /// deletes a session that is held; `false` if there is no such session.
     ///

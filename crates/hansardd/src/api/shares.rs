@@ -3,21 +3,21 @@
 
 use std::sync::Arc;
 
-use hansard_core::{Body, SessionId};
+use hansard_core::{Fields, SessionId};
 use hansard_identity::share::{Secret, Share, Wish};
 use hansard_identity::shares::Prepared;
 use hansard_store::Query;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::answers::{REASON_BYTES_MAX, blocking, body, done, listed, living, page};
+use super::answers::{REASON_BYTES_MAX, blocking, body, done, listed, living, page, there};
 use super::export::nothing_there;
 use super::problem::{Problem, Trouble};
 use super::role::Caller;
-use super::router::{Call, Handler, event};
+use super::router::{Call, Handler};
 use super::schema::{count, listing, object, or_null, text, time as time_schema, uuid};
 use super::seams::{Audit, Listings};
-use super::table::{Op, ROUTES};
+use super::telling::changing;
 use super::time;
 
 /// Links for people without an account.
@@ -49,6 +49,12 @@ pub trait Shares: Send + Sync {
         most: usize,
     ) -> Result<Vec<Share>, Trouble>;
 
+    /// Whether there is one of this name, also one that holds no more.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn knows(&self, id: &str) -> Result<bool, Trouble>;
+
     /// Revokes one: it MUST open nothing from now on. `false` if there is none of that name.
     ///
     /// # Errors
@@ -71,14 +77,13 @@ struct ShareWish {
 }
 
 pub(super) fn make(listings: Arc<dyn Listings>, shares: Arc<dyn Shares>, audit: Audit) -> Handler {
-    blocking(move |call| {
-        let asked: ShareWish = body(&call)?;
-        let reason = asked.reason.filter(|reason| !reason.is_empty());
-        if reason.as_ref().is_some_and(|r| r.len() > REASON_BYTES_MAX) {
+    changing(audit, move |call, telling| {
+        let asked: ShareWish = body(call)?;
+        if (asked.reason.as_ref()).is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
             let most = REASON_BYTES_MAX;
             return Err(Problem::bad(format!("reason: at most {most} bytes")));
         }
-        let (session, last_ns) = over(&call, &*listings)?;
+        let (session, last_ns) = over(call, &*listings)?;
         // What begins behind the end would show nothing, and nobody would know why.
         let from_ms = asked.from_ms.unwrap_or(0);
         if from_ms > last_ns / 1_000_000 {
@@ -92,16 +97,9 @@ pub(super) fn make(listings: Arc<dyn Listings>, shares: Arc<dyn Shares>, audit: 
             life_ns: asked.ttl_s.saturating_mul(1_000_000_000),
         };
         let prepared = shares.prepare(&wish, &call.caller)?;
-        let tell = |error: Option<&str>| -> Result<(), Problem> {
-            let told = told(&call, &prepared.share, reason.clone(), error)?;
-            audit(told).map_err(Problem::not_recorded)
-        };
-        tell(None)?;
-        if let Err(trouble) = shares.keep(&prepared) {
-            // It is on record as made; that it was not belongs there, too.
-            tell(Some("it was not made after all"))?;
-            return Err(trouble.into());
-        }
+        telling.about(about(&prepared.share));
+        telling.done()?;
+        shares.keep(&prepared)?;
         let mut made = row(&prepared.share);
         let link = shares.address(&prepared.secret);
         made.insert("link".to_owned(), link.into());
@@ -127,32 +125,18 @@ fn over(call: &Call, listings: &dyn Listings) -> Result<(SessionId, u64), Proble
     Ok((session, row.last_ns))
 }
 
-fn told(
-    call: &Call,
-    share: &Share,
-    reason: Option<String>,
-    error: Option<&str>,
-) -> Result<Body, Problem> {
-    let route = ROUTES.iter().find(|route| route.op == Op::ShareMake);
-    let noted = route.and_then(|route| route.noted);
-    let noted = noted.ok_or_else(|| Problem::unavailable("the route has no event"))?;
-    let id = call.id.as_ref();
-    let mut body = event(noted, &call.caller, id, reason, error.is_none());
-    if let Body::Admin(fact) = &mut body {
-        let fields = &mut fact.fields;
-        fields.push("share", share.id.as_str());
-        fields.push("shared_with", share.viewer.as_str());
-        fields.push("expires", time::text(share.expires_ns));
-        for (name, ms) in [("from_ms", share.from_ms), ("until_ms", share.until_ms)] {
-            if let Some(ms) = ms {
-                fields.push(name, ms);
-            }
-        }
-        if let Some(error) = error {
-            fields.push("error", error);
+/// What is told of a link.
+fn about(share: &Share) -> Fields {
+    let mut fields = Fields::new()
+        .with("share", share.id.as_str())
+        .with("shared_with", share.viewer.as_str())
+        .with("expires", time::text(share.expires_ns));
+    for (name, ms) in [("from_ms", share.from_ms), ("until_ms", share.until_ms)] {
+        if let Some(ms) = ms {
+            fields.push(name, ms);
         }
     }
-    Ok(body)
+    fields
 }
 
 pub(super) fn list(shares: Arc<dyn Shares>) -> Handler {
@@ -165,8 +149,12 @@ pub(super) fn list(shares: Arc<dyn Shares>) -> Handler {
     })
 }
 
-pub(super) fn revoke(shares: Arc<dyn Shares>) -> Handler {
-    blocking(move |call| done(shares.revoke(call.name()?, &call.caller)?))
+pub(super) fn revoke(shares: Arc<dyn Shares>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        there(shares.knows(call.name()?)?)?;
+        telling.done()?;
+        done(shares.revoke(call.name()?, &call.caller)?)
+    })
 }
 
 fn row(share: &Share) -> Map<String, Json> {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hansard_core::Body;
+use hansard_core::{Body, Fields};
 use serde_json::{Map, Value as Json, json};
 
 use super::answers::{blocking, done, listed, page};
@@ -14,6 +14,7 @@ use super::router::{Call, Handler, event};
 use super::schema::{count, listing, object, or_null, text, time as time_schema};
 use super::seams::Audit;
 use super::table::{Op, ROUTES};
+use super::telling::changing;
 use super::time;
 
 /// A browser in which somebody is signed in.
@@ -98,10 +99,11 @@ pub(super) fn list(sign_ins: Arc<dyn SignIns>) -> Handler {
 }
 
 pub(super) fn end(sign_ins: Arc<dyn SignIns>, audit: Audit) -> Handler {
-    blocking(move |call| {
+    changing(audit, move |call, telling| {
         let one = sign_ins.get(call.name()?)?.ok_or_else(Problem::not_found)?;
-        let reason = call.params.text("reason").map(str::to_owned);
-        audit(told(&call, &one, reason)?).map_err(Problem::not_recorded)?;
+        let about = Fields::new().with("name", one.user.as_str());
+        telling.about(about.with("sign_in", one.id.as_str()));
+        telling.done()?;
         done(sign_ins.end(&one.id)?)
     })
 }

@@ -168,7 +168,8 @@ pub struct Noted {
     /// As what a recording was looked at, unless a parameter `format` says it.
     pub format: Option<&'static str>,
     /// Whether the handler tells it, because it knows more: after everything that can be refused,
-    /// and before anything is done. Refusals of a role are told by the router in any case.
+    /// and before anything is done. So does each that changes something: what is refused must not be on record
+    /// as done. Refusals of a role are told by the router in any case.
     pub by_handler: bool,
     /// Whether what one caller does to one recording for a while is one look: fetching the next
     /// minute of what is being played is no other look than fetching the first.
@@ -261,11 +262,11 @@ const fn look(format: &'static str) -> Option<Noted> {
     })
 }
 
-const fn noted(event: &'static str) -> Option<Noted> {
+const fn by_handler(event: &'static str) -> Option<Noted> {
     Some(Noted {
         event,
         format: None,
-        by_handler: false,
+        by_handler: true,
         once: false,
     })
 }
@@ -301,7 +302,7 @@ const fn of_session(op: Op, path: &'static str, answer: Answer, format: &'static
 const fn change(op: Op, verb: Verb, path: &'static str, event: &'static str) -> Route {
     Route {
         verb,
-        noted: noted(event),
+        noted: by_handler(event),
         ..get(op, path, Role::Admin, Answer::Json("Done"))
     }
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use hansard_core::Body;
+use hansard_core::{Fields, Value};
 use hansard_identity::SavedSearches;
 use hansard_identity::role::Role;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::answers::{blocking, body, done, listed, page};
+use super::answers::{blocking, body, done, listed, page, there};
 use super::problem::{Problem, Trouble};
 use super::role::Caller;
-use super::router::{Call, Handler, event};
+use super::router::Handler;
 use super::schema::{list as list_of, listing, object, or_null, text, time as time_schema, truth};
 use super::seams::Audit;
-use super::table::{Op, ROUTES};
+use super::telling::changing;
 use super::time;
 
 /// A user, without what is checked against.
@@ -101,6 +101,24 @@ pub trait Users: Send + Sync {
     /// As sorted by [`Trouble`].
     fn make(&self, wish: &UserWish, by: &Caller) -> Result<UserMade, Trouble>;
 
+    /// The one of this name, if there is one.
+    ///
+    /// # Errors
+    /// As sorted by [`Trouble`].
+    fn get(&self, name: &str) -> Result<Option<UserRow>, Trouble>;
+
+    /// Whether a user could have this password; MUST change nothing.
+    ///
+    /// # Errors
+    /// As [`Self::set_password`].
+    fn check_password(&self, wish: &PasswordWish) -> Result<(), Trouble>;
+
+    /// Whether a user could have these roles; MUST change nothing.
+    ///
+    /// # Errors
+    /// As [`Self::set_roles`].
+    fn check_roles(&self, roles: &[String]) -> Result<(), Trouble>;
+
     /// Removes one, who MUST be signed out then; `false` if there is none of that name.
     ///
     /// # Errors
@@ -157,65 +175,69 @@ pub(super) fn list(users: Arc<dyn Users>) -> Handler {
 }
 
 pub(super) fn make(users: Arc<dyn Users>, saved: Arc<SavedSearches>, audit: Audit) -> Handler {
-    blocking(move |call| {
-        let wish: UserWish = body(&call)?;
+    changing(audit, move |call, telling| {
+        let wish: UserWish = body(call)?;
         users.check(&wish)?;
-        audit(told(&call, &wish, None)?).map_err(Problem::not_recorded)?;
+        let roles = all_roles(&wish.role, &wish.roles);
+        let about = Fields::new().with("name", wish.name.as_str());
+        telling.about(about.with("roles", roles));
+        telling.done()?;
         // Whoever had the name before, and was removed without this, is not whom the new one is.
         saved.forget(&wish.name).map_err(super::saved::trouble)?;
-        match users.make(&wish, &call.caller) {
-            Ok(user) => Ok(made(&user)),
-            Err(trouble) => {
-                // It is on record as made; that it was not belongs there, too.
-                audit(told(&call, &wish, Some("it was not made after all"))?)
-                    .map_err(Problem::not_recorded)?;
-                Err(trouble.into())
-            }
-        }
+        Ok(made(&users.make(&wish, &call.caller)?))
     })
 }
 
-fn told(call: &Call, wish: &UserWish, error: Option<&str>) -> Result<Body, Problem> {
-    let route = ROUTES.iter().find(|route| route.op == Op::UserMake);
-    let noted = route.and_then(|route| route.noted);
-    let noted = noted.ok_or_else(|| Problem::unavailable("the route has no event"))?;
-    let mut body = event(noted, &call.caller, None, None, error.is_none());
-    if let Body::Admin(fact) = &mut body {
-        fact.fields.push("name", wish.name.as_str());
-        let roles = std::iter::once(&wish.role).chain(&wish.roles);
-        let roles = roles.map(|role| role.as_str().into());
-        let roles = hansard_core::Value::List(roles.collect());
-        fact.fields.push("roles", roles);
-        if let Some(error) = error {
-            fact.fields.push("error", error);
-        }
-    }
-    Ok(body)
+/// What a user may at the service, and over SSH, as an event has it.
+fn all_roles(role: &str, roles: &[String]) -> Value {
+    let others = roles.iter().map(String::as_str);
+    let all = std::iter::once(role).chain(others);
+    Value::List(all.map(Into::into).collect())
 }
 
-pub(super) fn remove(users: Arc<dyn Users>, saved: Arc<SavedSearches>) -> Handler {
-    blocking(move |call| {
+pub(super) fn remove(users: Arc<dyn Users>, saved: Arc<SavedSearches>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
         let name = call.name()?;
-        let was = users.remove(name)?;
         // Another one of the same name finds nothing of this one. A crash before it leaves it there,
         // and removing the user again takes it.
-        saved.forget(name).map_err(super::saved::trouble)?;
-        done(was)
+        let forget = || saved.forget(name).map_err(super::saved::trouble);
+        if users.get(name)?.is_none() {
+            forget()?;
+            return Err(Problem::not_found());
+        }
+        telling.done()?;
+        there(users.remove(name)?)?;
+        telling.stands();
+        forget()?;
+        done(true)
     })
 }
 
-pub(super) fn set_password(users: Arc<dyn Users>) -> Handler {
-    blocking(move |call| {
-        let wish: PasswordWish = body(&call)?;
-        let set = users.set_password(call.name()?, &wish)?;
+pub(super) fn set_password(users: Arc<dyn Users>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        let wish: PasswordWish = body(call)?;
+        let name = call.name()?;
+        there(users.get(name)?.is_some())?;
+        users.check_password(&wish)?;
+        telling.about(Fields::new().with("new_totp", wish.new_totp));
+        telling.done()?;
+        let set = users.set_password(name, &wish)?;
         Ok(made(&set.ok_or_else(Problem::not_found)?))
     })
 }
 
-pub(super) fn set_roles(users: Arc<dyn Users>) -> Handler {
-    blocking(move |call| {
-        let wish: RolesWish = body(&call)?;
-        let set = users.set_roles(call.name()?, &wish.roles)?;
+pub(super) fn set_roles(users: Arc<dyn Users>, audit: Audit) -> Handler {
+    changing(audit, move |call, telling| {
+        let wish: RolesWish = body(call)?;
+        let name = call.name()?;
+        let before = users.get(name)?.ok_or_else(Problem::not_found)?;
+        users.check_roles(&wish.roles)?;
+        let after = all_roles(before.role.as_str(), &wish.roles);
+        let before = all_roles(before.role.as_str(), &before.roles);
+        let about = Fields::new().with("roles", after);
+        telling.about(about.with("previous_roles", before));
+        telling.done()?;
+        let set = users.set_roles(name, &wish.roles)?;
         Ok(Json::Object(row(&set.ok_or_else(Problem::not_found)?)))
     })
 }

@@ -7,6 +7,8 @@ use hansard_identity::access::{Definition, given};
 use hansard_identity::failure::Failure;
 use hansard_identity::random::Random;
 use hansard_identity::ssh::{KeyLine, SshAuthorities, SshIssued, UserWish};
+use hansard_identity::user::User;
+use hansard_identity::users::Standing;
 use hansard_identity::{PeopleAuthority, Users};
 use hansard_record::clock::Clock;
 
@@ -62,6 +64,20 @@ impl Certified {
         issued.map(made).map_err(trouble)
     }
 
+    /// A user, as they are now, if they are still who was signed in by this: a certificate is of what somebody is
+    /// when it is issued, and would outlive what is not theirs any more.
+    fn signed_in(&self, user: &str, standing: &Standing) -> Result<User, Trouble> {
+        let gone = || Trouble::Refused(format!("there is no user {user} any more"));
+        let known = self.users.get(user).ok_or_else(gone)?;
+        // What is set anew behind this is not of whom it is issued for.
+        let is_same = known.changed_ns == standing.changed_ns;
+        if !is_same || !self.users.stands(user, standing) {
+            let words = "the password or the passkeys were set anew meanwhile: sign in again";
+            return Err(Trouble::Refused(words.to_owned()));
+        }
+        Ok(known)
+    }
+
     /// Whether one for this person and these accounts may be issued.
     fn unlocked(&self, user: &str, roles: &[String], logins: &[String]) -> Result<(), Trouble> {
         let Some(locked) = &self.locked else {
@@ -97,9 +113,12 @@ impl Certificates for Certified {
         })
     }
 
-    fn make_own(&self, user: &str, wish: &OwnWish) -> Result<OwnMade, Trouble> {
-        let gone = || Trouble::Refused(format!("there is no user {user} any more"));
-        let known = self.users.get(user).ok_or_else(gone)?;
+    fn make_own(
+        &self,
+        (user, standing): (&str, &Standing),
+        wish: &OwnWish,
+    ) -> Result<OwnMade, Trouble> {
+        let known = self.signed_in(user, standing)?;
         let given = given(&(self.definitions)(), user, &known.all_roles()).map_err(trouble)?;
         let roles: Vec<String> = given.access.roles().map(str::to_owned).collect();
         let logins = given.access.logins();
@@ -131,9 +150,13 @@ impl Certificates for Certified {
 }
 
 impl People for Certified {
-    fn make(&self, user: &str, key: [u8; 32], ttl_s: u64) -> Result<PersonMade, Trouble> {
-        let gone = || Trouble::Refused(format!("there is no user {user} any more"));
-        let known = self.users.get(user).ok_or_else(gone)?;
+    fn make(
+        &self,
+        (user, standing): (&str, &Standing),
+        key: [u8; 32],
+        ttl_s: u64,
+    ) -> Result<PersonMade, Trouble> {
+        let known = self.signed_in(user, standing)?;
         let roles: Vec<String> = known.all_roles().into_iter().map(str::to_owned).collect();
         self.unlocked(user, &roles, &[])?;
         let now_ns = self.clock.utc_ns();

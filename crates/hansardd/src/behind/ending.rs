@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hansard_capture::registry::Registry;
+use hansard_capture::registry::{Registry, RunningSession};
 use hansard_core::SessionId;
 
 use crate::api::problem::Trouble;
@@ -26,6 +26,13 @@ pub struct EndHere {
 }
 
 impl Ending for EndHere {
+    fn goes_on(&self, session: SessionId) -> Result<bool, Trouble> {
+        let is_this = |running: &RunningSession| running.session == session;
+        let is_here = (self.here.iter()).any(|here| here.list().iter().any(is_this));
+        let is_there = || matches!(self.live.source(session), Some(Source::Host(_)));
+        Ok(is_here || is_there())
+    }
+
     fn end(&self, session: SessionId, reason: &str, by: &Caller) -> Result<bool, Trouble> {
         if let Some(here) = &self.here
             && here.end(session, reason, &by.user).is_ok()

@@ -22,16 +22,14 @@ pub struct Held {
 }
 
 impl Holds for Held {
+    fn check(&self, session: SessionId) -> Result<bool, Trouble> {
+        Ok(self.is_held(session)?.is_some())
+    }
+
     fn hold(&self, session: SessionId, held: bool) -> Result<bool, Trouble> {
-        if self.recalling.load(Ordering::Acquire) {
-            let why = "the catalog was built anew, and holds are still being recalled; if that lasts, an alarm `recall` says why";
-            return Err(Trouble::Busy(why.to_owned()));
-        }
-        // A hold can be on what is not known (any more); lifting it needs no recording.
-        let is_held = self.catalog.held(&[session])?.first() == Some(&true);
-        if !is_held && !super::recorded::knows(&self.from, session)? {
+        let Some(is_held) = self.is_held(session)? else {
             return Ok(false);
-        }
+        };
         if is_held != held {
             self.catalog.hold(session, held)?;
         }
@@ -40,5 +38,21 @@ impl Holds for Held {
 
     fn list(&self, after: Option<SessionId>, most: usize) -> Result<Vec<SessionId>, Trouble> {
         Ok(self.catalog.holds(after, most)?)
+    }
+}
+
+impl Held {
+    /// Whether a session is held, if there is such a one and that can be changed now.
+    fn is_held(&self, session: SessionId) -> Result<Option<bool>, Trouble> {
+        if self.recalling.load(Ordering::Acquire) {
+            let why = "the catalog was built anew, and holds are still being recalled; if that lasts, an alarm `recall` says why";
+            return Err(Trouble::Busy(why.to_owned()));
+        }
+        // A hold can be on what is not known (any more); lifting it needs no recording.
+        let is_held = self.catalog.held(&[session])?.first() == Some(&true);
+        if !is_held && !super::recorded::knows(&self.from, session)? {
+            return Ok(None);
+        }
+        Ok(Some(is_held))
     }
 }

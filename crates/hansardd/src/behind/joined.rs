@@ -119,6 +119,11 @@ impl Tokens for Joined {
         Ok(listed)
     }
 
+    fn knows(&self, name: &str) -> Result<bool, Trouble> {
+        let id = name.parse::<TokenId>().ok();
+        Ok(id.is_some_and(|id| self.registry.has_token(id)))
+    }
+
     fn remove(&self, name: &str, by: &Caller) -> Result<bool, Trouble> {
         let Ok(id) = name.parse::<TokenId>() else {
             return Ok(false);
@@ -176,6 +181,14 @@ impl Hosts for Joined {
             }
         }
         Ok(listed)
+    }
+
+    fn check(&self, id: &str) -> Result<bool, Trouble> {
+        let Some(id) = self.host(id) else {
+            return Ok(false);
+        };
+        self.registry.check_lockable(id).map_err(trouble)?;
+        Ok(true)
     }
 
     fn lock(&self, id: &str, reason: Option<&str>, by: &Caller) -> Result<bool, Trouble> {

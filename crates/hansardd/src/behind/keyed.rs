@@ -74,6 +74,10 @@ impl Passkeys for Keyed {
         kept.map_err(trouble)
     }
 
+    fn check_label(&self, label: &str) -> Result<(), Trouble> {
+        check_label(label).map_err(trouble)
+    }
+
     fn rename(&self, user: &str, id: &str, label: &str) -> Result<bool, Trouble> {
         self.users.rename_passkey(user, id, label).map_err(trouble)
     }

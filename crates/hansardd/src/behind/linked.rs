@@ -77,6 +77,10 @@ impl Shares for Linked {
         Ok(self.shares.list(session, after, most))
     }
 
+    fn knows(&self, id: &str) -> Result<bool, Trouble> {
+        Ok(self.shares.get(id).is_some())
+    }
+
     fn revoke(&self, id: &str, by: &Caller) -> Result<bool, Trouble> {
         let revoked = self.shares.revoke(id, &by.user, self.clock.utc_ns());
         revoked.map_err(trouble)

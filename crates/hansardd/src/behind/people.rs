@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hansard_identity::Users as Kept;
 use hansard_identity::failure::Failure;
-use hansard_identity::user::{User, check_name};
+use hansard_identity::user::{User, check_name, password};
 use hansard_identity::users::{NewUser, check_roles};
 use hansard_record::clock::Clock;
 
@@ -96,14 +96,26 @@ impl Users for People {
 
     fn check(&self, wish: &UserWish) -> Result<(), Trouble> {
         check_name(&wish.name).map_err(trouble)?;
-        hansard_identity::user::password::check(&wish.password).map_err(trouble)?;
+        password::check(&wish.password).map_err(trouble)?;
         role(wish)?;
-        check_roles(&wish.roles).map_err(trouble)?;
-        self.are_defined(&wish.roles)?;
+        self.check_roles(&wish.roles)?;
         match self.users.get(&wish.name) {
             Some(user) => Err(Trouble::Conflict(format!("there is a user {}", user.name))),
             None => Ok(()),
         }
+    }
+
+    fn get(&self, name: &str) -> Result<Option<UserRow>, Trouble> {
+        Ok(self.users.get(name).map(row))
+    }
+
+    fn check_password(&self, wish: &PasswordWish) -> Result<(), Trouble> {
+        password::check(&wish.password).map_err(trouble)
+    }
+
+    fn check_roles(&self, roles: &[String]) -> Result<(), Trouble> {
+        check_roles(roles).map_err(trouble)?;
+        self.are_defined(roles)
     }
 
     fn make(&self, wish: &UserWish, by: &Caller) -> Result<UserMade, Trouble> {
@@ -121,8 +133,7 @@ impl Users for People {
     }
 
     fn set_roles(&self, name: &str, roles: &[String]) -> Result<Option<UserRow>, Trouble> {
-        check_roles(roles).map_err(trouble)?;
-        self.are_defined(roles)?;
+        self.check_roles(roles)?;
         let set = self.users.set_roles(name, roles).map_err(trouble)?;
         Ok(set.map(row))
     }

@@ -85,6 +85,10 @@ impl Credentials for Stored {
         Ok(self.kept.list(after, most))
     }
 
+    fn knows(&self, name: &str) -> Result<bool, Trouble> {
+        Ok(self.kept.get(name).is_some())
+    }
+
     fn remove(&self, name: &str) -> Result<bool, Trouble> {
         self.kept.remove(name).map_err(trouble)
     }

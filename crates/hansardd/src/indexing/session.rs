@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hansard_core::event::Fact;
-use hansard_core::{Body, Event, SessionId};
+use hansard_core::{Body, Event, SessionId, Value};
 use hansard_store::index::{BlockWriter, Index, IndexError, Kept, Whose};
 use hansard_store::project::unknown_header;
 use hansard_view::text::{Text, Texts};
@@ -220,7 +220,8 @@ impl Session {
 
 /// The session that an event of the service says was deleted for good.
 fn deleted(fact: &Fact) -> Option<SessionId> {
-    if fact.event != "recording.deleted" {
+    let was_not = fact.fields.get("success") == Some(&Value::Bool(false));
+    if fact.event != "recording.deleted" || was_not {
         return None;
     }
     fact.fields.text("recording")?.parse().ok()

@@ -16,7 +16,7 @@ use hansard_identity::users::Standing;
 
 use super::{Web, not_signed_in, while_signed_in};
 use crate::api::problem::Problem;
-use crate::api::role::{Asker, Visitor};
+use crate::api::role::{Asker, Still, Visitor};
 
 /// How an event says that somebody comes with a certificate.
 const BY_CERTIFICATE: &str = "certificate";
@@ -86,10 +86,18 @@ impl Web {
             .with("user", visitor.user.as_str())
             .with("success", true);
         self.told_once((&serial, true), fields, address).await?;
-        let response = self.ask(request, Asker::Browser(visitor)).await;
         let web = Arc::clone(self);
-        let holds = move || web.of(&people, &shown, (address, &origin)).is_ok();
-        Ok(while_signed_in(response, holds))
+        let seen = move || web.of(&people, &shown, (address, &origin)).ok();
+        let seen = Arc::new(seen);
+        let still = {
+            let seen = Arc::clone(&seen);
+            Still(Arc::new(move || match seen() {
+                Some((visitor, _)) => Ok(Asker::Browser(visitor)),
+                None => Err(not_signed_in()),
+            }))
+        };
+        let response = self.ask(request, Asker::Browser(visitor), still).await;
+        Ok(while_signed_in(response, move || seen().is_some()))
     }
 
     /// Whose it is, as they are now, and its serial number.

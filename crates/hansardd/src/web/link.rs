@@ -48,20 +48,28 @@ impl Web {
         let Some(share) = share else {
             return Err(self.no_such_link(address).await);
         };
+        // What the machine knows of whoever made it may take a while.
+        let web = Arc::clone(self);
+        let guest = tokio::task::spawn_blocking(move || web.guest_of(share, address));
+        guest.await.map_err(|e| Problem::unavailable(e.to_string()))
+    }
+
+    /// Whoever has this link, as it is now. It may ask a directory service.
+    pub(super) fn guest_of(&self, share: Share, address: IpAddr) -> Guest {
         let over = share.over(self.parts.clock.utc_ns());
         let over = match over {
-            None => self.maker_over(&share).await.then_some(Over::Maker),
+            None => self.maker_over(&share).then_some(Over::Maker),
             over => over,
         };
-        Ok(Guest {
+        Guest {
             share,
             address,
             over,
-        })
+        }
     }
 
     /// Whether who made a link may make none any more.
-    async fn maker_over(self: &Arc<Self>, share: &Share) -> bool {
+    fn maker_over(&self, share: &Share) -> bool {
         let by = share.created_by.as_str();
         match share.maker.clone() {
             // Another user of the same name did not make it.
@@ -70,12 +78,7 @@ impl Web {
                     && user.created_ns <= share.created_ns
                     && self.locked(&user).is_none()
             }),
-            // What the machine knows of its accounts may take a while.
-            Some(Maker::Account { uid, gid }) => {
-                let (web, by) = (Arc::clone(self), by.to_owned());
-                let asked = tokio::task::spawn_blocking(move || web.may_account((uid, gid), &by));
-                !asked.await.unwrap_or(false)
-            }
+            Some(Maker::Account { uid, gid }) => !self.may_account((uid, gid), by),
             // Whether the provider still vouches for them nobody knows until they come again.
             Some(Maker::Outside { role, .. }) => self
                 .parts
@@ -135,13 +138,18 @@ impl Web {
         if let Ok(Err(lost)) = noted {
             (self.parts.log)(&format!("a refused link could not be recorded: {lost}"));
         }
-        Problem {
-            next_step: "open the whole link, as it was given to you".to_owned(),
-            ..Problem::status(
-                StatusCode::UNAUTHORIZED,
-                "no_such_link",
-                "there is no such link",
-            )
-        }
+        no_such_link()
+    }
+}
+
+/// There is no such link (any more).
+pub(super) fn no_such_link() -> Problem {
+    Problem {
+        next_step: "open the whole link, as it was given to you".to_owned(),
+        ..Problem::status(
+            StatusCode::UNAUTHORIZED,
+            "no_such_link",
+            "there is no such link",
+        )
     }
 }

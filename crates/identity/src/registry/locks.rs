@@ -84,6 +84,14 @@ impl Registry {
         Ok(Done { answer: (), facts })
     }
 
+    /// Whether a host could be locked out now, or its lock lifted.
+    ///
+    /// # Errors
+    /// As [`Registry::lock`].
+    pub fn check_lockable(&self, id: HostId) -> Result<(), Failure> {
+        self.lockable(id).map(drop)
+    }
+
     fn lockable(&self, id: HostId) -> Result<HostRow, Failure> {
         let Some(row) = self.host(id) else {
             return Err(Failure::Conflict(format!("there is no host {id}")));

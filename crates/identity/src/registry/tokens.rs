@@ -59,6 +59,12 @@ impl Registry {
         })
     }
 
+    /// Whether there is a token of this name, also one that holds no more.
+    #[must_use]
+    pub fn has_token(&self, id: TokenId) -> bool {
+        self.known().tokens.contains_key(&id)
+    }
+
     /// Removes a token. Who joined with it stays.
     ///
     /// # Errors

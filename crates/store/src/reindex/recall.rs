@@ -35,37 +35,101 @@ pub struct Recalled {
 /// # Errors
 /// `Retry` when the catalog fails; `Refused` beyond [`RECALLED_MAX`]. Repeating is harmless.
 pub fn recall(catalog: &dyn Catalog, keys: &[[u8; 32]]) -> Result<Recalled, ArchiveError> {
-    let mut recalled = Recalled::default();
     let mut told_of = Vec::new();
     for name in [HELD, RELEASED, DELETED] {
         told_of.extend(told(catalog, name, keys)?);
     }
-    let (mut holds, mut burials) = (BTreeMap::new(), BTreeMap::new());
-    for (row, session) in in_order(catalog, told_of)? {
-        if row.name == DELETED {
-            burials.insert(session, row);
-            continue;
+    let mut fates: BTreeMap<SessionId, Fate> = BTreeMap::new();
+    for said in in_order(catalog, told_of)? {
+        fates.entry(said.about).or_default().hears(said);
+    }
+    let mut recalled = Recalled::default();
+    for (session, fate) in fates {
+        let (held, burial) = fate.settled();
+        if let Some(held) = held {
+            catalog.hold(session, held)?;
+            recalled.held += u64::from(held);
         }
-        // The last word counts. And somebody may have been told of a deletion that a hold then prevented: of
-        // what was deleted, holds are not changed any more.
-        holds.insert(session, row.name == HELD);
-        burials.remove(&session);
-    }
-    for (session, held) in &holds {
-        catalog.hold(*session, *held)?;
-    }
-    recalled.held = holds.values().filter(|held| **held).count() as u64;
-    for (session, row) in &burials {
-        let told = tombstone(*session, row);
-        let done = match catalog.bury(*session, &told.burial)? {
-            Buried::Done(_) => true,
-            // Nothing of it is there any more, as it should be. That it was is kept for ever.
-            Buried::Unknown if holds.get(session) != Some(&true) => catalog.entomb(&told)?,
-            Buried::Already(_) | Buried::Held | Buried::Waits | Buried::Unknown => false,
-        };
-        recalled.deleted += u64::from(done);
+        if let Some(burial) = burial {
+            let done = match catalog.bury(session, &burial.burial)? {
+                Buried::Done(_) => true,
+                // Nothing of it is there any more, as it should be. That it was is kept for ever.
+                Buried::Unknown if held != Some(true) => catalog.entomb(&burial)?,
+                Buried::Already(_) | Buried::Held | Buried::Waits | Buried::Unknown => false,
+            };
+            recalled.deleted += u64::from(done);
+        }
     }
     Ok(recalled)
+}
+
+/// An event that says something of a session.
+struct Said {
+    row: EventRow,
+    about: SessionId,
+    was_done: bool,
+    /// What all that came of one request names, since services say it.
+    request: Option<String>,
+}
+
+/// What was said of one session, as far as it was not taken back.
+#[derive(Default)]
+struct Fate {
+    /// That it is held, or is not: the last word counts.
+    holds: Vec<Word>,
+    /// That it was deleted, with how many of those words came before.
+    burial: Option<Tombstone>,
+    before_burial: usize,
+}
+
+/// One word on a hold.
+struct Word {
+    is_held: bool,
+    /// The request that it came of; services that say it look first whether there is what is to be held, and take
+    /// back what they said and did not do.
+    request: Option<String>,
+}
+
+impl Fate {
+    fn hears(&mut self, said: Said) {
+        match (said.row.name == DELETED, said.was_done) {
+            (true, true) => {
+                self.burial = Some(tombstone(said.about, &said.row));
+                self.before_burial = self.holds.len();
+            }
+            // Nobody may ask for this: who says that it was not done had said that it was.
+            (true, false) => self.burial = None,
+            (false, true) => self.holds.push(Word {
+                is_held: said.row.name == HELD,
+                request: said.request,
+            }),
+            // Who asked for it and might not is on record as well. Only what names the same request takes a word
+            // back: or whoever is refused a hold would lift the one that there is.
+            (false, false) => self.forget(said.row.name == HELD, said.request.as_deref()),
+        }
+    }
+
+    /// Whether it is held, if anything was said of that, and its deletion.
+    fn settled(mut self) -> (Option<bool>, Option<Tombstone>) {
+        let behind = self.holds.iter().skip(self.before_burial);
+        // Somebody may have been told of a deletion that a hold then prevented.
+        let is_there = behind.into_iter().any(|word| word.request.is_some());
+        let burial = self.burial.filter(|_| !is_there);
+        // Of what was deleted, holds are not changed any more: that was refused, whatever the record says of it.
+        if burial.is_some() {
+            self.holds.truncate(self.before_burial);
+        }
+        (self.holds.last().map(|word| word.is_held), burial)
+    }
+
+    fn forget(&mut self, is_held: bool, request: Option<&str>) {
+        let is_it = |word: &Word| word.is_held == is_held && word.request.as_deref() == request;
+        let place = request.and_then(|_| self.holds.iter().rposition(is_it));
+        if let Some(place) = place {
+            self.holds.remove(place);
+            self.before_burial -= usize::from(place < self.before_burial);
+        }
+    }
 }
 
 /// The tombstone that an event of a deletion tells of. What it does not say is as for a session that is
@@ -151,32 +215,26 @@ fn about(facts: &str) -> Option<SessionId> {
 /// recordings each of which names the one before. Not by the clock, which may have been set back between them:
 /// a hold would end with a word that came before it. It decides only between recordings of which nothing says
 /// how they follow each other.
-fn in_order(
-    catalog: &dyn Catalog,
-    told_of: Vec<(EventRow, SessionId)>,
-) -> Result<Vec<(EventRow, SessionId)>, ArchiveError> {
+fn in_order(catalog: &dyn Catalog, told_of: Vec<Said>) -> Result<Vec<Said>, ArchiveError> {
     let mut chain = Chain::default();
     let mut begins: HashMap<SessionId, u64> = HashMap::new();
     let mut placed = Vec::with_capacity(told_of.len());
-    for (row, session) in told_of {
-        let (first, place) = chain.place(catalog, row.session)?;
-        let begin = begins.entry(first).or_insert(row.time_ns);
-        *begin = row.time_ns.min(*begin);
-        placed.push((first, place, row, session));
+    for said in told_of {
+        let (first, place) = chain.place(catalog, said.row.session)?;
+        let begin = begins.entry(first).or_insert(said.row.time_ns);
+        *begin = said.row.time_ns.min(*begin);
+        placed.push((first, place, said));
     }
-    placed.sort_by_key(|(first, place, row, _)| {
+    placed.sort_by_key(|(first, place, said)| {
         (
             begins.get(first).copied(),
             *first,
             *place,
-            row.seq,
-            row.ordinal,
+            said.row.seq,
+            said.row.ordinal,
         )
     });
-    let said = placed
-        .into_iter()
-        .map(|(_, _, row, session)| (row, session));
-    Ok(said.collect())
+    Ok(placed.into_iter().map(|(_, _, said)| said).collect())
 }
 
 /// Recordings each of which names the one before.
@@ -232,11 +290,7 @@ fn previous(catalog: &dyn Catalog, session: SessionId) -> Result<Option<SessionI
 }
 
 /// Events of this name in recordings of these keys, with the session that each is about, by time.
-fn told(
-    catalog: &dyn Catalog,
-    name: &str,
-    keys: &[[u8; 32]],
-) -> Result<Vec<(EventRow, SessionId)>, ArchiveError> {
+fn told(catalog: &dyn Catalog, name: &str, keys: &[[u8; 32]]) -> Result<Vec<Said>, ArchiveError> {
     let mut query = Query {
         name: Some(name.to_owned()),
         ..Query::default()
@@ -254,12 +308,17 @@ fn told(
                 }
             };
             let json: serde_json::Value = serde_json::from_str(&row.facts).unwrap_or_default();
-            let about = json.get("recording").and_then(|v| v.as_str());
-            // Who asked for it and might not is on record as well, and changed nothing.
+            let said = |name: &str| json.get(name).and_then(|v| v.as_str());
             let was_done = json.get("success").and_then(serde_json::Value::as_bool) != Some(false);
-            let counts = is_trusted && was_done;
-            if let Some(session) = about.and_then(|id| id.parse().ok()).filter(|_| counts) {
-                all.push((row, session));
+            let about = said("recording").and_then(|id| id.parse().ok());
+            if let Some(about) = about.filter(|_| is_trusted) {
+                let request = said("request_id").map(str::to_owned);
+                all.push(Said {
+                    row,
+                    about,
+                    was_done,
+                    request,
+                });
             }
         }
         if all.len() > RECALLED_MAX {

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use super::super::answers::blocking;
 use super::super::limits::{AGAIN, REQUESTS_MAX, REQUESTS_OF_ADMINS, REQUESTS_OF_ONE_MAX};
 use super::super::refusals::REFUSALS_WINDOW;
-use super::super::role::Peer;
+use super::super::role::{Peer, Visitor};
 use super::*;
 
 /// Long enough for whatever this machine does beside, and shorter than a body may take to arrive.
@@ -39,6 +39,35 @@ impl HttpBody for Never {
             self.0.add_permits(1);
         }
         Poll::Pending
+    }
+}
+
+/// A body that comes when somebody sends it; that it is waited for is one more permit.
+struct Later(
+    Arc<Semaphore>,
+    Option<tokio::sync::oneshot::Receiver<Bytes>>,
+    bool,
+);
+
+impl HttpBody for Later {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        if !std::mem::replace(&mut self.2, true) {
+            self.0.add_permits(1);
+        }
+        let Some(coming) = &mut self.1 else {
+            return Poll::Ready(None);
+        };
+        let came = Future::poll(Pin::new(coming), context);
+        if came.is_ready() {
+            self.1 = None;
+        }
+        came.map(|came| came.ok().map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
@@ -284,6 +313,137 @@ fn what_goes_on_ends_when_whoever_asked_may_not_have_it_any_more() {
             assert!(body.frame().await.unwrap().is_err());
         }
         assert!(timeout(AGAIN, kept.frame()).await.is_err());
+    });
+}
+
+/// Takes a role, or a lock, from somebody whose request waits.
+type Takes<'a> = (u32, &'a dyn Fn());
+
+#[test]
+fn what_is_held_back_is_not_done_for_who_may_not_any_more() {
+    let done = Arc::new(Semaphore::new(0));
+    let does: Handler = {
+        let done = Arc::clone(&done);
+        Arc::new(move |_| {
+            done.add_permits(1);
+            Box::pin(async { Ok(Response::new(Body::empty())) })
+        })
+    };
+    let (roles, not_yet) = (Roles::default(), Arc::new(AtomicBool::new(true)));
+    let locks = OneIsLocked {
+        not_yet: Arc::clone(&not_yet),
+    };
+    let handlers = BTreeMap::from([(Op::SavedKeep, Arc::clone(&does)), (Op::LockMake, does)]);
+    let api = api_with(handlers, Arc::clone(&roles), locks);
+    let give = |uid, role| {
+        roles.lock().unwrap().insert(uid, role);
+    };
+    let takes: [(Takes<'_>, &str); 3] = [
+        ((1000, &|| give(1000, None)), "/v1/locks"),
+        ((1001, &|| give(1001, Some(Role::Auditor))), "/v1/locks"),
+        (
+            (LOCKED, &|| not_yet.store(false, Ordering::SeqCst)),
+            "/v1/saved",
+        ),
+    ];
+    run(async {
+        for ((uid, take), path) in takes {
+            if uid != LOCKED {
+                give(uid, Some(Role::Admin));
+            }
+            let waited = Arc::new(Semaphore::new(0));
+            let (send, sent) = tokio::sync::oneshot::channel();
+            let body = Body::new(Later(Arc::clone(&waited), Some(sent), false));
+            let api = api.clone();
+            let asked = tokio::spawn(async move { ask(&api, uid, ("POST", path), body).await });
+            waited.acquire().await.unwrap().forget();
+            take();
+            send.send(Bytes::from_static(b"{}")).unwrap();
+            let (status, words) = asked.await.unwrap();
+            assert_eq!(
+                (status, done.available_permits()),
+                (403, 0),
+                "{uid}: {words}"
+            );
+        }
+        // Whoever still may is answered, however late.
+        not_yet.store(true, Ordering::SeqCst);
+        let asked = ask(&api, 1002, ("POST", "/v1/saved"), Body::from("{}")).await;
+        assert_eq!((asked.0, done.available_permits()), (200, 1), "{}", asked.1);
+    });
+}
+
+#[test]
+fn who_is_signed_out_meanwhile_is_refused_in_the_words_of_who_let_them_in() {
+    let api = api(BTreeMap::from([(Op::SavedKeep, at_once())]));
+    let visitor = Visitor {
+        user: "ada".to_owned(),
+        role: Role::User,
+        standing: hansard_identity::users::Standing::default(),
+        address: [127, 0, 0, 1].into(),
+        origin: String::new(),
+        outside: None,
+        is_certified: false,
+    };
+    let asked = |still: Still, body: Body| {
+        let mut request = Request::post("/v1/saved").body(body).unwrap();
+        let asker = Asker::Browser(visitor.clone());
+        request.extensions_mut().insert(asker);
+        request.extensions_mut().insert(still);
+        TowerToHyperService::new(api.clone()).call(request)
+    };
+    let gone = || Still(Arc::new(|| Err(Problem::locked("ask the desk"))));
+    let stays = {
+        let visitor = visitor.clone();
+        Still(Arc::new(move || Ok(Asker::Browser(visitor.clone()))))
+    };
+    run(async {
+        for (still, body, status) in [
+            (gone(), "{}", 403),
+            (stays, "{}", 200),
+            // Nothing was waited for.
+            (gone(), "", 200),
+        ] {
+            let Ok(answer) = asked(still, Body::from(body)).await;
+            assert_eq!(answer.status(), status, "{body}");
+        }
+    });
+}
+
+#[test]
+fn what_took_long_is_not_handed_to_who_may_not_have_it_any_more() {
+    let begun = Arc::new(Semaphore::new(0));
+    let slow: Handler = {
+        let begun = Arc::clone(&begun);
+        Arc::new(move |_| {
+            let begun = Arc::clone(&begun);
+            Box::pin(async move {
+                begun.add_permits(1);
+                tokio::time::sleep(AGAIN).await;
+                Ok(Response::new(Body::from("secret")))
+            })
+        })
+    };
+    let handlers = BTreeMap::from([
+        (Op::LockMake, Arc::clone(&slow)),
+        (Op::LockRemove, Arc::clone(&slow)),
+        (Op::Status, slow),
+    ]);
+    let roles = Roles::default();
+    let api = api_with(handlers, Arc::clone(&roles), OneIsLocked::default());
+    run(async {
+        // What took something away says only that it did.
+        let remove = ("DELETE", "/v1/locks/one");
+        for (what, status) in [(LOCK, 403), (STATUS, 403), (remove, 200)] {
+            roles.lock().unwrap().insert(0, Some(Role::Admin));
+            let api = api.clone();
+            let asked = tokio::spawn(async move { ask(&api, 0, what, Body::empty()).await });
+            begun.acquire().await.unwrap().forget();
+            roles.lock().unwrap().insert(0, None);
+            let (answered, words) = asked.await.unwrap();
+            assert_eq!(answered, status, "{what:?}: {words}");
+            assert_eq!(words.contains("secret"), status == 200, "{what:?}: {words}");
+        }
     });
 }
 

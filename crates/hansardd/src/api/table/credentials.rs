@@ -1,16 +1,6 @@
 //! Routes of credentials for targets.
 
-use super::{Answer, CURSOR, Id, LIMIT, Noted, Op, REASON, Role, Route, Verb, change, get};
-
-/// On record by the handler, with what it is about.
-const fn told(event: &'static str) -> Option<Noted> {
-    Some(Noted {
-        event,
-        format: None,
-        by_handler: true,
-        once: false,
-    })
-}
+use super::{Answer, CURSOR, Id, LIMIT, Op, REASON, Role, Route, Verb, change, get};
 
 pub(super) const CREDENTIALS: Route = Route {
     summary: "Credentials for targets of the SSH proxy, without their secrets",
@@ -28,8 +18,12 @@ pub(super) const MAKE: Route = Route {
     doc: "On record (`credential.create`) before it is kept. No answer ever has the secret.",
     body: Some("CredentialWish"),
     answer: Answer::Json("Credential"),
-    noted: told("credential.create"),
-    ..change(Op::CredentialMake, Verb::Post, "/v1/credentials", "")
+    ..change(
+        Op::CredentialMake,
+        Verb::Post,
+        "/v1/credentials",
+        "credential.create",
+    )
 };
 
 pub(super) const REPLACE: Route = Route {
@@ -38,8 +32,12 @@ pub(super) const REPLACE: Route = Route {
     doc: "On record (`credential.update`) before it is kept.",
     body: Some("CredentialAgain"),
     answer: Answer::Json("Credential"),
-    noted: told("credential.update"),
-    ..change(Op::CredentialReplace, Verb::Put, "/v1/credentials/{id}", "")
+    ..change(
+        Op::CredentialReplace,
+        Verb::Put,
+        "/v1/credentials/{id}",
+        "credential.update",
+    )
 };
 
 pub(super) const REMOVE: Route = Route {

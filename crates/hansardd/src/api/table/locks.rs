@@ -1,6 +1,6 @@
 //! Routes of locks.
 
-use super::{Answer, CURSOR, Id, LIMIT, Noted, Op, REASON, Role, Route, Verb, change, get};
+use super::{Answer, CURSOR, Id, LIMIT, Op, REASON, Role, Route, Verb, change, get};
 
 pub(super) const LOCKS: Route = Route {
     summary: "Locks that hold",
@@ -14,24 +14,17 @@ pub(super) const LOCK_MAKE: Route = Route {
 issued. On record (`lock.created`) before it holds.",
     body: Some("LockWish"),
     answer: Answer::Json("LockMade"),
-    noted: Some(Noted {
-        event: "lock.created",
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
-    ..change(Op::LockMake, Verb::Post, "/v1/locks", "")
+    ..change(Op::LockMake, Verb::Post, "/v1/locks", "lock.created")
 };
 
 pub(super) const LOCK_REMOVE: Route = Route {
     id: Some(Id::Lock),
     summary: "Lifts a lock",
     params: &[REASON],
-    noted: Some(Noted {
-        event: "lock.deleted",
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
-    ..change(Op::LockRemove, Verb::Delete, "/v1/locks/{id}", "")
+    ..change(
+        Op::LockRemove,
+        Verb::Delete,
+        "/v1/locks/{id}",
+        "lock.deleted",
+    )
 };

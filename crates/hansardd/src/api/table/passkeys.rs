@@ -1,6 +1,6 @@
 //! Routes of passkeys: each user's own, in a browser.
 
-use super::{Answer, Id, Noted, Op, REASON, Role, Route, Verb, get};
+use super::{Answer, Id, Op, REASON, Role, Route, Verb, by_handler, get};
 
 const OWN: &str = "Of whoever is signed in in a browser; for others there is nothing here.";
 
@@ -8,12 +8,7 @@ const fn own(op: Op, verb: Verb, path: &'static str, event: &'static str) -> Rou
     Route {
         verb,
         doc: OWN,
-        noted: Some(Noted {
-            event,
-            format: None,
-            by_handler: false,
-            once: false,
-        }),
+        noted: by_handler(event),
         ..get(op, path, Role::User, Answer::Json("Done"))
     }
 }
@@ -45,13 +40,7 @@ pub(super) const MAKE: Route = Route {
     summary: "Keeps a passkey that the browser made",
     body: Some("PasskeyWish"),
     answer: Answer::Json("Passkey"),
-    noted: Some(Noted {
-        event: "mfa.add",
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
-    ..own(Op::PasskeyMake, Verb::Post, "/v1/passkeys", "")
+    ..own(Op::PasskeyMake, Verb::Post, "/v1/passkeys", "mfa.add")
 };
 
 pub(super) const RENAME: Route = Route {

@@ -1,6 +1,6 @@
 //! Routes of users who sign in.
 
-use super::{Answer, CURSOR, Id, LIMIT, Noted, Op, REASON, Role, Route, Verb, change, get};
+use super::{Answer, CURSOR, Id, LIMIT, Op, REASON, Role, Route, Verb, change, get};
 
 pub(super) const USERS: Route = Route {
     summary: "Users who sign in in a browser",
@@ -13,13 +13,7 @@ pub(super) const USER_MAKE: Route = Route {
     doc: "What is recorded of an account of the same name is the user's own.",
     body: Some("UserWish"),
     answer: Answer::Json("UserMade"),
-    noted: Some(Noted {
-        event: "user.create",
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
-    ..change(Op::UserMake, Verb::Post, "/v1/users", "")
+    ..change(Op::UserMake, Verb::Post, "/v1/users", "user.create")
 };
 
 pub(super) const USER_REMOVE: Route = Route {

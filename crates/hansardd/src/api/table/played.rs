@@ -13,7 +13,7 @@ const fn played(route: Route) -> Route {
         }),
         doc: "Playing a recording is a look at it: the first request of these is put on record \
 (`session.recording.access`, format `player`) before it is answered, and refused if that fails; those \
-that follow within ten minutes belong to it.",
+that follow within ten minutes for the same reason, or without one, belong to it.",
         ..route
     }
 }

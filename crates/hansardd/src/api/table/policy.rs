@@ -1,6 +1,6 @@
 //! Routes of the central policy.
 
-use super::{Answer, Kind, Noted, Op, Role, Route, Verb, change, get, p};
+use super::{Answer, Kind, Op, Role, Route, Verb, change, get, p};
 
 pub(super) const POLICY: Route = Route {
     summary: "The policy in force, or a version of it",
@@ -20,14 +20,13 @@ pub(super) const POLICY_SET: Route = Route {
     doc: "With a header `if-match` only if that version is in force (`\"0\"`: none); otherwise \
 the answer is 412. A text with an error changes nothing; the answer names line and key.",
     body: Some("PolicyWish"),
-    noted: Some(Noted {
-        event: "session_recording_config.update",
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
     answer: Answer::Json("Policy"),
-    ..change(Op::PolicySet, Verb::Put, "/v1/policy", "")
+    ..change(
+        Op::PolicySet,
+        Verb::Put,
+        "/v1/policy",
+        "session_recording_config.update",
+    )
 };
 
 pub(super) const POLICY_TEST: Route = Route {

@@ -1,6 +1,6 @@
 //! Routes of searches that somebody keeps: each user's own.
 
-use super::{Answer, Id, Noted, Op, Role, Route, Verb, get, noted};
+use super::{Answer, Id, Op, Role, Route, Verb, by_handler, get};
 
 const OWN: &str = "Of whoever asks; nobody else sees them.";
 
@@ -20,12 +20,7 @@ pub(super) const KEEP: Route = Route {
     summary: "Keeps a search under a name",
     doc: OWN,
     body: Some("SavedWish"),
-    noted: Some(Noted {
-        event: "search.saved",
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
+    noted: by_handler("search.saved"),
     ..get(
         Op::SavedKeep,
         "/v1/saved",
@@ -39,7 +34,7 @@ pub(super) const REMOVE: Route = Route {
     id: Some(Id::Saved),
     summary: "Keeps a search no longer",
     doc: OWN,
-    noted: noted("search.removed"),
+    noted: by_handler("search.removed"),
     ..get(
         Op::SavedRemove,
         "/v1/saved/{id}",

@@ -1,8 +1,6 @@
 //! Routes of links for people without an account, and the routes that such a link opens.
 
-use super::{
-    Answer, CURSOR, Id, Kind, LIMIT, Noted, Op, REASON, Role, Route, Verb, change, get, p,
-};
+use super::{Answer, CURSOR, Id, Kind, LIMIT, Op, REASON, Role, Route, Verb, change, get, p};
 
 /// The routes that a link opens, of its own session alone: what a player needs, and nothing else.
 pub const OPEN_TO_LINKS: [Op; 5] = [Op::Shared, Op::Session, Op::Timeline, Op::Frames, Op::Find];
@@ -15,13 +13,12 @@ pub(super) const SHARE_MAKE: Route = Route {
 session until it expires or is revoked, and nothing else. Each view is on record.",
     body: Some("ShareWish"),
     answer: Answer::Json("ShareMade"),
-    noted: Some(Noted {
-        event: "recording.shared",
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
-    ..change(Op::ShareMake, Verb::Post, "/v1/sessions/{id}/shares", "")
+    ..change(
+        Op::ShareMake,
+        Verb::Post,
+        "/v1/sessions/{id}/shares",
+        "recording.shared",
+    )
 };
 
 pub(super) const SHARES: Route = Route {

@@ -1,6 +1,6 @@
 //! Routes of who is signed in.
 
-use super::{Answer, CURSOR, Id, LIMIT, Noted, Op, REASON, Role, Route, Verb, change, get};
+use super::{Answer, CURSOR, Id, LIMIT, Op, REASON, Role, Route, Verb, change, get};
 
 pub(super) const SIGN_INS: Route = Route {
     summary: "Browsers in which somebody is signed in",
@@ -18,11 +18,10 @@ pub(super) const END: Route = Route {
     summary: "Signs somebody out in one browser",
     doc: "What that browser still streams ends. Who may sign in can do it again.",
     params: &[REASON],
-    noted: Some(Noted {
-        event: "user.signed_out",
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
-    ..change(Op::SignInEnd, Verb::Delete, "/v1/sign-ins/{id}", "")
+    ..change(
+        Op::SignInEnd,
+        Verb::Delete,
+        "/v1/sign-ins/{id}",
+        "user.signed_out",
+    )
 };

@@ -1,7 +1,7 @@
 //! The route of full text.
 
-use super::{Answer, CURSOR, HOST, KIND, Kind, LIMIT, Noted, Op, Own, Param, REASON, Route, USER};
-use super::{get, p};
+use super::{Answer, CURSOR, HOST, KIND, Kind, LIMIT, Op, Own, Param, REASON, Route, USER};
+use super::{by_handler, get, p};
 use crate::api::role::Role;
 use crate::indexing::SEARCH_EVENT;
 
@@ -28,12 +28,7 @@ The filters may stand in `q`, too. Own sessions only, for a user. What was shown
 found. Put on record first, as `session.search` with the question.",
     params: PARAMS,
     own: Own::Rows,
-    noted: Some(Noted {
-        event: SEARCH_EVENT,
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
+    noted: by_handler(SEARCH_EVENT),
     ..get(
         Op::Search,
         "/v1/search",

@@ -1,19 +1,18 @@
 //! Routes of SSH certificates, and of those of people.
 
-use super::{Answer, Noted, Op, Role, Route, Verb, change, get};
+use super::{Answer, Op, Role, Route, Verb, change, get};
 
 pub(super) const CERTIFICATE_MAKE: Route = Route {
     summary: "Issues an SSH certificate that lets somebody in",
     doc: "On record (`cert.create`) before it is answered.",
     body: Some("CertificateWish"),
     answer: Answer::Json("CertificateMade"),
-    noted: Some(Noted {
-        event: "cert.create",
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
-    ..change(Op::CertificateMake, Verb::Post, "/v1/ssh/certificates", "")
+    ..change(
+        Op::CertificateMake,
+        Verb::Post,
+        "/v1/ssh/certificates",
+        "cert.create",
+    )
 };
 
 pub(super) const CERTIFICATE_OWN: Route = Route {
@@ -23,17 +22,11 @@ pub(super) const CERTIFICATE_OWN: Route = Route {
 before it is answered, also where there is none.",
     body: Some("CertificateOwnWish"),
     answer: Answer::Json("CertificateOwn"),
-    noted: Some(Noted {
-        event: "cert.create",
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
     ..change(
         Op::CertificateOwn,
         Verb::Post,
         "/v1/ssh/certificates/own",
-        "",
+        "cert.create",
     )
 };
 
@@ -45,13 +38,12 @@ not with such a certificate. It counts until its owner's roles or password chang
 before it is answered.",
     body: Some("PersonWish"),
     answer: Answer::Json("PersonCertificate"),
-    noted: Some(Noted {
-        event: "cert.create",
-        format: None,
-        by_handler: true,
-        once: false,
-    }),
-    ..change(Op::PersonOwn, Verb::Post, "/v1/certificates/own", "")
+    ..change(
+        Op::PersonOwn,
+        Verb::Post,
+        "/v1/certificates/own",
+        "cert.create",
+    )
 };
 
 pub(super) const AUTHORITIES: Route = Route {

@@ -29,6 +29,16 @@ const BROWSER: &[Field] = &[h("sign_in", Text, "name of what was begun there")];
 /// Which passkey.
 const DEVICE: &[Field] = &[t("mfa_device_name", Text, "what its user calls it")];
 
+/// What somebody had before.
+const ROLES: &[Field] = &[h("previous_roles", Texts, "roles before")];
+
+/// What was set with the password.
+const FACTOR: &[Field] = &[h(
+    "new_totp",
+    Bool,
+    "whether the second factor's secret was set anew, too, and all passkeys were taken away",
+)];
+
 /// Which policy.
 pub(super) const POLICY: &[Field] = &[
     h("policy_version", Uint, "version of the policy"),
@@ -67,17 +77,20 @@ pub(super) const ROWS: [Row; 28] = [
         &[METHOD, PROVIDER, VOUCHED, &[h("serial", Text, "serial number of the certificate, in hexadecimal"), TIMES]]),
     row(our("user.signed_out"), "admin", "Somebody was signed out in one browser, by somebody else, or with the passkey that let them in.",
         &[ok("H1010I", "signed out"), failed("H1010W", "refused")], &[NAMED, BROWSER, ASKED]),
-    row(their("user.create"), "admin", "A user was made.", &[any("T1002I", "made")], &[NAMED, ASKED]),
-    row(their("user.update"), "admin", "A user was changed.", &[any("T1003I", "changed")], &[NAMED, ASKED]),
-    row(their("user.delete"), "admin", "A user was removed.", &[any("T1004I", "removed")], &[NAMED, ASKED]),
+    row(their("user.create"), "admin", "A user was made.",
+        &[failed("H1011W", "not made after all, or refused"), any("T1002I", "made")], &[NAMED, ASKED]),
+    row(their("user.update"), "admin", "A user was changed.",
+        &[failed("H1012W", "not changed after all, or refused"), any("T1003I", "changed")], &[NAMED, ASKED, ROLES]),
+    row(their("user.delete"), "admin", "A user was removed.",
+        &[failed("H1013W", "not removed after all, or refused"), any("T1004I", "removed")], &[NAMED, ASKED]),
     row(their("user.password_change"), "admin", "A user changed a password.",
-        &[any("T1005I", "changed")], &[NAMED, ASKED]),
+        &[failed("H1014W", "not changed after all, or refused"), any("T1005I", "changed")], &[NAMED, ASKED, FACTOR]),
     row(their("mfa.add"), "admin", "A second factor, or a passkey, was added.",
         &[ok("T1006I", "added"), failed("H1006W", "was refused")], &[NAMED, DEVICE, ASKED]),
     row(our("mfa.rename"), "admin", "A passkey is called something else.",
-        &[any("H1006I", "renamed")], &[NAMED, ASKED]),
-    row(their("mfa.delete"), "admin", "A second factor, or a passkey, was removed.", &[any("T1007I", "removed")],
-        &[NAMED, ASKED]),
+        &[failed("H1015W", "not renamed after all, or refused"), any("H1006I", "renamed")], &[NAMED, ASKED]),
+    row(their("mfa.delete"), "admin", "A second factor, or a passkey, was removed.",
+        &[failed("H1016W", "not removed after all, or refused"), any("T1007I", "removed")], &[NAMED, ASKED]),
     row(their("cert.create"), "admin", "A certificate was issued.",
         &[failed("HC000W", "refused"), any("TC000I", "issued")],
         &[NAMED, &[t("cert_type", Text, "for what"), t("client_ip", Text, "to which address"),
@@ -94,7 +107,8 @@ pub(super) const ROWS: [Row; 28] = [
         &[ok("H1022I", "removed"), failed("H1022W", "refused")], &[NAMED, ASKED]),
     row(our("credential.rotate"), "admin", "All credentials are sealed with another key.",
         &[ok("H1023I", "sealed again"), failed("H1023W", "refused")], &[NAMED, ASKED]),
-    row(their("join_token.create"), "admin", "A token to join with was made.", &[any("TJT00I", "made")],
+    row(their("join_token.create"), "admin", "A token to join with was made.",
+        &[failed("H1017W", "not made after all, or refused"), any("TJT00I", "made")],
         &[NAMED, ASKED, &[t("join_method", Text, "how one joins with it")]]),
     row(their("instance.join"), "auth", "A host joined.",
         &[ok("TJ002I", "joined"), failed("TJ002E", "refused")],
@@ -105,9 +119,11 @@ pub(super) const ROWS: [Row; 28] = [
     row(their("bot.join"), "auth", "A program joined.",
         &[ok("TJ001I", "joined"), failed("TJ001E", "refused")],
         &[&[t("bot_name", Text, "which"), t("method", Text, "how"), t("token_name", Text, "with which token")]]),
-    row(their("lock.created"), "admin", "A user, role, account, host or session was locked.", &[any("TLK00I", "locked")],
+    row(their("lock.created"), "admin", "A user, role, account, host or session was locked.",
+        &[failed("H1018W", "not kept, or refused"), any("TLK00I", "locked")],
         &[NAMED, ASKED, &[t("target", Text, "who, as `user:anna`; of a host that joined its identifier"), h("revoked", Bool, "whether it is for ever")]]),
-    row(their("lock.deleted"), "admin", "A lock was lifted.", &[any("TLK01I", "lifted")],
+    row(their("lock.deleted"), "admin", "A lock was lifted.",
+        &[failed("H1019W", "not lifted after all, or refused"), any("TLK01I", "lifted")],
         &[NAMED, ASKED, &[t("target", Text, "whose")]]),
     row(their("role.created"), "admin", "A role was made.", &[any("T9000I", "made")], &[NAMED]),
     row(their("role.deleted"), "admin", "A role was removed.", &[any("T9001I", "removed")], &[NAMED]),
