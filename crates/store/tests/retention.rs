@@ -13,6 +13,7 @@ mod support;
 use std::io::Read;
 use std::sync::Arc;
 
+use hansard_core::writer::{Bounds, SegmentWriter};
 use hansard_core::{Class, SessionId};
 use hansard_store::archive::ArchiveError;
 use hansard_store::blob::memory::MemoryBlobs;
@@ -23,7 +24,7 @@ use hansard_store::project::Projector;
 use hansard_store::reindex::adopt;
 use hansard_store::retention::{self, Retired, Rule, Telling, UNENDED_NS};
 use hansard_store::{AlarmKind, Archive, ArchiveOptions, BlobStore, Query, SealedSegment};
-use support::{bytes_of, id, recording};
+use support::{bytes_of, id, key, recording, split};
 
 const DAY: u64 = 86_400_000_000_000;
 /// When the sessions of the tests happened.

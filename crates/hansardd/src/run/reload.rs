@@ -21,7 +21,11 @@ pub(super) fn reload(start: &Start, opened: &Opened, config: &mut Config) {
     let path = shown(&path);
     match read(start) {
         Ok(read) => {
-            let changed = changes(config, &read);
+            // What takes a start is what this life began with until then, whatever was read since.
+            let mut changed = changes(config, &read);
+            changed.retain(|change| change.live);
+            let waiting = changes(&start.config, &read).into_iter();
+            changed.extend(waiting.filter(|change| !change.live));
             said(start, &changed);
             opened.tell(fact::reload(&path, Ok(&changed)));
             *config = read;

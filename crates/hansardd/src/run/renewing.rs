@@ -48,31 +48,35 @@ pub(super) fn renew(
     let jitter = u32::from_le_bytes(jitter);
     let (journal, clock) = (start.journal.clone(), Arc::clone(&environment.clock));
     let (stop, stopped) = channel::<()>();
+    let directory = identity.directory().to_owned();
     let mut identity = Some(identity);
     let thread = std::thread::Builder::new()
         .name("renewing".to_owned())
         .spawn(move || {
             loop {
+                // What could not be read after a renewal that failed may be read now, and may be the new one.
+                if identity.is_none() {
+                    let again = read_again(&directory).and_then(|mine| used(mine, &certificate));
+                    identity = again
+                        .inspect_err(|why| {
+                            journal.error("the certificate cannot be read", &[("error", why)]);
+                        })
+                        .ok();
+                }
                 if let Some(mine) = identity.take_if(|i| i.needs_renewal(clock.utc_ns(), jitter)) {
-                    let directory = mine.directory().to_owned();
                     let renewed = ask(mine.renew_request())
                         .and_then(|r| mine.renewed(&r, clock.utc_ns()).map_err(|e| e.to_string()))
-                        .and_then(|new| {
-                            let (tls, authority) = (new.tls_certificate(), new.authority());
-                            let used = certificate.replace(tls, authority, new.keys().tls());
-                            used.map(|()| new).map_err(|e| e.to_string())
-                        });
-                    identity = match renewed {
+                        .and_then(|new| used(new, &certificate));
+                    match renewed {
                         Ok(new) => {
                             let until = new.peer().not_after_ns / 1_000_000_000;
                             journal.notice("the certificate was renewed", &[("until_s", &until)]);
-                            Some(new)
+                            identity = Some(new);
                         }
                         Err(why) => {
                             journal.error("the certificate was not renewed", &[("error", &why)]);
-                            HostIdentity::open(&directory).ok().flatten()
                         }
-                    };
+                    }
                 }
                 if stopped.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout) {
                     return;
@@ -86,4 +90,16 @@ pub(super) fn renew(
     };
     closers.push(("renewing", Box::new(close)));
     Ok(())
+}
+
+fn read_again(directory: &Path) -> Result<HostIdentity, String> {
+    let opened = HostIdentity::open(directory).map_err(|e| e.to_string())?;
+    opened.ok_or_else(|| "it is not there".to_owned())
+}
+
+/// New connections use this one from here on.
+fn used(mine: HostIdentity, certificate: &LiveCertificate) -> Result<HostIdentity, String> {
+    let (tls, authority) = (mine.tls_certificate(), mine.authority());
+    let replaced = certificate.replace(tls, authority, mine.keys().tls());
+    replaced.map(|()| mine).map_err(|e| e.to_string())
 }
