@@ -31,7 +31,8 @@ const MODE_FOLLOWS: u8 = 255;
 
 /// What an emulator is told so that its cells say which are concealed. It does not know SGR 8, and
 /// goes through all that moves cells and brings attributes back by itself.
-const MARK: [&str; 2] = ["\x1b[25m", "\x1b[5m"];
+const MARK: &str = "\x1b[5m";
+const NO_MARK: &str = "\x1b[25m";
 
 /// Where the tap is in the stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Conceal {
         let (mut marked, mut from) = (String::new(), 0);
         self.feed_noting(text, |at, on| {
             marked.push_str(text.get(from..at).unwrap_or(""));
-            marked.push_str(MARK[usize::from(on)]);
+            marked.push_str(if on { MARK } else { NO_MARK });
             from = at;
         });
         if marked.is_empty() {
