@@ -37,14 +37,16 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "hansard-shell-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::SeqCst)
-        );
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::SeqCst);
+            let name = format!("hansard-shell-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            match fs::create_dir(&path) {
+                Ok(()) => return Self(path),
+                // Kept by a run that failed, of a process that had this number.
+                Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::AlreadyExists, "{path:?}"),
+            }
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
