@@ -289,7 +289,7 @@ fn a_directory_of_sudo_logs_says_which_one_to_name() {
     let named = session.to_str().unwrap();
     for above in ["sud", "sud/00", "sud/00/00"] {
         let above = scratch.join(above);
-        for command in ["info", "play", "screen", "verify"] {
+        for command in ["info", "screen", "verify"] {
             let said = refused(&[command, above.to_str().unwrap()]);
             let wanted = format!("hint: name one session's directory, such as {named}\n");
             assert!(

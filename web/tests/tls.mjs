@@ -14,7 +14,10 @@ await lead(async () => {
     await page.getByRole('button', { name: 'Sign out' }).waitFor();
     const cookies = await page.context().cookies(ORIGIN);
     const ours = cookies.map(({ name, httpOnly, secure, sameSite }) => [name, httpOnly, secure, sameSite]);
-    assert.deepEqual(ours, [['__Host-hansard_session', true, true, 'Strict']]);
+    // Who is signed in, and that somebody was in this browser.
+    const named = ['__Host-hansard_browser', '__Host-hansard_session'];
+    const wanted = named.map((name) => [name, true, true, 'Strict']);
+    assert.deepEqual(ours.toSorted(), wanted);
   });
 
   await step('the page is in a secure context, so that passkeys can be made', async () => {

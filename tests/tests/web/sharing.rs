@@ -204,7 +204,9 @@ fn a_session_that_goes_on_is_not_shared() {
         answer.body.contains("share it when it has ended"),
         "{answer:?}"
     );
-    assert!(place.events("recording.shared").is_empty());
+    let told = place.events_of("recording.shared", 1);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["success"], false, "it is on record as refused");
     place.daemon.stop();
 }
 
