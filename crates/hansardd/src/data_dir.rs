@@ -25,9 +25,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use hansard_record::disk::Disk as _;
@@ -285,7 +283,8 @@ impl DataDir {
         make_dir(&self.0).map_err(|e| owner::not_made(&self.0, &e, 0o700))?;
         owner::is_ours(&self.0)?;
         self.is_free()?;
-        make_private(&self.0).map_err(about(&self.0))?;
+        // One that was there, empty, may be such that others can look into it.
+        fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)).map_err(about(&self.0))?;
         let unfinished = self.0.join(UNFINISHED);
         write_new(&unfinished, b"").map_err(about(&unfinished))?;
         let _lock = self.lock(who)?;
@@ -352,14 +351,6 @@ impl DataDir {
             false => format!("{} is not initialised", shown(&self.0)),
         };
         Failure::new(STATUS_NOT_READY, what, "run `hansardd init` first")
-    }
-}
-
-/// Takes from others what they may do with a directory.
-fn make_private(path: &Path) -> io::Result<()> {
-    match fs::metadata(path)?.mode() & 0o077 {
-        0 => Ok(()),
-        _ => fs::set_permissions(path, fs::Permissions::from_mode(0o700)),
     }
 }
 

@@ -22,9 +22,8 @@ use super::Switches;
 use super::doors::not_followed;
 use super::events::{HostEvents, Shared, Watched, monotonic_ns};
 use super::facts;
-use super::fold::Fold;
 use super::record::{Kind, Record};
-use super::sessions::{Entry, Leader, Lost, Session, Sessions, lock};
+use super::sessions::{Entry, Leader, Session, Sessions, lock};
 
 mod first;
 
@@ -424,17 +423,11 @@ impl Found {
             .maps
             .sessions
             .update(&key, &bits, MapFlags::EXIST);
-        let session = Session {
-            id,
-            looked_ns: recorder.now_ns(),
-            recorder,
-            fold: Fold::default(),
-            lost: Lost::default(),
-            leader: Some(Leader {
-                pid: self.arrival.pid,
-                exit: None,
-            }),
-        };
+        let mut session = Session::begun(id, recorder);
+        session.leader = Some(Leader {
+            pid: self.arrival.pid,
+            exit: None,
+        });
         shared.note(self.arrival.tag, id, session.lost);
         self.is_followed = true;
         shared.hand_on((self.arrival.tag, &self.waiting), session, switches)

@@ -18,7 +18,6 @@ use super::arrivals::Waiting;
 use super::doors::not_followed;
 use super::events::{HostEvents, Shared, Watched, monotonic_ns};
 use super::facts;
-use super::fold::Fold;
 use super::kernel::Maps;
 use super::record::Record;
 use super::sessions::{Entry, Lost, Session, Sessions, lock};
@@ -177,14 +176,9 @@ impl HostEvents {
         self.was_unwatched((id, recorder), from_ns, NOT_STORED);
         // A recording that failed ends its session by itself.
         let _ = recorder.witness(facts::watched(support, switches, left_out));
-        let session = Session {
-            id,
-            looked_ns: from_ns,
-            recorder: recorder.clone(),
-            fold: Fold::default(),
-            lost: one.told,
-            leader: None,
-        };
+        let mut session = Session::begun(id, recorder.clone());
+        session.looked_ns = from_ns;
+        session.lost = one.told;
         Some(shared.hand_on((tag, &one.waiting), session, switches))
     }
 }

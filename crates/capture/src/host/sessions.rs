@@ -87,6 +87,18 @@ impl Lost {
 }
 
 impl Session {
+    /// One that begins to be watched now.
+    pub(super) fn begun(id: SessionId, recorder: Recorder) -> Self {
+        Self {
+            id,
+            looked_ns: recorder.now_ns(),
+            recorder,
+            fold: Fold::default(),
+            lost: Lost::default(),
+            leader: None,
+        }
+    }
+
     /// Takes one record.
     pub(super) fn take(&mut self, record: &Record) {
         for body in self.bodies(record) {

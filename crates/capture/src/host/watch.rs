@@ -18,7 +18,6 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::Switches;
 use super::events::{HostEvents, LOST_BYTES, Shared, Watched};
 use super::facts;
-use super::fold::Fold;
 use super::sessions::{Entry, Lost, Session, lock};
 use super::tag::Tag;
 use crate::local::peer::effective_uid;
@@ -71,14 +70,7 @@ impl HostEvents {
         let (support, left_out) = (&shared.loaded.support, &shared.config.left_out);
         // A recording that failed ends its session by itself.
         let _ = recorder.witness(facts::watched(support, switches, left_out));
-        let session = Session {
-            id,
-            looked_ns: recorder.now_ns(),
-            recorder,
-            fold: Fold::default(),
-            lost: Lost::default(),
-            leader: None,
-        };
+        let session = Session::begun(id, recorder);
         let watched = Watched {
             shared: Arc::clone(shared),
             tag,
