@@ -183,6 +183,7 @@ static __always_inline bool hand_over(struct draft *draft)
 }
 
 #include "logins.h"
+#include "living.h"
 
 SEC("tp_btf/task_newtask")
 int BPF_PROG(on_fork, struct task_struct *child, unsigned long flags)

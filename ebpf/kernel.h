@@ -237,6 +237,10 @@ struct io_connect {
 	void *addr;
 	int addr_len;
 };
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
 
 #pragma clang attribute pop
 

@@ -35,6 +35,7 @@ mod fold;
 mod kernel;
 mod left;
 mod left_out;
+mod living;
 mod pins;
 mod record;
 mod resolved;

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use clap::CommandFactory as _;
 use hansard_record::Environment;
@@ -263,6 +264,15 @@ fn token(args: &InitArgs) -> Result<String, Failure> {
     }
 }
 
+/// However it ends, the last lines of the log are written, if somebody reads them so soon.
+struct LastLines(Journal);
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        self.0.flush(Duration::from_secs(2));
+    }
+}
+
 /// `hansardd run`.
 fn start(args: &RunArgs) -> Result<u8, Failure> {
     let handed = Mutex::new(handed_over());
@@ -270,6 +280,7 @@ fn start(args: &RunArgs) -> Result<u8, Failure> {
     let environment = Environment::real();
     let style = args.log.map_or_else(Style::of_stderr, Style::from);
     let journal = Journal::new(style, Box::new(io::stderr()), environment.clock.clone());
+    let _last_lines = LastLines(journal.clone());
     for warning in &warnings {
         journal.warning("the configuration is strange", &[("finding", warning)]);
     }

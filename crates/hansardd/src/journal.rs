@@ -9,9 +9,15 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hansard_record::clock::Clock;
 use hansard_view::escape_for_humans;
+
+mod out;
+
+use out::Out;
+pub use out::WAITING_BYTES_MAX;
 
 /// Most lines with the same words within [`WINDOW_NS`]. More are counted, and the count is a line.
 pub const SAME_LINES_MAX: u32 = 20;
@@ -101,15 +107,14 @@ pub struct Journal(Arc<Shared>);
 struct Shared {
     style: Style,
     clock: Arc<dyn Clock>,
+    out: Out,
     state: Mutex<State>,
 }
 
 struct State {
-    out: Box<dyn Write + Send>,
     /// By their words, which stand in the code: so many are all there can be.
     said: BTreeMap<&'static str, Said>,
     suppressed: u64,
-    unwritten: u64,
 }
 
 /// Lines with the same words.
@@ -120,17 +125,17 @@ struct Said {
 }
 
 impl Journal {
-    /// A log that writes to `out`. The clock's monotonic time measures, its UTC is shown.
+    /// A log that writes to `out`, by a thread of its own: who says something waits for nobody who
+    /// reads. The clock's monotonic time measures, its UTC is shown.
     #[must_use]
     pub fn new(style: Style, out: Box<dyn Write + Send>, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Shared {
             style,
             clock,
+            out: Out::new(out),
             state: Mutex::new(State {
-                out,
                 said: BTreeMap::new(),
                 suppressed: 0,
-                unwritten: 0,
             }),
         }))
     }
@@ -182,12 +187,11 @@ impl Journal {
             state.suppressed = state.suppressed.saturating_add(1);
         }
         if withheld > 0 {
-            let line = self.withheld(words, withheld);
-            state.write(&line);
+            self.0.out.put(self.withheld(words, withheld));
         }
         if is_allowed {
-            let line = self.line(severity, words, values);
-            state.write(&line);
+            self.tell_left_out();
+            self.0.out.put(self.line(severity, words, values));
         }
     }
 
@@ -204,9 +208,15 @@ impl Journal {
             }
         }
         for (words, withheld) in due {
-            let line = self.withheld(words, withheld);
-            state.write(&line);
+            self.0.out.put(self.withheld(words, withheld));
         }
+        self.tell_left_out();
+    }
+
+    /// Waits until everything is written, so long at most: somebody who does not read may not keep the
+    /// daemon from ending. Answers whether it is.
+    pub fn flush(&self, within: Duration) -> bool {
+        self.0.out.flush(within)
     }
 
     /// Lines that were withheld since the start.
@@ -215,14 +225,23 @@ impl Journal {
         self.state().suppressed
     }
 
-    /// Lines that could not be written since the start.
+    /// Lines that could not be written since the start, or found no room because nobody reads.
     #[must_use]
     pub fn unwritten(&self) -> u64 {
-        self.state().unwritten
+        self.0.out.unwritten()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_left_out(&self) {
+        if let Some(lines) = self.0.out.left_out() {
+            let words = "lines were left out while nobody read them";
+            self.0
+                .out
+                .put(self.line(Severity::Warning, words, &[("lines", &lines)]));
+        }
     }
 
     fn withheld(&self, words: &'static str, number: u64) -> String {
@@ -274,15 +293,6 @@ impl Journal {
         }
         line.push('\n');
         line
-    }
-}
-
-impl State {
-    fn write(&mut self, line: &str) {
-        // One write for a line: lines of several threads and processes do not mix.
-        if self.out.write_all(line.as_bytes()).is_err() {
-            self.unwritten = self.unwritten.saturating_add(1);
-        }
     }
 }
 

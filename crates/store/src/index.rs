@@ -163,7 +163,8 @@ pub type Visit<'a> = &'a mut dyn FnMut(Spot, Load<'_>) -> Result<ControlFlow<()>
 ///   survives the loss of power. Until then `kept` MUST NOT count it. After an error blocks that were
 ///   put MUST still be found, and `commit` MAY be called again.
 /// - After `forget` returned `Ok` nothing of these sessions MUST be found or counted, also after a
-///   crash. It MAY make durable what was put; `put` MAY, too.
+///   crash. It MAY make durable what was put; `put` MAY, too. Of what is kept their texts MUST be gone
+///   within a day, while `commit` is called now and then.
 /// - `look` MUST visit, in the order of [`Spot`] and each once, every block behind `after` that holds
 ///   all the needs and is within the scope; it MAY visit others. What is put or forgotten meanwhile
 ///   MAY be seen or not.

@@ -237,6 +237,7 @@ impl Service {
             join: Arc::clone(&echo),
             renew: echo,
             connections: connections.clone(),
+            hosts_max: 64,
             software: "a service under test".to_owned(),
         });
         let figures = ingest.figures();

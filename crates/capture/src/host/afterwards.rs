@@ -13,9 +13,10 @@ use super::record::Record;
 /// says so.
 pub const AFTERWARDS_MAX: u64 = 10_000;
 
-/// Sessions that have ended and whose processes are still watched. At the bound the oldest is not any
-/// more; where anything of it was still told, an alarm says so.
-pub(super) const OVER_MAX: usize = 1024;
+/// Sessions that have ended and left something running, which is watched still. At the bound the oldest is
+/// not any more, and an alarm says so. The kernel has room for as many again, and for twice as many that go
+/// on.
+pub(super) const OVER_MAX: usize = 4096;
 
 /// Told of what ended sessions do, one event at a time; it should be quick.
 pub type Tell = Box<dyn Fn(Body) + Send + Sync>;
@@ -100,9 +101,10 @@ impl Over {
         }
     }
 
-    /// It is not watched any more, because too many others are.
-    pub(super) fn given_up(&self, tell: &Tell) {
-        if self.told > 0 {
+    /// It is not watched any more, because too many others are. Whether it has left anything running is
+    /// known, or it is taken for granted that it has not unless it did something.
+    pub(super) fn given_up(&self, is_known_to_live: bool, tell: &Tell) {
+        if is_known_to_live || self.told > 0 {
             let why = "what it left running is not watched any more: too much is";
             tell(self.alarm(why.to_owned()));
         }
@@ -142,7 +144,7 @@ mod tests {
         assert!(!over.take(&exit, &tell));
         over.lost(5, &tell);
         over.lost(8, &tell);
-        over.given_up(&tell);
+        over.given_up(false, &tell);
         let told = told.lock().unwrap();
         assert_eq!(told.len() as u64, AFTERWARDS_MAX + 2);
         let field = |body: &Body, name: &str| match body {

@@ -60,6 +60,8 @@ pub struct Counted {
     pub malformed: u64,
     /// Sessions that are watched now.
     pub sessions: u64,
+    /// Sessions that have ended and may have left something running, which is watched.
+    pub ended: u64,
 }
 
 /// Host events. Clones are the same. When the last is dropped, the kernel's programs are gone if they are not
@@ -82,6 +84,8 @@ pub(super) struct Shared {
     pub(super) next_tag: AtomicU64,
     /// Logins that the kernel could not follow, of which was told.
     turned_away: AtomicU64,
+    /// When it was asked which ended sessions left anything running.
+    pub(super) asked_ns: AtomicU64,
 }
 
 /// A session that is watched, until this is dropped.
@@ -108,7 +112,7 @@ impl HostEvents {
     /// Why this kernel, or this process, cannot.
     pub fn start(config: Config, tell: Tell) -> Result<Self, Unsupported> {
         let loaded = kernel::load(&config)?;
-        let watched = Arc::new(Sessions::telling(tell));
+        let watched = Arc::new(Sessions::telling(tell, loaded.knows_who_lives()));
         let unusable = |e: &dyn fmt::Display| Unsupported {
             what: format!("what the kernel tells cannot be read: {e}"),
             next: "see whether descriptors and memory are left".to_owned(),
@@ -131,6 +135,7 @@ impl HostEvents {
             // Beyond all that another daemon gave since the machine started.
             next_tag: AtomicU64::new(monotonic_ns()),
             turned_away: AtomicU64::new(0),
+            asked_ns: AtomicU64::new(0),
         });
         let (stopped, stop) = io::pipe().map_err(|e| unusable(&e))?;
         let of_thread = Arc::clone(&shared);
@@ -173,6 +178,7 @@ impl HostEvents {
             lost: watched.lost.load(Ordering::Relaxed),
             malformed: watched.malformed.load(Ordering::Relaxed),
             sessions: watched.open() as u64,
+            ended: watched.ended().len() as u64,
         }
     }
 }
@@ -340,6 +346,7 @@ impl Shared {
             }
         }
         self.watched.give_up_left();
+        self.look_who_lives();
         self.forget_done();
         self.look_at_doors();
     }
@@ -354,7 +361,7 @@ impl Shared {
     }
 
     /// The same for a session that has ended; nearly none has left anything running.
-    fn look_after(&self, tag: u64, over: &mut Over, now_ns: u64) {
+    pub(super) fn look_after(&self, tag: u64, over: &mut Over, now_ns: u64) {
         if over.is_quiet() {
             return;
         }
@@ -405,6 +412,6 @@ pub(super) fn monotonic_ns() -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -12,6 +12,7 @@ use libbpf_rs::{ErrorKind, Link, MapCore as _, MapHandle, Object, ObjectBuilder,
 
 use super::doors;
 use super::left_out::Found;
+use super::living;
 use super::pins;
 use super::{Config, RING_BYTES_MAX, RING_BYTES_MIN, Unsupported};
 
@@ -89,6 +90,8 @@ pub(super) struct Loaded {
     pub(super) by_number: bool,
     /// Paths and programs that were to be left out and are not there.
     pub(super) absent: Vec<PathBuf>,
+    /// What says whose tasks there are.
+    pub(super) living: Option<Link>,
     // Links go before what they are of. Where the last daemon's programs stayed there are none.
     links: Vec<Link>,
     object: Option<Object>,
@@ -204,7 +207,8 @@ pub(super) fn load(config: &Config) -> Result<Loaded, Unsupported> {
                 if let Some(dir) = &config.pins {
                     let says = Says::of(config, &left_out, fit, &loaded.support.missing);
                     let place = says.place(dir, config, &left_out);
-                    place.keep(&mut loaded.links, &mut loaded.maps)?;
+                    let living = loaded.living.as_mut();
+                    place.keep((&mut loaded.links, living), &mut loaded.maps)?;
                 }
                 return Ok(loaded);
             }
@@ -228,6 +232,7 @@ fn fitted(config: &Config, left_out: &Found, fit: Fit) -> libbpf_rs::Result<Load
         let name = program.name().to_str().unwrap_or_default();
         let is_wanted = match name {
             RING_REQUEST | RING_ENTRY | RING_ANSWER | RING_RESULT => programs.contains(&name),
+            living::PROGRAM => !fit.by_number,
             name => fit.resolves || !name.starts_with(RESOLVING),
         };
         program.set_autoload(is_wanted);
@@ -243,6 +248,7 @@ fn fitted(config: &Config, left_out: &Found, fit: Fit) -> libbpf_rs::Result<Load
         by_number: fit.by_number,
         absent: left_out.absent.clone(),
         support: fit.support(missing),
+        living: living::attach(&object)?,
         links,
         object: Some(object),
     })
@@ -251,12 +257,13 @@ fn fitted(config: &Config, left_out: &Found, fit: Fit) -> libbpf_rs::Result<Load
 /// The programs that the last daemon left, if they are those that this one would load.
 fn taken_up(config: &Config, dir: &Path, left_out: &Found, fit: Fit) -> Option<Loaded> {
     let (_, missing) = rings().ok()?;
-    let says = Says::of(config, left_out, fit, &missing);
+    let place = Says::of(config, left_out, fit, &missing).place(dir, config, left_out);
     Some(Loaded {
-        maps: says.place(dir, config, left_out).left(tags(fit))?,
+        maps: place.left(tags(fit))?,
         by_number: fit.by_number,
         absent: left_out.absent.clone(),
         support: fit.support(missing),
+        living: place.left_living(),
         links: Vec::new(),
         object: None,
     })
@@ -391,7 +398,8 @@ fn own_pid_namespace() -> Option<u32> {
 fn attach(object: &Object) -> libbpf_rs::Result<Vec<Link>> {
     let programs = object.progs_mut();
     // One that was left out is not loaded and cannot be attached.
-    let programs = programs.filter(|program| program.autoload());
+    let programs =
+        programs.filter(|program| program.autoload() && program.name() != living::PROGRAM);
     programs.map(|program| program.attach_trace()).collect()
 }
 

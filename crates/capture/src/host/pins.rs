@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Unsupported;
 use super::kernel::Maps;
+use super::living;
 
 /// What `statfs` answers of a bpf file system: `BPF_FS_MAGIC` of the kernel.
 const BPF_FS: u64 = 0xcafe_4a11;
@@ -61,16 +62,29 @@ impl Place {
         .ok()
     }
 
+    /// What the last daemon asked whose tasks there are.
+    pub(super) fn left_living(&self) -> Option<Link> {
+        Link::open(self.here.join(living::PROGRAM)).ok()
+    }
+
     /// Pins all of this, and removes what was loaded otherwise. A crash in here leaves what the next start
     /// removes.
-    pub(super) fn keep(&self, links: &mut [Link], maps: &mut Maps) -> Result<(), Unsupported> {
+    pub(super) fn keep(
+        &self,
+        (links, living): (&mut [Link], Option<&mut Link>),
+        maps: &mut Maps,
+    ) -> Result<(), Unsupported> {
         let _ = fs::remove_dir_all(&self.here);
         let mut dirs = DirBuilder::new();
         dirs.recursive(true).mode(0o700);
         dirs.create(&self.here)
             .map_err(|e| unusable(&self.here, &e))?;
-        for (number, link) in links.iter_mut().enumerate() {
-            let path = self.here.join(format!("program-{number}"));
+        let numbered = (0..)
+            .zip(links)
+            .map(|(n, link)| (format!("program-{n}"), link));
+        let living = living.map(|link| (living::PROGRAM.to_owned(), link));
+        for (name, link) in numbered.chain(living) {
+            let path = self.here.join(name);
             link.pin(&path).map_err(|e| unusable(&path, &e))?;
         }
         let (last, first): (Vec<_>, Vec<_>) = maps

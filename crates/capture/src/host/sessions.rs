@@ -35,6 +35,8 @@ pub(super) struct Sessions {
     pub(super) arrivals: Arrivals,
     /// What the last daemon watched.
     pub(super) left: Left,
+    /// Whether those that have left nothing running are forgotten.
+    pub(super) knows_who_lives: bool,
     /// Ended ones whose processes are not to be watched any more.
     pub(super) done: Mutex<Vec<u64>>,
     /// The latest moment that was read of.
@@ -143,10 +145,11 @@ impl Session {
 
 impl Sessions {
     /// None yet; what ended ones do is told here.
-    pub(super) fn telling(tell: Tell) -> Self {
+    pub(super) fn telling(tell: Tell, knows_who_lives: bool) -> Self {
         Self {
             by_tag: Mutex::default(),
             tell,
+            knows_who_lives,
             arrivals: Arrivals::default(),
             left: Left::default(),
             done: Mutex::default(),
@@ -189,20 +192,26 @@ impl Sessions {
         open.count()
     }
 
-    /// A session has ended. Of those that have, the oldest makes room.
-    pub(super) fn is_over(&self, tag: u64, over: Over) {
-        let mut all = lock(&self.by_tag);
-        all.insert(tag, Entry::Over(Arc::new(Mutex::new(over))));
-        let mut over = all.iter().filter_map(|(tag, entry)| match entry {
-            Entry::Over(over) => Some((*tag, over)),
+    /// Those that have ended and are watched still, the oldest of its kind first: tags grow.
+    pub(super) fn ended(&self) -> Vec<(u64, Arc<Mutex<Over>>)> {
+        let all = lock(&self.by_tag);
+        let over = all.iter().filter_map(|(tag, entry)| match entry {
+            Entry::Over(over) => Some((*tag, Arc::clone(over))),
             Entry::Open(_) | Entry::Waiting(_) => None,
         });
-        // Tags grow: the first is the oldest of its kind.
-        if let Some((oldest, first)) = over.next()
-            && over.count() >= OVER_MAX
+        over.collect()
+    }
+
+    /// A session has ended. Of those that have, the oldest makes room.
+    pub(super) fn is_over(&self, tag: u64, over: Over) {
+        let over = Arc::new(Mutex::new(over));
+        lock(&self.by_tag).insert(tag, Entry::Over(over));
+        let ended = self.ended();
+        if let Some((oldest, first)) = ended.first()
+            && ended.len() > OVER_MAX
         {
-            lock(first).given_up(&self.tell);
-            lock(&self.done).push(oldest);
+            lock(first).given_up(self.knows_who_lives, &self.tell);
+            lock(&self.done).push(*oldest);
         }
     }
 }

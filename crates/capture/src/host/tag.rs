@@ -1,7 +1,7 @@
 //! What a task carries: `struct tag` of `ebpf/record.h`.
 
 /// Bytes of it.
-const TAG_BYTES: usize = 40;
+pub(super) const TAG_BYTES: usize = 40;
 
 /// Whose a task is. Whether its program is one that is left out is the kernel's to say: written from here it is
 /// not, until it runs another one.

@@ -1,13 +1,14 @@
 //! Which session a process belongs to.
 
 use std::io::Write as _;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 
+use hansard_capture::host::{Config, HostEvents};
 use hansard_core::Body;
 use hansard_core::policy::Watch;
 
 use super::support::{gaps, wait_for};
-use super::watching::{AFTERWARDS, ID, Within, World, argv, host, int, text, tricks};
+use super::watching::{AFTERWARDS, ID, Within, World, argv, host, int, tell, text, tricks};
 
 #[test]
 fn whatever_a_process_does_it_stays_in_its_session() {
@@ -119,37 +120,62 @@ fn a_process_of_somebody_else_is_not_marked() {
     world.told();
 }
 
-#[test]
-fn what_a_session_leaves_running_is_told_under_its_name() {
-    let Some(host) = host() else { return };
+/// A session that has ended and left this running: it does something once it is told.
+fn left_by(host: &HostEvents, word: &str) -> UnixStream {
     let place = super::support::TempDir::new();
     let listener = UnixListener::bind(place.path().join("go")).unwrap();
-    // It waits until the recording has ended, and does something then.
     let script = format!(
-        "(setsid {} waits {} /usr/bin/env printf long-after >/dev/null 2>&1 &)\n:\n",
+        "(setsid {} waits {} /usr/bin/env printf {word} >/dev/null 2>&1 &)\n:\n",
         tricks().display(),
         place.path().join("go").display()
     );
     let world = World::new(host, &script);
-    let (mut left, _) = listener.accept().unwrap();
+    let (left, _) = listener.accept().unwrap();
     let told = world.told();
-    let early = told.facts("session.command");
-    assert!(
-        !early
-            .iter()
-            .any(|fact| argv(&fact.fields) == ["printf", "long-after"])
-    );
+    assert!(!told.printed(word));
+    left
+}
+
+/// What it did, and under which name.
+fn is_told_of(mut left: UnixStream, word: &str) {
     left.write_all(b"x").unwrap();
     let found = || {
         let all = AFTERWARDS.lock().unwrap();
         let found = all.iter().find_map(|body| match body {
-            Body::Command(fact) if argv(&fact.fields) == ["printf", "long-after"] => Some(fact),
+            Body::Command(fact) if argv(&fact.fields) == ["printf", word] => Some(fact),
             _ => None,
         });
         found.cloned()
     };
     wait_for("what was left", || found().is_some());
     assert_eq!(text(&found().unwrap().fields, "recording"), ID.to_string());
+}
+
+#[test]
+fn what_a_session_leaves_running_is_told_under_its_name() {
+    let Some(host) = host() else { return };
+    let left = left_by(host, "long-after");
+    is_told_of(left, "long-after");
+}
+
+#[test]
+fn of_many_that_ended_those_are_watched_that_left_something_running() {
+    if host().is_none() {
+        return;
+    }
+    for (by_number, word) in [(false, "beside-tasks"), (true, "by-number")] {
+        let config = Config {
+            by_number,
+            ..Config::default()
+        };
+        let host = HostEvents::start(config, tell()).unwrap();
+        let left = left_by(&host, word);
+        for _ in 0..70 {
+            World::new(&host, ":").told();
+        }
+        wait_for("the others to be forgotten", || host.counted().ended < 60);
+        is_told_of(left, word);
+    }
 }
 
 #[test]

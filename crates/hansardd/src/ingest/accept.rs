@@ -24,9 +24,9 @@ use crate::ingest::depot::Depot;
 use crate::ingest::figures::{Figures, add};
 use crate::ingest::gate::Gate;
 use crate::ingest::limits::{
-    ADMISSION_EVERY, CONNECTIONS_MAX, EXPIRY_EVERY, GATHERED_BYTES_MAX, HANDSHAKE_MAX,
-    HEADERS_BYTES_MAX, PUTS_MAX, REQUESTS_MAX, SEND_BUFFER_BYTES, SMALL_REQUESTS_MAX,
-    STRANGERS_MAX, STRANGERS_PER_ADDRESS_MAX, STREAMLESS_MAX, WINDOW_BYTES,
+    ADMISSION_EVERY, EXPIRY_EVERY, GATHERED_BYTES_MAX, HANDSHAKE_MAX, HEADERS_BYTES_MAX, PUTS_MAX,
+    REQUESTS_MAX, SEND_BUFFER_BYTES, SMALL_REQUESTS_MAX, STRANGERS_MAX, STRANGERS_PER_ADDRESS_MAX,
+    STREAMLESS_MAX, WINDOW_BYTES, connections_max,
 };
 use crate::ingest::note::{Note, Witness};
 use crate::ingest::requests::{Answer, Connection, answer};
@@ -58,6 +58,8 @@ pub struct Parts {
     pub renew: Answer,
     /// Who is connected; others keep a clone.
     pub connections: Connections,
+    /// Most hosts that are connected at a time.
+    pub hosts_max: usize,
     /// Program and version, as told to hosts.
     pub software: String,
 }
@@ -124,7 +126,7 @@ impl Shared {
     }
 
     /// Somebody is not let in. Told of a few times a second, else counted.
-    fn turn_away(&self, peer: Option<Peer>, remote: SocketAddr, why: String) {
+    pub(super) fn turn_away(&self, peer: Option<Peer>, remote: SocketAddr, why: String) {
         add(&self.figures.turned_away, 1);
         let Some(untold) = self.strangers().told.tell(Instant::now()) else {
             return;
@@ -164,7 +166,8 @@ impl Ingest {
     /// Accepts connections until `shutdown` is ready; then hosts are told, and what they sent and
     /// was not answered is sent again to whoever they connect to next.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let connections_max = connections_max(self.0.parts.hosts_max);
+        let places = Arc::new(Semaphore::new(connections_max));
         tokio::select! {
             () = shutdown => {}
             () = self.accept(&listener, &places) => {}
@@ -172,7 +175,7 @@ impl Ingest {
         }
         drop(listener);
         self.0.parts.connections.end_all("the service is stopping");
-        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
         // Those that do not listen end with the runtime.
         let _ = timeout(ENDING_MAX, places.acquire_many(all)).await;
     }
@@ -188,7 +191,8 @@ impl Ingest {
             };
             add(&self.0.figures.accepted, 1);
             let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-                let why = format!("there are {CONNECTIONS_MAX} connections already");
+                let max = connections_max(self.0.parts.hosts_max);
+                let why = format!("there are {max} connections already");
                 self.0.turn_away(None, remote, why);
                 continue;
             };

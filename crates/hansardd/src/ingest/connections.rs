@@ -236,12 +236,17 @@ impl Connections {
         inner.lines.values().map(|e| Arc::clone(&e.line)).collect()
     }
 
-    /// Notes a connection. With too many of its host, the oldest of them ends.
-    pub(super) fn enter(&self, peer: Peer, remote: SocketAddr) -> Place {
+    /// Notes a connection. With too many of its host, the oldest of them ends. `None` where so many
+    /// other hosts are connected.
+    pub(super) fn enter(&self, peer: Peer, remote: SocketAddr, hosts_max: usize) -> Option<Place> {
         let mut inner = self.lock();
+        let host = peer.principal.id();
+        let is_known = host.is_some_and(|host| inner.hosts.contains_key(&host));
+        if !is_known && inner.hosts.len() >= hosts_max {
+            return None;
+        }
         inner.next = inner.next.saturating_add(1);
         let number = inner.next;
-        let host = peer.principal.id();
         let line = Arc::new(Line::new(number, peer, remote));
         let entry = Entry {
             line: Arc::clone(&line),
@@ -260,10 +265,10 @@ impl Connections {
             oldest.cut("the host has too many connections: this is the oldest");
         }
         drop(inner);
-        Place {
+        Some(Place {
             connections: self.clone(),
             line,
-        }
+        })
     }
 
     /// From now on what is for this session goes to this connection. Answers whether there is room.

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-/// Connections at the same time, of all hosts; one more is closed at once.
-pub const CONNECTIONS_MAX: usize = 4096;
+/// Connections at the same time, of so many hosts at most: one that comes again is there twice until
+/// its old connection has ended. One more is closed at once.
+#[must_use]
+pub fn connections_max(hosts_max: usize) -> usize {
+    hosts_max.saturating_mul(2).saturating_add(STRANGERS_MAX)
+}
 
 /// Connections of one host; with one more, the oldest is ended.
 pub const PEER_CONNECTIONS_MAX: usize = 4;
@@ -94,3 +98,7 @@ pub const EXPIRY_EVERY: Duration = Duration::from_secs(5);
 
 /// Strangers turned away that are told of in one second; the others are only counted.
 pub const STRANGERS_TOLD_MAX: u32 = 5;
+
+/// Sessions of one host of which is told within an hour that they are not taken, as many as one connection
+/// remembers; others are only counted.
+pub const NOT_TAKEN_TOLD_MAX: u32 = 4096;

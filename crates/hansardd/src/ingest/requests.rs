@@ -14,7 +14,7 @@ use hyper::{Method, Request, Response};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::ingest::accept::Shared;
+use crate::ingest::accept::{Parts, Shared};
 use crate::ingest::figures::add;
 use crate::ingest::limits::{SMALL_BODY_BYTES_MAX, SMALL_BODY_MAX};
 use crate::ingest::note::Note;
@@ -94,12 +94,20 @@ fn stream(connection: Arc<Connection>, body: Incoming) -> Reply {
         return text(409, "there is a stream on this connection already");
     }
     let shared = Arc::clone(&connection.shared);
+    let Parts {
+        connections,
+        hosts_max,
+        ..
+    } = &shared.parts;
+    let place = connections.enter(peer.clone(), connection.remote, *hosts_max);
+    let Some(place) = place else {
+        let why = format!("{hosts_max} hosts are connected already (serve.ingest.hosts_max)");
+        shared.turn_away(Some(peer), connection.remote, why.clone());
+        connection.has_stream.store(false, Ordering::SeqCst);
+        return text(503, why);
+    };
     let (down, reply) = outgoing(2);
     tokio::spawn(async move {
-        let place = shared
-            .parts
-            .connections
-            .enter(peer.clone(), connection.remote);
         add(&shared.figures.connected, 1);
         let gone = Arc::clone(&connection.gone);
         let stream = Stream::new(Arc::clone(&shared), Arc::new(place), down);

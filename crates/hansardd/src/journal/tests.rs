@@ -23,10 +23,10 @@ impl Write for Kept {
     }
 }
 
-impl Kept {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap()
-    }
+/// Everything that was written.
+fn written(journal: &Journal, kept: &Kept) -> String {
+    assert!(journal.flush(Duration::from_secs(60)));
+    String::from_utf8(kept.0.lock().unwrap().0.clone()).unwrap()
 }
 
 #[derive(Default)]
@@ -78,7 +78,7 @@ fn a_line_is_a_line_whatever_is_in_it() {
             "a host said something",
             &[("said", &Bytes(b"\xff\xfe\x1b[1m"))],
         );
-        let text = kept.text();
+        let text = written(&journal, &kept);
         assert_eq!(text.lines().count(), HOSTILE.len() + 1, "{text}");
         assert!(
             text.chars().all(|c| c == '\n' || !c.is_control()),
@@ -112,7 +112,7 @@ fn json_says_exactly_what_was_said() {
     for value in HOSTILE {
         journal.info("said", &[("said", &value)]);
     }
-    for (line, value) in kept.text().lines().zip(HOSTILE) {
+    for (line, value) in written(&journal, &kept).lines().zip(HOSTILE) {
         let json: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(json["said"], value);
     }
@@ -131,7 +131,7 @@ fn where_a_value_ends_can_be_seen() {
         ],
     );
     assert_eq!(
-        kept.text(),
+        written(&journal, &kept),
         "<6>said a=\"x y\" b=\"x=\\\"y\\\"\" c=\"\" d=plain\n"
     );
 }
@@ -140,7 +140,7 @@ fn where_a_value_ends_can_be_seen() {
 fn a_long_value_is_cut() {
     let (journal, kept, _) = journal(Style::Plain);
     journal.info("said", &[("said", &"é".repeat(1 << 20))]);
-    let text = kept.text();
+    let text = written(&journal, &kept);
     assert!(text.chars().count() < VALUE_CHARS_MAX + 100);
     assert!(text.ends_with("é…\n"));
 }
@@ -153,26 +153,25 @@ fn a_flood_is_counted_and_the_count_is_said() {
         journal.settle(false);
     }
     journal.info("something else", &[]);
-    assert_eq!(kept.text().lines().count(), 21);
+    assert_eq!(written(&journal, &kept).lines().count(), 21);
     assert_eq!(journal.suppressed(), 980);
     clock.0.store(WINDOW_NS, Ordering::SeqCst);
     journal.settle(false);
-    let text = kept.text();
+    let text = written(&journal, &kept);
     let last = text.lines().last().unwrap();
     assert!(
         last.ends_with("were withheld words=refused lines=980"),
         "{last}"
     );
     journal.settle(true);
-    assert_eq!(kept.text(), text, "said once");
+    assert_eq!(written(&journal, &kept), text, "said once");
     // A line after the time is written again, after the count of those before it.
     for _ in 0..25 {
         journal.warning("refused", &[]);
     }
     clock.0.store(2 * WINDOW_NS, Ordering::SeqCst);
     journal.warning("refused", &[]);
-    let said = kept
-        .text()
+    let said = written(&journal, &kept)
         .lines()
         .filter(|line| line.contains("lines=5"))
         .count();
@@ -181,7 +180,13 @@ fn a_flood_is_counted_and_the_count_is_said() {
         journal.warning("refused", &[]);
     }
     journal.settle(true);
-    assert!(kept.text().lines().last().unwrap().ends_with("lines=6"));
+    assert!(
+        written(&journal, &kept)
+            .lines()
+            .last()
+            .unwrap()
+            .ends_with("lines=6")
+    );
 }
 
 #[test]
@@ -189,7 +194,40 @@ fn lines_that_cannot_be_written_are_counted() {
     let (journal, kept, _) = journal(Style::Plain);
     kept.0.lock().unwrap().1 = true;
     journal.info("said", &[]);
+    assert!(journal.flush(Duration::from_secs(60)));
     assert_eq!(journal.unwritten(), 1);
+}
+
+#[test]
+fn who_does_not_read_keeps_nobody_from_going_on_and_is_told_what_was_left_out() {
+    let (reader, writer) = io::pipe().unwrap();
+    let clock = Arc::new(Stopped::default());
+    let journal = Journal::new(Style::Plain, Box::new(writer), clock.clone());
+    let long = "x".repeat(VALUE_CHARS_MAX);
+    let said = 3 * WAITING_BYTES_MAX / VALUE_CHARS_MAX;
+    for n in 0..said {
+        clock.0.fetch_add(WINDOW_NS, Ordering::SeqCst);
+        journal.info("said", &[("n", &n), ("what", &long)]);
+    }
+    let left_out = journal.unwritten();
+    assert!(left_out > 0 && left_out < said as u64, "{left_out}");
+    assert!(!journal.flush(Duration::from_millis(10)));
+    // Once somebody reads, everything that waited comes, and then how much did not.
+    let mut lines = io::BufRead::lines(io::BufReader::new(reader)).map(Result::unwrap);
+    let waited = usize::try_from(said as u64 - left_out).unwrap();
+    for n in 0..waited {
+        let line = lines.next().unwrap();
+        assert!(line.contains(&format!(" said n={n} what=")), "{line}");
+    }
+    assert!(journal.flush(Duration::from_secs(60)));
+    journal.settle(false);
+    let told = format!("left out while nobody read them lines={left_out}");
+    let line = lines.next().unwrap();
+    assert!(line.ends_with(&told), "{line}");
+    journal.info("over", &[]);
+    drop(journal);
+    assert!(lines.next().unwrap().ends_with("info: over"));
+    assert_eq!(lines.next(), None);
 }
 
 #[test]

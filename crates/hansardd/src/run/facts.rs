@@ -4,12 +4,20 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use hansard_core::Body;
 
 /// Most facts that wait to be written into the diary; who has one more to tell, waits, and who only
 /// mentions one leaves it out, which is counted.
 pub const FACTS_WAITING_MAX: usize = 1024;
+
+/// How long the main loop waits for room.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How often it looks for some.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What the thread that writes the diary is handed.
 pub(super) enum Said {
@@ -47,6 +55,21 @@ impl Facts {
         self.to
             .send(said)
             .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+    }
+
+    /// The same for the main loop, which must go on: waits [`SOON`] at most, while too many wait. One
+    /// that finds no room until then is left out and counted.
+    pub(super) fn tell_soon(&self, body: Body) {
+        let until = Instant::now() + SOON;
+        let mut said = Said::Fact(Box::new(body));
+        while let Err(TrySendError::Full(again)) = self.to.try_send(said) {
+            if Instant::now() >= until {
+                self.left_out.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            said = again;
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// The same for those who must not wait: what works through the spool, without which there may

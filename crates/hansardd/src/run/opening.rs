@@ -135,6 +135,11 @@ impl Opened {
         let _ = self.facts.tell(body);
     }
 
+    /// The same for the main loop, whose turn it is to see signals and to keep the watchdog quiet.
+    pub(super) fn tell_soon(&self, body: Body) {
+        self.facts.tell_soon(body);
+    }
+
     /// Another configuration is in force.
     pub(super) fn in_force(&self, config: &Config) {
         let mut in_force = self
@@ -150,7 +155,7 @@ impl Opened {
             Ending::Told => None,
             Ending::Fatal(why) => Some(why.as_str()),
         };
-        self.tell(fact::stop(&self.roles, error));
+        self.tell_soon(fact::stop(&self.roles, error));
     }
 }
 

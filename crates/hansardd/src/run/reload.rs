@@ -27,7 +27,7 @@ pub(super) fn reload(start: &Start, opened: &Opened, config: &mut Config) {
             let waiting = changes(&start.config, &read).into_iter();
             changed.extend(waiting.filter(|change| !change.live));
             said(start, &changed);
-            opened.tell(fact::reload(&path, Ok(&changed)));
+            opened.tell_soon(fact::reload(&path, Ok(&changed)));
             *config = read;
             opened.in_force(config);
         }
@@ -36,7 +36,7 @@ pub(super) fn reload(start: &Start, opened: &Opened, config: &mut Config) {
             start
                 .journal
                 .error("the configuration has errors and is not used", &values);
-            opened.tell(fact::reload(&path, Err(&why)));
+            opened.tell_soon(fact::reload(&path, Err(&why)));
         }
     }
     let status = format!("running: {}", opened.roles.join(", "));

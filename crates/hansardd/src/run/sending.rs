@@ -138,7 +138,8 @@ impl Sending<'_> {
                     "the service does not take a session",
                     &[("what", &alarm.why)],
                 );
-                let _ = facts.tell(raised(&alarm));
+                // What makes room sends, and is waiting for this.
+                facts.mention(raised(&alarm));
             }),
             live: Box::new(move || {
                 let sessions = live.get().map(Running::list).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The role that takes recordings from hosts.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use hansard_core::seal::Digest;
 use hansard_core::{Body, SessionId, Sink};
 use hansard_identity::registry::Registry;
 use hansard_identity::tls::{Clients, LiveCertificate, server_config};
-use hansard_identity::{HostIdentity, Peer};
+use hansard_identity::{HostId, HostIdentity, Peer};
 use hansard_record::Environment;
 use hansard_record::clock::Clock;
 use hansard_record::diary::Diary;
@@ -71,7 +72,8 @@ impl Taking<'_> {
         let tls = server_config(identity.authority(), own, Clients::OrAnonymous, time);
         let tls = Arc::new(tls.map_err(|e| unusable(&e))?);
         self.renew(identity, certificate, closers)?;
-        let ingest = Ingest::new(self.parts(tls));
+        let hosts_max = usize::try_from(config.hosts_max).unwrap_or(usize::MAX);
+        let ingest = Ingest::new(self.parts(tls, hosts_max));
         let figures = ingest.figures();
         let listener = listen(runtime, "serve.ingest.listen", config.listen)?;
         let address = listener.local_addr().unwrap_or(config.listen);
@@ -108,7 +110,7 @@ impl Taking<'_> {
         Ok(renewed)
     }
 
-    fn parts(&self, tls: Arc<rustls::ServerConfig>) -> Parts {
+    fn parts(&self, tls: Arc<rustls::ServerConfig>, hosts_max: usize) -> Parts {
         let clock = Arc::clone(&self.environment.clock);
         let keeping = self.keeping;
         let (live, catalog) = (keeping.live.clone(), Arc::clone(&keeping.catalog));
@@ -134,10 +136,12 @@ impl Taking<'_> {
             witness: Arc::new(Told {
                 facts: self.facts.clone(),
                 journal: self.start.journal.clone(),
+                not_taken: Mutex::default(),
             }),
             join: self.small(|registry, _, body, now| crate::join::join(registry, body, now)),
             renew: self.small(crate::join::renew),
             connections: keeping.connections.clone(),
+            hosts_max,
             software: format!("hansardd {}", env!("CARGO_PKG_VERSION")),
         }
     }
@@ -286,6 +290,25 @@ impl Depot for Kept {
 struct Told {
     facts: Facts,
     journal: crate::journal::Journal,
+    /// How often each host was told of whose sessions are not taken.
+    not_taken: Mutex<HashMap<Option<HostId>, Sparingly>>,
+}
+
+impl Told {
+    /// Whether this is to be an event, and if so how many of its kind before it were none.
+    fn is_told(&self, note: &Note) -> Option<u64> {
+        let Note::NotTaken { peer, .. } = note else {
+            return Some(0);
+        };
+        let mut all = self
+            .not_taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let of_host = all.entry(peer.principal.id());
+        of_host
+            .or_insert_with(Sparingly::of_host)
+            .tell(Instant::now())
+    }
 }
 
 impl Witness for Told {
@@ -301,7 +324,16 @@ impl Witness for Told {
             }
             _ => self.journal.info("at the door", &[("what", &said)]),
         }
-        self.facts.mention(fact_of(note));
+        let Some(untold) = self.is_told(&note) else {
+            return;
+        };
+        let mut fact = fact_of(note);
+        if let Body::Admin(alarm) = &mut fact
+            && untold > 0
+        {
+            alarm.fields.push("not_told", untold);
+        }
+        self.facts.mention(fact);
     }
 }
 

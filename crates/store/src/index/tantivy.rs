@@ -29,10 +29,12 @@ mod asked;
 mod fields;
 mod spots;
 mod terms;
+mod worn;
 
 use ahead::Ahead;
 use fields::Fields;
 use spots::{Place, Spots};
+use worn::Worn;
 
 /// Version of what is in the directory; another one's is thrown away. It counts the fields, the
 /// words, the layout of blocks, what of a recording is text, and the library's own format.
@@ -66,6 +68,7 @@ pub struct TantivyIndex {
     reader: IndexReader,
     writing: Mutex<Writing>,
     held: Mutex<Held>,
+    worn: Mutex<Worn>,
     threads: usize,
 }
 
@@ -135,6 +138,7 @@ impl TantivyIndex {
             reader,
             writing: Mutex::default(),
             held: Mutex::default(),
+            worn: Mutex::default(),
             threads: ahead::threads(),
         };
         // Locks the directory, and reads what there is to read.
@@ -271,10 +275,10 @@ impl Index for TantivyIndex {
     }
 
     fn commit(&self) -> Result<(), IndexError> {
-        if self.held().closed_bytes() == 0 {
-            return Ok(());
+        if self.held().closed_bytes() > 0 {
+            self.write(|_| Ok(()))?;
         }
-        self.write(|_| Ok(()))
+        self.renew_worn()
     }
 
     fn kept(&self, session: SessionId) -> Result<Kept, IndexError> {

@@ -299,6 +299,50 @@ fn an_index_that_is_damaged_or_of_another_version_is_begun_anew() {
     ));
 }
 
+/// Puts a session of two megabytes whose words are no other's.
+fn put_many_words(index: &dyn Index, n: u8) -> SessionId {
+    let session = SessionId::from_bytes([n; 16]);
+    let mut writer = BlockWriter::new(Whose { session, ..whose() });
+    let mut word = u64::from(n);
+    for line in 0..8000 {
+        let mut shown = String::new();
+        for _ in 0..16 {
+            word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            shown.push_str(&format!("{:x} ", word >> 8));
+        }
+        if let Some(block) = writer.push(text(&shown, line, line)) {
+            index.put(block).unwrap();
+        }
+    }
+    index.put(writer.finish()).unwrap();
+    session
+}
+
+#[test]
+fn what_was_forgotten_leaves_the_files() {
+    let (disk, alone) = (on_disk(), on_disk());
+    let index = disk.index();
+    put_many_words(alone.index(), 1);
+    alone.index().commit().unwrap();
+    let wanted = alone.index().size().bytes;
+    let (kept, gone) = (put_many_words(index, 1), put_many_words(index, 2));
+    index.commit().unwrap();
+    assert!(index.size().bytes > wanted * 3 / 2);
+    index.forget(&[gone]).unwrap();
+    let since = std::time::Instant::now();
+    loop {
+        index.commit().unwrap();
+        let bytes = index.size().bytes;
+        if bytes <= wanted + wanted / 50 {
+            break;
+        }
+        assert!(since.elapsed().as_secs() < 60, "{bytes} of {wanted}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(index.kept(kept).unwrap().is_whole);
+    assert_eq!(index.kept(gone).unwrap(), Kept::default());
+}
+
 #[test]
 fn an_owner_sees_own_sessions_and_no_others() {
     let index = MemoryIndex::new();

@@ -5,6 +5,9 @@ use hansard_identity::Principal;
 use hansard_record::forward::wire::{ProblemKind, Stored};
 use hansard_record::order::Spot;
 
+/// Hosts that are connected at a time here.
+const HOSTS_MAX: usize = 5;
+
 fn host(n: u8) -> HostId {
     HostId::new_v7(1, [n; 10])
 }
@@ -21,7 +24,8 @@ fn enter(connections: &Connections, n: u8) -> Place {
         serial: "01".into(),
         not_after_ns: u64::MAX,
     };
-    connections.enter(peer, "127.0.0.1:1".parse().unwrap())
+    let place = connections.enter(peer, "127.0.0.1:1".parse().unwrap(), HOSTS_MAX);
+    place.expect("a place")
 }
 
 fn problem(n: u8) -> Problem {
@@ -86,6 +90,25 @@ fn a_host_has_so_many_connections_and_the_oldest_makes_room() {
     assert_eq!(connections.list().len(), 1);
     connections.end_all("over");
     assert_eq!(_other.line.take().cut.as_deref(), Some("over"));
+}
+
+#[test]
+fn so_many_hosts_are_connected_and_those_that_are_may_come_again() {
+    let connections = Connections::new();
+    let hosts = u8::try_from(HOSTS_MAX).unwrap();
+    let mut all: Vec<Place> = (0..hosts).map(|n| enter(&connections, n)).collect();
+    let one_more = |n: u8| {
+        let peer = Peer {
+            principal: Principal::Host(host(n)),
+            ..all[0].line.peer.clone()
+        };
+        connections.enter(peer, "127.0.0.1:1".parse().unwrap(), HOSTS_MAX)
+    };
+    assert!(one_more(hosts).is_none());
+    let again = one_more(2).unwrap();
+    drop(again);
+    drop(all.pop());
+    drop(enter(&connections, hosts));
 }
 
 #[test]
