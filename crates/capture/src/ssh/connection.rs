@@ -363,7 +363,7 @@ async fn until_over(connection: &Arc<Connection>, (mut running, watch): Begun, i
         let inside = connection.inside().ok();
         let deadline = match &inside {
             None => Some(in_by),
-            Some(inside) => inside.allowed.until_s.map(instant_of),
+            Some(inside) => inside.allowed.until_s.and_then(instant_of),
         };
         let far = Instant::now() + Duration::from_secs(3600);
         tokio::select! {
@@ -427,9 +427,11 @@ async fn disconnect(
     }
 }
 
-fn instant_of(utc_s: u64) -> Instant {
-    let at = UNIX_EPOCH + Duration::from_secs(utc_s);
-    Instant::now() + at.duration_since(SystemTime::now()).unwrap_or_default()
+/// `None` of a time that no clock reaches, which a certificate may name as well as "forever".
+fn instant_of(utc_s: u64) -> Option<Instant> {
+    let at = UNIX_EPOCH.checked_add(Duration::from_secs(utc_s))?;
+    let left = at.duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now().checked_add(left)
 }
 
 impl Connection {
@@ -477,5 +479,20 @@ impl Connection {
             },
         });
         registry.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Instant, instant_of};
+
+    /// A certificate's end is any number that its authority has signed.
+    #[test]
+    fn an_end_that_no_clock_reaches_is_none() {
+        for utc_s in [1 << 63, u64::MAX - 1] {
+            assert_eq!(instant_of(utc_s), None);
+        }
+        assert!(instant_of(0).is_some_and(|at| at <= Instant::now()));
+        assert!(instant_of(4_102_444_800).is_some_and(|at| at > Instant::now()));
     }
 }
