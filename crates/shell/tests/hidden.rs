@@ -95,9 +95,12 @@ fn echo_switched_back_in_the_middle_does_not_help() {
         command.env("GO", &go);
     });
     outer.expect("ask");
+    let before = outer.waits();
     outer.type_in(b"hunter2-");
-    // It has them, and time to see how they were typed.
-    outer.until("the keys are taken", Outer::has_no_keys);
+    // It has been woken by them, has them, and time to see how they were typed.
+    outer.until("the keys are taken", |outer| {
+        outer.waits() > before && outer.has_no_keys()
+    });
     std::thread::sleep(Duration::from_millis(500));
     std::fs::write(&go, "").unwrap();
     outer.expect("back");

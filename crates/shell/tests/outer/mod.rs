@@ -251,6 +251,20 @@ impl Outer {
         rustix::io::ioctl_fionread(&self.slave).unwrap() == 0
     }
 
+    /// How often the recorder has waited for something. The kernel hands on what is typed a moment later, so that a terminal
+    /// without keys may also be one that they have not reached.
+    pub fn waits(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).unwrap();
+        let line = |line: &str| {
+            line.strip_prefix("voluntary_ctxt_switches:")?
+                .trim()
+                .parse()
+                .ok()
+        };
+        status.lines().find_map(line).unwrap()
+    }
+
     /// Whether the terminal's modes are what they were.
     pub fn is_restored(&self) -> bool {
         let now = tcgetattr(&self.slave).unwrap();
