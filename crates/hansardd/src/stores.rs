@@ -4,18 +4,20 @@
 //! nobody is served yet: the packs are the evidence, the catalog is not. It is told as an alarm all
 //! the same, because only the catalog knew which segment was newest.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hansard_record::disk::Disk;
 use hansard_record::spool::{Spool, SpoolOptions};
 use hansard_store::archive::ArchiveError;
+use hansard_store::blob::BlobName;
 use hansard_store::blob::fs::FsBlobs;
 use hansard_store::catalog::CatalogError;
 use hansard_store::catalog::sqlite::{SqliteCatalog, set_aside};
 use hansard_store::project::Progress;
 use hansard_store::reindex::{Adopted, Recalled, adopt, recall, reindex};
-use hansard_store::retention::{clear, superfluous};
+use hansard_store::retention::superfluous;
 use hansard_store::{ArchiveOptions, BlobStore, Catalog};
 
 use crate::config::{Node, Store};
@@ -25,6 +27,10 @@ use crate::failure::{Failure, STATUS_FAILED, STATUS_HELD, STATUS_NOT_READY, show
 /// A file in the catalog's directory while it is built anew. A crash then leaves it, and the next
 /// start builds on, instead of taking a part for the whole.
 const REBUILDING: &str = "rebuilding";
+
+/// What [`REBUILDING`] says once the old catalog is out of the way. Before, what stands there is the
+/// old one still, and to build on it would take what is doubted for what was built.
+const PUT_ASIDE: &[u8] = b"put aside\n";
 
 /// A file in the catalog's directory after it was built anew, until holds and deletions that were in
 /// the spool then are recalled, too. While it is there nothing is deleted, and no hold is changed.
@@ -40,6 +46,9 @@ pub struct Stores {
     pub opened: Opened,
 }
 
+/// A pack that could not be deleted, and why.
+type Left = Option<(BlobName, String)>;
+
 /// What opening did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
@@ -53,6 +62,8 @@ pub struct Opened {
     pub adopted: Adopted,
     /// Rows that were made, when it was built anew.
     pub projected: Progress,
+    /// The first pack that nothing points to and that could not be deleted, and why.
+    pub left: Left,
 }
 
 /// Opens the spool.
@@ -95,7 +106,7 @@ pub fn open(dir: &DataDir, who: &str, keys: &[[u8; 32]]) -> Result<Stores, Failu
             Ok(catalog) => {
                 let catalog: Arc<dyn Catalog> = Arc::new(catalog);
                 match adopted(&*blobs, &*catalog, &at, keys) {
-                    Ok((adopted, recalling)) => {
+                    Ok((adopted, left, recalling)) => {
                         return Ok(Stores {
                             blobs,
                             catalog,
@@ -105,6 +116,7 @@ pub fn open(dir: &DataDir, who: &str, keys: &[[u8; 32]]) -> Result<Stores, Failu
                                 recalled: Recalled::default(),
                                 adopted,
                                 projected: Progress::default(),
+                                left,
                             },
                         });
                     }
@@ -154,7 +166,7 @@ fn adopted(
     catalog: &dyn Catalog,
     at: &Path,
     keys: &[[u8; 32]],
-) -> Result<(Adopted, Option<PathBuf>), ArchiveError> {
+) -> Result<(Adopted, Left, Option<PathBuf>), ArchiveError> {
     let failed = |e: std::io::Error| ArchiveError::Retry(format!("{}: {e}", shown(at)));
     let mark = at.join(RECALLING);
     let was_marked = mark.exists();
@@ -164,14 +176,14 @@ fn adopted(
         sync_dir(at).map_err(failed)?;
     }
     let adopted = adopt(blobs, catalog)?;
-    superfluous(blobs, catalog)?;
+    let left = superfluous(blobs, catalog)?.left;
     let tells = keys.iter().any(|key| adopted.signers.contains(key));
     let is_older = tells || adopted.segments > 0 && adopted.packs > 1;
     if was_marked || is_older {
-        return Ok((adopted, Some(mark)));
+        return Ok((adopted, left, Some(mark)));
     }
     recalled(&mark).map_err(failed)?;
-    Ok((adopted, None))
+    Ok((adopted, left, None))
 }
 
 fn blobs(dir: &DataDir, who: &str) -> Result<Arc<dyn BlobStore>, Failure> {
@@ -200,6 +212,14 @@ fn damaged_after_all(
     }
 }
 
+/// Makes the mark that the catalog is being built anew, durably: a crash leaves what it said before, or no word.
+fn marked(at: &Path, says: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(at.join(REBUILDING))?;
+    file.write_all(says)?;
+    file.sync_all()?;
+    sync_dir(at)
+}
+
 /// A crash in here leaves the mark, so the next start comes back here.
 fn rebuild(
     blobs: Arc<dyn BlobStore>,
@@ -210,13 +230,15 @@ fn rebuild(
 ) -> Result<Stores, Failure> {
     let mark = at.join(REBUILDING);
     let failed = |e: std::io::Error| Failure::about(at, &e);
-    let was_interrupted = mark.exists();
-    std::fs::write(&mark, b"").map_err(failed)?;
-    sync_dir(at).map_err(failed)?;
-    // What an interrupted run has built is ours, and is gone on with.
-    let aside = match was_interrupted {
-        true => None,
-        false => set_aside(at, who).map_err(failed)?,
+    // What an interrupted run has built is ours, and is gone on with; not what it had yet to put aside.
+    let aside = match std::fs::read(&mark) {
+        Ok(said) if said == PUT_ASIDE => None,
+        _ => {
+            marked(at, b"").map_err(failed)?;
+            let aside = set_aside(at, who).map_err(failed)?;
+            marked(at, PUT_ASIDE).map_err(failed)?;
+            aside
+        }
     };
     let catalog = match SqliteCatalog::open(at, who) {
         Err(CatalogError::Damaged(_)) => {
@@ -233,7 +255,6 @@ fn rebuild(
     };
     let (adopted, projected) = reindex(&blobs, &catalog).map_err(unfinished)?;
     let recalled = recall(&*catalog, keys).map_err(unfinished)?;
-    clear(&*blobs, &*catalog).map_err(unfinished)?;
     // What the newest recordings tell is in the spool yet. This stands before the other mark goes,
     // so that no crash leaves a catalog that looks as if it knew everything.
     let recalling = at.join(RECALLING);
@@ -250,6 +271,7 @@ fn rebuild(
             recalled,
             adopted,
             projected,
+            left: None,
         },
     })
 }
@@ -332,12 +354,30 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         let marked = |keys: &[[u8; 32]]| {
             let older = MemoryCatalog::default();
-            let (adopted, mark) = adopted(&blobs, &older, &dir, keys).unwrap();
+            let (adopted, _, mark) = adopted(&blobs, &older, &dir, keys).unwrap();
             assert_eq!((adopted.packs, adopted.segments), (1, 1));
             mark.is_some()
         };
         assert!(!marked(&[[9; 32]]));
         assert!(marked(&[key.public()]));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// A crash between the mark and the setting aside leaves the catalog that is doubted under its name.
+    #[test]
+    fn a_catalog_that_a_crash_left_in_place_does_not_pass_for_one_that_was_built() {
+        let dir = std::env::temp_dir().join(format!("hansardd-aside-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let aside = |says: &[u8]| {
+            drop(SqliteCatalog::open(&dir, "test").unwrap());
+            marked(&dir, says).unwrap();
+            let blobs = Arc::new(MemoryBlobs::default());
+            let stores = rebuild(blobs, &dir, "test", &[], "broken".to_owned()).unwrap();
+            assert!(!dir.join(REBUILDING).exists());
+            stores.opened.rebuilt.unwrap().1
+        };
+        assert!(aside(b"").unwrap().exists());
+        assert_eq!(aside(PUT_ASIDE), None);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

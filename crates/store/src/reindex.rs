@@ -8,9 +8,10 @@ use std::sync::Arc;
 use hansard_core::SessionId;
 use hansard_core::seal::Digest;
 
+use crate::archive::read::is_in_place;
 use crate::archive::{ArchiveError, row};
 use crate::blob::{BlobError, BlobName, BlobStore};
-use crate::catalog::{Advanced, Catalog, Place, Quarantined, SegmentRow};
+use crate::catalog::{Advanced, Catalog, Move, Place, Quarantined, SegmentRow};
 use crate::chain::{Alarm, AlarmKind, Tip, Turn, turn};
 use crate::limits::{CATALOG_ADVANCES_MAX, PROBLEMS_LISTED_MAX, REINDEX_ENTRIES_MAX};
 use crate::pack::{self, Entry, TableError, read_table, salvage};
@@ -73,7 +74,7 @@ pub fn reindex(
 mod recall;
 
 pub(crate) use recall::told_of;
-pub use recall::{RECALLED_MAX, Recalled, recall};
+pub use recall::{Recalled, recall};
 
 /// What is to be looked at: the places of segments by session, number and content.
 type Found = BTreeMap<(SessionId, u32, Digest), Vec<Spot>>;
@@ -261,13 +262,36 @@ impl<'a> Adoption<'a> {
         let rows = self.catalog.segments(session, number, 1)?;
         let there = rows.iter().find(|row| row.number == number);
         for (content, spots) in candidates {
-            if there.is_some_and(|row| row.content == *content) {
+            if let Some(row) = there.filter(|row| row.content == *content) {
                 self.adopted.known += 1;
+                self.put_right(row, spots)?;
             } else if let Some(spot) = spots.first() {
                 self.fork(session, number, spot)?;
             }
         }
         Ok(())
+    }
+
+    /// A catalog that was put back from a copy may say that a segment is where it was before its pack was
+    /// written anew, and is gone from there: it is in one of these places now.
+    fn put_right(&mut self, row: &SegmentRow, spots: &[Spot]) -> Result<(), ArchiveError> {
+        let is_there = |spot: &Spot| *spot.blob == row.place.blob;
+        if spots.iter().any(is_there) || is_in_place(self.blobs, self.catalog, row)? {
+            return Ok(());
+        }
+        let sound = self.read((row.session, row.number), spots)?;
+        let Some((_, to)) = sound.filter(|(segment, _)| segment.facts().content == row.content)
+        else {
+            return Ok(());
+        };
+        // A crash before this finds the same pack again, which nothing points to yet.
+        let moved = Move {
+            session: row.session,
+            number: row.number,
+            from: row.place.blob.clone(),
+            to,
+        };
+        Ok(self.catalog.relocate(&[moved])?)
     }
 
     fn fork(&mut self, session: SessionId, number: u32, spot: &Spot) -> Result<(), ArchiveError> {

@@ -21,7 +21,7 @@
 use hansard_core::SessionId;
 
 use crate::archive::ArchiveError;
-use crate::archive::read::{Fetch, fetch_current};
+use crate::archive::read::{Fetch, fetch_current, is_in_place};
 use crate::blob::{BlobError, BlobName, BlobStore};
 use crate::catalog::{
     Burial, Buried, Catalog, Cursor, Expiry, Move, Place, SegmentRow, SessionRow, Tombstone,
@@ -124,6 +124,15 @@ pub struct Retired {
     pub waiting: u64,
 }
 
+/// What [`superfluous`] did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Superfluous {
+    /// Packs that were deleted.
+    pub deleted: u64,
+    /// The first pack that could not be deleted, and why.
+    pub left: Option<(BlobName, String)>,
+}
+
 /// One run: deletes what the rules say at this UTC time, nanoseconds since 1970, and sweeps up.
 ///
 /// # Errors
@@ -189,15 +198,17 @@ pub fn delete(
         tell_again(catalog, row.session, tell)?;
     }
     tell(&Telling::Deleting(row, burial)).map_err(ArchiveError::Retry)?;
-    let why = match catalog.bury(row.session, burial)? {
-        Buried::Done(_) => return Ok(true),
-        Buried::Already(_) => return Ok(false),
-        Buried::Held => "it was held meanwhile",
-        Buried::Waits | Buried::Unknown => "it is not archived as a whole yet",
+    let buried = catalog.bury(row.session, burial);
+    let why = match &buried {
+        Ok(Buried::Done(_)) => return Ok(true),
+        Ok(Buried::Already(_)) => return Ok(false),
+        Ok(Buried::Held) => "it was held meanwhile",
+        Ok(Buried::Waits | Buried::Unknown) => "it is not archived as a whole yet",
+        Err(_) => "the catalog failed",
     };
     // It is on record as deleted: whoever recalls deletions from there must not do this one.
     tell(&Telling::NotDeleted(row, burial, why)).map_err(ArchiveError::Retry)?;
-    Ok(false)
+    buried.map(|_| false).map_err(ArchiveError::from)
 }
 
 /// Says once more what a service's own recording told of holds in force and of deletions: without it, a
@@ -221,10 +232,11 @@ fn tell_again(
     Ok(())
 }
 
-/// Sweeps up what deletions left: rows of events, and blobs.
+/// Sweeps up what deletions left: rows of events, and blobs. A blob that cannot be cleared keeps no
+/// other from it.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run`]; for blobs the first, after all others were tried. What is left is tried by the next.
 pub fn clear(blobs: &dyn BlobStore, catalog: &dyn Catalog) -> Result<Retired, ArchiveError> {
     let mut retired = Retired::default();
     loop {
@@ -233,15 +245,16 @@ pub fn clear(blobs: &dyn BlobStore, catalog: &dyn Catalog) -> Result<Retired, Ar
             rows => retired.events += rows,
         }
     }
-    let mut after = None;
+    let (mut after, mut failed) = (None, None);
     loop {
         let doomed = catalog.doomed(after.as_ref(), RETENTION_BATCH)?;
         let Some(last) = doomed.last() else {
-            return Ok(retired);
+            return failed.map_or(Ok(retired), Err);
         };
         after = Some(last.clone());
         for blob in doomed {
-            clear_blob(blobs, catalog, &blob, &mut retired)?;
+            let cleared = clear_blob(blobs, catalog, &blob, &mut retired);
+            failed = failed.or(cleared.err());
         }
     }
 }
@@ -326,24 +339,30 @@ fn repack(
 
 /// Deletes packs that nothing points to because everything in them is archived in another place, or
 /// was deleted: what crashes leave, so that bytes of what was deleted do not stay in one for ever. To
-/// be run when a service starts, after [`crate::reindex::adopt`].
+/// be run when a service starts, after [`crate::reindex::adopt`]. One that cannot be deleted keeps no
+/// service from starting, and is tried again then.
 ///
 /// # Errors
 /// `Retry` when a store fails.
-pub fn superfluous(blobs: &dyn BlobStore, catalog: &dyn Catalog) -> Result<u64, ArchiveError> {
-    let (mut last, mut deleted): (Option<BlobName>, u64) = (None, 0);
+pub fn superfluous(
+    blobs: &dyn BlobStore,
+    catalog: &dyn Catalog,
+) -> Result<Superfluous, ArchiveError> {
+    let (mut last, mut done): (Option<BlobName>, _) = (None, Superfluous::default());
     loop {
         let listed = blobs.list(crate::pack::FAMILY, last.as_ref(), RETENTION_BATCH)?;
         let names: Vec<BlobName> = listed.into_iter().map(|listed| listed.name).collect();
         let Some(end) = names.last() else {
-            return Ok(deleted);
+            return Ok(done);
         };
         last = Some(end.clone());
         let known = catalog.referenced(&names)?;
         for (name, _) in names.iter().zip(known).filter(|(_, known)| !known) {
             if is_superfluous(blobs, catalog, name)? {
-                blobs.delete(name)?;
-                deleted += 1;
+                match blobs.delete(name) {
+                    Ok(()) => done.deleted += 1,
+                    Err(e) => done.left = done.left.or(Some((name.clone(), e.to_string()))),
+                }
             }
         }
     }
@@ -363,9 +382,13 @@ fn is_superfluous(
     };
     for entry in entries {
         let rows = catalog.segments(entry.session, entry.number, 1)?;
-        let is_there =
-            |row: &SegmentRow| row.number == entry.number && row.content == entry.content;
-        if !rows.iter().any(is_there) && catalog.tombstones(&[entry.session])? == [None] {
+        let is_it = |row: &&SegmentRow| row.number == entry.number && row.content == entry.content;
+        // A row is not enough: what it points to may be gone, and this be the only one that there is.
+        let is_known = match rows.iter().find(is_it) {
+            Some(row) => is_in_place(blobs, catalog, row)?,
+            None => catalog.tombstones(&[entry.session])? != [None],
+        };
+        if !is_known {
             return Ok(false);
         }
     }

@@ -20,6 +20,7 @@ use hansard_core::{Body, Fields, Session};
 use hansard_store::blob::memory::MemoryBlobs;
 use hansard_store::catalog::memory::MemoryCatalog;
 use hansard_store::catalog::{Burial, Catalog, Retention as _};
+use hansard_store::limits::QUERY_ROWS_MAX;
 use hansard_store::project::Projector;
 use hansard_store::reindex::{Recalled, recall, reindex};
 use hansard_store::retention::{self, Rule, Telling};
@@ -326,4 +327,24 @@ fn the_last_word_on_a_hold_is_the_one_that_was_said_last_whatever_the_clock_said
     for order in [[0, 1, 2, 3], [3, 2, 1, 0], [0, 9, 1, 2], [5, 9, 9, 1]] {
         assert_eq!(begun(order), [true, false], "{order:?}");
     }
+}
+
+/// More than one answer of the catalog holds: each word counts in its turn, and a deletion that was told over and
+/// over is one.
+#[test]
+fn however_often_something_was_said_the_last_word_counts() {
+    let mut says: Vec<Says<'_>> = Vec::new();
+    for n in 0..QUERY_ROWS_MAX as u64 + 10 {
+        says.push(("recording.held", 1, None));
+        says.push(("recording.released", 1, None));
+        says.push(("recording.deleted", n % 4 + 4, None));
+    }
+    says.push(("recording.held", 1, None));
+    let mut all = sessions();
+    let diary = diary(100, &says);
+    let own = [diary[0].facts().key];
+    all.push(diary);
+    let (_, catalog, recalled) = built_anew(&all, &own);
+    assert_eq!((recalled.held, recalled.deleted), (1, 4));
+    assert_eq!(fates(&catalog), ([4, 5, 6, 7].into(), [1].into()));
 }

@@ -34,6 +34,8 @@ type Bad = (BlobName, Range<u64>);
 struct BadSectors {
     blobs: MemoryBlobs,
     bad: Arc<Mutex<Vec<Bad>>>,
+    /// One that cannot be deleted.
+    stuck: Arc<Mutex<Option<BlobName>>>,
 }
 
 impl BadSectors {
@@ -70,7 +72,10 @@ impl BlobStore for BadSectors {
     }
 
     fn delete(&self, name: &BlobName) -> Result<(), BlobError> {
-        self.blobs.delete(name)
+        match self.stuck.lock().unwrap().as_ref() == Some(name) {
+            true => Err(BlobError::Retry(format!("{name}: not permitted"))),
+            false => self.blobs.delete(name),
+        }
     }
 }
 
@@ -169,11 +174,48 @@ fn what_nobody_points_to_and_cannot_be_read_keeps_no_service_from_starting() {
     let adopted = adopt(&blobs, &*catalog).unwrap();
     assert_eq!((adopted.packs, adopted.packs_damaged), (1, 1));
     // It may be somebody's evidence: it is not cleared away.
-    assert_eq!(superfluous(&blobs, &*catalog).unwrap(), 0);
+    assert_eq!(superfluous(&blobs, &*catalog).unwrap().deleted, 0);
     assert_eq!(
         blobs.list("pack", None, 1000).unwrap().len(),
         names.len() + 1
     );
+}
+
+#[test]
+fn a_pack_that_cannot_be_deleted_keeps_no_other_from_it() {
+    let blobs = BadSectors::default();
+    let (_, catalog, names) = archived(&blobs);
+    Projector::new(Arc::new(blobs.clone()), catalog.clone())
+        .run_all()
+        .unwrap();
+    let packs = || blobs.list("pack", None, 1000).unwrap().len();
+    let read = |name: &BlobName| blobs.read(name, 0..blobs.size(name).unwrap()).unwrap();
+    let kept: Vec<Vec<u8>> = names.iter().map(read).collect();
+    let rules = [Rule {
+        name: "all".to_owned(),
+        keep_ns: Some(1),
+        ..Rule::default()
+    }];
+    let start_ns = 1_700_000_000_000_000_000;
+    catalog.date(start_ns).unwrap();
+    *blobs.stuck.lock().unwrap() = Some(names[0].clone());
+    let clear = |utc_ns| run(&blobs, &*catalog, &rules, utc_ns, &mut |_| Ok(()));
+    let failed = clear(2 * start_ns).unwrap_err().to_string();
+    assert!(failed.contains("not permitted"), "{failed}");
+    assert_eq!(packs(), 1);
+    *blobs.stuck.lock().unwrap() = None;
+    assert_eq!(clear(2 * start_ns).unwrap().blobs, 1);
+    assert_eq!(packs(), 0);
+
+    // The same of packs that nothing points to.
+    for (name, bytes) in names.iter().zip(&kept) {
+        blobs.put(name, bytes).unwrap();
+    }
+    *blobs.stuck.lock().unwrap() = Some(names[0].clone());
+    let done = superfluous(&blobs, &*catalog).unwrap();
+    assert_eq!(done.deleted, names.len() as u64 - 1);
+    assert_eq!(done.left.unwrap().0, names[0]);
+    assert_eq!(packs(), 1);
 }
 
 #[test]

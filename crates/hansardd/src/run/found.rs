@@ -76,6 +76,12 @@ impl Opened {
                 adopted.after_loss,
             ));
         }
+        if let Some((pack, why)) = &opened.left {
+            start.journal.error(
+                "a pack that nothing points to cannot be deleted: it is tried again at the next start",
+                &[("pack", pack), ("error", why)],
+            );
+        }
         for alarm in &opened.adopted.alarms {
             let session = alarm.session.to_string();
             start.journal.error(

@@ -181,7 +181,6 @@ impl Retiring {
             return Ok(false);
         }
         let recalled = recall(&*self.catalog, &[self.key])?;
-        clear(&*self.blobs, &*self.catalog)?;
         stores::recalled(mark).map_err(|e| ArchiveError::Retry(e.to_string()))?;
         self.recalling = None;
         self.is_recalling.store(false, Ordering::Release);
@@ -189,6 +188,8 @@ impl Retiring {
             "holds and deletions were recalled",
             &[("held", &recalled.held), ("deleted", &recalled.deleted)],
         );
+        // What is deleted leaves its bytes also while no rule may be applied. A crash leaves that to the next run.
+        clear(&*self.blobs, &*self.catalog)?;
         Ok(true)
     }
 

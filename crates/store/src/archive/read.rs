@@ -311,6 +311,22 @@ pub(crate) fn fetch_current(
     }
 }
 
+/// Whether a segment is what was archived, where its row says that it is.
+///
+/// # Errors
+/// `Retry` when a store fails.
+pub(crate) fn is_in_place(
+    blobs: &dyn BlobStore,
+    catalog: &dyn Catalog,
+    row: &SegmentRow,
+) -> Result<bool, ArchiveError> {
+    match fetch_current(blobs, catalog, row) {
+        Ok(_) => Ok(true),
+        Err(Fetch::Lost(_) | Fetch::Differs(..)) => Ok(false),
+        Err(Fetch::Failed(e)) => Err(e.into()),
+    }
+}
+
 /// A segment's bytes, if they are what was archived.
 fn fetch(blobs: &dyn BlobStore, row: &SegmentRow) -> Result<Vec<u8>, Fetch> {
     let place = &row.place;

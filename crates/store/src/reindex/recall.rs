@@ -2,22 +2,13 @@
 //! services' own recordings. Without this a catalog that was built anew would have what was deleted,
 //! as far as its bytes are still there, and would let what is held be deleted.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use hansard_core::SessionId;
 
 use crate::archive::ArchiveError;
 use crate::catalog::rows::TIME_NS_MAX;
-use crate::catalog::{Burial, Buried, Catalog, EventRow, Query, StartFacts, Tombstone};
-
-/// Holds and deletions that are recalled at most; with more, reindexing says so and stops before
-/// anything could be deleted wrongly.
-pub const RECALLED_MAX: usize = 1_000_000;
-
-/// Names of the events that tell of it.
-const HELD: &str = "recording.held";
-const RELEASED: &str = "recording.released";
-const DELETED: &str = "recording.deleted";
+use crate::catalog::{Burial, Buried, Catalog, Cursor, EventRow, Query, StartFacts, Tombstone};
 
 /// What was recalled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,24 +23,30 @@ pub struct Recalled {
 /// recorder keys of this cluster's services. Others may say what they want. To be run after
 /// [`super::reindex`], and before anything is deleted.
 ///
+/// Deletions only ever get more. So what was said is read one event after the other, and of each session that
+/// something was said of about 100 bytes stay in memory, however often it was said.
+///
 /// # Errors
-/// `Retry` when the catalog fails; `Refused` beyond [`RECALLED_MAX`]. Repeating is harmless.
+/// `Retry` when the catalog fails. Repeating is harmless.
 pub fn recall(catalog: &dyn Catalog, keys: &[[u8; 32]]) -> Result<Recalled, ArchiveError> {
-    let mut told_of = Vec::new();
-    for name in [HELD, RELEASED, DELETED] {
-        told_of.extend(told(catalog, name, keys)?);
-    }
     let mut fates: BTreeMap<SessionId, Fate> = BTreeMap::new();
-    for said in in_order(catalog, told_of)? {
-        fates.entry(said.about).or_default().hears(said);
+    for told_in in in_order(catalog, telling(catalog, keys)?)? {
+        each_said(catalog, Some(told_in), &mut |said| {
+            fates.entry(said.about).or_default().hears(said);
+            Ok(())
+        })?;
     }
     let mut recalled = Recalled::default();
     for (session, fate) in fates {
-        let (held, burial) = fate.settled();
+        let (held, told) = fate.settled();
         if let Some(held) = held {
             catalog.hold(session, held)?;
             recalled.held += u64::from(held);
         }
+        let burial = match told {
+            Some(at) => event_at(catalog, at)?.map(|row| tombstone(session, &row)),
+            None => None,
+        };
         if let Some(burial) = burial {
             let done = match catalog.bury(session, &burial.burial)? {
                 Buried::Done(_) => true,
@@ -65,11 +62,34 @@ pub fn recall(catalog: &dyn Catalog, keys: &[[u8; 32]]) -> Result<Recalled, Arch
 
 /// An event that says something of a session.
 struct Said {
-    row: EventRow,
+    /// Where the event is.
+    at: Cursor,
+    word: Telling,
     about: SessionId,
     was_done: bool,
     /// What all that came of one request names, since services say it.
     request: Option<String>,
+}
+
+/// What an event says of a session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    Held,
+    Released,
+    Deleted,
+}
+
+impl Telling {
+    const ALL: [Self; 3] = [Self::Held, Self::Released, Self::Deleted];
+
+    /// The event's name.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Held => "recording.held",
+            Self::Released => "recording.released",
+            Self::Deleted => "recording.deleted",
+        }
+    }
 }
 
 /// What was said of one session, as far as it was not taken back.
@@ -77,8 +97,8 @@ struct Said {
 struct Fate {
     /// That it is held, or is not: the last word counts.
     holds: Vec<Word>,
-    /// That it was deleted, with how many of those words came before.
-    burial: Option<Tombstone>,
+    /// The event that it was deleted, with how many of those words came before.
+    burial: Option<Cursor>,
     before_burial: usize,
 }
 
@@ -92,25 +112,26 @@ struct Word {
 
 impl Fate {
     fn hears(&mut self, said: Said) {
-        match (said.row.name == DELETED, said.was_done) {
+        let is_held = said.word == Telling::Held;
+        match (said.word == Telling::Deleted, said.was_done) {
             (true, true) => {
-                self.burial = Some(tombstone(said.about, &said.row));
+                self.burial = Some(said.at);
                 self.before_burial = self.holds.len();
             }
             // Nobody may ask for this: who says that it was not done had said that it was.
             (true, false) => self.burial = None,
             (false, true) => self.holds.push(Word {
-                is_held: said.row.name == HELD,
+                is_held,
                 request: said.request,
             }),
             // Who asked for it and might not is on record as well. Only what names the same request takes a word
             // back: or whoever is refused a hold would lift the one that there is.
-            (false, false) => self.forget(said.row.name == HELD, said.request.as_deref()),
+            (false, false) => self.forget(is_held, said.request.as_deref()),
         }
     }
 
     /// Whether it is held, if anything was said of that, and its deletion.
-    fn settled(mut self) -> (Option<bool>, Option<Tombstone>) {
+    fn settled(mut self) -> (Option<bool>, Option<Cursor>) {
         let behind = self.holds.iter().skip(self.before_burial);
         // Somebody may have been told of a deletion that a hold then prevented.
         let is_there = behind.into_iter().any(|word| word.request.is_some());
@@ -187,54 +208,36 @@ pub(crate) fn told_of(
     told_in: SessionId,
 ) -> Result<BTreeSet<SessionId>, ArchiveError> {
     let mut all = BTreeSet::new();
-    for name in [HELD, DELETED] {
-        let mut query = Query {
-            name: Some(name.to_owned()),
-            session: Some(told_in),
-            ..Query::default()
-        };
-        loop {
-            let page = catalog.events(&query)?;
-            all.extend(page.rows.iter().filter_map(|row| about(&row.facts)));
-            match page.next {
-                None => break,
-                next => query.after = next,
-            }
+    each_said(catalog, Some(told_in), &mut |said| {
+        if said.word != Telling::Released {
+            all.insert(said.about);
         }
-    }
+        Ok(())
+    })?;
     Ok(all)
 }
 
-/// The session that an event of a hold or deletion is about.
-fn about(facts: &str) -> Option<SessionId> {
-    let json: serde_json::Value = serde_json::from_str(facts).ok()?;
-    json.get("recording")?.as_str()?.parse().ok()
-}
-
-/// What was said of holds and deletions, as it was said one after the other: in the order of a recording's events, and of the
-/// recordings each of which names the one before. Not by the clock, which may have been set back between them:
-/// a hold would end with a word that came before it. It decides only between recordings of which nothing says
-/// how they follow each other.
-fn in_order(catalog: &dyn Catalog, told_of: Vec<Said>) -> Result<Vec<Said>, ArchiveError> {
+/// Recordings in which something is said of holds and deletions, in the order in which it was said: each behind the
+/// one that it names as the one before. Not by the clock, which may have been set back between them: a hold would
+/// end with a word that came before it. It decides only between recordings of which nothing says how they follow
+/// each other. Given with each is the time of the first such word in it.
+fn in_order(
+    catalog: &dyn Catalog,
+    told_in: BTreeMap<SessionId, u64>,
+) -> Result<Vec<SessionId>, ArchiveError> {
     let mut chain = Chain::default();
     let mut begins: HashMap<SessionId, u64> = HashMap::new();
-    let mut placed = Vec::with_capacity(told_of.len());
-    for said in told_of {
-        let (first, place) = chain.place(catalog, said.row.session)?;
-        let begin = begins.entry(first).or_insert(said.row.time_ns);
-        *begin = said.row.time_ns.min(*begin);
-        placed.push((first, place, said));
+    let mut placed = Vec::with_capacity(told_in.len());
+    for (session, time_ns) in told_in {
+        let (first, place) = chain.place(catalog, session)?;
+        let begin = begins.entry(first).or_insert(time_ns);
+        *begin = time_ns.min(*begin);
+        placed.push((first, place, session));
     }
-    placed.sort_by_key(|(first, place, said)| {
-        (
-            begins.get(first).copied(),
-            *first,
-            *place,
-            said.row.seq,
-            said.row.ordinal,
-        )
+    placed.sort_by_key(|(first, place, session)| {
+        (begins.get(first).copied(), *first, *place, *session)
     });
-    Ok(placed.into_iter().map(|(_, _, said)| said).collect())
+    Ok(placed.into_iter().map(|(_, _, session)| session).collect())
 }
 
 /// Recordings each of which names the one before.
@@ -289,46 +292,126 @@ fn previous(catalog: &dyn Catalog, session: SessionId) -> Result<Option<SessionI
     Ok(named.and_then(|named| named.as_str()?.parse().ok()))
 }
 
-/// Events of this name in recordings of these keys, with the session that each is about, by time.
-fn told(catalog: &dyn Catalog, name: &str, keys: &[[u8; 32]]) -> Result<Vec<Said>, ArchiveError> {
+/// Recordings of these keys in which something is said, and when the first such word was.
+fn telling(
+    catalog: &dyn Catalog,
+    keys: &[[u8; 32]],
+) -> Result<BTreeMap<SessionId, u64>, ArchiveError> {
+    let mut trusted: HashMap<SessionId, bool> = HashMap::new();
+    let mut first: BTreeMap<SessionId, u64> = BTreeMap::new();
+    each_said(catalog, None, &mut |said| {
+        let told_in = said.at.session;
+        let is_trusted = match trusted.get(&told_in) {
+            Some(is_trusted) => *is_trusted,
+            None => {
+                let is_trusted = is_signed_by(catalog, told_in, keys)?;
+                trusted.insert(told_in, is_trusted);
+                is_trusted
+            }
+        };
+        if is_trusted {
+            let time_ns = first.entry(told_in).or_insert(said.at.time_ns);
+            *time_ns = said.at.time_ns.min(*time_ns);
+        }
+        Ok(())
+    })?;
+    Ok(first)
+}
+
+/// What is said in one recording, in the order of its events, or in all, in no order.
+fn each_said(
+    catalog: &dyn Catalog,
+    told_in: Option<SessionId>,
+    hear: &mut dyn FnMut(Said) -> Result<(), ArchiveError>,
+) -> Result<(), ArchiveError> {
+    // Of one recording all three at once: a hold and its end are in the order in which they were said.
+    let mut pages = Vec::new();
+    for word in Telling::ALL {
+        pages.push(Pages::new(word, told_in));
+    }
+    while let Some(said) = next_of(catalog, &mut pages)? {
+        hear(said)?;
+    }
+    Ok(())
+}
+
+/// The first of what these bring next.
+fn next_of(catalog: &dyn Catalog, pages: &mut [Pages]) -> Result<Option<Said>, ArchiveError> {
+    let mut first: Option<(usize, Cursor)> = None;
+    for (at, page) in pages.iter_mut().enumerate() {
+        page.fill(catalog)?;
+        if let Some(said) = page.ready.front()
+            && first.is_none_or(|(_, cursor)| said.at < cursor)
+        {
+            first = Some((at, said.at));
+        }
+    }
+    let page = first.and_then(|(at, _)| pages.get_mut(at));
+    Ok(page.and_then(|page| page.ready.pop_front()))
+}
+
+/// Events that say one thing, a page of them at a time.
+struct Pages {
+    word: Telling,
+    query: Query,
+    is_last: bool,
+    ready: VecDeque<Said>,
+}
+
+impl Pages {
+    fn new(word: Telling, told_in: Option<SessionId>) -> Self {
+        Self {
+            word,
+            query: Query {
+                name: Some(word.name().to_owned()),
+                session: told_in,
+                ..Query::default()
+            },
+            is_last: false,
+            ready: VecDeque::new(),
+        }
+    }
+
+    fn fill(&mut self, catalog: &dyn Catalog) -> Result<(), ArchiveError> {
+        while self.ready.is_empty() && !self.is_last {
+            let page = catalog.events(&self.query)?;
+            let word = self.word;
+            let said = page.rows.iter().filter_map(|row| said(word, row));
+            self.ready.extend(said);
+            self.is_last = page.next.is_none();
+            self.query.after = page.next;
+        }
+        Ok(())
+    }
+}
+
+/// What an event says, if it names a session.
+fn said(word: Telling, row: &EventRow) -> Option<Said> {
+    let json: serde_json::Value = serde_json::from_str(&row.facts).ok()?;
+    let said = |name: &str| json.get(name).and_then(|v| v.as_str());
+    Some(Said {
+        at: Cursor::of_event(row),
+        word,
+        about: said("recording")?.parse().ok()?,
+        was_done: json.get("success").and_then(serde_json::Value::as_bool) != Some(false),
+        request: said("request_id").map(str::to_owned),
+    })
+}
+
+/// The event in this place.
+fn event_at(catalog: &dyn Catalog, at: Cursor) -> Result<Option<EventRow>, ArchiveError> {
     let mut query = Query {
-        name: Some(name.to_owned()),
+        session: Some(at.session),
+        from_ns: Some(at.time_ns),
+        until_ns: at.time_ns.checked_add(1),
         ..Query::default()
     };
-    let (mut all, mut trusted) = (Vec::new(), HashMap::new());
     loop {
         let page = catalog.events(&query)?;
-        for row in page.rows {
-            let is_trusted = match trusted.get(&row.session) {
-                Some(is_trusted) => *is_trusted,
-                None => {
-                    let is_trusted = is_signed_by(catalog, row.session, keys)?;
-                    trusted.insert(row.session, is_trusted);
-                    is_trusted
-                }
-            };
-            let json: serde_json::Value = serde_json::from_str(&row.facts).unwrap_or_default();
-            let said = |name: &str| json.get(name).and_then(|v| v.as_str());
-            let was_done = json.get("success").and_then(serde_json::Value::as_bool) != Some(false);
-            let about = said("recording").and_then(|id| id.parse().ok());
-            if let Some(about) = about.filter(|_| is_trusted) {
-                let request = said("request_id").map(str::to_owned);
-                all.push(Said {
-                    row,
-                    about,
-                    was_done,
-                    request,
-                });
-            }
-        }
-        if all.len() > RECALLED_MAX {
-            return Err(ArchiveError::Refused(format!(
-                "more than {RECALLED_MAX} events {name}: holds and deletions cannot be recalled"
-            )));
-        }
-        match page.next {
-            None => return Ok(all),
-            next => query.after = next,
+        let is_it = |row: &EventRow| Cursor::of_event(row) == at;
+        match (page.rows.into_iter().find(is_it), page.next) {
+            (None, Some(next)) => query.after = Some(next),
+            (row, _) => return Ok(row),
         }
     }
 }
