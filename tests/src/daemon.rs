@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::hansardd;
 
+/// How long its log may lag behind what it says; one that logs elsewhere is not waited for any longer.
+const LOGGED_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long a daemon may take to be ready, on a machine that does other things besides.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -181,6 +184,7 @@ impl Daemon {
             .append(true)
             .open(self.dir.join("stderr"))
             .expect("a file for its log");
+        let before = log.metadata().map_or(0, |log| log.len());
         let mut command = self.command();
         command.arg("run").arg("--config").arg(self.config());
         let child = command
@@ -203,6 +207,7 @@ impl Daemon {
             if let Ok(n) = ready.recv(&mut buf) {
                 let said = String::from_utf8_lossy(&buf[..n]);
                 if said.lines().any(|line| line == "READY=1") {
+                    self.wait_for_its_log(before);
                     return true;
                 }
             } else if child.try_wait().expect("its status").is_some() {
@@ -216,6 +221,16 @@ impl Daemon {
                 threads(child.id()),
                 tail(&fs::read_to_string(self.dir.join("stderr")).unwrap_or_default())
             );
+        }
+    }
+
+    /// Until what it said up to now is in its log behind this place: a thread of its own writes that.
+    fn wait_for_its_log(&self, before: u64) {
+        let since = Instant::now();
+        let at = usize::try_from(before).unwrap_or(usize::MAX);
+        let is_there = || self.said().get(at..).is_some_and(|s| s.contains("running"));
+        while !is_there() && since.elapsed() < LOGGED_WITHIN {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -49,7 +49,7 @@ impl Pair {
         }
     }
 
-    /// Waits until the service has the end of every session that the host began, and stops both.
+    /// Waits until the service has archived every session that the host began, and stops both.
     pub(crate) fn settle(&mut self, sessions: usize) {
         let since = Instant::now();
         loop {
@@ -58,7 +58,8 @@ impl Pair {
                 .iter()
                 .filter(|row| row["kind"] == "exec" && row["ended"] == true);
             let ended = ended.count();
-            if ended >= sessions {
+            // It lists the end of what is in its spool yet, and that stays there if it is stopped now.
+            if ended >= sessions && is_archived(&self.service.runtime()) {
                 break;
             }
             let waited = since.elapsed();
@@ -99,6 +100,15 @@ pub(crate) fn listed(runtime: &Path) -> Vec<serde_json::Value> {
     said.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// Whether a service has archived every segment that is sealed.
+pub(crate) fn is_archived(runtime: &Path) -> bool {
+    let said = hansard_at(runtime, &["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let waiting = &status["segments_waiting"];
+    assert!(waiting.is_u64(), "{said}");
+    waiting == 0
 }
 
 /// Runs the client against a daemon; what it said.

@@ -10,7 +10,7 @@ use hansard_tests::{Daemon, Scratch, hansard, skipped};
 
 use crate::load::Outcome;
 use crate::net::{HOSTS, Net, service_address};
-use crate::pair::{listed, token};
+use crate::pair::{is_archived, listed, token};
 use crate::volume::Volume;
 
 /// How long something may take that nothing disturbs.
@@ -157,7 +157,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until the service has the end of all these, and stops everything.
+    /// Waits until the service has archived all these, and stops everything.
     pub(crate) fn settle(&mut self, outcomes: &[Outcome]) {
         self.until("every session has its end at the service", |cluster| {
             let rows = cluster.sessions();
@@ -169,6 +169,10 @@ impl Cluster {
             outcomes
                 .iter()
                 .all(|outcome| ended.contains(&outcome.session))
+        });
+        // It lists the end of what is in its spool yet, and that stays there if it is stopped now.
+        self.until("everything is archived", |cluster| {
+            is_archived(&cluster.service.runtime())
         });
         self.hosts.iter_mut().for_each(Daemon::stop);
         self.service.stop();

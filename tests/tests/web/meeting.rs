@@ -219,7 +219,9 @@ impl Meeting {
     pub(crate) fn told(&self) -> Vec<Json> {
         let mut told = self.place.events_of("user.login", self.attempts.get());
         assert_eq!(told.len(), self.attempts.get(), "{told:?}");
-        told.sort_by_key(|event| event["time"].as_str().map(str::to_owned));
+        // Two may be of the same millisecond.
+        let place = |event: &Json| (event["time"].to_string(), event["ei"].as_u64());
+        told.sort_by_key(place);
         told
     }
 
