@@ -73,7 +73,8 @@ fn files(dir: &Path) -> usize {
 #[test]
 fn the_services_disk() {
     let plan = Plan {
-        service_volume: Some(("64m", 600)),
+        // Room for all that a quick machine records meanwhile.
+        service_volume: Some(("160m", 1200)),
         // New files are asked for soon.
         service_node: "  spool_bytes_max: 32MiB\n  spool_file_bytes_max: 1MiB",
         ..Plan::default()
@@ -84,7 +85,7 @@ fn the_services_disk() {
     let archive = cluster.service.data().join("archive");
     let mut all = Vec::new();
     for what in ["bytes", "files"] {
-        let outcomes = sessions_during(&cluster, Duration::from_millis(30), |load| {
+        let outcomes = sessions_during(&cluster, Duration::from_millis(100), |load| {
             let volume = cluster.service_volume.as_ref().unwrap();
             match what {
                 "bytes" => volume.fill(0),
